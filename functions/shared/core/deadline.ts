@@ -1,0 +1,17 @@
+import { DeadlineExceeded } from "./errors.ts";
+
+/** Until when an invocation may work. Adapters pass `signal` to whatever waits, and look at the time before they retry. */
+export interface Deadline {
+  /** Aborts when the time is over. */
+  readonly signal: AbortSignal;
+  remainingMs(): number;
+}
+
+/** The error of a deadline that passed while `doing` was going on. */
+export function deadlineExceeded(doing: string, cause?: unknown): DeadlineExceeded {
+  return new DeadlineExceeded(
+    `the time of this invocation ended while ${doing}. Ask for fewer groups at once, or give the function more time ` +
+      "(over HTTP an answer must come within 29 s: invoke the function directly).",
+    { cause },
+  );
+}

@@ -1,0 +1,50 @@
+import { type Commit, type Commits, type GroupCommits, sameCommit } from "./model.ts";
+
+/** What happened to a commit: its offset went up or down, only metadata or leader epoch changed, it came or went. */
+export type Change = "advanced" | "rewound" | "metadata" | "added" | "removed";
+
+/** How one partition's commit changed. `offsetDelta` is `to − from` where both exist. */
+export interface PartitionChange {
+  readonly change: Change;
+  readonly from: Commit | null;
+  readonly to: Commit | null;
+  readonly offsetDelta?: bigint;
+}
+
+/** Changes only, by group and topic-partition; `unchanged` counts the commits that are the same on both sides. */
+export interface Difference {
+  readonly summary: Readonly<Record<Change | "unchanged", number>>;
+  readonly groups: ReadonlyMap<string, ReadonlyMap<string, PartitionChange>>;
+}
+
+const none: GroupCommits = new Map();
+
+/** Compares commits: what became of `from` in `to`. */
+export function diffCommits(from: Commits, to: Commits): Difference {
+  const summary = { advanced: 0, rewound: 0, metadata: 0, added: 0, removed: 0, unchanged: 0 };
+  const groups = new Map<string, Map<string, PartitionChange>>();
+  for (const group of new Set([...from.keys(), ...to.keys()])) {
+    const before = from.get(group) ?? none;
+    const after = to.get(group) ?? none;
+    const changes = new Map<string, PartitionChange>();
+    for (const partition of new Set([...before.keys(), ...after.keys()])) {
+      const change = changeOf(before.get(partition) ?? null, after.get(partition) ?? null);
+      if (change === undefined) {
+        summary.unchanged++;
+      } else {
+        summary[change.change]++;
+        changes.set(partition, change);
+      }
+    }
+    if (changes.size > 0) groups.set(group, changes);
+  }
+  return { summary, groups };
+}
+
+function changeOf(from: Commit | null, to: Commit | null): PartitionChange | undefined {
+  if (sameCommit(from, to)) return undefined;
+  if (from === null) return { change: "added", from, to };
+  if (to === null) return { change: "removed", from, to };
+  const offsetDelta = to.offset - from.offset;
+  return { change: offsetDelta > 0n ? "advanced" : offsetDelta < 0n ? "rewound" : "metadata", from, to, offsetDelta };
+}

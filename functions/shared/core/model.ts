@@ -1,0 +1,143 @@
+import type { Selector } from "./selectors.ts";
+
+/**
+ * What a group has committed for one partition. `leaderEpoch` is absent where the commit carries none (−1 on the wire):
+ * KIP-320. Metadata is never null: Kafka stores an empty string for none.
+ */
+export interface Commit {
+  readonly offset: bigint;
+  readonly metadata: string;
+  readonly leaderEpoch?: number;
+}
+
+/** A group's commits by topic-partition (`orders-0`). No commit is absence. */
+export type GroupCommits = ReadonlyMap<string, Commit>;
+
+/** Commits by group. A group with an empty map exists and has none. */
+export type Commits = ReadonlyMap<string, GroupCommits>;
+
+/** `orders-0`, the key of a partition in documents and results. */
+export function topicPartition(topic: string, partition: number): string {
+  return `${topic}-${partition}`;
+}
+
+/** The parts of a key, split at its last dash; undefined where it is not the key of a partition. */
+export function splitTopicPartition(key: string): { topic: string; partition: number } | undefined {
+  const dash = key.lastIndexOf("-");
+  const digits = key.slice(dash + 1);
+  if (dash < 1 || !/^(0|[1-9]\d{0,9})$/.test(digits)) return undefined;
+  const partition = Number(digits);
+  return partition > 0x7fffffff ? undefined : { topic: key.slice(0, dash), partition };
+}
+
+/** Whether two commits are the same in offset, metadata and leader epoch; null is no commit. */
+export function sameCommit(a: Commit | null, b: Commit | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.offset === b.offset && a.metadata === b.metadata && a.leaderEpoch === b.leaderEpoch;
+}
+
+/** A group as its coordinator describes it. Null is unknown: an old broker, or an answer that could not be had. */
+export interface ObservedGroup {
+  /** `classic`, `consumer` (KIP-848), `streams` (KIP-1071) or `share` (KIP-932). */
+  readonly type: string | null;
+  /** `Empty`, `Stable`, `Dead`, …; a group that does not exist is not observed at all. */
+  readonly state: string | null;
+  readonly members: number | null;
+}
+
+/** The log of a partition: offsets from `logStartOffset` up to, not including, `logEndOffset` can be read. */
+export interface ObservedPartition {
+  readonly logStartOffset: bigint | null;
+  readonly logEndOffset: bigint | null;
+  /** The partition's current leader epoch. */
+  readonly leaderEpoch: number | null;
+}
+
+/** A topic that exists. Its id changes when it is deleted and created again (KIP-516); old brokers have none. */
+export interface ObservedTopic {
+  readonly topicId: string | null;
+  readonly partitions: ReadonlyMap<number, ObservedPartition>;
+}
+
+/** The surroundings of the commits. A topic that is null could not be observed; one that is absent does not exist. */
+export interface Observed {
+  readonly groups: ReadonlyMap<string, ObservedGroup>;
+  readonly topics: ReadonlyMap<string, ObservedTopic | null>;
+}
+
+/** A group that could not be read, with the name of the error that says why. */
+export interface CaptureError {
+  readonly group: string;
+  readonly error: string;
+  readonly message: string;
+}
+
+/** The cluster that was read. The id is Kafka's own; the name is the deployment's. */
+export interface ClusterIdentity {
+  readonly name: string;
+  readonly clusterId: string | null;
+}
+
+/** What was asked for: which groups, minus which. */
+export interface Selection {
+  readonly groups: readonly Selector[];
+  readonly exclude: readonly Selector[];
+}
+
+/**
+ * The state of some groups as read from a cluster. Every group that was asked for is in exactly one of `commits`,
+ * `errors` and `missing` (it does not exist).
+ */
+export interface LiveState {
+  readonly cluster: ClusterIdentity;
+  readonly commits: Commits;
+  readonly errors: readonly CaptureError[];
+  readonly missing: ReadonlySet<string>;
+  readonly warnings: readonly string[];
+  readonly observed: Observed;
+}
+
+/** What made a snapshot be taken. */
+export type Trigger = "invoke" | "api" | "schedule" | "safety";
+
+/** The schedule that asked for a snapshot, and which of its firings it was. */
+export interface ScheduleRun {
+  readonly name: string;
+  readonly executionId: string;
+  readonly scheduledTime: string;
+}
+
+/** A snapshot before it has an id. It is `partial` when `errors` is not empty, `complete` otherwise. */
+export interface SnapshotContent {
+  readonly description: string;
+  readonly trigger: Trigger;
+  readonly schedule?: ScheduleRun;
+  readonly selection: Selection;
+  readonly cluster: ClusterIdentity;
+  readonly consumerGroups: Commits;
+  readonly errors: readonly CaptureError[];
+  readonly warnings: readonly string[];
+  readonly observed: Observed;
+}
+
+/** A snapshot of the offsets that groups have committed. */
+export interface Snapshot extends SnapshotContent {
+  readonly snapshotId: string;
+  /** ISO 8601, UTC, whole seconds. */
+  readonly createdAt: string;
+}
+
+/** `complete`: every selected group is in it; `partial`: those in `errors` are not. */
+export type SnapshotStatus = "complete" | "partial";
+
+/** The status of a snapshot follows from its errors. */
+export function statusOf(snapshot: Pick<SnapshotContent, "errors">): SnapshotStatus {
+  return snapshot.errors.length === 0 ? "complete" : "partial";
+}
+
+/** The number of commits in all groups. */
+export function countOffsets(commits: Commits): number {
+  let n = 0;
+  for (const group of commits.values()) n += group.size;
+  return n;
+}

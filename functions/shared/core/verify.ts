@@ -1,0 +1,49 @@
+import type { Commit, Commits } from "./model.ts";
+import { splitTopicPartition } from "./model.ts";
+
+/** One way in which a live commit is not what was expected. Null is no commit. */
+export interface Mismatch {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly kind: "offset" | "metadata" | "leader_epoch" | "missing" | "extra";
+  readonly expected: Commit | null;
+  readonly actual: Commit | null;
+}
+
+/** The outcome of a comparison; `checked` counts the partitions that were compared. */
+export interface Verification {
+  readonly verified: boolean;
+  readonly checked: number;
+  readonly mismatches: readonly Mismatch[];
+}
+
+function kindsOf(expected: Commit | null, actual: Commit | null): Mismatch["kind"][] {
+  if (expected === null) return actual === null ? [] : ["extra"];
+  if (actual === null) return ["missing"];
+  const kinds: Mismatch["kind"][] = [];
+  if (expected.offset !== actual.offset) kinds.push("offset");
+  if (expected.metadata !== actual.metadata) kinds.push("metadata");
+  if (expected.leaderEpoch !== actual.leaderEpoch) kinds.push("leader_epoch");
+  return kinds;
+}
+
+/**
+ * Compares the groups of `expected` with what they have committed. A commit that `expected` lacks is a mismatch of kind
+ * `extra`; groups that only `actual` has are not looked at.
+ */
+export function verifyCommits(expected: Commits, actual: Commits): Verification {
+  const mismatches: Mismatch[] = [];
+  let checked = 0;
+  for (const [group, wanted] of expected) {
+    const found = actual.get(group) ?? new Map<string, Commit>();
+    for (const key of new Set([...wanted.keys(), ...found.keys()])) {
+      checked++;
+      const place = splitTopicPartition(key);
+      if (place === undefined) throw new Error(`${key} is not the key of a partition`);
+      const values = { expected: wanted.get(key) ?? null, actual: found.get(key) ?? null };
+      for (const kind of kindsOf(values.expected, values.actual)) mismatches.push({ group, ...place, kind, ...values });
+    }
+  }
+  return { verified: mismatches.length === 0, checked, mismatches };
+}
