@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 const project = (name: string, include: string[], more: object = {}) => ({
-  test: { name, include, testTimeout: 30_000, hookTimeout: 120_000, ...more },
+  test: { name, include, testTimeout: 30_000, hookTimeout: 120_000, env: { POWERTOOLS_LOG_LEVEL: "SILENT" }, ...more },
 });
 
 export default defineConfig({

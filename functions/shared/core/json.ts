@@ -15,6 +15,14 @@ export type Json =
   | ReadonlyMap<string, Json>
   | { readonly [key: string]: Json | undefined };
 
+declare global {
+  // ECMAScript 2026, in Node since 22; TypeScript's library does not have it yet.
+  interface JSON {
+    rawJSON(text: string): object;
+    parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+  }
+}
+
 const isMap = (value: object): value is ReadonlyMap<string, Json> => value instanceof Map;
 const isList = (value: object): value is readonly Json[] => Array.isArray(value);
 

@@ -103,3 +103,13 @@ export function covers(
     );
   });
 }
+
+/** Makes a selection ready to be asked whether it picks a name: included, and not excluded. */
+export function compileSelection(selection: {
+  readonly groups: readonly Selector[];
+  readonly exclude: readonly Selector[];
+}): (name: string) => boolean {
+  const included = compileSelectors(selection.groups);
+  const excluded = compileSelectors(selection.exclude);
+  return (name) => included.matches(name) && !excluded.matches(name);
+}

@@ -1,5 +1,6 @@
-import type { Commit, Commits } from "./model.ts";
-import { splitTopicPartition } from "./model.ts";
+import type { Json } from "./json.ts";
+import { type Commit, type Commits, splitTopicPartition } from "./model.ts";
+import { commitDocument } from "./snapshot.ts";
 
 /** One way in which a live commit is not what was expected. Null is no commit. */
 export interface Mismatch {
@@ -46,4 +47,17 @@ export function verifyCommits(expected: Commits, actual: Commits): Verification 
     }
   }
   return { verified: mismatches.length === 0, checked, mismatches };
+}
+
+/** A verification as results show it. */
+export function verificationDocument({ verified, checked, mismatches }: Verification) {
+  return {
+    verified,
+    checked,
+    mismatches: mismatches.map((mismatch) => ({
+      ...mismatch,
+      expected: commitDocument(mismatch.expected),
+      actual: commitDocument(mismatch.actual),
+    })),
+  } satisfies Json;
 }

@@ -1,0 +1,37 @@
+import * as z from "zod";
+import { createArchive } from "../shared/archive/archive.ts";
+import { archiveSettings } from "../shared/lambda/config.ts";
+import { operation } from "../shared/lambda/operation.ts";
+import { time } from "../shared/lambda/request-fields.ts";
+
+/** What a list request may say. Times are inclusive. */
+export const request = z.strictObject({
+  limit: z.int().min(1).max(1000).default(50),
+  next_token: z.string().min(1).max(1024).optional(),
+  since: time.optional(),
+  until: time.optional(),
+  status: z.enum(["complete", "partial"]).optional(),
+});
+
+/** Lists snapshots, newest first. */
+export const handler = operation({
+  name: "list",
+  request,
+  storeResult: (text, deadline) => createArchive(archiveSettings()).storeResult(text, deadline),
+  async run({ limit, next_token: nextToken, since, until, status }, { deadline }) {
+    const page = await createArchive(archiveSettings()).list({ limit, nextToken, since, until, status }, deadline);
+    return {
+      snapshots: page.entries.map((entry) => ({
+        snapshot_id: entry.snapshotId,
+        created_at: entry.createdAt,
+        description: entry.description,
+        status: entry.status,
+        groups: entry.groups,
+        offsets: entry.offsets,
+        trigger: entry.trigger,
+        expires_at: entry.expiresAt,
+      })),
+      next_token: page.nextToken,
+    };
+  },
+});

@@ -1,0 +1,209 @@
+import { randomUUID } from "node:crypto";
+import type { Deadline } from "../core/deadline.ts";
+import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
+import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
+import { covers, type Selector } from "../core/selectors.ts";
+import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
+import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
+import { nameSome } from "../core/text.ts";
+import { createBodies, type StoredResult } from "./bodies.ts";
+import { type Clients, sharedClients } from "./clients.ts";
+import { indexEntryOf, type SnapshotEntry } from "./index-entry.ts";
+import { createIndexTable } from "./index-table.ts";
+import { keysBetween, type ListRequest, stretchOf, tokenAfter } from "./paging.ts";
+
+/** Where snapshots are kept. */
+export interface ArchiveConfig {
+  readonly bucket: string;
+  /** Empty, or ends in `/`. */
+  readonly prefix: string;
+  readonly table: string;
+}
+
+/** A snapshot that is kept. `repeated`: it is the one that an earlier delivery of the same scheduled execution took. */
+export interface Saved {
+  readonly entry: SnapshotEntry;
+  readonly snapshot: Snapshot;
+  readonly repeated: boolean;
+}
+
+/** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
+export type SnapshotReference = string | { readonly at: Date };
+
+/** Some entries, newest first; `nextToken` is there if and only if there are more. */
+export interface EntryPage {
+  readonly entries: readonly SnapshotEntry[];
+  readonly nextToken?: string;
+}
+
+/**
+ * The snapshots that are kept: bodies in S3, each written once, and an index in DynamoDB.
+ *
+ * All methods throw DeadlineExceeded when the deadline passes, StorageUnavailable when S3 or DynamoDB fail or do not
+ * answer, Configuration when a right, the bucket or the table is missing, and SnapshotCorrupt when what was stored is not
+ * what was written. What could not be read is an error, never an empty answer.
+ */
+export interface Archive {
+  /**
+   * Keeps a snapshot under an id made of `now`: body first, index second, so that a snapshot that is listed has its body,
+   * and one that was returned is listed. No two calls get the same id, except for those with the same `executionId`, the
+   * firing of a schedule: it has one snapshot, whichever delivery of it comes first.
+   *
+   * @throws StorageUnavailable and says whether it may be listed all the same
+   */
+  save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string): Promise<Saved>;
+  /** The snapshot that a scheduled execution has taken already. */
+  findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
+  /**
+   * A snapshot, whole and as it was written.
+   *
+   * @throws SnapshotNotFound where none of that id is listed
+   */
+  load(snapshotId: string, deadline: Deadline): Promise<Snapshot>;
+  /**
+   * What the index says of a snapshot.
+   *
+   * @throws SnapshotNotFound where none of that id is listed
+   */
+  entry(snapshotId: string, deadline: Deadline): Promise<SnapshotEntry>;
+  /**
+   * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
+   * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
+   * time or before. Any other text is taken for an id and not looked up.
+   *
+   * @throws SnapshotNotFound that says why the newest ones do not do
+   */
+  resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline): Promise<string>;
+  /**
+   * The entries of snapshots, newest first; pages are full except for the last.
+   *
+   * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
+   */
+  list(request: ListRequest, deadline: Deadline): Promise<EntryPage>;
+  /**
+   * Deletes a snapshot. At the first step it is gone from all other methods; calling again finishes what was interrupted.
+   *
+   * @throws SnapshotNotFound where there is none of that id (any more)
+   */
+  remove(snapshotId: string, deadline: Deadline): Promise<void>;
+  /** Stores a result that is too large for an answer; the URL is for anybody who has it, until it expires. */
+  storeResult(text: string, deadline: Deadline): Promise<StoredResult>;
+}
+
+/** How long a scheduled execution is remembered: deliveries are repeated for up to a day. */
+const executionSeconds = 2 * 24 * 60 * 60;
+
+/** The archive in a bucket and a table. Clients are those of the process unless others are given. */
+export function createArchive(config: ArchiveConfig, clients: Clients = sharedClients()): Archive {
+  const bodies = createBodies(clients.s3, config.bucket, config.prefix);
+  const index = createIndexTable(clients.dynamodb, config.table);
+
+  const entry = async (snapshotId: string, deadline: Deadline) => {
+    const found = await index.get(snapshotId, deadline);
+    if (found === undefined) throw notFound(snapshotId);
+    return found;
+  };
+
+  const load = async (snapshotId: string, deadline: Deadline) => {
+    const { sha256 } = await entry(snapshotId, deadline);
+    const body = await bodies.get(snapshotId, deadline);
+    if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
+    await entry(snapshotId, deadline); // deleted in between?
+    throw new SnapshotCorrupt(
+      `the body of ${snapshotId} is gone from the bucket, though the index has the snapshot. Nothing was read. ` +
+        "Use another snapshot, or restore the object: the bucket is versioned.",
+    );
+  };
+
+  return {
+    entry,
+    load,
+
+    async save(content, now, deadline, executionId) {
+      const createdAt = isoSeconds(now);
+      const writeToken = randomUUID();
+      const claim =
+        executionId === undefined
+          ? undefined
+          : {
+              executionId,
+              expiresAt: Math.floor(now.getTime() / 1_000) + executionSeconds,
+            };
+      for (let number = 1; ; number++) {
+        const snapshotId = formatSnapshotId({ createdAt, number });
+        const snapshot: Snapshot = { ...content, snapshotId, createdAt };
+        const encoded = encodeSnapshot(snapshot);
+        if ((await bodies.put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
+        const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
+        const listed = await index.insert(written, writeToken, claim, deadline);
+        if (listed === "listed") return { entry: written, snapshot, repeated: false };
+        if (listed === "taken") continue;
+        const { winner } = listed;
+        return { entry: winner, snapshot: await load(winner.snapshotId, deadline), repeated: true };
+      }
+    },
+
+    findExecution: (executionId, deadline) => index.findExecution(executionId, deadline),
+
+    async resolve(reference, wanted, deadline) {
+      if (typeof reference === "string" && reference !== "latest") return reference;
+      const at = typeof reference === "string" ? undefined : reference.at;
+      const unfit: string[] = [];
+      for await (const candidate of index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, deadline)) {
+        const selection = async () => candidate.selection ?? (await load(candidate.snapshotId, deadline)).selection;
+        const reason = await unfitness(candidate, selection, wanted);
+        if (reason === undefined) return candidate.snapshotId;
+        if (unfit.length < 3) unfit.push(`${candidate.snapshotId} ${reason}`);
+      }
+      throw nothingFits(at, wanted, unfit);
+    },
+
+    async list(request, deadline) {
+      const entries: SnapshotEntry[] = [];
+      for await (const found of index.newestFirst(stretchOf(request), deadline)) {
+        const last = entries.at(-1);
+        if (entries.length === request.limit && last) return { entries, nextToken: tokenAfter(last) };
+        entries.push(found);
+      }
+      return { entries };
+    },
+
+    async remove(snapshotId, deadline) {
+      if (!(await index.hide(snapshotId, deadline))) throw notFound(snapshotId);
+      await bodies.remove(snapshotId, deadline);
+      await index.forget(snapshotId, deadline);
+    },
+
+    storeResult: (text, deadline) => bodies.putResult(text, deadline),
+  };
+}
+
+const notFound = (snapshotId: string) =>
+  new SnapshotNotFound(
+    `there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}. List shows those there are, and "latest" stands ` +
+      "for the newest complete one.",
+  );
+
+/** Why a snapshot is not what `latest` or a time stands for; undefined if it is. */
+async function unfitness(
+  entry: SnapshotEntry,
+  selection: () => Promise<Selection>,
+  wanted: readonly Selector[] | undefined,
+): Promise<string | undefined> {
+  if (entry.trigger === "safety") return "is a safety snapshot";
+  if (entry.status === "partial") return "is partial";
+  if (wanted === undefined) return undefined;
+  const asked = await selection();
+  const lacking = wanted.filter((selector) => !covers(asked, [selector]));
+  return lacking.length === 0 ? undefined : `was not asked for ${nameSelectors(lacking)}`;
+}
+
+const nameSelectors = (selectors: readonly Selector[]) =>
+  nameSome(selectors.map((selector) => (typeof selector === "string" ? selector : selector.name)));
+
+function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefined, unfit: readonly string[]) {
+  const what = `complete snapshot${wanted === undefined ? "" : ` of ${nameSelectors(wanted)}`}`;
+  const when = at === undefined ? "" : ` taken at or before ${at.toISOString()}`;
+  const why = unfit.length === 0 ? "There is none at all" : `The newest: ${unfit.join("; ")}`;
+  return new SnapshotNotFound(`there is no ${what}${when}. ${why}. Take one, or name a snapshot by its id.`);
+}

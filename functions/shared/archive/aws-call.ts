@@ -1,0 +1,122 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
+import { Configuration, OperationError, StorageUnavailable } from "../core/errors.ts";
+
+/** A call to AWS, as the messages of its failures tell it. */
+export interface AwsCall {
+  readonly service: "S3" | "DynamoDB";
+  /** The operation's own name: `PutObject`. */
+  readonly action: string;
+  /** What it works on: `bucket my-offsets`. */
+  readonly resource: string;
+  /** `writing the body of snapshot-…` */
+  readonly doing: string;
+  /** What a failure leaves behind and what to do then: whole sentences. */
+  readonly afterwards?: string;
+}
+
+/** What every `client.send(command, options)` is given. */
+export interface SendOptions {
+  readonly abortSignal: AbortSignal;
+}
+
+/**
+ * Makes a call to AWS: the one way to S3 and DynamoDB. Answers that are no failure here (a condition that does not hold,
+ * an object that is not there) are caught by `send` itself, with `answer`.
+ *
+ * @throws DeadlineExceeded as soon as the deadline passes, whatever the client does
+ * @throws Configuration where AWS refuses the call: a right, a bucket or table, or credentials are missing
+ * @throws StorageUnavailable for everything else: it may succeed later
+ */
+export async function callAws<T>(
+  call: AwsCall,
+  deadline: Deadline,
+  send: (options: SendOptions) => Promise<T>,
+): Promise<T> {
+  const { signal } = deadline;
+  const { promise: passed, reject } = Promise.withResolvers<never>();
+  const pass = () => reject(signal.reason);
+  signal.addEventListener("abort", pass, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([send({ abortSignal: signal }), passed]);
+  } catch (cause) {
+    throw awsFailure(call, deadline, cause);
+  } finally {
+    signal.removeEventListener("abort", pass);
+  }
+}
+
+/** Makes an answer of errors with one of these names: `client.send(…).catch(answer(undefined, "NoSuchKey"))`. */
+export const answer =
+  <T>(value: T, ...names: readonly string[]) =>
+  (error: unknown): T => {
+    if (error instanceof Error && names.includes(error.name)) return value;
+    throw error;
+  };
+
+/** Waits a little before somebody else's write is met again: longer each time, and never twice the same. */
+export async function pause(attempt: number, deadline: Deadline): Promise<void> {
+  const ms = Math.random() * Math.min(1_000, 20 * 2 ** attempt);
+  await delay(ms, undefined, { signal: deadline.signal }).catch(() => undefined); // the next call says that time is up
+}
+
+/** The error that callers see in place of one that an AWS client threw; errors of ours stay as they are. */
+export function awsFailure(call: AwsCall, deadline: Deadline, cause: unknown): Error {
+  if (cause instanceof OperationError) return cause;
+  if (deadline.signal.aborted) {
+    return deadlineExceeded(call.afterwards === undefined ? call.doing : `${call.doing} (${call.afterwards})`, cause);
+  }
+  const afterwards = call.afterwards === undefined ? "" : ` ${call.afterwards}`;
+  const { name, message, status } = describe(cause);
+  const text = `${call.service} ${call.action} on ${call.resource} failed while ${call.doing}: ${name}: ${message}.`;
+  const remedy = remedyFor(call, name, status);
+  return remedy === undefined
+    ? new StorageUnavailable(text + afterwards, { cause })
+    : new Configuration(`${text} ${remedy}${afterwards}`, { cause });
+}
+
+interface Description {
+  readonly name: string;
+  readonly message: string;
+  readonly status: number | undefined;
+}
+
+function describe(cause: unknown): Description {
+  if (!(cause instanceof Error)) return { name: "Error", message: String(cause), status: undefined };
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
+  const metadata: unknown = "$metadata" in cause ? cause.$metadata : undefined;
+  const status =
+    typeof metadata === "object" && metadata !== null && "httpStatusCode" in metadata
+      ? metadata.httpStatusCode
+      : undefined;
+  return {
+    name: cause.name === "Error" || cause.name === "AggregateError" ? (code ?? cause.name) : cause.name,
+    message: (cause.message || "no answer").replace(/\.$/, ""),
+    status: typeof status === "number" ? status : undefined,
+  };
+}
+
+const busy =
+  /Throttl|Throughput|LimitExceeded|SlowDown|TransactionConflict|TransactionInProgress|ConditionalRequestConflict|RequestTimeout/;
+
+/** The right that a call needs, where it is not called like the operation. */
+const rights: Readonly<Record<string, string>> = { HeadObject: "GetObject", TransactWriteItems: "PutItem" };
+
+/** What to do about a failure that no repetition mends; undefined where one may. */
+function remedyFor(call: AwsCall, name: string, status: number | undefined): string | undefined {
+  if (busy.test(name)) return undefined;
+  if (/Credential|Token|AccessKey|Signature|UnrecognizedClient/.test(name)) {
+    return "The credentials or the region of the function are not the right ones.";
+  }
+  if (/AccessDenied/.test(name) || status === 401 || status === 403) {
+    const right = `${call.service.toLowerCase()}:${rights[call.action] ?? call.action}`;
+    return `The function's role needs ${right} on ${call.resource}, and the use of the key that encrypts it, if it has one of its own.`;
+  }
+  if (status === 404 || /NoSuchBucket|ResourceNotFound/.test(name)) {
+    return `There is no ${call.resource} in this account and region: check the function's settings.`;
+  }
+  return status !== undefined && status >= 300 && status < 500 && status !== 408 && status !== 409
+    ? `AWS does not take this request: check the settings of ${call.resource} and the versions deployed.`
+    : undefined;
+}

@@ -1,0 +1,69 @@
+import {
+  ClusterMismatch,
+  GroupNotFound,
+  InvalidRequest,
+  KafkaAuthorization,
+  KafkaUnavailable,
+  type OperationError,
+} from "./errors.ts";
+import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
+import type { Part } from "./restrict.ts";
+import { compileSelectors } from "./selectors.ts";
+import { count, nameSome } from "./text.ts";
+
+/** The error for groups that could not be read: of the kind that all of them share, KafkaUnavailable otherwise. */
+export function unreadable(errors: readonly CaptureError[], advice: string): OperationError {
+  const message =
+    `${count(errors.length, "group")} could not be read: ${nameSome(errors.map(({ group }) => group))} ` +
+    `(${errors[0]?.error}: ${errors[0]?.message}). ${advice}`;
+  const options = { details: { errors: errors.map(({ group, error, message }) => ({ group, error, message })) } };
+  const all = (name: string) => errors.every(({ error }) => error === name);
+  if (all("InvalidRequest")) return new InvalidRequest(message, options);
+  if (all("KafkaAuthorization")) return new KafkaAuthorization(message, options);
+  return new KafkaUnavailable(message, options);
+}
+
+/**
+ * @throws the error of the groups that could not be read, if any: a comparison without them would be a guess
+ */
+export function requireReadable(live: LiveState): void {
+  if (live.errors.length > 0) {
+    throw unreadable(live.errors, "Nothing was compared. Solve that, or name other groups.");
+  }
+}
+
+/**
+ * @throws ClusterMismatch when a snapshot is of another cluster than what it is compared with
+ */
+export function requireSameCluster(snapshot: Snapshot, other: ClusterIdentity, where: string): void {
+  if (snapshot.cluster.clusterId === other.clusterId) return;
+  throw new ClusterMismatch(
+    `${snapshot.snapshotId} was taken on cluster ${snapshot.cluster.clusterId} (${snapshot.cluster.name}), and ${where} ` +
+      `is ${other.clusterId} (${other.name}). Offsets of two clusters cannot be compared.`,
+  );
+}
+
+/**
+ * Says which of the selected groups a snapshot failed to capture, so that they are left out of a comparison openly.
+ *
+ * @throws GroupNotFound when one of them is named literally: there is nothing to compare it with
+ */
+export function uncapturedWarnings(
+  snapshotId: string,
+  errors: readonly CaptureError[],
+  groups: Part["groups"],
+): string[] {
+  if (errors.length === 0) return [];
+  const named = compileSelectors(groups ?? []).literals;
+  const asked = errors.find(({ group }) => named.has(group));
+  if (asked !== undefined) {
+    throw new GroupNotFound(
+      `${snapshotId} does not have group ${JSON.stringify(asked.group)}: it could not be captured ` +
+        `(${asked.error}: ${asked.message}). Use another snapshot.`,
+    );
+  }
+  return [
+    `${snapshotId} is partial: ${nameSome(errors.map(({ group }) => group))} could not be captured, and ` +
+      `${errors.length === 1 ? "was" : "were"} not compared.`,
+  ];
+}

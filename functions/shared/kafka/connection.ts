@@ -1,0 +1,282 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { Kafka, type KafkaConfig as KafkaJsConfig, logLevel, type SASLOptions } from "kafkajs";
+import { KafkaUnavailable, OperationError } from "../core/errors.ts";
+import { NoAnswer } from "./problems.ts";
+import { TimedOut, within } from "./retry.ts";
+import { type Api, commonVersion, decodeAnswer, encodeRequest, type VersionRange } from "./wire/api.ts";
+import { MalformedAnswer } from "./wire/bytes.ts";
+
+/**
+ * This is the one file that knows kafkajs' internals: its connections (framing, correlation, TLS, SASL) carry requests
+ * and answers of our own. kafkajs is pinned to 2.2.4, whose internals the types below describe.
+ */
+interface KafkaJsCluster {
+  readonly connectionPoolBuilder: {
+    build(destination: { host: string; port: number; rack: null }): Promise<KafkaJsPool>;
+  };
+  readonly brokerPool: { createBroker(options: { connectionPool: KafkaJsPool; logger: unknown }): KafkaJsBroker };
+}
+interface KafkaJsBroker {
+  /** Opens the connection, asks for ApiVersions, authenticates. No retries. */
+  connect(): Promise<void>;
+  readonly versions: Readonly<{ [apiKey: number]: VersionRange | undefined }> | null;
+}
+interface KafkaJsPool {
+  /** The first serves everything but Fetch, the second only Fetch. */
+  readonly pool: readonly KafkaJsConnection[];
+  send<Answer>(protocol: {
+    request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<KafkaJsEncoder> };
+    response: { decode(payload: Buffer): Promise<Buffer>; parse(payload: Buffer): Promise<Answer> };
+    logResponseError: false;
+  }): Promise<Answer>;
+}
+interface KafkaJsConnection {
+  processData(data: Buffer): void;
+  readonly requestQueue: { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void };
+}
+/** All that kafkajs looks at in what `encode` gives. */
+interface KafkaJsEncoder {
+  readonly buf: Buffer;
+  readonly buffer: Buffer;
+}
+
+/** How to secure connections; secrets are resolved already. `sasl` goes with the SASL protocols, and only with them. */
+export interface KafkaSecurity {
+  readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+  readonly sasl?: {
+    readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
+    readonly username: string;
+    readonly password: string;
+  };
+}
+
+/** A connection to one broker. Any number of requests may be in flight; the broker answers them in their order. */
+export interface Connection {
+  /** False once it was closed or lost; it never comes back. */
+  readonly alive: boolean;
+  /**
+   * Sends a request in the highest version that both sides speak.
+   *
+   * @throws NoAnswer when the connection was lost or the answer took too long: the request may have had effect
+   * @throws KafkaUnavailable when the broker speaks none of our versions, or its answer is not one
+   */
+  send<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer>;
+  /** Ends it at once: requests in flight fail with `reason`. */
+  close(reason: Error): void;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+
+/** Opens connections of one configuration. */
+export interface Connector {
+  /** @throws NoAnswer that says what the broker did; KafkaUnavailable when it refused the credentials */
+  connect(address: string, timeoutMs: number, signal: AbortSignal): Promise<Connection>;
+}
+
+/** Makes the connector of a configuration. Nothing is opened yet. */
+export function createConnector(security: KafkaSecurity, clientId: string): Connector {
+  const { protocol, sasl } = security;
+  return {
+    async connect(address, timeoutMs, signal) {
+      const sockets: Socket[] = [];
+      const { cluster, logger } = clusterOf({
+        brokers: [address],
+        clientId,
+        ssl: protocol === "SSL" || protocol === "SASL_SSL",
+        ...(sasl !== undefined && { sasl: saslOptions(sasl) }),
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        retry: { retries: 0 },
+        logLevel: logLevel.NOTHING,
+        socketFactory: ({ host, port, ssl, onConnect }) => {
+          const socket = openSocket(host, port, ssl, onConnect);
+          sockets.push(socket);
+          return socket;
+        },
+      });
+      const { host, port } = splitAddress(address);
+      const pool = await cluster.connectionPoolBuilder.build({ host, port, rack: null });
+      for (const connection of pool.pool) harden(connection, sockets);
+      const broker = cluster.brokerPool.createBroker({ connectionPool: pool, logger });
+      const destroy = (reason: Error) => {
+        for (const socket of sockets) socket.destroy(reason);
+      };
+      try {
+        await within(broker.connect(), timeoutMs, signal);
+      } catch (error) {
+        destroy(new Error("given up"));
+        throw connectFailure(address, error, sockets.at(-1)?.connecting === true);
+      }
+      return openConnection(address, pool, broker, sockets, destroy);
+    },
+  };
+}
+
+function clusterOf(config: KafkaJsConfig): { cluster: KafkaJsCluster; logger: unknown } {
+  const kafka = new Kafka(config);
+  const symbol = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === "private:Kafka:createCluster",
+  );
+  if (symbol === undefined) throw new Error("kafkajs is not the version that this was written for (2.2.4)");
+  const internals = kafka as unknown as { [name: symbol]: (options: object) => KafkaJsCluster };
+  const create = internals[symbol];
+  if (create === undefined) throw new Error("kafkajs has no createCluster");
+  return { cluster: create({ allowAutoTopicCreation: false }), logger: kafka.logger() };
+}
+
+function saslOptions({ mechanism, username, password }: NonNullable<KafkaSecurity["sasl"]>): SASLOptions {
+  switch (mechanism) {
+    case "PLAIN":
+      return { mechanism: "plain", username, password };
+    case "SCRAM-SHA-256":
+      return { mechanism: "scram-sha-256", username, password };
+    case "SCRAM-SHA-512":
+      return { mechanism: "scram-sha-512", username, password };
+  }
+}
+
+/** kafkajs passes its `ssl` setting through: false where there is none, whatever its types say. */
+function openSocket(host: string, port: number, ssl: ConnectionOptions | boolean, onConnect: () => void): Socket {
+  const socket = ssl
+    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }) }, onConnect)
+    : connectTcp({ host, port }, onConnect);
+  return socket.setNoDelay(true).setKeepAlive(true, 60_000);
+}
+
+/** Two faults of kafkajs 2.2.4, put right. */
+function harden(connection: KafkaJsConnection, sockets: readonly Socket[]): void {
+  // What is not an answer of Kafka's makes its decoder throw in a socket's event: that would end the process.
+  const processData = connection.processData.bind(connection);
+  connection.processData = (data) => {
+    try {
+      processData(data);
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error));
+      for (const socket of sockets) socket.destroy(cause);
+    }
+  };
+  // It sets a timer of a negative time, again and again, even when nothing is pending: a loop of 1 ms for ever.
+  const queue = connection.requestQueue;
+  const schedule = queue.scheduleCheckPendingRequests.bind(queue);
+  queue.scheduleCheckPendingRequests = () => {
+    if (queue.pending.length > 0) schedule();
+  };
+}
+
+function openConnection(
+  address: string,
+  pool: KafkaJsPool,
+  broker: KafkaJsBroker,
+  sockets: readonly Socket[],
+  destroy: (reason: Error) => void,
+): Connection {
+  let alive = true;
+  let closedFor: Error | undefined;
+  const lost = () => {
+    alive = false; // and must not be used again: kafkajs would open another one, of which we know nothing
+  };
+  for (const socket of sockets) socket.once("error", lost).once("end", lost).once("close", lost);
+  const close = (reason: Error) => {
+    closedFor ??= reason;
+    lost();
+    destroy(reason);
+  };
+  return {
+    get alive() {
+      return alive;
+    },
+    close,
+    async send(api, request) {
+      if (!alive) throw closedFor ?? new NoAnswer(address, "closed the connection", false);
+      const range = broker.versions?.[api.key];
+      const version = commonVersion(api, range);
+      if (version === undefined) throw unspoken(address, api, range);
+      const bytes = encodeRequest(api, version, request);
+      try {
+        return await pool.send({
+          request: {
+            apiKey: api.key,
+            apiVersion: version,
+            apiName: api.name,
+            encode: async () => ({ buf: bytes, buffer: bytes }),
+          },
+          response: {
+            decode: async (payload) => payload,
+            parse: async (payload) => decodeAnswer(api, version, payload),
+          },
+          logResponseError: false,
+        });
+      } catch (error) {
+        if (closedFor !== undefined) throw closedFor;
+        if (error instanceof MalformedAnswer) throw malformed(address, api, error);
+        const late = error instanceof Error && error.name === "KafkaJSRequestTimeoutError";
+        const what = late ? `did not answer ${api.name} in ${REQUEST_TIMEOUT_MS / 1000} s` : reasonOf(error);
+        lost();
+        destroy(new Error(what));
+        throw new NoAnswer(address, what, true, error);
+      }
+    },
+  };
+}
+
+function malformed(address: string, api: Api<never, unknown>, cause: MalformedAnswer): KafkaUnavailable {
+  const text = `the broker ${address} gave an answer to ${api.name} that is none: ${cause.message}.`;
+  return new KafkaUnavailable(text, { cause });
+}
+
+function unspoken(address: string, api: Api<never, unknown>, range: VersionRange | undefined): KafkaUnavailable {
+  const speaks = range === undefined ? "does not speak it" : `speaks versions ${range.minVersion}–${range.maxVersion}`;
+  const [min, max] = api.versions;
+  return new KafkaUnavailable(
+    `${api.name} is needed in version ${min === max ? min : `${min}–${max}`}, and the broker ${address} ${speaks}: ` +
+      `this needs Kafka ${api.since} or newer.`,
+  );
+}
+
+function connectFailure(address: string, error: unknown, connecting: boolean): Error {
+  if (error instanceof OperationError) return error;
+  const type = error instanceof Error && "type" in error ? error.type : undefined;
+  const name = error instanceof Error ? error.name : "";
+  if (name === "KafkaJSSASLAuthenticationError" || type === "SASL_AUTHENTICATION_FAILED") {
+    return new KafkaUnavailable(
+      `the broker ${address} refused the credentials: ${reasonOf(error)}. Look at the user name, the password and the mechanism.`,
+      { cause: error },
+    );
+  }
+  const what =
+    error instanceof TimedOut
+      ? connecting
+        ? "did not accept the connection in time"
+        : "accepted the connection and did not answer in time"
+      : reasonOf(error);
+  return new NoAnswer(address, what, false, error);
+}
+
+/** What a broker did, in words, as far as kafkajs' error tells. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const errno = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  switch (errno) {
+    case "ECONNREFUSED":
+      return "refused the connection (ECONNREFUSED)";
+    case "ECONNRESET":
+      return "reset the connection (ECONNRESET)";
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return `is not a name that resolves (${errno})`;
+  }
+  if (error.name === "KafkaJSConnectionClosedError") return "closed the connection without an answer";
+  if (error.message === "Connection timeout") return "did not accept the connection in time";
+  return `failed: ${error.message}`;
+}
+
+/** `host:port` or `[v6]:port`. */
+function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return {
+    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(address.slice(colon + 1)),
+  };
+}

@@ -1,0 +1,95 @@
+import { DeadlineExceeded, KafkaAuthorization, KafkaUnavailable, OperationError } from "../core/errors.ts";
+import { code, codeName, codeText, isTransient } from "./wire/codes.ts";
+
+/** Why one group, topic or partition could not be read or written: an error's name and its text, as values. */
+export interface Problem {
+  readonly error: string;
+  readonly message: string;
+}
+
+/** What one attempt made of something: a result, a failure for good, or a reason to try again. */
+export type Attempt<R> = { readonly done: R } | { readonly failed: Problem } | { readonly again: Problem };
+
+/** What became of something in the end. */
+export type Settled<R> = { readonly done: R } | { readonly failed: Problem };
+
+/** A broker did not answer a request: it cannot be reached, hung up, or took too long. The request may have had effect. */
+export class NoAnswer extends Error {
+  readonly address: string;
+  /** Whether a request was handed to the connection; if not, it cannot have had any effect. */
+  readonly sent: boolean;
+  constructor(address: string, what: string, sent: boolean, cause?: unknown) {
+    super(`${address} ${what}`, { cause });
+    this.address = address;
+    this.sent = sent;
+  }
+}
+
+/** The problem of a Kafka that could not be used. */
+export function unavailable(message: string): Problem {
+  return { error: "KafkaUnavailable", message };
+}
+
+/** An exception as a problem. One that is no trouble of Kafka's is a fault of ours and goes on up. */
+export function problemFrom(error: unknown): Problem {
+  if (error instanceof NoAnswer) return unavailable(error.message);
+  if (error instanceof OperationError) {
+    return { error: error.name, message: error.message.replace(`${error.name}: `, "") };
+  }
+  throw error;
+}
+
+/** What an exception means for what was asked: a lost answer is worth another attempt, all else is final. */
+export function attemptFrom(error: unknown): Attempt<never> {
+  const problem = problemFrom(error);
+  return error instanceof NoAnswer ? { again: problem } : { failed: problem };
+}
+
+/** Throws a problem as the error that it names. */
+export function errorOf({ error, message }: Problem): OperationError {
+  if (error === "KafkaAuthorization") return new KafkaAuthorization(message);
+  if (error === "DeadlineExceeded") return new DeadlineExceeded(message);
+  return new KafkaUnavailable(message);
+}
+
+/** What a request was about: `doing` as in "could not … ", and the right that it needs. */
+export interface Subject {
+  /** `read the commits of group "g"`. */
+  readonly doing: string;
+  /** `DESCRIBE on group "g"`. */
+  readonly right?: string;
+  /** `READ on topic "t"`. */
+  readonly topicRight?: string;
+}
+
+/**
+ * What a code other than 0 means: a missing right by its name, a reason to try again, or a failure under Kafka's own
+ * name for it.
+ */
+export function attemptOf(number: number, subject: Subject): Attempt<never> {
+  const could = `could not ${subject.doing}`;
+  const needs = (right: string): Attempt<never> => ({
+    failed: { error: "KafkaAuthorization", message: `${could}: the principal needs ${right} (${codeText(number)})` },
+  });
+  switch (number) {
+    case code.GROUP_AUTHORIZATION_FAILED:
+      return needs(subject.right ?? "a right on the group");
+    case code.TOPIC_AUTHORIZATION_FAILED:
+      return needs(subject.topicRight ?? "DESCRIBE on the topic");
+    case code.CLUSTER_AUTHORIZATION_FAILED:
+      return needs("a right on the cluster");
+    case code.UNSTABLE_OFFSET_COMMIT:
+      return {
+        again: {
+          error: "PendingTransaction",
+          message:
+            `${could}: a transaction has an offset commit pending (${codeText(number)}). Try again when the ` +
+            "producer has ended it, or Kafka has (transaction.timeout.ms)",
+        },
+      };
+  }
+  const broker = `${could}: Kafka answers ${codeText(number)}`;
+  return isTransient(number)
+    ? { again: unavailable(broker) }
+    : { failed: { error: codeName(number), message: broker } };
+}

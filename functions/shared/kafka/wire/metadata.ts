@@ -1,0 +1,146 @@
+import type { Api } from "./api.ts";
+
+/** A broker and where it says that it is to be reached. */
+export interface Broker {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A partition as Metadata shows it; `leader` is −1 where it has none. */
+export interface PartitionMetadata {
+  readonly code: number;
+  readonly partition: number;
+  readonly leader: number;
+  readonly leaderEpoch: number;
+}
+
+/** A topic as Metadata shows it. */
+export interface TopicMetadata {
+  readonly code: number;
+  readonly topic: string;
+  readonly topicId: string | null;
+  readonly partitions: readonly PartitionMetadata[];
+}
+
+/** One broker's view of the cluster. */
+export interface ClusterMetadata {
+  readonly brokers: readonly Broker[];
+  readonly clusterId: string | null;
+  readonly topics: readonly TopicMetadata[];
+}
+
+/** Brokers, cluster id and the topics asked for, which are never created by asking. v10 brought topic ids (KIP-516). */
+export const metadata: Api<{ readonly topics: readonly string[] }, ClusterMetadata> = {
+  key: 3,
+  name: "Metadata",
+  versions: [10, 12],
+  since: "2.8",
+  flexible: true,
+  encode(writer, { topics }, version) {
+    writer.array(topics, (topic) => {
+      writer.uuid(null);
+      writer.nullableString(topic);
+      writer.noTags();
+    });
+    writer.boolean(false); // allow_auto_topic_creation
+    if (version === 10) writer.boolean(false); // include_cluster_authorized_operations
+    writer.boolean(false); // include_topic_authorized_operations
+    writer.noTags();
+  },
+  decode(reader, version) {
+    reader.int32(); // throttle_time_ms
+    const brokers = reader.array(() => {
+      const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
+      reader.skipBytes(); // rack
+      reader.skipTags();
+      return broker;
+    });
+    const clusterId = reader.nullableString();
+    reader.int32(); // controller_id
+    const topics = reader.array(() => {
+      const topic = {
+        code: reader.int16(),
+        topic: reader.nullableString() ?? "",
+        topicId: reader.uuid(),
+        internal: reader.boolean(),
+        partitions: reader.array(() => {
+          const partition = {
+            code: reader.int16(),
+            partition: reader.int32(),
+            leader: reader.int32(),
+            leaderEpoch: reader.int32(),
+          };
+          for (let i = 0; i < 3; i++) reader.array(() => reader.int32()); // replicas, in sync, offline
+          reader.skipTags();
+          return partition;
+        }),
+      };
+      reader.int32(); // topic_authorized_operations
+      reader.skipTags();
+      return topic;
+    });
+    if (version === 10) reader.int32(); // cluster_authorized_operations
+    reader.skipTags();
+    return { brokers, clusterId, topics };
+  },
+};
+
+/** Which end of a log to ask for: the first offset that can be read, or the one that the next record gets. */
+export const logEnd = { earliest: -2n, latest: -1n } as const;
+
+/** What ListOffsets asks: one end of the logs of partitions that one broker leads. */
+export interface ListOffsetsRequest {
+  readonly end: (typeof logEnd)[keyof typeof logEnd];
+  readonly topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
+}
+
+/** One end of one log; `offset` counts only where `code` is 0. */
+export interface ListedOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly code: number;
+  readonly offset: bigint;
+}
+
+/** Log start and end offsets, as consumers see them that read uncommitted records: what Kafka's own tools show. */
+export const listOffsets: Api<ListOffsetsRequest, readonly ListedOffset[]> = {
+  key: 2,
+  name: "ListOffsets",
+  versions: [6, 7],
+  since: "2.8",
+  flexible: true,
+  encode(writer, { end, topics }) {
+    writer.int32(-1); // replica_id: a client
+    writer.int8(0); // isolation_level: read uncommitted
+    writer.array(topics, ({ topic, partitions }) => {
+      writer.string(topic);
+      writer.array(partitions, (partition) => {
+        writer.int32(partition);
+        writer.int32(-1); // current_leader_epoch: not checked
+        writer.int64(end);
+        writer.noTags();
+      });
+      writer.noTags();
+    });
+    writer.noTags();
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    const offsets: ListedOffset[] = [];
+    reader.array(() => {
+      const topic = reader.string();
+      reader.array(() => {
+        const partition = reader.int32();
+        const code = reader.int16();
+        reader.int64(); // timestamp
+        offsets.push({ topic, partition, code, offset: reader.int64() });
+        reader.int32(); // leader_epoch of the record
+        reader.skipTags();
+      });
+      reader.skipTags();
+    });
+    reader.skipTags();
+    return offsets;
+  },
+};

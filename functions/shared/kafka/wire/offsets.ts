@@ -1,0 +1,177 @@
+import type { Api } from "./api.ts";
+
+/** Partitions of one topic. */
+export interface TopicPartitions {
+  readonly topic: string;
+  readonly partitions: readonly number[];
+}
+
+/** Which commits of a group to fetch: all (`topics` null), or those of the partitions named. */
+export interface FetchGroup {
+  readonly group: string;
+  readonly topics: readonly TopicPartitions[] | null;
+}
+
+/** A commit as it is on the wire: offset −1 is no commit, epoch −1 no epoch. */
+export interface FetchedOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly leaderEpoch: number;
+  readonly metadata: string;
+  readonly code: number;
+}
+
+/** The commits of one group. With a `code` there are none, whatever the group has. */
+export interface FetchedGroup {
+  readonly group: string;
+  readonly code: number;
+  readonly offsets: readonly FetchedOffset[];
+}
+
+/**
+ * Commits of many groups of one coordinator (KIP-709), stable ones only (KIP-447): while a transaction has an offset
+ * commit pending, the partition's code is 88. Asked for all topics, it leaves out those that the principal may not
+ * describe, without a word. A group that does not exist has no offsets and no error.
+ */
+export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = {
+  key: 9,
+  name: "OffsetFetch",
+  versions: [8, 8],
+  since: "3.0",
+  flexible: true,
+  encode(writer, groups) {
+    writer.array(groups, ({ group, topics }) => {
+      writer.string(group);
+      writer.nullableArray(topics, ({ topic, partitions }) => {
+        writer.string(topic);
+        writer.array(partitions, (partition) => writer.int32(partition));
+        writer.noTags();
+      });
+      writer.noTags();
+    });
+    writer.boolean(true); // require_stable
+    writer.noTags();
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    const groups = reader.array(() => {
+      const group = reader.string();
+      const offsets: FetchedOffset[] = [];
+      reader.array(() => {
+        const topic = reader.string();
+        reader.array(() => {
+          offsets.push({
+            topic,
+            partition: reader.int32(),
+            offset: reader.int64(),
+            leaderEpoch: reader.int32(),
+            metadata: reader.nullableString() ?? "",
+            code: reader.int16(),
+          });
+          reader.skipTags();
+        });
+        reader.skipTags();
+      });
+      const code = reader.int16();
+      reader.skipTags();
+      return { group, code, offsets };
+    });
+    reader.skipTags();
+    return groups;
+  },
+};
+
+/** A commit to be made. */
+export interface CommitPartition {
+  readonly partition: number;
+  readonly offset: bigint;
+  /** −1 for none. */
+  readonly leaderEpoch: number;
+  readonly metadata: string;
+}
+
+/** Commits to be made for one group. */
+export interface CommitRequest {
+  readonly group: string;
+  readonly topics: readonly { readonly topic: string; readonly partitions: readonly CommitPartition[] }[];
+}
+
+/** What became of one partition of a commit or a deletion. */
+export interface PartitionCode {
+  readonly topic: string;
+  readonly partition: number;
+  readonly code: number;
+}
+
+/** Commits from outside of the group: generation −1 and no member, which coordinators accept while it is empty. */
+export const offsetCommit: Api<CommitRequest, readonly PartitionCode[]> = {
+  key: 8,
+  name: "OffsetCommit",
+  versions: [8, 8],
+  since: "2.4",
+  flexible: true,
+  encode(writer, { group, topics }) {
+    writer.string(group);
+    writer.int32(-1); // generation_id
+    writer.string(""); // member_id
+    writer.nullableString(null); // group_instance_id
+    writer.array(topics, ({ topic, partitions }) => {
+      writer.string(topic);
+      writer.array(partitions, ({ partition, offset, leaderEpoch, metadata }) => {
+        writer.int32(partition);
+        writer.int64(offset);
+        writer.int32(leaderEpoch);
+        writer.string(metadata);
+        writer.noTags();
+      });
+      writer.noTags();
+    });
+    writer.noTags();
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    const codes: PartitionCode[] = [];
+    reader.array(() => {
+      const topic = reader.string();
+      reader.array(() => {
+        codes.push({ topic, partition: reader.int32(), code: reader.int16() });
+        reader.skipTags();
+      });
+      reader.skipTags();
+    });
+    reader.skipTags();
+    return codes;
+  },
+};
+
+/** Deletions of commits of one group (KIP-496). */
+export const offsetDelete: Api<
+  { readonly group: string; readonly topics: readonly TopicPartitions[] },
+  { readonly code: number; readonly partitions: readonly PartitionCode[] }
+> = {
+  key: 47,
+  name: "OffsetDelete",
+  versions: [0, 0],
+  since: "2.4",
+  flexible: false,
+  encode(writer, { group, topics }) {
+    writer.classicString(group);
+    writer.classicArray(topics, ({ topic, partitions }) => {
+      writer.classicString(topic);
+      writer.classicArray(partitions, (partition) => writer.int32(partition));
+    });
+  },
+  decode(reader) {
+    const code = reader.int16();
+    reader.int32(); // throttle_time_ms
+    const partitions: PartitionCode[] = [];
+    reader.classicArray(() => {
+      const topic = reader.classicString();
+      reader.classicArray(() => {
+        partitions.push({ topic, partition: reader.int32(), code: reader.int16() });
+      });
+    });
+    return { code, partitions };
+  },
+};

@@ -1,0 +1,125 @@
+import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
+import { InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
+import { encodeJson, type Json, parseJson } from "../core/json.ts";
+
+/** HTTP statuses, by the error's name. Whatever is not here is 500. */
+const statuses: Readonly<Record<string, number>> = {
+  InvalidRequest: 400,
+  SnapshotNotFound: 404,
+  GroupNotFound: 404,
+  GroupNotEmpty: 409,
+  ClusterMismatch: 409,
+  VerificationMismatch: 409,
+  RollbackBlocked: 422,
+  KafkaAuthorization: 502,
+  RollbackIncomplete: 502,
+  KafkaUnavailable: 503,
+  StorageUnavailable: 503,
+  DeadlineExceeded: 504,
+};
+
+/** Query parameters that may be repeated, and those that are whole numbers. All others are texts, given once. */
+const lists = new Set(["groups", "topics"]);
+const integers = new Set(["limit"]);
+
+/** Whether an invocation's event comes from the REST API (Lambda proxy integration). */
+export function isHttpEvent(event: unknown): event is APIGatewayProxyEvent {
+  return (
+    typeof event === "object" && event !== null && "httpMethod" in event && "requestContext" in event && "path" in event
+  );
+}
+
+/** `latest` and ids as they are; `at:<time>`, which is how a time stands in a path or a query, as `{at}`. */
+const reference = (text: string): Json => (text.startsWith("at:") ? { at: text.slice(3) } : text);
+
+/** A literal name in a query string: `{"name":"a*b"}`. */
+const selector = (text: string): unknown => {
+  if (!text.startsWith('{"name":')) return text;
+  try {
+    return parseJson(text);
+  } catch {
+    return text;
+  }
+};
+
+function parameter(name: string, values: readonly string[]): unknown {
+  if (lists.has(name)) return values.map(selector);
+  const [value = "", ...more] = values;
+  if (more.length > 0) throw new InvalidRequest(`${name} is given ${values.length} times; give it once.`);
+  if (integers.has(name) && /^\d{1,9}$/.test(value)) return Number(value);
+  return name === "to" ? reference(value) : value;
+}
+
+function decodePath(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch (cause) {
+    throw new InvalidRequest(`the path has ${JSON.stringify(value)}, which is not percent-encoded text.`, { cause });
+  }
+}
+
+function bodyOf(event: APIGatewayProxyEvent): object {
+  if (event.body === null || event.body === undefined || event.body === "") return {};
+  const text = event.isBase64Encoded ? Buffer.from(event.body, "base64").toString("utf8") : event.body;
+  let body: unknown;
+  try {
+    body = parseJson(text);
+  } catch (cause) {
+    throw new InvalidRequest("the body is not JSON.", { cause });
+  }
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new InvalidRequest("the body must be a JSON object with the fields of the request.");
+  }
+  return body;
+}
+
+/**
+ * The request that an HTTP call carries: the fields of its body, its query parameters, and the snapshot in its path.
+ *
+ * @param snapshotField the name that the snapshot of the path has in the request
+ * @throws InvalidRequest for a body that is not a JSON object, or a field that is given twice
+ */
+export function requestOf(event: APIGatewayProxyEvent, snapshotField: string): unknown {
+  const fields = new Map<string, unknown>(Object.entries(bodyOf(event)));
+  const add = (name: string, value: unknown) => {
+    if (fields.has(name)) throw new InvalidRequest(`${name} is given twice, in the URL and in the body or the path.`);
+    fields.set(name, value);
+  };
+  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {})) {
+    if (values !== undefined) add(name, parameter(name, values));
+  }
+  for (const [name, value] of Object.entries(event.pathParameters ?? {})) {
+    if (value !== undefined) add(name === "snapshot_id" ? snapshotField : name, reference(decodePath(value)));
+  }
+  return Object.fromEntries(fields);
+}
+
+const response = (statusCode: number, body: Json, headers: Record<string, string> = {}): APIGatewayProxyResult => ({
+  statusCode,
+  headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+  body: encodeJson(body),
+});
+
+/** The answer to an HTTP call that succeeded. */
+export function httpResult(result: Json): APIGatewayProxyResult {
+  return response(200, result);
+}
+
+/** The answer to an HTTP call that failed: `{error, message, details, request_id}` under the error's status. */
+export function httpError(error: OperationError, requestId: string): APIGatewayProxyResult {
+  return response(
+    statuses[error.name] ?? 500,
+    { error: error.name, message: error.message, details: error.details ?? null, request_id: requestId },
+    error.retryable ? { "retry-after": "5" } : {},
+  );
+}
+
+/** Any thrown value as an error of ours; what is not known is opaque, and only logged. */
+export function toOperationError(error: unknown, requestId: string): OperationError {
+  if (error instanceof OperationError) return error;
+  return new InternalError(
+    `something failed that should not. The function's log has it under request id ${requestId}; nothing is known of ` +
+      "its effects, so look before you repeat.",
+    { cause: error },
+  );
+}

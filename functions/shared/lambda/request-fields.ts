@@ -1,0 +1,63 @@
+import * as z from "zod";
+import type { Selector } from "../core/selectors.ts";
+
+const MAX_SELECTORS = 10_000;
+
+const wellFormed = (value: string) => value.isWellFormed();
+const notText = "has half of a surrogate pair, which no name in Kafka can contain";
+
+const selector = z.union(
+  [
+    z.string().min(1).max(32_767).refine(wellFormed),
+    z.strictObject({ name: z.string().min(1).max(32_767).refine(wellFormed) }),
+  ],
+  {
+    error: ({ input }) =>
+      typeof input === "string" && input !== "" && !input.isWellFormed()
+        ? notText
+        : 'must be a name, a pattern with * or ?, or {"name": "a literal name"}; not empty',
+  },
+);
+
+/** Groups, or topics, by name or pattern. An empty list would select nothing, so it is refused. */
+export const selectors = z
+  .array(selector)
+  .min(1, { error: "names nothing: leave it out to mean all, or name at least one" })
+  .max(MAX_SELECTORS);
+
+/** Topics by name or pattern. */
+export const topicSelectors = selectors.superRefine((list: readonly Selector[], context) => {
+  list.forEach((entry, i) => {
+    const [name, allowed] = typeof entry === "string" ? [entry, /^[\w.*?-]{1,249}$/] : [entry.name, /^[\w.-]{1,249}$/];
+    if (!allowed.test(name)) {
+      context.addIssue({
+        code: "custom",
+        path: [i],
+        message: `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
+      });
+    }
+  });
+});
+
+const ID = /^[A-Za-z0-9:._-]{1,128}$/;
+
+/** A snapshot's id. Only the characters are checked here; whether it exists is the archive's to say. */
+export const snapshotId = z.string().refine((id) => ID.test(id) && !id.includes(".."), {
+  error: 'is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"',
+});
+
+/** A moment: ISO 8601 with a zone, `2025-01-15T10:30:00Z`. */
+export const time = z.iso
+  .datetime({ offset: true, error: "must be a time such as 2025-01-15T10:30:00Z" })
+  .transform((value) => new Date(value));
+
+/** A snapshot: its id, `"latest"`, or `{"at": time}` for the newest at or before a time. */
+export const snapshotRef = z.union([snapshotId, z.strictObject({ at: time })], {
+  error: 'must be a snapshot\'s id ("snapshot-2025-01-15T10:30:00Z"), "latest", or {"at": "2025-01-15T10:30:00Z"}',
+});
+
+/** A free text of people, kept with the snapshot. */
+export const description = z.string().max(1024).refine(wellFormed, { error: notText });
+
+/** How a request names a snapshot, once parsed. */
+export type SnapshotRef = z.output<typeof snapshotRef>;

@@ -1,0 +1,116 @@
+import * as z from "zod";
+import { createArchive } from "../shared/archive/archive.ts";
+import { unreadable } from "../shared/core/checks.ts";
+import { GroupNotFound } from "../shared/core/errors.ts";
+import {
+  countOffsets,
+  type LiveState,
+  type ScheduleRun,
+  type Selection,
+  type Snapshot,
+  statusOf,
+} from "../shared/core/model.ts";
+import { nameSome } from "../shared/core/text.ts";
+import { withCluster } from "../shared/kafka/access.ts";
+import { capture } from "../shared/kafka/group-offsets.ts";
+import { settings } from "../shared/lambda/config.ts";
+import { operation, type Result } from "../shared/lambda/operation.ts";
+import { description, selectors } from "../shared/lambda/request-fields.ts";
+
+/** What a snapshot request may say. */
+export const request = z.strictObject({
+  groups: selectors.default(["*"]),
+  exclude: selectors.optional(),
+  description: description.default(""),
+  allow_partial: z.boolean().default(false),
+  schedule: z
+    .strictObject({
+      name: z.string().min(1).max(64),
+      execution_id: z.string().min(1).max(256),
+      scheduled_time: z.string().min(1).max(64),
+    })
+    .optional(),
+});
+
+/** EventBridge Scheduler replaces these in a schedule's input; the emulators do not. */
+const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");
+
+/** Takes a snapshot of what the selected groups have committed. */
+export const handler = operation({
+  name: "snapshot",
+  request,
+  storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
+  async run(wanted, { deadline, trigger }) {
+    const configured = settings();
+    const archive = createArchive(configured.archive);
+    const schedule = wanted.schedule && {
+      name: wanted.schedule.name,
+      executionId: wanted.schedule.execution_id,
+      scheduledTime: wanted.schedule.scheduled_time,
+    };
+    const execution = schedule && !isPlaceholder(schedule.executionId) ? schedule.executionId : undefined;
+    if (execution !== undefined) {
+      const earlier = await archive.findExecution(execution, deadline);
+      if (earlier !== undefined) return snapshotResult(await archive.load(earlier.snapshotId, deadline), true);
+    }
+    const selection: Selection = { groups: wanted.groups, exclude: wanted.exclude ?? [] };
+    const live = await withCluster(configured.kafka, deadline, (cluster) => capture(cluster, selection));
+    refuse(live, wanted.allow_partial);
+    const saved = await archive.save(
+      {
+        description: wanted.description,
+        trigger: schedule === undefined ? trigger : "schedule",
+        ...(schedule && { schedule }),
+        selection,
+        cluster: live.cluster,
+        consumerGroups: live.commits,
+        errors: live.errors,
+        warnings: [...live.warnings, ...warningsOf(live, schedule)],
+        observed: live.observed,
+      },
+      new Date(),
+      deadline,
+      execution,
+    );
+    return snapshotResult(saved.snapshot, saved.repeated);
+  },
+});
+
+/** Refuses a snapshot that would lack a group, unless the caller allowed that. */
+function refuse(live: LiveState, allowPartial: boolean): void {
+  if (live.missing.size > 0) {
+    throw new GroupNotFound(
+      `cluster ${live.cluster.name} has no group ${nameSome(live.missing)}. Nothing was written. ` +
+        "Names are case-sensitive; a group exists once it has members or a commit.",
+    );
+  }
+  const unusable = live.errors.filter(({ error }) => error === "InvalidRequest");
+  if (unusable.length === 0 && (live.errors.length === 0 || (allowPartial && live.commits.size > 0))) return;
+  throw unreadable(
+    unusable.length > 0 ? unusable : live.errors,
+    "Nothing was written. Solve that, exclude them, or allow a partial snapshot with allow_partial.",
+  );
+}
+
+function warningsOf(live: LiveState, schedule: ScheduleRun | undefined): string[] {
+  const warnings: string[] = [];
+  if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
+  if (schedule !== undefined && isPlaceholder(schedule.executionId)) {
+    warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be told.");
+  }
+  return warnings;
+}
+
+function snapshotResult(snapshot: Snapshot, repeated: boolean): Result {
+  return {
+    snapshot_id: snapshot.snapshotId,
+    created_at: snapshot.createdAt,
+    description: snapshot.description,
+    status: statusOf(snapshot),
+    groups: snapshot.consumerGroups.size,
+    offsets: countOffsets(snapshot.consumerGroups),
+    errors: snapshot.errors.map(({ group, error, message }) => ({ group, error, message })),
+    warnings: snapshot.warnings,
+    repeated: repeated || undefined,
+  };
+}

@@ -1,0 +1,49 @@
+import * as z from "zod";
+import { createArchive } from "../shared/archive/archive.ts";
+import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
+import { VerificationMismatch } from "../shared/core/errors.ts";
+import { onTopics, restrict } from "../shared/core/restrict.ts";
+import { count, nameSome } from "../shared/core/text.ts";
+import { verificationDocument, verifyCommits } from "../shared/core/verify.ts";
+import { withCluster } from "../shared/kafka/access.ts";
+import { observe } from "../shared/kafka/group-offsets.ts";
+import { settings } from "../shared/lambda/config.ts";
+import { operation } from "../shared/lambda/operation.ts";
+import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
+
+/** What a verify request may say. */
+export const request = z.strictObject({
+  snapshot_id: snapshotRef,
+  groups: selectors.optional(),
+  topics: topicSelectors.optional(),
+  fail_on_mismatch: z.boolean().default(false),
+});
+
+/** Compares the snapshot's groups with what they have committed now. */
+export const handler = operation({
+  name: "verify",
+  request,
+  storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
+  async run({ snapshot_id, groups, topics, fail_on_mismatch }, { deadline }) {
+    const configured = settings();
+    const archive = createArchive(configured.archive);
+    const snapshot = await archive.load(await archive.resolve(snapshot_id, groups, deadline), deadline);
+    const part = restrict(snapshot, { groups, topics });
+    const uncaptured = uncapturedWarnings(snapshot.snapshotId, part.errors, groups);
+    const live = await withCluster(configured.kafka, deadline, (cluster) => observe(cluster, part.commits));
+    requireSameCluster(snapshot, live.cluster, "this one");
+    requireReadable(live);
+    const verification = verifyCommits(part.commits, onTopics(live.commits, topics));
+    const { verified, checked, mismatches } = verificationDocument(verification);
+    const warnings = [...part.warnings, ...uncaptured];
+    const result = { verified, snapshot_id: snapshot.snapshotId, checked, mismatches, warnings };
+    if (fail_on_mismatch && !verified) {
+      throw new VerificationMismatch(
+        `${count(mismatches.length, "mismatch").replace(/hs$/, "hes")} with ${snapshot.snapshotId} in ` +
+          `${nameSome(new Set(mismatches.map(({ group }) => group)))}. Verify without fail_on_mismatch to see all.`,
+        { details: result },
+      );
+    }
+    return result;
+  },
+});

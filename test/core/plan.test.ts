@@ -1,0 +1,427 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type Commit,
+  type Commits,
+  countOffsets,
+  type LiveState,
+  type ObservedGroup,
+  type ObservedTopic,
+  type Snapshot,
+  sameCommit,
+  splitTopicPartition,
+} from "../../functions/shared/core/model.ts";
+import { type BlockerKind, commitsOf, type Plan, planRollback } from "../../functions/shared/core/plan.ts";
+import { onTopics, restrict } from "../../functions/shared/core/restrict.ts";
+import { type CommitOutcome, settle } from "../../functions/shared/core/settle.ts";
+import { commits } from "../support/arbitraries.ts";
+
+const MAX = 2n ** 63n - 1n;
+const empty: ObservedGroup = { type: "classic", state: "Empty", members: 0 };
+
+function snapshotOf(consumerGroups: Commits, more: Partial<Snapshot> = {}): Snapshot {
+  return {
+    snapshotId: "snapshot-2025-01-15T10:30:00Z",
+    description: "",
+    createdAt: "2025-01-15T10:30:00Z",
+    trigger: "invoke",
+    selection: { groups: ["*"], exclude: [] },
+    cluster: { name: "test", clusterId: "c1" },
+    consumerGroups,
+    errors: [],
+    warnings: [],
+    observed: { groups: new Map(), topics: new Map() },
+    ...more,
+  };
+}
+
+/** Topics with all partitions that the commits name, their logs wide enough for any offset. */
+function topicsFor(...all: Commits[]): Map<string, ObservedTopic> {
+  const topics = new Map<string, { topicId: string; partitions: Map<number, ReturnType<typeof log>> }>();
+  for (const partitions of all.flatMap((one) => [...one.values()])) {
+    for (const key of partitions.keys()) {
+      const place = splitTopicPartition(key);
+      if (place === undefined) throw new Error(key);
+      const topic = topics.get(place.topic) ?? { topicId: `id of ${place.topic}`, partitions: new Map() };
+      topic.partitions.set(place.partition, log(0n, MAX, 0x7fffffff));
+      topics.set(place.topic, topic);
+    }
+  }
+  return topics;
+}
+
+const log = (logStartOffset: bigint | null, logEndOffset: bigint | null, leaderEpoch: number | null = 5) => ({
+  logStartOffset,
+  logEndOffset,
+  leaderEpoch,
+});
+
+function liveOf(
+  live: Commits,
+  topics: ReadonlyMap<string, ObservedTopic | null>,
+  more: Partial<LiveState> = {},
+): LiveState {
+  return {
+    cluster: { name: "test", clusterId: "c1" },
+    commits: live,
+    errors: [],
+    missing: new Set(),
+    warnings: [],
+    observed: { groups: new Map([...live.keys()].map((group) => [group, empty])), topics },
+    ...more,
+  };
+}
+
+/** What Kafka would hold after these commits were accepted. */
+function apply(live: Commits, committed: Commits): Commits {
+  const result = new Map([...live].map(([group, partitions]) => [group, new Map(partitions)]));
+  for (const [group, partitions] of committed) {
+    const target = result.get(group) ?? new Map<string, Commit>();
+    for (const [key, commit] of partitions) target.set(key, commit);
+    result.set(group, target);
+  }
+  return result;
+}
+
+const accepted = (committed: Commits) =>
+  new Map([...committed].map(([group, partitions]) => [group, outcomes(partitions.keys(), { kind: "accepted" })]));
+const outcomes = (keys: Iterable<string>, outcome: CommitOutcome) => new Map([...keys].map((key) => [key, outcome]));
+
+const planOf = (saved: Commits, live: Commits) => {
+  const snapshot = snapshotOf(saved);
+  return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topicsFor(saved, live)));
+};
+
+describe("a plan", () => {
+  test("applied to the live state gives the snapshot, beside the extra commits that it reports", () => {
+    fc.assert(
+      fc.property(commits, commits, (saved, live) => {
+        const plan = planOf(saved, live);
+        expect(plan.blockers).toEqual([]);
+        const after = apply(live, commitsOf(plan));
+        for (const [group, partitions] of saved) {
+          const extra = plan.extra.filter((one) => one.group === group);
+          const found = after.get(group) ?? new Map();
+          expect(found.size).toBe(partitions.size + extra.length);
+          for (const [key, commit] of partitions) expect(sameCommit(found.get(key), commit)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test("has every partition of the snapshot and of its groups' live commits exactly once", () => {
+    fc.assert(
+      fc.property(commits, commits, (saved, live) => {
+        const plan = planOf(saved, live);
+        const planned = [...plan.groups].flatMap(([group, { partitions }]) =>
+          [...partitions.keys()].map((key) => JSON.stringify([group, key])),
+        );
+        const extra = plan.extra.map(({ group, topic, partition }) => JSON.stringify([group, `${topic}-${partition}`]));
+        const expected = [...saved].flatMap(([group, partitions]) =>
+          [...new Set([...partitions.keys(), ...(live.get(group)?.keys() ?? [])])].map((key) =>
+            JSON.stringify([group, key]),
+          ),
+        );
+        expect([...planned, ...extra].sort()).toEqual(expected.sort());
+      }),
+    );
+  });
+
+  test("has nothing to commit when the live state is the snapshot", () => {
+    fc.assert(
+      fc.property(commits, (saved) => {
+        const plan = planOf(saved, saved);
+        expect(commitsOf(plan).size).toBe(0);
+        expect(plan.extra).toEqual([]);
+      }),
+    );
+  });
+
+  test("has a digest that follows targets, live commits and topic ids, and nothing else", () => {
+    const saved = group({ "t-0": at(5n) });
+    const live = group({ "t-0": at(9n) });
+    const digest = (a: Commits, b: Commits, change: Partial<LiveState> = {}, topics = topicsFor(a, b)) => {
+      const snapshot = snapshotOf(a);
+      return planRollback(snapshot, restrict(snapshot, {}), { ...liveOf(b, topics), ...change }).digest;
+    };
+    const first = digest(saved, live);
+    expect(digest(group({ "t-0": at(5n) }), group({ "t-0": at(9n) }))).toBe(first);
+    expect(digest(saved, live, { warnings: ["w"] })).toBe(first);
+    const grown = new Map([["t", { topicId: "id of t", partitions: new Map([[0, log(3n, 70n)]]) }]]);
+    expect(digest(saved, live, {}, grown)).toBe(first);
+    expect(digest(saved, group({ "t-0": at(10n) }))).not.toBe(first);
+    expect(digest(group({ "t-0": at(5n, "m") }), live)).not.toBe(first);
+    const recreated = new Map([["t", { topicId: "another", partitions: new Map([[0, log(0n, MAX)]]) }]]);
+    expect(digest(saved, live, {}, recreated)).not.toBe(first);
+  });
+
+  test("counts replayed and skipped offsets inside the present log only", () => {
+    const saved = group({
+      "t-0": at(5n),
+      "t-1": at(5n),
+      "t-2": at(50n),
+      "t-3": at(7n),
+      "t-4": at(7n, "m"),
+      "t-5": at(5n),
+    });
+    const live = group({ "t-0": at(20n), "t-1": at(200n), "t-2": at(10n), "t-4": at(7n), "t-5": at(5n) });
+    const partitions = new Map([0, 1, 2, 3, 4, 5].map((n) => [n, log(3n, 100n)]));
+    const snapshot = snapshotOf(saved);
+    const plan = planRollback(
+      snapshot,
+      restrict(snapshot, {}),
+      liveOf(live, new Map([["t", { topicId: "x", partitions }]])),
+    );
+    const actions = [...(plan.groups.get("g")?.partitions ?? [])].map(([key, { action, replayed, skipped }]) => [
+      key,
+      action,
+      replayed,
+      skipped,
+    ]);
+    expect(actions).toEqual([
+      ["t-0", "rewind", 15n, 0n],
+      ["t-1", "rewind", 95n, 0n],
+      ["t-2", "fast_forward", 0n, 40n],
+      ["t-3", "create", null, null],
+      ["t-4", "metadata", 0n, 0n],
+      ["t-5", "unchanged", 0n, 0n],
+    ]);
+    expect(plan.groups.get("g")).toMatchObject({ replayed: 110n, skipped: 40n, state: "Empty" });
+  });
+
+  test("invents no impact where the log is unknown", () => {
+    const snapshot = snapshotOf(group({ "t-0": at(5n) }));
+    const unknown = new Map([["t", { topicId: "x", partitions: new Map([[0, log(null, null)]]) }]]);
+    const plan = planRollback(snapshot, restrict(snapshot, {}), liveOf(group({ "t-0": at(9n) }), unknown));
+    expect(plan.groups.get("g")).toMatchObject({ replayed: null });
+  });
+});
+
+const group = (partitions: Record<string, Commit>): Commits => new Map([["g", new Map(Object.entries(partitions))]]);
+const at = (offset: bigint, metadata = "", leaderEpoch?: number): Commit =>
+  leaderEpoch === undefined ? { offset, metadata } : { offset, metadata, leaderEpoch };
+
+describe("blockers", () => {
+  const saved = group({ "t-1": at(50n, "", 3) });
+  const topic = (partition: ReturnType<typeof log>, topicId = "id") =>
+    new Map([["t", { topicId, partitions: new Map([[1, partition]]) }]]);
+  const usual = topic(log(0n, 100n));
+  const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: usual } });
+  const blocked = (live: LiveState, from = snapshot): Plan["blockers"] =>
+    planRollback(from, restrict(from, {}), live).blockers;
+  const withGroup = (description: ObservedGroup) =>
+    liveOf(saved, usual, { observed: { groups: new Map([["g", description]]), topics: usual } });
+
+  test("are none when all is well, at both ends of the log too", () => {
+    expect(blocked(liveOf(saved, usual))).toEqual([]);
+    expect(blocked(liveOf(saved, topic(log(50n, 100n))))).toEqual([]);
+    expect(blocked(liveOf(saved, topic(log(0n, 50n))))).toEqual([]);
+  });
+
+  test("are none for a group that does not exist any more", () => {
+    const gone = liveOf(new Map(), usual, { missing: new Set(["g"]) });
+    expect(blocked({ ...gone, observed: { groups: new Map(), topics: usual } })).toEqual([]);
+  });
+
+  const cases: [BlockerKind, string, LiveState, RegExp][] = [
+    [
+      "group_not_empty",
+      "members",
+      withGroup({ type: "classic", state: "Stable", members: 2 }),
+      /"g" has 2 members .*wait_for_empty_seconds/,
+    ],
+    [
+      "group_not_empty",
+      "an active state whose members are unknown",
+      withGroup({ type: "streams", state: "Assigning", members: null }),
+      /has members/,
+    ],
+    ["unsupported_type", "a share group", withGroup({ type: "share", state: "Empty", members: 0 }), /share group/],
+    [
+      "cluster_mismatch",
+      "another cluster",
+      liveOf(saved, usual, { cluster: { name: "test", clusterId: "c2" } }),
+      /cluster c1, and this one is c2/,
+    ],
+    [
+      "cluster_mismatch",
+      "a cluster without id",
+      liveOf(saved, usual, { cluster: { name: "test", clusterId: null } }),
+      /unknown/,
+    ],
+    ["topic_missing", "a topic that is gone", liveOf(saved, new Map()), /topic "t" does not exist/],
+    [
+      "partition_missing",
+      "a partition that is gone",
+      liveOf(saved, new Map([["t", { topicId: "id", partitions: new Map() }]])),
+      /no partition 1, it has 0/,
+    ],
+    ["topic_recreated", "another topic id", liveOf(saved, topic(log(0n, 100n), "new")), /its id was id and is new/],
+    [
+      "topic_recreated",
+      "a leader epoch above the current one",
+      liveOf(saved, topic(log(0n, 100n, 2))),
+      /saved leader epoch 3 is above the current one, 2/,
+    ],
+    [
+      "below_log_start",
+      "an offset below the log",
+      liveOf(saved, topic(log(51n, 100n))),
+      /offset 50 is below the log start offset, 51/,
+    ],
+    [
+      "above_log_end",
+      "an offset above the log",
+      liveOf(saved, topic(log(0n, 49n))),
+      /offset 50 is above the log end offset, 49/,
+    ],
+    ["range_unknown", "an unknown range", liveOf(saved, topic(log(null, 100n))), /range cannot be read/],
+    [
+      "range_unknown",
+      "a topic that cannot be described",
+      liveOf(saved, new Map([["t", null]])),
+      /range cannot be read/,
+    ],
+    [
+      "pending_transaction",
+      "a pending transaction",
+      liveOf(new Map(), usual, { errors: [{ group: "g", error: "PendingTransaction", message: "m" }] }),
+      /Wait until its transaction ends/,
+    ],
+  ];
+  test.each(cases)("name %s for %s", (kind, _what, live, message) => {
+    const blockers = blocked(live);
+    expect(blockers.map((one) => one.kind)).toEqual([kind]);
+    expect(blockers[0]?.group).toBe("g");
+    expect(blockers[0]?.message).toMatch(message);
+  });
+
+  test("name a group that the snapshot could not capture", () => {
+    const partial = snapshotOf(saved, {
+      errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
+    });
+    expect(blocked(liveOf(saved, usual), partial)).toMatchObject([{ kind: "not_captured", group: "lost" }]);
+  });
+
+  test("are all reported at once", () => {
+    const all = withGroup({ type: "classic", state: "Stable", members: 1 });
+    const live = {
+      ...all,
+      cluster: { name: "x", clusterId: "c9" },
+      observed: { ...all.observed, topics: topic(log(60n, 100n), "new") },
+    };
+    expect(blocked(live).map(({ kind }) => kind)).toEqual([
+      "cluster_mismatch",
+      "group_not_empty",
+      "topic_recreated",
+      "below_log_start",
+    ]);
+  });
+});
+
+describe("settle", () => {
+  const settled = (saved: Commits, live: Commits, after: Commits, sent = accepted(commitsOf(planOf(saved, live)))) =>
+    settle(planOf(saved, live), sent, { commits: after, errors: [] });
+
+  test("is a success when everything was accepted and is read back so, for any state", () => {
+    fc.assert(
+      fc.property(commits, commits, (saved, live) => {
+        const plan = planOf(saved, live);
+        const committed = commitsOf(plan);
+        const result = settle(plan, accepted(committed), { commits: apply(live, committed), errors: [] });
+        expect(result).toMatchObject({
+          status: "success",
+          groupsRolledBack: saved.size,
+          groupsFailed: 0,
+          offsetsRestored: countOffsets(committed),
+          verification: { verified: true, mismatches: [] },
+        });
+        const partitions = [...result.groups.values()].flatMap((one) => [...one.partitions.values()]);
+        expect(partitions.length).toBe(countOffsets(saved));
+      }),
+    );
+  });
+
+  const saved = group({ "t-0": at(5n), "t-1": at(6n) });
+  const live = group({ "t-0": at(9n), "t-1": at(9n) });
+  const outcomesOf = (result: ReturnType<typeof settled>) =>
+    [...(result.groups.get("g")?.partitions.values() ?? [])].map(({ outcome }) => outcome);
+  const refused = outcomes(["t-0", "t-1"], { kind: "refused", error: "GroupNotEmpty", message: "it has got members" });
+  const lost = outcomes(["t-0", "t-1"], { kind: "unknown", error: "KafkaUnavailable", message: "no answer" });
+
+  test("calls a commit restored whose answer was lost, when it took effect", () => {
+    const result = settled(saved, live, saved, new Map([["g", lost]]));
+    expect(outcomesOf(result)).toEqual(["restored", "restored"]);
+    expect(result.status).toBe("success");
+  });
+
+  test("calls a refused commit failed, with the broker's reason", () => {
+    const result = settled(saved, live, live, new Map([["g", refused]]));
+    expect(outcomesOf(result)).toEqual(["failed", "failed"]);
+    expect(result).toMatchObject({ status: "failed", groupsFailed: 1, verification: { verified: false } });
+    expect(result.groups.get("g")?.error).toBe("it has got members");
+  });
+
+  test("calls an accepted commit moved_since when the group stands elsewhere by now", () => {
+    const result = settled(saved, live, group({ "t-0": at(7n), "t-1": at(6n) }));
+    expect(outcomesOf(result)).toEqual(["moved_since", "restored"]);
+    expect(result.status).toBe("partial_success");
+    expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ actual: at(7n) });
+  });
+
+  test("never takes an accepted commit for restored that reads back as nothing", () => {
+    const result = settled(saved, live, group({ "t-1": at(6n) }));
+    expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ outcome: "moved_since", actual: null });
+    expect(result.status).not.toBe("success");
+  });
+
+  test("is a failure when the read-back failed, whatever the broker answered", () => {
+    const plan = planOf(saved, live);
+    const unread = { commits: new Map(), errors: [{ group: "g", error: "KafkaUnavailable", message: "gone" }] };
+    expect(settle(plan, accepted(commitsOf(plan)), unread)).toMatchObject({ status: "failed", groupsRolledBack: 0 });
+    expect(settle(plan, accepted(commitsOf(plan)), { commits: new Map(), errors: [] }).status).toBe("failed");
+  });
+
+  test("says not_attempted of what was not sent", () => {
+    expect(outcomesOf(settled(saved, live, live, new Map()))).toEqual(["not_attempted", "not_attempted"]);
+  });
+
+  test("leaves extra commits out of the verification, and reports them", () => {
+    const more = group({ "t-0": at(9n), "t-1": at(6n), "t-2": at(1n) });
+    const result = settled(saved, more, group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(1n) }));
+    expect(result).toMatchObject({ status: "success", verification: { verified: true, checked: 2 } });
+    expect(result.extra).toMatchObject([{ topic: "t", partition: 2, commit: { offset: 1n } }]);
+  });
+});
+
+describe("restrict", () => {
+  const snapshot = snapshotOf(
+    new Map([
+      [
+        "a",
+        new Map([
+          ["t-0", at(1n)],
+          ["u-0", at(2n)],
+        ]),
+      ],
+      ["b", new Map([["t-0", at(3n)]])],
+    ]),
+  );
+  test("picks groups and topics", () => {
+    const part = restrict(snapshot, { groups: ["a"], topics: ["u"] });
+    expect(part.commits).toEqual(new Map([["a", new Map([["u-0", at(2n)]])]]));
+  });
+  test("refuses a group that the snapshot lacks, and patterns that find nothing", () => {
+    expect(() => restrict(snapshot, { groups: ["a", "c"] })).toThrow(/^GroupNotFound: .*"c"/);
+    expect(() => restrict(snapshot, { groups: ["z*"] })).toThrow(/^GroupNotFound: .*"z\*"/);
+    expect(restrict(snapshot, { groups: ["a", "z*"] }).warnings).toEqual([
+      'The pattern "z*" matches no group of the snapshot.',
+    ]);
+  });
+  test("refuses a topic that no selected group has", () => {
+    expect(() => restrict(snapshot, { groups: ["b"], topics: ["u"] })).toThrow(/^InvalidRequest: topics: .*"u".*"t"/);
+  });
+  test("keeps groups whose commits are all on other topics", () => {
+    expect(onTopics(snapshot.consumerGroups, ["u*"]).get("b")?.size).toBe(0);
+  });
+});

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import * as z from "zod";
+import { GroupNotEmpty, InvalidRequest } from "../../../functions/shared/core/errors.ts";
+import { operation, parseRequest, type Result } from "../../../functions/shared/lambda/operation.ts";
+import { context, proxyEvent } from "../../support/events.ts";
+
+const request = z.strictObject({ name: z.string(), n: z.int().min(1).max(5).default(1) });
+type Run = (wanted: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
+
+const stored: string[] = [];
+const handlerOf = (run: Run) =>
+  operation({
+    name: "test",
+    request,
+    storeResult: async (text) => {
+      stored.push(text);
+      return { url: "https://example.test/result", expiresInSeconds: 60 };
+    },
+    run,
+  });
+const echo = handlerOf(async (wanted) => ({ ...wanted, big: 2n ** 62n }));
+
+describe("an operation", () => {
+  test("answers a direct invocation with an object, exact integers in it", async () => {
+    expect(JSON.stringify(await echo({ name: "x" }, context()))).toBe('{"name":"x","n":1,"big":4611686018427387904}');
+  });
+
+  test("answers HTTP with the same as a body", async () => {
+    const answer = await echo(proxyEvent({ body: '{"name":"x"}' }), context());
+    expect(answer).toMatchObject({ statusCode: 200, body: '{"name":"x","n":1,"big":4611686018427387904}' });
+  });
+
+  test("throws its error in a direct invocation, with its name at the beginning of the message", async () => {
+    const failing = handlerOf(async () => {
+      throw new GroupNotEmpty("it has members");
+    });
+    await expect(failing({ name: "x" }, context())).rejects.toMatchObject({
+      name: "GroupNotEmpty",
+      message: "GroupNotEmpty: it has members",
+    });
+    expect(await failing(proxyEvent({ body: '{"name":"x"}' }), context())).toMatchObject({ statusCode: 409 });
+  });
+
+  test("reports every problem of a request at once, by field", async () => {
+    const error: unknown = await Promise.resolve(echo({ n: 9, zzz: 1, yyy: 2 }, context())).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(InvalidRequest);
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^InvalidRequest: 3 problems: .*name: .*n: .*unknown fields "zzz", "yyy"/),
+    });
+  });
+
+  test("ends with DeadlineExceeded when the work does not end in time", async () => {
+    const hanging = handlerOf(() => new Promise(() => {}));
+    await expect(hanging({ name: "x" }, context(1_700))).rejects.toMatchObject({ name: "DeadlineExceeded" });
+  });
+
+  test("aborts the work's signal at the deadline", async () => {
+    const waiting = handlerOf(
+      (_wanted, { deadline }) =>
+        new Promise((resolve) => deadline.signal.addEventListener("abort", () => resolve({ aborted: true }))),
+    );
+    expect(await waiting({ name: "x" }, context(1_600))).toEqual({ aborted: true });
+  });
+
+  test("stores a result over 5 MB, and answers its small fields and a link", async () => {
+    const large = handlerOf(async () => ({ status: "success", groups: "x".repeat(5_000_001) }));
+    expect(await large({ name: "x" }, context())).toEqual({
+      status: "success",
+      result_url: "https://example.test/result",
+      expires_in_seconds: 60,
+    });
+    expect(stored.at(-1)).toContain("xxxx");
+  });
+
+  test("takes no event for an empty request", () => {
+    expect(() => parseRequest(request, null)).toThrow(/name: /);
+  });
+});
