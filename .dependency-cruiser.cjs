@@ -46,7 +46,10 @@ module.exports = {
       comment: "the stack knows the handlers' env names and request schemas, not what they do",
       severity: "error",
       from: { path: "^infra/" },
-      to: { path: "^(functions|test|localstack)/", pathNot: "^functions/shared/lambda/env\\.ts$|^functions/[^/]+/request\\.ts$" },
+      to: {
+        path: "^(functions|test|localstack)/",
+        pathNot: "^functions/shared/lambda/env\\.ts$|^functions/[^/]+/request\\.ts$",
+      },
     },
     { name: "tests-are-leaves", severity: "error", from: { pathNot: "^test/" }, to: { path: "^test/" } },
     only("kafkajs-in-kafka", "kafkajs", "^functions/shared/kafka/"),

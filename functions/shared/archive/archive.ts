@@ -21,17 +21,17 @@ export interface ArchiveConfig {
 }
 
 /** A snapshot that is kept. `repeated`: it is the one that an earlier delivery of the same scheduled execution took. */
-export interface Saved {
+interface Saved {
   readonly entry: SnapshotEntry;
   readonly snapshot: Snapshot;
   readonly repeated: boolean;
 }
 
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
-export type SnapshotReference = string | { readonly at: Date };
+type SnapshotReference = string | { readonly at: Date };
 
 /** Some entries, newest first; `nextToken` is there if and only if there are more. */
-export interface EntryPage {
+interface EntryPage {
   readonly entries: readonly SnapshotEntry[];
   readonly nextToken?: string;
 }

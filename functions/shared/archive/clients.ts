@@ -14,7 +14,7 @@ export interface Clients {
 export function createClients(endpoint?: string): Clients {
   const emulated = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
   const common = { maxAttempts: 3, ...(endpoint === undefined ? {} : { endpoint }) };
-  const timeouts = { connectionTimeout: 2_000, throwOnRequestTimeout: true };
+  const timeouts = { connectionTimeout: 2_000, socketTimeout: 10_000, throwOnRequestTimeout: true };
   return {
     s3: new S3Client({
       ...common,

@@ -77,7 +77,7 @@ export function indexEntryOf(
     status: statusOf(snapshot),
     trigger,
     ...(schedule && { schedule: cap(schedule.name, 256) }),
-    cluster: { name: cap(cluster.name, 256), clusterId: cluster.clusterId },
+    cluster: { name: cap(cluster.name, 256), clusterId: cluster.clusterId && cap(cluster.clusterId, 256) },
     groups: snapshot.consumerGroups.size,
     offsets: countOffsets(snapshot.consumerGroups),
     errors: snapshot.errors.length,

@@ -26,14 +26,14 @@ export interface Stretch {
 }
 
 /** The firing of a schedule that a snapshot is the answer to. */
-export interface Claim {
+interface Claim {
   readonly executionId: string;
   /** When DynamoDB may forget the claim, in seconds since 1970. */
   readonly expiresAt: number;
 }
 
 /** What became of an entry: listed; not, as its id is somebody else's; not, as its firing has a snapshot already. */
-export type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
+type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
 
 /** The table: an entry for each snapshot, and which firing of a schedule has got which snapshot. Reads are consistent. */
 export interface IndexTable {
@@ -52,6 +52,7 @@ export interface IndexTable {
 }
 
 const nothingListed = "Nothing was listed: take the snapshot again.";
+const mostConflicts = 8;
 const notKnown = "Whether it was listed is not known: look at the list before you take it again.";
 
 /** The index in a table with the string keys `pk` and `sk`. All methods throw what `callAws` throws. */
@@ -64,22 +65,26 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
     ...(afterwards !== undefined && { afterwards }),
   });
 
-  const read = async (key: Item, doing: string, deadline: Deadline): Promise<Item | undefined> => {
+  const read = async (key: Item, looking: AwsCall, deadline: Deadline): Promise<Item | undefined> => {
     const command = new GetItemCommand({ TableName: table, Key: key, ConsistentRead: true });
-    return (await callAws(call("GetItem", doing), deadline, (options) => dynamodb.send(command, options))).Item;
+    return (await callAws(looking, deadline, (options) => dynamodb.send(command, options))).Item;
+  };
+
+  const readEntry = async (snapshotId: string, deadline: Deadline, afterwards?: string) => {
+    const key = entryKey(snapshotId);
+    return key && read(key, call("GetItem", `looking up ${snapshotId}`, afterwards), deadline);
   };
 
   const get = async (snapshotId: string, deadline: Deadline) => {
-    const key = entryKey(snapshotId);
-    const item = key && (await read(key, `looking up ${snapshotId}`, deadline));
+    const item = await readEntry(snapshotId, deadline);
     return item === undefined || item.deleting !== undefined ? undefined : decodeEntry(item);
   };
 
   const executionKey = (executionId: string) => ({ pk: { S: "execution" }, sk: { S: executionId } });
 
   const snapshotOfExecution = async (executionId: string, deadline: Deadline) => {
-    const doing = `looking up the scheduled execution ${executionId}`;
-    const item = await read(executionKey(executionId), doing, deadline);
+    const looking = call("GetItem", `looking up the scheduled execution ${executionId}`);
+    const item = await read(executionKey(executionId), looking, deadline);
     const snapshotId = item?.snapshot_id?.S;
     if (item !== undefined && snapshotId === undefined) {
       throw new SnapshotCorrupt(
@@ -90,11 +95,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
   };
 
   /** Whether the entry is there and was written with this token: what a lost answer would have said. */
-  const isOurs = async (snapshotId: string, writeToken: string, deadline: Deadline) => {
-    const key = entryKey(snapshotId);
-    const item = key && (await read(key, `looking up ${snapshotId}`, deadline));
-    return item?.write_token?.S === writeToken;
-  };
+  const isOurs = async (snapshotId: string, writeToken: string, deadline: Deadline) =>
+    (await readEntry(snapshotId, deadline, notKnown))?.write_token?.S === writeToken;
 
   /** Writes the entry, with the claim if there is one, which may replace that of the snapshot `stale`. */
   const write = (item: Item, claim: Claim | undefined, stale: string | undefined, options: SendOptions) => {
@@ -140,6 +142,11 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
     }
   };
 
+  const contended = (snapshotId: string) =>
+    new StorageUnavailable(
+      `somebody else kept writing to table ${table} what was to be written to list ${snapshotId}. ${nothingListed}`,
+    );
+
   return {
     get,
 
@@ -149,10 +156,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
         const outcome = await tryInsert(entry, writeToken, claim, stale, deadline);
         if (outcome === "listed") return outcome;
         if (outcome === "conflict") {
-          if (attempt === 8)
-            throw new StorageUnavailable(
-              `others kept writing while ${entry.snapshotId} was to be listed. ${nothingListed}`,
-            );
+          if (attempt === mostConflicts) throw contended(entry.snapshotId);
           await pause(attempt, deadline);
           continue;
         }
@@ -190,7 +194,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
           ...(status === undefined && { Limit: expect }), // a filter may hide most of a page: then as much as fits
           ExclusiveStartKey: start,
         });
-        const found = await callAws(call("Query", "listing snapshots"), deadline, (options) =>
+        const found = await callAws(call("Query", "reading the list of snapshots"), deadline, (options) =>
           dynamodb.send(page, options),
         );
         yield* (found.Items ?? []).map(decodeEntry);

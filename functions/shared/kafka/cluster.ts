@@ -115,9 +115,9 @@ export class Cluster {
   /**
    * Sends a request to a broker.
    *
-   * @throws NoAnswer when it could not be reached, hung up, or took too long
-   * @throws KafkaUnavailable when it does not speak the API, or its answer is malformed
-   * @throws DeadlineExceeded
+   * @throws NoAnswer when it could not be reached, hung up, took too long, or gave an answer that is none
+   * @throws KafkaUnavailable when it does not speak the API, or refuses the credentials
+   * @throws DeadlineExceeded when the time was over before
    */
   async send<Request, Answer>(node: number, api: Api<Request, Answer>, request: Request): Promise<Answer> {
     const address = this.#addresses.get(node);

@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { Kafka, type KafkaConfig as KafkaJsConfig, logLevel, type SASLOptions } from "kafkajs";
 import { KafkaUnavailable, OperationError } from "../core/errors.ts";
 import { NoAnswer } from "./problems.ts";
@@ -58,8 +58,8 @@ export interface Connection {
   /**
    * Sends a request in the highest version that both sides speak.
    *
-   * @throws NoAnswer when the connection was lost or the answer took too long: the request may have had effect
-   * @throws KafkaUnavailable when the broker speaks none of our versions, or its answer is not one
+   * @throws NoAnswer when the connection was lost or closed, or the answer took too long or is none
+   * @throws KafkaUnavailable when the broker speaks none of our versions
    */
   send<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer>;
   /** Ends it at once: requests in flight fail with `reason`. */
@@ -189,7 +189,7 @@ function openConnection(
     },
     close,
     async send(api, request) {
-      if (!alive) throw closedFor ?? new NoAnswer(address, "closed the connection", false);
+      if (!alive) throw new NoAnswer(address, "closed the connection", false, closedFor);
       const range = broker.versions?.[api.key];
       const version = commonVersion(api, range);
       if (version === undefined) throw unspoken(address, api, range);
@@ -209,7 +209,7 @@ function openConnection(
           logResponseError: false,
         });
       } catch (error) {
-        if (closedFor !== undefined) throw closedFor;
+        if (closedFor !== undefined) throw new NoAnswer(address, "was not waited for any more", true, closedFor);
         if (error instanceof MalformedAnswer) throw malformed(address, api, error);
         const late = error instanceof Error && error.name === "KafkaJSRequestTimeoutError";
         const what = late ? `did not answer ${api.name} in ${REQUEST_TIMEOUT_MS / 1000} s` : reasonOf(error);
@@ -221,9 +221,9 @@ function openConnection(
   };
 }
 
-function malformed(address: string, api: Api<never, unknown>, cause: MalformedAnswer): KafkaUnavailable {
-  const text = `the broker ${address} gave an answer to ${api.name} that is none: ${cause.message}.`;
-  return new KafkaUnavailable(text, { cause });
+function malformed(address: string, api: Api<never, unknown>, cause: MalformedAnswer): NoAnswer {
+  const what = `gave an answer to ${api.name} that is none: ${cause.message}`;
+  return new NoAnswer(address, what, true, new KafkaUnavailable(`the broker ${address} ${what}.`, { cause }));
 }
 
 function unspoken(address: string, api: Api<never, unknown>, range: VersionRange | undefined): KafkaUnavailable {

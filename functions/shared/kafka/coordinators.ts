@@ -62,7 +62,8 @@ async function locate<K>(
     if (cluster.coordinators.has(group)) return false;
     const tooLong = Buffer.byteLength(group) > LONGEST_GROUP_ID;
     const message = `a group id ends at ${LONGEST_GROUP_ID} bytes, and ${nameSome([group.slice(0, 40)])}… is longer`;
-    if (tooLong) for (const key of byGroup.get(group) ?? []) tell(key, { failed: { error: "InvalidRequest", message } });
+    if (tooLong)
+      for (const key of byGroup.get(group) ?? []) tell(key, { failed: { error: "InvalidRequest", message } });
     return !tooLong;
   });
   for (let at = 0; at < unknown.length; at += COORDINATORS_A_REQUEST) {

@@ -1,6 +1,6 @@
 import { nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
-import { type Attempt, attemptFrom, attemptOf, errorOf, unavailable } from "./problems.ts";
+import { attemptOf, errorOf, Troubled, unavailable } from "./problems.ts";
 import { settleAll } from "./retry.ts";
 import { code } from "./wire/codes.ts";
 import { type ListedGroup, listGroups as listGroupsApi } from "./wire/groups.ts";
@@ -32,24 +32,150 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  */
 export async function listGroups(cluster: Cluster): Promise<GroupList> {
   let unknownBefore = false;
-  const settled = await settleAll<"list", GroupList>(
-    ["list"],
-    { deadline: cluster.deadline, doing: "listing the groups" },
-    async (_, tell) => {
-      await cluster.metadata([]);
-      const views = await Promise.all(cluster.nodes.map((node) => viewOf(cluster, node)));
-      const attempt = merge(cluster, views);
-      // A broker that starts does not know the topic at once. No groups is believed only when it is said twice.
-      const noTopic = "done" in attempt && views.every((view) => "topic" in view && isUnknown(view.topic));
-      tell("list", noTopic && !unknownBefore ? { again: unavailable("no broker knows of any group") } : attempt);
-      unknownBefore = noTopic;
-    },
-  );
-  const result = settled.get("list");
+  const trial = { deadline: cluster.deadline, doing: "listing the groups" };
+  const settled = await settleAll<"groups", GroupList>(["groups"], trial, async (_, tell) => {
+    const { brokers } = await cluster.metadata([]);
+    const nodes = brokers.map(({ nodeId }) => nodeId);
+    const views = await Promise.all(nodes.map((node) => viewOf(cluster, node)));
+    const list = merge(nodes, views);
+    // A broker that starts does not know the topic at once: that there is none is believed when it is said twice.
+    const unknown = views.every(({ topic }) => topic.code === code.UNKNOWN_TOPIC_OR_PARTITION);
+    const believed = !unknown || unknownBefore;
+    unknownBefore = unknown;
+    tell("groups", believed ? { done: list } : { again: unavailable("no broker knows of any group yet") });
+  });
+  const result = settled.get("groups");
   if (result !== undefined && "done" in result) return result.done;
   throw errorOf(result?.failed ?? unavailable("the groups could not be listed"));
 }
 
-/** What one broker says, or why it does not. */
-type View = Problematic | { readonly node: number; readonly topic: TopicMetadata; readonly groups: readonly ListedGroup[]; readonly hidden: boolean };
-type Problematic = Exclude<Attempt<never>, { readonly done: never }>;
+/** What one broker says. */
+interface View {
+  readonly node: number;
+  /** The brokers that it knows. */
+  readonly brokers: readonly number[];
+  /** `__consumer_offsets`; without partitions where it does not exist, or the principal may not describe it. */
+  readonly topic: TopicMetadata;
+  readonly groups: readonly ListedGroup[];
+  /** Whether the principal may not describe every group. */
+  readonly hidden: boolean;
+}
+
+async function viewOf(cluster: Cluster, node: number): Promise<View> {
+  const before = await offsetsTopic(cluster, node);
+  const hidden = await probe(cluster, node, before.topic);
+  const { code: listCode, groups } = await cluster.send(node, listGroupsApi, null);
+  if (listCode !== code.NONE) throw new Troubled(attemptOf(listCode, { doing: `list the groups of broker ${node}` }));
+  const after = await offsetsTopic(cluster, node);
+  if (leadership(before.topic) !== leadership(after.topic)) throw moved();
+  return { node, ...after, groups, hidden };
+}
+
+async function offsetsTopic(cluster: Cluster, node: number): Promise<Pick<View, "topic" | "brokers">> {
+  const { topics, brokers } = await cluster.metadata([OFFSETS_TOPIC], node);
+  const topic = topics.find((answer) => answer.topic === OFFSETS_TOPIC);
+  if (topic === undefined) {
+    throw new Troubled({ failed: unavailable(`broker ${node} left ${OFFSETS_TOPIC} out of its answer to Metadata`) });
+  }
+  const expected: readonly number[] = [code.NONE, code.UNKNOWN_TOPIC_OR_PARTITION, code.TOPIC_AUTHORIZATION_FAILED];
+  if (!expected.includes(topic.code)) {
+    throw new Troubled(attemptOf(topic.code, { doing: `describe ${OFFSETS_TOPIC}, where the groups are` }));
+  }
+  return { topic, brokers: brokers.map(({ nodeId }) => nodeId) };
+}
+
+/** Makes the coordinator of each partition that a broker leads answer; gives whether the principal may not ask. */
+async function probe(cluster: Cluster, node: number, topic: TopicMetadata): Promise<boolean> {
+  const names = probeNames(topic.partitions.length);
+  const led = topic.partitions.filter(({ leader }) => leader === node);
+  const asked = led.map(({ partition }) => ({ group: names.get(partition) ?? "", topics: null }));
+  if (asked.length === 0) return false;
+  const answers = await cluster.send(node, offsetFetch, asked);
+  const codes = new Map(answers.map((answer) => [answer.group, answer.code]));
+  let hidden = false;
+  for (const { group } of asked) {
+    const answered = codes.get(group);
+    if (answered === code.GROUP_AUTHORIZATION_FAILED) {
+      hidden = true;
+    } else if (answered !== code.NONE) {
+      throw new Troubled(
+        answered === undefined
+          ? { failed: unavailable(`broker ${node} left a group out of its answer to OffsetFetch`) }
+          : attemptOf(answered, {
+              doing: `list the groups of broker ${node}, which does not coordinate all of them yet`,
+            }),
+      );
+    }
+  }
+  return hidden;
+}
+
+/** Group ids that nobody uses, one for each partition of `__consumer_offsets`. */
+function probeNames(partitions: number): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  for (let i = 0; names.size < partitions; i++) {
+    const name = `offset-rollback-probe-${i}`;
+    const partition = partitionOf(name, partitions);
+    if (!names.has(partition)) names.set(partition, name);
+  }
+  return names;
+}
+
+/** The partition of `__consumer_offsets` that a group is on: Java's hash code of its id, made positive as Kafka does. */
+function partitionOf(group: string, partitions: number): number {
+  let hash = 0;
+  for (let i = 0; i < group.length; i++) hash = (Math.imul(hash, 31) + group.charCodeAt(i)) | 0;
+  return (hash === -0x80000000 ? 0 : Math.abs(hash)) % partitions;
+}
+
+/** Who leads what since when, to be compared. */
+function leadership({ code: topicCode, partitions }: TopicMetadata): string {
+  const leaders = partitions.map(({ partition, leader, leaderEpoch }) => `${partition}:${leader}:${leaderEpoch}`);
+  return [topicCode, ...leaders.sort()].join(" ");
+}
+
+function moved(): Troubled {
+  const what = `the leadership of ${OFFSETS_TOPIC} moved while the groups were listed`;
+  return new Troubled({ again: unavailable(`${what}, so that the list may lack some`) });
+}
+
+/** One list of what all brokers say, if they say it about the same state of the cluster. */
+function merge(asked: readonly number[], views: readonly View[]): GroupList {
+  const [first] = views;
+  if (first === undefined) throw new Troubled({ again: unavailable("the cluster knows of no brokers") });
+  const { partitions } = first.topic;
+  const nodes = new Set(asked);
+  for (const { brokers, topic } of views) {
+    const sameBrokers = brokers.length === nodes.size && brokers.every((broker) => nodes.has(broker));
+    if (!sameBrokers || leadership(topic) !== leadership(first.topic)) throw moved();
+  }
+  const orphans = partitions.filter(({ leader }) => !nodes.has(leader)).map(({ partition }) => `${partition}`);
+  if (orphans.length > 0) {
+    throw new Troubled({
+      again: unavailable(
+        `the groups on ${OFFSETS_TOPIC} partition ${nameSome(orphans, 10)} (of ${partitions.length}) cannot be listed: ` +
+          "the partition has no leader",
+      ),
+    });
+  }
+  const leaders = new Map(partitions.map(({ partition, leader }) => [partition, leader]));
+  const groups = new Map<string, ListedGroup>();
+  for (const { node, groups: listed } of views) {
+    for (const group of listed) {
+      const coordinator = leaders.get(partitionOf(group.group, partitions.length));
+      if (!groups.has(group.group) || coordinator === node) groups.set(group.group, group);
+    }
+  }
+  const warnings: string[] = [];
+  if (first.topic.code === code.TOPIC_AUTHORIZATION_FAILED) {
+    warnings.push(
+      `It could not be proven that the list of groups is complete: the principal may not describe ${OFFSETS_TOPIC}.`,
+    );
+  }
+  if (views.some(({ hidden }) => hidden)) {
+    warnings.push(
+      "The principal may describe some groups only (it lacks DESCRIBE on all groups): patterns do not see the others.",
+    );
+  }
+  return { groups, warnings };
+}

@@ -7,21 +7,34 @@ export interface Problem {
   readonly message: string;
 }
 
-/** What one attempt made of something: a result, a failure for good, or a reason to try again. */
-export type Attempt<R> = { readonly done: R } | { readonly failed: Problem } | { readonly again: Problem };
+/** What stands in the way: a failure for good, or a reason to try again. */
+export type Trouble = { readonly failed: Problem } | { readonly again: Problem };
+
+/** What one attempt made of something. */
+export type Attempt<R> = { readonly done: R } | Trouble;
 
 /** What became of something in the end. */
 export type Settled<R> = { readonly done: R } | { readonly failed: Problem };
 
-/** A broker did not answer a request: it cannot be reached, hung up, or took too long. The request may have had effect. */
+/**
+ * A request has no answer: the broker cannot be reached, hung up, took too long or answered nonsense, or we ended it. Its
+ * cause, where that is an error for callers, says that asking again is no use.
+ */
 export class NoAnswer extends Error {
-  readonly address: string;
-  /** Whether a request was handed to the connection; if not, it cannot have had any effect. */
+  /** Whether the request was sent, so that it may have had effect. */
   readonly sent: boolean;
   constructor(address: string, what: string, sent: boolean, cause?: unknown) {
     super(`${address} ${what}`, { cause });
-    this.address = address;
     this.sent = sent;
+  }
+}
+
+/** Trouble as an exception, for work that stops at its first one. */
+export class Troubled extends Error {
+  readonly trouble: Trouble;
+  constructor(trouble: Trouble) {
+    super("again" in trouble ? trouble.again.message : trouble.failed.message);
+    this.trouble = trouble;
   }
 }
 
@@ -32,7 +45,8 @@ export function unavailable(message: string): Problem {
 
 /** An exception as a problem. One that is no trouble of Kafka's is a fault of ours and goes on up. */
 export function problemFrom(error: unknown): Problem {
-  if (error instanceof NoAnswer) return unavailable(error.message);
+  if (error instanceof NoAnswer && !(error.cause instanceof OperationError)) return unavailable(error.message);
+  if (error instanceof NoAnswer) return problemFrom(error.cause);
   if (error instanceof OperationError) {
     return { error: error.name, message: error.message.replace(`${error.name}: `, "") };
   }
@@ -40,9 +54,11 @@ export function problemFrom(error: unknown): Problem {
 }
 
 /** What an exception means for what was asked: a lost answer is worth another attempt, all else is final. */
-export function attemptFrom(error: unknown): Attempt<never> {
+export function attemptFrom(error: unknown): Trouble {
+  if (error instanceof Troubled) return error.trouble;
   const problem = problemFrom(error);
-  return error instanceof NoAnswer ? { again: problem } : { failed: problem };
+  const passing = error instanceof NoAnswer && !(error.cause instanceof OperationError);
+  return passing ? { again: problem } : { failed: problem };
 }
 
 /** Throws a problem as the error that it names. */
@@ -66,9 +82,9 @@ export interface Subject {
  * What a code other than 0 means: a missing right by its name, a reason to try again, or a failure under Kafka's own
  * name for it.
  */
-export function attemptOf(number: number, subject: Subject): Attempt<never> {
+export function attemptOf(number: number, subject: Subject): Trouble {
   const could = `could not ${subject.doing}`;
-  const needs = (right: string): Attempt<never> => ({
+  const needs = (right: string): Trouble => ({
     failed: { error: "KafkaAuthorization", message: `${could}: the principal needs ${right} (${codeText(number)})` },
   });
   switch (number) {

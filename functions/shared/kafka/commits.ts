@@ -1,0 +1,294 @@
+import {
+  type CaptureError,
+  type Commit,
+  type Commits,
+  type GroupCommits,
+  splitTopicPartition,
+  topicPartition,
+} from "../core/model.ts";
+import type { CommitOutcome } from "../core/settle.ts";
+import { nameSome } from "../core/text.ts";
+import type { Cluster } from "./cluster.ts";
+import { perCoordinator } from "./coordinators.ts";
+import {
+  type Attempt,
+  attemptFrom,
+  attemptOf,
+  NoAnswer,
+  type Problem,
+  type Settled,
+  type Trouble,
+} from "./problems.ts";
+import { chunks, inParallel, type Tell } from "./retry.ts";
+import { code, codeName, codeText, isTransient } from "./wire/codes.ts";
+import {
+  type FetchedGroup,
+  type FetchedOffset,
+  type FetchGroup,
+  offsetCommit,
+  offsetDelete,
+  offsetFetch,
+  type PartitionCode,
+  type TopicPartitions,
+} from "./wire/offsets.ts";
+
+const GROUPS_A_REQUEST = 1_000;
+const PARTITIONS_A_REQUEST = 50_000;
+const IN_FLIGHT = 64;
+/** Brokers refuse to write a batch near 1 MB; in their log, each commit repeats the group's id. */
+const COMMIT_BYTES = 400_000;
+
+/**
+ * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
+ * requests at a time. Every group is in the result: with commits, none for one that does not exist, or with a problem.
+ * A pending transaction is waited for until the deadline is near, then it is the problem `PendingTransaction`.
+ */
+export function fetchCommits(
+  cluster: Cluster,
+  groups: readonly FetchGroup[],
+): Promise<Map<FetchGroup, Settled<GroupCommits>>> {
+  const work = { groupOf: ({ group }: FetchGroup) => group, doing: "reading the commits" };
+  return perCoordinator<FetchGroup, GroupCommits>(cluster, groups, work, async (node, asked, tell) => {
+    await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
+      try {
+        const answers = await cluster.send(node, offsetFetch, batch);
+        const byGroup = new Map(answers.map((answer) => [answer.group, answer]));
+        for (const wanted of batch) {
+          const answer = byGroup.get(wanted.group);
+          if (answer !== undefined) tell(wanted, commitsFrom(wanted, answer));
+        }
+      } catch (error) {
+        const attempt = attemptFrom(error);
+        for (const wanted of batch) tell(wanted, attempt);
+      }
+    });
+  });
+}
+
+function fetchBatches(asked: readonly FetchGroup[]): FetchGroup[][] {
+  const batches: FetchGroup[][] = [];
+  let room = 0;
+  for (const wanted of asked) {
+    const partitions = wanted.topics?.reduce((sum, topic) => sum + topic.partitions.length, 0) ?? 0;
+    const batch = batches.at(-1);
+    if (batch === undefined || batch.length >= GROUPS_A_REQUEST || partitions > room) {
+      batches.push([wanted]);
+      room = PARTITIONS_A_REQUEST - partitions;
+    } else {
+      batch.push(wanted);
+      room -= partitions;
+    }
+  }
+  return batches;
+}
+
+function commitsFrom({ group, topics }: FetchGroup, answer: FetchedGroup): Attempt<GroupCommits> {
+  const doing = `read the commits of group ${nameSome([group])}`;
+  const right = `DESCRIBE on group ${nameSome([group])}`;
+  if (answer.code !== code.NONE) return attemptOf(answer.code, { doing, right });
+  const commits = new Map<string, Commit>();
+  const answered = new Set<string>();
+  let trouble: Trouble | undefined;
+  for (const fetched of answer.offsets) {
+    const key = topicPartition(fetched.topic, fetched.partition);
+    answered.add(key);
+    if (fetched.code !== code.NONE) {
+      const what = `${doing} on ${key}`;
+      const attempt = attemptOf(fetched.code, {
+        doing: what,
+        topicRight: `DESCRIBE on topic ${nameSome([fetched.topic])}`,
+      });
+      if (trouble === undefined || "failed" in attempt) trouble = attempt;
+    } else if (fetched.offset >= 0n) {
+      commits.set(key, commitFrom(fetched));
+    }
+  }
+  if (trouble !== undefined) return trouble;
+  for (const { topic, partitions } of topics ?? []) {
+    const leftOut = partitions.find((partition) => !answered.has(topicPartition(topic, partition)));
+    if (leftOut === undefined) continue;
+    const message = `could not ${doing}: the answer of Kafka left out ${topicPartition(topic, leftOut)}`;
+    return { failed: { error: "KafkaUnavailable", message } };
+  }
+  return { done: commits };
+}
+
+function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
+  return leaderEpoch < 0 ? { offset, metadata } : { offset, metadata, leaderEpoch };
+}
+
+/** The topics of partition keys. Throws for what is not a key: a fault of ours. */
+export function topicsOf(keys: Iterable<string>): TopicPartitions[] {
+  const topics = new Map<string, number[]>();
+  for (const key of keys) {
+    const { topic, partition } = place(key);
+    const partitions = topics.get(topic);
+    if (partitions === undefined) topics.set(topic, [partition]);
+    else partitions.push(partition);
+  }
+  return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
+}
+
+function place(key: string): { topic: string; partition: number } {
+  const parts = splitTopicPartition(key);
+  if (parts === undefined) throw new Error(`${key} is not the key of a partition`);
+  return parts;
+}
+
+/**
+ * Reads the commits of partitions by their names, as after a rollback. Every group asked for is in `commits` or in
+ * `errors`; a partition that is absent has no commit: the coordinator said so by its name.
+ */
+export async function readCommits(
+  cluster: Cluster,
+  partitions: ReadonlyMap<string, Iterable<string>>,
+): Promise<{ readonly commits: Commits; readonly errors: readonly CaptureError[] }> {
+  const asked = [...partitions].map(([group, keys]) => ({ group, topics: topicsOf(new Set(keys)) }));
+  const commits = new Map<string, GroupCommits>();
+  const errors: CaptureError[] = [];
+  for (const [{ group }, result] of await fetchCommits(cluster, asked)) {
+    if ("done" in result) commits.set(group, result.done);
+    else errors.push({ group, ...result.failed });
+  }
+  return { commits, errors };
+}
+
+/** Some partitions of one group: what goes into one request. */
+interface Slice {
+  readonly group: string;
+  readonly keys: readonly string[];
+}
+
+/** What the broker said to each partition of a slice. */
+type Codes = ReadonlyMap<string, number>;
+
+/** What became of each partition, by group and key: every one that was to be written is there. */
+export type Outcomes = Map<string, Map<string, CommitOutcome>>;
+
+/**
+ * Commits offsets from outside of the groups, which coordinators accept only while a group has no members. A request
+ * carries one group; groups are committed in parallel, a large one in several requests. What fails on the way is sent
+ * again until the deadline is near: the same commit twice is the same. Never throws, but for faults of ours.
+ */
+export function commitOffsets(cluster: Cluster, commits: Commits): Promise<Outcomes> {
+  const slices = [...commits].flatMap(([group, partitions]) =>
+    slicesOf(group, partitions).map((keys) => ({ group, keys })),
+  );
+  return write(cluster, slices, "committing the offsets", async (node, { group, keys }) => {
+    const byTopic = Map.groupBy(keys, (key) => place(key).topic);
+    const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
+      topic,
+      partitions: keysOfTopic.flatMap((key) => {
+        const commit = commits.get(group)?.get(key);
+        return commit ? [{ leaderEpoch: -1, ...commit, partition: place(key).partition }] : [];
+      }),
+    }));
+    return codesOf(await cluster.send(node, offsetCommit, { group, topics }));
+  });
+}
+
+/**
+ * Deletes commits (OffsetDelete, KIP-496). Coordinators refuse it for topics that the group is subscribed to, and for
+ * topics that do not exist. Same promises as `commitOffsets`.
+ */
+export function deleteOffsets(cluster: Cluster, partitions: ReadonlyMap<string, Iterable<string>>): Promise<Outcomes> {
+  const slices = [...partitions].flatMap(([group, keys]) =>
+    chunks([...new Set(keys)], 5_000).map((some) => ({ group, keys: some })),
+  );
+  return write(cluster, slices, "deleting the commits", async (node, { group, keys }) => {
+    const answer = await cluster.send(node, offsetDelete, { group, topics: topicsOf(keys) });
+    return answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code]));
+  });
+}
+
+const codesOf = (partitions: readonly PartitionCode[]): Codes =>
+  new Map(partitions.map((answer) => [topicPartition(answer.topic, answer.partition), answer.code]));
+
+function slicesOf(group: string, partitions: GroupCommits): string[][] {
+  const slices: string[][] = [];
+  let room = 0;
+  for (const [key, { metadata }] of partitions) {
+    const bytes = Buffer.byteLength(group) + Buffer.byteLength(key) + Buffer.byteLength(metadata) + 64;
+    const slice = slices.at(-1);
+    if (slice === undefined || bytes > room) {
+      slices.push([key]);
+      room = COMMIT_BYTES - bytes;
+    } else {
+      slice.push(key);
+      room -= bytes;
+    }
+  }
+  return slices;
+}
+
+/** Sends slices where they belong, and tells for each partition what is known of it in the end. */
+async function write(
+  cluster: Cluster,
+  slices: readonly Slice[],
+  doing: string,
+  send: (node: number, slice: Slice) => Promise<Codes>,
+): Promise<Outcomes> {
+  const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
+  const attempted = async (node: number, slice: Slice, tell: Tell<Slice, Codes>) => {
+    try {
+      const codes = await send(node, slice);
+      const passing = [...codes.values()].find(isTransient);
+      if (passing === undefined) return tell(slice, { done: codes });
+      doubtful.add(slice);
+      tell(slice, attemptOf(passing, { doing: `write to group ${nameSome([slice.group])}` }));
+    } catch (error) {
+      if (error instanceof NoAnswer && error.sent) doubtful.add(slice);
+      tell(slice, attemptFrom(error));
+    }
+  };
+  const work = { groupOf: ({ group }: Slice) => group, doing };
+  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell) =>
+    inParallel(asked, IN_FLIGHT, (slice) => attempted(node, slice, tell)),
+  );
+  const outcomes: Outcomes = new Map();
+  for (const [slice, result] of written) {
+    const { group, keys } = slice;
+    const ofGroup = outcomes.get(group) ?? new Map<string, CommitOutcome>();
+    outcomes.set(group, ofGroup);
+    for (const key of keys) ofGroup.set(key, outcomeOf(group, key, result, doubtful.has(slice)));
+  }
+  return outcomes;
+}
+
+function outcomeOf(group: string, key: string, result: Settled<Codes>, doubtful: boolean): CommitOutcome {
+  if ("failed" in result) return { kind: doubtful ? "unknown" : notSent(result.failed), ...result.failed };
+  const answered = result.done.get(key);
+  if (answered === code.NONE) return { kind: "accepted" };
+  if (answered === undefined) {
+    const message = `group ${nameSome([group])}, ${key}: the answer of Kafka left it out`;
+    return { kind: "unknown", error: "KafkaUnavailable", message };
+  }
+  return { kind: doubtful ? "unknown" : "refused", ...refusal(group, key, answered) };
+}
+
+/** A right that is missing, found before anything was sent, is a refusal; anything else is no attempt. */
+const notSent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
+
+function refusal(group: string, key: string, number: number): Problem {
+  const where = `group ${nameSome([group])}, ${key}`;
+  switch (number) {
+    case code.UNKNOWN_MEMBER_ID:
+    case code.ILLEGAL_GENERATION:
+    case code.REBALANCE_IN_PROGRESS:
+    case code.STALE_MEMBER_EPOCH:
+    case code.NON_EMPTY_GROUP:
+    case code.GROUP_SUBSCRIBED_TO_TOPIC:
+      return {
+        error: "GroupNotEmpty",
+        message: `${where}: the group has got members, and Kafka lets nobody else write (${codeText(number)})`,
+      };
+    case code.GROUP_ID_NOT_FOUND:
+      return { error: "GroupNotFound", message: `${where}: there is no such group (${codeText(number)})` };
+  }
+  const attempt = attemptOf(number, {
+    doing: `write to ${where}`,
+    right: `READ on group ${nameSome([group])}`,
+    topicRight: `READ on topic ${nameSome([place(key).topic])}`,
+  });
+  return "failed" in attempt ? attempt.failed : { error: codeName(number), message: attempt.again.message };
+}

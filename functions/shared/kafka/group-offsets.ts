@@ -1,0 +1,169 @@
+import {
+  type CaptureError,
+  type GroupCommits,
+  type LiveState,
+  type ObservedGroup,
+  type Selection,
+  splitTopicPartition,
+} from "../core/model.ts";
+import { compileSelectors, selectNames } from "../core/selectors.ts";
+import { count, nameSome } from "../core/text.ts";
+import type { Cluster } from "./cluster.ts";
+import { fetchCommits, topicsOf } from "./commits.ts";
+import { type GroupList, listGroups } from "./group-list.ts";
+import { countMembers } from "./members.ts";
+import { observeTopics } from "./topics.ts";
+import type { ListedGroup } from "./wire/groups.ts";
+
+export { commitOffsets, deleteOffsets, type Outcomes, readCommits } from "./commits.ts";
+export { type GroupList, listGroups } from "./group-list.ts";
+
+/**
+ * Captures the groups that a selection picks. A literal name that is not listed is asked for all the same, so that a
+ * missing right shows as an error, and the absence of the group as `missing`. A pattern passes share groups over, with a
+ * warning; one that is named literally is an error. What can be partial: a group's failure is in `errors` and fails no
+ * other group; what surrounds the offsets (logs, members) may be null, with a warning.
+ *
+ * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded when the groups of the cluster cannot all be listed
+ */
+export async function capture(cluster: Cluster, selection: Selection): Promise<LiveState> {
+  const list = await listGroups(cluster);
+  const excluded = compileSelectors(selection.exclude);
+  const picked = selectNames(selection.groups, list.groups.keys());
+  const { literals } = compileSelectors(selection.groups);
+  const wanted = [...picked.names, ...picked.missingLiterals].filter((group) => !excluded.matches(group));
+  const isShare = (group: string) => list.groups.get(group)?.type === "share";
+  const passed = wanted.filter((group) => isShare(group) && !literals.has(group));
+  const warnings = [];
+  if (picked.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(picked.idlePatterns)}.`);
+  if (passed.length > 0) {
+    warnings.push(`${count(passed.length, "share group")} left out, which are not supported yet: ${nameSome(passed)}.`);
+  }
+  const errors = wanted
+    .filter((group) => isShare(group) && literals.has(group))
+    .map((group) => ({
+      group,
+      error: "InvalidRequest",
+      message: `group ${nameSome([group])} is a share group, and share groups are not supported yet`,
+    }));
+  const groups = new Map(wanted.filter((group) => !isShare(group)).map((group) => [group, none]));
+  const state = await read(cluster, list, groups);
+  return { ...state, errors: [...state.errors, ...errors], warnings: [...warnings, ...state.warnings] };
+}
+
+const none: ReadonlyMap<string, unknown> = new Map();
+
+/**
+ * Observes groups by name. The logs of the partitions given with each are observed too, and where such a partition has
+ * no commit, the coordinator was asked for it by name: Kafka leaves topics that the principal may not describe out of a
+ * group's commits without a word, but not when they are named. A share group is observed, without commits.
+ *
+ * Partial and thrown: as `capture`.
+ */
+export async function observe(
+  cluster: Cluster,
+  groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): Promise<LiveState> {
+  return read(cluster, await listGroups(cluster), groups);
+}
+
+/** The one pipeline: commits first, then what surrounds them. */
+async function read(
+  cluster: Cluster,
+  list: GroupList,
+  wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): Promise<LiveState> {
+  const { commits, errors } = await readGroups(cluster, list, wanted);
+  const listed = await listOfStrangers(cluster, list, commits);
+  const topics = await observeTopics(cluster, topicNames(commits, wanted));
+  const toDescribe = new Map<string, ListedGroup>();
+  for (const [group, partitions] of commits) {
+    const found = listed.groups.get(group);
+    if (found !== undefined && (found.state !== "Empty" || partitions.size === 0)) toDescribe.set(group, found);
+  }
+  const described = await countMembers(cluster, toDescribe);
+  const existing = new Map<string, GroupCommits>();
+  const missing = new Set<string>();
+  const observed = new Map<string, ObservedGroup>();
+  for (const [group, partitions] of commits) {
+    const found = listed.groups.get(group);
+    const gone = described.gone.has(group);
+    if (partitions.size === 0 && (found === undefined || gone)) {
+      missing.add(group);
+      continue;
+    }
+    existing.set(group, partitions);
+    const now = described.groups.get(group);
+    observed.set(group, {
+      type: found?.type ?? null,
+      state: now?.state ?? found?.state ?? null,
+      members: now !== undefined ? now.members : found === undefined ? null : 0,
+    });
+  }
+  return {
+    cluster: cluster.identity,
+    commits: existing,
+    errors,
+    missing,
+    warnings: [...list.warnings, ...topics.warnings, ...described.warnings],
+    observed: { groups: observed, topics: topics.topics },
+  };
+}
+
+/** The commits of all groups, those of share groups aside; then those of the partitions that were wanted and not found. */
+async function readGroups(
+  cluster: Cluster,
+  list: GroupList,
+  wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): Promise<{ commits: Map<string, GroupCommits>; errors: CaptureError[] }> {
+  const commits = new Map<string, GroupCommits>();
+  const errors: CaptureError[] = [];
+  const shares = [...wanted.keys()].filter((group) => list.groups.get(group)?.type === "share");
+  for (const group of shares) commits.set(group, new Map());
+  const asked = [...wanted.keys()].filter((group) => !commits.has(group)).map((group) => ({ group, topics: null }));
+  const byName = [];
+  for (const [{ group }, result] of await fetchCommits(cluster, asked)) {
+    if ("failed" in result) {
+      errors.push({ group, ...result.failed });
+      continue;
+    }
+    commits.set(group, result.done);
+    const absent = [...(wanted.get(group)?.keys() ?? [])].filter((key) => !result.done.has(key));
+    if (absent.length > 0) byName.push({ group, topics: topicsOf(absent) });
+  }
+  for (const [{ group }, result] of await fetchCommits(cluster, byName)) {
+    if ("failed" in result) {
+      commits.delete(group);
+      errors.push({ group, ...result.failed });
+    } else {
+      // One that was committed in between is a commit; there is no moment at which all of them were absent.
+      commits.set(group, new Map([...(commits.get(group) ?? []), ...result.done]));
+    }
+  }
+  return { commits, errors };
+}
+
+/** The list again, if groups that it lacks turn out to have commits: they were created since. */
+async function listOfStrangers(
+  cluster: Cluster,
+  list: GroupList,
+  commits: ReadonlyMap<string, GroupCommits>,
+): Promise<GroupList> {
+  const strangers = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
+  return strangers ? listGroups(cluster) : list;
+}
+
+function topicNames(
+  commits: ReadonlyMap<string, GroupCommits>,
+  wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): Set<string> {
+  const names = new Set<string>();
+  const keys = new Set<string>();
+  for (const partitions of [...commits.values(), ...wanted.values()])
+    for (const key of partitions.keys()) keys.add(key);
+  for (const key of keys) {
+    const topic = splitTopicPartition(key)?.topic;
+    if (topic !== undefined) names.add(topic);
+  }
+  return names;
+}

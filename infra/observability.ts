@@ -1,0 +1,51 @@
+import { Duration } from "aws-cdk-lib";
+import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
+import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
+import { Topic } from "aws-cdk-lib/aws-sns";
+import type { IQueue } from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import type { Deployment } from "./config.ts";
+import type { OperationFunction, Verb } from "./operation-function.ts";
+
+const period = Duration.minutes(5);
+
+/** Alarms on what nobody may be watching: snapshots and rollbacks that failed, and runs of a schedule that were lost. */
+export class Observability extends Construct {
+  constructor(
+    scope: Construct,
+    id: string,
+    functions: Readonly<Record<Verb, OperationFunction>>,
+    failed: IQueue,
+    { name_prefix, alarms }: Deployment,
+  ) {
+    super(scope, id);
+    const topic = alarms.topic_arn === undefined ? undefined : Topic.fromTopicArn(this, "Topic", alarms.topic_arn);
+    const alarm = (name: string, metric: IMetric, alarmDescription: string) => {
+      const made = new Alarm(this, name, {
+        alarmName: `${name_prefix}offset-${name}`,
+        alarmDescription,
+        metric,
+        threshold: 1,
+        evaluationPeriods: 1,
+        comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        treatMissingData: TreatMissingData.NOT_BREACHING,
+      });
+      if (topic !== undefined) made.addAlarmAction(new SnsAction(topic));
+    };
+    alarm(
+      "snapshot-errors",
+      functions.snapshot.metricErrors({ period, statistic: "Sum" }),
+      "A snapshot failed: its function's log says of which groups and why.",
+    );
+    alarm(
+      "rollback-errors",
+      functions.rollback.metricErrors({ period, statistic: "Sum" }),
+      "A rollback was refused or did not reach its targets: its function's log names the groups and the safety snapshot.",
+    );
+    alarm(
+      "snapshots-lost",
+      failed.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" }),
+      "A scheduled snapshot failed for good, retries included: the message in the queue has the request and the error.",
+    );
+  }
+}

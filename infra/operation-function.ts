@@ -1,0 +1,116 @@
+import { join } from "node:path";
+import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
+import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime } from "aws-cdk-lib/aws-lambda";
+import { LogGroup } from "aws-cdk-lib/aws-logs";
+import type { Construct } from "constructs";
+import { buildSync } from "esbuild";
+import type { Deployment } from "./config.ts";
+
+/** Time and memory of functions that read or write Kafka: one whole vCPU, for the codecs and the compression. */
+const kafkaMemory = 1769;
+
+/**
+ * What each operation gets. Kafka readers have time for ten thousand groups on slow brokers, a rollback for all that a
+ * Lambda can have. The others answer from the archive within API Gateway's 29 seconds; show decodes a whole document.
+ */
+const operations = {
+  snapshot: { seconds: 300, memory: kafkaMemory },
+  list: { seconds: 30, memory: 512 },
+  show: { seconds: 30, memory: 1024 },
+  diff: { seconds: 300, memory: kafkaMemory },
+  verify: { seconds: 300, memory: kafkaMemory },
+  rollback: { seconds: 900, memory: kafkaMemory },
+  delete: { seconds: 30, memory: 512 },
+} as const;
+
+/** An operation: the folder of its handler, and the second half of its function's name. */
+export type Verb = keyof typeof operations;
+
+const root = join(import.meta.dirname, "..");
+
+/**
+ * The handler and all it imports as one ES module, the AWS SDK too: what was tested is what runs, and local clouds bring
+ * no SDK. esbuild is called here because `NodejsFunction` starts it through npx, which doubles the time of a synth.
+ * The asset's path must differ by verb: CDK tells bundles of one run apart by it.
+ */
+const bundle = (verb: Verb) =>
+  Code.fromAsset(join(root, "functions", verb), {
+    assetHashType: AssetHashType.OUTPUT,
+    bundling: {
+      image: DockerImage.fromRegistry("never-pulled"),
+      local: {
+        tryBundle(outputDirectory) {
+          buildSync({
+            entryPoints: [join(root, "functions", verb, "handler.ts")],
+            outfile: join(outputDirectory, "index.mjs"),
+            absWorkingDir: root,
+            bundle: true,
+            platform: "node",
+            target: "node24",
+            format: "esm",
+            // ES modules first: the AWS clients shake better.
+            mainFields: ["module", "main"],
+            minify: true,
+            // Libraries' errors are told apart by their names, in logs and in code.
+            keepNames: true,
+            sourcemap: true,
+            sourcesContent: false,
+            // CommonJS packages such as kafkajs call `require`, which an ES module lacks.
+            banner: {
+              js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
+            },
+            logLevel: "warning",
+          });
+          return true;
+        },
+      },
+    },
+  });
+
+/** One operation as a Lambda function: the single place of what all of them share. */
+export class OperationFunction extends LambdaFunction {
+  /** The function's name as text, where `functionName` is a token. */
+  readonly literalName: string;
+  /** The role of this function alone. */
+  readonly executionRole: Role;
+
+  constructor(scope: Construct, verb: Verb, deployment: Deployment) {
+    const functionName = `${deployment.name_prefix}offset-${verb}`;
+    const logGroup = new LogGroup(scope, `${verb}-logs`, {
+      logGroupName: `/aws/lambda/${functionName}`,
+      retention: deployment.logs.retention_days,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = new Role(scope, `${verb}-role`, { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
+    super(scope, verb, {
+      functionName,
+      description: `Kafka offset rollback: ${verb}`,
+      code: bundle(verb),
+      handler: "index.handler",
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      timeout: Duration.seconds(operations[verb].seconds),
+      memorySize: operations[verb].memory,
+      environment: { NODE_OPTIONS: "--enable-source-maps" },
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      // Nothing is repeated behind the caller's back; snapshots are idempotent, and `Schedules` has them retried.
+      ...(verb === "snapshot" ? {} : { retryAttempts: 0 }),
+    });
+    this.literalName = functionName;
+    this.executionRole = role;
+    this.allow(["logs:CreateLogStream", "logs:PutLogEvents"], logGroup.logGroupArn);
+  }
+
+  /** Lets the function do `actions` on `resources`. */
+  allow(actions: readonly string[], ...resources: readonly string[]): void {
+    this.addToRolePolicy(new PolicyStatement({ actions: [...actions], resources: [...resources] }));
+  }
+
+  /** Sets environment variables. */
+  configure(variables: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(variables)) this.addEnvironment(name, value);
+  }
+}

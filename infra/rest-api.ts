@@ -1,0 +1,89 @@
+import { Duration, RemovalPolicy, Validations } from "aws-cdk-lib";
+import {
+  AccessLogFormat,
+  RestApi as Api,
+  AuthorizationType,
+  EndpointType,
+  LambdaIntegration,
+  LogGroupLogDestination,
+  type Resource,
+} from "aws-cdk-lib/aws-apigateway";
+import { LogGroup } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+import type { Deployment } from "./config.ts";
+import type { OperationFunction, Verb } from "./operation-function.ts";
+
+/** The REST API: every method signed with IAM and answered by the one function it belongs to. */
+export class RestApi extends Construct {
+  readonly api: Api;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    functions: Readonly<Record<Verb, OperationFunction>>,
+    { name_prefix, api, logs }: Deployment,
+  ) {
+    super(scope, id);
+    this.api = new Api(this, "Api", {
+      restApiName: `${name_prefix}offset-rollback`,
+      description: "Snapshots and rollbacks of Kafka consumer group offsets",
+      endpointConfiguration: { types: [EndpointType.REGIONAL] },
+      defaultMethodOptions: { authorizationType: AuthorizationType.IAM },
+      // It is one setting for the whole account and region: not this stack's to make, nor to take away.
+      cloudWatchRole: false,
+      deployOptions: {
+        stageName: "v1",
+        // Each request reads or writes a whole cluster: what people and scripts need, and no more.
+        throttlingRateLimit: 10,
+        throttlingBurstLimit: 20,
+        ...(api.access_logs && {
+          accessLogDestination: new LogGroupLogDestination(
+            new LogGroup(this, "AccessLogs", { retention: logs.retention_days, removalPolicy: RemovalPolicy.DESTROY }),
+          ),
+          accessLogFormat: AccessLogFormat.jsonWithStandardFields(),
+        }),
+      },
+    });
+
+    // The construct's own output of the URL, beside those that the stack lists.
+    this.api.node.tryRemoveChild("Endpoint");
+
+    const route = (resource: Resource, method: "GET" | "POST" | "DELETE", verb: Verb) =>
+      resource.addMethod(
+        method,
+        new LambdaIntegration(functions[verb], { timeout: Duration.seconds(29), allowTestInvoke: false }),
+      );
+    const snapshots = this.api.root.addResource("snapshots");
+    const snapshot = snapshots.addResource("{snapshot_id}");
+    route(snapshots, "POST", "snapshot");
+    route(snapshots, "GET", "list");
+    route(snapshot, "GET", "show");
+    route(snapshot, "DELETE", "delete");
+    route(snapshot.addResource("diff"), "GET", "diff");
+    route(snapshot.addResource("verify"), "POST", "verify");
+    route(snapshot.addResource("rollback"), "POST", "rollback");
+
+    Validations.of(this).acknowledge(
+      {
+        id: "AwsSolutions-APIG2",
+        reason: "The functions check requests against their schemas and name every problem.",
+      },
+      {
+        id: "AwsSolutions-APIG3",
+        reason: "Callers are IAM principals of the account; nobody else gets past the signature.",
+      },
+      {
+        id: "AwsSolutions-APIG6",
+        reason: "The functions log every request; execution logs would repeat bodies and need an account-wide role.",
+      },
+      { id: "AwsSolutions-COG4", reason: "Callers are runbooks and engineers with IAM roles, not users of a pool." },
+    );
+    if (!api.access_logs) {
+      Validations.of(this).acknowledge({
+        id: "AwsSolutions-APIG1",
+        reason:
+          "Needs an account-wide role that is not this stack's to make; api.access_logs turns it on where that role exists.",
+      });
+    }
+  }
+}

@@ -1,0 +1,190 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { composeIn } from "./docker.ts";
+import { briefly, java } from "./kafka-tools.ts";
+import { freePorts, logOf, run, type Say, type Service, startService, stopService, untilReady } from "./process.ts";
+
+/** Where a cluster is and how it was started: plain data, from which any process makes a `Kafka` with `openKafka`. */
+export interface KafkaDescriptor {
+  readonly kind: "processes" | "docker" | "external";
+  /** As this machine reaches it. */
+  readonly bootstrapServers: string;
+  /** As the deployed functions reach it: another address when they run in Docker. */
+  readonly functionBootstrapServers: string;
+  readonly brokers: number;
+  /** The version of the brokers that were started, and of the tools. */
+  readonly version: string;
+  readonly stateDir: string;
+  /** Of broker 1, 2, …; empty for a cluster that we did not start. */
+  readonly ports: readonly number[];
+}
+
+/** What to start. */
+export interface BrokersToStart {
+  readonly brokers: 1 | 3;
+  readonly version: string;
+  readonly stateDir: string;
+  /** The first broker's port where that is free; any free ones otherwise. */
+  readonly preferredPort?: number;
+  /** More of server.properties; not in Docker. */
+  readonly extraProperties?: Readonly<Record<string, string>>;
+  readonly say: Say;
+}
+
+/** The ids of the brokers that a cluster says it has; none when it does not answer. */
+export function brokerIds(bootstrapServer: string): Promise<number[]> {
+  const port = bootstrapServer.slice(bootstrapServer.lastIndexOf(":") + 1);
+  const host = bootstrapServer.slice(0, -port.length - 1);
+  return new Promise((done) => {
+    let received = Buffer.alloc(0);
+    const socket = connect({ host, port: Number(port), timeout: 3_000 }, () => socket.write(metadataRequest));
+    socket.on("data", (data) => {
+      received = Buffer.concat([received, data]);
+      if (received.length < 4 || received.length < 4 + received.readInt32BE(0)) return;
+      done(brokersOf(received));
+      socket.destroy();
+    });
+    socket.on("timeout", () => socket.destroy());
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => done([]));
+  });
+}
+
+/** Metadata, version 1, of no topic: the one request that every broker answers alike, and too small for a client. */
+const metadataRequest = Buffer.from("0000000e" + "0003" + "0001" + "00000000" + "0000" + "00000000", "hex");
+
+/** Size, correlation id, then the brokers: id, host, port, rack. */
+function brokersOf(response: Buffer): number[] {
+  const ids: number[] = [];
+  let at = 12;
+  for (let left = response.readInt32BE(8); left > 0; left--) {
+    ids.push(response.readInt32BE(at));
+    at += 4;
+    at += 2 + response.readInt16BE(at) + 4;
+    at += 2 + Math.max(0, response.readInt16BE(at));
+  }
+  return ids;
+}
+
+/** Whether each of these brokers answers, and knows that it and all of these belong to the cluster. */
+export async function serves(ports: readonly number[], ids: readonly number[]): Promise<boolean> {
+  const answers = await Promise.all(ids.map((id) => brokerIds(`127.0.0.1:${ports[id - 1]}`)));
+  return answers.every((known) => ids.every((id) => known.includes(id)));
+}
+
+/** The service that runs a broker on this machine. */
+export function brokerService(stateDir: string, id: number): Service {
+  return { stateDir, name: `broker-${id}` };
+}
+
+/** Starts the brokers as processes of this machine; with other ports when somebody took one in between. */
+export async function startProcesses(options: BrokersToStart, attempt = 1): Promise<KafkaDescriptor> {
+  const { brokers, version, stateDir } = options;
+  const ids = brokers === 1 ? [1] : [1, 2, 3];
+  const ports = await freePorts(2 * brokers, options.preferredPort);
+  const clusterId = newClusterId();
+  await Promise.all(
+    ids.map(async (id) => {
+      const folder = join(stateDir, `broker-${id}`);
+      mkdirSync(folder, { recursive: true });
+      const file = join(folder, "server.properties");
+      const properties = { ...propertiesOf(id, ports, folder), ...options.extraProperties };
+      const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`);
+      writeFileSync(file, lines.join(""));
+      const format = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", clusterId, "-c", file];
+      await run(java(version, briefly, format), join(folder, "format.log"), 60_000, options.say);
+    }),
+  );
+  for (const id of ids) startBrokerProcess(version, stateDir, id);
+  try {
+    for (const id of ids) await untilReady(brokerService(stateDir, id), () => serves(ports, ids), 90_000);
+  } catch (error) {
+    await Promise.all(ids.map((id) => stopService(brokerService(stateDir, id), 0)));
+    const logs = ids.map((id) => logOf(brokerService(stateDir, id))).filter((log) => existsSync(log));
+    const portLost = logs.some((log) => /Address already in use/.test(readFileSync(log, "utf8")));
+    if (!portLost || attempt === 3) throw error;
+    options.say("A port was taken in between: starting on others…");
+    for (const id of ids) rmSync(join(stateDir, `broker-${id}`), { recursive: true, force: true });
+    return startProcesses(options, attempt + 1);
+  }
+  const bootstrapServers = ports
+    .slice(0, brokers)
+    .map((port) => `127.0.0.1:${port}`)
+    .join(",");
+  return {
+    kind: "processes",
+    bootstrapServers,
+    functionBootstrapServers: bootstrapServers,
+    brokers,
+    version,
+    stateDir,
+    ports: ports.slice(0, brokers),
+  };
+}
+
+/** Starts one broker, whose folder has its properties, and its data if it ran before. */
+export function startBrokerProcess(version: string, stateDir: string, id: number): void {
+  const file = join(stateDir, `broker-${id}`, "server.properties");
+  startService(
+    brokerService(stateDir, id),
+    java(version, ["-XX:TieredStopAtLevel=1", "-Xmx400m"], ["kafka.Kafka", file]),
+  );
+}
+
+/** Kafka draws its ids the same way, and avoids a leading dash too. */
+function newClusterId(): string {
+  const id = randomBytes(16).toString("base64url");
+  return id.startsWith("-") ? newClusterId() : id;
+}
+
+/** The first half of the ports are the brokers', the second half their controllers'. */
+function propertiesOf(id: number, ports: readonly number[], folder: string): Record<string, string> {
+  const brokers = ports.length / 2;
+  const controllers = ports.slice(brokers);
+  const listener = `PLAINTEXT://127.0.0.1:${ports[id - 1]}`;
+  return {
+    "process.roles": "broker,controller",
+    "node.id": `${id}`,
+    "controller.quorum.voters": controllers.map((port, index) => `${index + 1}@127.0.0.1:${port}`).join(","),
+    "controller.listener.names": "CONTROLLER",
+    listeners: `${listener},CONTROLLER://127.0.0.1:${controllers[id - 1]}`,
+    "advertised.listeners": listener,
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "log.dirs": join(folder, "data"),
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "broker.session.timeout.ms": "6000",
+    "default.replication.factor": `${brokers}`,
+    "min.insync.replicas": "1",
+    "offsets.topic.num.partitions": "12",
+    "offsets.topic.replication.factor": `${brokers}`,
+    "transaction.state.log.num.partitions": "6",
+    "transaction.state.log.replication.factor": `${brokers}`,
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "6",
+    "share.coordinator.state.topic.replication.factor": `${brokers}`,
+    "share.coordinator.state.topic.min.isr": "1",
+  };
+}
+
+/** Starts the brokers in Docker, out of compose.yaml. */
+export async function startInDocker(options: BrokersToStart): Promise<KafkaDescriptor> {
+  const { brokers, version, stateDir, say } = options;
+  const names = brokers === 1 ? ["kafka-1"] : ["kafka-1", "kafka-2", "kafka-3"];
+  const ports = await freePorts(brokers, options.preferredPort);
+  const variables = {
+    KAFKA_VERSION: version,
+    KAFKA_CLUSTER_ID: newClusterId(),
+    KAFKA_BROKERS: `${brokers}`,
+    KAFKA_QUORUM: names.map((name, index) => `${index + 1}@${name}:9093`).join(","),
+    ...Object.fromEntries(
+      ports.map((port, index) => [index === 0 ? "KAFKA_PORT" : `KAFKA_PORT_${index + 1}`, `${port}`]),
+    ),
+  };
+  await composeIn(stateDir, say)(["up", "--detach", "--wait", ...names], variables);
+  const bootstrapServers = ports.map((port) => `127.0.0.1:${port}`).join(",");
+  const functionBootstrapServers = names.map((name) => `${name}:19092`).join(",");
+  return { kind: "docker", bootstrapServers, functionBootstrapServers, brokers, version, stateDir, ports };
+}

@@ -1,0 +1,345 @@
+import { isDeepStrictEqual } from "node:util";
+import * as z from "zod";
+import { type Client, createClient } from "./client.ts";
+import { type Cloud, startCloud } from "./cloud.ts";
+import { createConsole, type DescribedPartition, type Ran } from "./console.ts";
+import { deploy, destroy, localDeployment, type Outputs } from "./deploy.ts";
+import { type Kafka, useOrStartKafka } from "./kafka.ts";
+import { freshStateDir, main, removeState, type Say, until } from "./process.ts";
+
+const MESSAGES = 100;
+const HALF = MESSAGES / 2;
+/** How long a consumer waits for another record before it takes the topic for read. */
+const IDLE_MS = 4_000;
+
+const commit = z.strictObject({ offset: z.int(), metadata: z.string(), leader_epoch: z.int().optional() });
+const consumerGroups = z.record(z.string(), z.strictObject({ partitions: z.record(z.string(), commit) }));
+const taken = z.object({ snapshot_id: z.string(), status: z.string(), groups: z.int(), offsets: z.int() });
+const listed = z.object({ snapshots: z.array(z.object({ snapshot_id: z.string(), trigger: z.string() })) });
+const shown = z.object({
+  snapshot_id: z.string(),
+  description: z.string(),
+  created_at: z.string(),
+  consumer_groups: consumerGroups,
+});
+const difference = z.object({
+  summary: z.record(z.string(), z.int()),
+  consumer_groups: z.record(
+    z.string(),
+    z.object({ partitions: z.record(z.string(), z.object({ change: z.string(), offset_delta: z.int() })) }),
+  ),
+});
+const plan = z.object({
+  dry_run: z.literal(true),
+  blockers: z.array(z.unknown()),
+  groups: z.record(z.string(), z.object({ replayed: z.int(), skipped: z.int() })),
+});
+const rolledBack = z.object({
+  status: z.string(),
+  safety_snapshot_id: z.string(),
+  groups_rolled_back: z.int(),
+  offsets_restored: z.int(),
+  verification: z.object({ verified: z.boolean(), checked: z.int() }),
+});
+const verified = z.object({ verified: z.boolean(), mismatches: z.array(z.unknown()) });
+
+type Commits = z.output<typeof consumerGroups>;
+
+/** Prints the walkthrough and keeps count of what held. */
+class Report {
+  #held = 0;
+  readonly #failed: string[] = [];
+  readonly #say: Say;
+  readonly #started = performance.now();
+
+  constructor(say: Say) {
+    this.#say = say;
+  }
+
+  title(text: string): void {
+    this.#say(`\n== ${text}`);
+  }
+
+  ran({ command, output }: Ran): void {
+    this.#say(`$ ${command}`);
+    const lines = output.trimEnd().split("\n");
+    for (const line of lines.slice(0, 24)) this.#say(`  ${line}`);
+    if (lines.length > 24) this.#say(`  … ${lines.length - 24} more lines`);
+  }
+
+  check(what: string, holds: boolean, seen?: unknown): void {
+    this.#say(holds ? `✓ ${what}` : `✗ ${what}${seen === undefined ? "" : `: saw ${JSON.stringify(seen)}`}`);
+    if (holds) this.#held++;
+    else this.#failed.push(what);
+  }
+
+  /** The last line: whether every step held. */
+  end(): void {
+    const seconds = Math.round((performance.now() - this.#started) / 1000);
+    if (this.#failed.length > 0) {
+      throw new Error(
+        `\n${this.#failed.length} of ${this.#held + this.#failed.length} checks did not hold: ${this.#failed.join("; ")}`,
+      );
+    }
+    this.#say(`\nEvery step held: ${this.#held} checks in ${seconds} s.`);
+  }
+}
+
+/** The deployed functions, called as a runbook calls them; each call is printed with its answer. */
+class Operations {
+  readonly #client: Client;
+  readonly #functions: Outputs["functions"];
+  readonly #report: Report;
+
+  constructor(client: Client, functions: Outputs["functions"], report: Report) {
+    this.#client = client;
+    this.#functions = functions;
+    this.#report = report;
+  }
+
+  async quietly<T>(verb: string, request: unknown, answer: z.ZodType<T>): Promise<T> {
+    const response = await this.#client.invoke(verb, request);
+    return answer.parse(response.error === undefined ? response.result : response.error);
+  }
+
+  async invoke<T>(verb: string, request: unknown, answer: z.ZodType<T>): Promise<T> {
+    const seen = await this.quietly(verb, request, z.unknown());
+    const command = `aws lambda invoke --function-name ${this.#functions[verb]} --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(request)}' out.json && jq . out.json`;
+    this.#report.ran({ command, output: JSON.stringify(seen, null, 2) });
+    return answer.parse(seen);
+  }
+
+  async http<T>(method: string, path: string, body: unknown, answer: z.ZodType<T>): Promise<T> {
+    const response = await this.#client.http(method, path, body);
+    const data = body === undefined ? "" : ` -d '${JSON.stringify(body)}'`;
+    const command = `curl --aws-sigv4 aws:amz:us-east-1:execute-api -X ${method}${data} "$API${path}"`;
+    this.#report.ran({ command, output: `HTTP ${response.status}\n${JSON.stringify(response.body, null, 2)}` });
+    this.#report.check(`${method} ${path.split("?")[0]} answers 200`, response.status === 200, response.status);
+    return answer.parse(response.body);
+  }
+}
+
+const offsetsSaid = (partitions: readonly DescribedPartition[]) =>
+  Object.fromEntries(partitions.map(({ topic, partition, offset }) => [`${topic}-${partition}`, Number(offset)]));
+const offsetsIn = (commits: Commits, group: string) =>
+  Object.fromEntries(Object.entries(commits[group]?.partitions ?? {}).map(([key, { offset }]) => [key, offset]));
+const total = (offsets: Readonly<Record<string, number>>) =>
+  Object.values(offsets).reduce((sum, offset) => sum + offset, 0);
+const sorted = (values: readonly string[]) => [...values].sort();
+
+interface Stage {
+  readonly kafka: Kafka;
+  readonly cloud: Cloud;
+  readonly deployed: Promise<Outputs>;
+  readonly schedule: { readonly name: string; readonly groups: readonly string[]; readonly description: string };
+  readonly topic: string;
+  readonly group: string;
+}
+
+async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, say: Say): Promise<void> {
+  const report = new Report(say);
+  const tools = createConsole(kafka);
+  const describe = async () => {
+    const description = await tools.describe(group);
+    report.ran(description);
+    return offsetsSaid(description.partitions);
+  };
+
+  report.title(`a. ${MESSAGES} order messages into ${topic}, with Kafka's own console producer`);
+  report.ran(await tools.createTopic(topic, 3));
+  const orders = Array.from({ length: MESSAGES }, (_, i) => `customer-${i % 17}:order ${i + 1}`);
+  report.ran(await tools.produce(topic, orders));
+
+  report.title(`b. ${HALF} of them consumed by group ${group}, with Kafka's own console consumer`);
+  const first = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
+  report.ran(first);
+  report.check(`${HALF} messages were consumed`, first.values.length === HALF, first.values.length);
+
+  report.title("c. The committed offsets, as kafka-consumer-groups says them");
+  const before = await describe();
+  report.check(`they add up to ${HALF}`, total(before) === HALF, before);
+
+  report.title("d. A snapshot");
+  const outputs = await deployed;
+  const client = createClient(outputs, cloud);
+  const operations = new Operations(client, outputs.functions, report);
+  const description = "Before consuming remaining messages";
+  const snapshot = await operations.invoke("snapshot", { groups: [group], description }, taken);
+  report.check(
+    "it is complete, with one group and three offsets",
+    snapshot.status === "complete" && snapshot.groups === 1 && snapshot.offsets === 3,
+  );
+
+  report.title("e. The list of snapshots");
+  const list = await operations.invoke("list", { limit: 5 }, listed);
+  report.check(
+    "the snapshot is in it at once",
+    list.snapshots.some(({ snapshot_id }) => snapshot_id === snapshot.snapshot_id),
+  );
+
+  report.title("f. The snapshot as JSON");
+  const document = await operations.invoke("show", { snapshot_id: snapshot.snapshot_id, format: "json" }, shown);
+  report.check("it has the description", document.description === description);
+  report.check(
+    "its groups are exactly those selected",
+    isDeepStrictEqual(Object.keys(document.consumer_groups), [group]),
+  );
+  report.check(
+    "its offsets are those of kafka-consumer-groups",
+    isDeepStrictEqual(offsetsIn(document.consumer_groups, group), before),
+    before,
+  );
+  report.check(
+    "its commits carry leader epochs",
+    Object.values(document.consumer_groups[group]?.partitions ?? {}).every(
+      ({ leader_epoch }) => leader_epoch !== undefined,
+    ),
+  );
+
+  report.title("g. The rest consumed, a second snapshot, and the difference");
+  const second = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
+  report.ran(second);
+  report.check(
+    "the other half was consumed",
+    isDeepStrictEqual(
+      sorted([...first.values, ...second.values]),
+      sorted(orders.map((order) => order.split(":")[1] ?? "")),
+    ),
+  );
+  const later = await operations.invoke(
+    "snapshot",
+    { groups: [group], description: "After consuming all messages" },
+    taken,
+  );
+  const after = await describe();
+  const diff = await operations.invoke("diff", { from: snapshot.snapshot_id, to: later.snapshot_id }, difference);
+  const deltas = Object.fromEntries(
+    Object.entries(diff.consumer_groups[group]?.partitions ?? {}).map(([key, { offset_delta }]) => [key, offset_delta]),
+  );
+  const expected = Object.fromEntries(Object.entries(after).map(([key, offset]) => [key, offset - (before[key] ?? 0)]));
+  report.check(
+    "our diff has the distances that kafka-consumer-groups says",
+    isDeepStrictEqual(sortKeys(deltas), sortKeys(expected)),
+    deltas,
+  );
+  const laterDocument = await operations.invoke("show", { snapshot_id: later.snapshot_id }, shown);
+  const documents = offsetsIn(laterDocument.consumer_groups, group);
+  report.check(
+    "so do the two documents",
+    Object.entries(documents).every(([key, offset]) => offset - (before[key] ?? 0) === expected[key]),
+  );
+
+  report.title("h. Rollback to the first snapshot: a dry run, the rollback, the same messages again");
+  const dryRun = await operations.invoke(
+    "rollback",
+    { snapshot_id: snapshot.snapshot_id, groups: [group], dry_run: true },
+    plan,
+  );
+  report.check(
+    `the dry run announces ${HALF} messages to be replayed, and no blocker`,
+    dryRun.blockers.length === 0 && dryRun.groups[group]?.replayed === HALF,
+  );
+  report.check("the dry run moved nothing", isDeepStrictEqual(await describe(), after));
+  const rollback = await operations.invoke(
+    "rollback",
+    { snapshot_id: snapshot.snapshot_id, groups: [group], requested_by: "the demo" },
+    rolledBack,
+  );
+  report.check("the rollback is a verified success", rollback.status === "success" && rollback.verification.verified);
+  report.check("kafka-consumer-groups agrees", isDeepStrictEqual(await describe(), before));
+  const check = await operations.invoke("verify", { snapshot_id: snapshot.snapshot_id }, verified);
+  report.check("so does verify", check.verified && check.mismatches.length === 0);
+  const again = await tools.consume(topic, group, { idleMs: IDLE_MS });
+  report.ran(again);
+  report.check(
+    "a consumer re-reads exactly the messages after the snapshot, no more, no fewer",
+    isDeepStrictEqual(sorted(again.values), sorted(second.values)),
+    again.values.length,
+  );
+
+  report.title("i. The same over HTTP, and by the schedule");
+  const posted = await operations.http("POST", "/snapshots", { groups: [group], description: "over HTTP" }, taken);
+  const page = await operations.http("GET", "/snapshots?limit=1", undefined, listed);
+  report.check(
+    "the API's snapshot is the newest but for the schedule's",
+    page.snapshots.some(({ snapshot_id, trigger }) => trigger === "schedule" || snapshot_id === posted.snapshot_id),
+  );
+  const overHttp = await operations.http(
+    "GET",
+    `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}`,
+    undefined,
+    shown,
+  );
+  report.check("the API shows the same document", isDeepStrictEqual(overHttp, document));
+  const back = await operations.http(
+    "POST",
+    `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}/rollback`,
+    { groups: [group] },
+    rolledBack,
+  );
+  report.check("the API's rollback is a verified success", back.status === "success" && back.verification.verified);
+  report.check("kafka-consumer-groups agrees", isDeepStrictEqual(await describe(), before));
+  await scheduled(operations, report, cloud, schedule, say);
+
+  report.title("j. Clean-up: offsets reset to earliest with kafka-consumer-groups");
+  report.ran(await tools.resetToEarliest(group, topic));
+  report.check("the group stands at the beginning", total(await describe()) === 0);
+  report.end();
+}
+
+const sortKeys = (record: Readonly<Record<string, number>>) =>
+  Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
+
+/** Waits for the snapshot of the schedule. LocalStack's Scheduler never fires: there its exact payload is sent by hand. */
+async function scheduled(
+  operations: Operations,
+  report: Report,
+  cloud: Cloud,
+  schedule: Stage["schedule"],
+  say: Say,
+): Promise<void> {
+  if (cloud.flavour === "localstack") {
+    say("LocalStack's EventBridge Scheduler is a mock that never fires: the schedule's payload is sent by hand.");
+    const { name, ...request } = schedule;
+    const run = { name, execution_id: `by-hand-${process.pid}`, scheduled_time: new Date().toISOString() };
+    await operations.invoke("snapshot", { ...request, schedule: run }, taken);
+  } else {
+    say("Waiting for the schedule of one minute to fire…");
+  }
+  const bySchedule = async () => {
+    const { snapshots } = await operations.quietly("list", { limit: 100 }, listed);
+    return snapshots.some(({ trigger }) => trigger === "schedule");
+  };
+  report.check("the schedule took a snapshot", await until(bySchedule, 90_000));
+}
+
+await main(async (say) => {
+  const stateDir = freshStateDir("demo");
+  try {
+    say("Starting a real Kafka and a local cloud, then deploying the stack. This takes a minute, the first time two.");
+    const [kafka, cloud] = await Promise.all([useOrStartKafka({ stateDir, say }), startCloud({ stateDir, say })]);
+    const own = { kafka: kafka.kind !== "external", cloud: cloud.kind !== "external" };
+    const suffix = own.kafka ? "" : `-demo-${process.pid}`;
+    const [topic, group] = [`orders${suffix}`, `orders-streams${suffix}`];
+    const schedule = { name: "demo", groups: ["orders*"], description: "Every minute, by the demo" };
+    const deployment = {
+      ...localDeployment(kafka),
+      name_prefix: own.cloud ? "" : `demo-${process.pid}-`,
+      schedules: [{ ...schedule, expression: "rate(1 minute)" }],
+    };
+    const stackName = own.cloud ? "OffsetRollback" : `OffsetRollbackDemo${process.pid}`;
+    const stack = { cloud, stackName, deployment, bootstrapServers: kafka.bootstrapServers, stateDir, say };
+    const deployed = deploy(stack);
+    deployed.catch(() => {}); // it is awaited in step d
+    try {
+      await walk({ kafka, cloud, deployed, schedule, topic, group }, say);
+    } finally {
+      await deployed.catch(() => {});
+      if (!own.cloud) await destroy(stack);
+      if (!own.kafka) await createConsole(kafka).remove(group, topic);
+      await Promise.all([kafka.stop(), cloud.stop()]);
+    }
+  } finally {
+    removeState(stateDir);
+  }
+});

@@ -1,0 +1,89 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { localDir, makeOnce, type Program, repository, run, type Say, signalGroup, spawnOwned } from "./process.ts";
+
+/** How one of Kafka's tools ended. */
+export interface ToolResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+/** One of Kafka's tools that runs. */
+export interface RunningTool {
+  /** What it has printed so far. */
+  stdout(): string;
+  /** Writes to its input. */
+  write(text: string): void;
+  /** Ends its input. */
+  end(): void;
+  /** Lets it shut down (a consumer leaves its group), by force after ten seconds, and gives what it printed. */
+  stop(): Promise<ToolResult>;
+  /** Kills it at once: a consumer that crashes. */
+  kill(): void;
+  /** Resolves when it ends by itself. */
+  readonly ended: Promise<ToolResult>;
+}
+
+const jarsOf = (version: string) => join(localDir, `kafka-${version}`, "libs");
+
+/** Fetches the jars of a version, where they are not here yet. */
+export async function fetchJars(version: string, say: Say): Promise<void> {
+  need("java", "a Java 17 runtime", "openjdk-17-jre-headless");
+  await makeOnce(join(localDir, `kafka-${version}`), async (folder) => {
+    need("mvn", "Maven", "maven");
+    say(`Fetching Kafka ${version} from Maven (54 MB, once)…`);
+    const tools = version.startsWith("2.") ? [] : ["-P", "tools"];
+    const pom = join(repository, "localstack", "kafka", "pom.xml");
+    const goal = ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", ...tools];
+    const args = [...goal, `-Dkafka.version=${version}`, `-DoutputDirectory=${join(folder, "libs")}`];
+    await run({ command: "mvn", args, env: process.env }, join(localDir, "install-kafka.log"), 600_000, say);
+  });
+}
+
+function need(command: string, what: string, debianPackage: string): void {
+  if (spawnSync(command, ["-version"], { stdio: "ignore" }).status === 0) return;
+  throw new Error(
+    `Kafka needs ${what} (\`${command}\`), or a Docker engine: apt-get install -y ${debianPackage}, or set KAFKA_BOOTSTRAP_SERVERS`,
+  );
+}
+
+/** A Java program out of the jars of a version. */
+export function java(version: string, options: readonly string[], args: readonly string[]): Program {
+  const jvm = ["-XX:+UseSerialGC", "-Xshare:auto", ...options, "-cp", `${jarsOf(version)}/*`];
+  return { command: "java", args: [...jvm, ...args], env: process.env };
+}
+
+/** What a short-lived Java program needs: it never lives long enough for the second compiler to pay. */
+export const briefly = ["-XX:TieredStopAtLevel=1", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"];
+
+/** Starts a tool; it never outlives this process. */
+export function startTool(version: string, className: string, args: readonly string[]): RunningTool {
+  const child = spawnOwned(java(version, briefly, [className, ...args]), className);
+  const output = { stdout: "", stderr: "" };
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    output.stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    output.stderr += text;
+  });
+  child.stdin?.on("error", () => {}); // a tool may end before it has read everything; its exit code tells
+  const ended = new Promise<ToolResult>((done, failed) => {
+    child.once("error", failed);
+    child.once("close", (code) => done({ ...output, exitCode: code ?? -1 }));
+  });
+  return {
+    ended,
+    stdout: () => output.stdout,
+    write: (text) => void child.stdin?.write(text),
+    end: () => void child.stdin?.end(),
+    kill: () => signalGroup(child.pid, "SIGKILL"),
+    async stop() {
+      signalGroup(child.pid, "SIGTERM");
+      const timer = setTimeout(() => signalGroup(child.pid, "SIGKILL"), 10_000);
+      const result = await ended;
+      clearTimeout(timer);
+      return result;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { describe, expect, test } from "vitest";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
+
+const stack = openStack();
+const unknown = "snapshot-1999-12-31T23:59:59Z";
+
+async function listed(): Promise<string[]> {
+  const { snapshots } = Object(await stack.call("list", { limit: 1000, since: "2020-01-01T00:00:00Z" }));
+  return snapshots.map(({ snapshot_id }: { snapshot_id: string }) => snapshot_id);
+}
+
+describe("bad input is an error of the right kind, and writes nothing:", () => {
+  test.each<[string, string, unknown, string, RegExp]>([
+    ["an unknown field", "snapshot", { grops: ["a"] }, "InvalidRequest", /unknown field "grops"/],
+    ["a field that comes later", "rollback", { snapshot_id: unknown, exact: true }, "InvalidRequest", /"exact"/],
+    ["several problems at once", "list", { limit: "5", status: "open", x: 1 }, "InvalidRequest", /limit.*status.*"x"/],
+    ["a wrong type", "snapshot", { groups: "orders" }, "InvalidRequest", /groups/],
+    ["empty groups", "snapshot", { groups: [] }, "InvalidRequest", /names nothing/],
+    ["an empty pattern", "snapshot", { groups: [""] }, "InvalidRequest", /groups\[0\]: must be a name, a pattern/],
+    ["a pattern of half a character", "snapshot", { groups: ["\ud800*"] }, "InvalidRequest", /groups\[0\]/],
+    ["a pattern that is a number", "snapshot", { groups: [7] }, "InvalidRequest", /groups\[0\]/],
+    ["a topic that cannot be", "show", { snapshot_id: unknown, topics: ["a/b"] }, "InvalidRequest", /topics\[0\]/],
+    ["../ in an id", "show", { snapshot_id: "../../etc/passwd" }, "InvalidRequest", /snapshot_id/],
+    ["a control character in an id", "delete", { snapshot_id: "snapshot-\u0000" }, "InvalidRequest", /snapshot_id/],
+    ["latest to be deleted", "delete", { snapshot_id: "latest" }, "InvalidRequest", /one snapshot/],
+    ["latest without groups", "rollback", { snapshot_id: "latest" }, "InvalidRequest", /groups/],
+    ["a bad time", "show", { snapshot_id: { at: "yesterday" } }, "InvalidRequest", /snapshot_id/],
+    ["a bad token", "list", { next_token: "!!" }, "InvalidRequest", /next_token/],
+    ["a too long description", "snapshot", { description: "x".repeat(1025) }, "InvalidRequest", /description/],
+    ["no snapshot at all", "show", {}, "InvalidRequest", /snapshot_id/],
+    ["an unknown snapshot to show", "show", { snapshot_id: unknown }, "SnapshotNotFound", /1999/],
+    ["an unknown snapshot to diff", "diff", { from: unknown }, "SnapshotNotFound", /1999/],
+    ["an unknown snapshot to verify", "verify", { snapshot_id: unknown }, "SnapshotNotFound", /1999/],
+    ["an unknown snapshot to roll back", "rollback", { snapshot_id: unknown }, "SnapshotNotFound", /1999/],
+    ["an unknown snapshot to delete", "delete", { snapshot_id: "snapshot-no-such" }, "SnapshotNotFound", /no-such/],
+    ["a group that does not exist", "snapshot", { groups: ["no-such-group"] }, "GroupNotFound", /"no-such-group"/],
+  ])("%s", async (_what, verb, request, name, message) => {
+    const before = await listed();
+    const error = await stack.failure(verb, request);
+    expect(error).toMatchObject({ name, message: expect.stringMatching(message) });
+    expect(error.message.startsWith(`${name}: `)).toBe(true);
+    expect(await listed()).toEqual(before);
+  });
+
+  test("a group that the snapshot lacks, and a topic that its groups lack", async () => {
+    const [topic, group] = [await stack.topic(1), uniqueGroup()];
+    await stack.commit(commitsOn(group, topic, [1n]));
+    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group] }));
+    for (const verb of ["show", "verify", "rollback"]) {
+      expect(await stack.failure(verb, { snapshot_id, groups: ["another"] })).toMatchObject({ name: "GroupNotFound" });
+      expect(await stack.failure(verb, { snapshot_id, topics: ["another"] })).toMatchObject({ name: "InvalidRequest" });
+    }
+    expect(await stack.failure("diff", { from: snapshot_id, groups: ["another"] })).toMatchObject({
+      name: "GroupNotFound",
+    });
+  });
+
+  test("a pattern that matches nothing is only a warning", async () => {
+    const answer = await stack.call("snapshot", { groups: ["no-such-*"] });
+    expect(answer).toMatchObject({
+      status: "complete",
+      groups: 0,
+      warnings: [expect.stringContaining("no-such-*"), expect.stringContaining("empty")],
+    });
+  });
+});

@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
+
+const stack = openStack();
+
+async function savedGroup(offsets: readonly bigint[]) {
+  const [topic, group] = [await stack.topic(offsets.length), uniqueGroup()];
+  await stack.commit(commitsOn(group, topic, offsets));
+  const taken = Object(await stack.call("snapshot", { groups: [group] }));
+  return { topic, group, saved: String(taken.snapshot_id) };
+}
+
+/** The kinds that a dry run announces, after which an execution is refused and changes nothing. */
+async function refused(group: string, saved: string) {
+  const before = await stack.committed(group);
+  const plan = Object(await stack.call("rollback", { snapshot_id: saved, dry_run: true }));
+  const error = await stack.failure("rollback", { snapshot_id: saved });
+  expect(await stack.committed(group)).toEqual(before);
+  const kinds = plan.blockers.map(({ kind }: { kind: string }) => kind);
+  return { kinds: [...new Set<string>(kinds)], error };
+}
+
+describe("a rollback is refused, and touches nothing,", () => {
+  test("while the group has members, who are counted", async () => {
+    const { topic, group, saved } = await savedGroup([5n, 5n]);
+    const consumer = stack.kafkaJs.consumer({ groupId: group });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [topic] });
+    const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
+    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+    await joined;
+    try {
+      const { kinds, error } = await refused(group, saved);
+      expect(kinds).toEqual(["group_not_empty"]);
+      expect(error.name).toBe("GroupNotEmpty");
+      expect(error.message).toContain(`Group "${group}" has 1 member (state Stable)`);
+    } finally {
+      await consumer.disconnect();
+    }
+    expect(await stack.call("rollback", { snapshot_id: saved })).toMatchObject({ status: "success" });
+  });
+
+  test("when the records at the offset are gone", async () => {
+    const { topic, group, saved } = await savedGroup([5n, 5n]);
+    const admin = stack.kafkaJs.admin();
+    await admin.connect();
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "9" }] });
+    await admin.disconnect();
+    const { kinds, error } = await refused(group, saved);
+    expect(kinds).toEqual(["below_log_start"]);
+    expect(error).toMatchObject({
+      name: "RollbackBlocked",
+      message: expect.stringContaining("below the log start offset, 9"),
+    });
+  });
+
+  test("when the offset is beyond the log", async () => {
+    const { group, saved } = await savedGroup([500n]);
+    expect((await refused(group, saved)).kinds).toEqual(["above_log_end"]);
+  });
+
+  test("when the topic was deleted, and when it was created again", async () => {
+    const [topic, kept, group] = [await stack.topic(1), await stack.topic(1), uniqueGroup()];
+    await stack.commit(
+      new Map([
+        [
+          group,
+          new Map([
+            [`${topic}-0`, { offset: 5n, metadata: "" }],
+            [`${kept}-0`, { offset: 5n, metadata: "" }],
+          ]),
+        ],
+      ]),
+    );
+    const { snapshot_id: saved } = Object(await stack.call("snapshot", { groups: [group] }));
+    const admin = stack.kafkaJs.admin();
+    await admin.connect();
+    await admin.deleteTopics({ topics: [topic] });
+    expect((await refused(group, saved)).kinds).toEqual(["topic_missing"]);
+    await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] });
+    await admin.disconnect();
+    expect((await refused(group, saved)).kinds).toContain("topic_recreated");
+    expect(await stack.call("rollback", { snapshot_id: saved, topics: [kept] })).toMatchObject({ status: "success" });
+  });
+});

@@ -1,0 +1,170 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { handler as list } from "../../functions/list/handler.ts";
+import { handler as rollback } from "../../functions/rollback/handler.ts";
+import { envNames } from "../../functions/shared/lambda/env.ts";
+import { handler as snapshot } from "../../functions/snapshot/handler.ts";
+import { context } from "../support/events.ts";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
+
+const stack = openStack();
+const s3 = new S3Client({
+  endpoint: stack.outputs.endpoint_url,
+  region: stack.outputs.region,
+  forcePathStyle: true,
+  credentials: { accessKeyId: "test", secretAccessKey: "test" },
+});
+const keyOf = (id: string) => ({ Bucket: stack.outputs.bucket, Key: `snapshots/${id}.json.gz` });
+
+async function bodyOf(id: string): Promise<Uint8Array> {
+  const { Body } = await s3.send(new GetObjectCommand(keyOf(id)));
+  return (await Body?.transformToByteArray()) ?? new Uint8Array();
+}
+
+async function saved(group: string, topic: string): Promise<string> {
+  await stack.commit(commitsOn(group, topic, [5n]));
+  return String(Object(await stack.call("snapshot", { groups: [group] })).snapshot_id);
+}
+
+describe("a body that was altered in S3 is SnapshotCorrupt for all who read it, and moves nothing:", () => {
+  test.each<[string, (body: Uint8Array, other: Uint8Array) => Uint8Array]>([
+    ["one byte", (body) => body.map((byte, i) => (i === 40 ? byte ^ 1 : byte))],
+    ["cut off", (body) => body.subarray(0, body.length - 7)],
+    ["emptied", () => new Uint8Array()],
+    ["another snapshot's body", (_body, other) => other],
+  ])("%s", async (_what, alter) => {
+    const [topic, group] = [await stack.topic(1), uniqueGroup()];
+    const id = await saved(group, topic);
+    const other = await saved(group, topic);
+    await stack.commit(commitsOn(group, topic, [9n]));
+    await s3.send(new PutObjectCommand({ ...keyOf(id), Body: alter(await bodyOf(id), await bodyOf(other)) }));
+    const requests: [string, unknown][] = [
+      ["show", { snapshot_id: id }],
+      ["diff", { from: id }],
+      ["verify", { snapshot_id: id }],
+      ["rollback", { snapshot_id: id }],
+    ];
+    for (const [verb, request] of requests) {
+      expect(await stack.failure(verb, request)).toMatchObject({
+        name: "SnapshotCorrupt",
+        message: expect.stringContaining(id),
+      });
+    }
+    expect(await stack.http("GET", `/snapshots/${id}`)).toMatchObject({
+      status: 500,
+      body: { error: "SnapshotCorrupt" },
+    });
+    expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 9n });
+  });
+});
+
+describe("the handlers in this process,", () => {
+  const before = { ...process.env };
+  beforeEach(() => {
+    Object.assign(process.env, stack.cloud.environment, {
+      [envNames.bucket]: stack.outputs.bucket,
+      [envNames.table]: stack.outputs.table,
+      [envNames.clusterName]: "local",
+      [envNames.bootstrapServers]: stack.outputs.bootstrap_servers,
+    });
+  });
+  afterEach(() => {
+    process.env = { ...before };
+  });
+  const snapshotIds = async () =>
+    Object(await list({ limit: 1000 }, context())).snapshots.map(
+      ({ snapshot_id }: { snapshot_id: string }) => snapshot_id,
+    );
+
+  const sockets = new Set<Socket>();
+  async function listen(onConnection: (socket: Socket) => void): Promise<{ server: Server; address: string }> {
+    const server = createServer((socket) => {
+      sockets.add(socket.on("error", () => {}));
+      onConnection(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    return { server, address: `127.0.0.1:${typeof address === "object" ? address?.port : 0}` };
+  }
+
+  test.each<[string, (socket: Socket) => void, boolean]>([
+    ["hang", () => {}, true],
+    ["close", (socket) => socket.destroy(), true],
+    ["speak something else", (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"), true],
+    ["refuse", () => {}, false],
+  ])(
+    "faced with bootstrap servers that %s, say KafkaUnavailable within 20 s and write nothing",
+    async (_what, behave, up) => {
+      const { server, address } = await listen(behave);
+      if (!up) server.close();
+      process.env[envNames.bootstrapServers] = address;
+      const ids = await snapshotIds();
+      const started = performance.now();
+      await expect(snapshot({}, context(300_000))).rejects.toMatchObject({
+        name: "KafkaUnavailable",
+        message: expect.stringContaining(address),
+      });
+      expect(performance.now() - started).toBeLessThan(20_000);
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      expect(await snapshotIds()).toEqual(ids);
+    },
+  );
+
+  test("without configuration, say Configuration and every variable that is missing", async () => {
+    for (const name of [envNames.bootstrapServers, envNames.table]) delete process.env[name];
+    await expect(snapshot({}, context())).rejects.toMatchObject({
+      name: "Configuration",
+      message: expect.stringMatching(/SNAPSHOT_TABLE is missing.*KAFKA_BOOTSTRAP_SERVERS is missing/),
+    });
+  });
+
+  test("given no time, say DeadlineExceeded", async () => {
+    await expect(snapshot({}, context(1_000))).rejects.toMatchObject({ name: "DeadlineExceeded" });
+  });
+
+  test("do not take a group for empty that has a commit pending: it fails the snapshot, or makes it partial", async () => {
+    const [topic, group, good] = [await stack.topic(1), uniqueGroup("pending"), uniqueGroup("pending")];
+    await stack.commit(new Map([...commitsOn(group, topic, [5n]), ...commitsOn(good, topic, [6n])]));
+    const producer = stack.kafkaJs.producer({ transactionalId: group, maxInFlightRequests: 1, idempotent: true });
+    await producer.connect();
+    const transaction = await producer.transaction();
+    const topics = [{ topic, partitions: [{ partition: 0, offset: "9" }] }];
+    await transaction.sendOffsets({ consumerGroupId: group, topics });
+    try {
+      const ids = await snapshotIds();
+      await expect(snapshot({ groups: [group, good] }, context(8_000))).rejects.toMatchObject({
+        name: "KafkaUnavailable",
+        message: expect.stringMatching(new RegExp(`1 group could not be read: "${group}".*transaction`)),
+      });
+      expect(await snapshotIds()).toEqual(ids);
+      const partial = await snapshot({ groups: [group, good], allow_partial: true }, context(8_000));
+      expect(partial).toMatchObject({
+        status: "partial",
+        groups: 1,
+        errors: [{ group, error: "PendingTransaction" }],
+      });
+      const { snapshot_id } = Object(partial);
+      const shown = Object(await stack.call("show", { snapshot_id }));
+      expect(Object.keys(shown.consumer_groups)).toEqual([good]);
+      expect(shown).toMatchObject({ status: "partial", errors: [{ group }] });
+
+      expect(await stack.failure("verify", { snapshot_id, groups: [group] })).toMatchObject({ name: "GroupNotFound" });
+      const blocked = stack.failure("rollback", { snapshot_id });
+      expect(await blocked).toMatchObject({
+        name: "RollbackBlocked",
+        message: expect.stringContaining("[not_captured]"),
+      });
+      expect(await stack.call("rollback", { snapshot_id, groups: [good] })).toMatchObject({ status: "success" });
+
+      const live = await rollback({ snapshot_id, groups: [good], dry_run: true }, context());
+      expect(live).toMatchObject({ blockers: [] });
+    } finally {
+      await transaction.abort();
+      await producer.disconnect();
+    }
+    expect(await stack.call("snapshot", { groups: [group] })).toMatchObject({ status: "complete", offsets: 1 });
+    expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 5n });
+  });
+});

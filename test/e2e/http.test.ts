@@ -1,0 +1,87 @@
+import { describe, expect, test } from "vitest";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
+
+const stack = openStack();
+
+describe("the HTTP API", () => {
+  test("does all that direct invocations do", async () => {
+    const [topic, group] = [await stack.topic(2), uniqueGroup()];
+    await stack.commit(commitsOn(group, topic, [5n, 5n]));
+    const taken = await stack.http("POST", "/snapshots", { groups: [group], description: "over HTTP" });
+    expect(taken).toMatchObject({ status: 200, body: { status: "complete", groups: 1 } });
+    const id = String(Reflect.get(Object(taken.body), "snapshot_id"));
+    const path = `/snapshots/${encodeURIComponent(id)}`;
+    const query = `groups=${group}`;
+
+    const list = await stack.http("GET", "/snapshots?limit=1000&since=2020-01-01T00:00:00Z");
+    expect(list.body).toMatchObject({
+      snapshots: expect.arrayContaining([expect.objectContaining({ snapshot_id: id, trigger: "api" })]),
+    });
+    expect(await stack.http("GET", path)).toMatchObject({ status: 200, body: { snapshot_id: id } });
+    expect(await stack.http("GET", `/snapshots/latest?${query}`)).toMatchObject({
+      status: 200,
+      body: { snapshot_id: id },
+    });
+    const time = encodeURIComponent(new Date(Date.now() + 1_000).toISOString());
+    expect(await stack.http("GET", `/snapshots/at:${time}?${query}`)).toMatchObject({ body: { snapshot_id: id } });
+
+    await stack.commit(commitsOn(group, topic, [9n, 5n]));
+    expect(await stack.http("GET", `${path}/diff?to=live`)).toMatchObject({
+      status: 200,
+      body: { from: id, to: "live", summary: { advanced: 1, unchanged: 1 } },
+    });
+    expect(await stack.http("POST", `${path}/verify`, {})).toMatchObject({ status: 200, body: { verified: false } });
+    expect(await stack.http("POST", `${path}/verify`, { fail_on_mismatch: true })).toMatchObject({
+      status: 409,
+      body: { error: "VerificationMismatch", details: { verified: false, mismatches: [{ partition: 0 }] } },
+    });
+    expect(await stack.http("POST", `${path}/rollback`, { dry_run: true })).toMatchObject({
+      status: 200,
+      body: { dry_run: true },
+    });
+    expect(await stack.http("POST", `${path}/rollback`, {})).toMatchObject({
+      status: 200,
+      body: { status: "success" },
+    });
+    expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 5n });
+    expect(await stack.http("DELETE", path)).toMatchObject({ status: 200, body: { deleted: true } });
+    expect(await stack.http("DELETE", path)).toMatchObject({ status: 404, body: { error: "SnapshotNotFound" } });
+  });
+
+  test("answers errors with their name, status, details and the request's id", async () => {
+    expect(await stack.http("GET", "/snapshots/snapshot-1999-12-31T23:59:59Z")).toMatchObject({
+      status: 404,
+      body: {
+        error: "SnapshotNotFound",
+        message: expect.stringMatching(/^SnapshotNotFound: /),
+        request_id: expect.any(String),
+      },
+    });
+    expect(await stack.http("GET", "/snapshots?limit=x&bogus=1")).toMatchObject({
+      status: 400,
+      body: {
+        error: "InvalidRequest",
+        details: { problems: [expect.stringContaining("limit"), expect.stringContaining("bogus")] },
+      },
+    });
+    expect(await stack.http("POST", "/snapshots", ["not", "an", "object"])).toMatchObject({ status: 400 });
+    expect(await stack.http("GET", "/snapshots/..%2F..%2Fsecret")).toMatchObject({ status: 400 });
+  });
+
+  test("carries the blockers of a refused rollback in its details", async () => {
+    const [topic, group] = [await stack.topic(1), uniqueGroup()];
+    await stack.commit(commitsOn(group, topic, [500n]));
+    const { snapshot_id } = Object((await stack.http("POST", "/snapshots", { groups: [group] })).body);
+    expect(await stack.http("POST", `/snapshots/${snapshot_id}/rollback`, {})).toMatchObject({
+      status: 422,
+      body: {
+        error: "RollbackBlocked",
+        details: { blockers: [{ kind: "above_log_end", group, expected: 500, actual: 20 }] },
+      },
+    });
+  });
+
+  test("refuses unsigned calls, on the emulator that checks signatures", async () => {
+    expect(await stack.unsigned("GET", "/snapshots")).toBe(stack.cloud.flavour === "ministack" ? 403 : 200);
+  });
+});

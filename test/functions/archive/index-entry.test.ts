@@ -1,0 +1,53 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decodeEntry, encodeEntry, indexEntryOf } from "../../../functions/shared/archive/index-entry.ts";
+import { type Snapshot, statusOf } from "../../../functions/shared/core/model.ts";
+import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
+
+const body = { sha256: "ab".repeat(32), bytes: 1_234 };
+
+describe("an index entry", () => {
+  test("comes back from its item as it was", () => {
+    fc.assert(
+      fc.property(anySnapshot, (snapshot) => {
+        const entry = indexEntryOf(snapshot, body);
+        expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
+        expect(entry).toMatchObject({ snapshotId: snapshot.snapshotId, status: statusOf(snapshot), ...body });
+      }),
+    );
+  });
+
+  test("keeps the time at which it may be forgotten", () => {
+    fc.assert(
+      fc.property(anySnapshot, fc.integer({ min: 0, max: 4_000_000_000 }), (snapshot, seconds) => {
+        const expiresAt = new Date(seconds * 1_000).toISOString();
+        const entry = { ...indexEntryOf(snapshot, body), expiresAt };
+        expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
+      }),
+    );
+  });
+
+  test("stays small, and its texts are texts, whatever the snapshot's are", () => {
+    const long = fc.string({ unit: "binary", minLength: 1, maxLength: 5 }).map((text) => `${text}\ud83d`.repeat(5_000));
+    fc.assert(
+      fc.property(anySnapshot, long, fc.boolean(), (some, text, literal) => {
+        const snapshot: Snapshot = {
+          ...some,
+          description: text,
+          cluster: { name: text, clusterId: text },
+          schedule: { name: text, executionId: text, scheduledTime: text },
+          selection: { groups: [literal ? { name: text } : text], exclude: [] },
+        };
+        const entry = indexEntryOf(snapshot, body);
+        const attributes = Object.values(encodeEntry(entry, "token"));
+        const texts = attributes.flatMap(({ S }) => S ?? []);
+        expect(Buffer.byteLength(texts.join(""))).toBeLessThan(12_000);
+        expect(texts.every((value) => value.isWellFormed())).toBe(true);
+        expect([...entry.description]).toHaveLength(1_024);
+        expect(entry.description.endsWith("…")).toBe(true);
+        expect(entry.selection).toBeUndefined();
+      }),
+      { numRuns: 20 },
+    );
+  });
+});

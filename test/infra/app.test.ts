@@ -1,0 +1,45 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { root } from "./configs.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "offset-rollback-app-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs a command in a shell that has neither an AWS account nor Docker. */
+function run(command: string, args: string[], variables: Record<string, string> = {}) {
+  const path = [join(root, "node_modules/.bin"), "/usr/bin", "/bin"].join(":");
+  const env = { PATH: path, HOME: folder, AWS_EC2_METADATA_DISABLED: "true", CDK_DOCKER: "false", ...variables };
+  const { status, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8", env });
+  return { status, stderr };
+}
+
+const runApp = (config: string) => run("node", ["infra/app.ts"], { CDK_CONTEXT_JSON: JSON.stringify({ config }) });
+
+test("synthesizes cdk.json's example without an AWS account or Docker, into functions that load", () => {
+  const output = join(folder, "cdk.out");
+  expect(run("cdk", ["synth", "--quiet", "--no-notices", "--output", output])).toMatchObject({ status: 0 });
+  const bundles = readdirSync(output).filter((name) => name.startsWith("asset."));
+  expect(bundles).toHaveLength(7);
+  const load = `
+    for (const bundle of ${JSON.stringify(bundles)}) {
+      const { handler } = await import("${output}/" + bundle + "/index.mjs");
+      if (typeof handler !== "function") throw new Error(bundle);
+    }`;
+  expect(run("node", ["--input-type=module", "--eval", load])).toMatchObject({ status: 0 });
+});
+
+test("names the file and every problem of a config that cannot be used, without a stack trace", () => {
+  const path = join(folder, "bad.json");
+  writeFileSync(path, JSON.stringify({ network: null, schedules: [], cluster: { name: "x", security: {} } }));
+  const { status, stderr } = runApp(path);
+  expect(status).toBe(1);
+  expect(stderr).toContain(`${path} has 2 problem(s):\n  cluster.bootstrap_servers: must be a list`);
+  expect(stderr).not.toContain("    at ");
+});
+
+test("says which file is missing", () => {
+  expect(runApp("nowhere.json").stderr).toContain("The deployment config nowhere.json cannot be read");
+});

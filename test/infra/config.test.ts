@@ -1,0 +1,148 @@
+import { describe, expect, test } from "vitest";
+import { parseDeployment } from "../../infra/config.ts";
+import { example, local } from "./configs.ts";
+
+function problemsOf(config: unknown): string[] {
+  try {
+    parseDeployment(config, "x.json");
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const [title, ...problems] = error.message.split("\n");
+    expect(error.name).toBe("InvalidDeployment");
+    expect(title).toBe(`The deployment config x.json has ${problems.length} problem(s):`);
+    return problems.map((line) => line.trim());
+  }
+  return [];
+}
+
+test("the smallest config gets defaults that keep things", () => {
+  expect(parseDeployment(local(), "x.json")).toMatchObject({
+    stack_name: "OffsetRollback",
+    name_prefix: "",
+    archive: { bucket_prefix: "", noncurrent_days: 30 },
+    api: { access_logs: false },
+    logs: { retention_days: 90 },
+    alarms: {},
+    removal_policy: "retain",
+  });
+});
+
+test("every problem is reported at once, by the name of its field", () => {
+  const config = {
+    cluster: {
+      bootstrap_servers: ["broker", "broker:0", "broker:65536", "broker:9092"],
+      security: { protocol: "SASL_SSL", tls: true },
+      zookeeper: "z:2181",
+    },
+    network: { vpc: {}, broker_security_group_ids: ["group"] },
+    schedules: [
+      { name: "a", expression: "rate(0 hours)" },
+      { name: "a", expression: "cron(* * * * * *)", timezone: "Mars/Olympus", groups: [] },
+      { name: "b c", expression: "hourly", groups: [7] },
+    ],
+    archive: { noncurrent_days: 0, bucket_prefix: "kafka" },
+    logs: { retention_days: 2 },
+    alarms: { topic_arn: "on-call" },
+    removal_policy: "keep",
+    colour: "blue",
+  };
+  expect(problemsOf(config).map((problem) => problem.slice(0, problem.indexOf(": ")))).toEqual(
+    expect.arrayContaining([
+      "(top level)",
+      "alarms.topic_arn",
+      "archive.bucket_prefix",
+      "archive.noncurrent_days",
+      "cluster",
+      "cluster.bootstrap_servers[0]",
+      "cluster.bootstrap_servers[1]",
+      "cluster.bootstrap_servers[2]",
+      "cluster.name",
+      "cluster.security",
+      "cluster.security.sasl",
+      "logs.retention_days",
+      "network.broker_security_group_ids[0]",
+      "network.vpc",
+      "removal_policy",
+      "schedules",
+      "schedules[0].expression",
+      "schedules[1].expression",
+      "schedules[1].groups",
+      "schedules[1].timezone",
+      "schedules[2].expression",
+      "schedules[2].groups[0]",
+      "schedules[2].name",
+    ]),
+  );
+});
+
+const sasl = { mechanism: "PLAIN", secret_arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:kafka-a1B2c3" };
+const withSecurity = (security: object) => ({ ...local(), cluster: { ...local().cluster, security } });
+const withSchedule = (schedule: object) => ({
+  ...local(),
+  schedules: [{ name: "s", expression: "rate(1 hour)", ...schedule }],
+});
+const withVpc = (change: object, more: object = {}) => {
+  const { network } = example();
+  return { ...example(), network: { ...network, ...more, vpc: { existing: { ...network.vpc.existing, ...change } } } };
+};
+
+test.each([
+  ["nothing", undefined, "(top level): must be the deployment: an object with stack_name"],
+  [
+    "a SASL protocol without a log-in",
+    withSecurity({ protocol: "SASL_PLAINTEXT" }),
+    "cluster.security.sasl: is missing",
+  ],
+  [
+    "a log-in that is never used",
+    withSecurity({ protocol: "SSL", sasl }),
+    "cluster.security.sasl: would never be used",
+  ],
+  [
+    "a secret's ARN without its suffix",
+    withSecurity({ protocol: "SASL_SSL", sasl: { ...sasl, secret_arn: sasl.secret_arn.slice(0, -7) } }),
+    "cluster.security.sasl.secret_arn: must be the whole ARN",
+  ],
+  ["no network", { ...local(), network: undefined }, "network: must be where the functions run"],
+  [
+    "both a new and an existing VPC",
+    { ...example(), network: { vpc: { ...example().network.vpc, create: {} } } },
+    "network.vpc: must have either",
+  ],
+  [
+    "a zone too few",
+    withVpc({ availability_zones: ["eu-west-1a"] }),
+    "network.vpc.existing.availability_zones: must have one zone",
+  ],
+  [
+    "gateway endpoints without route tables",
+    withVpc({ private_route_table_ids: undefined }),
+    "network.vpc.existing.private_route_table_ids: is missing",
+  ],
+  [
+    "a route table too few",
+    withVpc({ private_route_table_ids: ["rtb-0a"] }),
+    "network.vpc.existing.private_route_table_ids: must have one route table",
+  ],
+  ["both days in a cron", withSchedule({ expression: "cron(0 1 1 * 2 *)" }), "schedules[0].expression: must be"],
+  [
+    "a misspelt field",
+    withSchedule({ group: ["a"] }),
+    'schedules[0]: unknown field "group": remove or rename; known here are name, expression',
+  ],
+])("%s is refused in words that say what to do", (_, config, expected) => {
+  const problems = problemsOf(config);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]?.slice(0, expected.length)).toBe(expected);
+});
+
+describe("what is allowed", () => {
+  test.each(["rate(1 minute)", "rate(90 days)", "cron(0/15 8-18 ? * MON-FRI *)", "cron(0 1 L * ? 2026-2030)"])(
+    "the expression %s",
+    (expression) => expect(problemsOf(withSchedule({ expression }))).toEqual([]),
+  );
+
+  test("literal names beside patterns", () => {
+    expect(problemsOf(withSchedule({ groups: ["a-*", { name: "a*b" }], exclude: ["a-1"] }))).toEqual([]);
+  });
+});

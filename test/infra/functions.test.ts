@@ -1,0 +1,128 @@
+import { describe, expect, test } from "vitest";
+import { example, local } from "./configs.ts";
+import { functionOf, rightsOf, templateOf } from "./support.ts";
+
+const msk = templateOf(example());
+const plain = templateOf(local());
+
+const secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:AmazonMSK_offset-rollback-a1B2c3";
+const key = "arn:aws:kms:eu-west-1:111122223333:key/11112222-3333-4444-5555-666677778888";
+
+const logs = (verb: string) => [`logs:CreateLogStream <${verb}logs>`, `logs:PutLogEvents <${verb}logs>`];
+const results = ["s3:GetObject <ArchiveBucket>/results/*", "s3:PutObject <ArchiveBucket>/results/*"];
+const index = ["dynamodb:GetItem <ArchiveTable>", "dynamodb:Query <ArchiveTable>"];
+const bodies = ["s3:GetObject <ArchiveBucket>/snapshots/*", "s3:ListBucket <ArchiveBucket>"];
+const writes = ["dynamodb:PutItem <ArchiveTable>", "s3:PutObject <ArchiveBucket>/snapshots/*"];
+const deletes = [
+  "dynamodb:DeleteItem <ArchiveTable>",
+  "dynamodb:UpdateItem <ArchiveTable>",
+  "s3:DeleteObject <ArchiveBucket>/snapshots/*",
+];
+const failed = [
+  "sqs:GetQueueAttributes <SchedulesFailed>",
+  "sqs:GetQueueUrl <SchedulesFailed>",
+  "sqs:SendMessage <SchedulesFailed>",
+];
+const login = [`secretsmanager:GetSecretValue ${secret}`, `kms:Decrypt ${key}`];
+const networkInterfaces = [
+  "ec2:AssignPrivateIpAddresses *",
+  "ec2:CreateNetworkInterface *",
+  "ec2:DeleteNetworkInterface *",
+  "ec2:DescribeNetworkInterfaces *",
+  "ec2:DescribeSubnets *",
+  "ec2:UnassignPrivateIpAddresses *",
+];
+
+const rights: Record<string, { archive: string[]; kafka: boolean }> = {
+  snapshot: { archive: [...results, ...index, ...bodies, ...writes, ...failed], kafka: true },
+  list: { archive: [...results, ...index], kafka: false },
+  show: { archive: [...results, ...index, ...bodies], kafka: false },
+  diff: { archive: [...results, ...index, ...bodies], kafka: true },
+  verify: { archive: [...results, ...index, ...bodies], kafka: true },
+  rollback: { archive: [...results, ...index, ...bodies, ...writes], kafka: true },
+  delete: { archive: [...results, ...deletes], kafka: false },
+};
+const archiveEnv = ["NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
+const kafkaEnv = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLUSTER_NAME", "KAFKA_SECURITY_PROTOCOL"];
+
+describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
+  test("has exactly the rights it needs, on MSK with a log-in", () => {
+    const { Role } = functionOf(msk, verb);
+    const expected = [...logs(verb), ...archive, ...(kafka ? [...login, ...networkInterfaces] : [])];
+    expect(rightsOf(msk, Role)).toEqual(expected.sort());
+  });
+
+  test("has no right to a secret or a network where neither is used", () => {
+    const { Role } = functionOf(plain, verb);
+    expect(rightsOf(plain, Role)).toEqual([...logs(verb), ...archive].sort());
+  });
+
+  test("knows of Kafka only what it needs", () => {
+    const named = (template: typeof msk) => Object.keys(functionOf(template, verb).Environment.Variables).sort();
+    expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...archiveEnv].sort());
+    expect(named(msk)).toEqual(
+      [...(kafka ? [...kafkaEnv, "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"] : []), ...archiveEnv].sort(),
+    );
+    expect(functionOf(msk, verb).VpcConfig !== undefined).toBe(kafka);
+    expect(functionOf(plain, verb).VpcConfig).toBeUndefined();
+  });
+});
+
+test("every role belongs to one function and has no managed policy", () => {
+  const roles = Object.keys(rights).map((verb) => JSON.stringify(functionOf(msk, verb).Role));
+  expect(new Set(roles).size).toBe(roles.length);
+  for (const { Properties } of Object.values(msk.findResources("AWS::IAM::Role"))) {
+    expect(Properties.ManagedPolicyArns).toBeUndefined();
+  }
+});
+
+test("a function waits for its rights, without which its network cannot be made", () => {
+  const functions = msk.findResources("AWS::Lambda::Function");
+  expect(Object.keys(functions)).toHaveLength(7);
+  for (const { DependsOn } of Object.values(functions)) expect(DependsOn.join()).toMatch(/roleDefaultPolicy/);
+});
+
+test.each([
+  ["snapshot", 300, 1769],
+  ["list", 30, 512],
+  ["show", 30, 1024],
+  ["diff", 300, 1769],
+  ["verify", 300, 1769],
+  ["rollback", 900, 1769],
+  ["delete", 30, 512],
+])(
+  "%s runs for at most %i seconds with %i MB on Node 24, arm64, and logs JSON into its own group",
+  (verb, Timeout, MemorySize) => {
+    expect(functionOf(msk, verb)).toMatchObject({
+      Timeout,
+      MemorySize,
+      Runtime: "nodejs24.x",
+      Architectures: ["arm64"],
+      Handler: "index.handler",
+      LoggingConfig: { LogFormat: "JSON" },
+    });
+    msk.hasResourceProperties("AWS::Logs::LogGroup", {
+      LogGroupName: `/aws/lambda/offset-${verb}`,
+      RetentionInDays: 90,
+    });
+  },
+);
+
+test("an asynchronous snapshot is tried three times, then kept; no other operation is repeated", () => {
+  const retries = Object.values(msk.findResources("AWS::Lambda::EventInvokeConfig")).map(({ Properties }) => ({
+    of: JSON.stringify(Properties.FunctionName).replace(/[0-9A-F]{8}"}$/, '"}'),
+    retries: Properties.MaximumRetryAttempts,
+    kept: Properties.DestinationConfig?.OnFailure !== undefined,
+  }));
+  expect(retries).toHaveLength(7);
+  for (const { of, ...config } of retries) {
+    expect(config).toEqual(of === '{"Ref":"snapshot"}' ? { retries: 2, kept: true } : { retries: 0, kept: false });
+  }
+});
+
+test("a prefix makes room for a second deployment", () => {
+  const template = templateOf({ ...local(), name_prefix: "blue-", schedules: example().schedules });
+  template.hasResourceProperties("AWS::Lambda::Function", { FunctionName: "blue-offset-rollback" });
+  template.hasResourceProperties("AWS::Scheduler::ScheduleGroup", { Name: "blue-offset-rollback" });
+  template.hasResourceProperties("AWS::CloudWatch::Alarm", { AlarmName: "blue-offset-snapshot-errors" });
+});

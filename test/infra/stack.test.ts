@@ -1,0 +1,312 @@
+import { Match } from "aws-cdk-lib/assertions";
+import { AwsSolutionsChecks } from "cdk-nag";
+import { describe, expect, test } from "vitest";
+import { request } from "../../functions/snapshot/handler.ts";
+import { example, local } from "./configs.ts";
+import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
+
+const msk = templateOf(example());
+const plain = templateOf(local());
+const created = templateOf({ ...example(), network: { vpc: { create: {} } } });
+
+describe("the archive", () => {
+  test("keeps bodies versioned, encrypted, private and over TLS only", () => {
+    msk.hasResource("AWS::S3::Bucket", {
+      DeletionPolicy: "Retain",
+      UpdateReplacePolicy: "Retain",
+      Properties: {
+        BucketName: Match.absent(),
+        VersioningConfiguration: { Status: "Enabled" },
+        BucketEncryption: {
+          ServerSideEncryptionConfiguration: [{ ServerSideEncryptionByDefault: { SSEAlgorithm: "AES256" } }],
+        },
+        PublicAccessBlockConfiguration: {
+          BlockPublicAcls: true,
+          BlockPublicPolicy: true,
+          IgnorePublicAcls: true,
+          RestrictPublicBuckets: true,
+        },
+      },
+    });
+    msk.hasResourceProperties("AWS::S3::BucketPolicy", {
+      PolicyDocument: {
+        Statement: [
+          {
+            Effect: "Deny",
+            Action: "s3:*",
+            Condition: { Bool: { "aws:SecureTransport": "false" } },
+            Principal: { AWS: "*" },
+          },
+        ],
+      },
+    });
+  });
+
+  test("forgets half-sent uploads and stored results after a day, deleted bodies after the configured time", () => {
+    const template = templateOf({ ...local(), archive: { bucket_prefix: "kafka/", noncurrent_days: 7 } });
+    template.hasResourceProperties("AWS::S3::Bucket", {
+      LifecycleConfiguration: {
+        Rules: [
+          {
+            AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
+            NoncurrentVersionExpiration: { NoncurrentDays: 7 },
+          },
+          { Prefix: "kafka/results/", ExpirationInDays: 1, NoncurrentVersionExpiration: { NoncurrentDays: 1 } },
+        ],
+      },
+    });
+    expect(rightsOf(template, functionOf(template, "show").Role)).toContain(
+      "s3:GetObject <ArchiveBucket>/kafka/snapshots/*",
+    );
+  });
+
+  test("keeps the index on demand, recoverable to any point in time, and protected", () => {
+    msk.hasResource("AWS::DynamoDB::Table", {
+      DeletionPolicy: "Retain",
+      Properties: {
+        TableName: Match.absent(),
+        BillingMode: "PAY_PER_REQUEST",
+        KeySchema: [
+          { AttributeName: "pk", KeyType: "HASH" },
+          { AttributeName: "sk", KeyType: "RANGE" },
+        ],
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        SSESpecification: { SSEEnabled: true },
+        TimeToLiveSpecification: { AttributeName: "expires_at", Enabled: true },
+        DeletionProtectionEnabled: true,
+      },
+    });
+  });
+
+  test("goes with the stack only where the config says so", () => {
+    const template = templateOf({ ...local(), removal_policy: "destroy" });
+    template.hasResource("AWS::S3::Bucket", { DeletionPolicy: "Delete" });
+    template.hasResource("AWS::DynamoDB::Table", {
+      DeletionPolicy: "Delete",
+      Properties: { DeletionProtectionEnabled: false },
+    });
+  });
+});
+
+describe("the way to Kafka", () => {
+  const services = (template: typeof msk) =>
+    Object.values(template.findResources("AWS::EC2::VPCEndpoint"))
+      .map(({ Properties }) => `${Properties.VpcEndpointType} ${render(Properties.ServiceName).split(".").at(-1)}`)
+      .sort();
+  const withoutLogin = (network: unknown) => ({
+    ...example(),
+    network,
+    cluster: { ...example().cluster, security: { protocol: "SSL" } },
+  });
+
+  test("has gateway endpoints for S3 and DynamoDB, and an interface endpoint only where a secret is read", () => {
+    const { network } = example();
+    expect(services(msk)).toEqual(["Gateway dynamodb", "Gateway s3", "Interface secretsmanager"]);
+    expect(services(templateOf(withoutLogin(network)))).toEqual(["Gateway dynamodb", "Gateway s3"]);
+    expect(services(plain)).toEqual([]);
+  });
+
+  test("leaves out the endpoints that the VPC has already", () => {
+    const { network } = example();
+    delete network.vpc.existing.private_route_table_ids;
+    const endpoints = { s3: false, dynamodb: false, secrets_manager: false };
+    expect(services(templateOf({ ...example(), network: { ...network, endpoints } }))).toEqual([]);
+  });
+
+  test("opens the brokers' ports and 443, and nothing else", () => {
+    const groups = Object.values(created.findResources("AWS::EC2::SecurityGroup"));
+    const ports = groups.flatMap(({ Properties }) => Properties.SecurityGroupEgress).map(({ FromPort }) => FromPort);
+    expect(ports.filter((port) => port !== 252).sort()).toEqual([443, 9096]);
+    expect(
+      Object.values(msk.findResources("AWS::EC2::SecurityGroupIngress")).map(({ Properties }) => Properties),
+    ).toEqual([
+      expect.objectContaining({ GroupId: "sg-0123456789abcdef0", FromPort: 9096, ToPort: 9096, IpProtocol: "tcp" }),
+      expect.objectContaining({ FromPort: 443, ToPort: 443, IpProtocol: "tcp" }),
+    ]);
+    expect(
+      Object.values(msk.findResources("AWS::EC2::SecurityGroupEgress")).map(({ Properties }) => Properties),
+    ).toEqual([
+      expect.objectContaining({ DestinationSecurityGroupId: "sg-0123456789abcdef0", FromPort: 9096, ToPort: 9096 }),
+    ]);
+  });
+
+  test("of a new VPC leads nowhere but to the endpoints and to what it is peered with", () => {
+    created.resourceCountIs("AWS::EC2::VPC", 1);
+    created.resourceCountIs("AWS::EC2::Subnet", 2);
+    created.resourceCountIs("AWS::EC2::NatGateway", 0);
+    created.resourceCountIs("AWS::EC2::InternetGateway", 0);
+    created.hasResourceProperties("AWS::EC2::FlowLog", { TrafficType: "REJECT" });
+  });
+
+  test("places the functions in the subnets of the config", () => {
+    expect(functionOf(msk, "rollback").VpcConfig.SubnetIds).toEqual(example().network.vpc.existing.private_subnet_ids);
+  });
+});
+
+describe("the API", () => {
+  test("signs every method with IAM and gives each to its own function", () => {
+    const resources = msk.findResources("AWS::ApiGateway::Resource");
+    const pathOf = (id: unknown): string => {
+      const found = Object.entries(resources).find(([name]) => JSON.stringify(id) === JSON.stringify({ Ref: name }));
+      return found === undefined ? "" : `${pathOf(found[1].Properties.ParentId)}/${found[1].Properties.PathPart}`;
+    };
+    const methods = Object.values(msk.findResources("AWS::ApiGateway::Method")).map(({ Properties }) => {
+      expect(Properties.AuthorizationType).toBe("AWS_IAM");
+      expect(Properties.Integration).toMatchObject({ Type: "AWS_PROXY", TimeoutInMillis: 29_000 });
+      const target = /:lambda:path.*<(\w+)>\/invocations$/.exec(render(Properties.Integration.Uri))?.[1];
+      return `${Properties.HttpMethod} ${pathOf(Properties.ResourceId)} ${target}`;
+    });
+    expect(methods.sort()).toEqual([
+      "DELETE /snapshots/{snapshot_id} delete",
+      "GET /snapshots list",
+      "GET /snapshots/{snapshot_id} show",
+      "GET /snapshots/{snapshot_id}/diff diff",
+      "POST /snapshots snapshot",
+      "POST /snapshots/{snapshot_id}/rollback rollback",
+      "POST /snapshots/{snapshot_id}/verify verify",
+    ]);
+  });
+
+  test("may invoke each function for its own method only", () => {
+    const permissions = Object.values(msk.findResources("AWS::Lambda::Permission")).map(({ Properties }) => {
+      const method = render(Properties.SourceArn).split("/").slice(1).join("/");
+      return `${render(Properties.FunctionName)} ${method}`;
+    });
+    expect(permissions.sort()).toEqual([
+      "<delete> <RestApiDeploymentStagev1>/DELETE/snapshots/*",
+      "<diff> <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
+      "<list> <RestApiDeploymentStagev1>/GET/snapshots",
+      "<rollback> <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
+      "<show> <RestApiDeploymentStagev1>/GET/snapshots/*",
+      "<snapshot> <RestApiDeploymentStagev1>/POST/snapshots",
+      "<verify> <RestApiDeploymentStagev1>/POST/snapshots/*/verify",
+    ]);
+  });
+
+  test("is throttled, and logs access where the account has the role for it", () => {
+    msk.hasResourceProperties("AWS::ApiGateway::Stage", {
+      StageName: "v1",
+      AccessLogSetting: Match.absent(),
+      MethodSettings: [Match.objectLike({ ThrottlingBurstLimit: 20, ThrottlingRateLimit: 10 })],
+    });
+    templateOf({ ...local(), api: { access_logs: true } }).hasResourceProperties("AWS::ApiGateway::Stage", {
+      AccessLogSetting: Match.objectLike({ DestinationArn: Match.anyValue() }),
+    });
+    msk.resourceCountIs("AWS::ApiGateway::Account", 0);
+  });
+});
+
+describe("a schedule", () => {
+  const schedules = Object.fromEntries(
+    Object.values(msk.findResources("AWS::Scheduler::Schedule")).map(({ Properties }) => [Properties.Name, Properties]),
+  );
+
+  test("sends a snapshot request with what the config gives, and the execution's id", () => {
+    expect(schedules.hourly.Target.Input).toBe(
+      '{"description":"Every group, every hour","schedule":{"name":"hourly","execution_id":"<aws.scheduler.execution-id>","scheduled_time":"<aws.scheduler.scheduled-time>"}}',
+    );
+    expect(JSON.parse(schedules["before-nightly-batch"].Target.Input)).toEqual({
+      groups: ["billing-*", { name: "orders-streams" }],
+      exclude: ["billing-sandbox-*"],
+      description: "Before the nightly batch",
+      schedule: {
+        name: "before-nightly-batch",
+        execution_id: "<aws.scheduler.execution-id>",
+        scheduled_time: "<aws.scheduler.scheduled-time>",
+      },
+    });
+  });
+
+  test("sends what the snapshot function accepts", () => {
+    for (const { Target } of Object.values(schedules)) {
+      expect(request.safeParse(JSON.parse(Target.Input))).toMatchObject({ success: true });
+    }
+  });
+
+  test("fires at its time, in its zone, unless disabled", () => {
+    expect(schedules["before-nightly-batch"]).toMatchObject({
+      ScheduleExpression: "cron(50 1 * * ? *)",
+      ScheduleExpressionTimezone: "Europe/Dublin",
+      FlexibleTimeWindow: { Mode: "OFF" },
+      State: "ENABLED",
+    });
+    const off = templateOf({ ...local(), schedules: [{ name: "off", expression: "rate(2 days)", enabled: false }] });
+    off.hasResourceProperties("AWS::Scheduler::Schedule", { State: "DISABLED", ScheduleExpressionTimezone: "UTC" });
+  });
+
+  test("is tried again for an hour, then kept in an encrypted queue", () => {
+    expect(schedules.hourly.Target).toMatchObject({
+      RetryPolicy: { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 },
+    });
+    expect(render(schedules.hourly.Target.DeadLetterConfig.Arn)).toBe("<SchedulesFailed>");
+    msk.hasResourceProperties("AWS::SQS::Queue", { SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
+    msk.hasResourceProperties("AWS::SQS::QueuePolicy", {
+      PolicyDocument: {
+        Statement: [Match.objectLike({ Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } })],
+      },
+    });
+  });
+
+  test("may invoke the snapshot function and write to the queue, nothing else", () => {
+    expect(rightsOf(msk, schedules.hourly.Target.RoleArn)).toEqual([
+      "lambda:InvokeFunction <snapshot>",
+      "sqs:SendMessage <SchedulesFailed>",
+    ]);
+  });
+});
+
+describe("alarms", () => {
+  test("watch failed snapshots, failed rollbacks and lost runs, and go to the topic", () => {
+    const alarms = Object.values(msk.findResources("AWS::CloudWatch::Alarm")).map(({ Properties }) => Properties);
+    expect(alarms.map(({ AlarmName, MetricName }) => `${AlarmName} ${MetricName}`).sort()).toEqual([
+      "offset-rollback-errors Errors",
+      "offset-snapshot-errors Errors",
+      "offset-snapshots-lost ApproximateNumberOfMessagesVisible",
+    ]);
+    for (const { AlarmActions, Threshold } of alarms) {
+      expect(AlarmActions).toEqual(["arn:aws:sns:eu-west-1:111122223333:on-call"]);
+      expect(Threshold).toBe(1);
+    }
+  });
+
+  test("have no action without a topic", () => {
+    plain.allResourcesProperties("AWS::CloudWatch::Alarm", { AlarmActions: Match.absent() });
+  });
+});
+
+describe("the stack", () => {
+  test.each([
+    ["the MSK example", example()],
+    ["the local cloud", local()],
+    ["a new VPC", { ...example(), network: { vpc: { create: {} } } }],
+    ["a prefix in the bucket", { ...local(), archive: { bucket_prefix: "kafka/offsets/" } }],
+    ["access logs", { ...local(), api: { access_logs: true } }],
+  ])("has no custom resource and no cdk-nag finding: %s", (_, config) => {
+    const { app, stack } = stackOf(config);
+    app.synth();
+    expect(new AwsSolutionsChecks(app).validateScope(stack).violations).toEqual([]);
+    const types = Object.values<{ Type: string }>(templateOf(config).toJSON().Resources).map(({ Type }) => Type);
+    expect(types.filter((type) => type.startsWith("Custom::") || type.includes("CustomResource"))).toEqual([]);
+  });
+
+  test("puts out what clients need to know", () => {
+    const { Outputs } = plain.toJSON();
+    expect(Object.keys(Outputs).sort()).toEqual([
+      "ApiId",
+      "ApiStage",
+      "ApiUrl",
+      "BucketName",
+      "FunctionNames",
+      "TableName",
+    ]);
+    expect(JSON.parse(Outputs.FunctionNames.Value)).toEqual({
+      snapshot: "offset-snapshot",
+      list: "offset-list",
+      show: "offset-show",
+      diff: "offset-diff",
+      verify: "offset-verify",
+      rollback: "offset-rollback",
+      delete: "offset-delete",
+    });
+  });
+});

@@ -1,0 +1,51 @@
+import { App } from "aws-cdk-lib";
+import { Template } from "aws-cdk-lib/assertions";
+import { parseDeployment } from "../../infra/config.ts";
+import { OffsetRollbackStack } from "../../infra/offset-rollback-stack.ts";
+
+/** The stack of a config, with nothing bundled. */
+export function stackOf(config: unknown): { app: App; stack: OffsetRollbackStack } {
+  const app = new App({ analyticsReporting: false, context: { "aws:cdk:bundling-stacks": [] } });
+  return { app, stack: new OffsetRollbackStack(app, parseDeployment(config, "of the test")) };
+}
+
+/** The template of a config's stack. */
+export const templateOf = (config: unknown): Template => Template.fromStack(stackOf(config).stack);
+
+/** A resource's ARN, name or a text made of them, with logical ids cut down to their construct's name. */
+export function render(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if ("Ref" in value) return `<${shorten(value.Ref)}>`;
+  if ("Fn::GetAtt" in value && Array.isArray(value["Fn::GetAtt"])) return `<${shorten(value["Fn::GetAtt"][0])}>`;
+  if ("Fn::Join" in value && Array.isArray(value["Fn::Join"])) return value["Fn::Join"][1].map(render).join("");
+  return JSON.stringify(value);
+}
+
+const shorten = (logicalId: unknown) => String(logicalId).replace(/[0-9A-F]{8}$/, "");
+
+/** Properties of the one function of a verb. */
+export function functionOf(template: Template, verb: string) {
+  const found = Object.values(template.findResources("AWS::Lambda::Function")).find(
+    ({ Properties }) => Properties.FunctionName === `offset-${verb}`,
+  );
+  if (found === undefined) throw new Error(`no function for ${verb}`);
+  return found.Properties;
+}
+
+/** All that a role may do, as sorted lines `action resource`; a role with managed policies has more than is seen here. */
+export function rightsOf(template: Template, role: unknown): string[] {
+  const roleName = render(role);
+  return Object.values(template.findResources("AWS::IAM::Policy"))
+    .filter(({ Properties }) => Properties.Roles.map(render).includes(roleName))
+    .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+    .flatMap(({ Effect, Action, Resource, Condition }) =>
+      [Action].flat().flatMap((action) =>
+        [Resource].flat().map((resource) => {
+          if (Effect !== "Allow" || Condition !== undefined) throw new Error("a statement this test cannot read");
+          return `${action} ${render(resource)}`;
+        }),
+      ),
+    )
+    .sort();
+}

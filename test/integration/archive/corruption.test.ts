@@ -1,0 +1,98 @@
+import { type AttributeValue, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { CopyObjectCommand, DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { describe, expect, test } from "vitest";
+import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { content, second, testArchive, within } from "./fixture.ts";
+
+const storage = testArchive();
+const snapshotId = "snapshot-2025-01-15T10:30:00Z";
+const at = (id: string) => ({ Bucket: storage.config.bucket, Key: `kept/snapshots/${id}.json.gz` });
+
+async function bodyOf(id: string): Promise<Buffer> {
+  const found = await storage.s3.send(new GetObjectCommand(at(id)));
+  return Buffer.from((await found.Body?.transformToByteArray()) ?? []);
+}
+
+async function corrupt(): Promise<unknown> {
+  const error = await storage.archive.load(snapshotId, within()).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(SnapshotCorrupt);
+  return error;
+}
+
+describe("a body that is not what was written is SnapshotCorrupt:", () => {
+  test("one byte of it is another", async () => {
+    await storage.archive.save(content(), second(0), within());
+    const body = await bodyOf(snapshotId);
+    for (const place of [0, 12, body.length >> 1, body.length - 1]) {
+      const altered = Buffer.from(body);
+      altered[place] = (altered[place] ?? 0) ^ 1;
+      await storage.s3.send(new PutObjectCommand({ ...at(snapshotId), Body: altered }));
+      expect(await corrupt()).toHaveProperty("message", expect.stringMatching(`${snapshotId} .*SHA-256`));
+    }
+    await storage.s3.send(new PutObjectCommand({ ...at(snapshotId), Body: body }));
+    expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
+  });
+
+  test.each([0, 1, 100])("only %i bytes are left of it", async (bytes) => {
+    await storage.archive.save(content(), second(0), within());
+    const Body = (await bodyOf(snapshotId)).subarray(0, bytes);
+    await storage.s3.send(new PutObjectCommand({ ...at(snapshotId), Body }));
+    expect(await corrupt()).toHaveProperty("message", expect.stringContaining(`(${bytes} bytes)`));
+  });
+
+  test("another snapshot's body lies under its id", async () => {
+    await storage.archive.save(content(), second(0), within());
+    const other = await storage.archive.save(content(), second(1), within());
+    const CopySource = `${storage.config.bucket}/${at(other.snapshot.snapshotId).Key}`;
+    await storage.s3.send(new CopyObjectCommand({ ...at(snapshotId), CopySource }));
+    expect(await corrupt()).toHaveProperty("message", expect.stringContaining("SHA-256"));
+
+    const [item] = (await storage.items()).filter(({ snapshot_id }) => snapshot_id?.S === snapshotId);
+    await putItem({ ...item, sha256: { S: other.entry.sha256 } });
+    expect(await corrupt()).toHaveProperty("message", expect.stringContaining("another snapshot's body"));
+  });
+
+  test("it is gone", async () => {
+    await storage.archive.save(content(), second(0), within());
+    await storage.s3.send(new DeleteObjectCommand(at(snapshotId)));
+    expect(await corrupt()).toHaveProperty(
+      "message",
+      expect.stringMatching(`the body of ${snapshotId} is gone .*versioned`),
+    );
+  });
+});
+
+const putItem = (Item: Record<string, AttributeValue>) =>
+  storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
+
+describe("an index item that is not what was written is SnapshotCorrupt, and names the attribute:", () => {
+  test.each([
+    ["description", undefined, "description is missing"],
+    ["groups", undefined, "groups is missing"],
+    ["groups", { S: "3" }, "groups is not of type N"],
+    ["bytes", { N: "1.5" }, "bytes must be a count"],
+    ["sha256", { N: "3" }, "sha256 is not of type S"],
+    ["status", { S: "done" }, "status must be one of complete, partial"],
+    ["selection", { S: "{" }, "selection is not JSON"],
+    ["selection", { S: '{"groups":[],"exclude":[3]}' }, "selection.exclude[0] must be an object"],
+    ["snapshot_id", { S: "snapshot-2025-01-15T10:30:00Z-2" }, "belongs under another key"],
+  ] satisfies [string, AttributeValue | undefined, string][])("%s as %j", async (name, value, message) => {
+    await storage.archive.save(content(), second(0), within());
+    const [written] = await storage.items();
+    const { [name]: _, ...rest } = written ?? {};
+    await putItem(value === undefined ? rest : { ...rest, [name]: value });
+
+    for (const read of [
+      storage.archive.load(snapshotId, within()),
+      storage.archive.list({ limit: 5 }, within()),
+      storage.archive.resolve("latest", undefined, within()),
+    ]) {
+      const error = await read.catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(SnapshotCorrupt);
+      expect(error).toHaveProperty("message", expect.stringContaining(message));
+      expect(error).toHaveProperty("message", expect.stringContaining("2025-01-15T10:30:00Z#000001"));
+    }
+    await storage.archive.remove(snapshotId, within());
+    expect(await storage.items()).toEqual([]);
+  });
+});

@@ -1,0 +1,100 @@
+import { randomUUID } from "node:crypto";
+import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import { inject } from "vitest";
+import type { Deadline } from "../../functions/shared/core/deadline.ts";
+import type { Commits } from "../../functions/shared/core/model.ts";
+import { withCluster } from "../../functions/shared/kafka/access.ts";
+import { commitOffsets } from "../../functions/shared/kafka/group-offsets.ts";
+import { type Answer, createClient } from "../../localstack/client.ts";
+import { createConsole } from "../../localstack/console.ts";
+import { openKafka } from "../../localstack/kafka.ts";
+
+/** The deployed stack for a test file: its functions, its API, its Kafka and Kafka's own tools. */
+export function openStack() {
+  const { outputs, kafka: descriptor, cloud } = inject("stack");
+  const kafka = openKafka(descriptor);
+  const client = createClient(outputs, cloud);
+  const kafkaJs = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const settings = {
+    clusterName: "local",
+    bootstrapServers: kafka.bootstrapServers.split(","),
+    protocol: "PLAINTEXT" as const,
+    sasl: undefined,
+  };
+  return {
+    ...client,
+    outputs,
+    cloud,
+    kafka,
+    kafkaJs,
+    settings,
+    tools: createConsole(kafka),
+
+    /** Invokes a function that must succeed, and gives its result. */
+    async call(verb: string, request: unknown): Promise<unknown> {
+      const answer = await client.invoke(verb, request);
+      if (answer.error !== undefined) throw new Error(`${verb} failed: ${answer.error.message}`);
+      return answer.result;
+    },
+
+    /** Invokes a function that must fail, and gives its error. Both emulators keep the message; its name leads it. */
+    async failure(verb: string, request: unknown): Promise<{ name: string; message: string }> {
+      const answer: Answer = await client.invoke(verb, request);
+      if (answer.error === undefined) throw new Error(`${verb} succeeded: ${JSON.stringify(answer.result)}`);
+      return { name: answer.error.message.split(":")[0] ?? "", message: answer.error.message };
+    },
+
+    /** Creates a topic of an own name with this many records in each partition. */
+    async topic(partitions = 3, recordsEach = 20): Promise<string> {
+      const topic = `t-${randomUUID().slice(0, 8)}`;
+      const admin = kafkaJs.admin();
+      await admin.connect();
+      await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions }] });
+      await admin.disconnect();
+      const producer = kafkaJs.producer();
+      await producer.connect();
+      const messages = Array.from({ length: partitions * recordsEach }, (_, i) => ({
+        partition: i % partitions,
+        value: `record ${i}`,
+      }));
+      await producer.send({ topic, messages });
+      await producer.disconnect();
+      return topic;
+    },
+
+    /** Commits for empty groups, as our own adapter does; Kafka's tools tell whether it did. */
+    async commit(commits: Commits): Promise<void> {
+      const outcomes = await withCluster(settings, deadlineIn(20_000), (cluster) => commitOffsets(cluster, commits));
+      for (const [group, partitions] of outcomes) {
+        for (const [key, outcome] of partitions) {
+          if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
+        }
+      }
+    },
+
+    /** What kafka-consumer-groups says a group has committed: offsets by topic-partition. */
+    async committed(group: string): Promise<Record<string, bigint | null>> {
+      const { partitions } = await createConsole(kafka).describe(group);
+      return Object.fromEntries(partitions.map(({ topic, partition, offset }) => [`${topic}-${partition}`, offset]));
+    },
+  };
+}
+
+/** A name of its own for a test's group. */
+export const uniqueGroup = (what = "g"): string => `${what}-${randomUUID().slice(0, 8)}`;
+
+/** Commits of one group: offsets by partition of one topic. */
+export function commitsOn(group: string, topic: string, offsets: readonly bigint[]): Commits {
+  return new Map([
+    [
+      group,
+      new Map(offsets.map((offset, partition) => [`${topic}-${partition}`, { offset, metadata: "", leaderEpoch: 0 }])),
+    ],
+  ]);
+}
+
+/** A deadline that long from now. */
+export function deadlineIn(ms: number): Deadline {
+  const end = performance.now() + ms;
+  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
+}
