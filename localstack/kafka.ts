@@ -13,7 +13,6 @@ import { fetchJars, type RunningTool, startTool, type ToolResult } from "./kafka
 import { isFree, ownServices, runningPid, stopService, until, untilReady } from "./process.ts";
 
 export type { KafkaDescriptor } from "./brokers.ts";
-export type { RunningTool, ToolResult } from "./kafka-tools.ts";
 
 /** A Kafka cluster and Kafka's own tools. */
 export interface Kafka extends KafkaDescriptor {

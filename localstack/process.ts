@@ -188,7 +188,7 @@ export async function until(condition: () => boolean | Promise<boolean>, timeout
 }
 
 /** The last lines of a file. */
-export function tail(file: string, lines = 25): string {
+function tail(file: string, lines = 25): string {
   return existsSync(file)
     ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n")
     : "(no such file)";
@@ -251,7 +251,10 @@ export async function run(program: Program, log: string, timeoutMs: number, say:
     late = true;
     signalGroup(child.pid, "SIGKILL");
   }, timeoutMs);
-  const heartbeat = setInterval(() => say(`  … ${name}, ${Math.round((performance.now() - started) / 1000)} s`), 5_000);
+  const heartbeat = setInterval(
+    () => say(`  … ${name}, ${Math.round((performance.now() - started) / 1000)} s`),
+    10_000,
+  );
   const code = await new Promise<number | null>((done, failed) => child.once("close", done).once("error", failed));
   clearTimeout(timer);
   clearInterval(heartbeat);

@@ -65,7 +65,7 @@ describe("the HTTP API", () => {
       },
     });
     expect(await stack.http("POST", "/snapshots", ["not", "an", "object"])).toMatchObject({ status: 400 });
-    expect(await stack.http("GET", "/snapshots/..%2F..%2Fsecret")).toMatchObject({ status: 400 });
+    expect(await stack.http("GET", "/snapshots/not%20an%20id")).toMatchObject({ status: 400 });
   });
 
   test("carries the blockers of a refused rollback in its details", async () => {

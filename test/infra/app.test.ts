@@ -29,7 +29,7 @@ test("synthesizes cdk.json's example without an AWS account or Docker, into func
       if (typeof handler !== "function") throw new Error(bundle);
     }`;
   expect(run("node", ["--input-type=module", "--eval", load])).toMatchObject({ status: 0 });
-});
+}, 300_000);
 
 test("names the file and every problem of a config that cannot be used, without a stack trace", () => {
   const path = join(folder, "bad.json");

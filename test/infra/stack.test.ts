@@ -218,7 +218,7 @@ describe("a schedule", () => {
   });
 
   test("sends what the snapshot function accepts", () => {
-    for (const { Target } of Object.values(schedules)) {
+    for (const { Target } of Object.values<{ Target: { Input: string } }>(schedules)) {
       expect(request.safeParse(JSON.parse(Target.Input))).toMatchObject({ success: true });
     }
   });

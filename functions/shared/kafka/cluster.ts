@@ -106,6 +106,7 @@ export class Cluster {
     });
     await within(Promise.any(attempts), limit, this.#end.signal).catch(() => {});
     if (this.#addresses.size > 0) return;
+    if (this.deadline.remainingMs() === 0) throw deadlineExceeded("the brokers were being connected to");
     throw new KafkaUnavailable(
       `no broker of cluster ${this.#config.clusterName} gave an answer: ${[...verdicts.values()].join("; ")}. ` +
         "Look at the bootstrap servers, the security protocol, and the network between (subnets, security groups).",

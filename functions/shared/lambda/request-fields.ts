@@ -5,19 +5,14 @@ const MAX_SELECTORS = 10_000;
 
 const wellFormed = (value: string) => value.isWellFormed();
 const notText = "has half of a surrogate pair, which no name in Kafka can contain";
+const notSelector = 'must be a name, a pattern with * or ?, or {"name": "a literal name"}; not empty';
+const nameOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
-const selector = z.union(
-  [
-    z.string().min(1).max(32_767).refine(wellFormed),
-    z.strictObject({ name: z.string().min(1).max(32_767).refine(wellFormed) }),
-  ],
-  {
-    error: ({ input }) =>
-      typeof input === "string" && input !== "" && !input.isWellFormed()
-        ? notText
-        : 'must be a name, a pattern with * or ?, or {"name": "a literal name"}; not empty',
-  },
-);
+const selector = z
+  .union([z.string(), z.strictObject({ name: z.string() })], { error: notSelector })
+  .refine((value) => nameOf(value) !== "", { error: notSelector })
+  .refine((value) => nameOf(value).length <= 32_767, { error: "is longer than any name in Kafka" })
+  .refine((value) => wellFormed(nameOf(value)), { error: notText });
 
 /** Groups, or topics, by name or pattern. An empty list would select nothing, so it is refused. */
 export const selectors = z

@@ -83,11 +83,11 @@ describe("an index item that is not what was written is SnapshotCorrupt, and nam
     await putItem(value === undefined ? rest : { ...rest, [name]: value });
 
     for (const read of [
-      storage.archive.load(snapshotId, within()),
-      storage.archive.list({ limit: 5 }, within()),
-      storage.archive.resolve("latest", undefined, within()),
+      () => storage.archive.load(snapshotId, within()),
+      () => storage.archive.list({ limit: 5 }, within()),
+      () => storage.archive.resolve("latest", undefined, within()),
     ]) {
-      const error = await read.catch((thrown: unknown) => thrown);
+      const error = await read().catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(SnapshotCorrupt);
       expect(error).toHaveProperty("message", expect.stringContaining(message));
       expect(error).toHaveProperty("message", expect.stringContaining("2025-01-15T10:30:00Z#000001"));

@@ -133,13 +133,14 @@ describe("a deployment that is set up wrongly is Configuration:", () => {
   test("no such table", async () => {
     const archive = createArchive({ ...storage.config, table: "no-such-table-anywhere" });
     for (const read of [
-      archive.list({ limit: 5 }, within()),
-      archive.load(snapshotId, within()),
-      archive.remove(snapshotId, within()),
-      archive.save(content(), second(0), within()),
+      () => archive.list({ limit: 5 }, within()),
+      () => archive.load(snapshotId, within()),
+      () => archive.remove(snapshotId, within()),
+      () => archive.save(content(), second(0), within()),
     ]) {
-      await expect(read).rejects.toThrow(Configuration);
-      await expect(read).rejects.toThrow(/ResourceNotFound.*no table no-such-table-anywhere/);
+      const failed = read();
+      await expect(failed).rejects.toThrow(Configuration);
+      await expect(failed).rejects.toThrow(/ResourceNotFound.*no table no-such-table-anywhere/);
     }
   });
 });
@@ -167,13 +168,14 @@ describe("an endpoint", () => {
     const archive = createArchive(storage.config, createClients(`http://127.0.0.1:${port}`));
     const started = performance.now();
     for (const [work, doing] of [
-      [archive.list({ limit: 5 }, within(300)), "reading the list"],
-      [archive.load(snapshotId, within(300)), `looking up ${snapshotId}`],
-      [archive.save(content(), second(0), within(300)), `writing the body of ${snapshotId}`],
-      [archive.remove(snapshotId, within(300)), `hiding ${snapshotId}`],
+      [() => archive.list({ limit: 5 }, within(300)), "reading the list"],
+      [() => archive.load(snapshotId, within(300)), `looking up ${snapshotId}`],
+      [() => archive.save(content(), second(0), within(300)), `writing the body of ${snapshotId}`],
+      [() => archive.remove(snapshotId, within(300)), `hiding ${snapshotId}`],
     ] as const) {
-      await expect(work).rejects.toThrow(DeadlineExceeded);
-      await expect(work).rejects.toThrow(doing);
+      const failed = work();
+      await expect(failed).rejects.toThrow(DeadlineExceeded);
+      await expect(failed).rejects.toThrow(doing);
     }
     expect(performance.now() - started).toBeLessThan(3_000);
   });
@@ -187,6 +189,25 @@ describe("an endpoint", () => {
     storage.faults.on("PutItem", "hangs");
     const failed = storage.shaky.save(content(), second(1), within(500));
     await expect(failed).rejects.toThrow(/DeadlineExceeded: .*Whether it was listed is not known/);
+  });
+
+  const works: [string, (archive: Archive) => Promise<unknown>][] = [
+    ["PutObject", (archive) => archive.save(content(), second(1), within(300))],
+    ["PutItem", (archive) => archive.save(content(), second(1), within(300))],
+    ["TransactWriteItems", (archive) => archive.save(content(), second(1), within(300), "run")],
+    ["HeadObject", (archive) => archive.save(content(), second(0), within(300))],
+    ["GetItem", (archive) => archive.entry(snapshotId, within(300))],
+    ["GetObject", (archive) => archive.load(snapshotId, within(300))],
+    ["Query", (archive) => archive.list({ limit: 5 }, within(300))],
+    ["UpdateItem", (archive) => archive.remove(snapshotId, within(300))],
+    ["DeleteObject", (archive) => archive.remove(snapshotId, within(300))],
+    ["DeleteItem", (archive) => archive.remove(snapshotId, within(300))],
+  ];
+  test.each(works)("is not kept waiting with %s when the deadline has passed", async (action, work) => {
+    await storage.archive.save(content(), second(0), within());
+    storage.faults.on(action, "hangs");
+    await expect(work(storage.shaky)).rejects.toThrow(DeadlineExceeded);
+    await expect.poll(() => storage.faults.abandoned).toEqual([action]);
   });
 
   test("that ends in the middle of a body is StorageUnavailable, not a shorter body", async () => {

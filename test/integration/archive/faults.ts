@@ -15,6 +15,8 @@ export interface Faults {
   on(action: string, fault: Fault, times?: number): void;
   /** What came through, in order. */
   readonly calls: readonly string[];
+  /** Which of them the client gave up before it had an answer. */
+  readonly abandoned: readonly string[];
   clear(): void;
   close(): Promise<void>;
 }
@@ -56,6 +58,7 @@ const answers: Readonly<
 export async function startFaults(upstream: string): Promise<Faults> {
   const planned = new Map<string, { fault: Fault; times: number }>();
   const calls: string[] = [];
+  const abandoned: string[] = [];
 
   const next = (action: string): Fault | undefined => {
     const plan = planned.get(action);
@@ -82,7 +85,10 @@ export async function startFaults(upstream: string): Promise<Faults> {
     const action = actionOf(request);
     calls.push(action);
     const fault = next(action);
-    if (fault === "hangs") return;
+    if (fault === "hangs") {
+      response.on("close", () => abandoned.push(action));
+      return;
+    }
     if (fault !== "breaks" && fault !== "conflicts" && fault !== "denied") return forward(request, response, fault);
     await buffer(request);
     const service = request.headers["x-amz-target"] === undefined ? "s3" : "dynamodb";
@@ -97,10 +103,12 @@ export async function startFaults(upstream: string): Promise<Faults> {
   return {
     url: `http://127.0.0.1:${port}`,
     calls,
+    abandoned,
     on: (action, fault, times = Number.POSITIVE_INFINITY) => planned.set(action, { fault, times }),
     clear() {
       planned.clear();
       calls.length = 0;
+      abandoned.length = 0;
     },
     close: () =>
       new Promise((resolve) => {

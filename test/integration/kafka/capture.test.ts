@@ -1,0 +1,175 @@
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { fetchCommits } from "../../../functions/shared/kafka/commits.ts";
+import { capture, listGroups, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import {
+  at,
+  connect,
+  describedByKafka,
+  groupsWith,
+  independentClient,
+  kafka,
+  rowsOf,
+  select,
+  topicOf,
+  unique,
+} from "./support.ts";
+
+describe("capture", () => {
+  it("says what kafka-consumer-groups says, of groups on all coordinators", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(3, 10);
+    const run = unique("same");
+    const groups = Array.from({ length: 24 }, (_, i) => `${run}.${i}`);
+    const offsets = (i: number) => at([`${topic}-0`, i], [`${topic}-1`, 10 - (i % 10)], [`${topic}-2`, 0]);
+    await groupsWith(cluster, new Map(groups.map((group, i) => [group, offsets(i)])));
+
+    const state = await capture(cluster, select(`${run}.*`));
+
+    expect(new Set(groups.map((group) => cluster.coordinators.get(group))).size).toBe(inject("kafka").brokers);
+    expect(state.errors).toEqual([]);
+    expect(state.warnings).toEqual([]);
+    expect(rowsOf(state)).toEqual(await describedByKafka(...groups));
+    expect(state.cluster.clusterId).toMatch(/^[\w-]{22}$/);
+    const observed = state.observed.topics.get(topic);
+    expect(observed?.topicId).toMatch(/^[\w-]{22}$/);
+    expect(observed?.partitions.get(1)).toEqual({ logStartOffset: 0n, logEndOffset: 10n, leaderEpoch: 0 });
+    expect(state.observed.groups.get(`${run}.0`)).toEqual({ type: "classic", state: "Empty", members: 0 });
+  });
+
+  it("reads 1,000 groups × 12 partitions whole, in a few requests a broker", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(12);
+    const run = unique("many");
+    const commits = new Map(
+      Array.from({ length: 1_000 }, (_, g) => [
+        `${run}.${g}`,
+        at(...Array.from({ length: 12 }, (_, p) => [`${topic}-${p}`, g * 12 + p] as const)),
+      ]),
+    );
+    await groupsWith(cluster, commits);
+    const before = [...cluster.requests.values()].reduce((a, b) => a + b);
+    const started = performance.now();
+
+    const state = await capture(cluster, select(`${run}.*`));
+
+    const requests = [...cluster.requests.values()].reduce((a, b) => a + b) - before;
+    console.log(`captured 1,000 × 12 in ${(performance.now() - started).toFixed(0)} ms with ${requests} requests`);
+    expect(state.commits).toEqual(commits);
+    expect(state.errors).toEqual([]);
+    expect(requests).toBeLessThanOrEqual(9 * inject("kafka").brokers + 3);
+  }, 120_000);
+
+  it("tells a literal name that does not exist, a pattern that matches nothing, and what is excluded", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const run = unique("some");
+    const commits = new Map(["a", "b", "c"].map((name) => [`${run}.${name}`, at([`${topic}-0`, 1])]));
+    await groupsWith(cluster, commits);
+
+    const state = await capture(cluster, {
+      groups: [`${run}.*`, `${run}.nobody`, "nothing-like-it-*", { name: `${run}.*` }],
+      exclude: [`${run}.b`, "*c"],
+    });
+
+    expect([...state.commits.keys()]).toEqual([`${run}.a`]);
+    expect([...state.missing].sort()).toEqual([`${run}.*`, `${run}.nobody`]);
+    expect(state.warnings).toEqual(['No group matches "nothing-like-it-*".']);
+  });
+
+  it("passes share groups over, and refuses one that is named", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const group = unique("share");
+    const consumer = kafka().startTool("org.apache.kafka.tools.consumer.ConsoleShareConsumer", [
+      "--bootstrap-server",
+      inject("kafka").bootstrapServers,
+      "--topic",
+      topic,
+      "--group",
+      group,
+    ]);
+    onTestFinished(() => consumer.kill());
+    await expect
+      .poll(async () => (await listGroups(cluster)).groups.get(group)?.type, { timeout: 40_000 })
+      .toBe("share");
+
+    const passed = await capture(cluster, select(`${group}*`));
+    const named = await capture(cluster, select(group));
+
+    expect(passed.commits.size + passed.errors.length).toBe(0);
+    expect(passed.warnings).toEqual([`1 share group left out, which are not supported yet: "${group}".`]);
+    expect(named.errors).toMatchObject([{ group, error: "InvalidRequest" }]);
+    expect(named.commits.size).toBe(0);
+  });
+
+  it("waits for a pending transaction, then names the group, and reads the others", async () => {
+    const topic = await topicOf(2);
+    const run = unique("pending");
+    const groups = [`${run}.open`, `${run}.other`];
+    const patient = await connect();
+    await groupsWith(patient, new Map(groups.map((group) => [group, at([`${topic}-0`, 1])])));
+    const producer = independentClient().producer({ transactionalId: run, maxInFlightRequests: 1, idempotent: true });
+    await producer.connect();
+    onTestFinished(() => producer.disconnect());
+    const transaction = await producer.transaction();
+    const offsets = {
+      consumerGroupId: `${run}.open`,
+      topics: [{ topic, partitions: [{ partition: 0, offset: "2" }] }],
+    };
+    await transaction.sendOffsets(offsets);
+
+    const hasty = await connect(4_000);
+    const during = await capture(hasty, select(`${run}.*`));
+    const whole = capture(patient, select(`${run}.*`));
+    await transaction.commit();
+
+    expect(during.errors).toMatchObject([{ group: `${run}.open`, error: "PendingTransaction" }]);
+    expect(during.commits.get(`${run}.other`)).toEqual(at([`${topic}-0`, 1]));
+    expect(during.commits.has(`${run}.open`)).toBe(false);
+    const { commits, errors } = await whole;
+    expect(errors).toEqual([]);
+    expect(commits.get(`${run}.open`)?.get(`${topic}-0`)?.offset).toBe(2n);
+  });
+});
+
+describe("observe", () => {
+  it("looks at the logs of the partitions named, and leaves out a topic that does not exist", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2, 3);
+    const gone = unique("gone");
+    const group = unique("observed");
+    await groupsWith(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+
+    const state = await observe(cluster, new Map([[group, at([`${topic}-1`, 0], [`${gone}-0`, 0])]]));
+
+    expect(state.commits.get(group)).toEqual(at([`${topic}-0`, 1]));
+    expect(state.observed.topics.get(topic)?.partitions.size).toBe(2);
+    expect(state.observed.topics.get(topic)?.partitions.get(1)?.logEndOffset).toBe(3n);
+    expect(state.observed.topics.has(gone)).toBe(false);
+    expect(state.errors).toEqual([]);
+    expect(state.warnings).toEqual([]);
+  });
+
+  it("has every group that was asked for in exactly one place", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const run = unique("place");
+    await groupsWith(cluster, new Map([[`${run}.here`, at([`${topic}-0`, 1])]]));
+    const tooLong = "x".repeat(40_000);
+    const asked = [`${run}.here`, `${run}.nobody`, tooLong];
+
+    const state = await observe(cluster, new Map(asked.map((group) => [group, at([`${topic}-0`, 1])])));
+
+    expect([...state.commits.keys()]).toEqual([`${run}.here`]);
+    expect([...state.missing]).toEqual([`${run}.nobody`]);
+    expect(state.errors).toMatchObject([{ group: tooLong, error: "InvalidRequest" }]);
+  });
+
+  it("tells a group that does not exist from one without commits, though Kafka answers alike", async () => {
+    const cluster = await connect();
+    const group = unique("never");
+    const [[, result] = []] = await fetchCommits(cluster, [{ group, topics: null }]);
+    expect(result).toEqual({ done: new Map() });
+    expect([...(await observe(cluster, new Map([[group, new Map()]]))).missing]).toEqual([group]);
+  });
+});

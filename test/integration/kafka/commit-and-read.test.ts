@@ -1,0 +1,200 @@
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import type { Commit } from "../../../functions/shared/core/model.ts";
+import {
+  capture,
+  commitOffsets,
+  deleteOffsets,
+  observe,
+  readCommits,
+} from "../../../functions/shared/kafka/group-offsets.ts";
+import {
+  at,
+  connect,
+  describedByKafka,
+  forget,
+  groupsWith,
+  independentClient,
+  kafka,
+  select,
+  topicOf,
+  unique,
+} from "./support.ts";
+
+describe("commitOffsets and readCommits", () => {
+  it("bring back any commit exactly, and Kafka's own tool sees the same", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(4);
+    const group = unique("exact");
+    const commits = new Map<string, Commit>([
+      [`${topic}-0`, { offset: 9007199254740993n, metadata: "", leaderEpoch: 0 }],
+      [`${topic}-1`, { offset: 2n ** 63n - 1n, metadata: 'größe 🚀\n"x"' }],
+      [`${topic}-2`, { offset: 0n, metadata: "x".repeat(4_000), leaderEpoch: 2 ** 31 - 1 }],
+    ]);
+
+    await groupsWith(cluster, new Map([[group, commits]]));
+
+    const keys = [0, 1, 2, 3].map((partition) => `${topic}-${partition}`);
+    const { commits: read, errors } = await readCommits(cluster, new Map([[group, keys]]));
+    expect(errors).toEqual([]);
+    expect(read.get(group)).toEqual(commits);
+    expect((await capture(cluster, select(group))).commits.get(group)).toEqual(commits);
+    const rows = await describedByKafka(group);
+    expect(rows.get(`${group} ${topic} 0`)).toBe("9007199254740993 0");
+    expect(rows.get(`${group} ${topic} 1`)).toBe("9223372036854775807 0");
+  });
+
+  it("take any group id", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const run = unique("id");
+    const groups = ["42", "__proto__", "constructor", " ", "größe 🚀", "line\nbreak", "a*b?", "x".repeat(2_000)].map(
+      (id) => `${id}${run}`,
+    );
+    const wanted = new Map(groups.map((group, i) => [group, at([`${topic}-0`, i])]));
+
+    await groupsWith(cluster, wanted);
+
+    const selection = { groups: groups.map((name) => ({ name })), exclude: [] };
+    const state = await capture(cluster, selection);
+    expect(state.errors).toEqual([]);
+    expect(state.commits).toEqual(wanted);
+    expect([...state.observed.groups.values()].every(({ state, members }) => state === "Empty" && members === 0)).toBe(
+      true,
+    );
+  });
+
+  it("create a group that does not exist", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const group = unique("new");
+    const before = await capture(cluster, select(group));
+    expect([...before.missing]).toEqual([group]);
+    expect(before.commits.has(group)).toBe(false);
+
+    await groupsWith(cluster, new Map([[group, at([`${topic}-0`, 5])]]));
+
+    const after = await capture(cluster, select(group));
+    expect(after.commits.get(group)).toEqual(at([`${topic}-0`, 5]));
+    expect(after.missing.size).toBe(0);
+  });
+
+  it("commit a large group in requests that brokers accept", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(120);
+    const group = unique("large");
+    const commits = new Map(
+      Array.from({ length: 120 }, (_, i) => [`${topic}-${i}`, { offset: BigInt(i), metadata: `${i}`.padEnd(4_000) }]),
+    );
+    const requests = cluster.requests.get("OffsetCommit") ?? 0;
+
+    await groupsWith(cluster, new Map([[group, commits]]));
+
+    expect((cluster.requests.get("OffsetCommit") ?? 0) - requests).toBe(2);
+    const { commits: read } = await readCommits(cluster, new Map([[group, commits.keys()]]));
+    expect(read.get(group)).toEqual(commits);
+  });
+
+  it("name what Kafka refuses, partition by partition", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const group = unique("refused");
+    forget([group]);
+    const commits = new Map<string, Commit>([
+      [`${topic}-0`, { offset: 1n, metadata: "" }],
+      [`${topic}-7`, { offset: 1n, metadata: "" }],
+    ]);
+
+    const outcomes = (await commitOffsets(cluster, new Map([[group, commits]]))).get(group);
+
+    expect(outcomes?.get(`${topic}-0`)).toEqual({ kind: "accepted" });
+    expect(outcomes?.get(`${topic}-7`)).toMatchObject({ kind: "refused", error: "UNKNOWN_TOPIC_OR_PARTITION" });
+  });
+
+  it("attempt nothing after the deadline, and say so", async () => {
+    const cluster = await connect(1_500);
+    const topic = await topicOf(1);
+    const group = unique("late");
+    await new Promise((done) => cluster.deadline.signal.addEventListener("abort", done));
+
+    const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+
+    expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "not_attempted", error: "DeadlineExceeded" });
+    const { commits, errors } = await readCommits(cluster, new Map([[group, [`${topic}-0`]]]));
+    expect(commits.size).toBe(0);
+    expect(errors).toMatchObject([{ group, error: "DeadlineExceeded" }]);
+    await expect(capture(cluster, select(group))).rejects.toMatchObject({ name: "DeadlineExceeded" });
+  });
+});
+
+describe("groups with members", () => {
+  it("are counted and refused when classic", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2, 1);
+    const group = unique("classic");
+    const consumer = independentClient().consumer({ groupId: group });
+    forget([group]);
+    onTestFinished(() => consumer.disconnect());
+    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+    await joined;
+
+    const state = await observe(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+    const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+    const deletions = await deleteOffsets(cluster, new Map([[group, [`${topic}-0`]]]));
+
+    expect(state.observed.groups.get(group)).toEqual({ type: "classic", state: "Stable", members: 1 });
+    expect(state.commits.get(group)).toEqual(new Map());
+    expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+    expect(deletions.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+  });
+
+  it("are counted and refused when of the new protocol (KIP-848)", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2, 3);
+    const group = unique("consumer");
+    forget([group]);
+    const consumer = kafka().startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
+      "--bootstrap-server",
+      inject("kafka").bootstrapServers,
+      "--topic",
+      topic,
+      "--group",
+      group,
+      "--from-beginning",
+      "--command-property",
+      "group.protocol=consumer",
+    ]);
+    onTestFinished(() => consumer.kill());
+    await expect.poll(() => consumer.stdout().split("\n").length, { timeout: 40_000 }).toBeGreaterThan(6);
+
+    const state = await capture(cluster, select(group));
+    const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+
+    expect(state.observed.groups.get(group)).toEqual({ type: "consumer", state: "Stable", members: 1 });
+    expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+  });
+});
+
+describe("deleteOffsets", () => {
+  it("deletes the commits named, and no others", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(3);
+    const group = unique("delete");
+    await groupsWith(cluster, new Map([[group, at([`${topic}-0`, 1], [`${topic}-1`, 2], [`${topic}-2`, 3])]]));
+
+    const outcomes = await deleteOffsets(cluster, new Map([[group, [`${topic}-0`, `${topic}-2`]]]));
+
+    expect([...(outcomes.get(group)?.values() ?? [])]).toEqual([{ kind: "accepted" }, { kind: "accepted" }]);
+    expect((await capture(cluster, select(group))).commits.get(group)).toEqual(at([`${topic}-1`, 2]));
+  });
+
+  it("names a group that does not exist", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1);
+    const group = unique("none");
+    const outcomes = await deleteOffsets(cluster, new Map([[group, [`${topic}-0`]]]));
+    expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotFound" });
+  });
+});

@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Commits } from "../../../functions/shared/core/model.ts";
+import { capture, commitOffsets, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
+import { freshStateDir, removeState } from "../../../localstack/process.ts";
+import { at, connect, select, topicOf, unique } from "./support.ts";
+
+/** Brokers of its own: it kills one. */
+let kafka: Kafka;
+const stateDir = freshStateDir("failover");
+
+beforeAll(async () => {
+  kafka = await startKafka({ brokers: 3, stateDir, say: () => {} });
+});
+
+afterAll(async () => {
+  await kafka?.stop();
+  removeState(stateDir);
+});
+
+/** Groups over all coordinators. */
+const groupsAt = (run: string, topic: string, offset: number): Commits =>
+  new Map(Array.from({ length: 200 }, (_, i) => [`${run}.${i}`, at([`${topic}-0`, offset + i], [`${topic}-1`, i])]));
+
+describe("while a broker is killed and comes back", () => {
+  it("a capture has every group or fails, and commits that were accepted are there", async () => {
+    const servers = kafka.bootstrapServers;
+    const topic = await topicOf(2, 0, servers);
+    const run = unique("failover");
+    const writer = await connect(170_000, servers);
+    await commitOffsets(writer, groupsAt(run, topic, 0));
+    let whole = 0;
+    let failed = 0;
+    let stop = false;
+    const watch = async () => {
+      while (!stop) {
+        try {
+          const cluster = await connect(30_000, servers);
+          const state = await capture(cluster, select(`${run}.*`));
+          cluster.close();
+          expect(state.commits.size + state.errors.length).toBe(200);
+          expect([...state.commits.values()].every(({ size }) => size === 2)).toBe(true);
+          whole++;
+        } catch (error) {
+          expect(error).toHaveProperty("name", "KafkaUnavailable");
+          failed++;
+        }
+      }
+    };
+    const watching = watch();
+
+    await kafka.killBroker(2);
+    const targets = groupsAt(run, topic, 1_000);
+    const outcomes = await commitOffsets(writer, targets);
+    const keys = new Map([...targets].map(([group, commits]) => [group, commits.keys()]));
+    const { commits, errors } = await readCommits(writer, keys);
+    await kafka.startBroker(2);
+    stop = true;
+    await watching;
+
+    console.log(`${whole} captures were whole, ${failed} failed`);
+    expect(errors).toEqual([]);
+    const kinds = [...outcomes.values()].flatMap((group) => [...group.values()].map(({ kind }) => kind));
+    expect(kinds).toHaveLength(400);
+    expect(new Set(kinds)).toEqual(new Set(["accepted"]));
+    expect(commits).toEqual(targets);
+    expect(whole).toBeGreaterThan(0);
+    const state = await capture(await connect(60_000, servers), select(`${run}.*`));
+    expect(state.errors).toEqual([]);
+    expect(state.commits).toEqual(targets);
+  }, 180_000);
+});

@@ -1,0 +1,133 @@
+import { randomBytes } from "node:crypto";
+import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import { expect, inject, onTestFinished } from "vitest";
+import type { Deadline } from "../../../functions/shared/core/deadline.ts";
+import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
+import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/cluster.ts";
+import { commitOffsets } from "../../../functions/shared/kafka/group-offsets.ts";
+import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
+
+/** A name that no other test, and no other run, uses. */
+export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
+
+/** A deadline some time from now. */
+export function deadlineIn(ms: number): Deadline {
+  const started = performance.now();
+  return { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) };
+}
+
+/** How our code is told of a cluster. */
+export function configOf(bootstrapServers: string): KafkaConfig {
+  return {
+    clusterName: "test",
+    bootstrapServers: bootstrapServers.split(","),
+    security: { protocol: "PLAINTEXT" },
+  };
+}
+
+/** The cluster of the tests, and Kafka's own tools. */
+export const kafka = (): Kafka => openKafka(inject("kafka"));
+
+const ofTheTests = () => inject("kafka").bootstrapServers;
+
+/** A connection of ours, closed when the test ends. */
+export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Cluster> {
+  const cluster = await connectCluster(configOf(servers), deadlineIn(ms));
+  onTestFinished(() => cluster.close());
+  return cluster;
+}
+
+/** An independent client for what is not under test: topics, records, members, transactions. */
+export function independentClient(servers = ofTheTests()): KafkaJs {
+  return new KafkaJs({ brokers: servers.split(","), clientId: "test", logLevel: logLevel.NOTHING });
+}
+
+/** Does something with an independent admin client. */
+export async function administer<T>(work: (admin: Admin) => Promise<T>, servers = ofTheTests()): Promise<T> {
+  const admin = independentClient(servers).admin();
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** A topic that goes when the test ends, known to all brokers, with some records in each partition. */
+export async function topicOf(partitions: number, records = 0, servers = ofTheTests()): Promise<string> {
+  const topic = unique("topic");
+  const cluster = await connect(50_000, servers);
+  const replicationFactor = Math.min(3, cluster.nodes.length);
+  const topics = [{ topic, numPartitions: partitions, replicationFactor }];
+  await administer((admin) => admin.createTopics({ topics, waitForLeaders: false }), servers);
+  onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [topic] }), servers).then(ignore, ignore));
+  const knownTo = async (node: number) => {
+    const answer = (await cluster.metadata([topic], node)).topics[0];
+    return answer?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
+  };
+  const knownToAll = async () => (await Promise.all(cluster.nodes.map(knownTo))).every((known) => known);
+  await expect.poll(knownToAll, { timeout: 20_000 }).toBe(true);
+  if (records > 0) {
+    const producer = independentClient(servers).producer();
+    await producer.connect();
+    const ofPartition = (i: number) => ({ value: `${i}`, partition: i % partitions });
+    await producer.send({ topic, messages: Array.from({ length: partitions * records }, (_, i) => ofPartition(i)) });
+    await producer.disconnect();
+  }
+  return topic;
+}
+
+/** Deletes groups when the test ends; those that are gone by then are fine. */
+export function forget(groups: readonly string[]): void {
+  onTestFinished(() => administer((admin) => admin.deleteGroups([...groups])).then(ignore, ignore));
+}
+
+const ignore = () => {};
+
+/** Commits of one group, from `[key, offset]` pairs. */
+export const at = (...offsets: readonly (readonly [string, number | bigint])[]): ReadonlyMap<string, Commit> =>
+  new Map(offsets.map(([key, offset]) => [key, { offset: BigInt(offset), metadata: "" }]));
+
+/** Makes groups with these commits. They go when the test ends. */
+export async function groupsWith(cluster: Cluster, commits: Commits): Promise<void> {
+  forget([...commits.keys()]);
+  const outcomes = await commitOffsets(cluster, commits);
+  const bad = [...outcomes].flatMap(([group, keys]) =>
+    [...keys].filter(([, { kind }]) => kind !== "accepted").map(([key, outcome]) => ({ group, key, outcome })),
+  );
+  if (bad.length > 0) throw new Error(`the groups could not be made: ${JSON.stringify(bad.slice(0, 3))}`);
+}
+
+/** A selection of groups. */
+export const select = (...groups: string[]) => ({ groups, exclude: [] });
+
+/** A class of Kafka's own tools, without its package. */
+export const groupCommand = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+
+/** What `kafka-consumer-groups --describe` says: `group topic partition` to current and log end offset. */
+export async function describedByKafka(...groups: readonly string[]): Promise<Map<string, string>> {
+  const chosen = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
+  const args = ["--bootstrap-server", inject("kafka").bootstrapServers, "--describe", ...chosen];
+  const { stdout } = await kafka().tool(groupCommand, args);
+  const rows = new Map<string, string>();
+  for (const line of stdout.split("\n")) {
+    const [group, topic, partition, current, end] = line.trim().split(/\s+/);
+    if (end !== undefined && /^\d+$/.test(partition ?? ""))
+      rows.set(`${group} ${topic} ${partition}`, `${current} ${end}`);
+  }
+  return rows;
+}
+
+/** The same rows, out of a state that we read. */
+export function rowsOf(state: LiveState): Map<string, string> {
+  const rows = new Map<string, string>();
+  for (const [group, commits] of state.commits) {
+    for (const [key, { offset }] of commits) {
+      const dash = key.lastIndexOf("-");
+      const [topic, partition] = [key.slice(0, dash), key.slice(dash + 1)];
+      const end = state.observed.topics.get(topic)?.partitions.get(Number(partition))?.logEndOffset;
+      rows.set(`${group} ${topic} ${partition}`, `${offset} ${end}`);
+    }
+  }
+  return rows;
+}
