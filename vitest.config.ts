@@ -1,24 +1,35 @@
 import { defineConfig } from "vitest/config";
 
-const project = (name: string, include: string[], more: object = {}) => ({
-  test: { name, include, testTimeout: 30_000, hookTimeout: 120_000, env: { POWERTOOLS_LOG_LEVEL: "SILENT" }, ...more },
+/** Projects run one after another: the machine is small, and each of the last three has servers of its own. */
+const project = (order: number, name: string, include: string[], more: object = {}) => ({
+  test: {
+    name,
+    include,
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+    env: { POWERTOOLS_LOG_LEVEL: "SILENT" },
+    sequence: { groupOrder: order },
+    ...more,
+  },
 });
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/support/closing-line.ts"],
     projects: [
-      project("pure", ["test/core/**/*.test.ts", "test/functions/**/*.test.ts"]),
-      project("infra", ["test/infra/**/*.test.ts"], { testTimeout: 120_000 }),
-      project("kafka", ["test/integration/kafka/**/*.test.ts"], {
-        globalSetup: "test/support/kafka-setup.ts",
-        testTimeout: 60_000,
-        hookTimeout: 240_000,
-      }),
-      project("cloud", ["test/integration/archive/**/*.test.ts"], {
+      project(1, "pure", ["test/core/**/*.test.ts", "test/functions/**/*.test.ts"]),
+      project(2, "infra", ["test/infra/**/*.test.ts"], { testTimeout: 300_000 }),
+      project(3, "cloud", ["test/integration/archive/**/*.test.ts"], {
         globalSetup: "test/support/cloud-setup.ts",
         hookTimeout: 240_000,
       }),
-      project("e2e", ["test/e2e/**/*.test.ts"], {
+      project(4, "kafka", ["test/integration/kafka/**/*.test.ts"], {
+        globalSetup: "test/support/kafka-setup.ts",
+        testTimeout: 120_000,
+        hookTimeout: 240_000,
+        fileParallelism: false,
+      }),
+      project(5, "e2e", ["test/e2e/**/*.test.ts"], {
         globalSetup: "test/support/stack-setup.ts",
         testTimeout: 120_000,
         hookTimeout: 600_000,

@@ -27,13 +27,40 @@ const operations = {
 /** An operation: the folder of its handler, and the second half of its function's name. */
 export type Verb = keyof typeof operations;
 
+/** All operations. */
+export const verbs: readonly Verb[] = ["snapshot", "list", "show", "diff", "verify", "rollback", "delete"];
+
 const root = join(import.meta.dirname, "..");
 
 /**
- * The handler and all it imports as one ES module, the AWS SDK too: what was tested is what runs, and local clouds bring
- * no SDK. esbuild is called here because `NodejsFunction` starts it through npx, which doubles the time of a synth.
- * The asset's path must differ by verb: CDK tells bundles of one run apart by it.
+ * Builds the handler and all it imports as one ES module, the AWS SDK too: what was tested is what runs, and local clouds
+ * bring no SDK. esbuild is called here because `NodejsFunction` starts it through npx, which doubles the time of a synth.
  */
+export function buildHandler(verb: Verb, outfile: string): void {
+  buildSync({
+    entryPoints: [join(root, "functions", verb, "handler.ts")],
+    outfile,
+    absWorkingDir: root,
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    format: "esm",
+    // ES modules first: the AWS clients shake better.
+    mainFields: ["module", "main"],
+    minify: true,
+    // Libraries' errors are told apart by their names, in logs and in code.
+    keepNames: true,
+    sourcemap: true,
+    sourcesContent: false,
+    // CommonJS packages such as kafkajs call `require`, which an ES module lacks.
+    banner: {
+      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
+    },
+    logLevel: "warning",
+  });
+}
+
+/** The asset's path must differ by verb: CDK tells bundles of one run apart by it. */
 const bundle = (verb: Verb) =>
   Code.fromAsset(join(root, "functions", verb), {
     assetHashType: AssetHashType.OUTPUT,
@@ -41,27 +68,7 @@ const bundle = (verb: Verb) =>
       image: DockerImage.fromRegistry("never-pulled"),
       local: {
         tryBundle(outputDirectory) {
-          buildSync({
-            entryPoints: [join(root, "functions", verb, "handler.ts")],
-            outfile: join(outputDirectory, "index.mjs"),
-            absWorkingDir: root,
-            bundle: true,
-            platform: "node",
-            target: "node24",
-            format: "esm",
-            // ES modules first: the AWS clients shake better.
-            mainFields: ["module", "main"],
-            minify: true,
-            // Libraries' errors are told apart by their names, in logs and in code.
-            keepNames: true,
-            sourcemap: true,
-            sourcesContent: false,
-            // CommonJS packages such as kafkajs call `require`, which an ES module lacks.
-            banner: {
-              js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
-            },
-            logLevel: "warning",
-          });
+          buildHandler(verb, join(outputDirectory, "index.mjs"));
           return true;
         },
       },

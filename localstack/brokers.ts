@@ -28,8 +28,8 @@ export interface BrokersToStart {
   readonly stateDir: string;
   /** The first broker's port where that is free; any free ones otherwise. */
   readonly preferredPort?: number;
-  /** More of server.properties; not in Docker. */
-  readonly extraProperties?: Readonly<Record<string, string>>;
+  /** What to add to server.properties or to change in it, given what stands there; not in Docker. */
+  extraProperties?(own: Readonly<Record<string, string>>): Readonly<Record<string, string>>;
   readonly say: Say;
 }
 
@@ -90,7 +90,8 @@ export async function startProcesses(options: BrokersToStart, attempt = 1): Prom
       const folder = join(stateDir, `broker-${id}`);
       mkdirSync(folder, { recursive: true });
       const file = join(folder, "server.properties");
-      const properties = { ...propertiesOf(id, ports, folder), ...options.extraProperties };
+      const own = propertiesOf(id, ports, folder);
+      const properties = { ...own, ...options.extraProperties?.(own) };
       const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`);
       writeFileSync(file, lines.join(""));
       const format = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", clusterId, "-c", file];

@@ -15,8 +15,8 @@ import { countMembers } from "./members.ts";
 import { observeTopics } from "./topics.ts";
 import type { ListedGroup } from "./wire/groups.ts";
 
-export { commitOffsets, deleteOffsets, type Outcomes, readCommits } from "./commits.ts";
-export { type GroupList, listGroups } from "./group-list.ts";
+export { commitOffsets, deleteOffsets, readCommits } from "./commits.ts";
+export { listGroups } from "./group-list.ts";
 
 /**
  * Captures the groups that a selection picks. A literal name that is not listed is asked for all the same, so that a

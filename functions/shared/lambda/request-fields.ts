@@ -53,6 +53,3 @@ export const snapshotRef = z.union([snapshotId, z.strictObject({ at: time })], {
 
 /** A free text of people, kept with the snapshot. */
 export const description = z.string().max(1024).refine(wellFormed, { error: notText });
-
-/** How a request names a snapshot, once parsed. */
-export type SnapshotRef = z.output<typeof snapshotRef>;

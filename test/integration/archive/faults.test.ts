@@ -207,7 +207,7 @@ describe("an endpoint", () => {
     await storage.archive.save(content(), second(0), within());
     storage.faults.on(action, "hangs");
     await expect(work(storage.shaky)).rejects.toThrow(DeadlineExceeded);
-    await expect.poll(() => storage.faults.abandoned).toEqual([action]);
+    await expect.poll(() => storage.faults.abandoned).toContain(action);
   });
 
   test("that ends in the middle of a body is StorageUnavailable, not a shorter body", async () => {

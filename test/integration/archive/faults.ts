@@ -13,6 +13,8 @@ export interface Faults {
   readonly url: string;
   /** The next calls of an operation (`PutObject`, `TransactWriteItems`, …) meet a fault: this many of them, or all. */
   on(action: string, fault: Fault, times?: number): void;
+  /** Lets something happen before the next call of an operation goes on. */
+  before(action: string, happens: () => Promise<unknown>): void;
   /** What came through, in order. */
   readonly calls: readonly string[];
   /** Which of them the client gave up before it had an answer. */
@@ -57,6 +59,7 @@ const answers: Readonly<
 /** Starts such a proxy before an emulator. */
 export async function startFaults(upstream: string): Promise<Faults> {
   const planned = new Map<string, { fault: Fault; times: number }>();
+  const happenings = new Map<string, () => Promise<unknown>>();
   const calls: string[] = [];
   const abandoned: string[] = [];
 
@@ -84,6 +87,9 @@ export async function startFaults(upstream: string): Promise<Faults> {
   const server = createServer(async (request, response) => {
     const action = actionOf(request);
     calls.push(action);
+    const happens = happenings.get(action);
+    happenings.delete(action);
+    await happens?.();
     const fault = next(action);
     if (fault === "hangs") {
       response.on("close", () => abandoned.push(action));
@@ -102,11 +108,13 @@ export async function startFaults(upstream: string): Promise<Faults> {
 
   return {
     url: `http://127.0.0.1:${port}`,
+    before: (action, happens) => happenings.set(action, happens),
     calls,
     abandoned,
     on: (action, fault, times = Number.POSITIVE_INFINITY) => planned.set(action, { fault, times }),
     clear() {
       planned.clear();
+      happenings.clear();
       calls.length = 0;
       abandoned.length = 0;
     },

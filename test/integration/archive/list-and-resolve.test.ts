@@ -63,6 +63,11 @@ describe("list", () => {
       },
     );
 
+    test("takes one query a page", async () => {
+      await storage.shaky.list({ limit: 3 }, within());
+      expect(storage.faults.calls).toEqual(["Query"]);
+    });
+
     test("takes both its times as included, to the fraction of a second", async () => {
       const later = (n: number) => new Date(second(n).getTime() + 1);
       const between = async (since?: Date, until?: Date) => (await pages({ limit: 2, since, until })).flat();
@@ -137,13 +142,14 @@ describe("latest, and a time", () => {
     await save(0);
     await save(1, { selection: { groups: ["orders*"], exclude: [{ name: "orders-test" }] } });
     await save(2, { selection: { groups: [{ name: "billing" }], exclude: [] } });
-    const latest = (...groups: string[]) => storage.archive.resolve("latest", groups, within());
+    const latest = (...groups: string[]) => storage.shaky.resolve("latest", groups, within());
 
     expect(await latest("billing")).toBe(id(2));
     expect(await latest("orders-streams")).toBe(id(1));
     expect(await latest("orders-test")).toBe(id(0));
     expect(await latest("orders-streams", "billing")).toBe(id(0));
     expect(await latest("orders*")).toBe(id(0));
+    expect(storage.faults.calls).not.toContain("GetObject");
   });
 
   test("are SnapshotNotFound where none does, and say why the newest do not", async () => {

@@ -31,6 +31,22 @@ describe("a deleted snapshot", () => {
     await expect(storage.archive.remove(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
   });
 
+  test("is SnapshotNotFound, not corrupt, for whoever is just loading it", async () => {
+    const snapshotId = await save();
+    storage.faults.before("GetObject", () => storage.archive.remove(snapshotId, within()));
+    await expect(storage.shaky.load(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
+  });
+
+  test("whose id is given again at once does not take the new one with it", async () => {
+    const snapshotId = await save();
+    storage.faults.before("DeleteItem", async () => {
+      await storage.archive.remove(snapshotId, within());
+      expect(await save()).toBe(snapshotId);
+    });
+    await storage.shaky.remove(snapshotId, within());
+    expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
+  });
+
   test("is deleted once by two who delete it at the same time", async () => {
     const snapshotId = await save();
     const both = [storage.archive.remove(snapshotId, within()), storage.archive.remove(snapshotId, within())];

@@ -1,4 +1,4 @@
-import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
@@ -136,6 +136,19 @@ describe("ids", () => {
     const orphan = await storage.s3.send(new GetObjectCommand({ Bucket: storage.config.bucket, Key }));
     expect(await orphan.Body?.transformToString()).toBe("an orphan");
   });
+
+  test.each([undefined, "run"])(
+    "that are listed stay whose they are, even without a body (execution %s)",
+    async (run) => {
+      const { entry } = await storage.archive.save(content(), second(0), within());
+      const [Key] = await storage.keys();
+      await storage.s3.send(new DeleteObjectCommand({ Bucket: storage.config.bucket, Key }));
+      const { snapshot } = await storage.archive.save(content({ description: "another" }), second(0), within(), run);
+
+      expect(snapshot.snapshotId).toBe("snapshot-2025-01-15T10:30:00Z-2");
+      expect(await storage.archive.entry(entry.snapshotId, within())).toEqual(entry);
+    },
+  );
 
   test.each([
     "snapshot-2025-01-15T10:30:01Z",

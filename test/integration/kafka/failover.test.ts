@@ -3,7 +3,7 @@ import type { Commits } from "../../../functions/shared/core/model.ts";
 import { capture, commitOffsets, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
-import { at, connect, select, topicOf, unique } from "./support.ts";
+import { administer, at, connect, select, topicOf, unique } from "./support.ts";
 
 /** Brokers of its own: it kills one. */
 let kafka: Kafka;
@@ -21,6 +21,40 @@ afterAll(async () => {
 /** Groups over all coordinators. */
 const groupsAt = (run: string, topic: string, offset: number): Commits =>
   new Map(Array.from({ length: 200 }, (_, i) => [`${run}.${i}`, at([`${topic}-0`, offset + i], [`${topic}-1`, i])]));
+
+describe("while a partition of __consumer_offsets has no leader", () => {
+  it("a capture says which groups it cannot list, rather than list the others", async () => {
+    const servers = kafka.bootstrapServers;
+    const topic = await topicOf(2, 0, servers);
+    const run = unique("leaderless");
+    const cluster = await connect(100_000, servers);
+    await commitOffsets(cluster, groupsAt(run, topic, 0));
+    const leaderOf = async (partition: number) => {
+      const [offsets] = (await cluster.metadata(["__consumer_offsets"])).topics;
+      return offsets?.partitions.find((each) => each.partition === partition)?.leader;
+    };
+    const move = (replicas: number[]) => {
+      const partitionAssignment = [{ partition: 5, replicas }];
+      const topics = [{ topic: "__consumer_offsets", partitionAssignment }];
+      return administer((admin) => admin.alterPartitionReassignments({ topics }), servers);
+    };
+    await move([3]);
+    await expect.poll(() => leaderOf(5), { timeout: 20_000 }).toBe(3);
+    const moving = async () =>
+      (await administer((admin) => admin.listPartitionReassignments({}), servers)).topics.length;
+    await expect.poll(moving, { timeout: 20_000 }).toBe(0);
+
+    await kafka.killBroker(3);
+    const during = connect(20_000, servers).then((hasty) => capture(hasty, select(`${run}.*`)));
+    await expect(during).rejects.toThrow(/^KafkaUnavailable: .*partition "5" \(of 12\) cannot be listed/);
+    await kafka.startBroker(3);
+    await move([3, 1, 2]);
+
+    const state = await capture(cluster, select(`${run}.*`));
+    expect(state.errors).toEqual([]);
+    expect(state.commits).toEqual(groupsAt(run, topic, 0));
+  }, 120_000);
+});
 
 describe("while a broker is killed and comes back", () => {
   it("a capture has every group or fails, and commits that were accepted are there", async () => {

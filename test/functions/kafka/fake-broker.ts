@@ -1,0 +1,225 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { onTestFinished } from "vitest";
+import { type Cluster, connectCluster } from "../../../functions/shared/kafka/cluster.ts";
+import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
+import { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
+import { findCoordinator, listGroups } from "../../../functions/shared/kafka/wire/groups.ts";
+import { listOffsets, metadata } from "../../../functions/shared/kafka/wire/metadata.ts";
+import { offsetCommit, offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
+
+/** What OffsetFetch answers of one group; `undefined` leaves it out. */
+type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
+
+/**
+ * One broker that says what a test makes it say, for answers that a real one gives only under rights or in moments that
+ * a test cannot make. Topics have one partition each, 0.
+ */
+export interface FakeBroker {
+  groups: string[];
+  /** Codes of topics in Metadata; 0 for those not named. */
+  topicCodes: Record<string, number>;
+  /** The leader epoch that Metadata tells of `__consumer_offsets`, by number of the question. */
+  epoch: (question: number) => number;
+  fetch: (group: string, topics: readonly string[] | null) => Fetched;
+  /** Codes of a commit by topic; topics not named are left out. Null hangs up instead of answering. */
+  commit: (group: string) => Record<string, number> | null;
+}
+
+type Request = { key: number; reader: Reader };
+
+const apis: readonly Api<never, unknown>[] = [
+  metadata,
+  findCoordinator,
+  listGroups,
+  listOffsets,
+  offsetCommit,
+  offsetFetch,
+];
+const probe = /^offset-rollback-probe-/;
+
+/** Starts a fake broker, and connects to it; both end with the test. */
+export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promise<Cluster> {
+  const broker: FakeBroker = {
+    groups: [],
+    topicCodes: {},
+    epoch: () => 0,
+    fetch: () => ({}),
+    commit: () => ({}),
+    ...script,
+  };
+  const sockets: Socket[] = [];
+  let questions = 0;
+  const server = createServer((socket) => {
+    sockets.push(socket.on("error", () => {}));
+    let received = Buffer.alloc(0);
+    socket.on("data", (data) => {
+      received = Buffer.concat([received, data]);
+      while (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) {
+        const frame = received.subarray(4, 4 + received.readInt32BE(0));
+        received = received.subarray(4 + frame.length);
+        const reader = new Reader(frame);
+        const key = reader.int16();
+        reader.int16();
+        const correlation = reader.int32();
+        reader.classicString();
+        const body = answerTo({ key, reader });
+        if (body === null) {
+          socket.destroy();
+          return;
+        }
+        const head = Buffer.alloc(8);
+        head.writeInt32BE(4 + body.length, 0);
+        head.writeInt32BE(correlation, 4);
+        socket.write(Buffer.concat([head, body]));
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  const answerTo = ({ key, reader }: Request): Buffer | null => {
+    const writer = new Writer();
+    if (key === 18) {
+      writer.int16(0);
+      writer.classicArray(apis, (api) => {
+        writer.int16(api.key);
+        writer.int16(api.versions[0]);
+        writer.int16(api.versions[1]);
+      });
+      writer.int32(0);
+      return writer.bytes();
+    }
+    reader.skipTags();
+    writer.noTags();
+    writer.int32(0);
+    if (key === metadata.key) {
+      const topics = reader.array(() => {
+        reader.uuid();
+        const topic = reader.string();
+        reader.skipTags();
+        return topic;
+      });
+      writeMetadata(writer, broker, topics, port, topics.includes("__consumer_offsets") ? questions++ : questions);
+    } else if (key === listGroups.key) {
+      writer.int16(0);
+      writer.array(broker.groups, (group) => {
+        for (const text of [group, "consumer", "Empty", "classic"]) writer.string(text);
+        writer.noTags();
+      });
+      writer.noTags();
+    } else if (key === findCoordinator.key) {
+      reader.int8();
+      const groups = reader.array(() => reader.string());
+      writer.array(groups, (group) => {
+        writer.string(group);
+        writer.int32(1);
+        writer.string("127.0.0.1");
+        writer.int32(port);
+        writer.int16(0);
+        writer.nullableString(null);
+        writer.noTags();
+      });
+      writer.noTags();
+    } else if (key === offsetFetch.key) {
+      writeFetch(writer, reader, broker);
+    } else if (key === offsetCommit.key) {
+      const codes = broker.commit(reader.string());
+      if (codes === null) return null;
+      writer.array(Object.entries(codes), ([topic, code]) => {
+        writer.string(topic);
+        writer.array([0], (partition) => {
+          writer.int32(partition);
+          writer.int16(code);
+          writer.noTags();
+        });
+        writer.noTags();
+      });
+      writer.noTags();
+    } else if (key === listOffsets.key) {
+      writer.array([], () => {});
+      writer.noTags();
+    }
+    return writer.bytes();
+  };
+
+  const started = performance.now();
+  const cluster = await connectCluster(
+    { clusterName: "fake", bootstrapServers: [`127.0.0.1:${port}`], security: { protocol: "PLAINTEXT" } },
+    { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) },
+  );
+  onTestFinished(() => {
+    cluster.close();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return cluster;
+}
+
+function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, question: number) {
+  writer.array([1], (node) => {
+    writer.int32(node);
+    writer.string("127.0.0.1");
+    writer.int32(port);
+    writer.nullableString(null);
+    writer.noTags();
+  });
+  writer.nullableString("fake-cluster-id");
+  writer.int32(1);
+  writer.array(topics, (topic) => {
+    const code = broker.topicCodes[topic] ?? 0;
+    writer.int16(code);
+    writer.nullableString(topic);
+    writer.uuid(null);
+    writer.boolean(false);
+    writer.array(code === 0 ? [0] : [], (partition) => {
+      writer.int16(0);
+      writer.int32(partition);
+      writer.int32(1);
+      writer.int32(topic === "__consumer_offsets" ? broker.epoch(question) : 0);
+      for (let i = 0; i < 3; i++) writer.array([1], (node) => writer.int32(node));
+      writer.noTags();
+    });
+    writer.int32(0);
+    writer.noTags();
+  });
+  writer.noTags();
+}
+
+function writeFetch(writer: Writer, reader: Reader, broker: FakeBroker) {
+  const asked = reader.array(() => {
+    const group = reader.string();
+    const topics: string[] = [];
+    const length = reader.uvarint();
+    for (let i = 1; i < length; i++) {
+      topics.push(reader.string());
+      reader.array(() => reader.int32());
+      reader.skipTags();
+    }
+    reader.skipTags();
+    return { group, topics: length === 0 ? null : topics };
+  });
+  const answers = asked.flatMap(({ group, topics }) => {
+    const answer = broker.fetch(group, topics) ?? (probe.test(group) ? {} : undefined);
+    return answer === undefined ? [] : [{ group, ...answer }];
+  });
+  writer.array(answers, ({ group, code, offsets }) => {
+    writer.string(group);
+    writer.array(Object.entries(offsets ?? {}), ([topic, offset]) => {
+      writer.string(topic);
+      writer.array([0], (partition) => {
+        writer.int32(partition);
+        writer.int64(typeof offset === "bigint" ? offset : -1n);
+        writer.int32(-1);
+        writer.nullableString("");
+        writer.int16(typeof offset === "bigint" ? 0 : offset.code);
+        writer.noTags();
+      });
+      writer.noTags();
+    });
+    writer.int16(code ?? 0);
+    writer.noTags();
+  });
+  writer.noTags();
+}
