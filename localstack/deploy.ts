@@ -106,7 +106,7 @@ async function isBootstrapped({ endpointUrl, region }: CloudDescriptor): Promise
       authorization: `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=host, Signature=0`,
     },
     body: "Action=DescribeStacks&Version=2010-05-15&StackName=CDKToolkit",
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(90_000), // LocalStack loads a service at its first request
   });
   return /<StackStatus>(CREATE|UPDATE)_COMPLETE</.test(await response.text());
 }

@@ -1,8 +1,8 @@
-import type { Reporter, TestModule } from "vitest/node";
+import type { Reporter, TestModule, TestRunEndReason } from "vitest/node";
 
 /** Ends a run with one line that any tool can read: `12 passed, 0 failed, 1 skipped`. */
 export default class ClosingLine implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[], reason: TestRunEndReason): void {
     const count = { passed: 0, failed: 0, skipped: 0 };
     for (const module of modules) {
       for (const test of module.children.allTests()) {
@@ -12,7 +12,9 @@ export default class ClosingLine implements Reporter {
       // A file that could not be loaded, and a hook that failed, are failures that no test shows.
       if (module.errors().length > 0) count.failed++;
     }
+    count.failed += errors.length;
+    if (reason === "failed" && count.failed === 0) count.failed = 1; // a set-up that failed before any test
     const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
-    console.log(`\n${count.passed} passed, ${count.failed + errors.length} failed${skipped}`);
+    console.log(`\n${count.passed} passed, ${count.failed} failed${skipped}`);
   }
 }

@@ -1,5 +1,5 @@
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
-import { DecodeError, type Decoder, fieldsOf, list, oneOf, text } from "../core/decode.ts";
+import { DecodeError, type Decoder, oneOf, text } from "../core/decode.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
 import { encodeJson, parseJson } from "../core/json.ts";
 import {
@@ -11,7 +11,7 @@ import {
   statusOf,
   type Trigger,
 } from "../core/model.ts";
-import type { Selector } from "../core/selectors.ts";
+import { decodeSelection } from "../core/snapshot.ts";
 import { parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
 
 /** What the index knows of a snapshot: enough to list it, to choose it and to check its body. */
@@ -114,21 +114,14 @@ export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
   };
 }
 
-const decodeSelector: Decoder<Selector> = (value, path) =>
-  typeof value === "string" ? value : { name: fieldsOf(value, path, ["name"]).required("name", text) };
-
-const decodeSelection: Decoder<Selection> = (value, path) => {
+const decodeSelectionText: Decoder<Selection> = (value, path) => {
   let parsed: unknown;
   try {
     parsed = parseJson(text(value, path));
   } catch (cause) {
     throw cause instanceof SyntaxError ? new DecodeError(path, "is not JSON") : cause;
   }
-  const fields = fieldsOf(parsed, path, ["groups", "exclude"]);
-  return {
-    groups: fields.required("groups", list(decodeSelector)),
-    exclude: fields.required("exclude", list(decodeSelector)),
-  };
+  return decodeSelection(parsed, path);
 };
 
 /** The attributes of an item, strictly of their types: S is a string, N a number that counts something. */
@@ -176,7 +169,7 @@ export function decodeEntry(item: Item): SnapshotEntry {
       throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshotId)}, which belongs under another key`);
     }
     const schedule = optional("schedule", text);
-    const selection = optional("selection", decodeSelection);
+    const selection = optional("selection", decodeSelectionText);
     const expiresAt = optionalCount("expires_at");
     return {
       snapshotId,

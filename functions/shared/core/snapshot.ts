@@ -7,6 +7,7 @@ import {
   type Commit,
   type Commits,
   type ObservedTopic,
+  type Selection,
   type Snapshot,
   splitTopicPartition,
   statusOf,
@@ -150,6 +151,15 @@ const decodeGroup: Decoder<Map<string, Commit>> = (value, path) =>
 const decodeSelector: Decoder<Selector> = (value, path) =>
   typeof value === "string" ? value : { name: fieldsOf(value, path, ["name"]).required("name", text) };
 
+/** A selection, as documents and the index have it. */
+export const decodeSelection: Decoder<Selection> = (value, path) => {
+  const fields = fieldsOf(value, path, ["groups", "exclude"]);
+  return {
+    groups: fields.required("groups", list(decodeSelector)),
+    exclude: fields.required("exclude", list(decodeSelector)),
+  };
+};
+
 const decodeTopic: Decoder<ObservedTopic> = (value, path) => {
   const fields = fieldsOf(value, path, ["topic_id", "partitions"]);
   return {
@@ -210,13 +220,7 @@ const decodeDocument: Decoder<Snapshot> = (value, path) => {
     consumerGroups: fields.required("consumer_groups", mapOf(anyKey, decodeGroup)),
     trigger: fields.required("trigger", oneOf("invoke", "api", "schedule", "safety")),
     ...(schedule && { schedule }),
-    selection: fields.required("selection", (entry, at) => {
-      const selection = fieldsOf(entry, at, ["groups", "exclude"]);
-      return {
-        groups: selection.required("groups", list(decodeSelector)),
-        exclude: selection.required("exclude", list(decodeSelector)),
-      };
-    }),
+    selection: fields.required("selection", decodeSelection),
     cluster: fields.required("cluster", (entry, at) => {
       const cluster = fieldsOf(entry, at, ["name", "cluster_id"]);
       return { name: cluster.required("name", text), clusterId: cluster.required("cluster_id", nullable(text)) };
