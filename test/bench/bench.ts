@@ -49,23 +49,27 @@ async function benchBrokers(brokers: 1 | 3, say: Say): Promise<Row[]> {
     const ours: number[] = [];
     const theirs: number[] = [];
     let requests = new Map<string, number>();
+    let theirRequests = 0;
+    let bodyBytes = 0;
     for (let round = 0; round <= ROUNDS; round++) {
       const captured = await timed(() =>
         withCluster(access, deadlineIn(120_000), async (cluster) => {
           const live = await capture(cluster, { groups: ["bench-*"], exclude: [] });
-          encodeSnapshot({
+          const { body } = encodeSnapshot({
             ...contentOf(live),
             snapshotId: "snapshot-2026-01-01T00:00:00Z",
             createdAt: "2026-01-01T00:00:00Z",
           });
+          bodyBytes = body.length;
           requests = new Map(cluster.requests);
           return live.commits;
         }),
       );
       const fetched = await timed(() => withKafkaJs(access.bootstrapServers, groups));
-      if (countOffsets(captured.result) !== GROUPS * PARTITIONS || fetched.result !== GROUPS * PARTITIONS) {
-        throw new Error(`${countOffsets(captured.result)} and ${fetched.result} offsets were read`);
+      if (countOffsets(captured.result) !== GROUPS * PARTITIONS || fetched.result.offsets !== GROUPS * PARTITIONS) {
+        throw new Error(`${countOffsets(captured.result)} and ${fetched.result.offsets} offsets were read`);
       }
+      theirRequests = fetched.result.requests;
       if (round === 0) continue; // both have compiled by now
       ours.push(captured.ms);
       theirs.push(fetched.ms);
@@ -81,8 +85,12 @@ async function benchBrokers(brokers: 1 | 3, say: Say): Promise<Row[]> {
       rounds,
     });
     return [
-      row("snapshot: connect, list, offsets, log ranges, encode", ours, `${total} (${sent})`),
-      row(`kafkajs admin.fetchOffsets, ${KAFKAJS_IN_FLIGHT} in flight, offsets only`, theirs, `${2 * GROUPS} and more`),
+      row(
+        "snapshot: connect, list, offsets, log ranges, encode",
+        ours,
+        `${total} (${sent}); body ${Math.round(bodyBytes / 1000)} kB`,
+      ),
+      row(`kafkajs admin.fetchOffsets, ${KAFKAJS_IN_FLIGHT} in flight, offsets only`, theirs, `${theirRequests}`),
     ];
   } finally {
     await kafka.stop();
@@ -101,10 +109,16 @@ const contentOf = (live: LiveState) => ({
   observed: live.observed,
 });
 
+/** Offsets that differ as those of real groups do, so that the body does not compress to nothing. */
 function commitsOf(groups: readonly string[]): Commits {
-  const offsets = new Map<string, Commit>();
-  for (let n = 0; n < PARTITIONS; n++) offsets.set(`bench-${n}`, { offset: BigInt(n), metadata: "", leaderEpoch: 0 });
-  return new Map(groups.map((group) => [group, offsets]));
+  const offsets = (seed: number) =>
+    new Map<string, Commit>(
+      Array.from({ length: PARTITIONS }, (_, n) => [
+        `bench-${n}`,
+        { offset: BigInt((seed * PARTITIONS + n) * 2_654_435_761) % 100_000_000n, metadata: "", leaderEpoch: 0 },
+      ]),
+    );
+  return new Map(groups.map((group, i) => [group, offsets(i)]));
 }
 
 async function createTopic(brokers: string[]): Promise<void> {
@@ -115,8 +129,13 @@ async function createTopic(brokers: string[]): Promise<void> {
 }
 
 /** Reads the same offsets through kafkajs' public API, connecting as well, and counts them. */
-async function withKafkaJs(brokers: string[], groups: readonly string[]): Promise<number> {
+async function withKafkaJs(
+  brokers: string[],
+  groups: readonly string[],
+): Promise<{ offsets: number; requests: number }> {
   const admin = new KafkaJs({ brokers, logLevel: logLevel.NOTHING }).admin();
+  let requests = 0;
+  admin.on(admin.events.REQUEST, () => requests++);
   await admin.connect();
   const queue = groups.values();
   let offsets = 0;
@@ -127,7 +146,7 @@ async function withKafkaJs(brokers: string[], groups: readonly string[]): Promis
   };
   await Promise.all(Array.from({ length: KAFKAJS_IN_FLIGHT }, worker));
   await admin.disconnect();
-  return offsets;
+  return { offsets, requests };
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<{ result: T; ms: number }> {
