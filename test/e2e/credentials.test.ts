@@ -6,7 +6,7 @@ import { type Kafka, startKafka } from "../../localstack/kafka.ts";
 import { freePorts, freshStateDir, removeState } from "../../localstack/process.ts";
 import { deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
 
-const { cloud } = openStack();
+const { cloud, kafka: given } = openStack();
 const secrets = new SecretsManagerClient({
   endpoint: cloud.endpointUrl,
   region: cloud.region,
@@ -33,7 +33,7 @@ async function startWithLogin(stateDir: string): Promise<{ kafka: Kafka; address
   return { kafka, address };
 }
 
-describe("credentials from Secrets Manager", () => {
+describe.skipIf(given.kind === "external")("credentials from Secrets Manager", () => {
   const stateDir = freshStateDir("login");
   let kafka: Kafka | undefined;
   let address = "";

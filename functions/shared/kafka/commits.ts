@@ -19,7 +19,7 @@ import {
   type Settled,
   type Trouble,
 } from "./problems.ts";
-import { chunks, inParallel, type Tell } from "./retry.ts";
+import { chunks, inParallel, READ_PATIENCE_MS, type Tell } from "./retry.ts";
 import { code, codeName, codeText, isTransient } from "./wire/codes.ts";
 import {
   type FetchedGroup,
@@ -41,13 +41,17 @@ const COMMIT_BYTES = 400_000;
 /**
  * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
  * requests at a time. Every group is in the result: with commits, none for one that does not exist, or with a problem.
- * A pending transaction is waited for until the deadline is near, then it is the problem `PendingTransaction`.
+ * A pending transaction is waited for, 45 s at most, then it is the problem `PendingTransaction`.
  */
 export function fetchCommits(
   cluster: Cluster,
   groups: readonly FetchGroup[],
 ): Promise<Map<FetchGroup, Settled<GroupCommits>>> {
-  const work = { groupOf: ({ group }: FetchGroup) => group, doing: "reading the commits" };
+  const work = {
+    groupOf: ({ group }: FetchGroup) => group,
+    doing: "reading the commits",
+    patienceMs: READ_PATIENCE_MS,
+  };
   return perCoordinator<FetchGroup, GroupCommits>(cluster, groups, work, async (node, asked, tell) => {
     await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
       try {

@@ -1,7 +1,7 @@
 import { nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
 import { attemptOf, errorOf, Troubled, unavailable } from "./problems.ts";
-import { settleAll } from "./retry.ts";
+import { READ_PATIENCE_MS, settleAll } from "./retry.ts";
 import { code } from "./wire/codes.ts";
 import { type ListedGroup, listGroups as listGroupsApi } from "./wire/groups.ts";
 import type { TopicMetadata } from "./wire/metadata.ts";
@@ -23,7 +23,7 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  * from a broker asked late to one asked early lose their groups without a word. So a list counts only when, on every
  * broker, (1) the coordinator of each partition that the broker leads has answered to a group id made up for that
  * partition, (2) then the list was read, (3) then leaders and leader epochs were the same as before; and when (4) all
- * brokers agree on them. Anything else is listed again, until the deadline is near.
+ * brokers agree on them. Anything else is listed again, for 45 s or until the deadline is near.
  *
  * What cannot be proven with the principal's rights is a warning.
  *
@@ -32,7 +32,7 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  */
 export async function listGroups(cluster: Cluster): Promise<GroupList> {
   let unknownBefore = false;
-  const trial = { deadline: cluster.deadline, doing: "listing the groups" };
+  const trial = { deadline: cluster.deadline, doing: "listing the groups", patienceMs: READ_PATIENCE_MS };
   const settled = await settleAll<"groups", GroupList>(["groups"], trial, async (_, tell) => {
     const { brokers } = await cluster.metadata([]);
     const nodes = brokers.map(({ nodeId }) => nodeId);

@@ -5,6 +5,12 @@ import { type Attempt, attemptFrom, type Problem, type Settled, unavailable } fr
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2_000;
 
+/**
+ * How long reads are tried at most: longer than an election or the loading of offsets takes, and not so long that
+ * whoever waits for a snapshot takes the function for dead (AWS's clients wait 60 s, then invoke it once more).
+ */
+export const READ_PATIENCE_MS = 45_000;
+
 /** Tells what an attempt made of a key; the last word on a key in a round counts. */
 export type Tell<K, R> = (key: K, attempt: Attempt<R>) => void;
 
