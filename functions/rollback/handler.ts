@@ -45,6 +45,7 @@ type Request = z.output<typeof request>;
 export const handler = operation({
   name: "rollback",
   request,
+  hasEffects: true,
   storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
   async run(wanted, { deadline, log, caller }) {
     const started = performance.now();

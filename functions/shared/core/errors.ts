@@ -1,7 +1,10 @@
 import type { Json } from "./json.ts";
 
+/** What an HTTP answer carries beside the message of an error. */
+export type Details = { readonly [key: string]: Json | undefined };
+
 interface ErrorOptions {
-  readonly details?: Json;
+  readonly details?: Details;
   readonly cause?: unknown;
 }
 
@@ -12,7 +15,7 @@ interface ErrorOptions {
 export abstract class OperationError extends Error {
   /** Whether the same request may succeed later, without any change. */
   readonly retryable: boolean = false;
-  readonly details: Json | undefined;
+  readonly details: Details | undefined;
 
   constructor(name: string, message: string, options: ErrorOptions = {}) {
     super(`${name}: ${message}`, options.cause === undefined ? undefined : { cause: options.cause });

@@ -1,5 +1,5 @@
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
-import { InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
+import { type Details, InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
 import { encodeJson, type Json, parseJson } from "../core/json.ts";
 
 /** HTTP statuses, by the error's name. Whatever is not here is 500. */
@@ -106,10 +106,14 @@ export function httpResult(result: Json): APIGatewayProxyResult {
 }
 
 /** The answer to an HTTP call that failed: `{error, message, details, request_id}` under the error's status. */
-export function httpError(error: OperationError, requestId: string): APIGatewayProxyResult {
+export function httpError(
+  error: OperationError,
+  details: Details | undefined,
+  requestId: string,
+): APIGatewayProxyResult {
   return response(
     statuses[error.name] ?? 500,
-    { error: error.name, message: error.message, details: error.details ?? null, request_id: requestId },
+    { error: error.name, message: error.message, details: details ?? null, request_id: requestId },
     error.retryable ? { "retry-after": "5" } : {},
   );
 }

@@ -4,8 +4,8 @@ import middy from "@middy/core";
 import type { Context } from "aws-lambda";
 import type * as z from "zod";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
-import { InvalidRequest } from "../core/errors.ts";
-import { encodeJson, type Json, toSerializable } from "../core/json.ts";
+import { type Details, InvalidRequest, type OperationError } from "../core/errors.ts";
+import { encodeJson, toSerializable } from "../core/json.ts";
 import { count } from "../core/text.ts";
 import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
 
@@ -31,7 +31,7 @@ export interface Invocation {
 }
 
 /** The result of an operation: an object in snake_case, in the order in which it is to be written. */
-export type Result = { readonly [key: string]: Json | undefined };
+export type Result = Details;
 
 /** What makes an operation a Lambda function. */
 export interface OperationDefinition<S extends z.ZodType> {
@@ -41,6 +41,8 @@ export interface OperationDefinition<S extends z.ZodType> {
   readonly request: S;
   /** What the snapshot of an HTTP path is called in the request; `snapshot_id` unless given. */
   readonly snapshotField?: string;
+  /** Whether the operation changes something, so that it must be answered even if its result cannot be stored. */
+  readonly hasEffects?: boolean;
   /** Keeps a result that is too large for an answer, and gives a link to it. */
   storeResult(text: string, deadline: Deadline): Promise<{ url: string; expiresInSeconds: number }>;
   run(request: z.output<S>, invocation: Invocation): Promise<Result>;
@@ -89,18 +91,40 @@ async function within<T>(work: Promise<T>, deadline: Deadline, doing: string): P
   }
 }
 
+/**
+ * The result as it is if it fits into an answer; else stored, and answered as its small fields with a link. The size that
+ * counts is that of the answer, in which the body of an HTTP call is a string, with its quotes escaped.
+ */
 async function bounded<S extends z.ZodType>(
-  definition: OperationDefinition<S>,
+  { storeResult, hasEffects = false }: OperationDefinition<S>,
   result: Result,
-  deadline: Deadline,
+  { deadline, trigger, log }: Invocation,
 ): Promise<Result> {
   const text = encodeJson(result);
-  if (Buffer.byteLength(text) <= LARGEST_RESULT) return result;
-  const { url, expiresInSeconds } = await definition.storeResult(text, deadline);
-  const summary = Object.entries(result).filter(
-    ([, value]) => value === undefined || Buffer.byteLength(encodeJson(value)) <= LARGEST_SUMMARY_FIELD,
+  const size = Buffer.byteLength(trigger === "api" ? JSON.stringify(text) : text);
+  if (size <= LARGEST_RESULT) return result;
+  const summary = Object.fromEntries(
+    Object.entries(result).filter(
+      ([, value]) => value === undefined || Buffer.byteLength(encodeJson(value)) <= LARGEST_SUMMARY_FIELD,
+    ),
   );
-  return { ...Object.fromEntries(summary), result_url: url, expires_in_seconds: expiresInSeconds };
+  try {
+    const { url, expiresInSeconds } = await storeResult(text, deadline);
+    return { ...summary, result_url: url, expires_in_seconds: expiresInSeconds };
+  } catch (error) {
+    if (!hasEffects) throw error;
+    log.error("a result that is too large for an answer could not be stored", { cause: String(error) });
+    return { ...summary, result_error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** The same for what an error carries: an answer that says what happened comes first, whatever becomes of its details. */
+async function boundedError<S extends z.ZodType>(
+  definition: OperationDefinition<S>,
+  error: OperationError,
+  invocation: Invocation,
+): Promise<Details | undefined> {
+  return error.details && bounded({ ...definition, hasEffects: true }, error.details, invocation);
 }
 
 /**
@@ -129,7 +153,7 @@ export function operation<S extends z.ZodType>(definition: OperationDefinition<S
       try {
         const carried = http ? requestOf(event, definition.snapshotField ?? "snapshot_id") : event;
         const request = parseRequest(definition.request, carried);
-        const work = definition.run(request, invocation).then((result) => bounded(definition, result, deadline));
+        const work = definition.run(request, invocation).then((result) => bounded(definition, result, invocation));
         const result = await within(work, deadline, `${definition.name} was running`);
         logger.info("done", { trigger: invocation.trigger, duration_ms: duration() });
         return http ? httpResult(result) : toSerializable(result);
@@ -141,7 +165,7 @@ export function operation<S extends z.ZodType>(definition: OperationDefinition<S
           duration_ms: duration(),
           ...(error.cause instanceof Error && { cause: error.cause }),
         });
-        if (http) return httpError(error, requestId);
+        if (http) return httpError(error, await boundedError(definition, error, invocation), requestId);
         throw error;
       } finally {
         deadline.stop();

@@ -67,7 +67,7 @@ describe("an error over HTTP", () => {
     [503, new errors.StorageUnavailable("m")],
     [504, new errors.DeadlineExceeded("m")],
   ])("has status %i for %s", (status, error) => {
-    const answer = httpError(error, "r1");
+    const answer = httpError(error, error.details, "r1");
     expect(answer.statusCode).toBe(status);
     expect(JSON.parse(answer.body)).toEqual({
       error: error.name,
@@ -81,7 +81,7 @@ describe("an error over HTTP", () => {
   test("is opaque when nobody foresaw it", () => {
     const error = toOperationError(new TypeError("password is hunter2"), "r2");
     expect(error.name).toBe("InternalError");
-    expect(httpError(error, "r2").body).not.toContain("hunter2");
+    expect(httpError(error, error.details, "r2").body).not.toContain("hunter2");
     expect(error.cause).toBeInstanceOf(TypeError);
   });
 });

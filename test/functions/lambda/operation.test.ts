@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import { GroupNotEmpty, InvalidRequest } from "../../../functions/shared/core/errors.ts";
+import { GroupNotEmpty, InvalidRequest, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
 import { operation, parseRequest, type Result } from "../../../functions/shared/lambda/operation.ts";
 import { context, proxyEvent } from "../../support/events.ts";
 
@@ -72,6 +72,38 @@ describe("an operation", () => {
       expires_in_seconds: 60,
     });
     expect(stored.at(-1)).toContain("xxxx");
+  });
+
+  test("stores the details of an error over 5 MB too, and counts what HTTP adds to them", async () => {
+    const details = { blockers: '"'.repeat(2_600_000), dry_run: true };
+    const refused = handlerOf(async () => {
+      throw new GroupNotEmpty("it has members", { details });
+    });
+    const answer = await refused(proxyEvent({ body: '{"name":"x"}' }), context());
+    expect(answer).toMatchObject({ statusCode: 409 });
+    expect(JSON.parse(Object(answer).body).details).toEqual({
+      dry_run: true,
+      result_url: "https://example.test/result",
+      expires_in_seconds: 60,
+    });
+  });
+
+  test("is answered when it changed something and its large result cannot be stored; a mere reader fails", async () => {
+    const definition = (hasEffects: boolean) =>
+      operation({
+        name: "test",
+        request,
+        hasEffects,
+        storeResult: async () => {
+          throw new StorageUnavailable("S3 is away");
+        },
+        run: async () => ({ status: "success", groups: "x".repeat(5_000_001) }),
+      });
+    expect(await definition(true)({ name: "x" }, context())).toEqual({
+      status: "success",
+      result_error: "StorageUnavailable: S3 is away",
+    });
+    await expect(definition(false)({ name: "x" }, context())).rejects.toMatchObject({ name: "StorageUnavailable" });
   });
 
   test("takes no event for an empty request", () => {
