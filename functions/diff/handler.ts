@@ -6,7 +6,7 @@ import { GroupNotFound } from "../shared/core/errors.ts";
 import type { Json } from "../shared/core/json.ts";
 import type { CaptureError, Commits, Selection, Snapshot } from "../shared/core/model.ts";
 import { onTopics, topicsOf, topicWarnings } from "../shared/core/restrict.ts";
-import { compileSelection, selectNames } from "../shared/core/selectors.ts";
+import { compileSelection, compileSelectors, selectNames } from "../shared/core/selectors.ts";
 import { commitDocument } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { settings } from "../shared/lambda/config.ts";
@@ -46,7 +46,7 @@ export const handler = operation({
     const [fromPicks, toPicks] = [compileSelection(from.selection), compileSelection(to.selection)];
     const both = (group: string) => fromPicks(group) && toPicks(group);
     const known = new Set([...from.commits.keys(), ...to.commits.keys()]);
-    const failed = [from, to].flatMap(({ errors }) => errors.map(({ group }) => group));
+    const failed = new Set([from, to].flatMap(({ errors }) => errors.map(({ group }) => group)));
     const picked = selectNames(groups, [...known, ...failed]);
     if (picked.missingLiterals.length > 0) {
       throw new GroupNotFound(`neither ${from.name} nor ${to.name} has group ${nameSome(picked.missingLiterals)}.`);
@@ -60,10 +60,17 @@ export const handler = operation({
       ),
     );
     const oneSided = picked.names.filter((group) => known.has(group) && !both(group));
+    const named = compileSelectors(groups ?? []).literals;
+    const asked = oneSided.filter((group) => named.has(group));
+    if (asked.length > 0) {
+      throw new GroupNotFound(
+        `${nameSome(asked)} is outside of what ${from.name} or ${to.name} was asked to capture: there is nothing to compare.`,
+      );
+    }
     if (oneSided.length > 0) {
       warnings.push(`Only one side was asked for ${nameSome(oneSided)}: not compared.`);
     }
-    const comparable = new Set(picked.names.filter((group) => both(group) && !failed.includes(group)));
+    const comparable = new Set(picked.names.filter((group) => both(group) && !failed.has(group)));
     const topicsThere = new Set([...topicsOf(from.commits), ...topicsOf(to.commits)]);
     warnings.push(...topicWarnings(topics, topicsThere, `${from.name} and ${to.name}`));
     const part = (commits: Commits) =>
@@ -119,7 +126,9 @@ async function liveSide(
     import("../shared/kafka/group-offsets.ts"),
   ]);
   const selection = groups === undefined ? from.selection : { groups, exclude: from.selection.exclude };
-  const live = await withCluster(settings().kafka, deadline, (cluster) => capture(cluster, selection));
+  const live = await withCluster(settings().kafka, deadline, (cluster) =>
+    capture(cluster, selection, from.consumerGroups),
+  );
   requireSameCluster(from, live.cluster, "this one");
   requireReadable(live);
   return { name: "live", commits: live.commits, errors: [], selection };

@@ -3,8 +3,8 @@ import * as z from "zod";
 import { type Archive, createArchive } from "../shared/archive/archive.ts";
 import { unreadable } from "../shared/core/checks.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
-import { GroupNotEmpty, type OperationError, RollbackBlocked, RollbackIncomplete } from "../shared/core/errors.ts";
-import type { Commit, LiveState } from "../shared/core/model.ts";
+import { GroupNotEmpty, OperationError, RollbackBlocked, RollbackIncomplete } from "../shared/core/errors.ts";
+import { type Commit, countOffsets, type LiveState } from "../shared/core/model.ts";
 import { commitsOf, type Plan, planRollback } from "../shared/core/plan.ts";
 import { onTopics, restrict } from "../shared/core/restrict.ts";
 import { type Settlement, settle } from "../shared/core/settle.ts";
@@ -14,7 +14,7 @@ import { withCluster } from "../shared/kafka/access.ts";
 import type { Cluster } from "../shared/kafka/cluster.ts";
 import { commitOffsets, observe, readCommits } from "../shared/kafka/group-offsets.ts";
 import { settings } from "../shared/lambda/config.ts";
-import { operation } from "../shared/lambda/operation.ts";
+import { type Invocation, operation, type Result } from "../shared/lambda/operation.ts";
 import { description, selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import { planDocument, resultDocument } from "./result.ts";
 
@@ -47,72 +47,73 @@ export const handler = operation({
   request,
   hasEffects: true,
   storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
-  async run(wanted, { deadline, log, caller }) {
-    const started = performance.now();
-    const { snapshot_id, groups, topics } = wanted;
-    const configured = settings();
-    const archive = createArchive(configured.archive);
-    const snapshot = await archive.load(await archive.resolve(snapshot_id, groups, deadline), deadline);
-    const part = restrict(snapshot, { groups, topics });
-    return withCluster(configured.kafka, deadline, async (cluster) => {
-      const live = await observe(cluster, part.commits);
-      requireObserved(live);
-      const plan = planRollback(snapshot, part, { ...live, commits: onTopics(live.commits, topics) });
-      const warnings = [...part.warnings, ...live.warnings, ...extraWarnings(plan)];
-      if (wanted.dry_run) return planDocument(plan, warnings);
-      if (plan.blockers.length > 0) throw refusal(plan, warnings);
-
-      const rollbackId = `rollback-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
-      const requestedBy = caller ?? wanted.requested_by ?? null;
-      log.info("rollback starts", { rollback_id: rollbackId, snapshot_id: plan.snapshotId, requested_by: requestedBy });
-      const { safetySnapshotId, settlement } = await execute({
-        archive,
-        cluster,
-        plan,
-        live,
-        rollbackId,
-        wanted,
-        deadline,
+  async run(wanted, invocation) {
+    let committing = false;
+    try {
+      return await rollBack(wanted, invocation, () => {
+        committing = true;
       });
-      const result = resultDocument(
-        {
-          rollbackId,
-          snapshotId: plan.snapshotId,
-          safetySnapshotId,
-          warnings,
-          verify: wanted.verify,
-          durationMs: Math.round(performance.now() - started),
-        },
-        settlement,
-      );
-      const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
-      log.info("rollback ended", {
-        rollback_id: rollbackId,
-        safety_snapshot_id: safetySnapshotId,
-        requested_by: requestedBy,
-        status,
-        groups_rolled_back,
-        groups_failed,
-        offsets_restored,
-      });
-      if (status !== "success") throw incomplete(result.rollback_id, plan, safetySnapshotId, settlement, result);
-      return result;
-    });
+    } catch (error) {
+      if (error instanceof OperationError && !committing && !error.message.includes("othing was touched")) {
+        error.message += " Nothing was touched: no offset was committed.";
+      }
+      throw error;
+    }
   },
 });
+
+async function rollBack(wanted: Request, { deadline, log, caller }: Invocation, onCommit: () => void): Promise<Result> {
+  const started = performance.now();
+  const { snapshot_id, groups, topics } = wanted;
+  const configured = settings();
+  const archive = createArchive(configured.archive);
+  const snapshot = await archive.load(await archive.resolve(snapshot_id, groups, deadline), deadline);
+  const part = restrict(snapshot, { groups, topics });
+  return withCluster(configured.kafka, deadline, async (cluster) => {
+    const live = await observe(cluster, part.commits);
+    requireObserved(live);
+    const plan = planRollback(snapshot, part, { ...live, commits: onTopics(live.commits, topics) });
+    const warnings = [...part.warnings, ...live.warnings, ...plan.warnings];
+    if (wanted.dry_run) return planDocument(plan, warnings);
+    if (plan.blockers.length > 0) throw refusal(plan, warnings);
+
+    const rollbackId = `rollback-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
+    const audit = {
+      rollback_id: rollbackId,
+      snapshot_id: plan.snapshotId,
+      requested_by: caller ?? wanted.requested_by ?? null,
+    };
+    log.info("rollback starts", audit);
+    const task = { archive, cluster, plan, live, rollbackId, wanted, deadline, log, onCommit };
+    const { safetySnapshotId, settlement } = await execute(task);
+    const durationMs = Math.round(performance.now() - started);
+    const execution = {
+      rollbackId,
+      snapshotId: plan.snapshotId,
+      safetySnapshotId,
+      warnings,
+      verify: wanted.verify,
+      durationMs,
+    };
+    const result = resultDocument(execution, settlement);
+    const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
+    log.info("rollback ended", {
+      ...audit,
+      safety_snapshot_id: safetySnapshotId,
+      status,
+      groups_rolled_back,
+      groups_failed,
+      offsets_restored,
+    });
+    if (status !== "success") throw incomplete(rollbackId, plan, safetySnapshotId, settlement, result);
+    return result;
+  });
+}
 
 /** A pending transaction is a blocker; a group that could not be read for another reason leaves nothing to plan with. */
 function requireObserved(live: LiveState): void {
   const failed = live.errors.filter(({ error }) => error !== "PendingTransaction");
   if (failed.length > 0) throw unreadable(failed, "Nothing was touched. Solve that, or name other groups.");
-}
-
-function extraWarnings(plan: Plan): string[] {
-  if (plan.extra.length === 0) return [];
-  return [
-    `${count(plan.extra.length, "commit")} of ${nameSome(new Set(plan.extra.map(({ group }) => group)))} on partitions ` +
-      "that the snapshot lacks are kept: see extra.",
-  ];
 }
 
 function refusal(plan: Plan, warnings: readonly string[]): OperationError {
@@ -127,6 +128,11 @@ function refusal(plan: Plan, warnings: readonly string[]): OperationError {
     : new RollbackBlocked(message, options);
 }
 
+/** What the read-back, the result and the answer need of the time, by the number of commits. */
+function reserveFor(commits: number, deadline: Deadline): number {
+  return Math.min(3_000 + commits * 0.05, deadline.remainingMs() / 3);
+}
+
 interface Task {
   readonly archive: Archive;
   readonly cluster: Cluster;
@@ -135,6 +141,9 @@ interface Task {
   readonly rollbackId: string;
   readonly wanted: Request;
   readonly deadline: Deadline;
+  readonly log: Invocation["log"];
+  /** Called before the first commit is sent: from there on a failure may leave something behind. */
+  onCommit(): void;
 }
 
 /** The safety snapshot, the commits, the read-back. When nothing has to be committed, only the read-back. */
@@ -142,8 +151,10 @@ async function execute(task: Task): Promise<{ safetySnapshotId: string | null; s
   const { cluster, plan } = task;
   const commits = commitsOf(plan);
   const safetySnapshotId = commits.size > 0 ? await saveSafetySnapshot(task) : null;
+  task.log.info("rollback commits", { rollback_id: task.rollbackId, safety_snapshot_id: safetySnapshotId });
+  task.onCommit();
   try {
-    const sent = await commitOffsets(cluster, commits);
+    const sent = await commitOffsets(cluster, commits, reserveFor(countOffsets(commits), task.deadline));
     const keys = new Map([...plan.groups].map(([group, { partitions }]) => [group, [...partitions.keys()]]));
     return { safetySnapshotId, settlement: settle(plan, sent, await readCommits(cluster, keys)) };
   } catch (cause) {

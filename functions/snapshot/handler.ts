@@ -10,27 +10,35 @@ import {
   type Snapshot,
   statusOf,
 } from "../shared/core/model.ts";
+import { compileSelectors } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/access.ts";
 import { capture } from "../shared/kafka/group-offsets.ts";
 import { settings } from "../shared/lambda/config.ts";
 import { operation, type Result } from "../shared/lambda/operation.ts";
-import { description, selectors } from "../shared/lambda/request-fields.ts";
+import { description, label, selectors } from "../shared/lambda/request-fields.ts";
 
 /** What a snapshot request may say. */
-export const request = z.strictObject({
-  groups: selectors.default(["*"]),
-  exclude: selectors.optional(),
-  description: description.default(""),
-  allow_partial: z.boolean().default(false),
-  schedule: z
-    .strictObject({
-      name: z.string().min(1).max(64),
-      execution_id: z.string().min(1).max(256),
-      scheduled_time: z.string().min(1).max(64),
-    })
-    .optional(),
-});
+export const request = z
+  .strictObject({
+    groups: selectors.default(["*"]),
+    exclude: selectors.optional(),
+    description: description.default(""),
+    allow_partial: z.boolean().default(false),
+    schedule: z
+      .strictObject({
+        name: label(64),
+        execution_id: label(256),
+        scheduled_time: label(64),
+      })
+      .optional(),
+  })
+  .superRefine(({ groups, exclude }, context) => {
+    const excluded = compileSelectors(exclude ?? []);
+    const both = [...compileSelectors(groups).literals].filter((group) => excluded.matches(group));
+    if (both.length === 0) return;
+    context.addIssue({ code: "custom", path: ["exclude"], message: `excludes ${nameSome(both)}, named in groups` });
+  });
 
 /** EventBridge Scheduler replaces these in a schedule's input; the emulators do not. */
 const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");

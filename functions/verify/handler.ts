@@ -3,8 +3,8 @@ import { createArchive } from "../shared/archive/archive.ts";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { VerificationMismatch } from "../shared/core/errors.ts";
 import { onTopics, restrict } from "../shared/core/restrict.ts";
-import { count, nameSome } from "../shared/core/text.ts";
-import { verificationDocument, verifyCommits } from "../shared/core/verify.ts";
+import { nameSome } from "../shared/core/text.ts";
+import { type Verification, verificationDocument, verifyCommits } from "../shared/core/verify.ts";
 import { withCluster } from "../shared/kafka/access.ts";
 import { observe } from "../shared/kafka/group-offsets.ts";
 import { settings } from "../shared/lambda/config.ts";
@@ -34,16 +34,25 @@ export const handler = operation({
     requireSameCluster(snapshot, live.cluster, "this one");
     requireReadable(live);
     const verification = verifyCommits(part.commits, onTopics(live.commits, topics));
-    const { verified, checked, mismatches } = verificationDocument(verification);
+    const { checked, mismatches } = verificationDocument(verification);
+    // What could not be compared is not verified, whatever the rest says.
+    const verified = verification.verified && uncaptured.length === 0;
     const warnings = [...part.warnings, ...uncaptured];
     const result = { verified, snapshot_id: snapshot.snapshotId, checked, mismatches, warnings };
     if (fail_on_mismatch && !verified) {
       throw new VerificationMismatch(
-        `${count(mismatches.length, "mismatch").replace(/hs$/, "hes")} with ${snapshot.snapshotId} in ` +
-          `${nameSome(new Set(mismatches.map(({ group }) => group)))}. Verify without fail_on_mismatch to see all.`,
+        `${mismatchesByKind(verification)} with ${snapshot.snapshotId}` +
+          `${mismatches.length > 0 ? ` in ${nameSome(new Set(mismatches.map(({ group }) => group)))}` : ""}. ` +
+          `${uncaptured.map((warning) => `${warning} `).join("")}Verify without fail_on_mismatch to see all.`,
         { details: result },
       );
     }
     return result;
   },
 });
+
+/** `3 mismatches (offset 2, extra 1)`. */
+function mismatchesByKind({ mismatches }: Verification): string {
+  const kinds = [...Map.groupBy(mismatches, ({ kind }) => kind)].map(([kind, list]) => `${kind} ${list.length}`);
+  return `${mismatches.length} ${mismatches.length === 1 ? "mismatch" : "mismatches"}${kinds.length > 0 ? ` (${kinds.join(", ")})` : ""}`;
+}

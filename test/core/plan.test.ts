@@ -88,8 +88,9 @@ const accepted = (committed: Commits) =>
 const outcomes = (keys: Iterable<string>, outcome: CommitOutcome) => new Map([...keys].map((key) => [key, outcome]));
 
 const planOf = (saved: Commits, live: Commits) => {
-  const snapshot = snapshotOf(saved);
-  return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topicsFor(saved, live)));
+  const topics = topicsFor(saved, live);
+  const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics } });
+  return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topics));
 };
 
 describe("a plan", () => {
@@ -186,7 +187,15 @@ describe("a plan", () => {
       ["t-4", "metadata", 0n, 0n],
       ["t-5", "unchanged", 0n, 0n],
     ]);
-    expect(plan.groups.get("g")).toMatchObject({ replayed: 110n, skipped: 40n, state: "Empty" });
+    expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: null, state: "Empty" });
+    const known = new Map([...(saved.get("g") ?? [])].filter(([key]) => key !== "t-3"));
+    const whole = snapshotOf(new Map([["g", known]]));
+    const sums = planRollback(
+      whole,
+      restrict(whole, {}),
+      liveOf(live, new Map([["t", { topicId: "x", partitions }]])),
+    ).groups.get("g");
+    expect(sums).toMatchObject({ replayed: 110n, skipped: 40n });
   });
 
   test("invents no impact where the log is unknown", () => {
@@ -235,6 +244,18 @@ describe("blockers", () => {
       "an active state whose members are unknown",
       withGroup({ type: "streams", state: "Assigning", members: null }),
       /has members/,
+    ],
+    [
+      "group_not_empty",
+      "members in a state that was empty a moment ago",
+      withGroup({ type: "classic", state: "Empty", members: 1 }),
+      /has 1 member/,
+    ],
+    [
+      "group_not_empty",
+      "a group of which nothing is known",
+      withGroup({ type: null, state: null, members: null }),
+      /state unknown/,
     ],
     ["unsupported_type", "a share group", withGroup({ type: "share", state: "Empty", members: 0 }), /share group/],
     [
@@ -296,8 +317,38 @@ describe("blockers", () => {
     expect(blockers[0]?.message).toMatch(message);
   });
 
+  test("name a topic that did not exist when the snapshot was taken, and does now", () => {
+    const orphan = snapshotOf(saved, { observed: { groups: new Map(), topics: new Map() } });
+    expect(blocked(liveOf(saved, usual), orphan)).toMatchObject([
+      { kind: "topic_recreated", message: expect.stringContaining("did not exist when the snapshot was taken") },
+    ]);
+  });
+
+  test("are a warning where nobody can tell whether the topic is the same", () => {
+    const old = topicsFor(saved);
+    const unknown = new Map([...old].map(([name, one]) => [name, { ...one, topicId: null }]));
+    const plan = (then: ReadonlyMap<string, ObservedTopic | null>, now: ReadonlyMap<string, ObservedTopic | null>) => {
+      const from = snapshotOf(saved, { observed: { groups: new Map(), topics: then } });
+      return planRollback(from, restrict(from, {}), liveOf(saved, now));
+    };
+    expect(plan(old, old).warnings).toEqual([]);
+    for (const [then, now] of [
+      [unknown, old],
+      [old, unknown],
+      [new Map([["t", null]]), old],
+    ] as const) {
+      expect(plan(then, now)).toMatchObject({ blockers: [], warnings: [expect.stringContaining("cannot be told")] });
+    }
+  });
+
+  test("leave a group whose transaction is pending out of the plan: nothing is claimed of its commits", () => {
+    const pending = liveOf(new Map(), usual, { errors: [{ group: "g", error: "PendingTransaction", message: "m" }] });
+    expect(planRollback(snapshot, restrict(snapshot, {}), pending).groups.size).toBe(0);
+  });
+
   test("name a group that the snapshot could not capture", () => {
     const partial = snapshotOf(saved, {
+      observed: snapshot.observed,
       errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
     });
     expect(blocked(liveOf(saved, usual), partial)).toMatchObject([{ kind: "not_captured", group: "lost" }]);
@@ -378,7 +429,13 @@ describe("settle", () => {
   test("is a failure when the read-back failed, whatever the broker answered", () => {
     const plan = planOf(saved, live);
     const unread = { commits: new Map(), errors: [{ group: "g", error: "KafkaUnavailable", message: "gone" }] };
-    expect(settle(plan, accepted(commitsOf(plan)), unread)).toMatchObject({ status: "failed", groupsRolledBack: 0 });
+    const result = settle(plan, accepted(commitsOf(plan)), unread);
+    expect(result).toMatchObject({
+      status: "failed",
+      groupsRolledBack: 0,
+      verification: { verified: false, checked: 0, mismatches: [] },
+    });
+    expect(result.groups.get("g")?.error).toContain("Kafka accepted 2 commits of 2");
     expect(settle(plan, accepted(commitsOf(plan)), { commits: new Map(), errors: [] }).status).toBe("failed");
   });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compileSelection, compileSelectors, covers, selectNames } from "../../functions/shared/core/selectors.ts";
+import { compileSelection, compileSelectors, selectNames, uncovered } from "../../functions/shared/core/selectors.ts";
 
 const matches = (selector: string | { name: string }, name: string) => compileSelectors([selector]).matches(name);
 
@@ -61,19 +61,16 @@ describe("selectors", () => {
   });
 });
 
-describe("covers", () => {
+describe("uncovered", () => {
   const all = { groups: ["*"], exclude: [] };
-  test("is true for names and patterns under everything", () => {
-    expect(covers(all, ["orders", "o*", { name: "x*" }])).toBe(true);
+  test("is nothing for names and patterns under everything", () => {
+    expect(uncovered(all, ["orders", "o*", { name: "x*" }])).toEqual([]);
   });
-  test("is true for a name that a pattern includes, false for one that it excludes", () => {
-    expect(covers({ groups: ["o*"], exclude: ["old"] }, ["orders"])).toBe(true);
-    expect(covers({ groups: ["o*"], exclude: ["old"] }, ["old"])).toBe(false);
-    expect(covers({ groups: ["o*"], exclude: [] }, ["payments"])).toBe(false);
+  test("is a name that no pattern includes, or that is excluded", () => {
+    expect(uncovered({ groups: ["o*"], exclude: ["old"] }, ["orders", "old", "payments"])).toEqual(["old", "payments"]);
   });
-  test("is false for a pattern that may pick more than was captured", () => {
-    expect(covers({ groups: ["orders*"], exclude: [] }, ["o*"])).toBe(false);
-    expect(covers({ groups: ["*"], exclude: ["tmp"] }, ["t*"])).toBe(false);
-    expect(covers({ groups: ["orders*"], exclude: [] }, ["orders*"])).toBe(true);
+  test("is a pattern that may pick more than was captured", () => {
+    expect(uncovered({ groups: ["orders*"], exclude: [] }, ["o*", "orders*"])).toEqual(["o*"]);
+    expect(uncovered({ groups: ["*"], exclude: ["tmp"] }, ["t*"])).toEqual(["t*"]);
   });
 });

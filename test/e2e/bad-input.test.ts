@@ -29,6 +29,7 @@ describe("bad input is an error of the right kind, and writes nothing:", () => {
     ["latest without groups", "rollback", { snapshot_id: "latest" }, "InvalidRequest", /groups/],
     ["a bad time", "show", { snapshot_id: { at: "yesterday" } }, "InvalidRequest", /snapshot_id/],
     ["a bad token", "list", { next_token: "!!" }, "InvalidRequest", /next_token/],
+    ["a group both named and excluded", "snapshot", { groups: ["a"], exclude: ["a*"] }, "InvalidRequest", /exclude/],
     ["a too long description", "snapshot", { description: "x".repeat(1025) }, "InvalidRequest", /description/],
     ["no snapshot at all", "show", {}, "InvalidRequest", /snapshot_id/],
     ["an unknown snapshot to show", "show", { snapshot_id: unknown }, "SnapshotNotFound", /1999/],
@@ -51,7 +52,9 @@ describe("bad input is an error of the right kind, and writes nothing:", () => {
     const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group] }));
     for (const verb of ["show", "verify", "rollback"]) {
       expect(await stack.failure(verb, { snapshot_id, groups: ["another"] })).toMatchObject({ name: "GroupNotFound" });
-      expect(await stack.failure(verb, { snapshot_id, topics: ["another"] })).toMatchObject({ name: "InvalidRequest" });
+      for (const topics of [["another"], ["another*"]]) {
+        expect(await stack.failure(verb, { snapshot_id, topics })).toMatchObject({ name: "InvalidRequest" });
+      }
     }
     expect(await stack.failure("diff", { from: snapshot_id, groups: ["another"] })).toMatchObject({
       name: "GroupNotFound",

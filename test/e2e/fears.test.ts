@@ -3,10 +3,11 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { handler as list } from "../../functions/list/handler.ts";
 import { handler as rollback } from "../../functions/rollback/handler.ts";
+import { createArchive } from "../../functions/shared/archive/archive.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
 import { handler as snapshot } from "../../functions/snapshot/handler.ts";
 import { context } from "../support/events.ts";
-import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
+import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
 const s3 = new S3Client({
@@ -123,6 +124,51 @@ describe("the handlers in this process,", () => {
 
   test("given no time, say DeadlineExceeded", async () => {
     await expect(snapshot({}, context(1_000))).rejects.toMatchObject({ name: "DeadlineExceeded" });
+  });
+
+  test("tell a rollback that Kafka refused in part: which groups moved, which did not, and where the state before is", async () => {
+    const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
+    await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
+    const archive = createArchive({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
+    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [good, bad] }));
+    const taken = await archive.load(String(snapshot_id), deadlineIn(10_000));
+    // Brokers take 4,096 bytes of metadata: a commit with more is refused, after the plan has found nothing against it.
+    const heavy = new Map([[`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }]]);
+    const target = new Map([...commitsOn(good, topic, [1n, 2n]), [bad, heavy] as const]);
+    const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), deadlineIn(10_000));
+
+    const error = await rollback({ snapshot_id: entry.snapshotId }, context(60_000)).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      name: "RollbackIncomplete",
+      message: expect.stringMatching(new RegExp(`1 of 2 groups stand.*"${bad}" does not.*OFFSET_METADATA_TOO_LARGE`)),
+      details: {
+        status: "partial_success",
+        groups_rolled_back: 1,
+        groups_failed: 1,
+        offsets_restored: 2,
+        verification: { verified: false },
+      },
+    });
+    expect(await stack.committed(good)).toEqual({ [`${topic}-0`]: 1n, [`${topic}-1`]: 2n });
+    expect(await stack.committed(bad)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 6n });
+    const safety = /Safety snapshot (\S+) has the state from before/.exec(String(error))?.[1];
+    const kept = await archive.load(String(safety), deadlineIn(10_000));
+    expect(kept).toMatchObject({ trigger: "safety", errors: [] });
+    expect(kept.consumerGroups).toEqual(taken.consumerGroups);
+    expect(await stack.http("POST", `/snapshots/${entry.snapshotId}/rollback`, {})).toMatchObject({
+      status: 502,
+      body: { error: "RollbackIncomplete", details: { groups: { [bad]: { status: "failed" } } } },
+    });
+  });
+
+  test("say that nothing was touched when a rollback fails before its first commit", async () => {
+    const [topic, group] = [await stack.topic(1), uniqueGroup()];
+    const id = await saved(group, topic);
+    process.env[envNames.bootstrapServers] = "127.0.0.1:1";
+    await expect(rollback({ snapshot_id: id }, context(60_000))).rejects.toMatchObject({
+      name: "KafkaUnavailable",
+      message: expect.stringContaining("Nothing was touched"),
+    });
   });
 
   test("do not take a group for empty that has a commit pending: it fails the snapshot, or makes it partial", async () => {

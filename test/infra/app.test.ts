@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -18,9 +18,13 @@ function run(command: string, args: string[], variables: Record<string, string> 
 
 const runApp = (config: string) => run("node", ["infra/app.ts"], { CDK_CONTEXT_JSON: JSON.stringify({ config }) });
 
-test("synthesizes cdk.json's example without an AWS account or Docker, into functions that load", () => {
+test("synthesizes the example without an AWS account or Docker, into functions that load", () => {
   const output = join(folder, "cdk.out");
-  expect(run("cdk", ["synth", "--quiet", "--no-notices", "--output", output])).toMatchObject({ status: 0 });
+  const { status, stderr } = run("cdk", ["synth", "--quiet", "--no-notices", "--output", output]);
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  expect(stderr).toContain("this is infra/deployment.example.json, which cannot be deployed");
+  const template = JSON.parse(readFileSync(join(output, "OffsetRollback.template.json"), "utf8"));
+  expect(template.Parameters.ThisIsTheExamplePassConfig).not.toHaveProperty("Default");
   const bundles = readdirSync(output).filter((name) => name.startsWith("asset."));
   expect(bundles).toHaveLength(7);
   const load = `

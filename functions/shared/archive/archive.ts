@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
-import { covers, type Selector } from "../core/selectors.ts";
+import { type Selector, uncovered } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
@@ -194,7 +194,7 @@ async function unfitness(
   if (entry.status === "partial") return "is partial";
   if (wanted === undefined) return undefined;
   const asked = await selection();
-  const lacking = wanted.filter((selector) => !covers(asked, [selector]));
+  const lacking = uncovered(asked, wanted);
   return lacking.length === 0 ? undefined : `was not asked for ${nameSelectors(lacking)}`;
 }
 
@@ -204,6 +204,7 @@ const nameSelectors = (selectors: readonly Selector[]) =>
 function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefined, unfit: readonly string[]) {
   const what = `complete snapshot${wanted === undefined ? "" : ` of ${nameSelectors(wanted)}`}`;
   const when = at === undefined ? "" : ` taken at or before ${at.toISOString()}`;
-  const why = unfit.length === 0 ? "There is none at all" : `The newest: ${unfit.join("; ")}`;
+  const none = at === undefined ? "There is none at all" : "There is none that old";
+  const why = unfit.length === 0 ? none : `The newest: ${unfit.join("; ")}`;
   return new SnapshotNotFound(`there is no ${what}${when}. ${why}. Take one, or name a snapshot by its id.`);
 }

@@ -12,9 +12,9 @@ import {
   splitTopicPartition,
   topicPartition,
 } from "./model.ts";
-import type { SnapshotPart } from "./restrict.ts";
+import { type SnapshotPart, topicsOf } from "./restrict.ts";
 import { commitDocument, commitsDocument } from "./snapshot.ts";
-import { count } from "./text.ts";
+import { count, nameSome } from "./text.ts";
 
 /** What a rollback will do to a partition. `metadata`: same offset, but metadata or leader epoch come back. */
 export type Action = "rewind" | "fast_forward" | "unchanged" | "metadata" | "create";
@@ -80,6 +80,8 @@ export interface Plan {
   /** SHA-256 over the snapshot, the targets, the live commits and the topic ids; not over log ends or members. */
   readonly digest: string;
   readonly blockers: readonly Blocker[];
+  readonly warnings: readonly string[];
+  /** The groups that can be planned for: one that has a transaction pending is only among the blockers. */
   readonly groups: ReadonlyMap<string, GroupPlan>;
   readonly extra: readonly ExtraCommit[];
 }
@@ -99,6 +101,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
   const blockers: Blocker[] = [];
   const groups = new Map<string, GroupPlan>();
   const extra: ExtraCommit[] = [];
+  const unreadable = new Set(live.errors.map(({ group }) => group));
   for (const { group, error, message } of part.errors) {
     blockers.push({
       kind: "not_captured",
@@ -110,6 +113,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
   }
   for (const [group, targets] of part.commits) {
     blockers.push(...groupBlockers(snapshot, group, live));
+    if (unreadable.has(group)) continue;
     const current = live.commits.get(group) ?? noCommits;
     const partitions = new Map<string, PartitionPlan>();
     for (const [key, target] of targets) {
@@ -126,7 +130,14 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
       partitions,
     });
   }
-  return { snapshotId: snapshot.snapshotId, digest: digestOf(snapshot, part.commits, live), blockers, groups, extra };
+  return {
+    snapshotId: snapshot.snapshotId,
+    digest: digestOf(snapshot, part.commits, live),
+    blockers,
+    warnings: warningsOf(snapshot, part.commits, live, extra),
+    groups,
+    extra,
+  };
 }
 
 /** The commits that carry out a plan: everything but what already stands where it should. */
@@ -139,6 +150,26 @@ export function commitsOf(plan: Plan): Commits {
     if (changed.length > 0) commits.set(group, new Map(changed));
   }
   return commits;
+}
+
+function warningsOf(snapshot: Snapshot, targets: Commits, live: LiveState, extra: readonly ExtraCommit[]): string[] {
+  const warnings: string[] = [];
+  if (extra.length > 0) {
+    warnings.push(
+      `${count(extra.length, "commit")} of ${nameSome(new Set(extra.map(({ group }) => group)))} on partitions that the ` +
+        "snapshot lacks are kept: see extra. To remove them, use kafka-consumer-groups --delete-offsets.",
+    );
+  }
+  const unproven = [...topicsOf(targets)].filter((topic) => {
+    const [saved, now] = [snapshot.observed.topics.get(topic), live.observed.topics.get(topic)];
+    return saved === null || saved?.topicId === null || now?.topicId === null;
+  });
+  if (unproven.length > 0) {
+    warnings.push(
+      `Whether ${nameSome(unproven)} was deleted and created again since cannot be told: its id is not known on both sides.`,
+    );
+  }
+  return warnings;
 }
 
 function place(key: string): { topic: string; partition: number } {
@@ -164,6 +195,7 @@ function distance(low: bigint, high: bigint, log: ObservedPartition | undefined)
   return end > start ? end - start : 0n;
 }
 
+/** Null where a part is unknown; a commit that is created has nothing to be counted from. */
 function sum(
   partitions: Iterable<PartitionPlan>,
   action: Action,
@@ -171,6 +203,7 @@ function sum(
 ): bigint | null {
   let total = 0n;
   for (const partition of partitions) {
+    if (partition.action === "create") return null;
     if (partition.action !== action) continue;
     const value = part(partition);
     if (value === null) return null;
@@ -212,8 +245,8 @@ function* groupBlockers(snapshot: Snapshot, group: string, live: LiveState): Gen
       message: `Group "${group}" is a share group, and its offsets cannot be committed as a consumer group's.`,
     };
   }
-  const active = observed.state !== null && !emptyStates.has(observed.state);
-  if (active || (observed.members ?? 0) > 0) {
+  const known = observed.state === null ? observed.members === 0 : emptyStates.has(observed.state);
+  if (!known || (observed.members ?? 0) > 0) {
     const members = observed.members === null ? "members" : count(observed.members, "member");
     yield {
       kind: "group_not_empty",
@@ -223,10 +256,12 @@ function* groupBlockers(snapshot: Snapshot, group: string, live: LiveState): Gen
       message:
         `Group "${group}" has ${members} (state ${observed.state ?? "unknown"}): they would overwrite what is restored. ` +
         "Stop its consumers, then try again. Static members and Kafka Streams stay until their session times out: " +
-        "wait for that (wait_for_empty_seconds will do it where it is supported).",
+        "wait for that (a later version will wait by itself, with wait_for_empty_seconds).",
     };
   }
 }
+
+const withoutTopic = "To roll back without it, name the other topics in `topics`.";
 
 interface Target {
   readonly group: string;
@@ -247,7 +282,7 @@ function* partitionBlockers(
     yield {
       kind: "topic_missing",
       ...where,
-      message: `${what}: topic "${topic}" does not exist. Create it again, or leave it out with \`topics\`.`,
+      message: `${what}: topic "${topic}" does not exist. ${withoutTopic}`,
     };
     return;
   }
@@ -265,6 +300,7 @@ function* partitionBlockers(
   const liveId = live?.topicId ?? null;
   const epoch = target.leaderEpoch ?? null;
   const liveEpoch = log?.leaderEpoch ?? null;
+  const isNew = !snapshot.observed.topics.has(topic);
   const recreated = (expected: Json, actual: Json, how: string): Blocker => ({
     kind: "topic_recreated",
     ...where,
@@ -272,9 +308,11 @@ function* partitionBlockers(
     actual,
     message:
       `${what}: topic "${topic}" was deleted and created again since (${how}), so that offset ${target.offset} ` +
-      "means other records now. Leave the topic out with `topics`.",
+      `means other records now. ${withoutTopic}`,
   });
-  if (savedId !== null && liveId !== null && savedId !== liveId) {
+  if (isNew) {
+    yield recreated(null, liveId, "it did not exist when the snapshot was taken");
+  } else if (savedId !== null && liveId !== null && savedId !== liveId) {
     yield recreated(savedId, liveId, `its id was ${savedId} and is ${liveId}`);
   } else if (epoch !== null && liveEpoch !== null && epoch > liveEpoch) {
     yield recreated(epoch, liveEpoch, `the saved leader epoch ${epoch} is above the current one, ${liveEpoch}`);
@@ -298,7 +336,7 @@ function* partitionBlockers(
       actual: start,
       message:
         `${what}: offset ${target.offset} is below the log start offset, ${start}: the records up to there are gone. ` +
-        "Use a later snapshot, or leave the topic out with `topics`.",
+        `Use a later snapshot. ${withoutTopic}`,
     };
   } else if (target.offset > end) {
     yield {
@@ -308,7 +346,7 @@ function* partitionBlockers(
       actual: end,
       message:
         `${what}: offset ${target.offset} is above the log end offset, ${end}: the log was truncated or is another. ` +
-        "Use an earlier snapshot, or leave the topic out with `topics`.",
+        `Use an earlier snapshot. ${withoutTopic}`,
     };
   }
 }

@@ -38,17 +38,18 @@ export function topicsOf(commits: Commits): Set<string> {
 /**
  * Says which patterns for topics pick none of those that there are.
  *
- * @throws InvalidRequest for a literal topic that is not among them: it would select nothing in silence
+ * @throws InvalidRequest for a literal topic that is not among them, and where nothing is selected at all: a rollback, or
+ *   a comparison, of nothing would be a success that means nothing
  */
 export function topicWarnings(
   topics: readonly Selector[] | undefined,
   existing: ReadonlySet<string>,
   where: string,
 ): string[] {
-  const { missingLiterals, idlePatterns } = selectNames(topics, existing);
-  if (missingLiterals.length > 0) {
+  const { names, missingLiterals, idlePatterns } = selectNames(topics, existing);
+  if (missingLiterals.length > 0 || (topics !== undefined && names.length === 0)) {
     throw new InvalidRequest(
-      `topics: in ${where} no selected group has a commit on ${nameSome(missingLiterals)}; ` +
+      `topics: in ${where} no selected group has a commit on ${nameSome([...missingLiterals, ...idlePatterns])}; ` +
         `there are commits on ${nameSome(existing) || "no topic"}.`,
     );
   }
@@ -69,9 +70,10 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
   ]);
   if (missingLiterals.length > 0 || (part.groups !== undefined && names.length === 0)) {
     const what = missingLiterals.length > 0 ? missingLiterals : idlePatterns;
+    const there = captured.size === 0 ? "It has no group at all" : `It has ${nameSome(captured.keys())}`;
     throw new GroupNotFound(
-      `${snapshot.snapshotId} has no group ${nameSome(what)}. It has ${nameSome(captured.keys())}; ` +
-        "names are case-sensitive, and a group that came later is in a later snapshot.",
+      `${snapshot.snapshotId} has no group ${nameSome(what)}. ${there}; names are case-sensitive. Look for another ` +
+        "snapshot with list and show: a group is only in those that were taken while it existed. Nothing was touched.",
     );
   }
   const selected = new Set(names);

@@ -6,6 +6,12 @@ import { compareCodePoints } from "./text.ts";
  */
 export type Selector = string | { readonly name: string };
 
+/** Some names, minus others. */
+interface SelectedBy {
+  readonly groups: readonly Selector[];
+  readonly exclude: readonly Selector[];
+}
+
 /** Selectors, ready to be asked. */
 export interface Matcher {
   /** The literal names, each once. */
@@ -26,17 +32,15 @@ export function compileSelectors(selectors: readonly Selector[]): Matcher {
     if (literal !== undefined) literals.add(literal);
     else if (typeof selector === "string") patterns.push(selector);
   }
-  const globs = patterns.map((pattern) => [...pattern]);
-  return {
-    literals,
-    patterns,
-    matches(name) {
-      if (literals.has(name)) return true;
-      if (globs.length === 0) return false;
-      const characters = [...name];
-      return globs.some((glob) => matchesGlob(glob, characters));
-    },
-  };
+  const globs = patterns.map(compileGlob);
+  return { literals, patterns, matches: (name) => literals.has(name) || globs.some((matches) => matches(name)) };
+}
+
+/** A pattern, ready to be asked. Most names are told apart by what stands before its first wildcard. */
+function compileGlob(pattern: string): (name: string) => boolean {
+  const prefix = pattern.slice(0, pattern.search(/[*?]/));
+  const glob = [...pattern];
+  return (name) => name.startsWith(prefix) && matchesGlob(glob, [...name]);
 }
 
 /** Whether characters match a glob, in time O(glob × characters): a pattern from outside cannot stall the function. */
@@ -75,40 +79,43 @@ export interface SelectedNames {
 export function selectNames(selectors: readonly Selector[] | undefined, existing: Iterable<string>): SelectedNames {
   const all = [...new Set(existing)].sort(compareCodePoints);
   if (selectors === undefined) return { names: all, missingLiterals: [], idlePatterns: [] };
-  const matcher = compileSelectors(selectors);
+  const { literals, patterns } = compileSelectors(selectors);
+  const globs = patterns.map((pattern) => ({ pattern, matches: compileGlob(pattern), idle: true }));
+  const names = all.filter((name) => {
+    let picked = literals.has(name);
+    for (const glob of globs) {
+      if (picked && !glob.idle) continue;
+      if (!glob.matches(name)) continue;
+      picked = true;
+      glob.idle = false;
+    }
+    return picked;
+  });
   const known = new Set(all);
   return {
-    names: all.filter((name) => matcher.matches(name)),
-    missingLiterals: [...matcher.literals].filter((name) => !known.has(name)),
-    idlePatterns: matcher.patterns.filter((pattern) => !all.some((name) => compileSelectors([pattern]).matches(name))),
+    names,
+    missingLiterals: [...literals].filter((name) => !known.has(name)),
+    idlePatterns: globs.filter(({ idle }) => idle).map(({ pattern }) => pattern),
   };
 }
 
 /**
- * Whether everything that `wanted` may pick was asked for by a selection. It errs on the side of no: a wanted pattern is
- * covered only by the same pattern or by `*`, without any exclusion.
+ * Those of the wanted selectors that may pick what a selection was not asked for. It errs on the side of too many: a
+ * wanted pattern is covered only by the same pattern or by `*`, without any exclusion.
  */
-export function covers(
-  selection: { readonly groups: readonly Selector[]; readonly exclude: readonly Selector[] },
-  wanted: readonly Selector[],
-): boolean {
-  const included = compileSelectors(selection.groups);
-  const excluded = compileSelectors(selection.exclude);
-  return wanted.every((selector) => {
+export function uncovered(selection: SelectedBy, wanted: readonly Selector[]): Selector[] {
+  const picks = compileSelection(selection);
+  const patterns = new Set(selection.groups.filter((selector) => typeof selector === "string"));
+  const everything = [...patterns].some((pattern) => /^\*+$/.test(pattern));
+  return wanted.filter((selector) => {
     const literal = literalOf(selector);
-    if (literal !== undefined) return included.matches(literal) && !excluded.matches(literal);
-    return (
-      selection.exclude.length === 0 &&
-      included.patterns.some((pattern) => pattern === selector || /^\*+$/.test(pattern))
-    );
+    if (literal !== undefined) return !picks(literal);
+    return selection.exclude.length > 0 || !(everything || (typeof selector === "string" && patterns.has(selector)));
   });
 }
 
 /** Makes a selection ready to be asked whether it picks a name: included, and not excluded. */
-export function compileSelection(selection: {
-  readonly groups: readonly Selector[];
-  readonly exclude: readonly Selector[];
-}): (name: string) => boolean {
+export function compileSelection(selection: SelectedBy): (name: string) => boolean {
   const included = compileSelectors(selection.groups);
   const excluded = compileSelectors(selection.exclude);
   return (name) => included.matches(name) && !excluded.matches(name);

@@ -1,5 +1,6 @@
 import { type CaptureError, type Commit, type Commits, sameCommit } from "./model.ts";
 import type { ExtraCommit, PartitionPlan, Plan } from "./plan.ts";
+import { count } from "./text.ts";
 import { type Verification, verifyCommits } from "./verify.ts";
 
 /**
@@ -41,6 +42,7 @@ export interface Settlement {
   readonly offsetsRestored: number;
   readonly groups: ReadonlyMap<string, GroupResult>;
   readonly extra: readonly ExtraCommit[];
+  /** Of the groups that could be read back; not verified where one could not. */
   readonly verification: Verification;
 }
 
@@ -64,32 +66,41 @@ function settlePartition(plan: PartitionPlan, sent: CommitOutcome | undefined, a
 function settleGroup(
   partitions: ReadonlyMap<string, PartitionPlan>,
   sent: ReadonlyMap<string, CommitOutcome> | undefined,
-  actual: ReadonlyMap<string, Commit> | undefined,
-  readError: CaptureError | undefined,
+  actual: ReadonlyMap<string, Commit>,
 ): GroupResult {
-  if (partitions.size === 0) return { status: "success", partitions: new Map() };
-  const results = new Map<string, PartitionResult>();
-  const complaints: string[] = [];
-  for (const [key, plan] of partitions) {
-    const outcome = sent?.get(key);
-    if (outcome !== undefined && outcome.kind !== "accepted") complaints.push(outcome.message);
-    if (actual === undefined) {
-      results.set(key, { outcome: "failed", from: plan.from, to: plan.to });
-    } else {
-      results.set(key, settlePartition(plan, outcome, actual.get(key) ?? null));
-    }
-  }
-  const atTarget =
-    actual === undefined ? [] : [...partitions].filter(([key, plan]) => sameCommit(plan.to, actual.get(key) ?? null));
-  if (actual !== undefined && atTarget.length === partitions.size) return { status: "success", partitions: results };
-  const moved = [...results.values()].filter(({ outcome }) => outcome === "moved_since").length;
-  const error =
-    actual === undefined
-      ? `its commits could not be read back: ${readError?.message ?? "the answer left the group out"}`
-      : (complaints[0] ??
-        `${moved} of ${partitions.size} partitions stand elsewhere by now: a consumer has probably started`);
+  const results = new Map(
+    [...partitions].map(([key, plan]) => [key, settlePartition(plan, sent?.get(key), actual.get(key) ?? null)]),
+  );
+  const elsewhere = [...results.values()].filter((result) => result.actual !== undefined);
+  if (elsewhere.length === 0) return { status: "success", partitions: results };
+  const complaint = [...(sent?.values() ?? [])].find((outcome) => outcome.kind !== "accepted");
+  const moved = elsewhere.filter(({ outcome }) => outcome === "moved_since").length;
   const restored = [...results.values()].some(({ outcome }) => outcome === "restored");
-  return { status: restored ? "partial_success" : "failed", partitions: results, error };
+  return {
+    status: restored ? "partial_success" : "failed",
+    partitions: results,
+    error:
+      complaint?.message ??
+      `${moved} of ${count(partitions.size, "partition")} stand elsewhere by now: a consumer has probably started`,
+  };
+}
+
+/** A group that could not be read back: nothing is claimed for it, and what Kafka answered to its commits is told. */
+function unreadGroup(
+  partitions: ReadonlyMap<string, PartitionPlan>,
+  sent: ReadonlyMap<string, CommitOutcome> | undefined,
+  reason: string,
+): GroupResult {
+  const outcomeOf = (key: string): PartitionOutcome => {
+    const kind = sent?.get(key)?.kind;
+    return kind === undefined || kind === "not_attempted" ? "not_attempted" : "failed";
+  };
+  const accepted = [...(sent?.values() ?? [])].filter(({ kind }) => kind === "accepted").length;
+  return {
+    status: "failed",
+    partitions: new Map([...partitions].map(([key, { from, to }]) => [key, { outcome: outcomeOf(key), from, to }])),
+    error: `Kafka accepted ${count(accepted, "commit")} of ${sent?.size ?? 0}, but where the group stands could not be read back: ${reason}`,
+  };
 }
 
 /**
@@ -103,10 +114,17 @@ export function settle(
 ): Settlement {
   const groups = new Map<string, GroupResult>();
   const targets = new Map<string, Map<string, Commit>>();
+  const failures = new Map(readBack.errors.map(({ group, message }) => [group, message]));
+  let unread = 0;
   for (const [group, { partitions }] of plan.groups) {
-    const readError = readBack.errors.find((error) => error.group === group);
-    const actual = readError === undefined ? readBack.commits.get(group) : undefined;
-    groups.set(group, settleGroup(partitions, sent.get(group), actual, readError));
+    const actual = partitions.size === 0 ? new Map<string, Commit>() : readBack.commits.get(group);
+    const failure = failures.get(group);
+    if (actual === undefined || failure !== undefined) {
+      unread++;
+      groups.set(group, unreadGroup(partitions, sent.get(group), failure ?? "the answer left the group out"));
+      continue;
+    }
+    groups.set(group, settleGroup(partitions, sent.get(group), actual));
     targets.set(group, new Map([...partitions].flatMap(([key, { to }]) => (to === null ? [] : [[key, to] as const]))));
   }
   const results = [...groups.values()];
@@ -114,6 +132,7 @@ export function settle(
   const offsetsRestored = results
     .flatMap(({ partitions }) => [...partitions.values()])
     .filter(({ outcome }) => outcome === "restored").length;
+  const compared = verifyCommits(targets, withoutExtra(readBack.commits, targets));
   return {
     status:
       groupsRolledBack === results.length
@@ -126,7 +145,7 @@ export function settle(
     offsetsRestored,
     groups,
     extra: plan.extra,
-    verification: verifyCommits(targets, withoutExtra(readBack.commits, targets)),
+    verification: { ...compared, verified: compared.verified && unread === 0 },
   };
 }
 

@@ -19,6 +19,8 @@ export interface KafkaConfig {
 
 const BOOTSTRAP_LIMIT_MS = 12_000;
 const CONNECT_LIMIT_MS = 10_000;
+/** How long the other bootstrap servers may take to say of which cluster they are. */
+const GRACE_MS = 250;
 
 /**
  * Connects to a cluster: every bootstrap server is tried at once, and the first that answers is enough.
@@ -90,22 +92,34 @@ export class Cluster {
     return [...this.#addresses.keys()];
   }
 
-  /** Tries the bootstrap servers. @throws KafkaUnavailable when none gives an answer */
+  /**
+   * Tries the bootstrap servers, all at once. The first answer is enough, but whoever answers soon after it must be of
+   * the same cluster: a list that mixes clusters is a mistake that nothing later would show.
+   *
+   * @throws KafkaUnavailable when none gives an answer, or two belong to different clusters
+   */
   async bootstrap(): Promise<void> {
     const limit = Math.min(BOOTSTRAP_LIMIT_MS, this.deadline.remainingMs() * 0.8);
     const servers = [...new Set(this.#config.bootstrapServers)];
     const verdicts = new Map(servers.map((server) => [server, `${server} did not answer Metadata in time`]));
+    let foreign: KafkaUnavailable | undefined;
     const attempts = servers.map(async (server) => {
       try {
-        const { brokers } = this.#learn(await this.#sendTo(server, metadata, { topics: [] }));
-        if (brokers.length === 0) throw new NoAnswer(server, "knows of no brokers yet", true);
+        const answer = await this.#sendTo(server, metadata, { topics: [] });
+        if (answer.brokers.length === 0) throw new NoAnswer(server, "knows of no brokers yet", true);
+        foreign ??= this.#foreign(answer);
+        if (foreign === undefined && this.#addresses.size === 0) this.#learn(answer);
       } catch (error) {
         verdicts.set(server, problemFrom(error).message);
         throw error;
       }
     });
     await within(Promise.any(attempts), limit, this.#end.signal).catch(() => {});
-    if (this.#addresses.size > 0) return;
+    if (this.#addresses.size > 0) {
+      await within(Promise.allSettled(attempts), GRACE_MS, this.#end.signal).catch(() => {});
+      if (foreign !== undefined) throw foreign;
+      return;
+    }
     if (this.deadline.remainingMs() === 0) throw deadlineExceeded("the brokers were being connected to");
     throw new KafkaUnavailable(
       `no broker of cluster ${this.#config.clusterName} gave an answer: ${[...verdicts.values()].join("; ")}. ` +
@@ -126,13 +140,33 @@ export class Cluster {
     return this.#sendTo(address, api, request);
   }
 
-  /** Sends a request to any broker that answers; connections that stand come first, and take turns. Throws as `send`. */
+  /**
+   * Sends a request to any broker of the cluster that answers; connections that stand come first, and take turns. Only
+   * where none of the known brokers answers are the bootstrap servers asked who the brokers are now. Throws as `send`.
+   */
   async ask<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer> {
-    const known = [...new Set([...this.#addresses.values(), ...this.#config.bootstrapServers])];
-    const turn = this.#turn++ % known.length;
+    try {
+      return await this.#askKnown(api, request);
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      for (const server of this.#config.bootstrapServers) {
+        try {
+          this.#learn(await this.#sendTo(server, metadata, { topics: [] }));
+          return await this.#askKnown(api, request);
+        } catch (failure) {
+          if (!(failure instanceof NoAnswer)) throw failure;
+        }
+      }
+      throw error;
+    }
+  }
+
+  async #askKnown<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer> {
+    const known = [...this.#addresses.values()];
+    const turn = this.#turn++ % Math.max(1, known.length);
     const rotated = [...known.slice(turn), ...known.slice(0, turn)];
     const stands = (address: string) => this.#openings.get(address)?.connection?.alive === true;
-    let failure: unknown;
+    let failure = new NoAnswer(this.#config.clusterName, "has no broker that is known", false);
     for (const address of [...rotated.filter(stands), ...rotated.filter((address) => !stands(address))]) {
       try {
         return await this.#sendTo(address, api, request);
@@ -167,18 +201,23 @@ export class Cluster {
   }
 
   #learn(answer: ClusterMetadata): ClusterMetadata {
-    if (this.#clusterId !== null && answer.clusterId !== this.#clusterId) {
-      throw new KafkaUnavailable(
-        `the brokers belong to different clusters: one says ${this.#clusterId}, another ${answer.clusterId}. ` +
-          "Look at the bootstrap servers.",
-      );
-    }
+    const foreign = this.#foreign(answer);
+    if (foreign !== undefined) throw foreign;
     if (answer.brokers.length > 0) {
       this.#clusterId = answer.clusterId;
       this.#addresses.clear();
       for (const broker of answer.brokers) this.learn(broker);
     }
     return answer;
+  }
+
+  /** The error of an answer that comes from another cluster than those before it. */
+  #foreign({ clusterId }: ClusterMetadata): KafkaUnavailable | undefined {
+    if (this.#clusterId === null || clusterId === this.#clusterId) return undefined;
+    return new KafkaUnavailable(
+      `the bootstrap servers belong to different clusters: one says ${this.#clusterId}, another ${clusterId}. ` +
+        "Name servers of one cluster only.",
+    );
   }
 
   async #sendTo<Request, Answer>(address: string, api: Api<Request, Answer>, request: Request): Promise<Answer> {

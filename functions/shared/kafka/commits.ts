@@ -173,12 +173,16 @@ export type Outcomes = Map<string, Map<string, CommitOutcome>>;
  * Commits offsets from outside of the groups, which coordinators accept only while a group has no members. A request
  * carries one group; groups are committed in parallel, a large one in several requests. What fails on the way is sent
  * again until the deadline is near: the same commit twice is the same. Never throws, but for faults of ours.
+ *
+ * @param reserveMs how much of the time is to be left when the last commit is sent; what is not sent by then is
+ *   `not_attempted`
  */
-export function commitOffsets(cluster: Cluster, commits: Commits): Promise<Outcomes> {
+export function commitOffsets(cluster: Cluster, commits: Commits, reserveMs = 0): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) =>
     slicesOf(group, partitions).map((keys) => ({ group, keys })),
   );
-  return write(cluster, slices, "committing the offsets", async (node, { group, keys }) => {
+  const work = { doing: "committing the offsets", reserveMs };
+  return write(cluster, slices, work, async (node, { group, keys }) => {
     const byTopic = Map.groupBy(keys, (key) => place(key).topic);
     const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
       topic,
@@ -199,7 +203,7 @@ export function deleteOffsets(cluster: Cluster, partitions: ReadonlyMap<string, 
   const slices = [...partitions].flatMap(([group, keys]) =>
     chunks([...new Set(keys)], 5_000).map((some) => ({ group, keys: some })),
   );
-  return write(cluster, slices, "deleting the commits", async (node, { group, keys }) => {
+  return write(cluster, slices, { doing: "deleting the commits", reserveMs: 0 }, async (node, { group, keys }) => {
     const answer = await cluster.send(node, offsetDelete, { group, topics: topicsOf(keys) });
     return answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code]));
   });
@@ -229,11 +233,16 @@ function slicesOf(group: string, partitions: GroupCommits): string[][] {
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  doing: string,
+  trial: { readonly doing: string; readonly reserveMs: number },
   send: (node: number, slice: Slice) => Promise<Codes>,
 ): Promise<Outcomes> {
+  const late = {
+    error: "DeadlineExceeded",
+    message: `${trial.doing}: there was no time left to begin with this group`,
+  };
   const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
   const attempted = async (node: number, slice: Slice, tell: Tell<Slice, Codes>) => {
+    if (cluster.deadline.remainingMs() < trial.reserveMs) return tell(slice, { failed: late });
     try {
       const codes = await send(node, slice);
       const passing = [...codes.values()].find(isTransient);
@@ -245,7 +254,7 @@ async function write(
       tell(slice, attemptFrom(error));
     }
   };
-  const work = { groupOf: ({ group }: Slice) => group, doing };
+  const work = { groupOf: ({ group }: Slice) => group, ...trial };
   const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell) =>
     inParallel(asked, IN_FLIGHT, (slice) => attempted(node, slice, tell)),
   );

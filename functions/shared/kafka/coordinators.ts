@@ -11,6 +11,7 @@ export interface GroupWork<K> {
   /** `reading commits`. */
   readonly doing: string;
   readonly patienceMs?: number;
+  readonly reserveMs?: number;
 }
 
 const LONGEST_GROUP_ID = 0x7fff;

@@ -114,7 +114,8 @@ async function probe(cluster: Cluster, node: number, topic: TopicMetadata): Prom
 function probeNames(partitions: number): ReadonlyMap<number, string> {
   const names = new Map<number, string>();
   for (let i = 0; names.size < partitions; i++) {
-    const name = `offset-rollback-probe-${i}`;
+    // Names that differ in their last digits only would take millions of tries for some numbers of partitions.
+    const name = `offset-rollback-probe-${Math.imul(i, 0x9e3779b1) >>> 0}-${i.toString(36)}`;
     const partition = partitionOf(name, partitions);
     if (!names.has(partition)) names.set(partition, name);
   }

@@ -24,9 +24,16 @@ export { listGroups } from "./group-list.ts";
  * warning; one that is named literally is an error. What can be partial: a group's failure is in `errors` and fails no
  * other group; what surrounds the offsets (logs, members) may be null, with a warning.
  *
+ * @param known commits that the groups are known to have had: where one is absent now, the coordinator was asked for it
+ *   by name, as `observe` does
+ *
  * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded when the groups of the cluster cannot all be listed
  */
-export async function capture(cluster: Cluster, selection: Selection): Promise<LiveState> {
+export async function capture(
+  cluster: Cluster,
+  selection: Selection,
+  known: ReadonlyMap<string, ReadonlyMap<string, unknown>> = new Map(),
+): Promise<LiveState> {
   const list = await listGroups(cluster);
   const excluded = compileSelectors(selection.exclude);
   const picked = selectNames(selection.groups, list.groups.keys());
@@ -46,7 +53,7 @@ export async function capture(cluster: Cluster, selection: Selection): Promise<L
       error: "InvalidRequest",
       message: `group ${nameSome([group])} is a share group, and share groups are not supported yet`,
     }));
-  const groups = new Map(wanted.filter((group) => !isShare(group)).map((group) => [group, none]));
+  const groups = new Map(wanted.filter((group) => !isShare(group)).map((group) => [group, known.get(group) ?? none]));
   const state = await read(cluster, list, groups);
   return { ...state, errors: [...state.errors, ...errors], warnings: [...warnings, ...state.warnings] };
 }
@@ -56,7 +63,8 @@ const none: ReadonlyMap<string, unknown> = new Map();
 /**
  * Observes groups by name. The logs of the partitions given with each are observed too, and where such a partition has
  * no commit, the coordinator was asked for it by name: Kafka leaves topics that the principal may not describe out of a
- * group's commits without a word, but not when they are named. A share group is observed, without commits.
+ * group's commits without a word, but not when they are named. A share group is observed, without commits. States and
+ * members are the newest of all that is observed: the groups are listed once more at the end.
  *
  * Partial and thrown: as `capture`.
  */
@@ -64,7 +72,7 @@ export async function observe(
   cluster: Cluster,
   groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
 ): Promise<LiveState> {
-  return read(cluster, await listGroups(cluster), groups);
+  return read(cluster, await listGroups(cluster), groups, () => listGroups(cluster));
 }
 
 /** The one pipeline: commits first, then what surrounds them. */
@@ -72,10 +80,11 @@ async function read(
   cluster: Cluster,
   list: GroupList,
   wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+  listLate?: () => Promise<GroupList>,
 ): Promise<LiveState> {
   const { commits, errors } = await readGroups(cluster, list, wanted);
-  const listed = await listOfStrangers(cluster, list, commits);
   const topics = await observeTopics(cluster, topicNames(commits, wanted));
+  const listed = await (listLate?.() ?? listOfStrangers(cluster, list, commits));
   const toDescribe = new Map<string, ListedGroup>();
   for (const [group, partitions] of commits) {
     const found = listed.groups.get(group);

@@ -21,6 +21,8 @@ export interface Trial {
   readonly doing: string;
   /** Gives up after this time even where the deadline leaves more: for what is worth a warning only. */
   readonly patienceMs?: number;
+  /** Gives up when only this much of the time is left. */
+  readonly reserveMs?: number;
 }
 
 /**
@@ -39,7 +41,11 @@ export async function settleAll<K, R>(
   const settled = new Map<K, Settled<R>>();
   const reasons = new Map<K, Problem>();
   const available = deadline.remainingMs();
-  const giveUpAt = Math.max(Math.min(5_000, available / 5), available - (trial.patienceMs ?? available));
+  const giveUpAt = Math.max(
+    Math.min(5_000, available / 5),
+    available - (trial.patienceMs ?? available),
+    trial.reserveMs ?? 0,
+  );
   let pending = [...new Set(keys)];
   for (let wait = FIRST_WAIT_MS; pending.length > 0; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     const attempts = new Map<K, Attempt<R>>();

@@ -60,10 +60,10 @@ function decodePath(value: string): string {
 
 function bodyOf(event: APIGatewayProxyEvent): object {
   if (event.body === null || event.body === undefined || event.body === "") return {};
-  const text = event.isBase64Encoded ? Buffer.from(event.body, "base64").toString("utf8") : event.body;
   let body: unknown;
   try {
-    body = parseJson(text);
+    const bytes = () => new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(event.body ?? "", "base64"));
+    body = parseJson(event.isBase64Encoded ? bytes() : event.body);
   } catch (cause) {
     throw new InvalidRequest("the body is not JSON.", { cause });
   }
@@ -71,6 +71,21 @@ function bodyOf(event: APIGatewayProxyEvent): object {
     throw new InvalidRequest("the body must be a JSON object with the fields of the request.");
   }
   return body;
+}
+
+/** The query's parameters with all their values; a test event may carry the single-valued form only. */
+function queryOf(event: APIGatewayProxyEvent): [string, readonly string[]][] {
+  const single = Object.entries(event.queryStringParameters ?? {}).map(
+    ([name, value]) => [name, [value ?? ""]] as const,
+  );
+  return [
+    ...new Map<string, readonly string[]>([
+      ...single,
+      ...Object.entries(event.multiValueQueryStringParameters ?? {}).map(
+        ([name, values]) => [name, values ?? []] as const,
+      ),
+    ]),
+  ];
 }
 
 /**
@@ -82,12 +97,11 @@ function bodyOf(event: APIGatewayProxyEvent): object {
 export function requestOf(event: APIGatewayProxyEvent, snapshotField: string): unknown {
   const fields = new Map<string, unknown>(Object.entries(bodyOf(event)));
   const add = (name: string, value: unknown) => {
-    if (fields.has(name)) throw new InvalidRequest(`${name} is given twice, in the URL and in the body or the path.`);
+    if (fields.has(name))
+      throw new InvalidRequest(`${name} is given twice: once in the path or the query, and once more in the body.`);
     fields.set(name, value);
   };
-  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {})) {
-    if (values !== undefined) add(name, parameter(name, values));
-  }
+  for (const [name, values] of queryOf(event)) add(name, parameter(name, values));
   for (const [name, value] of Object.entries(event.pathParameters ?? {})) {
     if (value !== undefined) add(name === "snapshot_id" ? snapshotField : name, reference(decodePath(value)));
   }

@@ -5,7 +5,7 @@ import type { Context } from "aws-lambda";
 import type * as z from "zod";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { type Details, InvalidRequest, type OperationError } from "../core/errors.ts";
-import { encodeJson, toSerializable } from "../core/json.ts";
+import { encodeJson, type Json, toSerializable } from "../core/json.ts";
 import { count } from "../core/text.ts";
 import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
 
@@ -92,7 +92,8 @@ async function within<T>(work: Promise<T>, deadline: Deadline, doing: string): P
 }
 
 /**
- * The result as it is if it fits into an answer; else stored, and answered as its small fields with a link. The size that
+ * The result as it is if it fits into an answer; else stored, and answered as its small fields, with a link and with the
+ * number of entries of each field that was left out, so that nobody takes those for empty. The size that
  * counts is that of the answer, in which the body of an HTTP call is a string, with its quotes escaped.
  */
 async function bounded<S extends z.ZodType>(
@@ -103,11 +104,14 @@ async function bounded<S extends z.ZodType>(
   const text = encodeJson(result);
   const size = Buffer.byteLength(trigger === "api" ? JSON.stringify(text) : text);
   if (size <= LARGEST_RESULT) return result;
-  const summary = Object.fromEntries(
-    Object.entries(result).filter(
-      ([, value]) => value === undefined || Buffer.byteLength(encodeJson(value)) <= LARGEST_SUMMARY_FIELD,
-    ),
-  );
+  const small: [string, Json | undefined][] = [];
+  const omitted: [string, number][] = [];
+  for (const [name, value] of Object.entries(result)) {
+    const large = value !== undefined && Buffer.byteLength(encodeJson(value)) > LARGEST_SUMMARY_FIELD;
+    if (large) omitted.push([name, entriesIn(value)]);
+    else small.push([name, value]);
+  }
+  const summary = { ...Object.fromEntries(small), omitted: Object.fromEntries(omitted) };
   try {
     const { url, expiresInSeconds } = await storeResult(text, deadline);
     return { ...summary, result_url: url, expires_in_seconds: expiresInSeconds };
@@ -117,6 +121,9 @@ async function bounded<S extends z.ZodType>(
     return { ...summary, result_error: error instanceof Error ? error.message : String(error) };
   }
 }
+
+const entriesIn = (value: Json): number =>
+  value instanceof Map ? value.size : typeof value === "object" && value !== null ? Object.keys(value).length : 1;
 
 /** The same for what an error carries: an answer that says what happened comes first, whatever becomes of its details. */
 async function boundedError<S extends z.ZodType>(

@@ -2,6 +2,8 @@ import * as z from "zod";
 import type { Selector } from "../core/selectors.ts";
 
 const MAX_SELECTORS = 10_000;
+/** Each pattern is tried on each name. */
+const MAX_PATTERNS = 200;
 
 const wellFormed = (value: string) => value.isWellFormed();
 const notText = "has half of a surrogate pair, which no name in Kafka can contain";
@@ -18,7 +20,10 @@ const selector = z
 export const selectors = z
   .array(selector)
   .min(1, { error: "names nothing: leave it out to mean all, or name at least one" })
-  .max(MAX_SELECTORS);
+  .max(MAX_SELECTORS)
+  .refine((list) => list.filter((entry) => typeof entry === "string" && /[*?]/.test(entry)).length <= MAX_PATTERNS, {
+    error: `has more than ${MAX_PATTERNS} patterns; names have no such limit`,
+  });
 
 /** Topics by name or pattern. */
 export const topicSelectors = selectors.superRefine((list: readonly Selector[], context) => {
@@ -53,3 +58,6 @@ export const snapshotRef = z.union([snapshotId, z.strictObject({ at: time })], {
 
 /** A free text of people, kept with the snapshot. */
 export const description = z.string().max(1024).refine(wellFormed, { error: notText });
+
+/** A short text that a service gives, such as an execution's id. */
+export const label = (most: number) => z.string().min(1).max(most).refine(wellFormed, { error: notText });

@@ -16,6 +16,7 @@ type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number
  * a test cannot make. Topics have one partition each, 0.
  */
 export interface FakeBroker {
+  clusterId: string;
   groups: string[];
   /** Codes of topics in Metadata; 0 for those not named. */
   topicCodes: Record<string, number>;
@@ -24,6 +25,8 @@ export interface FakeBroker {
   fetch: (group: string, topics: readonly string[] | null) => Fetched;
   /** Codes of a commit by topic; topics not named are left out. Null hangs up instead of answering. */
   commit: (group: string) => Record<string, number> | null;
+  /** How long a commit takes. */
+  commitMs: number;
 }
 
 type Request = { key: number; reader: Reader };
@@ -40,16 +43,35 @@ const probe = /^offset-rollback-probe-/;
 
 /** Starts a fake broker, and connects to it; both end with the test. */
 export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promise<Cluster> {
+  return connectTo([await startFakeBroker(script)], ms);
+}
+
+/** Connects to fake brokers, for as long as the test takes. */
+export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise<Cluster> {
+  const started = performance.now();
+  const cluster = await connectCluster(
+    { clusterName: "fake", bootstrapServers, security: { protocol: "PLAINTEXT" } },
+    { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, ms - (performance.now() - started)) },
+  );
+  onTestFinished(() => cluster.close());
+  return cluster;
+}
+
+/** Starts a fake broker that ends with the test, and gives its address. */
+export async function startFakeBroker(script: Partial<FakeBroker>): Promise<string> {
   const broker: FakeBroker = {
+    clusterId: "fake-cluster-id",
     groups: [],
     topicCodes: {},
     epoch: () => 0,
     fetch: () => ({}),
     commit: () => ({}),
+    commitMs: 0,
     ...script,
   };
   const sockets: Socket[] = [];
   let questions = 0;
+  let busyUntil = 0;
   const server = createServer((socket) => {
     sockets.push(socket.on("error", () => {}));
     let received = Buffer.alloc(0);
@@ -71,7 +93,13 @@ export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promi
         const head = Buffer.alloc(8);
         head.writeInt32BE(4 + body.length, 0);
         head.writeInt32BE(correlation, 4);
-        socket.write(Buffer.concat([head, body]));
+        const answer = Buffer.concat([head, body]);
+        if (key === offsetCommit.key && broker.commitMs > 0) {
+          busyUntil = Math.max(busyUntil, performance.now()) + broker.commitMs;
+          setTimeout(() => socket.write(answer), busyUntil - performance.now());
+        } else {
+          socket.write(answer);
+        }
       }
     });
   });
@@ -144,17 +172,11 @@ export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promi
     return writer.bytes();
   };
 
-  const started = performance.now();
-  const cluster = await connectCluster(
-    { clusterName: "fake", bootstrapServers: [`127.0.0.1:${port}`], security: { protocol: "PLAINTEXT" } },
-    { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) },
-  );
   onTestFinished(() => {
-    cluster.close();
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return cluster;
+  return `127.0.0.1:${port}`;
 }
 
 function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, question: number) {
@@ -165,7 +187,7 @@ function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly stri
     writer.nullableString(null);
     writer.noTags();
   });
-  writer.nullableString("fake-cluster-id");
+  writer.nullableString(broker.clusterId);
   writer.int32(1);
   writer.array(topics, (topic) => {
     const code = broker.topicCodes[topic] ?? 0;

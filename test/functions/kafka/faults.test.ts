@@ -6,7 +6,7 @@ import {
   observe,
   readCommits,
 } from "../../../functions/shared/kafka/group-offsets.ts";
-import { fakeBroker } from "./fake-broker.ts";
+import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
 
 const all = { groups: ["*"], exclude: [] };
 const isProbe = (group: string) => group.startsWith("offset-rollback-probe-");
@@ -162,5 +162,51 @@ describe("commitOffsets", () => {
     const cluster = await fakeBroker({ commit: () => (requests++ === 0 ? null : { t: 25 }) });
     const outcomes = await commitOffsets(cluster, commits);
     expect(outcomes.get("g")?.get("t-0")).toMatchObject({ kind: "unknown", error: "GroupNotEmpty" });
+  });
+});
+
+describe("bootstrap servers of different clusters", () => {
+  it.each([
+    ["A", "B"],
+    ["B", "A"],
+  ])("are refused, named %s first and %s second: nothing is read from either", async (...clusters) => {
+    const servers = await Promise.all(clusters.map((clusterId) => startFakeBroker({ clusterId, groups: ["g"] })));
+    await expect(connectTo(servers)).rejects.toMatchObject({
+      name: "KafkaUnavailable",
+      message: expect.stringMatching(/different clusters: one says [AB], another [AB]/),
+    });
+  });
+
+  it("are no reason to refuse when one of them merely does not answer", async () => {
+    const cluster = await connectTo([await startFakeBroker({ groups: ["g"] }), "127.0.0.1:1"]);
+    expect((await listGroups(cluster)).groups.size).toBe(1);
+  });
+});
+
+describe("capture with commits that are known", () => {
+  it("asks for those that are hidden by name, so that a missing right is no removal", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      fetch: (_group, topics) => ({ offsets: topics?.includes("hidden") ? { hidden: { code: 29 } } : {} }),
+    });
+    const known = new Map([["g", new Map([["hidden-0", commit(1n)]])]]);
+    expect((await capture(cluster, all, known)).errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
+  });
+});
+
+describe("commitOffsets with a reserve", () => {
+  it("begins with no group when only the reserve is left, and says so", async () => {
+    const cluster = await fakeBroker(
+      { commit: () => ({ t: 0 }), commitMs: 15, fetch: () => ({ offsets: { t: 5n } }) },
+      2_000,
+    );
+    const groups = Array.from({ length: 300 }, (_, i) => `g-${i}`);
+    const commits = new Map(groups.map((group) => [group, new Map([["t-0", commit(5n)]])]));
+    const outcomes = await commitOffsets(cluster, commits, 1_200);
+    const kinds = Map.groupBy(outcomes, ([, keys]) => keys.get("t-0")?.kind);
+    expect([...kinds.keys()].sort()).toEqual(["accepted", "not_attempted"]);
+    expect(outcomes.size).toBe(300);
+    const { commits: read, errors } = await readCommits(cluster, new Map(groups.map((group) => [group, ["t-0"]])));
+    expect([read.size, errors.length]).toEqual([300, 0]);
   });
 });

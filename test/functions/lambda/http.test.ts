@@ -37,7 +37,16 @@ describe("an HTTP call", () => {
     });
   });
 
+  test("may carry a query in the single-valued form only", () => {
+    expect(request({ queryStringParameters: { groups: "a", limit: "5" } })).toEqual({ groups: ["a"], limit: 5 });
+  });
+
   test.each([
+    [
+      "a body that is not UTF-8",
+      { body: Buffer.from([0x22, 0xff, 0x22]).toString("base64"), isBase64Encoded: true },
+      /not JSON/,
+    ],
     ["a body that is not JSON", { body: "{" }, /the body is not JSON/],
     ["a body that is a list", { body: "[]" }, /must be a JSON object/],
     ["a path that is not percent-encoded", { pathParameters: { snapshot_id: "%E0%A4%A" } }, /percent-encoded/],

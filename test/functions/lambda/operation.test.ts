@@ -64,10 +64,24 @@ describe("an operation", () => {
     expect(await waiting({ name: "x" }, context(1_600))).toEqual({ aborted: true });
   });
 
+  test("has at most 27 s over HTTP, and its own time in a direct invocation", async () => {
+    const remaining = operation({
+      name: "test",
+      request,
+      storeResult: () => Promise.reject(new Error("nothing to store")),
+      run: async (_wanted, { deadline }) => ({ ms: Math.round(deadline.remainingMs()) }),
+    });
+    const direct = Object(await remaining({ name: "x" }, context(300_000)));
+    expect(direct.ms).toBeGreaterThan(290_000);
+    const http = Object(await remaining(proxyEvent({ body: '{"name":"x"}' }), context(300_000)));
+    expect(JSON.parse(http.body).ms).toBeLessThanOrEqual(27_000);
+  });
+
   test("stores a result over 5 MB, and answers its small fields and a link", async () => {
     const large = handlerOf(async () => ({ status: "success", groups: "x".repeat(5_000_001) }));
     expect(await large({ name: "x" }, context())).toEqual({
       status: "success",
+      omitted: { groups: 1 },
       result_url: "https://example.test/result",
       expires_in_seconds: 60,
     });
@@ -75,7 +89,7 @@ describe("an operation", () => {
   });
 
   test("stores the details of an error over 5 MB too, and counts what HTTP adds to them", async () => {
-    const details = { blockers: '"'.repeat(2_600_000), dry_run: true };
+    const details = { blockers: Array.from({ length: 3 }, () => '"'.repeat(900_000)), dry_run: true };
     const refused = handlerOf(async () => {
       throw new GroupNotEmpty("it has members", { details });
     });
@@ -83,6 +97,7 @@ describe("an operation", () => {
     expect(answer).toMatchObject({ statusCode: 409 });
     expect(JSON.parse(Object(answer).body).details).toEqual({
       dry_run: true,
+      omitted: { blockers: 3 },
       result_url: "https://example.test/result",
       expires_in_seconds: 60,
     });
@@ -101,6 +116,7 @@ describe("an operation", () => {
       });
     expect(await definition(true)({ name: "x" }, context())).toEqual({
       status: "success",
+      omitted: { groups: 1 },
       result_error: "StorageUnavailable: S3 is away",
     });
     await expect(definition(false)({ name: "x" }, context())).rejects.toMatchObject({ name: "StorageUnavailable" });
