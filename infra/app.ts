@@ -1,16 +1,12 @@
 import { readFileSync } from "node:fs";
-import { App, Validations } from "aws-cdk-lib";
+import { join } from "node:path";
+import { App, CfnParameter, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { InvalidDeployment, parseDeployment } from "./config.ts";
 import { OffsetRollbackStack } from "./offset-rollback-stack.ts";
 
-/** Reads the deployment config that `-c config=<path>` names; cdk.json names the example. */
-function readDeployment(app: App) {
-  const path: unknown = app.node.tryGetContext("config");
-  if (typeof path !== "string")
-    throw new InvalidDeployment(
-      "No deployment config: pass -c config=<path of a JSON file>, such as a copy of infra/deployment.example.json",
-    );
+/** Reads a deployment config. */
+function readDeployment(path: string) {
   try {
     return parseDeployment(JSON.parse(readFileSync(path, "utf8")), path);
   } catch (error) {
@@ -19,9 +15,30 @@ function readDeployment(app: App) {
   }
 }
 
+/**
+ * The stack of the deployment config that `-c config=<path>` names. Without one it is the example's, to be looked at only:
+ * a parameter that nobody gives a value keeps a forgotten option from deploying it.
+ */
+function createStack(app: App): void {
+  const config: unknown = app.node.tryGetContext("config");
+  if (config !== undefined) {
+    new OffsetRollbackStack(app, readDeployment(String(config)));
+    return;
+  }
+  console.error("No -c config=<path>: this is infra/deployment.example.json, which cannot be deployed.");
+  const stack = new OffsetRollbackStack(app, readDeployment(join(import.meta.dirname, "deployment.example.json")));
+  new CfnParameter(stack, "ThisIsTheExamplePassConfig", {
+    description: "Has no value on purpose: pass -c config=<path> to deploy a config of your own",
+  });
+  Validations.of(stack).acknowledge({
+    id: "CloudFormation-Validate::W2001",
+    reason: "It is there to be missing, not to be used.",
+  });
+}
+
 const app = new App({ analyticsReporting: false });
 try {
-  new OffsetRollbackStack(app, readDeployment(app));
+  createStack(app);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 } catch (error) {
   if (!(error instanceof InvalidDeployment)) throw error;

@@ -83,7 +83,7 @@ export function brokerService(stateDir: string, id: number): Service {
 export async function startProcesses(options: BrokersToStart, attempt = 1): Promise<KafkaDescriptor> {
   const { brokers, version, stateDir } = options;
   const ids = brokers === 1 ? [1] : [1, 2, 3];
-  const ports = await freePorts(2 * brokers, options.preferredPort);
+  const ports = await freePorts(2 * brokers, options.preferredPort, options.say);
   const clusterId = newClusterId();
   await Promise.all(
     ids.map(async (id) => {
@@ -174,7 +174,7 @@ function propertiesOf(id: number, ports: readonly number[], folder: string): Rec
 export async function startInDocker(options: BrokersToStart): Promise<KafkaDescriptor> {
   const { brokers, version, stateDir, say } = options;
   const names = brokers === 1 ? ["kafka-1"] : ["kafka-1", "kafka-2", "kafka-3"];
-  const ports = await freePorts(brokers, options.preferredPort);
+  const ports = await freePorts(brokers, options.preferredPort, say);
   const variables = {
     KAFKA_VERSION: version,
     KAFKA_CLUSTER_ID: newClusterId(),

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { composeIn, dockerAnswers, removeFromCompose } from "./docker.ts";
 import {
@@ -50,22 +50,35 @@ export interface StartCloud {
 
 const ministackVersion = "1.5.33";
 
-/** Uses the cloud at AWS_ENDPOINT_URL, or starts one: LocalStack where a Docker engine answers, else MiniStack; LOCAL_AWS chooses. */
-export async function startCloud({ stateDir, preferredPort, detached, say }: StartCloud): Promise<Cloud> {
-  const given = process.env.AWS_ENDPOINT_URL;
-  if (given) return openCloud(await externalCloud(given.replace(/\/+$/, ""), stateDir));
+const givenEndpoint = () => process.env.AWS_ENDPOINT_URL?.replace(/\/+$/, "") || undefined;
+
+/**
+ * What `startCloud` uses or starts: the cloud at AWS_ENDPOINT_URL, LocalStack where a Docker engine answers, else MiniStack;
+ * LOCAL_AWS chooses. It starts nothing, and fails where that one cannot be had: ask it before anything else is started.
+ */
+export async function chooseCloud(): Promise<Pick<CloudDescriptor, "kind" | "flavour">> {
+  const given = givenEndpoint();
+  if (given !== undefined) return { kind: "external", flavour: await flavourOf(given) };
   const kind = process.env.LOCAL_AWS || (dockerAnswers() ? "localstack" : "ministack");
   if (kind !== "localstack" && kind !== "ministack")
     throw new Error(`LOCAL_AWS is localstack or ministack, not "${kind}"`);
   if (kind === "localstack" && !dockerAnswers()) {
     throw new Error("LocalStack needs a Docker engine with Compose: start one, or set LOCAL_AWS=ministack");
   }
+  if (kind === "ministack" && !existsSync(ministackVenv)) findPython();
+  return { kind, flavour: kind };
+}
+
+/** Uses or starts the cloud that `chooseCloud` says. */
+export async function startCloud({ stateDir, preferredPort, detached, say }: StartCloud): Promise<Cloud> {
+  const { kind, flavour } = await chooseCloud();
+  if (kind === "external") return openCloud(describe(kind, flavour, givenEndpoint() ?? "", stateDir));
   const started = performance.now();
   if (detached !== true) ownServices(stateDir);
   if (kind === "ministack") await installMinistack(say);
   say(kind === "ministack" ? `Starting MiniStack ${ministackVersion}…` : "Starting LocalStack in Docker…");
   const port = await (kind === "ministack" ? startMinistack : startLocalstack)(stateDir, preferredPort, say);
-  const cloud = openCloud(describe(kind, kind, `http://127.0.0.1:${port}`, stateDir));
+  const cloud = openCloud(describe(kind, flavour, `http://127.0.0.1:${port}`, stateDir));
   say(`The local cloud is up at ${cloud.endpointUrl} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
   return cloud;
 }
@@ -103,13 +116,14 @@ function describe(
   return { kind, flavour, endpointUrl, region, environment, stateDir };
 }
 
-async function externalCloud(endpointUrl: string, stateDir: string): Promise<CloudDescriptor> {
+/** Which emulator answers at an address. */
+async function flavourOf(endpointUrl: string): Promise<CloudDescriptor["flavour"]> {
   const [ministack, localstack] = await Promise.all([
     answers(`${endpointUrl}/_ministack/health`),
     answers(`${endpointUrl}/_localstack/health`),
   ]);
   if (!ministack && !localstack) throw new Error(`No local cloud answers at ${endpointUrl} (AWS_ENDPOINT_URL)`);
-  return describe("external", ministack ? "ministack" : "localstack", endpointUrl, stateDir);
+  return ministack ? "ministack" : "localstack";
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -126,18 +140,26 @@ const ministackVenv = join(localDir, `ministack-${ministackVersion}`);
 
 async function installMinistack(say: Say): Promise<void> {
   await makeOnce(ministackVenv, async (venv) => {
-    const python = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"].find(isPython310);
-    if (python === undefined) {
-      const how = "apt-get install -y python3 python3-venv, or set AWS_ENDPOINT_URL";
-      throw new Error(`MiniStack needs Python 3.10 or newer with its venv module, or a Docker engine: ${how}`);
-    }
+    const python = findPython();
     say(`Installing MiniStack ${ministackVersion} from PyPI (92 MB, once)…`);
     const log = join(localDir, "install-ministack.log");
-    await run({ command: python, args: ["-m", "venv", venv], env: process.env }, log, 120_000, say);
+    // An interrupted pip leaves its temporary files: here they go with the folder.
+    const temporary = join(venv, "tmp");
+    mkdirSync(temporary, { recursive: true });
+    const env = { ...process.env, TMPDIR: temporary };
+    await run({ command: python, args: ["-m", "venv", venv], env }, log, 120_000, say);
     const requirements = join(repository, "localstack", "ministack", "requirements.txt");
     const pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", requirements];
-    await run({ command: join(venv, "bin", "python"), args: pip, env: process.env }, log, 600_000, say);
+    await run({ command: join(venv, "bin", "python"), args: pip, env }, log, 600_000, say);
+    rmSync(temporary, { recursive: true, force: true });
   });
+}
+
+function findPython(): string {
+  const python = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"].find(isPython310);
+  if (python !== undefined) return python;
+  const how = "apt-get install -y python3 python3-venv, or set AWS_ENDPOINT_URL";
+  throw new Error(`MiniStack needs Python 3.10 or newer with its venv module, or a Docker engine: ${how}`);
 }
 
 function isPython310(command: string): boolean {
@@ -156,7 +178,7 @@ async function startMinistack(
   attempt = 1,
 ): Promise<number> {
   const service = ministackIn(stateDir);
-  const [port = 0] = await freePorts(1, preferredPort);
+  const [port = 0] = await freePorts(1, preferredPort, say);
   const data = join(stateDir, "ministack");
   const temporary = join(data, "tmp");
   mkdirSync(temporary, { recursive: true });
@@ -188,7 +210,7 @@ async function startMinistack(
 }
 
 async function startLocalstack(stateDir: string, preferredPort: number | undefined, say: Say): Promise<number> {
-  const [port = 0] = await freePorts(1, preferredPort);
+  const [port = 0] = await freePorts(1, preferredPort, say);
   await composeIn(stateDir, say)(["up", "--detach", "--wait", "localstack"], { LOCALSTACK_PORT: `${port}` });
   return port;
 }

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import * as z from "zod";
 import { type Client, createClient } from "./client.ts";
-import { type Cloud, startCloud } from "./cloud.ts";
+import { type Cloud, chooseCloud, startCloud } from "./cloud.ts";
 import { createConsole, type DescribedPartition, type Ran } from "./console.ts";
 import { deploy, destroy, localDeployment, type Outputs } from "./deploy.ts";
-import { type Kafka, useOrStartKafka } from "./kafka.ts";
-import { freshStateDir, main, removeState, type Say, until } from "./process.ts";
+import { brokersFromEnvironment, type Kafka, useOrStartKafka } from "./kafka.ts";
+import { freshStateDir, main, removeState, type Say, sayTime, until } from "./process.ts";
 
 const MESSAGES = 100;
 const HALF = MESSAGES / 2;
@@ -50,7 +50,6 @@ class Report {
   #held = 0;
   readonly #failed: string[] = [];
   readonly #say: Say;
-  readonly #started = performance.now();
 
   constructor(say: Say) {
     this.#say = say;
@@ -60,11 +59,16 @@ class Report {
     this.#say(`\n== ${text}`);
   }
 
-  ran({ command, output }: Ran): void {
+  ran({ command, output }: Ran, most = 24): void {
     this.#say(`$ ${command}`);
     const lines = output.trimEnd().split("\n");
-    for (const line of lines.slice(0, 24)) this.#say(`  ${line}`);
-    if (lines.length > 24) this.#say(`  … ${lines.length - 24} more lines`);
+    for (const line of lines.slice(0, most)) this.#say(`  ${line}`);
+    if (lines.length > most) this.#say(`  … ${lines.length - most} more lines`);
+  }
+
+  /** What a consumer printed: a few of its records tell enough. */
+  consumed(ran: Ran): void {
+    this.ran(ran, 8);
   }
 
   check(what: string, holds: boolean, seen?: unknown): void {
@@ -73,9 +77,9 @@ class Report {
     else this.#failed.push(what);
   }
 
-  /** The last line: whether every step held. */
+  /** The last line: whether every step held, and the time since this process began. */
   end(): void {
-    const seconds = Math.round((performance.now() - this.#started) / 1000);
+    const seconds = Math.round(performance.now() / 1000);
     if (this.#failed.length > 0) {
       throw new Error(
         `\n${this.#failed.length} of ${this.#held + this.#failed.length} checks did not hold: ${this.#failed.join("; ")}`,
@@ -152,7 +156,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
 
   report.title(`b. ${HALF} of them consumed by group ${group}, with Kafka's own console consumer`);
   const first = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
-  report.ran(first);
+  report.consumed(first);
   report.check(`${HALF} messages were consumed`, first.values.length === HALF, first.values.length);
 
   report.title("c. The committed offsets, as kafka-consumer-groups says them");
@@ -191,7 +195,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   );
   report.title("g. The rest consumed, a second snapshot, and the difference");
   const second = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
-  report.ran(second);
+  report.consumed(second);
   report.check(
     "the other half was consumed",
     isDeepStrictEqual(
@@ -252,7 +256,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   const check = await operations.invoke("verify", { snapshot_id: snapshot.snapshot_id }, verified);
   report.check("so does verify", check.verified && check.mismatches.length === 0);
   const again = await tools.consume(topic, group, { idleMs: IDLE_MS });
-  report.ran(again);
+  report.consumed(again);
   report.check(
     "a consumer re-reads exactly the messages after the snapshot, no more, no fewer",
     isDeepStrictEqual(sorted(again.values), sorted(second.values)),
@@ -309,14 +313,22 @@ async function scheduled(
     const { snapshots } = await operations.quietly("list", { limit: 100 }, listed);
     return snapshots.some(({ trigger }) => trigger === "schedule");
   };
-  report.check("the schedule took a snapshot", await until(bySchedule, 90_000));
+  const quiet = sayTime("the schedule", say);
+  const fired = await until(bySchedule, 90_000);
+  quiet();
+  report.check("the schedule took a snapshot", fired);
 }
 
 await main(async (say) => {
+  const brokers = brokersFromEnvironment();
+  await chooseCloud();
   const stateDir = freshStateDir("demo");
   try {
     say("Starting a real Kafka and a local cloud, then deploying the stack. This takes a minute, the first time two.");
-    const [kafka, cloud] = await Promise.all([useOrStartKafka({ stateDir, say }), startCloud({ stateDir, say })]);
+    const [kafka, cloud] = await Promise.all([
+      useOrStartKafka({ brokers, stateDir, say }),
+      startCloud({ stateDir, say }),
+    ]);
     const own = { kafka: kafka.kind !== "external", cloud: cloud.kind !== "external" };
     const suffix = own.kafka ? "" : `-demo-${process.pid}`;
     const [topic, group] = [`orders${suffix}`, `orders-streams${suffix}`];

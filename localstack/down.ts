@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { openCloud } from "./cloud.ts";
 import { destroy, localDeployment } from "./deploy.ts";
+import { dockerAnswers, removeFromCompose } from "./docker.ts";
 import { openKafka } from "./kafka.ts";
 import { main, servicesIn, stopService } from "./process.ts";
 import { readUpState, removeUpState, upDir, upStack } from "./up-state.ts";
@@ -27,6 +28,9 @@ await main(async (say) => {
   if (kafka) await openKafka(kafka).stop();
   // An interrupted local:up may have started more than it wrote down.
   for (const service of servicesIn(upDir)) await stopService(service);
+  if (!(kafka && cloud) && dockerAnswers()) {
+    await removeFromCompose(upDir, ["kafka-1", "kafka-2", "kafka-3", "localstack"]);
+  }
   removeUpState();
   say("Kafka and the local cloud are down.");
 });

@@ -44,7 +44,7 @@ export interface StartKafka extends Omit<BrokersToStart, "brokers" | "version"> 
 
 /** The number of brokers that the environment asks for with KAFKA_BROKERS. */
 export function brokersFromEnvironment(): 1 | 3 {
-  const asked = process.env.KAFKA_BROKERS ?? "1";
+  const asked = process.env.KAFKA_BROKERS || "1";
   if (asked !== "1" && asked !== "3") throw new Error(`KAFKA_BROKERS is 1 or 3, not "${asked}"`);
   return asked === "1" ? 1 : 3;
 }

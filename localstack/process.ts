@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 /** The repository's root. */
@@ -199,14 +199,16 @@ export async function isFree(port: number): Promise<boolean> {
   return (await listenOnce(port)) !== undefined;
 }
 
-/** Free ports of 127.0.0.1: the preferred one for the first, where it is free. */
-export async function freePorts(count: number, preferred?: number): Promise<number[]> {
+/** Free ports of 127.0.0.1: the preferred one for the first, where it is free; says so where it is not. */
+export async function freePorts(count: number, preferred?: number, say: Say = () => {}): Promise<number[]> {
   const ports = new Set<number>();
   if (preferred !== undefined && (await isFree(preferred))) ports.add(preferred);
   while (ports.size < count) {
     const port = await listenOnce(0);
     if (port !== undefined) ports.add(port);
   }
+  const [first] = ports;
+  if (preferred !== undefined && first !== preferred) say(`Port ${preferred} is taken: using ${first} instead.`);
   return [...ports];
 }
 
@@ -221,11 +223,15 @@ function listenOnce(port: number): Promise<number | undefined> {
   });
 }
 
-/** Makes a folder once and whole: `make` fills a temporary one, which then takes its place; a parallel run may win. */
+/**
+ * Makes a folder once and whole: `make` fills a temporary one, which then takes its place; a parallel run may win. What
+ * killed runs have left of theirs is removed.
+ */
 export async function makeOnce(folder: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  if (existsSync(folder)) return;
-  const temporary = `${folder}.${process.pid}`;
   mkdirSync(dirname(folder), { recursive: true });
+  removeLeftovers(dirname(folder), `${basename(folder)}.part-`);
+  if (existsSync(folder)) return;
+  const temporary = `${folder}.part-${process.pid}`;
   rmSync(temporary, { recursive: true, force: true });
   try {
     await make(temporary);
@@ -237,10 +243,16 @@ export async function makeOnce(folder: string, make: (temporary: string) => Prom
   }
 }
 
+/** Says every ten seconds how long something has been going on, until the function that it gives is called. */
+export function sayTime(what: string, say: Say): () => void {
+  const started = performance.now();
+  const timer = setInterval(() => say(`  … ${what}, ${Math.round((performance.now() - started) / 1000)} s`), 10_000);
+  return () => clearInterval(timer);
+}
+
 /** Runs a program to its end with its output in a log file, saying every few seconds that it still runs; fails with the end of that log. */
 export async function run(program: Program, log: string, timeoutMs: number, say: Say): Promise<void> {
   const name = [program.command.split("/").at(-1), ...program.args].slice(0, 2).join(" ");
-  const started = performance.now();
   mkdirSync(dirname(log), { recursive: true });
   const output = openSync(log, "w");
   const child = spawnOwned(program, log, output);
@@ -251,13 +263,10 @@ export async function run(program: Program, log: string, timeoutMs: number, say:
     late = true;
     signalGroup(child.pid, "SIGKILL");
   }, timeoutMs);
-  const heartbeat = setInterval(
-    () => say(`  … ${name}, ${Math.round((performance.now() - started) / 1000)} s`),
-    10_000,
-  );
+  const quiet = sayTime(name, say);
   const code = await new Promise<number | null>((done, failed) => child.once("close", done).once("error", failed));
   clearTimeout(timer);
-  clearInterval(heartbeat);
+  quiet();
   if (code === 0) return;
   const what = late ? `took longer than ${timeoutMs / 1000} s` : "failed";
   throw new Error(`\`${name} …\` ${what}; its output (${log}) ends with:\n${tail(log)}`);
@@ -265,13 +274,17 @@ export async function run(program: Program, log: string, timeoutMs: number, say:
 
 /** A fresh state folder for this process, under `.local/`; what killed processes have left of theirs is removed. */
 export function freshStateDir(purpose: string): string {
-  for (const name of existsSync(localDir) ? readdirSync(localDir) : []) {
-    const pid = /^run-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && commandLineOf(Number(pid)) === "")
-      rmSync(join(localDir, name), { recursive: true, force: true });
-  }
   mkdirSync(localDir, { recursive: true });
+  removeLeftovers(localDir, "run-");
   return mkdtempSync(join(localDir, `run-${process.pid}-${purpose}-`));
+}
+
+/** Removes what processes that are gone have left in a folder: entries whose names go on with their id after `prefix`. */
+function removeLeftovers(folder: string, prefix: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
+    if (pid > 0 && commandLineOf(pid) === "") rmSync(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 /** Runs a script: what it throws is said in one line, or as many as its message has, and makes the exit code 1. */

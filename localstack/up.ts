@@ -1,12 +1,30 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { type Cloud, openCloud, startCloud } from "./cloud.ts";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { type Cloud, chooseCloud, openCloud, startCloud } from "./cloud.ts";
 import { deploy, localDeployment } from "./deploy.ts";
 import { brokersFromEnvironment, connectKafka, type Kafka, openKafka, startKafka } from "./kafka.ts";
 import { localDir, main, type Say } from "./process.ts";
 import { outputsFile, readUpState, upDir, upStack, writeUpState } from "./up-state.ts";
 
+const howToStop = () => (existsSync(upDir) ? "\n`npm run local:down` stops what was started." : "");
+
 /** `npm run local:up`: Kafka, the local cloud and the deployed stack, left running. Safe to repeat. */
 await main(async (say) => {
+  await chooseCloud();
+  brokersFromEnvironment();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      console.error(`Interrupted.${howToStop()}`);
+      process.exit(1);
+    });
+  }
+  try {
+    await up(say);
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}${howToStop()}`, { cause: error });
+  }
+});
+
+async function up(say: Say): Promise<void> {
   const kafka = await kafkaFor(say);
   writeUpState({ ...readUpState(), kafka });
   const cloud = await cloudFor(say);
@@ -29,7 +47,7 @@ await main(async (say) => {
   say("All of this is in .local/outputs.json. For the AWS CLI:");
   for (const [name, value] of Object.entries(cloud.environment)) say(`  export ${name}=${value}`);
   say("`npm run local:down` stops it.");
-});
+}
 
 async function kafkaFor(say: Say): Promise<Kafka> {
   const earlier = readUpState().kafka;

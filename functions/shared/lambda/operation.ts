@@ -2,7 +2,7 @@ import { Logger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
 import middy from "@middy/core";
 import type { Context } from "aws-lambda";
-import type * as z from "zod";
+import * as z from "zod";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { type Details, InvalidRequest, type OperationError } from "../core/errors.ts";
 import { encodeJson, type Json, toSerializable } from "../core/json.ts";
@@ -52,13 +52,15 @@ export interface OperationDefinition<S extends z.ZodType> {
 export function parseRequest<S extends z.ZodType>(schema: S, request: unknown): z.output<S> {
   const parsed = schema.safeParse(request ?? {});
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => {
+  const known = schema instanceof z.ZodObject ? ` (there are ${Object.keys(schema.shape).join(", ")})` : "";
+  const problems = parsed.error.issues.flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-    const field = path.replace(/^\./, "") || "the request";
+    const field = path.replace(/^\./, "");
     if (issue.code === "unrecognized_keys") {
-      return `${field === "the request" ? "" : `${field}: `}unknown ${issue.keys.length === 1 ? "field" : "fields"} ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+      const hint = field === "" ? known : "";
+      return issue.keys.map((key) => `${field && `${field}: `}unknown field ${JSON.stringify(key)}${hint}`);
     }
-    return `${field}: ${issue.message}`;
+    return [`${field || "the request"}: ${issue.message.replace(/^Invalid input: /, "")}`];
   });
   throw new InvalidRequest(`${count(problems.length, "problem")}: ${problems.join("; ")}.`, { details: { problems } });
 }

@@ -47,7 +47,9 @@ describe("an operation", () => {
     );
     expect(error).toBeInstanceOf(InvalidRequest);
     expect(error).toMatchObject({
-      message: expect.stringMatching(/^InvalidRequest: 3 problems: .*name: .*n: .*unknown fields "zzz", "yyy"/),
+      message: expect.stringMatching(
+        /^InvalidRequest: 4 problems: name: expected string.*n: .*unknown field "zzz" \(there are name, n\).*"yyy"/,
+      ),
     });
   });
 
