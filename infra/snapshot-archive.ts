@@ -62,13 +62,15 @@ export class SnapshotArchive extends Construct {
 
   /** The index alone, without the bodies. */
   grantList(fn: OperationFunction): void {
-    fn.allow(["dynamodb:GetItem", "dynamodb:Query"], this.table.tableArn);
+    fn.allow(["dynamodb:Query"], this.table.tableArn);
     this.#grantResults(fn);
+    this.#configure(fn);
   }
 
   /** Index and bodies. */
   grantRead(fn: OperationFunction): void {
     this.grantList(fn);
+    fn.allow(["dynamodb:GetItem"], this.table.tableArn);
     fn.allow(["s3:GetObject"], this.#objects("snapshots"));
     // Without it S3 answers 403 for a body that is gone, which could not be told from a missing right.
     fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
@@ -85,12 +87,15 @@ export class SnapshotArchive extends Construct {
   grantDelete(fn: OperationFunction): void {
     fn.allow(["dynamodb:UpdateItem", "dynamodb:DeleteItem"], this.table.tableArn);
     fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
-    this.#grantResults(fn);
+    this.#configure(fn);
   }
 
   /** Results too large for an answer are stored and fetched by a signed URL, which needs the signer's right to read. */
   #grantResults(fn: OperationFunction): void {
     fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+  }
+
+  #configure(fn: OperationFunction): void {
     fn.configure({
       [envNames.bucket]: this.bucket.bucketName,
       [envNames.bucketPrefix]: this.#prefix,

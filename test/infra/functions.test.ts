@@ -10,7 +10,8 @@ const key = "arn:aws:kms:eu-west-1:111122223333:key/11112222-3333-4444-5555-6666
 
 const logs = (verb: string) => [`logs:CreateLogStream <${verb}logs>`, `logs:PutLogEvents <${verb}logs>`];
 const results = ["s3:GetObject <ArchiveBucket>/results/*", "s3:PutObject <ArchiveBucket>/results/*"];
-const index = ["dynamodb:GetItem <ArchiveTable>", "dynamodb:Query <ArchiveTable>"];
+const query = ["dynamodb:Query <ArchiveTable>"];
+const index = ["dynamodb:GetItem <ArchiveTable>", ...query];
 const bodies = ["s3:GetObject <ArchiveBucket>/snapshots/*", "s3:ListBucket <ArchiveBucket>"];
 const writes = ["dynamodb:PutItem <ArchiveTable>", "s3:PutObject <ArchiveBucket>/snapshots/*"];
 const deletes = [
@@ -35,12 +36,12 @@ const networkInterfaces = [
 
 const rights: Record<string, { archive: string[]; kafka: boolean }> = {
   snapshot: { archive: [...results, ...index, ...bodies, ...writes, ...failed], kafka: true },
-  list: { archive: [...results, ...index], kafka: false },
+  list: { archive: [...results, ...query], kafka: false },
   show: { archive: [...results, ...index, ...bodies], kafka: false },
   diff: { archive: [...results, ...index, ...bodies], kafka: true },
   verify: { archive: [...results, ...index, ...bodies], kafka: true },
   rollback: { archive: [...results, ...index, ...bodies, ...writes], kafka: true },
-  delete: { archive: [...results, ...deletes], kafka: false },
+  delete: { archive: deletes, kafka: false },
 };
 const archiveEnv = ["NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
 const kafkaEnv = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLUSTER_NAME", "KAFKA_SECURITY_PROTOCOL"];
