@@ -1,11 +1,20 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
+import { afterAll } from "vitest";
 import { parseDeployment } from "../../infra/config.ts";
 import { OffsetRollbackStack } from "../../infra/offset-rollback-stack.ts";
 
+/** Where the apps of this test file are synthesized to; it goes with them. */
+const output = mkdtempSync(join(tmpdir(), "offset-rollback-infra-"));
+afterAll(() => rmSync(output, { recursive: true, force: true }));
+
 /** The stack of a config, with nothing bundled. */
 export function stackOf(config: unknown): { app: App; stack: OffsetRollbackStack } {
-  const app = new App({ analyticsReporting: false, context: { "aws:cdk:bundling-stacks": [] } });
+  const outdir = mkdtempSync(join(output, "app-"));
+  const app = new App({ analyticsReporting: false, outdir, context: { "aws:cdk:bundling-stacks": [] } });
   return { app, stack: new OffsetRollbackStack(app, parseDeployment(config, "of the test")) };
 }
 
