@@ -6,7 +6,7 @@ import {
   type Selection,
   splitTopicPartition,
 } from "../core/model.ts";
-import { compileSelectors, selectNames } from "../core/selectors.ts";
+import { compileSelection, compileSelectors, selectNames } from "../core/selectors.ts";
 import { count, nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
 import { fetchCommits, topicsOf } from "./commits.ts";
@@ -24,8 +24,8 @@ export { listGroups } from "./group-list.ts";
  * warning; one that is named literally is an error. What can be partial: a group's failure is in `errors` and fails no
  * other group; what surrounds the offsets (logs, members) may be null, with a warning.
  *
- * @param known commits that the groups are known to have had: where one is absent now, the coordinator was asked for it
- *   by name, as `observe` does
+ * @param known groups that the selection picked before, with the commits that they had: where one is absent now, the
+ *   coordinator was asked for it by name, as `observe` does
  *
  * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded when the groups of the cluster cannot all be listed
  */
@@ -35,10 +35,10 @@ export async function capture(
   known: ReadonlyMap<string, ReadonlyMap<string, unknown>> = new Map(),
 ): Promise<LiveState> {
   const list = await listGroups(cluster);
-  const excluded = compileSelectors(selection.exclude);
+  const picks = compileSelection(selection);
   const picked = selectNames(selection.groups, list.groups.keys());
   const { literals } = compileSelectors(selection.groups);
-  const wanted = [...picked.names, ...picked.missingLiterals].filter((group) => !excluded.matches(group));
+  const wanted = [...new Set([...picked.names, ...picked.missingLiterals, ...known.keys()])].filter(picks);
   const isShare = (group: string) => list.groups.get(group)?.type === "share";
   const passed = wanted.filter((group) => isShare(group) && !literals.has(group));
   const warnings = [];

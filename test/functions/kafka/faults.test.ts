@@ -194,6 +194,19 @@ describe("capture with commits that are known", () => {
   });
 });
 
+describe("capture with groups that are known", () => {
+  it("asks for those that are not listed by name, so that a missing right is no removal", async () => {
+    const cluster = await fakeBroker({ fetch: (group) => (group === "g" ? { code: 30 } : {}) });
+    const known = new Map([
+      ["g", new Map([["t-0", commit(1n)]])],
+      ["other", new Map()],
+    ]);
+    const state = await capture(cluster, { groups: ["g*"], exclude: [] }, known);
+    expect(state.errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
+    expect([...state.missing, ...state.commits.keys()]).toEqual([]);
+  });
+});
+
 describe("commitOffsets with a reserve", () => {
   it("begins with no group when only the reserve is left, and says so", async () => {
     const cluster = await fakeBroker(
