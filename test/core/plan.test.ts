@@ -1,97 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  type Commit,
   type Commits,
-  countOffsets,
   type LiveState,
   type ObservedGroup,
   type ObservedTopic,
-  type Snapshot,
   sameCommit,
-  splitTopicPartition,
 } from "../../functions/shared/core/model.ts";
 import { type BlockerKind, commitsOf, type Plan, planRollback } from "../../functions/shared/core/plan.ts";
-import { onTopics, restrict } from "../../functions/shared/core/restrict.ts";
-import { type CommitOutcome, settle } from "../../functions/shared/core/settle.ts";
+import { restrict } from "../../functions/shared/core/restrict.ts";
 import { commits } from "../support/arbitraries.ts";
-
-const MAX = 2n ** 63n - 1n;
-const empty: ObservedGroup = { type: "classic", state: "Empty", members: 0 };
-
-function snapshotOf(consumerGroups: Commits, more: Partial<Snapshot> = {}): Snapshot {
-  return {
-    snapshotId: "snapshot-2025-01-15T10:30:00Z",
-    description: "",
-    createdAt: "2025-01-15T10:30:00Z",
-    trigger: "invoke",
-    selection: { groups: ["*"], exclude: [] },
-    cluster: { name: "test", clusterId: "c1" },
-    consumerGroups,
-    errors: [],
-    warnings: [],
-    observed: { groups: new Map(), topics: new Map() },
-    ...more,
-  };
-}
-
-/** Topics with all partitions that the commits name, their logs wide enough for any offset. */
-function topicsFor(...all: Commits[]): Map<string, ObservedTopic> {
-  const topics = new Map<string, { topicId: string; partitions: Map<number, ReturnType<typeof log>> }>();
-  for (const partitions of all.flatMap((one) => [...one.values()])) {
-    for (const key of partitions.keys()) {
-      const place = splitTopicPartition(key);
-      if (place === undefined) throw new Error(key);
-      const topic = topics.get(place.topic) ?? { topicId: `id of ${place.topic}`, partitions: new Map() };
-      topic.partitions.set(place.partition, log(0n, MAX, 0x7fffffff));
-      topics.set(place.topic, topic);
-    }
-  }
-  return topics;
-}
-
-const log = (logStartOffset: bigint | null, logEndOffset: bigint | null, leaderEpoch: number | null = 5) => ({
-  logStartOffset,
-  logEndOffset,
-  leaderEpoch,
-});
-
-function liveOf(
-  live: Commits,
-  topics: ReadonlyMap<string, ObservedTopic | null>,
-  more: Partial<LiveState> = {},
-): LiveState {
-  return {
-    cluster: { name: "test", clusterId: "c1" },
-    commits: live,
-    errors: [],
-    missing: new Set(),
-    warnings: [],
-    observed: { groups: new Map([...live.keys()].map((group) => [group, empty])), topics },
-    ...more,
-  };
-}
-
-/** What Kafka would hold after these commits were accepted. */
-function apply(live: Commits, committed: Commits): Commits {
-  const result = new Map([...live].map(([group, partitions]) => [group, new Map(partitions)]));
-  for (const [group, partitions] of committed) {
-    const target = result.get(group) ?? new Map<string, Commit>();
-    for (const [key, commit] of partitions) target.set(key, commit);
-    result.set(group, target);
-  }
-  return result;
-}
-
-const accepted = (committed: Commits) =>
-  new Map([...committed].map(([group, partitions]) => [group, outcomes(partitions.keys(), { kind: "accepted" })]));
-const outcomes = (keys: Iterable<string>, outcome: CommitOutcome) => new Map([...keys].map((key) => [key, outcome]));
-
-const planOf = (saved: Commits, live: Commits) => {
-  const topics = topicsFor(saved, live);
-  const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics } });
-  return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topics));
-};
+import { apply, at, group, liveOf, log, MAX, planOf, snapshotOf, topicsFor } from "../support/states.ts";
 
 describe("a plan", () => {
   test("applied to the live state gives the snapshot, beside the extra commits that it reports", () => {
@@ -205,10 +124,6 @@ describe("a plan", () => {
     expect(plan.groups.get("g")).toMatchObject({ replayed: null });
   });
 });
-
-const group = (partitions: Record<string, Commit>): Commits => new Map([["g", new Map(Object.entries(partitions))]]);
-const at = (offset: bigint, metadata = "", leaderEpoch?: number): Commit =>
-  leaderEpoch === undefined ? { offset, metadata } : { offset, metadata, leaderEpoch };
 
 describe("blockers", () => {
   const saved = group({ "t-1": at(50n, "", 3) });
@@ -367,118 +282,5 @@ describe("blockers", () => {
       "topic_recreated",
       "below_log_start",
     ]);
-  });
-});
-
-describe("settle", () => {
-  const settled = (saved: Commits, live: Commits, after: Commits, sent = accepted(commitsOf(planOf(saved, live)))) =>
-    settle(planOf(saved, live), sent, { commits: after, errors: [] });
-
-  test("is a success when everything was accepted and is read back so, for any state", () => {
-    fc.assert(
-      fc.property(commits, commits, (saved, live) => {
-        const plan = planOf(saved, live);
-        const committed = commitsOf(plan);
-        const result = settle(plan, accepted(committed), { commits: apply(live, committed), errors: [] });
-        expect(result).toMatchObject({
-          status: "success",
-          groupsRolledBack: saved.size,
-          groupsFailed: 0,
-          offsetsRestored: countOffsets(committed),
-          verification: { verified: true, mismatches: [] },
-        });
-        const partitions = [...result.groups.values()].flatMap((one) => [...one.partitions.values()]);
-        expect(partitions.length).toBe(countOffsets(saved));
-      }),
-    );
-  });
-
-  const saved = group({ "t-0": at(5n), "t-1": at(6n) });
-  const live = group({ "t-0": at(9n), "t-1": at(9n) });
-  const outcomesOf = (result: ReturnType<typeof settled>) =>
-    [...(result.groups.get("g")?.partitions.values() ?? [])].map(({ outcome }) => outcome);
-  const refused = outcomes(["t-0", "t-1"], { kind: "refused", error: "GroupNotEmpty", message: "it has got members" });
-  const lost = outcomes(["t-0", "t-1"], { kind: "unknown", error: "KafkaUnavailable", message: "no answer" });
-
-  test("calls a commit restored whose answer was lost, when it took effect", () => {
-    const result = settled(saved, live, saved, new Map([["g", lost]]));
-    expect(outcomesOf(result)).toEqual(["restored", "restored"]);
-    expect(result.status).toBe("success");
-  });
-
-  test("calls a refused commit failed, with the broker's reason", () => {
-    const result = settled(saved, live, live, new Map([["g", refused]]));
-    expect(outcomesOf(result)).toEqual(["failed", "failed"]);
-    expect(result).toMatchObject({ status: "failed", groupsFailed: 1, verification: { verified: false } });
-    expect(result.groups.get("g")?.error).toBe("it has got members");
-  });
-
-  test("calls an accepted commit moved_since when the group stands elsewhere by now", () => {
-    const result = settled(saved, live, group({ "t-0": at(7n), "t-1": at(6n) }));
-    expect(outcomesOf(result)).toEqual(["moved_since", "restored"]);
-    expect(result.status).toBe("partial_success");
-    expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ actual: at(7n) });
-  });
-
-  test("never takes an accepted commit for restored that reads back as nothing", () => {
-    const result = settled(saved, live, group({ "t-1": at(6n) }));
-    expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ outcome: "moved_since", actual: null });
-    expect(result.status).not.toBe("success");
-  });
-
-  test("is a failure when the read-back failed, whatever the broker answered", () => {
-    const plan = planOf(saved, live);
-    const unread = { commits: new Map(), errors: [{ group: "g", error: "KafkaUnavailable", message: "gone" }] };
-    const result = settle(plan, accepted(commitsOf(plan)), unread);
-    expect(result).toMatchObject({
-      status: "failed",
-      groupsRolledBack: 0,
-      verification: { verified: false, checked: 0, mismatches: [] },
-    });
-    expect(result.groups.get("g")?.error).toContain("Kafka accepted 2 commits of 2");
-    expect(settle(plan, accepted(commitsOf(plan)), { commits: new Map(), errors: [] }).status).toBe("failed");
-  });
-
-  test("says not_attempted of what was not sent", () => {
-    expect(outcomesOf(settled(saved, live, live, new Map()))).toEqual(["not_attempted", "not_attempted"]);
-  });
-
-  test("leaves extra commits out of the verification, and reports them", () => {
-    const more = group({ "t-0": at(9n), "t-1": at(6n), "t-2": at(1n) });
-    const result = settled(saved, more, group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(1n) }));
-    expect(result).toMatchObject({ status: "success", verification: { verified: true, checked: 2 } });
-    expect(result.extra).toMatchObject([{ topic: "t", partition: 2, commit: { offset: 1n } }]);
-  });
-});
-
-describe("restrict", () => {
-  const snapshot = snapshotOf(
-    new Map([
-      [
-        "a",
-        new Map([
-          ["t-0", at(1n)],
-          ["u-0", at(2n)],
-        ]),
-      ],
-      ["b", new Map([["t-0", at(3n)]])],
-    ]),
-  );
-  test("picks groups and topics", () => {
-    const part = restrict(snapshot, { groups: ["a"], topics: ["u"] });
-    expect(part.commits).toEqual(new Map([["a", new Map([["u-0", at(2n)]])]]));
-  });
-  test("refuses a group that the snapshot lacks, and patterns that find nothing", () => {
-    expect(() => restrict(snapshot, { groups: ["a", "c"] })).toThrow(/^GroupNotFound: .*"c"/);
-    expect(() => restrict(snapshot, { groups: ["z*"] })).toThrow(/^GroupNotFound: .*"z\*"/);
-    expect(restrict(snapshot, { groups: ["a", "z*"] }).warnings).toEqual([
-      'The pattern "z*" matches no group of the snapshot.',
-    ]);
-  });
-  test("refuses a topic that no selected group has", () => {
-    expect(() => restrict(snapshot, { groups: ["b"], topics: ["u"] })).toThrow(/^InvalidRequest: topics: .*"u".*"t"/);
-  });
-  test("keeps groups whose commits are all on other topics", () => {
-    expect(onTopics(snapshot.consumerGroups, ["u*"]).get("b")?.size).toBe(0);
   });
 });

@@ -30,6 +30,13 @@ export function splitTopicPartition(key: string): { topic: string; partition: nu
   return partition > 0x7fffffff ? undefined : { topic: key.slice(0, dash), partition };
 }
 
+/** The parts of what is known to be the key of a partition. Throws for anything else: a fault of ours. */
+export function placeOf(key: string): { topic: string; partition: number } {
+  const place = splitTopicPartition(key);
+  if (place === undefined) throw new Error(`${key} is not the key of a partition`);
+  return place;
+}
+
 /** Whether two commits are the same in offset, metadata and leader epoch; null is no commit. */
 export function sameCommit(a: Commit | null, b: Commit | null): boolean {
   if (a === null || b === null) return a === b;

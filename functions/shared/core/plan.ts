@@ -7,9 +7,9 @@ import {
   type LiveState,
   type ObservedPartition,
   type ObservedTopic,
+  placeOf,
   type Snapshot,
   sameCommit,
-  splitTopicPartition,
   topicPartition,
 } from "./model.ts";
 import { type SnapshotPart, topicsOf } from "./restrict.ts";
@@ -117,12 +117,12 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     const current = live.commits.get(group) ?? noCommits;
     const partitions = new Map<string, PartitionPlan>();
     for (const [key, target] of targets) {
-      const { topic, partition } = place(key);
+      const { topic, partition } = placeOf(key);
       const observed = live.observed.topics.get(topic);
       blockers.push(...partitionBlockers(snapshot, { group, topic, partition, target }, observed));
       partitions.set(key, planPartition(current.get(key) ?? null, target, observed?.partitions.get(partition)));
     }
-    for (const [key, commit] of current) if (!targets.has(key)) extra.push({ group, ...place(key), commit });
+    for (const [key, commit] of current) if (!targets.has(key)) extra.push({ group, ...placeOf(key), commit });
     groups.set(group, {
       state: live.observed.groups.get(group)?.state ?? null,
       replayed: sum(partitions.values(), "rewind", ({ replayed }) => replayed),
@@ -170,12 +170,6 @@ function warningsOf(snapshot: Snapshot, targets: Commits, live: LiveState, extra
     );
   }
   return warnings;
-}
-
-function place(key: string): { topic: string; partition: number } {
-  const parts = splitTopicPartition(key);
-  if (parts === undefined) throw new Error(`${key} is not the key of a partition`);
-  return parts;
 }
 
 function planPartition(from: Commit | null, to: Commit, log: ObservedPartition | undefined): PartitionPlan {
@@ -355,7 +349,7 @@ function digestOf(snapshot: Snapshot, targets: Commits, live: LiveState): string
   const topicIds = new Map<string, Json>();
   for (const partitions of targets.values()) {
     for (const key of partitions.keys()) {
-      const { topic } = place(key);
+      const { topic } = placeOf(key);
       topicIds.set(topic, live.observed.topics.get(topic)?.topicId ?? null);
     }
   }

@@ -1,5 +1,5 @@
 import { GroupNotFound, InvalidRequest } from "./errors.ts";
-import { type CaptureError, type Commits, type Snapshot, splitTopicPartition } from "./model.ts";
+import { type CaptureError, type Commits, placeOf, type Snapshot } from "./model.ts";
 import { compileSelectors, type Selector, selectNames } from "./selectors.ts";
 import { nameSome } from "./text.ts";
 
@@ -20,7 +20,7 @@ export interface SnapshotPart {
 export function onTopics(commits: Commits, topics: readonly Selector[] | undefined): Commits {
   if (topics === undefined) return commits;
   const matcher = compileSelectors(topics);
-  const matches = (key: string) => matcher.matches(splitTopicPartition(key)?.topic ?? key);
+  const matches = (key: string) => matcher.matches(placeOf(key).topic);
   return new Map(
     [...commits].map(([group, partitions]) => [group, new Map([...partitions].filter(([key]) => matches(key)))]),
   );
@@ -30,7 +30,7 @@ export function onTopics(commits: Commits, topics: readonly Selector[] | undefin
 export function topicsOf(commits: Commits): Set<string> {
   const topics = new Set<string>();
   for (const partitions of commits.values()) {
-    for (const key of partitions.keys()) topics.add(splitTopicPartition(key)?.topic ?? key);
+    for (const key of partitions.keys()) topics.add(placeOf(key).topic);
   }
   return topics;
 }

@@ -1,5 +1,5 @@
 import type { Json } from "./json.ts";
-import { type Commit, type Commits, splitTopicPartition } from "./model.ts";
+import { type Commit, type Commits, placeOf } from "./model.ts";
 import { commitDocument } from "./snapshot.ts";
 
 /** One way in which a live commit is not what was expected. Null is no commit. */
@@ -40,10 +40,9 @@ export function verifyCommits(expected: Commits, actual: Commits): Verification 
     const found = actual.get(group) ?? new Map<string, Commit>();
     for (const key of new Set([...wanted.keys(), ...found.keys()])) {
       checked++;
-      const place = splitTopicPartition(key);
-      if (place === undefined) throw new Error(`${key} is not the key of a partition`);
       const values = { expected: wanted.get(key) ?? null, actual: found.get(key) ?? null };
-      for (const kind of kindsOf(values.expected, values.actual)) mismatches.push({ group, ...place, kind, ...values });
+      for (const kind of kindsOf(values.expected, values.actual))
+        mismatches.push({ group, ...placeOf(key), kind, ...values });
     }
   }
   return { verified: mismatches.length === 0, checked, mismatches };

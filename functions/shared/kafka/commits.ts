@@ -3,7 +3,7 @@ import {
   type Commit,
   type Commits,
   type GroupCommits,
-  splitTopicPartition,
+  placeOf,
   topicPartition,
 } from "../core/model.ts";
 import type { CommitOutcome } from "../core/settle.ts";
@@ -125,18 +125,12 @@ function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
 export function topicsOf(keys: Iterable<string>): TopicPartitions[] {
   const topics = new Map<string, number[]>();
   for (const key of keys) {
-    const { topic, partition } = place(key);
+    const { topic, partition } = placeOf(key);
     const partitions = topics.get(topic);
     if (partitions === undefined) topics.set(topic, [partition]);
     else partitions.push(partition);
   }
   return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
-}
-
-function place(key: string): { topic: string; partition: number } {
-  const parts = splitTopicPartition(key);
-  if (parts === undefined) throw new Error(`${key} is not the key of a partition`);
-  return parts;
 }
 
 /**
@@ -183,12 +177,12 @@ export function commitOffsets(cluster: Cluster, commits: Commits, reserveMs = 0)
   );
   const work = { doing: "committing the offsets", reserveMs };
   return write(cluster, slices, work, async (node, { group, keys }) => {
-    const byTopic = Map.groupBy(keys, (key) => place(key).topic);
+    const byTopic = Map.groupBy(keys, (key) => placeOf(key).topic);
     const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
       topic,
       partitions: keysOfTopic.flatMap((key) => {
         const commit = commits.get(group)?.get(key);
-        return commit ? [{ leaderEpoch: -1, ...commit, partition: place(key).partition }] : [];
+        return commit ? [{ leaderEpoch: -1, ...commit, partition: placeOf(key).partition }] : [];
       }),
     }));
     return codesOf(await cluster.send(node, offsetCommit, { group, topics }));
@@ -301,7 +295,7 @@ function refusal(group: string, key: string, number: number): Problem {
   const attempt = attemptOf(number, {
     doing: `write to ${where}`,
     right: `READ on group ${nameSome([group])}`,
-    topicRight: `READ on topic ${nameSome([place(key).topic])}`,
+    topicRight: `READ on topic ${nameSome([placeOf(key).topic])}`,
   });
   return "failed" in attempt ? attempt.failed : { error: codeName(number), message: attempt.again.message };
 }
