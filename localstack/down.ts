@@ -13,15 +13,14 @@ await main(async (say) => {
     return;
   }
   const { kafka, cloud } = readUpState();
+  let remains: string | undefined;
   if (kafka && cloud?.kind === "external" && (await openCloud(cloud).isUp())) {
     const { bootstrapServers } = kafka;
     const deployment = localDeployment(kafka);
     try {
       await destroy({ cloud, stackName: upStack, deployment, bootstrapServers, stateDir: upDir, say });
     } catch (error) {
-      say(
-        `The stack could not be removed from ${cloud.endpointUrl}: ${error instanceof Error ? error.message : error}`,
-      );
+      remains = `The stack ${upStack} could not be removed from ${cloud.endpointUrl}; run this again. ${error}`;
     }
   }
   if (cloud) await openCloud(cloud).stop();
@@ -31,6 +30,7 @@ await main(async (say) => {
   if (!(kafka && cloud) && dockerAnswers()) {
     await removeFromCompose(upDir, ["kafka-1", "kafka-2", "kafka-3", "localstack"]);
   }
+  if (remains !== undefined) throw new Error(remains); // and the state stays, by which a repeat finds it
   removeUpState();
   say("Kafka and the local cloud are down.");
 });

@@ -4,8 +4,8 @@ import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shar
 import { diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
 import type { Json } from "../shared/core/json.ts";
-import type { CaptureError, Commits, Selection, Snapshot } from "../shared/core/model.ts";
-import { onTopics, topicsOf, topicWarnings } from "../shared/core/restrict.ts";
+import { type CaptureError, type Commits, type Selection, type Snapshot, topicsOf } from "../shared/core/model.ts";
+import { onTopics, topicWarnings } from "../shared/core/restrict.ts";
 import { compileSelection, compileSelectors, selectNames } from "../shared/core/selectors.ts";
 import { commitDocument } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";

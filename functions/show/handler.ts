@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { createArchive } from "../shared/archive/archive.ts";
-import { type Snapshot, statusOf } from "../shared/core/model.ts";
-import { restrict, topicsOf } from "../shared/core/restrict.ts";
+import { type Snapshot, statusOf, topicsOf } from "../shared/core/model.ts";
+import { restrict } from "../shared/core/restrict.ts";
 import { snapshotDocument } from "../shared/core/snapshot.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";

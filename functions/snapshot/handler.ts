@@ -11,6 +11,7 @@ import {
   statusOf,
 } from "../shared/core/model.ts";
 import { compileSelectors } from "../shared/core/selectors.ts";
+import { errorsDocument } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/access.ts";
 import { capture } from "../shared/kafka/group-offsets.ts";
@@ -47,6 +48,7 @@ const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");
 export const handler = operation({
   name: "snapshot",
   request,
+  hasEffects: true,
   storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
   async run(wanted, { deadline, trigger }) {
     const configured = settings();
@@ -117,7 +119,7 @@ function snapshotResult(snapshot: Snapshot, repeated: boolean): Result {
     status: statusOf(snapshot),
     groups: snapshot.consumerGroups.size,
     offsets: countOffsets(snapshot.consumerGroups),
-    errors: snapshot.errors.map(({ group, error, message }) => ({ group, error, message })),
+    errors: errorsDocument(snapshot.errors),
     warnings: snapshot.warnings,
     repeated: repeated || undefined,
   };

@@ -9,6 +9,7 @@ import {
 import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
 import type { Part } from "./restrict.ts";
 import { compileSelectors } from "./selectors.ts";
+import { errorsDocument } from "./snapshot.ts";
 import { count, nameSome } from "./text.ts";
 
 /** The error for groups that could not be read: of the kind that all of them share, KafkaUnavailable otherwise. */
@@ -16,7 +17,7 @@ export function unreadable(errors: readonly CaptureError[], advice: string): Ope
   const message =
     `${count(errors.length, "group")} could not be read: ${nameSome(errors.map(({ group }) => group))} ` +
     `(${errors[0]?.error}: ${errors[0]?.message}). ${advice}`;
-  const options = { details: { errors: errors.map(({ group, error, message }) => ({ group, error, message })) } };
+  const options = { details: { errors: errorsDocument(errors) } };
   const all = (name: string) => errors.every(({ error }) => error === name);
   if (all("InvalidRequest")) return new InvalidRequest(message, options);
   if (all("KafkaAuthorization")) return new KafkaAuthorization(message, options);

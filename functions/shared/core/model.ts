@@ -37,6 +37,13 @@ export function placeOf(key: string): { topic: string; partition: number } {
   return place;
 }
 
+/** The topics of the partitions that groups have, whatever they have there. */
+export function topicsOf(groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>): Set<string> {
+  const keys = new Set<string>();
+  for (const partitions of groups.values()) for (const key of partitions.keys()) keys.add(key);
+  return new Set([...keys].map((key) => placeOf(key).topic));
+}
+
 /** Whether two commits are the same in offset, metadata and leader epoch; null is no commit. */
 export function sameCommit(a: Commit | null, b: Commit | null): boolean {
   if (a === null || b === null) return a === b;

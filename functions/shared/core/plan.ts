@@ -11,8 +11,9 @@ import {
   type Snapshot,
   sameCommit,
   topicPartition,
+  topicsOf,
 } from "./model.ts";
-import { type SnapshotPart, topicsOf } from "./restrict.ts";
+import type { SnapshotPart } from "./restrict.ts";
 import { commitDocument, commitsDocument } from "./snapshot.ts";
 import { count, nameSome } from "./text.ts";
 

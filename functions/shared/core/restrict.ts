@@ -1,5 +1,5 @@
 import { GroupNotFound, InvalidRequest } from "./errors.ts";
-import { type CaptureError, type Commits, placeOf, type Snapshot } from "./model.ts";
+import { type CaptureError, type Commits, placeOf, type Snapshot, topicsOf } from "./model.ts";
 import { compileSelectors, type Selector, selectNames } from "./selectors.ts";
 import { nameSome } from "./text.ts";
 
@@ -24,15 +24,6 @@ export function onTopics(commits: Commits, topics: readonly Selector[] | undefin
   return new Map(
     [...commits].map(([group, partitions]) => [group, new Map([...partitions].filter(([key]) => matches(key)))]),
   );
-}
-
-/** The topics that groups have commits on. */
-export function topicsOf(commits: Commits): Set<string> {
-  const topics = new Set<string>();
-  for (const partitions of commits.values()) {
-    for (const key of partitions.keys()) topics.add(placeOf(key).topic);
-  }
-  return topics;
 }
 
 /**

@@ -4,6 +4,7 @@ import { DecodeError, type Decoder, fieldsOf, int32, int64, list, mapOf, nullabl
 import { SnapshotCorrupt } from "./errors.ts";
 import { encodeJson, type Json, parseJson } from "./json.ts";
 import {
+  type CaptureError,
   type Commit,
   type Commits,
   type ObservedTopic,
@@ -42,6 +43,11 @@ const topicDocument = (topic: ObservedTopic | null): Json =>
     })),
   };
 
+/** Groups that could not be read, as documents and results show them. */
+export function errorsDocument(errors: readonly CaptureError[]) {
+  return errors.map(({ group, error, message }) => ({ group, error, message })) satisfies Json;
+}
+
 /** The snapshot as a document: the documented keys first, in their order, and what we add after them. */
 export function snapshotDocument(snapshot: Snapshot) {
   return {
@@ -51,7 +57,7 @@ export function snapshotDocument(snapshot: Snapshot) {
     consumer_groups: commitsDocument(snapshot.consumerGroups),
     schema_version: SCHEMA_VERSION,
     status: statusOf(snapshot),
-    errors: snapshot.errors.map(({ group, error, message }) => ({ group, error, message })),
+    errors: errorsDocument(snapshot.errors),
     warnings: snapshot.warnings,
     trigger: snapshot.trigger,
     schedule: snapshot.schedule && {

@@ -122,7 +122,7 @@ function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
 }
 
 /** The topics of partition keys. Throws for what is not a key: a fault of ours. */
-export function topicsOf(keys: Iterable<string>): TopicPartitions[] {
+export function byTopics(keys: Iterable<string>): TopicPartitions[] {
   const topics = new Map<string, number[]>();
   for (const key of keys) {
     const { topic, partition } = placeOf(key);
@@ -141,7 +141,7 @@ export async function readCommits(
   cluster: Cluster,
   partitions: ReadonlyMap<string, Iterable<string>>,
 ): Promise<{ readonly commits: Commits; readonly errors: readonly CaptureError[] }> {
-  const asked = [...partitions].map(([group, keys]) => ({ group, topics: topicsOf(new Set(keys)) }));
+  const asked = [...partitions].map(([group, keys]) => ({ group, topics: byTopics(new Set(keys)) }));
   const commits = new Map<string, GroupCommits>();
   const errors: CaptureError[] = [];
   for (const [{ group }, result] of await fetchCommits(cluster, asked)) {
@@ -198,7 +198,7 @@ export function deleteOffsets(cluster: Cluster, partitions: ReadonlyMap<string, 
     chunks([...new Set(keys)], 5_000).map((some) => ({ group, keys: some })),
   );
   return write(cluster, slices, { doing: "deleting the commits", reserveMs: 0 }, async (node, { group, keys }) => {
-    const answer = await cluster.send(node, offsetDelete, { group, topics: topicsOf(keys) });
+    const answer = await cluster.send(node, offsetDelete, { group, topics: byTopics(keys) });
     return answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code]));
   });
 }

@@ -4,12 +4,12 @@ import {
   type LiveState,
   type ObservedGroup,
   type Selection,
-  splitTopicPartition,
+  topicsOf,
 } from "../core/model.ts";
 import { compileSelection, compileSelectors, selectNames } from "../core/selectors.ts";
 import { count, nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
-import { fetchCommits, topicsOf } from "./commits.ts";
+import { byTopics, fetchCommits } from "./commits.ts";
 import { type GroupList, listGroups } from "./group-list.ts";
 import { countMembers } from "./members.ts";
 import { observeTopics } from "./topics.ts";
@@ -21,7 +21,7 @@ export { listGroups } from "./group-list.ts";
 /**
  * Captures the groups that a selection picks. A literal name that is not listed is asked for all the same, so that a
  * missing right shows as an error, and the absence of the group as `missing`. A pattern passes share groups over, with a
- * warning; one that is named literally is an error. What can be partial: a group's failure is in `errors` and fails no
+ * warning; one that is named literally is an error. A group that a pattern picked and that vanished since is a warning. What can be partial: a group's failure is in `errors` and fails no
  * other group; what surrounds the offsets (logs, members) may be null, with a warning.
  *
  * @param known groups that the selection picked before, with the commits that they had: where one is absent now, the
@@ -55,7 +55,17 @@ export async function capture(
     }));
   const groups = new Map(wanted.filter((group) => !isShare(group)).map((group) => [group, known.get(group) ?? none]));
   const state = await read(cluster, list, groups);
-  return { ...state, errors: [...state.errors, ...errors], warnings: [...warnings, ...state.warnings] };
+  const named = (group: string) => literals.has(group) || known.has(group);
+  const vanished = [...state.missing].filter((group) => !named(group));
+  if (vanished.length > 0) {
+    warnings.push(`${count(vanished.length, "group")} vanished while the groups were read: ${nameSome(vanished)}.`);
+  }
+  return {
+    ...state,
+    errors: [...state.errors, ...errors],
+    missing: new Set([...state.missing].filter(named)),
+    warnings: [...warnings, ...state.warnings],
+  };
 }
 
 const none: ReadonlyMap<string, unknown> = new Map();
@@ -83,7 +93,7 @@ async function read(
   listLate?: () => Promise<GroupList>,
 ): Promise<LiveState> {
   const { commits, errors } = await readGroups(cluster, list, wanted);
-  const topics = await observeTopics(cluster, topicNames(commits, wanted));
+  const topics = await observeTopics(cluster, [...topicsOf(commits), ...topicsOf(wanted)]);
   const listed = await (listLate?.() ?? listOfStrangers(cluster, list, commits));
   const toDescribe = new Map<string, ListedGroup>();
   for (const [group, partitions] of commits) {
@@ -138,7 +148,7 @@ async function readGroups(
     }
     commits.set(group, result.done);
     const absent = [...(wanted.get(group)?.keys() ?? [])].filter((key) => !result.done.has(key));
-    if (absent.length > 0) byName.push({ group, topics: topicsOf(absent) });
+    if (absent.length > 0) byName.push({ group, topics: byTopics(absent) });
   }
   for (const [{ group }, result] of await fetchCommits(cluster, byName)) {
     if ("failed" in result) {
@@ -160,19 +170,4 @@ async function listOfStrangers(
 ): Promise<GroupList> {
   const strangers = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
   return strangers ? listGroups(cluster) : list;
-}
-
-function topicNames(
-  commits: ReadonlyMap<string, GroupCommits>,
-  wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
-): Set<string> {
-  const names = new Set<string>();
-  const keys = new Set<string>();
-  for (const partitions of [...commits.values(), ...wanted.values()])
-    for (const key of partitions.keys()) keys.add(key);
-  for (const key of keys) {
-    const topic = splitTopicPartition(key)?.topic;
-    if (topic !== undefined) names.add(topic);
-  }
-  return names;
 }

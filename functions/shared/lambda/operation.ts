@@ -4,7 +4,7 @@ import middy from "@middy/core";
 import type { Context } from "aws-lambda";
 import * as z from "zod";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
-import { type Details, InvalidRequest, type OperationError } from "../core/errors.ts";
+import { type Details, InvalidRequest } from "../core/errors.ts";
 import { encodeJson, type Json, toSerializable } from "../core/json.ts";
 import { count } from "../core/text.ts";
 import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
@@ -127,15 +127,6 @@ async function bounded<S extends z.ZodType>(
 const entriesIn = (value: Json): number =>
   value instanceof Map ? value.size : typeof value === "object" && value !== null ? Object.keys(value).length : 1;
 
-/** The same for what an error carries: an answer that says what happened comes first, whatever becomes of its details. */
-async function boundedError<S extends z.ZodType>(
-  definition: OperationDefinition<S>,
-  error: OperationError,
-  invocation: Invocation,
-): Promise<Details | undefined> {
-  return error.details && bounded({ ...definition, hasEffects: true }, error.details, invocation);
-}
-
 /**
  * Makes an operation a Lambda handler for both transports. The event is the request itself, or an API Gateway proxy
  * event that carries it. Errors of a direct invocation are thrown, so that their name is the Lambda `errorType`; over
@@ -174,8 +165,10 @@ export function operation<S extends z.ZodType>(definition: OperationDefinition<S
           duration_ms: duration(),
           ...(error.cause instanceof Error && { cause: error.cause }),
         });
-        if (http) return httpError(error, await boundedError(definition, error, invocation), requestId);
-        throw error;
+        if (!http) throw error;
+        // An answer that says what happened comes first, whatever becomes of its details.
+        const always = { ...definition, hasEffects: true };
+        return httpError(error, error.details && (await bounded(always, error.details, invocation)), requestId);
       } finally {
         deadline.stop();
       }

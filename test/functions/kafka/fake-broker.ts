@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 import { type Cluster, connectCluster } from "../../../functions/shared/kafka/cluster.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
-import { findCoordinator, listGroups } from "../../../functions/shared/kafka/wire/groups.ts";
+import { describeGroups, findCoordinator, listGroups } from "../../../functions/shared/kafka/wire/groups.ts";
 import { listOffsets, metadata } from "../../../functions/shared/kafka/wire/metadata.ts";
 import { offsetCommit, offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
 
@@ -18,6 +18,8 @@ type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number
 export interface FakeBroker {
   clusterId: string;
   groups: string[];
+  /** Those of them that are gone by the time they are described. */
+  vanished: string[];
   /** Codes of topics in Metadata; 0 for those not named. */
   topicCodes: Record<string, number>;
   /** The leader epoch that Metadata tells of `__consumer_offsets`, by number of the question. */
@@ -38,6 +40,7 @@ const apis: readonly Api<never, unknown>[] = [
   listOffsets,
   offsetCommit,
   offsetFetch,
+  describeGroups,
 ];
 const probe = /^offset-rollback-probe-/;
 
@@ -62,6 +65,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
   const broker: FakeBroker = {
     clusterId: "fake-cluster-id",
     groups: [],
+    vanished: [],
     topicCodes: {},
     epoch: () => 0,
     fetch: () => ({}),
@@ -164,6 +168,18 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
         });
         writer.noTags();
       });
+      writer.noTags();
+    } else if (key === describeGroups.key) {
+      writer.array(
+        reader.array(() => reader.string()),
+        (group) => {
+          writer.int16(0);
+          for (const text of [group, broker.vanished.includes(group) ? "Dead" : "Empty", "", ""]) writer.string(text);
+          writer.array([], () => {});
+          writer.int32(0);
+          writer.noTags();
+        },
+      );
       writer.noTags();
     } else if (key === listOffsets.key) {
       writer.array([], () => {});

@@ -194,6 +194,22 @@ describe("capture with commits that are known", () => {
   });
 });
 
+describe("a group that vanishes between the list and its reading", () => {
+  const vanishing = () => fakeBroker({ groups: ["here", "gone"], vanished: ["gone"] });
+
+  it("is a warning where a pattern picked it: nobody asked for it by name", async () => {
+    const state = await capture(await vanishing(), all);
+    expect([...state.commits.keys()]).toEqual(["here"]);
+    expect([...state.missing, ...state.errors]).toEqual([]);
+    expect(state.warnings).toEqual([expect.stringContaining('1 group vanished while the groups were read: "gone"')]);
+  });
+
+  it("is missing where it was named", async () => {
+    const state = await capture(await vanishing(), { groups: ["*", "gone"], exclude: [] });
+    expect([...state.missing]).toEqual(["gone"]);
+  });
+});
+
 describe("capture with groups that are known", () => {
   it("asks for those that are not listed by name, so that a missing right is no removal", async () => {
     const cluster = await fakeBroker({ fetch: (group) => (group === "g" ? { code: 30 } : {}) });
