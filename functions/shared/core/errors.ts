@@ -45,6 +45,28 @@ export class GroupNotFound extends OperationError {
   }
 }
 
+/** No rollback answers to the id that was asked for. */
+export class RollbackNotFound extends OperationError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("RollbackNotFound", message, options);
+  }
+}
+
+/** Another rollback runs in this deployment; `details` has its id and age. Nothing was touched. */
+export class RollbackInProgress extends OperationError {
+  override readonly retryable = true;
+  constructor(message: string, options?: ErrorOptions) {
+    super("RollbackInProgress", message, options);
+  }
+}
+
+/** The live state is not what the plan was made from; `details` is the plan as it would be now. Nothing was touched. */
+export class PlanChanged extends OperationError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("PlanChanged", message, options);
+  }
+}
+
 /** A rollback was refused, and members of the groups are the only reason. Nothing was touched. */
 export class GroupNotEmpty extends OperationError {
   constructor(message: string, options?: ErrorOptions) {
