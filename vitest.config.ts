@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Projects run one after another: the machine is small, and each of the last three has servers of its own. */
+/** Projects run one after another: the machine is small, and each of the last four has servers of its own. */
 const project = (order: number, name: string, include: string[], more: object = {}) => ({
   test: {
     name,
@@ -35,6 +35,17 @@ export default defineConfig({
         hookTimeout: 600_000,
         fileParallelism: false,
       }),
+      // It kills brokers: where a cluster is given there are none that it may kill.
+      ...(process.env.KAFKA_BOOTSTRAP_SERVERS
+        ? []
+        : [
+            project(6, "faults", ["test/faults/**/*.test.ts"], {
+              globalSetup: "test/support/faults-setup.ts",
+              testTimeout: 240_000,
+              hookTimeout: 240_000,
+              fileParallelism: false,
+            }),
+          ]),
     ],
   },
 });

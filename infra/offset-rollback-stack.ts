@@ -36,12 +36,16 @@ export class OffsetRollbackStack extends Stack {
 
     const rollback = new OperationFunction(this, "rollback", deployment);
     archive.grantWrite(rollback);
+    archive.grantJournal(rollback);
     kafka.grantConnect(rollback);
+
+    const rollbacks = new OperationFunction(this, "rollbacks", deployment);
+    archive.grantJournalRead(rollbacks);
 
     const remove = new OperationFunction(this, "delete", deployment);
     archive.grantDelete(remove);
 
-    const functions = { snapshot, list, show, diff, verify, rollback, delete: remove };
+    const functions = { snapshot, list, show, diff, verify, rollback, rollbacks, delete: remove };
     const { api } = new RestApi(this, "RestApi", functions, deployment);
     const { failed } = new Schedules(this, "Schedules", snapshot, deployment);
     new Observability(this, "Observability", functions, failed, deployment);

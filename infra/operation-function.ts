@@ -12,7 +12,8 @@ const kafkaMemory = 1769;
 
 /**
  * What each operation gets. Kafka readers have time for ten thousand groups on slow brokers, a rollback for all that a
- * Lambda can have. The others answer from the archive within API Gateway's 29 seconds; show decodes a whole document.
+ * Lambda can have. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a whole
+ * document.
  */
 const operations = {
   snapshot: { seconds: 300, memory: kafkaMemory },
@@ -21,6 +22,7 @@ const operations = {
   diff: { seconds: 300, memory: kafkaMemory },
   verify: { seconds: 300, memory: kafkaMemory },
   rollback: { seconds: 900, memory: kafkaMemory },
+  rollbacks: { seconds: 30, memory: 1024 },
   delete: { seconds: 30, memory: 512 },
 } as const;
 
@@ -28,7 +30,7 @@ const operations = {
 export type Verb = keyof typeof operations;
 
 /** All operations. */
-export const verbs: readonly Verb[] = ["snapshot", "list", "show", "diff", "verify", "rollback", "delete"];
+export const verbs: readonly Verb[] = ["snapshot", "list", "show", "diff", "verify", "rollback", "rollbacks", "delete"];
 
 const root = join(import.meta.dirname, "..");
 

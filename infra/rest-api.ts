@@ -62,6 +62,9 @@ export class RestApi extends Construct {
     route(snapshot.addResource("diff"), "GET", "diff");
     route(snapshot.addResource("verify"), "POST", "verify");
     route(snapshot.addResource("rollback"), "POST", "rollback");
+    const rollbacks = this.api.root.addResource("rollbacks");
+    route(rollbacks, "GET", "rollbacks");
+    route(rollbacks.addResource("{rollback_id}"), "GET", "rollbacks");
 
     Validations.of(this).acknowledge(
       {

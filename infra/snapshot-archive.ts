@@ -1,12 +1,22 @@
 import { Duration, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
+import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
-/** Where snapshots are kept: bodies in a bucket, their index in a table. Each grant also tells the function where. */
+/** The folders of the bucket. */
+type Folder = "snapshots" | "rollbacks" | "results";
+
+/** The kinds of rows in the table: their partition keys. */
+type Row = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
+
+/**
+ * Where snapshots and the journal of rollbacks are kept: bodies in a bucket, their index in a table. Each grant also
+ * tells the function where.
+ */
 export class SnapshotArchive extends Construct {
   readonly bucket: Bucket;
   readonly table: Table;
@@ -52,9 +62,9 @@ export class SnapshotArchive extends Construct {
     const bucketResource = this.bucket.node.defaultChild;
     if (bucketResource instanceof CfnBucket) {
       Validations.of(Stack.of(this)).acknowledge(
-        ...(["snapshots", "results"] as const).map((folder) => ({
+        ...(["snapshots", "rollbacks", "results"] as const satisfies readonly Folder[]).map((folder) => ({
           id: `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(bucketResource)}.Arn>/${this.#prefix}${folder}/*]`,
-          reason: "One object a snapshot and one a large result: their keys are not known before, their folder is.",
+          reason: "One object a snapshot, plan or large result: their keys are not known before, their folder is.",
         })),
       );
     }
@@ -70,24 +80,55 @@ export class SnapshotArchive extends Construct {
   /** Index and bodies. */
   grantRead(fn: OperationFunction): void {
     this.grantList(fn);
-    fn.allow(["dynamodb:GetItem"], this.table.tableArn);
-    fn.allow(["s3:GetObject"], this.#objects("snapshots"));
-    // Without it S3 answers 403 for a body that is gone, which could not be told from a missing right.
-    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
+    this.#grantBodies(fn, "snapshots");
   }
 
   /** Reads, and new snapshots. */
   grantWrite(fn: OperationFunction): void {
     this.grantRead(fn);
     fn.allow(["s3:PutObject"], this.#objects("snapshots"));
-    fn.allow(["dynamodb:PutItem"], this.table.tableArn);
+    this.#allowRows(fn, ["dynamodb:PutItem"], "snapshot", "execution");
   }
 
-  /** Hides a snapshot in the index, deletes its body, then its index item; reads neither. */
+  /** Hides a snapshot in the index and records that, deletes its body, then its index item; reads neither. */
   grantDelete(fn: OperationFunction): void {
-    fn.allow(["dynamodb:UpdateItem", "dynamodb:DeleteItem"], this.table.tableArn);
+    this.#allowRows(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
+    this.#allowRows(fn, ["dynamodb:PutItem"], "deletion");
     fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
     this.#configure(fn);
+  }
+
+  /** The journal of rollbacks, and which of them runs now. */
+  grantJournalRead(fn: OperationFunction): void {
+    this.grantList(fn);
+    this.#grantBodies(fn, "rollbacks");
+  }
+
+  /** Runs rollbacks: writes the journal, which only grows, and holds the lease. */
+  grantJournal(fn: OperationFunction): void {
+    this.grantJournalRead(fn);
+    fn.allow(["s3:PutObject"], this.#objects("rollbacks"));
+    this.#allowRows(fn, ["dynamodb:PutItem"], "rollback", "rollback-id", "lease");
+    this.#allowRows(fn, ["dynamodb:UpdateItem"], "rollback", "lease");
+    this.#allowRows(fn, ["dynamodb:DeleteItem"], "lease");
+  }
+
+  #grantBodies(fn: OperationFunction, folder: Folder): void {
+    fn.allow(["dynamodb:GetItem"], this.table.tableArn);
+    fn.allow(["s3:GetObject"], this.#objects(folder));
+    // Without it S3 answers 403 for a body that is gone, which could not be told from a missing right.
+    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
+  }
+
+  /** Lets the function do `actions` on rows of these kinds: a rollback must never be able to delete a snapshot. */
+  #allowRows(fn: OperationFunction, actions: readonly string[], ...rows: readonly Row[]): void {
+    fn.addToRolePolicy(
+      new PolicyStatement({
+        actions: [...actions],
+        resources: [this.table.tableArn],
+        conditions: { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": rows } },
+      }),
+    );
   }
 
   /** Results too large for an answer are stored and fetched by a signed URL, which needs the signer's right to read. */
@@ -103,7 +144,7 @@ export class SnapshotArchive extends Construct {
     });
   }
 
-  #objects(folder: "snapshots" | "results"): string {
+  #objects(folder: Folder): string {
     return this.bucket.arnForObjects(`${this.#prefix}${folder}/*`);
   }
 }

@@ -2,11 +2,12 @@ import * as z from "zod";
 import { createArchive } from "../shared/archive/archive.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
-import { snapshotId } from "../shared/lambda/request-fields.ts";
+import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
 
 /** What a delete request says: one id. `latest` and times are refused: what goes for good is named exactly. */
 export const request = z.strictObject({
   snapshot_id: snapshotId.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" }),
+  requested_by: requestedBy.optional(),
 });
 
 /** Deletes a snapshot. */
@@ -14,9 +15,10 @@ export const handler = operation({
   name: "delete",
   request,
   storeResult: (text, deadline) => createArchive(archiveSettings()).storeResult(text, deadline),
-  async run({ snapshot_id }, { deadline, log, caller, requestId }) {
-    await createArchive(archiveSettings()).remove(snapshot_id, deadline);
-    log.info("snapshot deleted", { snapshot_id, caller, request_id: requestId });
+  async run({ snapshot_id, requested_by }, { deadline, log, caller, requestId }) {
+    const by = { requestedBy: caller ?? requested_by ?? null, requestId };
+    await createArchive(archiveSettings()).remove(snapshot_id, by, deadline);
+    log.info("snapshot deleted", { snapshot_id, requested_by: by.requestedBy, request_id: requestId });
     return { snapshot_id, deleted: true };
   },
 });

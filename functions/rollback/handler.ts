@@ -1,45 +1,30 @@
 import { randomUUID } from "node:crypto";
-import * as z from "zod";
-import { type Archive, createArchive } from "../shared/archive/archive.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { createArchive } from "../shared/archive/archive.ts";
+import { createJournal, type JournalEntry } from "../shared/archive/journal.ts";
+import { createLease, type Lease, type RollbackLease } from "../shared/archive/lease.ts";
 import { unreadable } from "../shared/core/checks.ts";
-import type { Deadline } from "../shared/core/deadline.ts";
-import { GroupNotEmpty, OperationError, RollbackBlocked, RollbackIncomplete } from "../shared/core/errors.ts";
-import { type Commit, countOffsets, type LiveState } from "../shared/core/model.ts";
-import { commitsOf, type Plan, planRollback } from "../shared/core/plan.ts";
-import { onTopics, restrict } from "../shared/core/restrict.ts";
-import { type Settlement, settle } from "../shared/core/settle.ts";
+import { sooner } from "../shared/core/deadline.ts";
+import { OperationError, RollbackInProgress, SnapshotCorrupt } from "../shared/core/errors.ts";
+import type { LiveState, Snapshot } from "../shared/core/model.ts";
+import { commitsOf, deletesOf, type Plan, planRollback } from "../shared/core/plan.ts";
+import { mapGroups, onTopics, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
+import { partitionsOf, planResume, targetsHold } from "../shared/core/resume.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
-import { count, nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/access.ts";
-import type { Cluster } from "../shared/kafka/cluster.ts";
-import { commitOffsets, observe, readCommits } from "../shared/kafka/group-offsets.ts";
+import { observe } from "../shared/kafka/group-offsets.ts";
 import { settings } from "../shared/lambda/config.ts";
 import { type Invocation, operation, type Result } from "../shared/lambda/operation.ts";
-import { description, selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
-import { planDocument, resultDocument } from "./result.ts";
+import { carryOut, type Job, openJournal, saveSafetySnapshot } from "./execution.ts";
+import { type Earlier, findEarlier, isClosed, plannedRollback, recordedResult } from "./history.ts";
+import { groupsOf, policyOf, type Request, request } from "./request.ts";
+import { dryRunDocument, planChanged, refusal } from "./result.ts";
 
-/** What a rollback request may say. */
-export const request = z
-  .strictObject({
-    snapshot_id: snapshotRef,
-    groups: selectors.optional(),
-    topics: topicSelectors.optional(),
-    dry_run: z.boolean().default(false),
-    verify: z.boolean().default(true),
-    requested_by: z.string().min(1).max(256).optional(),
-    description: description.optional(),
-  })
-  .superRefine(({ snapshot_id, groups }, context) => {
-    if (groups !== undefined || (typeof snapshot_id === "string" && snapshot_id !== "latest")) return;
-    context.addIssue({
-      code: "custom",
-      path: ["snapshot_id"],
-      message:
-        "must be an id when no groups are named: rolling back all groups to whatever is newest is too easy to regret",
-    });
-  });
-
-type Request = z.output<typeof request>;
+/** What is left for the journal and the answer when all work with Kafka has ended. */
+const CLOSING_TIME_MS = 3_000;
+/** Of the time of an invocation, what waiting for empty groups must leave for the rollback itself. */
+const ROLLBACK_TIME_MS = 10_000;
+const POLL_MS = 1_000;
 
 /** Puts groups back where a snapshot says they stood. */
 export const handler = operation({
@@ -54,60 +39,83 @@ export const handler = operation({
         committing = true;
       });
     } catch (error) {
-      if (error instanceof OperationError && !committing && !error.message.includes("othing was touched")) {
-        error.message += " Nothing was touched: no offset was committed.";
+      const silent = error instanceof OperationError && error.name !== "RollbackIncomplete";
+      if (silent && !committing && !error.message.includes("othing was touched")) {
+        error.message += " Nothing was touched: this call committed no offset.";
       }
       throw error;
     }
   },
 });
 
-async function rollBack(wanted: Request, { deadline, log, caller }: Invocation, onCommit: () => void): Promise<Result> {
-  const started = performance.now();
-  const { snapshot_id, groups, topics } = wanted;
+/** A plan, and the state that it was made from. */
+interface Look {
+  readonly plan: Plan;
+  readonly live: LiveState;
+}
+
+async function rollBack(wanted: Request, invocation: Invocation, onCommit: () => void): Promise<Result> {
+  const { deadline, log } = invocation;
   const configured = settings();
+  const journal = createJournal(configured.archive);
   const archive = createArchive(configured.archive);
-  const snapshot = await archive.load(await archive.resolve(snapshot_id, groups, deadline), deadline);
-  const part = restrict(snapshot, { groups, topics });
-  return withCluster(configured.kafka, deadline, async (cluster) => {
+  const startedAt = new Date();
+  const ignored = wanted.dry_run && wanted.resume === undefined;
+  const known = ignored ? undefined : await findEarlier(journal, wanted, startedAt, deadline);
+  if (known?.named && isClosed(known, wanted)) return recordedResult(journal, known.entry, deadline);
+
+  const fresh = wanted.resume || known?.named ? undefined : await freshPlanner(wanted, archive, deadline);
+  const kafkaDeadline = sooner(deadline, Math.min(CLOSING_TIME_MS, deadline.remainingMs() / 8));
+  return withCluster(configured.kafka, kafkaDeadline, async (cluster) => {
+    const requestedBy = invocation.caller ?? wanted.requested_by ?? null;
+    const job: Job = { wanted, archive, journal, cluster, deadline, log, requestedBy, startedAt, onCommit };
+    const look = () => (fresh === undefined ? lookAgain(job, required(known).entry) : fresh(job));
+    if (wanted.dry_run) {
+      const { plan } = await look();
+      if (wanted.plan_digest !== undefined && wanted.plan_digest !== plan.digest) {
+        throw planChanged(plan, wanted.plan_digest);
+      }
+      return dryRunDocument(plan);
+    }
+    const waited = await waitUntilEmpty(job, look);
+    try {
+      return await execute(job, fresh, createLease(configured.archive));
+    } catch (error) {
+      if (waited > 0 && error instanceof OperationError && error.name === "GroupNotEmpty") {
+        error.message += ` (This call waited ${waited} s for that, as wait_for_empty_seconds says.)`;
+      }
+      throw error;
+    }
+  });
+}
+
+type FreshPlanner = (job: Job) => Promise<Look>;
+
+/** Loads what a request names of a snapshot; what comes back observes and plans, as often as it is asked to. */
+async function freshPlanner(
+  wanted: Request,
+  archive: Job["archive"],
+  deadline: Job["deadline"],
+): Promise<FreshPlanner> {
+  const { snapshot_id = "", topics, group_map } = wanted;
+  const groups = groupsOf(wanted);
+  const snapshot: Snapshot = await archive.load(await archive.resolve(snapshot_id, groups, deadline), deadline);
+  const selected = restrict(snapshot, { groups, topics });
+  const part: SnapshotPart = group_map === undefined ? selected : mapGroups(selected, group_map);
+  return async ({ cluster }) => {
     const live = await observe(cluster, part.commits);
     requireObserved(live);
-    const plan = planRollback(snapshot, part, { ...live, commits: onTopics(live.commits, topics) });
-    const warnings = [...part.warnings, ...live.warnings, ...plan.warnings];
-    if (wanted.dry_run) return planDocument(plan, warnings);
-    if (plan.blockers.length > 0) throw refusal(plan, warnings);
+    const plan = planRollback(snapshot, part, { ...live, commits: onTopics(live.commits, topics) }, policyOf(wanted));
+    return { live, plan: { ...plan, warnings: [...part.warnings, ...live.warnings, ...plan.warnings] } };
+  };
+}
 
-    const rollbackId = `rollback-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
-    const audit = {
-      rollback_id: rollbackId,
-      snapshot_id: plan.snapshotId,
-      requested_by: caller ?? wanted.requested_by ?? null,
-    };
-    log.info("rollback starts", audit);
-    const task = { archive, cluster, plan, live, rollbackId, wanted, deadline, log, onCommit };
-    const { safetySnapshotId, settlement } = await execute(task);
-    const durationMs = Math.round(performance.now() - started);
-    const execution = {
-      rollbackId,
-      snapshotId: plan.snapshotId,
-      safetySnapshotId,
-      warnings,
-      verify: wanted.verify,
-      durationMs,
-    };
-    const result = resultDocument(execution, settlement);
-    const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
-    log.info("rollback ended", {
-      ...audit,
-      safety_snapshot_id: safetySnapshotId,
-      status,
-      groups_rolled_back,
-      groups_failed,
-      offsets_restored,
-    });
-    if (status !== "success") throw incomplete(rollbackId, plan, safetySnapshotId, settlement, result);
-    return result;
-  });
+/** Observes what an earlier call has planned, and plans what is left of it. */
+async function lookAgain({ cluster, journal, deadline, wanted }: Job, entry: JournalEntry): Promise<Look> {
+  const planned = await plannedRollback(journal, entry, deadline);
+  const live = await observe(cluster, partitionsOf(planned.plan));
+  requireObserved(live);
+  return { live, plan: planResume(planned, live, wanted.skip_blocked) };
 }
 
 /** A pending transaction is a blocker; a group that could not be read for another reason leaves nothing to plan with. */
@@ -116,90 +124,117 @@ function requireObserved(live: LiveState): void {
   if (failed.length > 0) throw unreadable(failed, "Nothing was touched. Solve that, or name other groups.");
 }
 
-function refusal(plan: Plan, warnings: readonly string[]): OperationError {
-  const { blockers, snapshotId } = plan;
-  const shown = blockers.slice(0, 3).map(({ kind, message }) => `[${kind}] ${message}`);
-  const rest =
-    blockers.length > shown.length ? ` And ${blockers.length - shown.length} more: a dry run shows all.` : "";
-  const message = `the rollback to ${snapshotId} was refused, and nothing was touched. ${shown.join(" ")}${rest}`;
-  const options = { details: planDocument(plan, warnings) };
-  return blockers.every(({ kind }) => kind === "group_not_empty")
-    ? new GroupNotEmpty(message, options)
-    : new RollbackBlocked(message, options);
-}
-
-/** What the read-back, the result and the answer need of the time, by the number of commits. */
-function reserveFor(commits: number, deadline: Deadline): number {
-  return Math.min(3_000 + commits * 0.05, deadline.remainingMs() / 3);
-}
-
-interface Task {
-  readonly archive: Archive;
-  readonly cluster: Cluster;
-  readonly plan: Plan;
-  readonly live: LiveState;
-  readonly rollbackId: string;
-  readonly wanted: Request;
-  readonly deadline: Deadline;
-  readonly log: Invocation["log"];
-  /** Called before the first commit is sent: from there on a failure may leave something behind. */
-  onCommit(): void;
-}
-
-/** The safety snapshot, the commits, the read-back. When nothing has to be committed, only the read-back. */
-async function execute(task: Task): Promise<{ safetySnapshotId: string | null; settlement: Settlement }> {
-  const { cluster, plan } = task;
-  const commits = commitsOf(plan);
-  const safetySnapshotId = commits.size > 0 ? await saveSafetySnapshot(task) : null;
-  task.log.info("rollback commits", { rollback_id: task.rollbackId, safety_snapshot_id: safetySnapshotId });
-  task.onCommit();
-  try {
-    const sent = await commitOffsets(cluster, commits, reserveFor(countOffsets(commits), task.deadline));
-    const keys = new Map([...plan.groups].map(([group, { partitions }]) => [group, [...partitions.keys()]]));
-    return { safetySnapshotId, settlement: settle(plan, sent, await readCommits(cluster, keys)) };
-  } catch (cause) {
-    throw new RollbackIncomplete(
-      `${task.rollbackId} was interrupted (${cause instanceof Error ? cause.message : String(cause)}): some groups may ` +
-        `have moved, others not. Safety snapshot ${safetySnapshotId ?? "(none: nothing was committed)"} has the state ` +
-        `from before. Verify against ${plan.snapshotId}, then roll back again.`,
-      { cause, details: { rollback_id: task.rollbackId, safety_snapshot_id: safetySnapshotId } },
+/**
+ * Looks until no group has members, or the time that the request gives for that is over, or something else is in the way
+ * that does not pass by itself. Nothing is held meanwhile. The seconds that it took.
+ */
+async function waitUntilEmpty({ wanted, deadline, log }: Job, look: () => Promise<Look>): Promise<number> {
+  const patience = Math.min(wanted.wait_for_empty_seconds * 1_000, deadline.remainingMs() - ROLLBACK_TIME_MS);
+  const began = performance.now();
+  const waited = () => performance.now() - began;
+  while (waited() < patience) {
+    const { plan } = await look();
+    const [first] = [...plan.blockers, ...plan.skipped].filter(({ kind }) => kind === "group_not_empty");
+    const lasting = plan.blockers.some(({ kind }) => kind !== "group_not_empty" && kind !== "pending_transaction");
+    if (first === undefined || lasting) break;
+    log.info("rollback waits for groups to be empty", { group: first.group, members: first.actual });
+    await delay(Math.min(POLL_MS, Math.max(0, patience - waited())), undefined, { signal: deadline.signal }).catch(
+      () => {},
     );
+  }
+  return wanted.wait_for_empty_seconds > 0 ? Math.round(waited() / 1_000) : 0;
+}
+
+/** Does what is asked for, under the lease: takes up what an earlier call has begun, or begins afresh. */
+async function execute(job: Job, fresh: FreshPlanner | undefined, leases: RollbackLease): Promise<Result> {
+  const { wanted, journal, deadline, log, requestedBy, startedAt } = job;
+  const newId = wanted.rollback_id ?? `rollback-${isoSeconds(startedAt)}-${randomUUID().slice(0, 8)}`;
+  const holder = (rollbackId: string) => ({ rollbackId, requestedBy, startedAt: startedAt.toISOString() });
+  const find = () => findEarlier(journal, wanted, startedAt, deadline);
+
+  const before = await find();
+  const leaseId = before === undefined || isClosed(before, wanted) ? newId : before.entry.rollbackId;
+  let lease = await leases.acquire(holder(leaseId), deadline);
+  try {
+    const earlier = await find(); // whoever had the lease until now may have ended it, or begun it
+    if (earlier !== undefined) {
+      if (earlier.named && isClosed(earlier, wanted)) return await recordedResult(journal, earlier.entry, deadline);
+      const taken = await takeUp(job, earlier, lease);
+      if (taken !== undefined) return taken;
+    }
+    if (leaseId !== newId) {
+      await lease.release(deadline);
+      lease = await leases.acquire(holder(newId), deadline);
+    }
+    const { plan, live } = await required(fresh)(job);
+    if (wanted.plan_digest !== undefined && wanted.plan_digest !== plan.digest)
+      throw planChanged(plan, wanted.plan_digest);
+    if (plan.blockers.length > 0) throw refuse(job, plan, newId, `the rollback to ${plan.snapshotId}`);
+    log.info("rollback starts", { rollback_id: newId, snapshot_id: plan.snapshotId, requested_by: requestedBy });
+    const moves = commitsOf(plan).size > 0 || deletesOf(plan).size > 0;
+    const safetySnapshotId = moves ? await saveSafetySnapshot(job, plan, live, newId) : null;
+    const open = await openJournal(job, plan, live, newId, safetySnapshotId);
+    return await carryOut(job, plan, open, lease, false);
+  } finally {
+    await lease.release(deadline);
   }
 }
 
-async function saveSafetySnapshot({ archive, plan, live, rollbackId, wanted, deadline }: Task): Promise<string> {
-  const groups = [...plan.groups.keys()];
-  const none: ReadonlyMap<string, Commit> = new Map();
-  const { snapshot } = await archive.save(
-    {
-      description: `Before ${rollbackId} to ${plan.snapshotId}${wanted.description ? `: ${wanted.description}` : ""}`,
-      trigger: "safety",
-      selection: { groups: groups.map((name) => ({ name })), exclude: [] },
-      cluster: live.cluster,
-      consumerGroups: new Map(groups.map((group) => [group, live.commits.get(group) ?? none])),
-      errors: [],
-      warnings: live.warnings,
-      observed: live.observed,
-    },
-    new Date(),
-    deadline,
-  );
-  return snapshot.snapshotId;
+/**
+ * Answers with the result of an earlier call where that still stands, or does what it has left. Undefined where the rollback
+ * is to be planned afresh: the caller did not name it, and a group has been moved since, or its journal cannot be read.
+ */
+async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result | undefined> {
+  const { wanted, journal, deadline } = job;
+  const { entry, named } = earlier;
+  try {
+    if (isClosed(earlier, wanted)) {
+      return (await stillHolds(job, entry)) ? await recordedResult(journal, entry, deadline) : undefined;
+    }
+    const { plan } = await lookAgain(job, entry);
+    const moved = plan.blockers.some(({ kind }) => kind === "moved_since");
+    return named || !moved ? await resume(job, entry, plan, lease) : undefined;
+  } catch (error) {
+    if (named || !(error instanceof SnapshotCorrupt)) throw error;
+    job.log.warn("an earlier journal of the same request cannot be read", { rollback_id: entry.rollbackId });
+    return undefined;
+  }
 }
 
-function incomplete(
-  rollbackId: string,
-  plan: Plan,
-  safetySnapshotId: string | null,
-  settlement: Settlement,
-  details: ReturnType<typeof resultDocument>,
-): RollbackIncomplete {
-  const failed = [...settlement.groups].filter(([, { status }]) => status !== "success");
-  return new RollbackIncomplete(
-    `${rollbackId} to ${plan.snapshotId} ended as ${settlement.status}: ${settlement.groupsRolledBack} of ` +
-      `${count(plan.groups.size, "group")} stand at their targets, ${nameSome(failed.map(([group]) => group))} ` +
-      `${failed.length === 1 ? "does" : "do"} not (${failed[0]?.[1].error}). Safety snapshot ` +
-      `${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state from before. A dry run shows what is left to do.`,
-    { details },
-  );
+/** Does what is left of a rollback that an earlier call has begun. */
+async function resume(job: Job, entry: JournalEntry, plan: Plan, lease: Lease): Promise<Result> {
+  const { journal, deadline, log, requestedBy } = job;
+  const { rollbackId, snapshotId } = entry;
+  if (plan.blockers.length > 0) throw refuse(job, plan, rollbackId, `what is left of ${rollbackId} to ${snapshotId}`);
+  log.info("rollback resumes", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: requestedBy });
+  const open = await journal.reopen(entry, new Date(), deadline);
+  if (open === undefined) {
+    throw new RollbackInProgress(
+      `another call has taken up ${rollbackId} at the same time. This one committed nothing. Look at it with rollbacks ` +
+        `{"rollback_id": "${rollbackId}"}.`,
+    );
+  }
+  return carryOut(job, plan, open, lease, true);
+}
+
+/** Whether all groups stand where an earlier rollback has put them. What cannot be read does not. */
+async function stillHolds({ cluster, journal, deadline }: Job, entry: JournalEntry): Promise<boolean> {
+  const { plan } = await plannedRollback(journal, entry, deadline);
+  const { commits } = await observe(cluster, partitionsOf(plan));
+  return targetsHold(plan, commits);
+}
+
+function refuse({ log, requestedBy }: Job, plan: Plan, rollbackId: string, what: string): OperationError {
+  log.warn("rollback refused", {
+    rollback_id: rollbackId,
+    snapshot_id: plan.snapshotId,
+    requested_by: requestedBy,
+    blockers: plan.blockers.length,
+  });
+  return refusal(plan, what);
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("a rollback has either a snapshot or an earlier call to go by");
+  return value;
 }

@@ -1,38 +1,22 @@
+import {
+  GroupNotEmpty,
+  type OperationError,
+  PlanChanged,
+  RollbackBlocked,
+  RollbackIncomplete,
+} from "../shared/core/errors.ts";
 import type { Json } from "../shared/core/json.ts";
-import type { Blocker, ExtraCommit, Plan } from "../shared/core/plan.ts";
-import type { Settlement } from "../shared/core/settle.ts";
+import type { Plan } from "../shared/core/plan.ts";
+import { extraDocument, planDocument } from "../shared/core/plan-document.ts";
+import type { GroupResult, Settlement } from "../shared/core/settle.ts";
 import { commitDocument } from "../shared/core/snapshot.ts";
+import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";
+import type { Result } from "../shared/lambda/operation.ts";
 
-const perKey = <V>(map: ReadonlyMap<string, V>, document: (value: V) => Json): Map<string, Json> =>
-  new Map([...map].map(([key, value]) => [key, document(value)]));
-
-const blockerDocument = (blocker: Blocker): Json => ({ ...blocker });
-
-const extraDocument = ({ commit, ...place }: ExtraCommit): Json => ({ ...place, commit: commitDocument(commit) });
-
-/** A plan as a dry run shows it. */
-export function planDocument(plan: Plan, warnings: readonly string[]) {
-  return {
-    dry_run: true,
-    snapshot_id: plan.snapshotId,
-    plan_digest: plan.digest,
-    blockers: plan.blockers.map(blockerDocument),
-    warnings,
-    groups: perKey(plan.groups, ({ state, replayed, skipped, partitions }) => ({
-      state,
-      replayed,
-      skipped,
-      partitions: perKey(partitions, (partition) => ({
-        action: partition.action,
-        from: commitDocument(partition.from),
-        to: commitDocument(partition.to),
-        replayed: partition.replayed,
-        skipped: partition.skipped,
-      })),
-    })),
-    extra: plan.extra.map(extraDocument),
-  } satisfies Json;
+/** A plan, as a dry run is answered. */
+export function dryRunDocument(plan: Plan) {
+  return { dry_run: true, ...planDocument(plan) } satisfies Json;
 }
 
 /** What the result of an execution says beside what became of the groups. */
@@ -42,12 +26,30 @@ export interface Execution {
   /** Null when nothing had to be committed. */
   readonly safetySnapshotId: string | null;
   readonly warnings: readonly string[];
-  /** Whether the caller wants to see the verification. */
-  readonly verify: boolean;
+  /** Whether an earlier call had begun it. */
+  readonly resumed: boolean;
   readonly durationMs: number;
 }
 
-/** The result of an execution. */
+const groupDocument = ({ source, status, partitions, error }: GroupResult): Json => ({
+  source,
+  status,
+  partitions: new Map(
+    [...partitions].map(([key, { outcome, from, to, asked, actual }]) => [
+      key,
+      {
+        outcome,
+        from: commitDocument(from),
+        to: commitDocument(to),
+        asked: asked === undefined ? undefined : commitDocument(asked),
+        actual: actual === undefined ? undefined : commitDocument(actual),
+      },
+    ]),
+  ),
+  error,
+});
+
+/** The result of an execution, as it is answered and as the journal keeps it. */
 export function resultDocument(execution: Execution, settlement: Settlement) {
   return {
     rollback_id: execution.rollbackId,
@@ -56,20 +58,52 @@ export function resultDocument(execution: Execution, settlement: Settlement) {
     safety_snapshot_id: execution.safetySnapshotId,
     groups_rolled_back: settlement.groupsRolledBack,
     groups_failed: settlement.groupsFailed,
+    groups_skipped: settlement.groupsSkipped,
     offsets_restored: settlement.offsetsRestored,
-    groups: perKey(settlement.groups, ({ status, partitions, error }) => ({
-      status,
-      partitions: perKey(partitions, ({ outcome, from, to, actual }) => ({
-        outcome,
-        from: commitDocument(from),
-        to: commitDocument(to),
-        actual: actual === undefined ? undefined : commitDocument(actual),
-      })),
-      error,
-    })),
+    offsets_deleted: settlement.offsetsDeleted,
+    groups: new Map([...settlement.groups].map(([group, result]) => [group, groupDocument(result)])),
     extra: settlement.extra.map(extraDocument),
-    verification: execution.verify ? verificationDocument(settlement.verification) : undefined,
+    verification: verificationDocument(settlement.verification),
     warnings: execution.warnings,
+    resumed: execution.resumed || undefined,
     duration_ms: execution.durationMs,
   } satisfies Json;
+}
+
+/** The error of a plan that is refused: it names the first reasons, and its details are the whole plan. */
+export function refusal(plan: Plan, what: string): OperationError {
+  const { blockers } = plan;
+  const shown = blockers.slice(0, 3).map(({ kind, message }) => `[${kind}] ${message}`);
+  const rest =
+    blockers.length > shown.length ? ` And ${blockers.length - shown.length} more: a dry run shows all.` : "";
+  const message = `${what} was refused, and nothing was touched. ${shown.join(" ")}${rest}`;
+  const options = { details: dryRunDocument(plan) };
+  return blockers.every(({ kind }) => kind === "group_not_empty")
+    ? new GroupNotEmpty(message, options)
+    : new RollbackBlocked(message, options);
+}
+
+/** The error of a plan that is not the one that the caller has seen. */
+export function planChanged(plan: Plan, seen: string): PlanChanged {
+  return new PlanChanged(
+    `the plan that the digest ${seen.slice(0, 12)}… stands for is not what a rollback to ${plan.snapshotId} would do now ` +
+      `(${plan.digest.slice(0, 12)}…): commits, topics, blocked groups or options are not the same. Nothing was touched. ` +
+      `${plan.blockers.length > 0 ? `There are ${count(plan.blockers.length, "blocker")} now. ` : ""}Look at a new dry run, ` +
+      "and send its plan_digest.",
+    { details: dryRunDocument(plan) },
+  );
+}
+
+/** The error of a rollback that ran and did not reach all its targets. */
+export function incomplete(execution: Execution, settlement: Settlement, details: Result): RollbackIncomplete {
+  const { rollbackId, snapshotId, safetySnapshotId } = execution;
+  const failed = [...settlement.groups].filter(([, { status }]) => status === "failed" || status === "partial_success");
+  return new RollbackIncomplete(
+    `${rollbackId} to ${snapshotId} ended as ${settlement.status}: ${settlement.groupsRolledBack} of ` +
+      `${count(settlement.groups.size, "group")} stand at their targets, ${nameSome(failed.map(([group]) => group))} ` +
+      `${failed.length === 1 ? "does" : "do"} not (${failed[0]?.[1].error}). Safety snapshot ` +
+      `${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state from before. ` +
+      `{"resume": "${rollbackId}"} does what is left, {"rollback_id": "${rollbackId}"} of rollbacks shows it all.`,
+    { details },
+  );
 }

@@ -1,41 +1,83 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { type Blocker, groupBlockers, type Origin, partitionBlockers } from "../../functions/shared/core/blockers.ts";
 import {
+  type Commit,
   type Commits,
   type LiveState,
-  type ObservedGroup,
   type ObservedTopic,
+  placeOf,
+  type Snapshot,
   sameCommit,
 } from "../../functions/shared/core/model.ts";
-import { type BlockerKind, commitsOf, type Plan, planRollback } from "../../functions/shared/core/plan.ts";
-import { restrict } from "../../functions/shared/core/restrict.ts";
-import { commits } from "../support/arbitraries.ts";
-import { apply, at, group, liveOf, log, MAX, planOf, snapshotOf, topicsFor } from "../support/states.ts";
+import {
+  commitsOf,
+  deletesOf,
+  type PartitionPlan,
+  type Plan,
+  type Policy,
+  planRollback,
+} from "../../functions/shared/core/plan.ts";
+import { mapGroups, restrict } from "../../functions/shared/core/restrict.ts";
+import { commits, type Situation, situation } from "../support/arbitraries.ts";
+import {
+  apply,
+  at,
+  group,
+  liveOf,
+  log,
+  MAX,
+  planOf,
+  refuse,
+  snapshotOf,
+  topicsFor,
+  writesOf,
+} from "../support/states.ts";
+
+const planFor = (snapshot: Snapshot, live: LiveState, policy: Partial<Policy> = {}) =>
+  planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, ...policy });
+const planIn = ({ snapshot, part, live, policy }: Situation) => planRollback(snapshot, part, live, policy);
+const partitionsIn = (plan: Plan) =>
+  [...plan.groups].flatMap(([group, { partitions }]) => [...partitions].map(([key, one]) => ({ group, key, ...one })));
+const theTopic = (...logs: ReturnType<typeof log>[]): Map<string, ObservedTopic> =>
+  new Map([["t", { topicId: "id", partitions: new Map(logs.entries()) }]]);
 
 describe("a plan", () => {
-  test("applied to the live state gives the snapshot, beside the extra commits that it reports", () => {
+  test("applied to the live state gives the snapshot, beside the extra commits that it reports and keeps", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
         const plan = planOf(saved, live);
         expect(plan.blockers).toEqual([]);
-        const after = apply(live, commitsOf(plan));
+        expect(deletesOf(plan).size).toBe(0);
+        const after = apply(live, writesOf(plan));
         for (const [group, partitions] of saved) {
           const extra = plan.extra.filter((one) => one.group === group);
           const found = after.get(group) ?? new Map();
           expect(found.size).toBe(partitions.size + extra.length);
           for (const [key, commit] of partitions) expect(sameCommit(found.get(key), commit)).toBe(true);
+          for (const { topic, partition, commit } of extra) expect(found.get(`${topic}-${partition}`)).toEqual(commit);
         }
+      }),
+    );
+  });
+
+  test("that is exact gives the snapshot and nothing else, and touches no group that the snapshot lacks", () => {
+    fc.assert(
+      fc.property(commits, commits, (saved, live) => {
+        const plan = planOf(saved, live, { exact: true });
+        expect(plan).toMatchObject({ blockers: [], extra: [] });
+        const after = apply(live, writesOf(plan));
+        for (const [group, partitions] of saved) expect(after.get(group) ?? new Map()).toEqual(partitions);
+        for (const [group, partitions] of live) if (!saved.has(group)) expect(after.get(group)).toEqual(partitions);
       }),
     );
   });
 
   test("has every partition of the snapshot and of its groups' live commits exactly once", () => {
     fc.assert(
-      fc.property(commits, commits, (saved, live) => {
-        const plan = planOf(saved, live);
-        const planned = [...plan.groups].flatMap(([group, { partitions }]) =>
-          [...partitions.keys()].map((key) => JSON.stringify([group, key])),
-        );
+      fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
+        const plan = planOf(saved, live, { exact });
+        const planned = partitionsIn(plan).map(({ group, key }) => JSON.stringify([group, key]));
         const extra = plan.extra.map(({ group, topic, partition }) => JSON.stringify([group, `${topic}-${partition}`]));
         const expected = [...saved].flatMap(([group, partitions]) =>
           [...new Set([...partitions.keys(), ...(live.get(group)?.keys() ?? [])])].map((key) =>
@@ -47,32 +89,29 @@ describe("a plan", () => {
     );
   });
 
-  test("has nothing to commit when the live state is the snapshot", () => {
+  test("has nothing to do when the live state is the snapshot", () => {
     fc.assert(
-      fc.property(commits, (saved) => {
-        const plan = planOf(saved, saved);
-        expect(commitsOf(plan).size).toBe(0);
+      fc.property(commits, fc.boolean(), (saved, exact) => {
+        const plan = planOf(saved, saved, { exact });
+        expect(writesOf(plan).size).toBe(0);
         expect(plan.extra).toEqual([]);
+        expect(partitionsIn(plan).every(({ action }) => action === "unchanged")).toBe(true);
       }),
     );
   });
 
-  test("has a digest that follows targets, live commits and topic ids, and nothing else", () => {
-    const saved = group({ "t-0": at(5n) });
-    const live = group({ "t-0": at(9n) });
-    const digest = (a: Commits, b: Commits, change: Partial<LiveState> = {}, topics = topicsFor(a, b)) => {
-      const snapshot = snapshotOf(a);
-      return planRollback(snapshot, restrict(snapshot, {}), { ...liveOf(b, topics), ...change }).digest;
-    };
-    const first = digest(saved, live);
-    expect(digest(group({ "t-0": at(5n) }), group({ "t-0": at(9n) }))).toBe(first);
-    expect(digest(saved, live, { warnings: ["w"] })).toBe(first);
-    const grown = new Map([["t", { topicId: "id of t", partitions: new Map([[0, log(3n, 70n)]]) }]]);
-    expect(digest(saved, live, {}, grown)).toBe(first);
-    expect(digest(saved, group({ "t-0": at(10n) }))).not.toBe(first);
-    expect(digest(group({ "t-0": at(5n, "m") }), live)).not.toBe(first);
-    const recreated = new Map([["t", { topicId: "another", partitions: new Map([[0, log(0n, MAX)]]) }]]);
-    expect(digest(saved, live, {}, recreated)).not.toBe(first);
+  test("commits what it is to set and deletes what it is to remove, and neither where it changes nothing", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        const plan = planIn(one);
+        const writes = writesOf(plan);
+        const changed = partitionsIn(plan).filter(({ from, to }) => !sameCommit(from, to));
+        for (const { group, key, to } of changed) expect(writes.get(group)?.get(key)).toEqual(to);
+        expect([...writes.values()].reduce((n, { size }) => n + size, 0)).toBe(changed.length);
+        expect([...writes.values()].every(({ size }) => size > 0)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("counts replayed and skipped offsets inside the present log only", () => {
@@ -84,14 +123,16 @@ describe("a plan", () => {
       "t-4": at(7n, "m"),
       "t-5": at(5n),
     });
-    const live = group({ "t-0": at(20n), "t-1": at(200n), "t-2": at(10n), "t-4": at(7n), "t-5": at(5n) });
-    const partitions = new Map([0, 1, 2, 3, 4, 5].map((n) => [n, log(3n, 100n)]));
-    const snapshot = snapshotOf(saved);
-    const plan = planRollback(
-      snapshot,
-      restrict(snapshot, {}),
-      liveOf(live, new Map([["t", { topicId: "x", partitions }]])),
-    );
+    const live = group({
+      "t-0": at(20n),
+      "t-1": at(200n),
+      "t-2": at(10n),
+      "t-4": at(7n),
+      "t-5": at(5n),
+      "t-6": at(9n),
+    });
+    const topics = theTopic(...Array.from({ length: 7 }, () => log(3n, 100n)));
+    const plan = planFor(snapshotOf(saved), liveOf(live, topics), { exact: true });
     const actions = [...(plan.groups.get("g")?.partitions ?? [])].map(([key, { action, replayed, skipped }]) => [
       key,
       action,
@@ -105,182 +146,470 @@ describe("a plan", () => {
       ["t-3", "create", null, null],
       ["t-4", "metadata", 0n, 0n],
       ["t-5", "unchanged", 0n, 0n],
+      ["t-6", "delete", null, null],
     ]);
     expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: null, state: "Empty" });
     const known = new Map([...(saved.get("g") ?? [])].filter(([key]) => key !== "t-3"));
-    const whole = snapshotOf(new Map([["g", known]]));
-    const sums = planRollback(
-      whole,
-      restrict(whole, {}),
-      liveOf(live, new Map([["t", { topicId: "x", partitions }]])),
-    ).groups.get("g");
+    const sums = planFor(snapshotOf(new Map([["g", known]])), liveOf(live, topics)).groups.get("g");
     expect(sums).toMatchObject({ replayed: 110n, skipped: 40n });
   });
 
+  test("counts as many offsets as there are between the two commits and in the log", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        for (const { key, from, to, action, replayed, skipped } of partitionsIn(planIn(one))) {
+          const { topic, partition } = placeOf(key);
+          const found = one.live.observed.topics.get(topic)?.partitions.get(partition);
+          if (from === null || to === null) {
+            expect([replayed, skipped]).toEqual(action === "skip" || from === to ? [0n, 0n] : [null, null]);
+            continue;
+          }
+          const between = (low: bigint, high: bigint) => {
+            if (low >= high) return 0n;
+            const [start, end] = [found?.logStartOffset ?? null, found?.logEndOffset ?? null];
+            if (start === null || end === null) return null;
+            let n = 0n;
+            for (let offset = low; offset < high; offset++) if (offset >= start && offset < end) n++;
+            return n;
+          };
+          expect([replayed, skipped]).toEqual([between(to.offset, from.offset), between(from.offset, to.offset)]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test("invents no impact where the log is unknown", () => {
-    const snapshot = snapshotOf(group({ "t-0": at(5n) }));
-    const unknown = new Map([["t", { topicId: "x", partitions: new Map([[0, log(null, null)]]) }]]);
-    const plan = planRollback(snapshot, restrict(snapshot, {}), liveOf(group({ "t-0": at(9n) }), unknown));
-    expect(plan.groups.get("g")).toMatchObject({ replayed: null });
+    const unknown = theTopic(log(null, null));
+    const plan = planFor(snapshotOf(group({ "t-0": at(5n) })), liveOf(group({ "t-0": at(9n) }), unknown));
+    expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: 0n });
+  });
+
+  test("gives the state of a group, and null where it does not exist", () => {
+    const saved = group({ "t-0": at(5n) });
+    const gone = liveOf(new Map(), topicsFor(saved), { missing: new Set(["g"]) });
+    expect(planFor(snapshotOf(saved, { observed: gone.observed }), gone)).toMatchObject({
+      blockers: [],
+      groups: new Map([["g", { state: null }]]),
+    });
   });
 });
 
-describe("blockers", () => {
-  const saved = group({ "t-1": at(50n, "", 3) });
-  const topic = (partition: ReturnType<typeof log>, topicId = "id") =>
-    new Map([["t", { topicId, partitions: new Map([[1, partition]]) }]]);
-  const usual = topic(log(0n, 100n));
-  const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: usual } });
-  const blocked = (live: LiveState, from = snapshot): Plan["blockers"] =>
-    planRollback(from, restrict(from, {}), live).blockers;
-  const withGroup = (description: ObservedGroup) =>
-    liveOf(saved, usual, { observed: { groups: new Map([["g", description]]), topics: usual } });
+describe("a plan's digest", () => {
+  const saved = group({ "t-0": at(5n) });
+  const live = group({ "t-0": at(9n) });
+  const digest = (
+    a: Commits,
+    b: Commits,
+    change: Partial<LiveState> = {},
+    topics = topicsFor(a, b),
+    policy: Partial<Policy> = {},
+    snapshotId = "snapshot-2025-01-15T10:30:00Z",
+  ) => planFor(snapshotOf(a, { snapshotId }), { ...liveOf(b, topics), ...change }, policy).digest;
+  const first = digest(saved, live);
+  const withTopic = (topicId: string, partition: ReturnType<typeof log>) =>
+    digest(saved, live, {}, new Map([["t", { topicId, partitions: new Map([[0, partition]]) }]]));
 
-  test("are none when all is well, at both ends of the log too", () => {
-    expect(blocked(liveOf(saved, usual))).toEqual([]);
-    expect(blocked(liveOf(saved, topic(log(50n, 100n))))).toEqual([]);
-    expect(blocked(liveOf(saved, topic(log(0n, 50n))))).toEqual([]);
+  test("is the same for the same, whatever the log ends, the members and the warnings are", () => {
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    expect(digest(group({ "t-0": at(5n) }), group({ "t-0": at(9n) }))).toBe(first);
+    expect(digest(saved, live, { warnings: ["w"] })).toBe(first);
+    expect(withTopic("id of t", log(3n, 70n, 2))).toBe(first);
+    const held = new Map([["g", { type: "classic", state: "Stable", members: 3 }]]);
+    expect(digest(saved, live, { observed: { groups: held, topics: topicsFor(saved) } })).toBe(first);
   });
 
-  test("are none for a group that does not exist any more", () => {
-    const gone = liveOf(new Map(), usual, { missing: new Set(["g"]) });
-    expect(blocked({ ...gone, observed: { groups: new Map(), topics: usual } })).toEqual([]);
+  test("changes with the snapshot, targets, live commits, topic ids and every option", () => {
+    const all = topicsFor(saved);
+    const others = [
+      digest(saved, live, {}, all, {}, "snapshot-2025-01-15T10:30:01Z"),
+      digest(group({ "t-0": at(5n, "m") }), live),
+      digest(group({ "t-0": at(5n, "", 1) }), live),
+      digest(saved, group({ "t-0": at(10n) })),
+      digest(saved, group({ "t-0": at(9n), "t-1": at(1n) })),
+      withTopic("another", log(0n, MAX)),
+      digest(saved, live, {}, all, { exact: true }),
+      digest(saved, live, {}, all, { outOfRange: "clamp" }),
+      digest(saved, live, {}, all, { outOfRange: "skip" }),
+      digest(saved, live, {}, all, { skipBlocked: true }),
+    ];
+    expect(new Set([first, ...others]).size).toBe(others.length + 1);
   });
 
-  const cases: [BlockerKind, string, LiveState, RegExp][] = [
-    [
-      "group_not_empty",
-      "members",
-      withGroup({ type: "classic", state: "Stable", members: 2 }),
-      /"g" has 2 members .*wait_for_empty_seconds/,
-    ],
-    [
-      "group_not_empty",
-      "an active state whose members are unknown",
-      withGroup({ type: "streams", state: "Assigning", members: null }),
-      /has members/,
-    ],
-    [
-      "group_not_empty",
-      "members in a state that was empty a moment ago",
-      withGroup({ type: "classic", state: "Empty", members: 1 }),
-      /has 1 member/,
-    ],
-    [
-      "group_not_empty",
-      "a group of which nothing is known",
-      withGroup({ type: null, state: null, members: null }),
-      /state unknown/,
-    ],
-    ["unsupported_type", "a share group", withGroup({ type: "share", state: "Empty", members: 0 }), /share group/],
-    [
-      "cluster_mismatch",
-      "another cluster",
-      liveOf(saved, usual, { cluster: { name: "test", clusterId: "c2" } }),
-      /cluster c1, and this one is c2/,
-    ],
-    [
-      "cluster_mismatch",
-      "a cluster without id",
-      liveOf(saved, usual, { cluster: { name: "test", clusterId: null } }),
-      /unknown/,
-    ],
-    ["topic_missing", "a topic that is gone", liveOf(saved, new Map()), /topic "t" does not exist/],
-    [
-      "partition_missing",
-      "a partition that is gone",
-      liveOf(saved, new Map([["t", { topicId: "id", partitions: new Map() }]])),
-      /no partition 1, it has 0/,
-    ],
-    ["topic_recreated", "another topic id", liveOf(saved, topic(log(0n, 100n), "new")), /its id was id and is new/],
-    [
+  test("changes with the group that is put into another", () => {
+    const two = new Map([
+      ["a", new Map([["t-0", at(5n)]])],
+      ["b", new Map([["t-0", at(5n)]])],
+    ]);
+    const snapshot = snapshotOf(two);
+    const mapped = (source: string) =>
+      planRollback(
+        snapshot,
+        mapGroups(restrict(snapshot, { groups: [source] }), new Map([[source, "g"]])),
+        liveOf(live, topicsFor(two)),
+        refuse,
+      ).digest;
+    expect(mapped("a")).not.toBe(mapped("b"));
+    expect(mapped("a")).not.toBe(first);
+  });
+
+  test("changes when a partition that was skipped, or a group that was left out, is not any more", () => {
+    const two = group({ "t-0": at(5n), "t-1": at(50n) });
+    const withEnd = (end: bigint) => {
+      const now = liveOf(live, theTopic(log(0n, 100n), log(0n, end)));
+      return planFor(snapshotOf(two, { observed: now.observed }), now, { outOfRange: "skip" });
+    };
+    expect(withEnd(49n).skipped.length).toBe(1);
+    expect(withEnd(49n).digest).not.toBe(withEnd(50n).digest);
+    expect(withEnd(49n).digest).toBe(withEnd(40n).digest);
+    const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
+    const withMembers = (members: number) => {
+      const held = new Map([
+        ["g", { type: "classic", state: "Empty", members }],
+        ["h", { type: "classic", state: "Empty", members: 0 }],
+      ]);
+      const now = liveOf(both, theTopic(log(0n, 100n)));
+      const snapshot = snapshotOf(both, { observed: now.observed });
+      return planFor(snapshot, { ...now, observed: { ...now.observed, groups: held } }, { skipBlocked: true });
+    };
+    expect(withMembers(1)).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "g" }] });
+    expect(withMembers(1).digest).not.toBe(withMembers(0).digest);
+    expect(withMembers(1).digest).toBe(withMembers(2).digest);
+  });
+});
+
+describe("what is in the way", () => {
+  /** What is in the way of a target, told apart by what the policy says about it. */
+  function reasonsOf(
+    { snapshot, live, policy }: Situation,
+    group: string,
+    targets: ReadonlyMap<string, Commit | null>,
+  ) {
+    const origin: Origin = {
+      name: snapshot.snapshotId,
+      clusterId: snapshot.cluster.clusterId,
+      topics: snapshot.observed.topics,
+    };
+    const hard = [...groupBlockers(origin, group, live)];
+    const range = new Map<string, Blocker>();
+    if (live.errors.some((error) => error.group === group)) return { hard, range };
+    for (const [key, target] of targets) {
+      const place = placeOf(key);
+      for (const one of partitionBlockers(origin, { group, ...place, target }, live.observed.topics.get(place.topic))) {
+        const outside = one.kind === "below_log_start" || one.kind === "above_log_end";
+        if (outside && policy.outOfRange !== "refuse") range.set(key, one);
+        else hard.push(one);
+      }
+    }
+    return { hard, range };
+  }
+
+  test("blocks, is clamped, is skipped or is left out, exactly as the policy says, in any situation", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        const { part, live, policy } = one;
+        const plan = planIn(one);
+        const told = [...plan.blockers, ...plan.skipped].map(({ message }) => message);
+        const expected: string[] = [];
+        let clamped = 0;
+        for (const { group } of part.errors) {
+          expect(told.some((message) => message.includes(`"${part.sources.get(group) ?? group}"`))).toBe(true);
+          expect(plan.groups.get(group)?.leftOut).toBe(policy.skipBlocked ? true : undefined);
+        }
+        for (const [group, saved] of part.commits) {
+          const current = live.commits.get(group) ?? new Map<string, Commit>();
+          const more = [...current.keys()].filter((key) => !saved.has(key));
+          const targets = new Map<string, Commit | null>([
+            ...saved,
+            ...(policy.exact ? more.map((key) => [key, null] as const) : []),
+          ]);
+          const { hard, range } = reasonsOf(one, group, targets);
+          expected.push(...hard.map(({ message }) => message));
+          const planned = plan.groups.get(group);
+          const left = policy.skipBlocked && hard.length > 0;
+          expect(planned?.leftOut).toBe(left ? true : undefined);
+          if (live.errors.some((error) => error.group === group)) {
+            expect(planned?.partitions.size).toBe(left ? 0 : undefined);
+            continue;
+          }
+          expect(planned?.source).toBe(part.sources.get(group));
+          expect([...(planned?.partitions.keys() ?? [])]).toEqual([...targets.keys()]);
+          for (const [key, target] of targets) {
+            const found: Partial<PartitionPlan> = planned?.partitions.get(key) ?? {};
+            const from = current.get(key) ?? null;
+            expect(found.from).toEqual(from);
+            const outside = range.get(key);
+            if (outside !== undefined && (left || policy.outOfRange === "skip")) expected.push(outside.message);
+            if (left || (outside !== undefined && policy.outOfRange === "skip")) {
+              expect(found).toMatchObject({ action: "skip", replayed: 0n, skipped: 0n });
+              expect(found.to).toEqual(from);
+              if (!left || outside === undefined) expect(found.asked).toEqual(target);
+            } else if (outside !== undefined) {
+              const bound = outside.actual;
+              expect(found.to).toEqual({ offset: bound, metadata: target?.metadata });
+              expect(found.asked).toEqual(target);
+              clamped++;
+            } else {
+              expect(found.to).toEqual(target);
+              expect(found).not.toHaveProperty("asked");
+            }
+          }
+        }
+        const uncaptured = [...plan.blockers, ...plan.skipped].filter(({ kind }) => kind === "not_captured");
+        expect([...told].sort()).toEqual([...expected, ...uncaptured.map(({ message }) => message)].sort());
+        expect(uncaptured.length).toBe(part.errors.length);
+        const warned = plan.warnings.filter((warning) => warning.includes("clamped"));
+        expect(warned.map((warning) => warning.slice(0, warning.indexOf(" ")))).toEqual(
+          clamped > 0 ? [`${clamped}`] : [],
+        );
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("blocks after all where nothing at all would be left to do", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        const plan = planIn(one);
+        const planned = [...plan.groups.values()];
+        const something = planned.some(
+          ({ leftOut, partitions }) =>
+            !leftOut && (partitions.size === 0 || [...partitions.values()].some(({ action }) => action !== "skip")),
+        );
+        if (planned.length > 0 && !something) expect(plan.blockers.length).toBeGreaterThan(0);
+        if (one.policy.skipBlocked && something) expect(plan.blockers).toEqual([]);
+        if (plan.blockers.length > 0 && one.policy.skipBlocked) expect(plan.skipped).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  const saved = group({ "t-0": at(5n), "t-1": at(50n, "m", 3) });
+  const before = group({ "t-0": at(9n), "t-1": at(60n) });
+  const inLog = (start: bigint | null, end: bigint | null, policy: Partial<Policy>, live: Commits = before) =>
+    planFor(
+      snapshotOf(saved, { observed: { groups: new Map(), topics: theTopic(log(0n, 100n), log(0n, 100n)) } }),
+      liveOf(live, theTopic(log(0n, 100n), log(start, end))),
+      policy,
+    );
+  const secondOf = (plan: Plan) => plan.groups.get("g")?.partitions.get("t-1");
+
+  test("clamps to the log's start and end, without the leader epoch, and says what was asked for", () => {
+    const up = inLog(55n, 100n, { outOfRange: "clamp" });
+    expect(up).toMatchObject({ blockers: [], skipped: [] });
+    expect(secondOf(up)).toEqual({
+      action: "rewind",
+      from: at(60n),
+      to: at(55n, "m"),
+      asked: at(50n, "m", 3),
+      replayed: 5n,
+      skipped: 0n,
+    });
+    expect(commitsOf(up).get("g")?.get("t-1")).toEqual(at(55n, "m"));
+    expect(up.warnings).toEqual([expect.stringMatching(/^1 offset .*clamped.*"g t-1: 50 becomes 55"/)]);
+    const down = inLog(0n, 40n, { outOfRange: "clamp" });
+    expect(secondOf(down)).toMatchObject({ to: at(40n, "m"), asked: at(50n, "m", 3) });
+    expect(down.warnings).toEqual([expect.stringContaining('"g t-1: 50 becomes 40"')]);
+  });
+
+  test("is nothing to clamp or to skip at either end of the log", () => {
+    for (const outOfRange of ["clamp", "skip"] as const) {
+      for (const plan of [inLog(50n, 100n, { outOfRange }), inLog(0n, 50n, { outOfRange })]) {
+        expect(plan).toMatchObject({ blockers: [], skipped: [], warnings: [] });
+        expect(secondOf(plan)).toEqual({
+          action: "rewind",
+          from: at(60n),
+          to: at(50n, "m", 3),
+          replayed: expect.anything(),
+          skipped: 0n,
+        });
+      }
+    }
+  });
+
+  test("skips a partition outside of the log, which stays where it is, and lists it", () => {
+    const plan = inLog(55n, 100n, { outOfRange: "skip" });
+    expect(plan).toMatchObject({
+      blockers: [],
+      skipped: [{ kind: "below_log_start", group: "g", topic: "t", partition: 1, expected: 50n, actual: 55n }],
+    });
+    expect(secondOf(plan)).toEqual({
+      action: "skip",
+      from: at(60n),
+      to: at(60n),
+      asked: at(50n, "m", 3),
+      replayed: 0n,
+      skipped: 0n,
+    });
+    expect(commitsOf(plan)).toEqual(group({ "t-0": at(5n) }));
+    const uncommitted = inLog(0n, 49n, { outOfRange: "skip" }, group({ "t-0": at(9n) }));
+    expect(uncommitted.skipped).toMatchObject([{ kind: "above_log_end", actual: 49n }]);
+    expect(secondOf(uncommitted)).toMatchObject({ action: "skip", from: null, to: null });
+    expect(writesOf(uncommitted)).toEqual(group({ "t-0": at(5n) }));
+  });
+
+  test.each(["clamp", "skip"] as const)("is a blocker for a range that cannot be read, with %s too", (outOfRange) => {
+    for (const plan of [inLog(null, 100n, { outOfRange }), inLog(0n, null, { outOfRange })]) {
+      expect(plan).toMatchObject({ blockers: [{ kind: "range_unknown" }], skipped: [], warnings: [] });
+    }
+  });
+
+  test.each(["clamp", "skip"] as const)("is a blocker for a topic created again, with %s too", (outOfRange) => {
+    const then = new Map([["t", { topicId: "old", partitions: new Map() }]]);
+    const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: then } });
+    const live = liveOf(before, theTopic(log(0n, 100n), log(55n, 100n)));
+    expect(planFor(snapshot, live, { outOfRange }).blockers.map(({ kind }) => kind)).toEqual([
       "topic_recreated",
-      "a leader epoch above the current one",
-      liveOf(saved, topic(log(0n, 100n, 2))),
-      /saved leader epoch 3 is above the current one, 2/,
-    ],
-    [
-      "below_log_start",
-      "an offset below the log",
-      liveOf(saved, topic(log(51n, 100n))),
-      /offset 50 is below the log start offset, 51/,
-    ],
-    [
-      "above_log_end",
-      "an offset above the log",
-      liveOf(saved, topic(log(0n, 49n))),
-      /offset 50 is above the log end offset, 49/,
-    ],
-    ["range_unknown", "an unknown range", liveOf(saved, topic(log(null, 100n))), /range cannot be read/],
-    [
-      "range_unknown",
-      "a topic that cannot be described",
-      liveOf(saved, new Map([["t", null]])),
-      /range cannot be read/,
-    ],
-    [
-      "pending_transaction",
-      "a pending transaction",
-      liveOf(new Map(), usual, { errors: [{ group: "g", error: "PendingTransaction", message: "m" }] }),
-      /Wait until its transaction ends/,
-    ],
-  ];
-  test.each(cases)("name %s for %s", (kind, _what, live, message) => {
-    const blockers = blocked(live);
-    expect(blockers.map((one) => one.kind)).toEqual([kind]);
-    expect(blockers[0]?.group).toBe("g");
-    expect(blockers[0]?.message).toMatch(message);
-  });
-
-  test("name a topic that did not exist when the snapshot was taken, and does now", () => {
-    const orphan = snapshotOf(saved, { observed: { groups: new Map(), topics: new Map() } });
-    expect(blocked(liveOf(saved, usual), orphan)).toMatchObject([
-      { kind: "topic_recreated", message: expect.stringContaining("did not exist when the snapshot was taken") },
+      "topic_recreated",
     ]);
   });
 
-  test("are a warning where nobody can tell whether the topic is the same", () => {
+  const withMembers = (live: LiveState, members: ReadonlyMap<string, number>): LiveState => ({
+    ...live,
+    observed: {
+      ...live.observed,
+      groups: new Map([...members].map(([name, n]) => [name, { type: "classic", state: "Stable", members: n }])),
+    },
+  });
+  const both = new Map([...saved, ["h", new Map([["t-0", at(1n)]])] as const]);
+  const snapshot = snapshotOf(both, { observed: { groups: new Map(), topics: topicsFor(both) } });
+  const bothLive = liveOf(new Map([...before, ["h", new Map([["t-0", at(2n)]])] as const]), topicsFor(both));
+
+  test("leaves a group with members out where the caller asked for that, and names it", () => {
+    const live = withMembers(bothLive, new Map([["h", 2]]));
+    expect(planFor(snapshot, live).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
+    const plan = planFor(snapshot, live, { skipBlocked: true });
+    expect(plan).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "h", actual: 2 }] });
+    expect(plan.groups.get("h")).toMatchObject({ leftOut: true, state: "Stable" });
+    expect(commitsOf(plan)).toEqual(saved);
+  });
+
+  test("blocks where every group would be left out", () => {
+    const live = withMembers(
+      bothLive,
+      new Map([
+        ["g", 1],
+        ["h", 2],
+      ]),
+    );
+    const plan = planFor(snapshot, live, { skipBlocked: true });
+    expect(plan.blockers.map(({ group }) => group)).toEqual(["g", "h"]);
+    expect(plan.skipped).toEqual([]);
+    expect(writesOf(plan).size).toBe(0);
+  });
+
+  test("of a group that could not be captured, or that has a transaction pending, blocks it or leaves it out", () => {
+    const partial = {
+      ...snapshot,
+      errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
+    };
+    const pending = {
+      ...bothLive,
+      commits: new Map([...bothLive.commits].filter(([name]) => name !== "h")),
+      errors: [{ group: "h", error: "PendingTransaction", message: "88" }],
+    };
+    const refused = planFor(partial, pending);
+    expect(refused.blockers).toMatchObject([
+      {
+        kind: "not_captured",
+        group: "lost",
+        message: expect.stringMatching(/"lost".*KafkaAuthorization: no right.*another snapshot/),
+      },
+      { kind: "pending_transaction", group: "h" },
+    ]);
+    expect([...refused.groups.keys()]).toEqual(["g"]);
+    const plan = planFor(partial, pending, { skipBlocked: true });
+    expect(plan.blockers).toEqual([]);
+    expect(plan.skipped.map(({ kind, group }) => [kind, group])).toEqual([
+      ["not_captured", "lost"],
+      ["pending_transaction", "h"],
+    ]);
+    for (const name of ["lost", "h"]) {
+      expect(plan.groups.get(name)).toEqual({
+        state: null,
+        leftOut: true,
+        replayed: 0n,
+        skipped: 0n,
+        partitions: new Map(),
+      });
+    }
+    expect(commitsOf(plan)).toEqual(saved);
+  });
+
+  test("is named by the group that the snapshot has, where another is to take its place", () => {
+    const partial = { ...snapshot, errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }] };
+    const map = new Map([
+      ["g", "g2"],
+      ["h", "h2"],
+      ["lost", "lost2"],
+    ]);
+    const live = liveOf(new Map([["g2", new Map([["t-7", at(3n)]])]]), topicsFor(both, group({ "t-7": at(3n) })));
+    const plan = planRollback(partial, mapGroups(restrict(partial, {}), map), live, { ...refuse, skipBlocked: true });
+    expect(plan.skipped).toMatchObject([
+      { kind: "not_captured", group: "lost2", message: expect.stringContaining('"lost"') },
+    ]);
+    expect([...plan.groups].map(([name, { source, leftOut }]) => [name, leftOut ? "left out" : source])).toEqual([
+      ["lost2", "left out"],
+      ["g2", "g"],
+      ["h2", "h"],
+    ]);
+    expect(commitsOf(plan)).toEqual(new Map([...both].map(([name, one]) => [`${name}2`, one])));
+    expect(plan.extra).toMatchObject([{ group: "g2", topic: "t", partition: 7 }]);
+  });
+
+  test("is all reported at once, group by group", () => {
+    const observed = {
+      groups: new Map([["g", { type: "classic", state: "Stable", members: 1 }]]),
+      topics: new Map([["t", { topicId: "new", partitions: new Map([[1, log(60n, 100n)]]) }]]),
+    };
+    const live = liveOf(before, observed.topics, { cluster: { name: "x", clusterId: "c9" }, observed });
+    expect(planFor(snapshot, live).blockers.map(({ kind, group, partition }) => [kind, group, partition])).toEqual([
+      ["cluster_mismatch", "g", undefined],
+      ["group_not_empty", "g", undefined],
+      ["partition_missing", "g", 0],
+      ["topic_recreated", "g", 1],
+      ["below_log_start", "g", 1],
+      ["cluster_mismatch", "h", undefined],
+      ["partition_missing", "h", 0],
+    ]);
+  });
+});
+
+describe("the warnings of a plan", () => {
+  const saved = group({ "t-0": at(5n) });
+
+  test("name the groups whose extra commits are kept, and how to have them deleted", () => {
+    const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
+    expect(planOf(saved, live).warnings).toEqual([expect.stringMatching(/^2 commits of "g" .*kept.*"exact": true/)]);
+    expect(planOf(saved, live, { exact: true }).warnings).toEqual([]);
+  });
+
+  test("name a topic of which nobody can tell whether it is the same", () => {
     const old = topicsFor(saved);
     const unknown = new Map([...old].map(([name, one]) => [name, { ...one, topicId: null }]));
-    const plan = (then: ReadonlyMap<string, ObservedTopic | null>, now: ReadonlyMap<string, ObservedTopic | null>) => {
-      const from = snapshotOf(saved, { observed: { groups: new Map(), topics: then } });
-      return planRollback(from, restrict(from, {}), liveOf(saved, now));
-    };
+    const plan = (then: ReadonlyMap<string, ObservedTopic | null>, now: ReadonlyMap<string, ObservedTopic | null>) =>
+      planFor(snapshotOf(saved, { observed: { groups: new Map(), topics: then } }), liveOf(saved, now));
     expect(plan(old, old).warnings).toEqual([]);
     for (const [then, now] of [
       [unknown, old],
       [old, unknown],
       [new Map([["t", null]]), old],
     ] as const) {
-      expect(plan(then, now)).toMatchObject({ blockers: [], warnings: [expect.stringContaining("cannot be told")] });
+      expect(plan(then, now)).toMatchObject({
+        blockers: [],
+        warnings: [expect.stringMatching(/"t".*cannot be told/)],
+      });
     }
   });
 
-  test("leave a group whose transaction is pending out of the plan: nothing is claimed of its commits", () => {
-    const pending = liveOf(new Map(), usual, { errors: [{ group: "g", error: "PendingTransaction", message: "m" }] });
-    expect(planRollback(snapshot, restrict(snapshot, {}), pending).groups.size).toBe(0);
-  });
-
-  test("name a group that the snapshot could not capture", () => {
-    const partial = snapshotOf(saved, {
-      observed: snapshot.observed,
-      errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
-    });
-    expect(blocked(liveOf(saved, usual), partial)).toMatchObject([{ kind: "not_captured", group: "lost" }]);
-  });
-
-  test("are all reported at once", () => {
-    const all = withGroup({ type: "classic", state: "Stable", members: 1 });
-    const live = {
-      ...all,
-      cluster: { name: "x", clusterId: "c9" },
-      observed: { ...all.observed, topics: topic(log(60n, 100n), "new") },
+  test("name streams groups, whose state stores stay as they are", () => {
+    const streams = {
+      groups: new Map([["g", { type: "streams", state: "Empty", members: 0 }]]),
+      topics: topicsFor(saved),
     };
-    expect(blocked(live).map(({ kind }) => kind)).toEqual([
-      "cluster_mismatch",
-      "group_not_empty",
-      "topic_recreated",
-      "below_log_start",
+    const snapshot = snapshotOf(saved, { observed: streams });
+    expect(planFor(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
+      expect.stringMatching(/"g" is a streams group: state stores do not move/),
     ]);
   });
 });

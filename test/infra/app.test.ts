@@ -18,7 +18,7 @@ function run(command: string, args: string[], variables: Record<string, string> 
 
 const runApp = (config: string) => run("node", ["infra/app.ts"], { CDK_CONTEXT_JSON: JSON.stringify({ config }) });
 
-test("synthesizes the example without an AWS account or Docker, into functions that load", () => {
+test("synthesizes the example without an AWS account or Docker, into functions that load, with a Kafka client where they need one", () => {
   const output = join(folder, "cdk.out");
   const { status, stderr } = run("cdk", ["synth", "--quiet", "--no-notices", "--output", output]);
   expect({ status, stderr }).toMatchObject({ status: 0 });
@@ -26,13 +26,27 @@ test("synthesizes the example without an AWS account or Docker, into functions t
   const template = JSON.parse(readFileSync(join(output, "OffsetRollback.template.json"), "utf8"));
   expect(template.Parameters.ThisIsTheExamplePassConfig).not.toHaveProperty("Default");
   const bundles = readdirSync(output).filter((name) => name.startsWith("asset."));
-  expect(bundles).toHaveLength(7);
+  expect(bundles).toHaveLength(8);
   const load = `
     for (const bundle of ${JSON.stringify(bundles)}) {
       const { handler } = await import("${output}/" + bundle + "/index.mjs");
       if (typeof handler !== "function") throw new Error(bundle);
     }`;
   expect(run("node", ["--input-type=module", "--eval", load])).toMatchObject({ status: 0 });
+  const resources: { Type: string; Properties: { FunctionName: string; Code: { S3Key: string } } }[] = Object.values(
+    template.Resources,
+  );
+  const withClient = resources.filter(({ Type, Properties }) => {
+    if (Type !== "AWS::Lambda::Function") return false;
+    const bundle = `asset.${Properties.Code.S3Key.replace(".zip", "")}`;
+    return readFileSync(join(output, bundle, "index.mjs"), "utf8").includes("KafkaJSError");
+  });
+  expect(withClient.map(({ Properties }) => Properties.FunctionName).sort()).toEqual([
+    "offset-diff",
+    "offset-rollback",
+    "offset-snapshot",
+    "offset-verify",
+  ]);
 }, 300_000);
 
 test("names the file and every problem of a config that cannot be used, without a stack trace", () => {

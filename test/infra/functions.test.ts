@@ -13,11 +13,19 @@ const results = ["s3:GetObject <ArchiveBucket>/results/*", "s3:PutObject <Archiv
 const query = ["dynamodb:Query <ArchiveTable>"];
 const index = ["dynamodb:GetItem <ArchiveTable>", ...query];
 const bodies = ["s3:GetObject <ArchiveBucket>/snapshots/*", "s3:ListBucket <ArchiveBucket>"];
-const writes = ["dynamodb:PutItem <ArchiveTable>", "s3:PutObject <ArchiveBucket>/snapshots/*"];
+const writes = ["dynamodb:PutItem <ArchiveTable> only execution, snapshot", "s3:PutObject <ArchiveBucket>/snapshots/*"];
 const deletes = [
-  "dynamodb:DeleteItem <ArchiveTable>",
-  "dynamodb:UpdateItem <ArchiveTable>",
+  "dynamodb:DeleteItem <ArchiveTable> only snapshot",
+  "dynamodb:PutItem <ArchiveTable> only deletion",
+  "dynamodb:UpdateItem <ArchiveTable> only snapshot",
   "s3:DeleteObject <ArchiveBucket>/snapshots/*",
+];
+const plans = ["s3:GetObject <ArchiveBucket>/rollbacks/*"];
+const journal = [
+  "dynamodb:DeleteItem <ArchiveTable> only lease",
+  "dynamodb:PutItem <ArchiveTable> only lease, rollback, rollback-id",
+  "dynamodb:UpdateItem <ArchiveTable> only lease, rollback",
+  "s3:PutObject <ArchiveBucket>/rollbacks/*",
 ];
 const failed = [
   "sqs:GetQueueAttributes <SchedulesFailed>",
@@ -40,7 +48,8 @@ const rights: Record<string, { archive: string[]; kafka: boolean }> = {
   show: { archive: [...results, ...index, ...bodies], kafka: false },
   diff: { archive: [...results, ...index, ...bodies], kafka: true },
   verify: { archive: [...results, ...index, ...bodies], kafka: true },
-  rollback: { archive: [...results, ...index, ...bodies, ...writes], kafka: true },
+  rollback: { archive: [...results, ...index, ...bodies, ...writes, ...plans, ...journal], kafka: true },
+  rollbacks: { archive: [...results, ...index, ...plans, "s3:ListBucket <ArchiveBucket>"], kafka: false },
   delete: { archive: deletes, kafka: false },
 };
 const archiveEnv = ["NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
@@ -79,7 +88,7 @@ test("every role belongs to one function and has no managed policy", () => {
 
 test("a function waits for its rights, without which its network cannot be made", () => {
   const functions = msk.findResources("AWS::Lambda::Function");
-  expect(Object.keys(functions)).toHaveLength(7);
+  expect(Object.keys(functions)).toHaveLength(8);
   for (const { DependsOn } of Object.values(functions)) expect(DependsOn.join()).toMatch(/roleDefaultPolicy/);
 });
 
@@ -90,6 +99,7 @@ test.each([
   ["diff", 300, 1769],
   ["verify", 300, 1769],
   ["rollback", 900, 1769],
+  ["rollbacks", 30, 1024],
   ["delete", 30, 512],
 ])(
   "%s runs for at most %i seconds with %i MB on Node 24, arm64, and logs JSON into its own group",
@@ -115,7 +125,7 @@ test("an asynchronous snapshot is tried three times, then kept; no other operati
     retries: Properties.MaximumRetryAttempts,
     kept: Properties.DestinationConfig?.OnFailure !== undefined,
   }));
-  expect(retries).toHaveLength(7);
+  expect(retries).toHaveLength(8);
   for (const { of, ...config } of retries) {
     expect(config).toEqual(of === '{"Ref":"snapshot"}' ? { retries: 2, kept: true } : { retries: 0, kept: false });
   }

@@ -158,6 +158,8 @@ describe("the API", () => {
     });
     expect(methods.sort()).toEqual([
       "DELETE /snapshots/{snapshot_id} delete",
+      "GET /rollbacks rollbacks",
+      "GET /rollbacks/{rollback_id} rollbacks",
       "GET /snapshots list",
       "GET /snapshots/{snapshot_id} show",
       "GET /snapshots/{snapshot_id}/diff diff",
@@ -177,6 +179,8 @@ describe("the API", () => {
       "<diff> <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
       "<list> <RestApiDeploymentStagev1>/GET/snapshots",
       "<rollback> <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
+      "<rollbacks> <RestApiDeploymentStagev1>/GET/rollbacks",
+      "<rollbacks> <RestApiDeploymentStagev1>/GET/rollbacks/*",
       "<show> <RestApiDeploymentStagev1>/GET/snapshots/*",
       "<snapshot> <RestApiDeploymentStagev1>/POST/snapshots",
       "<verify> <RestApiDeploymentStagev1>/POST/snapshots/*/verify",
@@ -306,6 +310,7 @@ describe("the stack", () => {
       diff: "offset-diff",
       verify: "offset-verify",
       rollback: "offset-rollback",
+      rollbacks: "offset-rollbacks",
       delete: "offset-delete",
     });
   });

@@ -7,8 +7,10 @@ import {
   type Snapshot,
   splitTopicPartition,
 } from "../../functions/shared/core/model.ts";
-import { planRollback } from "../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, type Policy, planRollback } from "../../functions/shared/core/plan.ts";
+import type { PlannedRollback } from "../../functions/shared/core/plan-document.ts";
 import { restrict } from "../../functions/shared/core/restrict.ts";
+import { originOf } from "../../functions/shared/core/resume.ts";
 import type { CommitOutcome } from "../../functions/shared/core/settle.ts";
 
 /** The largest offset. */
@@ -71,30 +73,67 @@ export function liveOf(
   };
 }
 
-/** What Kafka would hold after these commits were accepted. */
-export function apply(live: Commits, committed: Commits): Commits {
+/** The same cluster later, when these are committed: the groups that it did not have before are empty. */
+export function later(live: LiveState, commits: Commits): LiveState {
+  const before = live.observed.groups;
+  return {
+    ...live,
+    commits,
+    missing: new Set([...live.missing].filter((group) => !commits.has(group))),
+    observed: {
+      ...live.observed,
+      groups: new Map([...before, ...[...commits.keys()].map((group) => [group, before.get(group) ?? empty] as const)]),
+    },
+  };
+}
+
+/** What a plan sends to Kafka: what to commit, and null for what to delete. */
+export const writesOf = (plan: Plan): Map<string, Map<string, Commit | null>> => {
+  const writes = new Map<string, Map<string, Commit | null>>();
+  for (const [group, partitions] of commitsOf(plan)) writes.set(group, new Map(partitions));
+  for (const [group, keys] of deletesOf(plan)) {
+    writes.set(group, new Map([...(writes.get(group) ?? []), ...keys.map((key) => [key, null] as const)]));
+  }
+  return writes;
+};
+
+/** What Kafka would hold after these writes. */
+export function apply(live: Commits, writes: ReadonlyMap<string, ReadonlyMap<string, Commit | null>>): Commits {
   const result = new Map([...live].map(([group, partitions]) => [group, new Map(partitions)]));
-  for (const [group, partitions] of committed) {
+  for (const [group, partitions] of writes) {
     const target = result.get(group) ?? new Map<string, Commit>();
-    for (const [key, commit] of partitions) target.set(key, commit);
+    for (const [key, commit] of partitions) {
+      if (commit === null) target.delete(key);
+      else target.set(key, commit);
+    }
     result.set(group, target);
   }
   return result;
 }
 
 /** What the broker says when it takes everything. */
-export const accepted = (committed: Commits) =>
-  new Map([...committed].map(([group, partitions]) => [group, outcomes(partitions.keys(), { kind: "accepted" })]));
+export const accepted = (plan: Plan) =>
+  new Map([...writesOf(plan)].map(([group, writes]) => [group, outcomes(writes.keys(), { kind: "accepted" })]));
 /** The same outcome for several partitions. */
 export const outcomes = (keys: Iterable<string>, outcome: CommitOutcome) =>
   new Map([...keys].map((key) => [key, outcome]));
 
+/** The policy that refuses whatever is in the way, and deletes nothing. */
+export const refuse: Policy = { exact: false, outOfRange: "refuse", skipBlocked: false };
+
 /** The plan from one state to another, with nothing in the way. */
-export const planOf = (saved: Commits, live: Commits) => {
+export const planOf = (saved: Commits, live: Commits, policy: Partial<Policy> = {}) => {
   const topics = topicsFor(saved, live);
   const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics } });
-  return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topics));
+  return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topics), { ...refuse, ...policy });
 };
+
+/** A plan as the journal has it, made on this live state. */
+export const journaled = (plan: Plan, live: LiveState): PlannedRollback => ({
+  request: { snapshot_id: plan.snapshotId },
+  plan,
+  origin: originOf(plan, live),
+});
 
 /** Commits of the one group "g". */
 export const group = (partitions: Record<string, Commit>): Commits =>

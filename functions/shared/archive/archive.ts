@@ -9,7 +9,7 @@ import { nameSome } from "../core/text.ts";
 import { createBodies, type StoredResult } from "./bodies.ts";
 import { type Clients, sharedClients } from "./clients.ts";
 import { indexEntryOf, type SnapshotEntry } from "./index-entry.ts";
-import { createIndexTable } from "./index-table.ts";
+import { createIndexTable, type Deletion } from "./index-table.ts";
 import { keysBetween, type ListRequest, stretchOf, tokenAfter } from "./paging.ts";
 
 /** Where snapshots are kept. */
@@ -81,11 +81,12 @@ export interface Archive {
    */
   list(request: ListRequest, deadline: Deadline): Promise<EntryPage>;
   /**
-   * Deletes a snapshot. At the first step it is gone from all other methods; calling again finishes what was interrupted.
+   * Deletes a snapshot, and keeps a note of who did. At the first step, which is that of the note, it is gone from all
+   * other methods; calling again finishes what was interrupted, and leaves another note.
    *
    * @throws SnapshotNotFound where there is none of that id (any more)
    */
-  remove(snapshotId: string, deadline: Deadline): Promise<void>;
+  remove(snapshotId: string, by: Omit<Deletion, "at">, deadline: Deadline): Promise<void>;
   /** Stores a result that is too large for an answer; the URL is for anybody who has it, until it expires. */
   storeResult(text: string, deadline: Deadline): Promise<StoredResult>;
 }
@@ -168,8 +169,8 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
       return { entries };
     },
 
-    async remove(snapshotId, deadline) {
-      if (!(await index.hide(snapshotId, deadline))) throw notFound(snapshotId);
+    async remove(snapshotId, by, deadline) {
+      if (!(await index.hide(snapshotId, { ...by, at: new Date() }, deadline))) throw notFound(snapshotId);
       await bodies.remove(snapshotId, deadline);
       await index.forget(snapshotId, deadline);
     },

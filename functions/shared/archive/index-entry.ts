@@ -57,7 +57,8 @@ export function entryKey(snapshotId: string): { pk: AttributeValue.SMember; sk: 
   return parts && { pk: { S: snapshotPartition }, sk: { S: sortKeyOf(parts) } };
 }
 
-const cap = (value: string, characters: number): string => {
+/** A text of at most so many characters, whole ones; an ellipsis stands for the rest. */
+export const cap = (value: string, characters: number): string => {
   const all = [...value.slice(0, 2 * characters).toWellFormed()];
   return all.length > characters ? `${all.slice(0, characters - 1).join("")}…` : all.join("");
 };
@@ -125,7 +126,7 @@ const decodeSelectionText: Decoder<Selection> = (value, path) => {
 };
 
 /** The attributes of an item, strictly of their types: S is a string, N a number that counts something. */
-function attributesOf(item: Item) {
+export function attributesOf(item: Item) {
   const value = (name: string, type: "S" | "N"): string | undefined => {
     const attribute = item[name];
     if (attribute !== undefined && attribute[type] === undefined) throw new DecodeError(name, `is not of type ${type}`);

@@ -1,19 +1,16 @@
+import { randomUUID } from "node:crypto";
 import {
-  ConditionalCheckFailedException,
   DeleteItemCommand,
   type DynamoDBClient,
-  GetItemCommand,
   PutItemCommand,
-  QueryCommand,
-  TransactionCanceledException,
   TransactWriteItemsCommand,
-  UpdateItemCommand,
 } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
-import { Configuration, SnapshotCorrupt, StorageUnavailable } from "../core/errors.ts";
+import { SnapshotCorrupt } from "../core/errors.ts";
 import type { SnapshotStatus } from "../core/model.ts";
-import { type AwsCall, answer, awsFailure, callAws, pause, type SendOptions } from "./aws-call.ts";
+import type { SendOptions } from "./aws-call.ts";
 import { decodeEntry, encodeEntry, entryKey, type Item, type SnapshotEntry, snapshotPartition } from "./index-entry.ts";
+import { createTable, type Key } from "./table.ts";
 
 /** A stretch of the index, by sort keys: `from` and `to` belong to it, `after` (the last one seen) does not. */
 export interface Stretch {
@@ -32,6 +29,13 @@ interface Claim {
   readonly expiresAt: number;
 }
 
+/** Who deletes a snapshot, by which request, and when. */
+export interface Deletion {
+  readonly requestedBy: string | null;
+  readonly requestId: string;
+  readonly at: Date;
+}
+
 /** What became of an entry: listed; not, as its id is somebody else's; not, as its firing has a snapshot already. */
 type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
 
@@ -45,34 +49,22 @@ export interface IndexTable {
   findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
   /** The listed entries of a stretch, newest first, fetched as they are asked for. */
   newestFirst(stretch: Stretch, deadline: Deadline): AsyncGenerator<SnapshotEntry, void>;
-  /** Hides a snapshot for good, as the first step of deleting it; false where there is none. */
-  hide(snapshotId: string, deadline: Deadline): Promise<boolean>;
+  /** Hides a snapshot for good, as the first step of deleting it, and notes who did: both or neither. False: there is none. */
+  hide(snapshotId: string, deletion: Deletion, deadline: Deadline): Promise<boolean>;
   /** Forgets a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */
   forget(snapshotId: string, deadline: Deadline): Promise<void>;
 }
 
 const nothingListed = "Nothing was listed: take the snapshot again.";
-const mostConflicts = 8;
 const notKnown = "Whether it was listed is not known: look at the list before you take it again.";
 
 /** The index in a table with the string keys `pk` and `sk`. All methods throw what `callAws` throws. */
-export function createIndexTable(dynamodb: DynamoDBClient, table: string): IndexTable {
-  const call = (action: string, doing: string, afterwards?: string): AwsCall => ({
-    service: "DynamoDB",
-    action,
-    resource: `table ${table}`,
-    doing,
-    ...(afterwards !== undefined && { afterwards }),
-  });
-
-  const read = async (key: Item, looking: AwsCall, deadline: Deadline): Promise<Item | undefined> => {
-    const command = new GetItemCommand({ TableName: table, Key: key, ConsistentRead: true });
-    return (await callAws(looking, deadline, (options) => dynamodb.send(command, options))).Item;
-  };
+export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexTable {
+  const table = createTable(dynamodb, name);
 
   const readEntry = async (snapshotId: string, deadline: Deadline, afterwards?: string) => {
     const key = entryKey(snapshotId);
-    return key && read(key, call("GetItem", `looking up ${snapshotId}`, afterwards), deadline);
+    return key && table.get(key, `looking up ${snapshotId}`, deadline, afterwards);
   };
 
   const get = async (snapshotId: string, deadline: Deadline) => {
@@ -80,11 +72,11 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
     return item === undefined || item.deleting !== undefined ? undefined : decodeEntry(item);
   };
 
-  const executionKey = (executionId: string) => ({ pk: { S: "execution" }, sk: { S: executionId } });
+  const executionKey = (executionId: string): Key => ({ pk: { S: "execution" }, sk: { S: executionId } });
 
   const snapshotOfExecution = async (executionId: string, deadline: Deadline) => {
-    const looking = call("GetItem", `looking up the scheduled execution ${executionId}`);
-    const item = await read(executionKey(executionId), looking, deadline);
+    const doing = `looking up the scheduled execution ${executionId}`;
+    const item = await table.get(executionKey(executionId), doing, deadline);
     const snapshotId = item?.snapshot_id?.S;
     if (item !== undefined && snapshotId === undefined) {
       throw new SnapshotCorrupt(
@@ -100,10 +92,10 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
 
   /** Writes the entry, with the claim if there is one, which may replace that of the snapshot `stale`. */
   const write = (item: Item, claim: Claim | undefined, stale: string | undefined, options: SendOptions) => {
-    const put = { TableName: table, Item: item, ConditionExpression: "attribute_not_exists(pk)" };
+    const put = { TableName: name, Item: item, ConditionExpression: "attribute_not_exists(pk)" };
     if (claim === undefined) return dynamodb.send(new PutItemCommand(put), options);
     const claimed = {
-      TableName: table,
+      TableName: name,
       Item: {
         ...executionKey(claim.executionId),
         ...(item.snapshot_id && { snapshot_id: item.snapshot_id }),
@@ -119,48 +111,25 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
     return dynamodb.send(new TransactWriteItemsCommand({ TransactItems: [{ Put: put }, { Put: claimed }] }), options);
   };
 
-  /** Tries to write once. A failure is believed only when the entry is not there: its answer may have been lost. */
-  const tryInsert = async (
-    entry: SnapshotEntry,
-    writeToken: string,
-    claim: Claim | undefined,
-    stale: string | undefined,
-    deadline: Deadline,
-  ): Promise<"listed" | Refusal> => {
-    const item = encodeEntry(entry, writeToken);
-    const listing = call(claim === undefined ? "PutItem" : "TransactWriteItems", `listing ${entry.snapshotId}`);
-    try {
-      return await callAws(listing, deadline, (options) =>
-        write(item, claim, stale, options).then(() => "listed" as const, refusalOf),
-      );
-    } catch (error) {
-      const refused = error instanceof Configuration;
-      const ours = refused ? false : await isOurs(entry.snapshotId, writeToken, deadline).catch(() => undefined);
-      if (ours) return "listed";
-      const cause = error instanceof Error ? error.cause : error;
-      throw awsFailure({ ...listing, afterwards: ours === false ? nothingListed : notKnown }, deadline, cause);
-    }
-  };
-
-  const contended = (snapshotId: string) =>
-    new StorageUnavailable(
-      `somebody else kept writing to table ${table} what was to be written to list ${snapshotId}. ${nothingListed}`,
-    );
-
   return {
     get,
 
     async insert(entry, writeToken, claim, deadline) {
+      const item = encodeEntry(entry, writeToken);
       let stale: string | undefined;
-      for (let attempt = 0; ; attempt++) {
-        const outcome = await tryInsert(entry, writeToken, claim, stale, deadline);
-        if (outcome === "listed") return outcome;
-        if (outcome === "conflict") {
-          if (attempt === mostConflicts) throw contended(entry.snapshotId);
-          await pause(attempt, deadline);
-          continue;
-        }
-        if (await isOurs(entry.snapshotId, writeToken, deadline)) return "listed";
+      for (;;) {
+        const listed = await table.write(
+          {
+            action: claim === undefined ? "PutItem" : "TransactWriteItems",
+            doing: `listing ${entry.snapshotId}`,
+            undone: nothingListed,
+            unknown: notKnown,
+            send: (options) => write(item, claim, stale, options),
+            tookEffect: (limit) => isOurs(entry.snapshotId, writeToken, limit),
+          },
+          deadline,
+        );
+        if (listed) return "listed";
         const holder = claim && (await snapshotOfExecution(claim.executionId, deadline));
         if (holder === undefined || holder === stale) return "taken";
         const winner = await get(holder, deadline);
@@ -175,76 +144,76 @@ export function createIndexTable(dynamodb: DynamoDBClient, table: string): Index
     },
 
     async *newestFirst({ from, to, after, status, expect }, deadline) {
-      let start: Item | undefined =
-        after === undefined ? undefined : { pk: { S: snapshotPartition }, sk: { S: after } };
-      do {
-        const page = new QueryCommand({
-          TableName: table,
-          ConsistentRead: true,
-          ScanIndexForward: false,
-          KeyConditionExpression: "pk = :pk AND sk BETWEEN :from AND :to",
-          FilterExpression: `attribute_not_exists(deleting)${status === undefined ? "" : " AND #status = :status"}`,
-          ...(status !== undefined && { ExpressionAttributeNames: { "#status": "status" } }),
-          ExpressionAttributeValues: {
-            ":pk": { S: snapshotPartition },
-            ":from": { S: from },
-            ":to": { S: to },
-            ...(status !== undefined && { ":status": { S: status } }),
-          },
-          ...(status === undefined && { Limit: expect }), // a filter may hide most of a page: then as much as fits
-          ExclusiveStartKey: start,
-        });
-        const found = await callAws(call("Query", "reading the list of snapshots"), deadline, (options) =>
-          dynamodb.send(page, options),
-        );
-        yield* (found.Items ?? []).map(decodeEntry);
-        start = found.LastEvaluatedKey;
-      } while (start !== undefined);
+      const query = {
+        KeyConditionExpression: "pk = :pk AND sk BETWEEN :from AND :to",
+        FilterExpression: `attribute_not_exists(deleting)${status === undefined ? "" : " AND #status = :status"}`,
+        ...(status !== undefined && { ExpressionAttributeNames: { "#status": "status" } }),
+        ExpressionAttributeValues: {
+          ":pk": { S: snapshotPartition },
+          ":from": { S: from },
+          ":to": { S: to },
+          ...(status !== undefined && { ":status": { S: status } }),
+        },
+        ...(status === undefined && { Limit: expect }), // a filter may hide most of a page: then as much as fits
+        ExclusiveStartKey: after === undefined ? undefined : { pk: { S: snapshotPartition }, sk: { S: after } },
+      };
+      for await (const item of table.descending(query, "reading the list of snapshots", deadline)) {
+        yield decodeEntry(item);
+      }
     },
 
-    async hide(snapshotId, deadline) {
+    async hide(snapshotId, deletion, deadline) {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
-      const command = new UpdateItemCommand({
-        TableName: table,
+      const hiding = {
+        TableName: name,
         Key: key,
         UpdateExpression: "SET deleting = :true",
         ConditionExpression: "attribute_exists(pk)",
         ExpressionAttributeValues: { ":true": { BOOL: true } },
-      });
-      return callAws(call("UpdateItem", `hiding ${snapshotId}`, "Delete it again to finish."), deadline, (options) =>
-        dynamodb
-          .send(command, options)
-          .then(() => true)
-          .catch(answer(false, "ConditionalCheckFailedException")),
+      };
+      const noting = { TableName: name, Item: encodeDeletion(snapshotId, deletion) };
+      const command = new TransactWriteItemsCommand({ TransactItems: [{ Update: hiding }, { Put: noting }] });
+      return table.write(
+        {
+          action: "TransactWriteItems",
+          doing: `hiding ${snapshotId}`,
+          undone: "Delete it again to finish.",
+          send: (options) => dynamodb.send(command, options),
+        },
+        deadline,
       );
     },
 
     async forget(snapshotId, deadline) {
       const command = new DeleteItemCommand({
-        TableName: table,
+        TableName: name,
         Key: entryKey(snapshotId),
         ConditionExpression: "deleting = :true",
         ExpressionAttributeValues: { ":true": { BOOL: true } },
       });
-      const afterwards = "Its body is gone, and it is no longer listed: delete it again to finish.";
-      await callAws(call("DeleteItem", `forgetting ${snapshotId}`, afterwards), deadline, (options) =>
-        dynamodb.send(command, options).catch(answer(undefined, "ConditionalCheckFailedException")),
+      await table.write(
+        {
+          action: "DeleteItem",
+          doing: `forgetting ${snapshotId}`,
+          undone: "Its body is gone, and it is no longer listed: delete it again to finish.",
+          send: (options) => dynamodb.send(command, options),
+        },
+        deadline,
       );
     },
   };
 }
 
-/** Why a write did not happen: a condition does not hold, or somebody writes the same item just now. */
-type Refusal = "refused" | "conflict";
-
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof TransactionCanceledException) {
-    const codes = (error.CancellationReasons ?? []).map(({ Code }) => Code);
-    if (codes.includes("ConditionalCheckFailed")) return "refused";
-    if (codes.includes("TransactionConflict")) return "conflict";
-  }
-  if (error instanceof ConditionalCheckFailedException) return "refused";
-  if (error instanceof Error && error.name === "TransactionConflictException") return "conflict";
-  throw error;
+/** The item that notes a deletion, under a key of its own. */
+function encodeDeletion(snapshotId: string, { requestedBy, requestId, at }: Deletion): Item {
+  const deletedAt = at.toISOString();
+  return {
+    pk: { S: "deletion" },
+    sk: { S: `${deletedAt}#${snapshotId}#${randomUUID()}` },
+    snapshot_id: { S: snapshotId },
+    ...(requestedBy !== null && { requested_by: { S: requestedBy } }),
+    request_id: { S: requestId },
+    deleted_at: { S: deletedAt },
+  };
 }

@@ -15,7 +15,8 @@ export interface ListRequest {
   readonly status?: SnapshotStatus | undefined;
 }
 
-const invalid = (field: string, problem: string) =>
+/** The error of a list request with a field that is wrong. */
+export const invalid = (field: string, problem: string) =>
   new InvalidRequest(`${field} ${problem}`, { details: { problems: [`${field}: ${problem}`] } });
 
 const earliest = Date.parse("0000-01-01T00:00:00Z");

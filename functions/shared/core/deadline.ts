@@ -15,3 +15,10 @@ export function deadlineExceeded(doing: string, cause?: unknown): DeadlineExceed
     { cause },
   );
 }
+
+/** A deadline that ends this much before another: for work after which something is still to be done. */
+export function sooner(deadline: Deadline, ms: number): Deadline {
+  const end = performance.now() + deadline.remainingMs() - ms;
+  const remainingMs = () => Math.max(0, end - performance.now());
+  return { signal: AbortSignal.any([deadline.signal, AbortSignal.timeout(Math.ceil(remainingMs()))]), remainingMs };
+}

@@ -1,3 +1,5 @@
+import type { Json } from "./json.ts";
+
 /** A value is not what it should be; `path` names where. */
 export class DecodeError extends Error {
   readonly path: string;
@@ -56,6 +58,29 @@ export const nullable =
   <T>(decode: Decoder<T>): Decoder<T | null> =>
   (value, path) =>
     value === null ? null : decode(value, path);
+
+/** True or false. */
+export const flag: Decoder<boolean> = (value, path) => {
+  if (typeof value !== "boolean") throw wrong(path, "true or false", value);
+  return value;
+};
+
+/** Any value that `parseJson` gives, as it will be written again: objects whose keys JavaScript would move are maps. */
+export const jsonValue: Decoder<Json> = (value, path) => {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number" || typeof value === "bigint") return value;
+  if (Array.isArray(value)) return value.map((entry: unknown, i) => jsonValue(entry, `${path}[${i}]`));
+  const fields = jsonObject(value, path);
+  const moved = Object.keys(fields).some((key) => key === "__proto__" || /^\d+$/.test(key));
+  return moved ? new Map(Object.entries(fields)) : fields;
+};
+
+/** An object of such values, whose keys are names of ours. */
+export const jsonObject: Decoder<{ readonly [key: string]: Json }> = (value, path) => {
+  if (!isObject(value)) throw wrong(path, "JSON", value);
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([key, entry]) => [key, jsonValue(entry, `${path}.${key}`)]));
+};
 
 /** A list of such values. */
 export const list =

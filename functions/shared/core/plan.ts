@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { type Blocker, groupBlockers, type Origin, partitionBlockers } from "./blockers.ts";
 import { encodeJson, type Json } from "./json.ts";
 import {
   type Commit,
@@ -6,65 +7,60 @@ import {
   type GroupCommits,
   type LiveState,
   type ObservedPartition,
-  type ObservedTopic,
   placeOf,
   type Snapshot,
   sameCommit,
-  topicPartition,
   topicsOf,
 } from "./model.ts";
 import type { SnapshotPart } from "./restrict.ts";
-import { commitDocument, commitsDocument } from "./snapshot.ts";
+import { commitDocument } from "./snapshot.ts";
 import { count, nameSome } from "./text.ts";
 
-/** What a rollback will do to a partition. `metadata`: same offset, but metadata or leader epoch come back. */
-export type Action = "rewind" | "fast_forward" | "unchanged" | "metadata" | "create";
+/**
+ * What a rollback will do to a partition. `metadata`: same offset, but metadata or leader epoch come back. `skip`: nothing,
+ * because the caller asked for what is in the way to be left out.
+ */
+export type Action = "rewind" | "fast_forward" | "unchanged" | "metadata" | "create" | "delete" | "skip";
 
 /**
  * One partition of a plan. `replayed` and `skipped` are distances in offsets between the two commits inside the present
  * log: an upper bound of the records, since compaction and transactions leave gaps. Null where the log is unknown, or
- * where there is no commit to start from.
+ * where one of the commits is none.
  */
 export interface PartitionPlan {
   readonly action: Action;
   readonly from: Commit | null;
+  /** Where the plan puts it; null is no commit. */
   readonly to: Commit | null;
+  /** What the snapshot says, where the plan puts it elsewhere: clamped, or skipped. */
+  readonly asked?: Commit | null;
+  /** An earlier attempt has put it there already. */
+  readonly done?: true;
   readonly replayed: bigint | null;
   readonly skipped: bigint | null;
 }
 
 /** A group of a plan. The sums are null where one of their parts is. */
 export interface GroupPlan {
+  /** The group of the snapshot that is put into this one, where that is another. */
+  readonly source?: string;
   /** The group's state now; null where it does not exist, or is unknown. */
   readonly state: string | null;
+  /** It is blocked, and left out because the caller asked for that. */
+  readonly leftOut?: true;
   readonly replayed: bigint | null;
   readonly skipped: bigint | null;
   readonly partitions: ReadonlyMap<string, PartitionPlan>;
 }
 
-/** Why a rollback cannot be done. */
-export type BlockerKind =
-  | "group_not_empty"
-  | "cluster_mismatch"
-  | "topic_missing"
-  | "partition_missing"
-  | "topic_recreated"
-  | "below_log_start"
-  | "above_log_end"
-  | "range_unknown"
-  | "pending_transaction"
-  | "not_captured"
-  | "unsupported_type";
-
-/** One reason not to roll back, with the figures, and a message that says what to do. */
-export interface Blocker {
-  readonly kind: BlockerKind;
-  readonly group: string;
-  readonly topic?: string;
-  readonly partition?: number;
-  readonly expected?: Json;
-  readonly actual?: Json;
-  readonly message: string;
+/** What the caller wants done about what is in the way, and about what the snapshot lacks. */
+export interface Policy {
+  /** Delete commits on partitions that the snapshot lacks. */
+  readonly exact: boolean;
+  /** What to do about an offset outside of the log: refuse, take the nearest end of the log, or leave the partition out. */
+  readonly outOfRange: "refuse" | "clamp" | "skip";
+  /** Leave out groups that are blocked. */
+  readonly skipBlocked: boolean;
 }
 
 /** A live commit on a partition for which the snapshot has none. It is reported and kept. */
@@ -78,104 +74,200 @@ export interface ExtraCommit {
 /** What a rollback would do, and whether it may. */
 export interface Plan {
   readonly snapshotId: string;
-  /** SHA-256 over the snapshot, the targets, the live commits and the topic ids; not over log ends or members. */
+  /** SHA-256 over the snapshot, the options, the targets, the live commits and the topic ids; not log ends or members. */
   readonly digest: string;
+  /** Why it may not be done; none: it may. */
   readonly blockers: readonly Blocker[];
+  /** What was in the way of all that the plan leaves out because the caller asked for it. */
+  readonly skipped: readonly Blocker[];
   readonly warnings: readonly string[];
   /** The groups that can be planned for: one that has a transaction pending is only among the blockers. */
   readonly groups: ReadonlyMap<string, GroupPlan>;
   readonly extra: readonly ExtraCommit[];
 }
 
+/** What is wanted of a group: a commit for each partition, null to delete it. */
+export interface Intent {
+  readonly source?: string;
+  readonly targets: ReadonlyMap<string, Commit | null>;
+  /** Where an earlier plan found each partition. With it, only what does not stand at its target is planned and checked. */
+  readonly found?: ReadonlyMap<string, Commit | null>;
+}
+
 const noCommits: GroupCommits = new Map();
-const emptyStates = new Set(["Empty", "Dead"]);
+const isOutOfRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
 
 /**
  * Plans a rollback: what has to be committed so that the groups stand where the part of the snapshot says, and every
- * reason not to. Pure: the same snapshot and the same live state give the same plan. A partition is in
- * exactly one place: among a group's partitions if the snapshot has it, in `extra` if only the live state has.
+ * reason not to. Pure: the same snapshot, live state and policy give the same plan. A partition is in exactly one place:
+ * among a group's partitions if the snapshot has it, or if it is to be deleted; in `extra` if only the live state has it.
  *
  * @param part the groups and topics that were asked for, see `restrict`
  * @param live the state of exactly those groups, with the logs of all partitions of `part` observed
  */
-export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveState): Plan {
-  const blockers: Blocker[] = [];
-  const groups = new Map<string, GroupPlan>();
+export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveState, policy: Policy): Plan {
+  const intents = new Map<string, Intent>();
   const extra: ExtraCommit[] = [];
-  const unreadable = new Set(live.errors.map(({ group }) => group));
-  for (const { group, error, message } of part.errors) {
-    blockers.push({
+  for (const [group, targets] of part.commits) {
+    const more = [...(live.commits.get(group) ?? noCommits)].filter(([key]) => !targets.has(key));
+    if (!policy.exact) extra.push(...more.map(([key, commit]) => ({ group, ...placeOf(key), commit })));
+    const source = part.sources.get(group);
+    intents.set(group, {
+      ...(source !== undefined && { source }),
+      targets: policy.exact ? new Map([...targets, ...more.map(([key]) => [key, null] as const)]) : targets,
+    });
+  }
+  const origin = {
+    name: snapshot.snapshotId,
+    clusterId: snapshot.cluster.clusterId,
+    topics: snapshot.observed.topics,
+  };
+  const uncaptured = part.errors.map(({ group, error, message }): Blocker => {
+    const source = part.sources.get(group) ?? group;
+    return {
       kind: "not_captured",
       group,
       message:
-        `Group "${group}" is not in ${snapshot.snapshotId}: it could not be captured (${error}: ${message}). ` +
+        `Group "${source}" is not in ${snapshot.snapshotId}: it could not be captured (${error}: ${message}). ` +
         "Name the groups to roll back without it, or use another snapshot.",
-    });
-  }
-  for (const [group, targets] of part.commits) {
-    blockers.push(...groupBlockers(snapshot, group, live));
-    if (unreadable.has(group)) continue;
-    const current = live.commits.get(group) ?? noCommits;
-    const partitions = new Map<string, PartitionPlan>();
-    for (const [key, target] of targets) {
-      const { topic, partition } = placeOf(key);
-      const observed = live.observed.topics.get(topic);
-      blockers.push(...partitionBlockers(snapshot, { group, topic, partition, target }, observed));
-      partitions.set(key, planPartition(current.get(key) ?? null, target, observed?.partitions.get(partition)));
-    }
-    for (const [key, commit] of current) if (!targets.has(key)) extra.push({ group, ...placeOf(key), commit });
-    groups.set(group, {
-      state: live.observed.groups.get(group)?.state ?? null,
-      replayed: sum(partitions.values(), "rewind", ({ replayed }) => replayed),
-      skipped: sum(partitions.values(), "fast_forward", ({ skipped }) => skipped),
-      partitions,
-    });
-  }
+    };
+  });
+  const plan = planIntents(origin, intents, live, policy, uncaptured);
   return {
+    ...plan,
     snapshotId: snapshot.snapshotId,
-    digest: digestOf(snapshot, part.commits, live),
-    blockers,
-    warnings: warningsOf(snapshot, part.commits, live, extra),
-    groups,
+    digest: digestOf(snapshot.snapshotId, plan.groups, live, policy),
+    warnings: [...warningsOf(plan.groups, extra), ...identityWarnings(origin, plan.groups, live)],
     extra,
   };
 }
 
-/** The commits that carry out a plan: everything but what already stands where it should. */
-export function commitsOf(plan: Plan): Commits {
-  const commits = new Map<string, Map<string, Commit>>();
-  for (const [group, { partitions }] of plan.groups) {
-    const changed = [...partitions].flatMap(([key, { action, to }]) =>
-      action === "unchanged" || to === null ? [] : [[key, to] as const],
-    );
-    if (changed.length > 0) commits.set(group, new Map(changed));
+/**
+ * Plans what is wanted of some groups, and finds every reason not to. Where all that there is would be left out, what is
+ * in the way blocks after all: a rollback of nothing would be a success that means nothing.
+ *
+ * @param unplanned blockers of groups for which nothing can be planned at all
+ */
+export function planIntents(
+  origin: Origin,
+  intents: ReadonlyMap<string, Intent>,
+  live: LiveState,
+  policy: Policy,
+  unplanned: readonly Blocker[] = [],
+): Pick<Plan, "blockers" | "skipped" | "groups"> {
+  const groups = new Map<string, GroupPlan>();
+  const blockers: Blocker[] = [];
+  const skipped: Blocker[] = [];
+  let remaining = 0;
+  const leaveOut = (group: string, reasons: readonly Blocker[], plan?: GroupPlan) => {
+    skipped.push(...reasons);
+    const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, passedOver(one)] as const));
+    groups.set(group, { state: null, ...plan, leftOut: true, replayed: 0n, skipped: 0n, partitions });
+  };
+  for (const blocker of unplanned) {
+    if (policy.skipBlocked) leaveOut(blocker.group, [blocker]);
+    else blockers.push(blocker);
   }
-  return commits;
+  for (const [group, intent] of intents) {
+    const { reasons, passed, plan } = planGroup(origin, group, intent, live, policy);
+    if (reasons.length > 0 && policy.skipBlocked) {
+      leaveOut(group, reasons, plan);
+      continue;
+    }
+    blockers.push(...reasons);
+    skipped.push(...passed);
+    if (plan === undefined) continue;
+    groups.set(group, plan);
+    if (plan.partitions.size === 0 || [...plan.partitions.values()].some(({ action }) => action !== "skip"))
+      remaining++;
+  }
+  const pointless = remaining === 0 && blockers.length === 0;
+  return { blockers: pointless ? skipped : blockers, skipped: pointless ? [] : skipped, groups };
 }
 
-function warningsOf(snapshot: Snapshot, targets: Commits, live: LiveState, extra: readonly ExtraCommit[]): string[] {
-  const warnings: string[] = [];
-  if (extra.length > 0) {
-    warnings.push(
-      `${count(extra.length, "commit")} of ${nameSome(new Set(extra.map(({ group }) => group)))} on partitions that the ` +
-        "snapshot lacks are kept: see extra. To remove them, use kafka-consumer-groups --delete-offsets.",
-    );
+/** One group: its plan, what blocks it, and what is in the way of the partitions that are skipped. */
+function planGroup(
+  origin: Origin,
+  group: string,
+  { source, targets, found }: Intent,
+  live: LiveState,
+  { outOfRange }: Policy,
+): { reasons: Blocker[]; passed: Blocker[]; plan: GroupPlan | undefined } {
+  if (live.errors.some((error) => error.group === group)) {
+    return { reasons: [...groupBlockers(origin, group, live)], passed: [], plan: undefined };
   }
-  const unproven = [...topicsOf(targets)].filter((topic) => {
-    const [saved, now] = [snapshot.observed.topics.get(topic), live.observed.topics.get(topic)];
-    return saved === null || saved?.topicId === null || now?.topicId === null;
-  });
-  if (unproven.length > 0) {
-    warnings.push(
-      `Whether ${nameSome(unproven)} was deleted and created again since cannot be told: its id is not known on both sides.`,
-    );
+  const current = live.commits.get(group) ?? noCommits;
+  const partitions = new Map<string, PartitionPlan>();
+  const reasons: Blocker[] = [];
+  const passed: Blocker[] = [];
+  let pending = found === undefined; // of a resumed plan, a group that is done needs nothing any more
+  for (const [key, target] of targets) {
+    const { topic, partition } = placeOf(key);
+    const from = current.get(key) ?? null;
+    const before = found?.get(key) ?? null;
+    const observed = live.observed.topics.get(topic);
+    const log = observed?.partitions.get(partition);
+    if (found !== undefined && sameCommit(from, target)) {
+      const planned = planPartition(before, target, log);
+      partitions.set(key, planned.action === "unchanged" ? planned : { ...planned, done: true });
+      continue;
+    }
+    if (found !== undefined) pending = true;
+    if (found !== undefined && !sameCommit(from, before)) reasons.push(movedSince(group, key, from, before, target));
+    const all = [...partitionBlockers(origin, { group, topic, partition, target }, observed)];
+    const range = outOfRange === "refuse" ? undefined : all.find(isOutOfRange);
+    reasons.push(...all.filter((blocker) => blocker !== range));
+    if (target === null || range === undefined) {
+      partitions.set(key, planPartition(from, target, log));
+    } else if (outOfRange === "skip") {
+      passed.push(range);
+      partitions.set(key, passedOver(planPartition(from, target, log)));
+    } else {
+      const bound = range.kind === "below_log_start" ? log?.logStartOffset : log?.logEndOffset;
+      // Without the leader epoch: it belongs to the offset that was asked for.
+      const given: Commit = { offset: bound ?? target.offset, metadata: target.metadata };
+      partitions.set(key, { ...planPartition(from, given, log), asked: target });
+    }
   }
-  return warnings;
+  if (pending) reasons.unshift(...groupBlockers(origin, group, live));
+  const plan = {
+    ...(source !== undefined && { source }),
+    state: live.observed.groups.get(group)?.state ?? null,
+    replayed: sum(partitions.values(), ({ replayed }) => replayed),
+    skipped: sum(partitions.values(), ({ skipped }) => skipped),
+    partitions,
+  };
+  return { reasons, passed, plan };
 }
 
-function planPartition(from: Commit | null, to: Commit, log: ObservedPartition | undefined): PartitionPlan {
-  if (from === null) return { action: "create", from, to, replayed: null, skipped: null };
+const movedSince = (
+  group: string,
+  key: string,
+  actual: Commit | null,
+  before: Commit | null,
+  target: Commit | null,
+): Blocker => ({
+  kind: "moved_since",
+  group,
+  ...placeOf(key),
+  expected: commitDocument(before),
+  actual: commitDocument(actual),
+  message:
+    `Group "${group}", ${key} stands at ${where(actual)}: neither where the rollback found it (${where(before)}) nor at its ` +
+    `target (${where(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,
+});
+
+const where = (commit: Commit | null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
+
+/** The partition stays where it is. */
+function passedOver({ from, to, asked = to }: PartitionPlan): PartitionPlan {
+  return { action: "skip", from, to: from, asked, replayed: 0n, skipped: 0n };
+}
+
+function planPartition(from: Commit | null, to: Commit | null, log: ObservedPartition | undefined): PartitionPlan {
   if (sameCommit(from, to)) return { action: "unchanged", from, to, replayed: 0n, skipped: 0n };
+  if (from === null) return { action: "create", from, to, replayed: null, skipped: null };
+  if (to === null) return { action: "delete", from, to, replayed: null, skipped: null };
   if (from.offset === to.offset) return { action: "metadata", from, to, replayed: 0n, skipped: 0n };
   return to.offset < from.offset
     ? { action: "rewind", from, to, replayed: distance(to.offset, from.offset, log), skipped: 0n }
@@ -190,16 +282,9 @@ function distance(low: bigint, high: bigint, log: ObservedPartition | undefined)
   return end > start ? end - start : 0n;
 }
 
-/** Null where a part is unknown; a commit that is created has nothing to be counted from. */
-function sum(
-  partitions: Iterable<PartitionPlan>,
-  action: Action,
-  part: (partition: PartitionPlan) => bigint | null,
-): bigint | null {
+function sum(partitions: Iterable<PartitionPlan>, part: (partition: PartitionPlan) => bigint | null): bigint | null {
   let total = 0n;
   for (const partition of partitions) {
-    if (partition.action === "create") return null;
-    if (partition.action !== action) continue;
     const value = part(partition);
     if (value === null) return null;
     total += value;
@@ -207,162 +292,102 @@ function sum(
   return total;
 }
 
-function* groupBlockers(snapshot: Snapshot, group: string, live: LiveState): Generator<Blocker> {
-  const saved = snapshot.cluster.clusterId;
-  const current = live.cluster.clusterId;
-  if (saved !== current) {
-    yield {
-      kind: "cluster_mismatch",
-      group,
-      expected: saved,
-      actual: current,
-      message:
-        `${snapshot.snapshotId} was taken on cluster ${saved ?? "(unknown)"}, and this one is ${current ?? "(unknown)"}. ` +
-        "Offsets of one cluster mean nothing on another: invoke the deployment of the cluster it was taken on.",
-    };
+/** What is left to be done to a partition: nothing, where it stands at its target or is skipped. */
+const isPending = ({ action, done }: PartitionPlan) =>
+  action !== "unchanged" && action !== "skip" && done === undefined;
+
+/** The commits that carry out a plan: everything but what stands where it should already, and what is to be deleted. */
+export function commitsOf(plan: Plan): Commits {
+  const commits = new Map<string, Map<string, Commit>>();
+  for (const [group, { partitions }] of plan.groups) {
+    const changed = [...partitions].flatMap(([key, one]) =>
+      isPending(one) && one.to !== null ? [[key, one.to] as const] : [],
+    );
+    if (changed.length > 0) commits.set(group, new Map(changed));
   }
-  const failure = live.errors.find((error) => error.group === group);
-  if (failure !== undefined) {
-    yield {
-      kind: "pending_transaction",
-      group,
-      message: `Group "${group}" cannot be read: ${failure.message}. Wait until its transaction ends, then try again.`,
-    };
-  }
-  const observed = live.observed.groups.get(group);
-  if (observed === undefined) return;
-  if (observed.type === "share") {
-    yield {
-      kind: "unsupported_type",
-      group,
-      expected: "classic, consumer or streams",
-      actual: observed.type,
-      message: `Group "${group}" is a share group, and its offsets cannot be committed as a consumer group's.`,
-    };
-  }
-  const known = observed.state === null ? observed.members === 0 : emptyStates.has(observed.state);
-  if (!known || (observed.members ?? 0) > 0) {
-    const members = observed.members === null ? "members" : count(observed.members, "member");
-    yield {
-      kind: "group_not_empty",
-      group,
-      expected: 0,
-      actual: observed.members,
-      message:
-        `Group "${group}" has ${members} (state ${observed.state ?? "unknown"}): they would overwrite what is restored. ` +
-        "Stop its consumers, then try again. Static members and Kafka Streams stay until their session times out: " +
-        "wait for that (a later version will wait by itself, with wait_for_empty_seconds).",
-    };
-  }
+  return commits;
 }
 
-const withoutTopic = "To roll back without it, name the other topics in `topics`.";
-
-interface Target {
-  readonly group: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly target: Commit;
+/** The commits that a plan deletes, by group. */
+export function deletesOf(plan: Plan): Map<string, string[]> {
+  const deletes = new Map<string, string[]>();
+  for (const [group, { partitions }] of plan.groups) {
+    const keys = [...partitions].filter(([, one]) => isPending(one) && one.to === null).map(([key]) => key);
+    if (keys.length > 0) deletes.set(group, keys);
+  }
+  return deletes;
 }
 
-function* partitionBlockers(
-  snapshot: Snapshot,
-  { group, topic, partition, target }: Target,
-  live: ObservedTopic | null | undefined,
-): Generator<Blocker> {
-  const where = { group, topic, partition };
-  const name = topicPartition(topic, partition);
-  const what = `Group "${group}", ${name}`;
-  if (live === undefined) {
-    yield {
-      kind: "topic_missing",
-      ...where,
-      message: `${what}: topic "${topic}" does not exist. ${withoutTopic}`,
-    };
-    return;
+function warningsOf(groups: Plan["groups"], extra: readonly ExtraCommit[]): string[] {
+  const warnings: string[] = [];
+  if (extra.length > 0) {
+    warnings.push(
+      `${count(extra.length, "commit")} of ${nameSome(new Set(extra.map(({ group }) => group)))} on partitions that the ` +
+        'snapshot lacks are kept: see extra. To have them deleted, set "exact": true.',
+    );
   }
-  const log = live?.partitions.get(partition);
-  if (live !== null && log === undefined) {
-    yield {
-      kind: "partition_missing",
-      ...where,
-      actual: live.partitions.size,
-      message: `${what}: topic "${topic}" has no partition ${partition}, it has ${count(live.partitions.size, "partition")}.`,
-    };
-    return;
+  const clamped: string[] = [];
+  for (const [group, { partitions }] of groups) {
+    for (const [key, { action, asked, to }] of partitions) {
+      if (action !== "skip" && asked) clamped.push(`${group} ${key}: ${asked.offset} becomes ${to?.offset}`);
+    }
   }
-  const savedId = snapshot.observed.topics.get(topic)?.topicId ?? null;
-  const liveId = live?.topicId ?? null;
-  const epoch = target.leaderEpoch ?? null;
-  const liveEpoch = log?.leaderEpoch ?? null;
-  const isNew = !snapshot.observed.topics.has(topic);
-  const recreated = (expected: Json, actual: Json, how: string): Blocker => ({
-    kind: "topic_recreated",
-    ...where,
-    expected,
-    actual,
-    message:
-      `${what}: topic "${topic}" was deleted and created again since (${how}), so that offset ${target.offset} ` +
-      `means other records now. ${withoutTopic}`,
-  });
-  if (isNew) {
-    yield recreated(null, liveId, "it did not exist when the snapshot was taken");
-  } else if (savedId !== null && liveId !== null && savedId !== liveId) {
-    yield recreated(savedId, liveId, `its id was ${savedId} and is ${liveId}`);
-  } else if (epoch !== null && liveEpoch !== null && epoch > liveEpoch) {
-    yield recreated(epoch, liveEpoch, `the saved leader epoch ${epoch} is above the current one, ${liveEpoch}`);
+  if (clamped.length > 0) {
+    warnings.push(
+      `${count(clamped.length, "offset")} outside of the log are clamped to its ends: ${nameSome(clamped)}.`,
+    );
   }
-  const start = log?.logStartOffset ?? null;
-  const end = log?.logEndOffset ?? null;
-  if (start === null || end === null) {
-    yield {
-      kind: "range_unknown",
-      ...where,
-      expected: target.offset,
-      message:
-        `${what}: the log's range cannot be read, so nobody can tell whether offset ${target.offset} is in it. ` +
-        "Check that the partition has a leader and that the principal may describe the topic.",
-    };
-  } else if (target.offset < start) {
-    yield {
-      kind: "below_log_start",
-      ...where,
-      expected: target.offset,
-      actual: start,
-      message:
-        `${what}: offset ${target.offset} is below the log start offset, ${start}: the records up to there are gone. ` +
-        `Use a later snapshot. ${withoutTopic}`,
-    };
-  } else if (target.offset > end) {
-    yield {
-      kind: "above_log_end",
-      ...where,
-      expected: target.offset,
-      actual: end,
-      message:
-        `${what}: offset ${target.offset} is above the log end offset, ${end}: the log was truncated or is another. ` +
-        `Use an earlier snapshot. ${withoutTopic}`,
-    };
-  }
+  return warnings;
 }
 
-function digestOf(snapshot: Snapshot, targets: Commits, live: LiveState): string {
+function identityWarnings(origin: Origin, groups: Plan["groups"], live: LiveState): string[] {
+  const warnings: string[] = [];
+  const unproven = [...topicsOf(new Map([...groups].map(([group, { partitions }]) => [group, partitions])))].filter(
+    (topic) => {
+      const [saved, now] = [origin.topics.get(topic), live.observed.topics.get(topic)];
+      return saved === null || saved?.topicId === null || now?.topicId === null;
+    },
+  );
+  if (unproven.length > 0) {
+    warnings.push(
+      `Whether ${nameSome(unproven)} was deleted and created again since cannot be told: its id is not known on both sides.`,
+    );
+  }
+  const streams = [...groups.keys()].filter((group) => live.observed.groups.get(group)?.type === "streams");
+  if (streams.length > 0) {
+    warnings.push(
+      `${nameSome(streams)} ${streams.length === 1 ? "is a streams group" : "are streams groups"}: state stores do not move with the offsets.`,
+    );
+  }
+  return warnings;
+}
+
+function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, policy: Policy): string {
   const topicIds = new Map<string, Json>();
-  for (const partitions of targets.values()) {
-    for (const key of partitions.keys()) {
+  const targets = new Map<string, Json>();
+  const current = new Map<string, Json>();
+  const commits = (all: Iterable<readonly [string, Commit | null]>): Json =>
+    new Map([...all].map(([key, commit]) => [key, commitDocument(commit)]));
+  for (const [group, { source, leftOut, partitions }] of groups) {
+    if (leftOut) {
+      targets.set(group, null);
+      continue;
+    }
+    const kept = [...partitions].filter(([, { action }]) => action !== "skip");
+    targets.set(group, { source, partitions: commits(kept.map(([key, { to }]) => [key, to])) });
+    current.set(group, commits(live.commits.get(group) ?? noCommits));
+    for (const [key] of kept) {
       const { topic } = placeOf(key);
       topicIds.set(topic, live.observed.topics.get(topic)?.topicId ?? null);
     }
   }
   const made = {
-    snapshot_id: snapshot.snapshotId,
-    targets: commitsDocument(targets),
-    live: new Map(
-      [...targets.keys()].map((group): [string, Json] => [
-        group,
-        new Map([...(live.commits.get(group) ?? noCommits)].map(([key, commit]) => [key, commitDocument(commit)])),
-      ]),
-    ),
+    snapshot_id: snapshotId,
+    exact: policy.exact,
+    out_of_range: policy.outOfRange,
+    skip_blocked: policy.skipBlocked,
+    targets,
+    live: current,
     topic_ids: topicIds,
   };
   return createHash("sha256").update(encodeJson(made)).digest("hex");

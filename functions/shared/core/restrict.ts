@@ -11,8 +11,11 @@ export interface Part {
 
 /** The part of a snapshot that was asked for: its commits, and the groups of that part that were not captured. */
 export interface SnapshotPart {
+  /** By the group that they are for. */
   readonly commits: Commits;
   readonly errors: readonly CaptureError[];
+  /** The groups of the snapshot that stand in for others, by those others: see `mapGroups`. */
+  readonly sources: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
 
@@ -73,9 +76,41 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
   return {
     commits: onTopics(whole, part.topics),
     errors: snapshot.errors.filter(({ group }) => selected.has(group)),
+    sources: new Map(),
     warnings: [
       ...idlePatterns.map((pattern) => `The pattern ${JSON.stringify(pattern)} matches no group of the snapshot.`),
       ...idleTopics,
     ],
+  };
+}
+
+/**
+ * Puts the groups of a part in the place of others, as for a rehearsal: `{"orders": "orders-replay"}`.
+ *
+ * @param groupMap for every group of the part, and for no other, the group that its commits are for
+ * @throws InvalidRequest that names every group for which that does not hold, and every target that is named twice
+ */
+export function mapGroups(part: SnapshotPart, groupMap: ReadonlyMap<string, string>): SnapshotPart {
+  const names = [...part.commits.keys(), ...part.errors.map(({ group }) => group)];
+  const targets = [...groupMap.values()];
+  const unmapped = names.filter((group) => !groupMap.has(group));
+  const idle = [...groupMap.keys()].filter((group) => !names.includes(group));
+  const twice = targets.filter((target, i) => targets.indexOf(target) < i);
+  const problems = [
+    ...(unmapped.length > 0 ? [`${nameSome(unmapped)} is selected, and the map does not say where to put it`] : []),
+    ...(idle.length > 0 ? [`${nameSome(idle)} is not among the groups that are selected`] : []),
+    ...(twice.length > 0 ? [`${nameSome(new Set(twice))} is the target of more than one group`] : []),
+  ];
+  if (problems.length > 0) {
+    throw new InvalidRequest(`group_map: ${problems.join("; ")}.`, {
+      details: { problems: problems.map((problem) => `group_map: ${problem}`) },
+    });
+  }
+  const targetOf = (group: string) => groupMap.get(group) ?? group;
+  return {
+    ...part,
+    commits: new Map([...part.commits].map(([group, commits]) => [targetOf(group), commits])),
+    errors: part.errors.map((error) => ({ ...error, group: targetOf(error.group) })),
+    sources: new Map(names.map((group) => [targetOf(group), group])),
   };
 }

@@ -1,5 +1,5 @@
 import { type CaptureError, type Commit, type Commits, sameCommit } from "./model.ts";
-import type { ExtraCommit, PartitionPlan, Plan } from "./plan.ts";
+import type { Action, ExtraCommit, GroupPlan, PartitionPlan, Plan } from "./plan.ts";
 import { count } from "./text.ts";
 import { type Verification, verifyCommits } from "./verify.ts";
 
@@ -11,14 +11,25 @@ export type CommitOutcome =
   | { readonly kind: "accepted" }
   | { readonly kind: "refused" | "unknown" | "not_attempted"; readonly error: string; readonly message: string };
 
-/** What became of a partition. `moved_since`: accepted, but the group stands elsewhere by now. */
-export type PartitionOutcome = "restored" | "unchanged" | "moved_since" | "failed" | "not_attempted";
+/**
+ * What became of a partition. `moved_since`: accepted, but the group stands elsewhere by now. `skipped`: nothing was to be
+ * done, because the caller asked for what was in the way to be left out.
+ */
+export type PartitionOutcome =
+  | "restored"
+  | "unchanged"
+  | "deleted"
+  | "moved_since"
+  | "failed"
+  | "not_attempted"
+  | "skipped";
 
-/** `actual` is there where it is not the target; null is no commit. */
+/** `actual` is there where it is not the target; null is no commit. `asked` is as in the plan. */
 export interface PartitionResult {
   readonly outcome: PartitionOutcome;
   readonly from: Commit | null;
   readonly to: Commit | null;
+  readonly asked?: Commit | null;
   readonly actual?: Commit | null;
 }
 
@@ -27,7 +38,9 @@ export type RollbackStatus = "success" | "partial_success" | "failed";
 
 /** What became of a group, decided by what was read back. */
 export interface GroupResult {
-  readonly status: RollbackStatus;
+  readonly status: RollbackStatus | "skipped";
+  /** As in the plan. */
+  readonly source?: string;
   readonly partitions: ReadonlyMap<string, PartitionResult>;
   readonly error?: string;
 }
@@ -38,8 +51,12 @@ export interface Settlement {
   /** Groups that stand at their targets. */
   readonly groupsRolledBack: number;
   readonly groupsFailed: number;
+  /** Groups of which nothing was to be rolled back, because the caller asked for what is in the way to be skipped. */
+  readonly groupsSkipped: number;
   /** Partitions that were committed and stand at their targets. */
   readonly offsetsRestored: number;
+  /** Partitions whose commits were deleted and are gone. */
+  readonly offsetsDeleted: number;
   readonly groups: ReadonlyMap<string, GroupResult>;
   readonly extra: readonly ExtraCommit[];
   /** Of the groups that could be read back; not verified where one could not. */
@@ -53,15 +70,21 @@ export interface ReadBack {
 }
 
 function settlePartition(plan: PartitionPlan, sent: CommitOutcome | undefined, actual: Commit | null): PartitionResult {
-  const { from, to } = plan;
+  const { action, from, to, asked, done } = plan;
+  const places = { from, to, ...(asked !== undefined && { asked }) };
   const atTarget = sameCommit(to, actual);
   const result = (outcome: PartitionOutcome): PartitionResult =>
-    atTarget ? { outcome, from, to } : { outcome, from, to, actual };
-  if (plan.action === "unchanged") return result(atTarget ? "unchanged" : "moved_since");
+    atTarget ? { outcome, ...places } : { outcome, ...places, actual };
+  if (action === "skip") return { outcome: "skipped", ...places };
+  if (action === "unchanged") return result(atTarget ? "unchanged" : "moved_since");
+  if (atTarget) return result(action === "delete" ? "deleted" : "restored");
+  if (done) return result("moved_since");
   if (sent === undefined || sent.kind === "not_attempted") return result("not_attempted");
-  if (atTarget) return result("restored");
   return result(sent.kind === "accepted" ? "moved_since" : "failed");
 }
+
+const isSkipped = ({ leftOut, partitions }: GroupPlan) =>
+  leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
 
 function settleGroup(
   partitions: ReadonlyMap<string, PartitionPlan>,
@@ -75,9 +98,9 @@ function settleGroup(
   if (elsewhere.length === 0) return { status: "success", partitions: results };
   const complaint = [...(sent?.values() ?? [])].find((outcome) => outcome.kind !== "accepted");
   const moved = elsewhere.filter(({ outcome }) => outcome === "moved_since").length;
-  const restored = [...results.values()].some(({ outcome }) => outcome === "restored");
+  const reached = [...results.values()].some(({ outcome }) => outcome === "restored" || outcome === "deleted");
   return {
-    status: restored ? "partial_success" : "failed",
+    status: reached ? "partial_success" : "failed",
     partitions: results,
     error:
       complaint?.message ??
@@ -91,21 +114,35 @@ function unreadGroup(
   sent: ReadonlyMap<string, CommitOutcome> | undefined,
   reason: string,
 ): GroupResult {
-  const outcomeOf = (key: string): PartitionOutcome => {
+  const outcomeOf = (key: string, action: Action): PartitionOutcome => {
+    if (action === "skip") return "skipped";
     const kind = sent?.get(key)?.kind;
     return kind === undefined || kind === "not_attempted" ? "not_attempted" : "failed";
   };
   const accepted = [...(sent?.values() ?? [])].filter(({ kind }) => kind === "accepted").length;
   return {
     status: "failed",
-    partitions: new Map([...partitions].map(([key, { from, to }]) => [key, { outcome: outcomeOf(key), from, to }])),
+    partitions: new Map(
+      [...partitions].map(([key, { action, from, to }]) => [key, { outcome: outcomeOf(key, action), from, to }]),
+    ),
     error: `Kafka accepted ${count(accepted, "commit")} of ${sent?.size ?? 0}, but where the group stands could not be read back: ${reason}`,
+  };
+}
+
+/** A group of which nothing was to be done. */
+function skippedGroup(plan: Plan, group: string, { partitions }: GroupPlan): GroupResult {
+  const [reason] = plan.skipped.filter((blocker) => blocker.group === group);
+  return {
+    status: "skipped",
+    partitions: new Map([...partitions].map(([key, one]) => [key, settlePartition(one, undefined, one.from)])),
+    ...(reason !== undefined && { error: `[${reason.kind}] ${reason.message}` }),
   };
 }
 
 /**
  * Decides what a rollback did: the plan against what was read back afterwards. Answers of the broker only explain; a
- * commit that was refused, or whose answer was lost, counts as restored where the read-back shows it.
+ * commit that was refused, or whose answer was lost, counts as restored where the read-back shows it. What the caller
+ * asked to be skipped does not lower the status.
  */
 export function settle(
   plan: Plan,
@@ -113,43 +150,50 @@ export function settle(
   readBack: ReadBack,
 ): Settlement {
   const groups = new Map<string, GroupResult>();
-  const targets = new Map<string, Map<string, Commit>>();
+  const targets = new Map<string, Map<string, Commit | null>>();
   const failures = new Map(readBack.errors.map(({ group, message }) => [group, message]));
   let unread = 0;
-  for (const [group, { partitions }] of plan.groups) {
+  for (const [group, planned] of plan.groups) {
+    const { source, partitions } = planned;
+    const tell = (result: GroupResult) => groups.set(group, { ...(source !== undefined && { source }), ...result });
+    if (isSkipped(planned)) {
+      tell(skippedGroup(plan, group, planned));
+      continue;
+    }
     const actual = partitions.size === 0 ? new Map<string, Commit>() : readBack.commits.get(group);
     const failure = failures.get(group);
     if (actual === undefined || failure !== undefined) {
       unread++;
-      groups.set(group, unreadGroup(partitions, sent.get(group), failure ?? "the answer left the group out"));
+      tell(unreadGroup(partitions, sent.get(group), failure ?? "the answer left the group out"));
       continue;
     }
-    groups.set(group, settleGroup(partitions, sent.get(group), actual));
-    targets.set(group, new Map([...partitions].flatMap(([key, { to }]) => (to === null ? [] : [[key, to] as const]))));
+    tell(settleGroup(partitions, sent.get(group), actual));
+    const wanted = [...partitions].filter(([, { action }]) => action !== "skip");
+    targets.set(group, new Map(wanted.map(([key, { to }]) => [key, to])));
   }
   const results = [...groups.values()];
-  const groupsRolledBack = results.filter(({ status }) => status === "success").length;
-  const offsetsRestored = results
-    .flatMap(({ partitions }) => [...partitions.values()])
-    .filter(({ outcome }) => outcome === "restored").length;
+  const withStatus = (status: GroupResult["status"]) => results.filter((result) => result.status === status).length;
+  const [groupsRolledBack, groupsSkipped] = [withStatus("success"), withStatus("skipped")];
+  const outcomes = results.flatMap(({ partitions }) => [...partitions.values()].map(({ outcome }) => outcome));
+  const withOutcome = (outcome: PartitionOutcome) => outcomes.filter((one) => one === outcome).length;
+  const [offsetsRestored, offsetsDeleted] = [withOutcome("restored"), withOutcome("deleted")];
+  const groupsFailed = results.length - groupsRolledBack - groupsSkipped;
   const compared = verifyCommits(targets, withoutExtra(readBack.commits, targets));
+  const reached = groupsRolledBack > 0 || offsetsRestored > 0 || offsetsDeleted > 0;
   return {
-    status:
-      groupsRolledBack === results.length
-        ? "success"
-        : groupsRolledBack > 0 || offsetsRestored > 0
-          ? "partial_success"
-          : "failed",
+    status: groupsFailed === 0 ? "success" : reached ? "partial_success" : "failed",
     groupsRolledBack,
-    groupsFailed: results.length - groupsRolledBack,
+    groupsFailed,
+    groupsSkipped,
     offsetsRestored,
+    offsetsDeleted,
     groups,
     extra: plan.extra,
     verification: { ...compared, verified: compared.verified && unread === 0 },
   };
 }
 
-function withoutExtra(commits: Commits, targets: ReadonlyMap<string, ReadonlyMap<string, Commit>>): Commits {
+function withoutExtra(commits: Commits, targets: ReadonlyMap<string, ReadonlyMap<string, unknown>>): Commits {
   return new Map(
     [...commits].map(([group, partitions]) => [
       group,

@@ -126,9 +126,11 @@ export function decodeSnapshot(
   }
 }
 
-const anyKey = (key: string) => key;
+/** Any text is a key: for names of groups and topics. */
+export const anyKey = (key: string): string => key;
 
-const partitionKey = (key: string, path: string) => {
+/** The key of a partition, `orders-0`. */
+export const partitionKey = (key: string, path: string): string => {
   if (splitTopicPartition(key) === undefined) throw new DecodeError(path, "is not <topic>-<partition>");
   return key;
 };
@@ -141,7 +143,8 @@ const partitionNumber = (key: string, path: string) => {
   return partition;
 };
 
-const decodeCommit: Decoder<Commit> = (value, path) => {
+/** A commit, as `commitDocument` writes it. */
+export const decodeCommit: Decoder<Commit> = (value, path) => {
   const fields = fieldsOf(value, path, ["offset", "metadata", "leader_epoch"]);
   const commit = { offset: fields.required("offset", int64), metadata: fields.required("metadata", text) };
   const leaderEpoch = fields.optional("leader_epoch", int32);

@@ -30,10 +30,13 @@ function kindsOf(expected: Commit | null, actual: Commit | null): Mismatch["kind
 }
 
 /**
- * Compares the groups of `expected` with what they have committed. A commit that `expected` lacks is a mismatch of kind
- * `extra`; groups that only `actual` has are not looked at.
+ * Compares the groups of `expected` with what they have committed. A commit that `expected` lacks, or has as null, is a
+ * mismatch of kind `extra`; groups that only `actual` has are not looked at.
  */
-export function verifyCommits(expected: Commits, actual: Commits): Verification {
+export function verifyCommits(
+  expected: ReadonlyMap<string, ReadonlyMap<string, Commit | null>>,
+  actual: Commits,
+): Verification {
   const mismatches: Mismatch[] = [];
   let checked = 0;
   for (const [group, wanted] of expected) {

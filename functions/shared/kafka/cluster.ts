@@ -1,9 +1,15 @@
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { Configuration, KafkaUnavailable } from "../core/errors.ts";
 import type { ClusterIdentity } from "../core/model.ts";
-import { type Connection, type Connector, createConnector, type KafkaSecurity } from "./connection.ts";
+import {
+  type Connection,
+  type Connector,
+  createConnector,
+  type KafkaSecurity,
+  REQUEST_TIMEOUT_MS,
+} from "./connection.ts";
 import { NoAnswer, problemFrom } from "./problems.ts";
-import { within } from "./retry.ts";
+import { TimedOut, within } from "./retry.ts";
 import type { Api } from "./wire/api.ts";
 import { type Broker, type ClusterMetadata, metadata } from "./wire/metadata.ts";
 
@@ -128,31 +134,45 @@ export class Cluster {
   }
 
   /**
-   * Sends a request to a broker.
+   * Sends a request to a broker. All of it, connecting included, takes `timeoutMs` at most (15 s, and never longer): by
+   * then there is an answer, or the connection is dropped.
    *
    * @throws NoAnswer when it could not be reached, hung up, took too long, or gave an answer that is none
    * @throws KafkaUnavailable when it does not speak the API, or refuses the credentials
    * @throws DeadlineExceeded when the time was over before
    */
-  async send<Request, Answer>(node: number, api: Api<Request, Answer>, request: Request): Promise<Answer> {
+  async send<Request, Answer>(
+    node: number,
+    api: Api<Request, Answer>,
+    request: Request,
+    timeoutMs?: number,
+  ): Promise<Answer> {
     const address = this.#addresses.get(node);
     if (address === undefined) throw new NoAnswer(`broker ${node}`, "is not among the brokers of the cluster", false);
-    return this.#sendTo(address, api, request);
+    return this.#sendTo(address, api, request, timeoutMs);
   }
 
   /**
    * Sends a request to any broker of the cluster that answers; connections that stand come first, and take turns. Only
-   * where none of the known brokers answers are the bootstrap servers asked who the brokers are now. Throws as `send`.
+   * where none of the known brokers answers are the bootstrap servers asked who the brokers are now. All of it takes
+   * `timeoutMs` at most; so that there is time for the others, each broker is given half of what is left. Throws as
+   * `send`.
    */
-  async ask<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer> {
+  async ask<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    timeoutMs = Number.POSITIVE_INFINITY,
+  ): Promise<Answer> {
+    const end = performance.now() + timeoutMs;
+    const share = () => (end - performance.now()) / 2;
     try {
-      return await this.#askKnown(api, request);
+      return await this.#askKnown(api, request, share);
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       for (const server of this.#config.bootstrapServers) {
         try {
-          this.#learn(await this.#sendTo(server, metadata, { topics: [] }));
-          return await this.#askKnown(api, request);
+          this.#learn(await this.#sendTo(server, metadata, { topics: [] }, share()));
+          return await this.#askKnown(api, request, share);
         } catch (failure) {
           if (!(failure instanceof NoAnswer)) throw failure;
         }
@@ -161,7 +181,7 @@ export class Cluster {
     }
   }
 
-  async #askKnown<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer> {
+  async #askKnown<Request, Answer>(api: Api<Request, Answer>, request: Request, share: () => number): Promise<Answer> {
     const known = [...this.#addresses.values()];
     const turn = this.#turn++ % Math.max(1, known.length);
     const rotated = [...known.slice(turn), ...known.slice(0, turn)];
@@ -169,7 +189,7 @@ export class Cluster {
     let failure = new NoAnswer(this.#config.clusterName, "has no broker that is known", false);
     for (const address of [...rotated.filter(stands), ...rotated.filter((address) => !stands(address))]) {
       try {
-        return await this.#sendTo(address, api, request);
+        return await this.#sendTo(address, api, request, share());
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error;
         failure = error;
@@ -179,9 +199,13 @@ export class Cluster {
   }
 
   /** Brokers and topics as one broker sees them: `node`, or any. Brokers and addresses are remembered. Throws as `send`. */
-  async metadata(topics: readonly string[], node?: number): Promise<ClusterMetadata> {
+  async metadata(topics: readonly string[], node?: number, timeoutMs?: number): Promise<ClusterMetadata> {
     const request = { topics };
-    return this.#learn(await (node === undefined ? this.ask(metadata, request) : this.send(node, metadata, request)));
+    return this.#learn(
+      await (node === undefined
+        ? this.ask(metadata, request, timeoutMs)
+        : this.send(node, metadata, request, timeoutMs)),
+    );
   }
 
   /** Remembers where a broker is. */
@@ -220,10 +244,22 @@ export class Cluster {
     );
   }
 
-  async #sendTo<Request, Answer>(address: string, api: Api<Request, Answer>, request: Request): Promise<Answer> {
-    const connection = await this.#connectionTo(address);
+  async #sendTo<Request, Answer>(
+    address: string,
+    api: Api<Request, Answer>,
+    request: Request,
+    timeoutMs = REQUEST_TIMEOUT_MS,
+  ): Promise<Answer> {
+    const end = performance.now() + Math.max(0, Math.min(timeoutMs, REQUEST_TIMEOUT_MS));
+    const leftMs = () => end - performance.now();
+    const unconnected = new NoAnswer(address, "did not accept the connection in time", false);
+    const connection = await within(this.#connectionTo(address), leftMs(), this.#end.signal).catch((error) => {
+      this.#end.signal.throwIfAborted();
+      throw error instanceof TimedOut ? unconnected : error;
+    });
+    if (leftMs() <= 0) throw unconnected;
     this.#requests.set(api.name, (this.#requests.get(api.name) ?? 0) + 1);
-    return connection.send(api, request);
+    return connection.send(api, request, leftMs());
   }
 
   #connectionTo(address: string): Promise<Connection> {

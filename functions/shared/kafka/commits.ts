@@ -19,7 +19,7 @@ import {
   type Settled,
   type Trouble,
 } from "./problems.ts";
-import { chunks, inParallel, READ_PATIENCE_MS, type Tell } from "./retry.ts";
+import { inParallel, READ_PATIENCE_MS, type Tell, type TimeLeft } from "./retry.ts";
 import { code, codeName, codeText, isTransient } from "./wire/codes.ts";
 import {
   type FetchedGroup,
@@ -35,8 +35,16 @@ import {
 const GROUPS_A_REQUEST = 1_000;
 const PARTITIONS_A_REQUEST = 50_000;
 const IN_FLIGHT = 64;
-/** Brokers refuse to write a batch near 1 MB; in their log, each commit repeats the group's id. */
-const COMMIT_BYTES = 400_000;
+/** Brokers refuse to write a batch near 1 MB; in their log, each commit and each deletion repeats the group's id. */
+const WRITE_BYTES = 400_000;
+
+/**
+ * How long a commit or a deletion may take from the moment that it is permitted. Then its connection is dropped: what was
+ * not sent by then never is, what was sent is doubtful, and is tried again.
+ */
+export const WRITE_TIMEOUT_MS = 8_000;
+/** What a request needs at least to be begun: one that ends as doubtful is worse than one that was not attempted. */
+const WRITE_MARGIN_MS = 1_000;
 
 /**
  * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
@@ -52,10 +60,10 @@ export function fetchCommits(
     doing: "reading the commits",
     patienceMs: READ_PATIENCE_MS,
   };
-  return perCoordinator<FetchGroup, GroupCommits>(cluster, groups, work, async (node, asked, tell) => {
+  return perCoordinator<FetchGroup, GroupCommits>(cluster, groups, work, async (node, asked, tell, leftMs) => {
     await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
       try {
-        const answers = await cluster.send(node, offsetFetch, batch);
+        const answers = await cluster.send(node, offsetFetch, batch, leftMs());
         const byGroup = new Map(answers.map((answer) => [answer.group, answer]));
         for (const wanted of batch) {
           const answer = byGroup.get(wanted.group);
@@ -163,20 +171,28 @@ type Codes = ReadonlyMap<string, number>;
 /** What became of each partition, by group and key: every one that was to be written is there. */
 export type Outcomes = Map<string, Map<string, CommitOutcome>>;
 
+/** Until when, and as long as what, to write. */
+export interface Writing {
+  /** How much of the time is left, at the least, when all writing has ended. What was not sent by then is `not_attempted`. */
+  readonly reserveMs?: number;
+  /**
+   * Asked right before each request, which it lets pass by saying nothing; from then on the request takes
+   * `WRITE_TIMEOUT_MS` at most. `again`: the request waits, and asks again. `failed`: its partitions are
+   * `not_attempted`. Either way the problem is told.
+   */
+  readonly permit?: () => Trouble | undefined;
+}
+
 /**
  * Commits offsets from outside of the groups, which coordinators accept only while a group has no members. A request
  * carries one group; groups are committed in parallel, a large one in several requests. What fails on the way is sent
- * again until the deadline is near: the same commit twice is the same. Never throws, but for faults of ours.
- *
- * @param reserveMs how much of the time is to be left when the last commit is sent; what is not sent by then is
- *   `not_attempted`
+ * again until the deadline is near: the same commit twice is the same. Every partition is in the result. Never throws,
+ * but for faults of ours.
  */
-export function commitOffsets(cluster: Cluster, commits: Commits, reserveMs = 0): Promise<Outcomes> {
-  const slices = [...commits].flatMap(([group, partitions]) =>
-    slicesOf(group, partitions).map((keys) => ({ group, keys })),
-  );
-  const work = { doing: "committing the offsets", reserveMs };
-  return write(cluster, slices, work, async (node, { group, keys }) => {
+export function commitOffsets(cluster: Cluster, commits: Commits, writing: Writing = {}): Promise<Outcomes> {
+  const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
+  const work = { doing: "committing the offsets", ...writing };
+  return write(cluster, slices, work, async (node, { group, keys }, timeoutMs) => {
     const byTopic = Map.groupBy(keys, (key) => placeOf(key).topic);
     const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
       topic,
@@ -185,60 +201,72 @@ export function commitOffsets(cluster: Cluster, commits: Commits, reserveMs = 0)
         return commit ? [{ leaderEpoch: -1, ...commit, partition: placeOf(key).partition }] : [];
       }),
     }));
-    return codesOf(await cluster.send(node, offsetCommit, { group, topics }));
+    return codesOf(await cluster.send(node, offsetCommit, { group, topics }, timeoutMs));
   });
 }
 
 /**
- * Deletes commits (OffsetDelete, KIP-496). Coordinators refuse it for topics that the group is subscribed to, and for
- * topics that do not exist. Same promises as `commitOffsets`.
+ * Deletes commits (OffsetDelete, KIP-496). Same promises as `commitOffsets`, but members of a group protect only what they
+ * are subscribed to: other topics are deleted under them. Where there is no commit, or no group, it is accepted: nothing
+ * is left to be deleted. A partition of a topic that does not exist is refused: Kafka deletes those commits itself.
  */
-export function deleteOffsets(cluster: Cluster, partitions: ReadonlyMap<string, Iterable<string>>): Promise<Outcomes> {
+export function deleteOffsets(
+  cluster: Cluster,
+  partitions: ReadonlyMap<string, Iterable<string>>,
+  writing: Writing = {},
+): Promise<Outcomes> {
   const slices = [...partitions].flatMap(([group, keys]) =>
-    chunks([...new Set(keys)], 5_000).map((some) => ({ group, keys: some })),
+    slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
   );
-  return write(cluster, slices, { doing: "deleting the commits", reserveMs: 0 }, async (node, { group, keys }) => {
-    const answer = await cluster.send(node, offsetDelete, { group, topics: byTopics(keys) });
-    return answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code]));
+  const work = { doing: "deleting the commits", ...writing };
+  return write(cluster, slices, work, async (node, { group, keys }, timeoutMs) => {
+    const answer = await cluster.send(node, offsetDelete, { group, topics: byTopics(keys) }, timeoutMs);
+    if (answer.code === code.NONE) return codesOf(answer.partitions);
+    const ofAll = answer.code === code.GROUP_ID_NOT_FOUND ? code.NONE : answer.code;
+    return new Map(keys.map((key) => [key, ofAll]));
   });
 }
 
 const codesOf = (partitions: readonly PartitionCode[]): Codes =>
   new Map(partitions.map((answer) => [topicPartition(answer.topic, answer.partition), answer.code]));
 
-function slicesOf(group: string, partitions: GroupCommits): string[][] {
+function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly metadata?: string }>): Slice[] {
   const slices: string[][] = [];
   let room = 0;
-  for (const [key, { metadata }] of partitions) {
+  for (const [key, { metadata = "" }] of partitions) {
     const bytes = Buffer.byteLength(group) + Buffer.byteLength(key) + Buffer.byteLength(metadata) + 64;
     const slice = slices.at(-1);
     if (slice === undefined || bytes > room) {
       slices.push([key]);
-      room = COMMIT_BYTES - bytes;
+      room = WRITE_BYTES - bytes;
     } else {
       slice.push(key);
       room -= bytes;
     }
   }
-  return slices;
+  return slices.map((keys) => ({ group, keys }));
 }
 
 /** Sends slices where they belong, and tells for each partition what is known of it in the end. */
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  trial: { readonly doing: string; readonly reserveMs: number },
-  send: (node: number, slice: Slice) => Promise<Codes>,
+  { permit, ...trial }: Writing & { readonly doing: string },
+  send: (node: number, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
   const late = {
     error: "DeadlineExceeded",
     message: `${trial.doing}: there was no time left to begin with this group`,
   };
   const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
-  const attempted = async (node: number, slice: Slice, tell: Tell<Slice, Codes>) => {
-    if (cluster.deadline.remainingMs() < trial.reserveMs) return tell(slice, { failed: late });
+  const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (trial.reserveMs ?? 0)) / 5);
+  const attempted = async (node: number, slice: Slice, tell: Tell<Slice, Codes>, leftMs: TimeLeft) => {
+    const left = leftMs();
+    if (left <= margin) return tell(slice, { failed: late });
+    const trouble = permit?.();
+    if (trouble !== undefined) return tell(slice, trouble);
     try {
-      const codes = await send(node, slice);
+      const codes = await send(node, slice, Math.min(WRITE_TIMEOUT_MS, left));
       const passing = [...codes.values()].find(isTransient);
       if (passing === undefined) return tell(slice, { done: codes });
       doubtful.add(slice);
@@ -249,8 +277,8 @@ async function write(
     }
   };
   const work = { groupOf: ({ group }: Slice) => group, ...trial };
-  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell) =>
-    inParallel(asked, IN_FLIGHT, (slice) => attempted(node, slice, tell)),
+  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell, leftMs) =>
+    inParallel(asked, IN_FLIGHT, (slice) => attempted(node, slice, tell, leftMs)),
   );
   const outcomes: Outcomes = new Map();
   for (const [slice, result] of written) {

@@ -56,18 +56,21 @@ export interface Connection {
   /** False once it was closed or lost; it never comes back. */
   readonly alive: boolean;
   /**
-   * Sends a request in the highest version that both sides speak.
+   * Sends a request in the highest version that both sides speak. A connection on which an answer takes longer than
+   * `timeoutMs` (15 s at most) is lost: answers come in their order, and nothing is to take effect later.
    *
    * @throws NoAnswer when the connection was lost or closed, or the answer took too long or is none
    * @throws KafkaUnavailable when the broker speaks none of our versions
    */
-  send<Request, Answer>(api: Api<Request, Answer>, request: Request): Promise<Answer>;
+  send<Request, Answer>(api: Api<Request, Answer>, request: Request, timeoutMs: number): Promise<Answer>;
   /** Ends it at once: requests in flight fail with `reason`. */
   close(reason: Error): void;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 15_000;
+
+/** How long a request may take. */
+export const REQUEST_TIMEOUT_MS = 15_000;
 
 /** Opens connections of one configuration. */
 export interface Connector {
@@ -188,14 +191,14 @@ function openConnection(
       return alive;
     },
     close,
-    async send(api, request) {
+    async send(api, request, timeoutMs) {
       if (!alive) throw new NoAnswer(address, "closed the connection", false, closedFor);
       const range = broker.versions?.[api.key];
       const version = commonVersion(api, range);
       if (version === undefined) throw unspoken(address, api, range);
       const bytes = encodeRequest(api, version, request);
       try {
-        return await pool.send({
+        const answer = pool.send({
           request: {
             apiKey: api.key,
             apiVersion: version,
@@ -208,11 +211,13 @@ function openConnection(
           },
           logResponseError: false,
         });
+        return await within(answer, timeoutMs);
       } catch (error) {
         if (closedFor !== undefined) throw new NoAnswer(address, "was not waited for any more", true, closedFor);
         if (error instanceof MalformedAnswer) throw malformed(address, api, error);
-        const late = error instanceof Error && error.name === "KafkaJSRequestTimeoutError";
-        const what = late ? `did not answer ${api.name} in ${REQUEST_TIMEOUT_MS / 1000} s` : reasonOf(error);
+        const late =
+          error instanceof TimedOut || (error instanceof Error && error.name === "KafkaJSRequestTimeoutError");
+        const what = late ? `did not answer ${api.name} in ${Math.ceil(timeoutMs / 100) / 10} s` : reasonOf(error);
         lost();
         destroy(new Error(what));
         throw new NoAnswer(address, what, true, error);

@@ -1,7 +1,7 @@
 import { count, nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
 import { attemptFrom, attemptOf, type Settled } from "./problems.ts";
-import { inParallel, settleAll, type Tell } from "./retry.ts";
+import { inParallel, settleAll, type Tell, type TimeLeft } from "./retry.ts";
 import { code } from "./wire/codes.ts";
 import { findCoordinator } from "./wire/groups.ts";
 
@@ -26,23 +26,23 @@ export function perCoordinator<K, R>(
   cluster: Cluster,
   keys: Iterable<K>,
   { groupOf, doing, ...trial }: GroupWork<K>,
-  work: (node: number, keys: readonly K[], tell: Tell<K, R>) => Promise<void>,
+  work: (node: number, keys: readonly K[], tell: Tell<K, R>, leftMs: TimeLeft) => Promise<void>,
 ): Promise<Map<K, Settled<R>>> {
   const all = [...keys];
   const named = `${doing} of ${nameSome(new Set(all.map(groupOf)))}`;
-  return settleAll<K, R>(all, { deadline: cluster.deadline, doing: named, ...trial }, async (pending, tell) => {
+  return settleAll<K, R>(all, { deadline: cluster.deadline, doing: named, ...trial }, async (pending, tell, leftMs) => {
     const unanswered = new Set(pending);
     const tellAndForget: Tell<K, R> = (key, attempt) => {
       unanswered.delete(key);
       if ("again" in attempt) cluster.coordinators.delete(groupOf(key));
       tell(key, attempt);
     };
-    await locate(cluster, pending, groupOf, tellAndForget);
+    await locate(cluster, pending, groupOf, tellAndForget, leftMs);
     const located = pending.filter((key) => unanswered.has(key));
     const byNode = Map.groupBy(located, (key) => cluster.coordinators.get(groupOf(key)) ?? -1);
     await inParallel([...byNode], byNode.size, async ([node, keysOfNode]) => {
       try {
-        await work(node, keysOfNode, tellAndForget);
+        await work(node, keysOfNode, tellAndForget, leftMs);
       } catch (error) {
         const attempt = attemptFrom(error);
         for (const key of keysOfNode) if (unanswered.has(key)) tellAndForget(key, attempt);
@@ -57,6 +57,7 @@ async function locate<K>(
   keys: readonly K[],
   groupOf: (key: K) => string,
   tell: Tell<K, never>,
+  leftMs: TimeLeft,
 ): Promise<void> {
   const byGroup = Map.groupBy(keys, groupOf);
   const unknown = [...byGroup.keys()].filter((group) => {
@@ -69,7 +70,7 @@ async function locate<K>(
   });
   for (let at = 0; at < unknown.length; at += COORDINATORS_A_REQUEST) {
     const asked = unknown.slice(at, at + COORDINATORS_A_REQUEST);
-    const found = await cluster.ask(findCoordinator, asked);
+    const found = await cluster.ask(findCoordinator, asked, leftMs());
     for (const coordinator of found) {
       const { group } = coordinator;
       if (coordinator.code === code.NONE) {

@@ -11,21 +11,27 @@ import { count, nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
 import { byTopics, fetchCommits } from "./commits.ts";
 import { type GroupList, listGroups } from "./group-list.ts";
-import { countMembers } from "./members.ts";
+import { findHiddenTopics } from "./hidden-topics.ts";
+import { countMembers, type Members } from "./members.ts";
 import { observeTopics } from "./topics.ts";
 import type { ListedGroup } from "./wire/groups.ts";
 
-export { commitOffsets, deleteOffsets, readCommits } from "./commits.ts";
+export { commitOffsets, deleteOffsets, readCommits, WRITE_TIMEOUT_MS, type Writing } from "./commits.ts";
 export { listGroups } from "./group-list.ts";
 
 /**
  * Captures the groups that a selection picks. A literal name that is not listed is asked for all the same, so that a
  * missing right shows as an error, and the absence of the group as `missing`. A pattern passes share groups over, with a
- * warning; one that is named literally is an error. A group that a pattern picked and that vanished since is a warning. What can be partial: a group's failure is in `errors` and fails no
- * other group; what surrounds the offsets (logs, members) may be null, with a warning.
+ * warning; one that is named literally is an error. A group that a pattern picked and that vanished since is a warning.
+ * What can be partial: a group's failure is in `errors` and fails no other group; what surrounds the offsets (logs,
+ * members) may be null, with a warning.
+ *
+ * Kafka leaves topics that the principal may not describe out of a group's commits without a word. Where a member of a
+ * group or `formerTopics` names one, it is null among the topics observed, with a warning.
  *
  * @param known groups that the selection picked before, with the commits that they had: where one is absent now, the
  *   coordinator was asked for it by name, as `observe` does
+ * @param formerTopics the topics that the last snapshot of this selection names
  *
  * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded when the groups of the cluster cannot all be listed
  */
@@ -33,6 +39,7 @@ export async function capture(
   cluster: Cluster,
   selection: Selection,
   known: ReadonlyMap<string, ReadonlyMap<string, unknown>> = new Map(),
+  formerTopics: readonly string[] = [],
 ): Promise<LiveState> {
   const list = await listGroups(cluster);
   const picks = compileSelection(selection);
@@ -54,7 +61,8 @@ export async function capture(
       message: `group ${nameSome([group])} is a share group, and share groups are not supported yet`,
     }));
   const groups = new Map(wanted.filter((group) => !isShare(group)).map((group) => [group, known.get(group) ?? none]));
-  const state = await read(cluster, list, groups);
+  const { topicsOfMembers, ...state } = await read(cluster, list, groups);
+  const hidden = await findHiddenTopics(cluster, state.observed.topics, topicsOfMembers, formerTopics);
   const named = (group: string) => literals.has(group) || known.has(group);
   const vanished = [...state.missing].filter((group) => !named(group));
   if (vanished.length > 0) {
@@ -64,7 +72,8 @@ export async function capture(
     ...state,
     errors: [...state.errors, ...errors],
     missing: new Set([...state.missing].filter(named)),
-    warnings: [...warnings, ...state.warnings],
+    warnings: [...warnings, ...state.warnings, ...hidden.warnings],
+    observed: { ...state.observed, topics: new Map([...state.observed.topics, ...hidden.topics]) },
   };
 }
 
@@ -82,7 +91,9 @@ export async function observe(
   cluster: Cluster,
   groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
 ): Promise<LiveState> {
-  return read(cluster, await listGroups(cluster), groups, () => listGroups(cluster));
+  const list = await listGroups(cluster);
+  const { topicsOfMembers: _, ...state } = await read(cluster, list, groups, () => listGroups(cluster));
+  return state;
 }
 
 /** The one pipeline: commits first, then what surrounds them. */
@@ -91,7 +102,7 @@ async function read(
   list: GroupList,
   wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
   listLate?: () => Promise<GroupList>,
-): Promise<LiveState> {
+): Promise<LiveState & { readonly topicsOfMembers: Members["topics"] }> {
   const { commits, errors } = await readGroups(cluster, list, wanted);
   const topics = await observeTopics(cluster, [...topicsOf(commits), ...topicsOf(wanted)]);
   const listed = await (listLate?.() ?? listOfStrangers(cluster, list, commits));
@@ -101,31 +112,42 @@ async function read(
     if (found !== undefined && (found.state !== "Empty" || partitions.size === 0)) toDescribe.set(group, found);
   }
   const described = await countMembers(cluster, toDescribe);
+  // A list has the group, and its coordinator knows nothing of it: only a newer list without it proves that it is gone.
+  const relisted = described.dead.size > 0 ? await listGroups(cluster) : listed;
+  const dead: string[] = [];
   const existing = new Map<string, GroupCommits>();
   const missing = new Set<string>();
   const observed = new Map<string, ObservedGroup>();
   for (const [group, partitions] of commits) {
-    const found = listed.groups.get(group);
-    const gone = described.gone.has(group);
-    if (partitions.size === 0 && (found === undefined || gone)) {
+    const isDead = described.dead.has(group);
+    const found = (isDead ? relisted : listed).groups.get(group);
+    if (partitions.size === 0 && found === undefined) {
       missing.add(group);
       continue;
     }
     existing.set(group, partitions);
-    const now = described.groups.get(group);
+    const now = found && described.groups.get(group);
+    if (isDead && found !== undefined) dead.push(group);
     observed.set(group, {
       type: found?.type ?? null,
       state: now?.state ?? found?.state ?? null,
       members: now !== undefined ? now.members : found === undefined ? null : 0,
     });
   }
+  const warnings = [...list.warnings, ...topics.warnings, ...described.warnings];
+  if (dead.length > 0) {
+    warnings.push(
+      `The members of ${count(dead.length, "group")} are not known, listed and yet described as dead: ${nameSome(dead)}.`,
+    );
+  }
   return {
     cluster: cluster.identity,
     commits: existing,
     errors,
     missing,
-    warnings: [...list.warnings, ...topics.warnings, ...described.warnings],
+    warnings,
     observed: { groups: observed, topics: topics.topics },
+    topicsOfMembers: described.topics,
   };
 }
 

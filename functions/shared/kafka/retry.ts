@@ -25,32 +25,34 @@ export interface Trial {
   readonly reserveMs?: number;
 }
 
+/** How long a round may take from now on; what takes longer must be given up. */
+export type TimeLeft = () => number;
+
 /**
  * Works on keys in rounds until each is done or has failed: what `round` wants again gets another one, after a wait that
  * grows and has jitter. A key that a round says nothing about has failed: an answer that leaves something out is an
- * error. Nobody waits into the last fifth of the time (5 s at most): a caller who has to say what failed needs it.
+ * error. Nobody waits into the last fifth of the time (5 s at most), or into the reserve: a caller who has to say what
+ * failed needs it.
  * Where the time ends, the keys that are left fail with the last reason, or as DeadlineExceeded. Never throws, but for
  * faults of ours.
  */
 export async function settleAll<K, R>(
   keys: Iterable<K>,
   trial: Trial,
-  round: (pending: readonly K[], tell: Tell<K, R>) => Promise<void>,
+  round: (pending: readonly K[], tell: Tell<K, R>, leftMs: TimeLeft) => Promise<void>,
 ): Promise<Map<K, Settled<R>>> {
   const { deadline, doing } = trial;
   const settled = new Map<K, Settled<R>>();
   const reasons = new Map<K, Problem>();
   const available = deadline.remainingMs();
-  const giveUpAt = Math.max(
-    Math.min(5_000, available / 5),
-    available - (trial.patienceMs ?? available),
-    trial.reserveMs ?? 0,
-  );
+  const endsAt = Math.max(Math.min(5_000, available / 5), trial.reserveMs ?? 0);
+  const giveUpAt = Math.max(endsAt, available - (trial.patienceMs ?? available));
   let pending = [...new Set(keys)];
   for (let wait = FIRST_WAIT_MS; pending.length > 0; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     const attempts = new Map<K, Attempt<R>>();
     try {
-      await round(pending, (key, attempt) => attempts.set(key, attempt));
+      const tell: Tell<K, R> = (key, attempt) => attempts.set(key, attempt);
+      await round(pending, tell, () => Math.max(0, deadline.remainingMs() - endsAt));
     } catch (error) {
       const attempt = attemptFrom(error);
       for (const key of pending) if (!attempts.has(key)) attempts.set(key, attempt);
@@ -107,16 +109,16 @@ export class TimedOut extends Error {}
  *
  * @throws TimedOut
  */
-export async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal): Promise<T> {
+export async function within<T>(work: Promise<T>, timeoutMs: number, signal?: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(new TimedOut("the time ended"));
   const timer = setTimeout(() => reject(new TimedOut(`no result in ${timeoutMs} ms`)), timeoutMs);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([work, promise]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+    signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -2,7 +2,7 @@ import type { ObservedPartition, ObservedTopic } from "../core/model.ts";
 import { count, nameSome } from "../core/text.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Attempt, attemptFrom, attemptOf, type Problem, type Settled, unavailable } from "./problems.ts";
-import { chunks, inParallel, settleAll, type Tell } from "./retry.ts";
+import { chunks, inParallel, settleAll, type Tell, type TimeLeft } from "./retry.ts";
 import { code } from "./wire/codes.ts";
 import { listOffsets, logEnd, type TopicMetadata } from "./wire/metadata.ts";
 
@@ -81,9 +81,9 @@ function describeTopics(
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
     return attemptOf(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   };
-  return settleAll<string, TopicMetadata | undefined>(names, trial, async (pending, tell) => {
+  return settleAll<string, TopicMetadata | undefined>(names, trial, async (pending, tell, leftMs) => {
     for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
-      const { topics } = await cluster.metadata(asked);
+      const { topics } = await cluster.metadata(asked, undefined, leftMs());
       for (const answer of topics) tell(answer.topic, attempt(answer));
     }
   });
@@ -104,18 +104,23 @@ async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promis
   const trial = { deadline: cluster.deadline, doing: "reading log start and end offsets", patienceMs: PATIENCE_MS };
   let leaderOf = ({ leader }: Leader) => leader;
   let first = true;
-  return settleAll<Leader, Log>(partitions, trial, async (pending, tell) => {
-    if (!first) leaderOf = await leadersNow(cluster, pending);
+  return settleAll<Leader, Log>(partitions, trial, async (pending, tell, leftMs) => {
+    if (!first) leaderOf = await leadersNow(cluster, pending, leftMs);
     first = false;
     const byLeader = Map.groupBy(pending, leaderOf);
     await inParallel([...byLeader], byLeader.size, async ([leader, led]) => {
-      for (const asked of chunks(led, PARTITIONS_A_REQUEST)) await readLogsOf(cluster, leader, asked, tell);
+      for (const asked of chunks(led, PARTITIONS_A_REQUEST)) await readLogsOf(cluster, leader, asked, tell, leftMs);
     });
   });
 }
 
-async function leadersNow(cluster: Cluster, partitions: readonly Leader[]): Promise<(partition: Leader) => number> {
-  const { topics } = await cluster.metadata([...new Set(partitions.map(({ topic }) => topic))]);
+async function leadersNow(
+  cluster: Cluster,
+  partitions: readonly Leader[],
+  leftMs: TimeLeft,
+): Promise<(partition: Leader) => number> {
+  const names = [...new Set(partitions.map(({ topic }) => topic))];
+  const { topics } = await cluster.metadata(names, undefined, leftMs());
   const leaders = new Map(
     topics.flatMap(({ topic, partitions }) => partitions.map((p) => [`${topic}-${p.partition}`, p.leader] as const)),
   );
@@ -127,6 +132,7 @@ async function readLogsOf(
   leader: number,
   asked: readonly Leader[],
   tell: Tell<Leader, Log>,
+  leftMs: TimeLeft,
 ): Promise<void> {
   if (leader < 0) {
     for (const key of asked) {
@@ -139,7 +145,7 @@ async function readLogsOf(
   try {
     const [starts, ends] = await Promise.all(
       [logEnd.earliest, logEnd.latest].map(async (end) => {
-        const offsets = await cluster.send(leader, listOffsets, { end, topics });
+        const offsets = await cluster.send(leader, listOffsets, { end, topics }, leftMs());
         return new Map(offsets.map((offset) => [`${offset.topic}-${offset.partition}`, offset]));
       }),
     );

@@ -92,7 +92,7 @@ function queryOf(event: APIGatewayProxyEvent): [string, readonly string[]][] {
 }
 
 /**
- * The request that an HTTP call carries: the fields of its body, its query parameters, and the snapshot in its path.
+ * The request that an HTTP call carries: the fields of its body, its query parameters, and what its path names.
  *
  * @param snapshotField the name that the snapshot of the path has in the request
  * @throws InvalidRequest for a body that is not a JSON object, or a field that is given twice
@@ -106,7 +106,10 @@ export function requestOf(event: APIGatewayProxyEvent, snapshotField: string): u
   };
   for (const [name, values] of queryOf(event)) add(name, parameter(name, values));
   for (const [name, value] of Object.entries(event.pathParameters ?? {})) {
-    if (value !== undefined) add(name === "snapshot_id" ? snapshotField : name, reference(decodePath(value)));
+    if (value === undefined) continue;
+    const text = decodePath(value);
+    if (name === "snapshot_id") add(snapshotField, reference(text));
+    else add(name, text);
   }
   return Object.fromEntries(fields);
 }

@@ -39,11 +39,17 @@ export const topicSelectors = selectors.superRefine((list: readonly Selector[], 
   });
 });
 
-const ID = /^[A-Za-z0-9:._-]{1,128}$/;
+/** Ids become parts of keys in the bucket: none may be a step in a path. */
+const isId = (id: string) => /^[A-Za-z0-9:._-]{1,128}$/.test(id) && !id.includes("..") && id !== ".";
 
 /** A snapshot's id. Only the characters are checked here; whether it exists is the archive's to say. */
-export const snapshotId = z.string().refine((id) => ID.test(id) && !id.includes(".."), {
+export const snapshotId = z.string().refine(isId, {
   error: 'is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"',
+});
+
+/** A rollback's id, which its caller may have chosen. Whether it exists is the journal's to say. */
+export const rollbackId = z.string().refine(isId, {
+  error: 'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
 });
 
 /** A moment: ISO 8601 with a zone, `2025-01-15T10:30:00Z`. */
@@ -61,3 +67,25 @@ export const description = z.string().max(1024).refine(wellFormed, { error: notT
 
 /** A short text that a service gives, such as an execution's id. */
 export const label = (most: number) => z.string().min(1).max(most).refine(wellFormed, { error: notText });
+
+/** For each group of a snapshot, the group to put it into: `{"orders": "orders-replay"}`. Any name can be a key. */
+export const groupMap = z
+  .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
+    error: 'must be an object such as {"orders": "orders-replay"}',
+  })
+  .transform((value, context) => {
+    const map = new Map<string, string>();
+    for (const [group, target] of Object.entries(value)) {
+      const issue = (message: string) => context.addIssue({ code: "custom", path: [group], message, input: target });
+      if (typeof target !== "string" || target === "" || target.length > 32_767) issue("must be the name of a group");
+      else if (!wellFormed(group) || !wellFormed(target)) issue(notText);
+      else if (target === group) issue("maps the group onto itself: leave the map out to roll it back");
+      else map.set(group, target);
+    }
+    if (Object.keys(value).length === 0)
+      context.addIssue({ code: "custom", message: "maps nothing: leave it out", input: value });
+    return map;
+  });
+
+/** Who asks, where AWS does not say: direct invocations have no caller. */
+export const requestedBy = label(256);

@@ -4,9 +4,14 @@ import { onTestFinished } from "vitest";
 import { type Cluster, connectCluster } from "../../../functions/shared/kafka/cluster.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
-import { describeGroups, findCoordinator, listGroups } from "../../../functions/shared/kafka/wire/groups.ts";
+import {
+  consumerGroupDescribe,
+  describeGroups,
+  findCoordinator,
+  listGroups,
+} from "../../../functions/shared/kafka/wire/groups.ts";
 import { listOffsets, metadata } from "../../../functions/shared/kafka/wire/metadata.ts";
-import { offsetCommit, offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
+import { offsetCommit, offsetDelete, offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
 
 /** What OffsetFetch answers of one group; `undefined` leaves it out. */
 type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
@@ -17,9 +22,14 @@ type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number
  */
 export interface FakeBroker {
   clusterId: string;
+  /** Listed as classic and empty, where nothing else is said of them. */
   groups: string[];
-  /** Those of them that are gone by the time they are described. */
-  vanished: string[];
+  /** Those of them that are described as dead, and how many lists still have them. */
+  dead: Record<string, number>;
+  /** Those of them that have a member, and the topics that it is assigned. */
+  members: Record<string, readonly string[]>;
+  /** Those of type `consumer`, with a member, and the code of their description. */
+  consumers: Record<string, number>;
   /** Codes of topics in Metadata; 0 for those not named. */
   topicCodes: Record<string, number>;
   /** The leader epoch that Metadata tells of `__consumer_offsets`, by number of the question. */
@@ -27,8 +37,16 @@ export interface FakeBroker {
   fetch: (group: string, topics: readonly string[] | null) => Fetched;
   /** Codes of a commit by topic; topics not named are left out. Null hangs up instead of answering. */
   commit: (group: string) => Record<string, number> | null;
+  /** The same of a deletion of commits. */
+  remove: (group: string) => Record<string, number> | null;
   /** How long a commit takes. */
   commitMs: number;
+  /** Whether a request, by its API, is never answered: a broker that nothing reaches any more. */
+  silent: (api: Api<never, unknown> | undefined) => boolean;
+  /** The host that is told of every coordinator. */
+  coordinator: () => string;
+  /** Called when a connection is closed. */
+  onClose: () => void;
 }
 
 type Request = { key: number; reader: Reader };
@@ -39,8 +57,10 @@ const apis: readonly Api<never, unknown>[] = [
   listGroups,
   listOffsets,
   offsetCommit,
+  offsetDelete,
   offsetFetch,
   describeGroups,
+  consumerGroupDescribe,
 ];
 const probe = /^offset-rollback-probe-/;
 
@@ -65,19 +85,26 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
   const broker: FakeBroker = {
     clusterId: "fake-cluster-id",
     groups: [],
-    vanished: [],
+    dead: {},
+    members: {},
+    consumers: {},
     topicCodes: {},
     epoch: () => 0,
     fetch: () => ({}),
     commit: () => ({}),
     commitMs: 0,
+    remove: () => ({}),
+    silent: () => false,
+    coordinator: () => "127.0.0.1",
+    onClose: () => {},
     ...script,
   };
   const sockets: Socket[] = [];
   let questions = 0;
+  let lists = 0;
   let busyUntil = 0;
   const server = createServer((socket) => {
-    sockets.push(socket.on("error", () => {}));
+    sockets.push(socket.on("error", () => {}).on("close", () => broker.onClose()));
     let received = Buffer.alloc(0);
     socket.on("data", (data) => {
       received = Buffer.concat([received, data]);
@@ -89,6 +116,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
         reader.int16();
         const correlation = reader.int32();
         reader.classicString();
+        if (broker.silent(apis.find((api) => api.key === key))) continue;
         const body = answerTo({ key, reader });
         if (body === null) {
           socket.destroy();
@@ -123,6 +151,20 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
       writer.int32(0);
       return writer.bytes();
     }
+    if (key === offsetDelete.key) {
+      const codes = broker.remove(reader.classicString());
+      if (codes === null) return null;
+      writer.int16(0);
+      writer.int32(0);
+      writer.classicArray(Object.entries(codes), ([topic, code]) => {
+        writer.classicString(topic);
+        writer.classicArray([0], (partition) => {
+          writer.int32(partition);
+          writer.int16(code);
+        });
+      });
+      return writer.bytes();
+    }
     reader.skipTags();
     writer.noTags();
     writer.int32(0);
@@ -135,11 +177,23 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
       });
       writeMetadata(writer, broker, topics, port, topics.includes("__consumer_offsets") ? questions++ : questions);
     } else if (key === listGroups.key) {
+      lists++;
       writer.int16(0);
-      writer.array(broker.groups, (group) => {
-        for (const text of [group, "consumer", "Empty", "classic"]) writer.string(text);
-        writer.noTags();
-      });
+      const { groups, consumers, dead } = broker;
+      writer.array(
+        [...groups, ...Object.keys(consumers)].filter((group) => lists <= (dead[group] ?? lists)),
+        (group) => {
+          const stable = group in broker.members || group in consumers;
+          for (const text of [
+            group,
+            "consumer",
+            stable ? "Stable" : "Empty",
+            group in consumers ? "consumer" : "classic",
+          ])
+            writer.string(text);
+          writer.noTags();
+        },
+      );
       writer.noTags();
     } else if (key === findCoordinator.key) {
       reader.int8();
@@ -147,7 +201,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
       writer.array(groups, (group) => {
         writer.string(group);
         writer.int32(1);
-        writer.string("127.0.0.1");
+        writer.string(broker.coordinator());
         writer.int32(port);
         writer.int16(0);
         writer.nullableString(null);
@@ -173,8 +227,33 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
       writer.array(
         reader.array(() => reader.string()),
         (group) => {
+          const topics = broker.members[group];
           writer.int16(0);
-          for (const text of [group, broker.vanished.includes(group) ? "Dead" : "Empty", "", ""]) writer.string(text);
+          writer.string(group);
+          writer.string(group in broker.dead ? "Dead" : topics === undefined ? "Empty" : "Stable");
+          writer.string("consumer");
+          writer.string("range");
+          writer.array(topics === undefined || group in broker.dead ? [] : [topics], (assigned) => {
+            for (let i = 0; i < 5; i++) writer.string("");
+            writeAssignment(writer, assigned);
+            writer.noTags();
+          });
+          writer.int32(0);
+          writer.noTags();
+        },
+      );
+      writer.noTags();
+    } else if (key === consumerGroupDescribe.key) {
+      writer.array(
+        reader.array(() => reader.string()),
+        (group) => {
+          writer.int16(broker.consumers[group] ?? 69);
+          writer.nullableString(null);
+          writer.string(group);
+          writer.string("");
+          writer.int32(0);
+          writer.int32(0);
+          writer.string("");
           writer.array([], () => {});
           writer.int32(0);
           writer.noTags();
@@ -193,6 +272,18 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     server.close();
   });
   return `127.0.0.1:${port}`;
+}
+
+/** ConsumerProtocolAssignment, as the bytes that it is for a broker. */
+function writeAssignment(writer: Writer, topics: readonly string[]) {
+  const assignment = new Writer();
+  assignment.int16(3);
+  assignment.classicArray(topics, (topic) => {
+    assignment.classicString(topic);
+    assignment.classicArray([0], (partition) => assignment.int32(partition));
+  });
+  assignment.int32(-1);
+  writer.array([...assignment.bytes()], (byte) => writer.int8((byte << 24) >> 24));
 }
 
 function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, question: number) {

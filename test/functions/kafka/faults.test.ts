@@ -1,11 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  capture,
-  commitOffsets,
-  listGroups,
-  observe,
-  readCommits,
-} from "../../../functions/shared/kafka/group-offsets.ts";
+import { capture, listGroups, observe, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
 import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
 
 const all = { groups: ["*"], exclude: [] };
@@ -135,36 +129,6 @@ describe("listGroups", () => {
   });
 });
 
-describe("commitOffsets", () => {
-  const commits = new Map([["g", new Map([["t-0", commit(1n)]])]]);
-
-  it.each([
-    ["accepted", { t: 0 }, { kind: "accepted" }],
-    ["a group with members", { t: 25 }, { kind: "refused", error: "GroupNotEmpty" }],
-    ["a missing right", { t: 30 }, { kind: "refused", error: "KafkaAuthorization" }],
-    ["metadata too large", { t: 12 }, { kind: "refused", error: "OFFSET_METADATA_TOO_LARGE" }],
-    ["a partition left out", {}, { kind: "unknown", error: "KafkaUnavailable" }],
-    ["a connection lost each time", null, { kind: "unknown", error: "KafkaUnavailable" }],
-  ])("tells %s", async (_, codes, outcome) => {
-    const cluster = await fakeBroker({ commit: () => codes }, 1_000);
-    expect((await commitOffsets(cluster, commits)).get("g")?.get("t-0")).toMatchObject(outcome);
-  });
-
-  it("sends again after a lost answer", async () => {
-    let requests = 0;
-    const cluster = await fakeBroker({ commit: () => (requests++ === 0 ? null : { t: 0 }) });
-    expect((await commitOffsets(cluster, commits)).get("g")?.get("t-0")).toEqual({ kind: "accepted" });
-    expect(requests).toBe(2);
-  });
-
-  it("does not call a refusal certain when an earlier answer was lost", async () => {
-    let requests = 0;
-    const cluster = await fakeBroker({ commit: () => (requests++ === 0 ? null : { t: 25 }) });
-    const outcomes = await commitOffsets(cluster, commits);
-    expect(outcomes.get("g")?.get("t-0")).toMatchObject({ kind: "unknown", error: "GroupNotEmpty" });
-  });
-});
-
 describe("bootstrap servers of different clusters", () => {
   it.each([
     ["A", "B"],
@@ -195,7 +159,7 @@ describe("capture with commits that are known", () => {
 });
 
 describe("a group that vanishes between the list and its reading", () => {
-  const vanishing = () => fakeBroker({ groups: ["here", "gone"], vanished: ["gone"] });
+  const vanishing = () => fakeBroker({ groups: ["here", "gone"], dead: { gone: 1 } });
 
   it("is a warning where a pattern picked it: nobody asked for it by name", async () => {
     const state = await capture(await vanishing(), all);
@@ -207,6 +171,141 @@ describe("a group that vanishes between the list and its reading", () => {
   it("is missing where it was named", async () => {
     const state = await capture(await vanishing(), { groups: ["*", "gone"], exclude: [] });
     expect([...state.missing]).toEqual(["gone"]);
+  });
+
+  it("is missing where it was observed, also when it vanished after the late list", async () => {
+    for (const lists of [1, 2]) {
+      const cluster = await fakeBroker({ groups: ["gone"], dead: { gone: lists } });
+      const state = await observe(cluster, new Map([["gone", new Map()]]));
+      expect([...state.missing]).toEqual(["gone"]);
+      expect([...state.commits.keys(), ...state.observed.groups.keys()]).toEqual([]);
+    }
+  });
+
+  it("has commits and no state where they were read before", async () => {
+    const cluster = await fakeBroker({
+      groups: ["gone"],
+      members: { gone: ["t"] },
+      dead: { gone: 2 },
+      fetch: () => ({ offsets: { t: 7n } }),
+    });
+    const state = await observe(cluster, new Map([["gone", new Map()]]));
+    expect(state.commits.get("gone")).toEqual(new Map([["t-0", commit(7n)]]));
+    expect(state.observed.groups.get("gone")).toEqual({ type: null, state: null, members: null });
+  });
+});
+
+describe("a group that is listed and described as dead", () => {
+  const always = Number.POSITIVE_INFINITY;
+  const unknownMembers = 'The members of 1 group are not known, listed and yet described as dead: "odd".';
+
+  it("is not taken for absent by a capture, nor for one without members", async () => {
+    const cluster = await fakeBroker({ groups: ["here", "odd"], dead: { odd: always } });
+    const state = await capture(cluster, all);
+    expect([...state.commits]).toEqual([
+      ["here", new Map()],
+      ["odd", new Map()],
+    ]);
+    expect([...state.missing, ...state.errors]).toEqual([]);
+    expect(state.observed.groups.get("odd")).toEqual({ type: "classic", state: "Dead", members: null });
+    expect(state.observed.groups.get("here")).toEqual({ type: "classic", state: "Empty", members: 0 });
+    expect(state.warnings).toEqual([unknownMembers]);
+    expect(cluster.requests.get("ListGroups")).toBe(2);
+  });
+
+  it("is not taken for absent by an observation, with commits or without", async () => {
+    for (const offsets of [{}, { t: 7n }]) {
+      const cluster = await fakeBroker({
+        groups: ["odd"],
+        members: { odd: ["t"] },
+        dead: { odd: always },
+        fetch: () => ({ offsets }),
+      });
+      const state = await observe(cluster, new Map([["odd", new Map()]]));
+      expect(state.commits.get("odd")?.size).toBe(Object.keys(offsets).length);
+      expect(state.missing.size).toBe(0);
+      expect(state.observed.groups.get("odd")).toEqual({ type: "classic", state: "Dead", members: null });
+      expect(state.warnings).toContain(unknownMembers);
+      expect(cluster.requests.get("ListGroups")).toBe(3);
+    }
+  });
+
+  it("is the same for a group of type consumer that its coordinator does not know (69)", async () => {
+    const cluster = await fakeBroker({ consumers: { odd: 69 } });
+    const state = await observe(cluster, new Map([["odd", new Map()]]));
+    expect(state.observed.groups.get("odd")).toEqual({ type: "consumer", state: "Dead", members: null });
+  });
+
+  it("is the only reason to list again", async () => {
+    const cluster = await fakeBroker({ groups: ["here"] });
+    await observe(cluster, new Map([["here", new Map()]]));
+    expect(cluster.requests.get("ListGroups")).toBe(2);
+  });
+});
+
+describe("topics that the principal may not describe", () => {
+  it("are warned of where the last snapshot names them, and are null: their commits may be missing", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      topicCodes: { hidden: 29, gone: 3, odd: 17 },
+      fetch: () => ({ offsets: { t: 7n } }),
+    });
+    const state = await capture(cluster, all, undefined, ["t", "hidden", "gone", "odd", "idle"]);
+    expect(state.warnings.filter((warning) => !warning.includes("log"))).toEqual([
+      'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which the last snapshot names, and Kafka ' +
+        "leaves the commits on such topics out without a word.",
+    ]);
+    expect([...state.observed.topics.keys()]).toEqual(["t", "hidden"]);
+    expect(state.observed.topics.get("hidden")).toBeNull();
+    expect(state.commits.get("g")).toEqual(new Map([["t-0", commit(7n)]]));
+  });
+
+  it("are warned of where a member is assigned them, by the names of the groups", async () => {
+    const cluster = await fakeBroker({
+      groups: ["a", "b"],
+      members: { a: ["hidden", "open"], b: ["open", "hidden"] },
+      topicCodes: { hidden: 29 },
+    });
+    const state = await capture(cluster, all, undefined, ["hidden"]);
+    expect(state.warnings).toEqual([
+      'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which members of group "a", "b" read, and ' +
+        "Kafka leaves the commits on such topics out without a word.",
+    ]);
+  });
+
+  it("are not looked for where every topic that is named has commits", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      members: { g: ["t"] },
+      fetch: () => ({ offsets: { t: 7n } }),
+    });
+    await capture(cluster, all);
+    const before = cluster.requests.get("Metadata") ?? 0;
+    await capture(cluster, all, undefined, ["t"]);
+    const named = (cluster.requests.get("Metadata") ?? 0) - before;
+    await capture(cluster, all, undefined, ["t", "other"]);
+    expect((cluster.requests.get("Metadata") ?? 0) - before - named).toBe(named + 1);
+  });
+
+  it("stay null, with a warning, where Kafka does not say", async () => {
+    const cluster = await fakeBroker({ topicCodes: { other: 999 } });
+    const state = await capture(cluster, all, undefined, ["other"]);
+    expect(state.warnings).toEqual([
+      'No group matches "*".',
+      expect.stringMatching(/^Whether commits on 1 topic are missing could not be found out: "other" \(ERROR_999: /),
+    ]);
+    expect(state.observed.topics).toEqual(new Map([["other", null]]));
+  });
+
+  it("keep the members of a group from being counted, which names the right", async () => {
+    const cluster = await fakeBroker({ consumers: { g: 29 }, fetch: () => ({ offsets: { t: 7n } }) });
+    const state = await capture(cluster, all);
+    expect(state.observed.groups.get("g")).toEqual({ type: "consumer", state: "Stable", members: null });
+    expect(state.warnings).toContain(
+      'The members of 1 group could not be counted: "g" (KafkaAuthorization: could not describe group "g": the principal ' +
+        "needs DESCRIBE on every topic that the group reads, or else their commits are hidden too (29 " +
+        "TOPIC_AUTHORIZATION_FAILED)).",
+    );
   });
 });
 
@@ -220,22 +319,5 @@ describe("capture with groups that are known", () => {
     const state = await capture(cluster, { groups: ["g*"], exclude: [] }, known);
     expect(state.errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
     expect([...state.missing, ...state.commits.keys()]).toEqual([]);
-  });
-});
-
-describe("commitOffsets with a reserve", () => {
-  it("begins with no group when only the reserve is left, and says so", async () => {
-    const cluster = await fakeBroker(
-      { commit: () => ({ t: 0 }), commitMs: 15, fetch: () => ({ offsets: { t: 5n } }) },
-      2_000,
-    );
-    const groups = Array.from({ length: 300 }, (_, i) => `g-${i}`);
-    const commits = new Map(groups.map((group) => [group, new Map([["t-0", commit(5n)]])]));
-    const outcomes = await commitOffsets(cluster, commits, 1_200);
-    const kinds = Map.groupBy(outcomes, ([, keys]) => keys.get("t-0")?.kind);
-    expect([...kinds.keys()].sort()).toEqual(["accepted", "not_attempted"]);
-    expect(outcomes.size).toBe(300);
-    const { commits: read, errors } = await readCommits(cluster, new Map(groups.map((group) => [group, ["t-0"]])));
-    expect([read.size, errors.length]).toEqual([300, 0]);
   });
 });

@@ -18,6 +18,11 @@ describe("an HTTP call", () => {
     ).toEqual({ dry_run: true, snapshot_id: "snapshot-2025-01-15T10:30:00Z" });
   });
 
+  test("names a rollback in the path by its id, whatever it looks like", () => {
+    expect(request({ pathParameters: { rollback_id: "at%3A12" } })).toEqual({ rollback_id: "at:12" });
+    expect(request({ pathParameters: { snapshot_id: "at%3A12" } })).toEqual({ snapshot_id: { at: "12" } });
+  });
+
   test("may have its body in base64", () => {
     const body = Buffer.from('{"groups":["ü"]}').toString("base64");
     expect(request({ body, isBase64Encoded: true })).toEqual({ groups: ["ü"] });
@@ -63,9 +68,12 @@ describe("an error over HTTP", () => {
     [400, new errors.InvalidRequest("m")],
     [404, new errors.SnapshotNotFound("m")],
     [404, new errors.GroupNotFound("m")],
+    [404, new errors.RollbackNotFound("m")],
     [409, new errors.GroupNotEmpty("m")],
     [409, new errors.ClusterMismatch("m")],
+    [409, new errors.RollbackInProgress("m")],
     [409, new errors.VerificationMismatch("m")],
+    [412, new errors.PlanChanged("m")],
     [422, new errors.RollbackBlocked("m")],
     [500, new errors.SnapshotCorrupt("m")],
     [500, new errors.Configuration("m")],

@@ -2,7 +2,7 @@ import { type AttributeValue, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { CopyObjectCommand, DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
 const snapshotId = "snapshot-2025-01-15T10:30:00Z";
@@ -92,7 +92,7 @@ describe("an index item that is not what was written is SnapshotCorrupt, and nam
       expect(error).toHaveProperty("message", expect.stringContaining(message));
       expect(error).toHaveProperty("message", expect.stringContaining("2025-01-15T10:30:00Z#000001"));
     }
-    await storage.archive.remove(snapshotId, within());
-    expect(await storage.items()).toEqual([]);
+    await storage.archive.remove(snapshotId, ana, within());
+    expect(await storage.items("snapshot")).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Archive, createArchive } from "../../../functions/shared/archive/archive.ts";
 import { createClients } from "../../../functions/shared/archive/clients.ts";
 import { Configuration, DeadlineExceeded, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
 const snapshotId = "snapshot-2025-01-15T10:30:00Z";
@@ -135,7 +135,7 @@ describe("a deployment that is set up wrongly is Configuration:", () => {
     for (const read of [
       () => archive.list({ limit: 5 }, within()),
       () => archive.load(snapshotId, within()),
-      () => archive.remove(snapshotId, within()),
+      () => archive.remove(snapshotId, ana, within()),
       () => archive.save(content(), second(0), within()),
     ]) {
       const failed = read();
@@ -171,7 +171,7 @@ describe("an endpoint", () => {
       [() => archive.list({ limit: 5 }, within(300)), "reading the list"],
       [() => archive.load(snapshotId, within(300)), `looking up ${snapshotId}`],
       [() => archive.save(content(), second(0), within(300)), `writing the body of ${snapshotId}`],
-      [() => archive.remove(snapshotId, within(300)), `hiding ${snapshotId}`],
+      [() => archive.remove(snapshotId, ana, within(300)), `hiding ${snapshotId}`],
     ] as const) {
       const failed = work();
       await expect(failed).rejects.toThrow(DeadlineExceeded);
@@ -199,9 +199,9 @@ describe("an endpoint", () => {
     ["GetItem", (archive) => archive.entry(snapshotId, within(300))],
     ["GetObject", (archive) => archive.load(snapshotId, within(300))],
     ["Query", (archive) => archive.list({ limit: 5 }, within(300))],
-    ["UpdateItem", (archive) => archive.remove(snapshotId, within(300))],
-    ["DeleteObject", (archive) => archive.remove(snapshotId, within(300))],
-    ["DeleteItem", (archive) => archive.remove(snapshotId, within(300))],
+    ["TransactWriteItems", (archive) => archive.remove(snapshotId, ana, within(300))],
+    ["DeleteObject", (archive) => archive.remove(snapshotId, ana, within(300))],
+    ["DeleteItem", (archive) => archive.remove(snapshotId, ana, within(300))],
   ];
   test.each(works)("is not kept waiting with %s when the deadline has passed", async (action, work) => {
     await storage.archive.save(content(), second(0), within());

@@ -2,11 +2,22 @@ import { createServer, type IncomingMessage, type ServerResponse, request as sen
 import { buffer } from "node:stream/consumers";
 
 /**
- * What becomes of a call: its answer is `lost` after it took effect, it `breaks` with a 503 before that, it is met by
- * somebody else's write (`conflicts`), its rights are `denied`, it `hangs`, or its answer stops in the middle, with
- * (`cut`) or without (`stalls`) the connection's end.
+ * What becomes of a call: its answer is `lost` after it took effect, it `breaks` with a 500 or 503 before that, it is one
+ * too many (`throttled`), it is met by somebody else's write (`conflicts`), its rights are `denied`, it `hangs`, or its
+ * answer stops in the middle, with (`cut`) or without (`stalls`) the connection's end.
  */
-type Fault = "lost" | "breaks" | "conflicts" | "denied" | "hangs" | "cut" | "stalls";
+export type Fault = "lost" | "breaks" | "throttled" | "conflicts" | "denied" | "hangs" | "cut" | "stalls";
+
+/** Which call is meant: the n-th from now on (`nth` counts from 1) of those that fit. */
+export interface CallMoment {
+  /** `PutObject`, `TransactWriteItems`, …; any, if it is not given. */
+  readonly action?: string;
+  /** A text that its body has. */
+  readonly body?: string;
+  readonly nth?: number;
+  /** Before it reaches the emulator, which is the default, or when the emulator has answered. */
+  readonly at?: "call" | "answer";
+}
 
 /** A proxy before the emulator that fails as it is told. */
 export interface Faults {
@@ -15,6 +26,11 @@ export interface Faults {
   on(action: string, fault: Fault, times?: number): void;
   /** Lets something happen before the next call of an operation goes on. */
   before(action: string, happens: () => Promise<unknown>): void;
+  /**
+   * Does something at a moment: the call or its answer waits for it, and meets the fault that it gives, if any. What it
+   * gives says whether the moment has come.
+   */
+  when(moment: CallMoment, act: () => Fault | undefined | Promise<Fault | undefined>): { readonly happened: boolean };
   /** What came through, in order. */
   readonly calls: readonly string[];
   /** Which of them the client gave up before it had an answer. */
@@ -36,11 +52,18 @@ function actionOf({ method = "", headers }: IncomingMessage): string {
 }
 
 const answers: Readonly<
-  Record<"breaks" | "conflicts" | "denied", Readonly<Record<"s3" | "dynamodb", [number, string]>>>
+  Record<"breaks" | "throttled" | "conflicts" | "denied", Readonly<Record<"s3" | "dynamodb", [number, string]>>>
 > = {
   breaks: {
     s3: [503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"],
     dynamodb: [500, '{"__type":"InternalServerError","message":"internal"}'],
+  },
+  throttled: {
+    s3: [503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"],
+    dynamodb: [
+      400,
+      '{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"too many"}',
+    ],
   },
   conflicts: {
     s3: [409, "<Error><Code>ConditionalRequestConflict</Code><Message>conflict</Message></Error>"],
@@ -60,6 +83,7 @@ const answers: Readonly<
 export async function startFaults(upstream: string): Promise<Faults> {
   const planned = new Map<string, { fault: Fault; times: number }>();
   const happenings = new Map<string, () => Promise<unknown>>();
+  const watches = new Set<{ moment: CallMoment; passed: number; act(): Promise<Fault | undefined> }>();
   const calls: string[] = [];
   const abandoned: string[] = [];
 
@@ -69,10 +93,21 @@ export async function startFaults(upstream: string): Promise<Faults> {
     plan.times--;
     return plan.fault;
   };
-  const forward = (request: IncomingMessage, response: ServerResponse, fault: Fault | undefined) => {
+  const passes = async (name: string, text: Buffer, stage: "call" | "answer") => {
+    let met: Fault | undefined;
+    for (const watch of watches) {
+      const { action = name, body = "", nth = 1, at = "call" } = watch.moment;
+      if (action !== name || at !== stage || !text.includes(body) || ++watch.passed < nth) continue;
+      watches.delete(watch);
+      met = (await watch.act()) ?? met;
+    }
+    return met;
+  };
+  const forward = (request: IncomingMessage, body: Buffer, response: ServerResponse, planned: Fault | undefined) => {
     const { method, headers, url = "" } = request;
     const onward = send(new URL(url, upstream), { method, headers }, async (answer) => {
       const whole = await buffer(answer);
+      const fault = (await passes(actionOf(request), body, "answer")) ?? planned;
       if (fault === "lost") {
         response.destroy();
         return;
@@ -82,7 +117,7 @@ export async function startFaults(upstream: string): Promise<Faults> {
       else response.write(whole.subarray(0, whole.length >> 1), () => fault === "cut" && response.destroy());
     });
     onward.on("error", () => response.destroy());
-    request.pipe(onward);
+    onward.end(body);
   };
   const server = createServer(async (request, response) => {
     const action = actionOf(request);
@@ -90,17 +125,19 @@ export async function startFaults(upstream: string): Promise<Faults> {
     const happens = happenings.get(action);
     happenings.delete(action);
     await happens?.();
-    const fault = next(action);
+    const body = await buffer(request).catch(() => undefined);
+    if (body === undefined) return; // the client has gone
+    const fault = (await passes(action, body, "call")) ?? next(action);
     if (fault === "hangs") {
       response.on("close", () => abandoned.push(action));
       return;
     }
-    if (fault !== "breaks" && fault !== "conflicts" && fault !== "denied") return forward(request, response, fault);
-    await buffer(request);
+    if (fault === undefined || fault === "lost" || fault === "cut" || fault === "stalls")
+      return forward(request, body, response, fault);
     const service = request.headers["x-amz-target"] === undefined ? "s3" : "dynamodb";
-    const [status, body] = answers[fault][service];
+    const [status, text] = answers[fault][service];
     response.writeHead(status, { "content-type": service === "s3" ? "application/xml" : "application/x-amz-json-1.0" });
-    response.end(body);
+    response.end(text);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -109,12 +146,25 @@ export async function startFaults(upstream: string): Promise<Faults> {
   return {
     url: `http://127.0.0.1:${port}`,
     before: (action, happens) => happenings.set(action, happens),
+    when(moment, act) {
+      const happening = { happened: false };
+      watches.add({
+        moment,
+        passed: 0,
+        async act() {
+          happening.happened = true;
+          return act();
+        },
+      });
+      return happening;
+    },
     calls,
     abandoned,
     on: (action, fault, times = Number.POSITIVE_INFINITY) => planned.set(action, { fault, times }),
     clear() {
       planned.clear();
       happenings.clear();
+      watches.clear();
       calls.length = 0;
       abandoned.length = 0;
     },

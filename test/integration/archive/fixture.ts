@@ -17,7 +17,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
 import { type Archive, type ArchiveConfig, createArchive } from "../../../functions/shared/archive/archive.ts";
-import { createClients } from "../../../functions/shared/archive/clients.ts";
+import { type Clients, createClients } from "../../../functions/shared/archive/clients.ts";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import { type Faults, startFaults } from "./faults.ts";
@@ -36,11 +36,13 @@ export interface TestArchive {
   readonly dynamodb: DynamoDBClient;
   /** The same archive, seen through a proxy that can be told to fail. */
   readonly shaky: Archive;
+  /** Clients that speak to the emulator itself. */
+  readonly clients: Clients;
   readonly faults: Faults;
   /** The keys of all objects in the bucket. */
   keys(): Promise<string[]>;
-  /** All items of the table. */
-  items(): Promise<Record<string, AttributeValue>[]>;
+  /** All items of the table, or those of a partition. */
+  items(partition?: string): Promise<Record<string, AttributeValue>[]>;
 }
 
 /** Makes a bucket and a table for the tests of a file, empties both after each test, and removes them at the end. */
@@ -55,6 +57,7 @@ export function testArchive(): TestArchive {
   let faults: Faults | undefined;
   let archive: Archive | undefined;
   let shaky: Archive | undefined;
+  let clients: Clients | undefined;
   const made = <T>(value: T | undefined): T => {
     if (value === undefined) throw new Error("not before the tests run");
     return value;
@@ -64,7 +67,10 @@ export function testArchive(): TestArchive {
     const listed = await s3.send(new ListObjectsV2Command({ Bucket }));
     return (listed.Contents ?? []).flatMap(({ Key }) => Key ?? []);
   };
-  const items = async () => (await dynamodb.send(new ScanCommand({ TableName, ConsistentRead: true }))).Items ?? [];
+  const items = async (partition?: string) => {
+    const scanned = await dynamodb.send(new ScanCommand({ TableName, ConsistentRead: true }));
+    return (scanned.Items ?? []).filter(({ pk }) => partition === undefined || pk?.S === partition);
+  };
   const createTable = () =>
     dynamodb.send(
       new CreateTableCommand({
@@ -90,7 +96,8 @@ export function testArchive(): TestArchive {
 
   beforeAll(async () => {
     faults = await startFaults(endpointUrl);
-    archive = createArchive(config);
+    clients = createClients(endpointUrl);
+    archive = createArchive(config, clients);
     shaky = createArchive(config, createClients(faults.url));
     await s3.send(new CreateBucketCommand({ Bucket }));
     await createTable();
@@ -118,11 +125,17 @@ export function testArchive(): TestArchive {
     get shaky() {
       return made(shaky);
     },
+    get clients() {
+      return made(clients);
+    },
     get faults() {
       return made(faults);
     },
   };
 }
+
+/** Who deletes a snapshot. */
+export const ana = { requestedBy: "ana", requestId: "request-1" };
 
 /** A second in which snapshots are taken: `second(0)`, the one after it, … */
 export const second = (n: number): Date => new Date(Date.UTC(2025, 0, 15, 10, 30, n));

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ListRequest } from "../../../functions/shared/archive/paging.ts";
 import { InvalidRequest, SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
 const id = (n: number, number = 1) =>
@@ -82,7 +82,7 @@ describe("list", () => {
 
     test("goes on after a snapshot that was deleted in between", async () => {
       const { nextToken } = await storage.archive.list({ limit: 2 }, within());
-      await storage.archive.remove(id(4), within());
+      await storage.archive.remove(id(4), ana, within());
       const { entries } = await storage.archive.list({ limit: 10, nextToken }, within());
       expect(entries.map(({ snapshotId }) => snapshotId)).toEqual(all.slice(2));
     });

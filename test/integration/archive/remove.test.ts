@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { SnapshotNotFound, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
 
@@ -17,42 +17,42 @@ describe("a deleted snapshot", () => {
   test("is gone from the list, the index and the bucket, and from nowhere else", async () => {
     const kept = (await storage.archive.save(content(), second(1), within())).snapshot;
     const snapshotId = await save();
-    await storage.archive.remove(snapshotId, within());
+    await storage.archive.remove(snapshotId, ana, within());
 
     await expect(storage.archive.load(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
     expect(await storage.keys()).toEqual([`kept/snapshots/${kept.snapshotId}.json.gz`]);
-    expect(await storage.items()).toHaveLength(1);
+    expect(await storage.items("snapshot")).toHaveLength(1);
     expect(await storage.archive.load(kept.snapshotId, within())).toEqual(kept);
   });
 
   test("cannot be deleted again", async () => {
     const snapshotId = await save();
-    await storage.archive.remove(snapshotId, within());
-    await expect(storage.archive.remove(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
+    await storage.archive.remove(snapshotId, ana, within());
+    await expect(storage.archive.remove(snapshotId, ana, within())).rejects.toThrow(SnapshotNotFound);
   });
 
   test("is SnapshotNotFound, not corrupt, for whoever is just loading it", async () => {
     const snapshotId = await save();
-    storage.faults.before("GetObject", () => storage.archive.remove(snapshotId, within()));
+    storage.faults.before("GetObject", () => storage.archive.remove(snapshotId, ana, within()));
     await expect(storage.shaky.load(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
   });
 
   test("whose id is given again at once does not take the new one with it", async () => {
     const snapshotId = await save();
     storage.faults.before("DeleteItem", async () => {
-      await storage.archive.remove(snapshotId, within());
+      await storage.archive.remove(snapshotId, ana, within());
       expect(await save()).toBe(snapshotId);
     });
-    await storage.shaky.remove(snapshotId, within());
+    await storage.shaky.remove(snapshotId, ana, within());
     expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
   });
 
   test("is deleted once by two who delete it at the same time", async () => {
     const snapshotId = await save();
-    const both = [storage.archive.remove(snapshotId, within()), storage.archive.remove(snapshotId, within())];
+    const both = [storage.archive.remove(snapshotId, ana, within()), storage.archive.remove(snapshotId, ana, within())];
     const outcomes = (await Promise.allSettled(both)).map(({ status }) => status);
     expect(outcomes).toContain("fulfilled");
-    expect(await storage.items()).toEqual([]);
+    expect(await storage.items("snapshot")).toEqual([]);
     expect(await storage.keys()).toEqual([]);
   });
 });
@@ -63,50 +63,110 @@ describe("a deletion", () => {
     async (action) => {
       const snapshotId = await save();
       storage.faults.on(action, "breaks");
-      const failed = storage.shaky.remove(snapshotId, within());
+      const failed = storage.shaky.remove(snapshotId, ana, within());
       await expect(failed).rejects.toThrow(StorageUnavailable);
       await expect(failed).rejects.toThrow(/delete it again to finish/);
       await expectGone(snapshotId);
-      expect(await storage.items()).toHaveLength(1);
+      expect(await storage.items("snapshot")).toHaveLength(1);
 
       storage.faults.clear();
-      await storage.shaky.remove(snapshotId, within());
+      await storage.shaky.remove(snapshotId, ana, within());
       await expectGone(snapshotId);
-      expect(await storage.items()).toEqual([]);
+      expect(await storage.items("snapshot")).toEqual([]);
       expect(await storage.keys()).toEqual([]);
     },
   );
 
   test("that ends before its first step changes nothing", async () => {
     const snapshotId = await save();
-    storage.faults.on("UpdateItem", "breaks");
-    await expect(storage.shaky.remove(snapshotId, within())).rejects.toThrow(StorageUnavailable);
+    storage.faults.on("TransactWriteItems", "breaks");
+    await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
     expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
+    expect(await storage.items("deletion")).toEqual([]);
   });
 
-  test.each(["UpdateItem", "DeleteObject", "DeleteItem"])("succeeds though an answer to %s is lost", async (action) => {
+  test.each(["TransactWriteItems", "DeleteItem"])("waits where %s meets somebody else's", async (action) => {
     const snapshotId = await save();
-    storage.faults.on(action, "lost", 1);
-    await storage.shaky.remove(snapshotId, within());
-    expect(storage.faults.calls.filter((call) => call === action)).toHaveLength(2);
+    storage.faults.on(action, "conflicts", 2);
+    await storage.shaky.remove(snapshotId, ana, within());
     await expectGone(snapshotId);
-    expect(await storage.keys()).toEqual([]);
+    expect(await storage.items()).toEqual(await storage.items("deletion"));
   });
 
-  test.each(["UpdateItem", "DeleteObject", "DeleteItem"])(
+  test.each(["TransactWriteItems", "DeleteObject", "DeleteItem"])(
+    "succeeds though an answer to %s is lost",
+    async (action) => {
+      const snapshotId = await save();
+      storage.faults.on(action, "lost", 1);
+      await storage.shaky.remove(snapshotId, ana, within());
+      expect(storage.faults.calls.filter((call) => call === action)).toHaveLength(2);
+      await expectGone(snapshotId);
+      expect(await storage.keys()).toEqual([]);
+    },
+  );
+
+  test.each(["TransactWriteItems", "DeleteObject", "DeleteItem"])(
     "can be finished though all answers to %s are lost",
     async (action) => {
       const snapshotId = await save();
       storage.faults.on(action, "lost");
-      await expect(storage.shaky.remove(snapshotId, within())).rejects.toThrow(StorageUnavailable);
+      await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
       await expectGone(snapshotId);
 
       storage.faults.clear();
       await storage.shaky
-        .remove(snapshotId, within())
+        .remove(snapshotId, ana, within())
         .catch((error: unknown) => expect(error).toBeInstanceOf(SnapshotNotFound));
-      expect(await storage.items()).toEqual([]);
+      expect(await storage.items("snapshot")).toEqual([]);
       expect(await storage.keys()).toEqual([]);
     },
   );
+});
+
+describe("the note of a deletion", () => {
+  test("says who deleted which snapshot, by which request, and when", async () => {
+    const snapshotId = await save();
+    const before = new Date().toISOString();
+    await storage.archive.remove(snapshotId, ana, within());
+    const after = new Date().toISOString();
+
+    const [note, ...others] = await storage.items("deletion");
+    expect(others).toEqual([]);
+    expect(note).toEqual({
+      pk: { S: "deletion" },
+      sk: { S: expect.stringMatching(`^${note?.deleted_at?.S}#${snapshotId}#[\\da-f-]{36}$`) },
+      snapshot_id: { S: snapshotId },
+      requested_by: { S: "ana" },
+      request_id: { S: "request-1" },
+      deleted_at: { S: expect.toSatisfy((time: string) => before <= time && time <= after) },
+    });
+  });
+
+  test("has no name where nobody gave one", async () => {
+    const snapshotId = await save();
+    await storage.archive.remove(snapshotId, { requestedBy: null, requestId: "request-2" }, within());
+    const [note] = await storage.items("deletion");
+    expect(note).toMatchObject({ snapshot_id: { S: snapshotId }, request_id: { S: "request-2" } });
+    expect(note).not.toHaveProperty("requested_by");
+  });
+
+  test("is not written for a snapshot that is not there", async () => {
+    await expect(storage.archive.remove("snapshot-2025-01-15T10:30:00Z", ana, within())).rejects.toThrow(
+      SnapshotNotFound,
+    );
+    await expect(storage.archive.remove("latest", ana, within())).rejects.toThrow(SnapshotNotFound);
+    expect(await storage.items()).toEqual([]);
+  });
+
+  test("is there as soon as the snapshot is hidden, whatever comes after, and once more for who finishes it", async () => {
+    const snapshotId = await save();
+    storage.faults.on("DeleteObject", "breaks");
+    await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
+    expect(await storage.items("deletion")).toMatchObject([{ requested_by: { S: "ana" } }]);
+
+    storage.faults.clear();
+    await storage.shaky.remove(snapshotId, { requestedBy: "ben", requestId: "request-2" }, within());
+    const notes = await storage.items("deletion");
+    expect(notes.map(({ requested_by }) => requested_by?.S).sort()).toEqual(["ana", "ben"]);
+  });
 });

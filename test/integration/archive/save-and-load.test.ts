@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { Commits } from "../../../functions/shared/core/model.ts";
 import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
 const ids = async () =>
@@ -164,7 +164,7 @@ describe("ids", () => {
     await expect(storage.archive.entry(id, within())).rejects.toThrow(
       /SnapshotNotFound: there is no snapshot .*latest/,
     );
-    await expect(storage.archive.remove(id, within())).rejects.toThrow(SnapshotNotFound);
+    await expect(storage.archive.remove(id, ana, within())).rejects.toThrow(SnapshotNotFound);
     expect(await ids()).toHaveLength(1);
   });
 });

@@ -1,7 +1,7 @@
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
 const run = "3a1f-execution";
@@ -47,7 +47,7 @@ describe("a scheduled execution", () => {
 
   test("whose snapshot was deleted since may take another", async () => {
     const { snapshot } = await storage.archive.save(scheduled, second(0), within(), run);
-    await storage.archive.remove(snapshot.snapshotId, within());
+    await storage.archive.remove(snapshot.snapshotId, ana, within());
     expect(await storage.archive.findExecution(run, within())).toBeUndefined();
 
     const again = await storage.archive.save(scheduled, second(60), within(), run);

@@ -190,11 +190,70 @@ describe("deleteOffsets", () => {
     expect((await capture(cluster, select(group))).commits.get(group)).toEqual(at([`${topic}-1`, 2]));
   });
 
-  it("names a group that does not exist", async () => {
+  it("accepts what has no commit, and a group that does not exist: nothing is left to be deleted", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2);
+    const [group, nobody] = [unique("delete-all"), unique("none")];
+    await groupsWith(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+    const keys = [`${topic}-0`, `${topic}-1`];
+    const all = new Map([group, nobody].map((name) => [name, keys]));
+
+    for (const outcomes of [await deleteOffsets(cluster, all), await deleteOffsets(cluster, all)]) {
+      for (const name of [group, nobody]) {
+        expect([...(outcomes.get(name) ?? [])]).toEqual(keys.map((key) => [key, { kind: "accepted" }]));
+      }
+    }
+
+    expect((await describedByKafka()).has(`${group} ${topic} 0`)).toBe(false);
+    expect([...(await observe(cluster, new Map([[nobody, new Map()]]))).missing]).toEqual([nobody]);
+  });
+
+  it("names partitions that do not exist, and deletes the others", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
-    const group = unique("none");
-    const outcomes = await deleteOffsets(cluster, new Map([[group, [`${topic}-0`]]]));
-    expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotFound" });
+    const [group, gone] = [unique("delete-gone"), unique("gone")];
+    await groupsWith(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+
+    const outcomes = await deleteOffsets(cluster, new Map([[group, [`${topic}-7`, `${gone}-0`, `${topic}-0`]]]));
+
+    const refused = { kind: "refused", error: "UNKNOWN_TOPIC_OR_PARTITION" };
+    expect(outcomes.get(group)?.get(`${topic}-7`)).toMatchObject(refused);
+    expect(outcomes.get(group)?.get(`${gone}-0`)).toMatchObject(refused);
+    expect(outcomes.get(group)?.get(`${topic}-0`)).toEqual({ kind: "accepted" });
+    expect((await capture(cluster, select(group))).commits.get(group)).toEqual(new Map());
+  });
+
+  it("deletes in requests that brokers accept, however long the group's id is", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(120);
+    const group = unique("delete-large").padEnd(8_000, "x");
+    const commits = at(...Array.from({ length: 120 }, (_, i) => [`${topic}-${i}`, i] as const));
+    await groupsWith(cluster, new Map([[group, commits]]));
+
+    const outcomes = await deleteOffsets(cluster, new Map([[group, commits.keys()]]));
+
+    expect(new Set([...(outcomes.get(group)?.values() ?? [])].map(({ kind }) => kind))).toEqual(new Set(["accepted"]));
+    expect(cluster.requests.get("OffsetDelete")).toBe(3);
+    expect((await capture(cluster, select(group))).commits.get(group)).toEqual(new Map());
+  });
+
+  it("is kept by members from the topics that they are subscribed to, and only from those", async () => {
+    const cluster = await connect();
+    const [read, other] = [await topicOf(1, 1), await topicOf(1)];
+    const group = unique("delete-subscribed");
+    await groupsWith(cluster, new Map([[group, at([`${read}-0`, 1], [`${other}-0`, 1])]]));
+    const consumer = independentClient().consumer({ groupId: group });
+    onTestFinished(() => consumer.disconnect());
+    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
+    await consumer.connect();
+    await consumer.subscribe({ topic: read });
+    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+    await joined;
+
+    const outcomes = await deleteOffsets(cluster, new Map([[group, [`${read}-0`, `${other}-0`]]]));
+
+    expect(outcomes.get(group)?.get(`${read}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+    expect(outcomes.get(group)?.get(`${other}-0`)).toEqual({ kind: "accepted" });
+    expect((await capture(cluster, select(group))).commits.get(group)).toEqual(at([`${read}-0`, 1]));
   });
 });

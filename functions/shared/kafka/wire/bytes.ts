@@ -97,6 +97,14 @@ export class Reader {
     return this.#text(length);
   }
 
+  /** A byte sequence; empty where there is none. */
+  bytes(): Buffer {
+    const length = this.uvarint();
+    if (length === 0) return Buffer.alloc(0);
+    const start = this.#take(length - 1, "a sequence");
+    return this.#bytes.subarray(start, start + length - 1);
+  }
+
   /** Moves past a byte sequence or a string, null or not, without decoding it. */
   skipBytes(): void {
     const length = this.uvarint();
@@ -117,8 +125,19 @@ export class Reader {
     return this.#elements(length - 1, element);
   }
 
+  /** A list; empty where it is null. */
+  nullableArray<T>(element: () => T): T[] {
+    const length = this.uvarint();
+    return length === 0 ? [] : this.#elements(length - 1, element);
+  }
+
   classicArray<T>(element: () => T): T[] {
     return this.#elements(this.int32(), element);
+  }
+
+  /** A structure, null where there is none. */
+  nullable<T>(structure: () => T): T | null {
+    return this.int8() < 0 ? null : structure();
   }
 
   /** Moves past the tagged fields: none of those defined so far means anything to us. */

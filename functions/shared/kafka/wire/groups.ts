@@ -1,4 +1,5 @@
 import type { Api } from "./api.ts";
+import { MalformedAnswer, Reader, type Writer } from "./bytes.ts";
 import type { Broker } from "./metadata.ts";
 
 /** A group as the broker that coordinates it lists it. Brokers before 3.8 do not tell the type. */
@@ -76,12 +77,14 @@ export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]
   },
 };
 
-/** State and number of members of a group, as its coordinator describes it. */
+/** A group as its coordinator describes it. */
 export interface DescribedGroup {
   readonly group: string;
   readonly code: number;
   readonly state: string;
   readonly members: number;
+  /** The topics that the members are assigned, each once; of a streams group those that its topology reads. */
+  readonly topics: readonly string[];
 }
 
 /** Classic groups. One that does not exist, or is not classic, is `Dead` without members and without an error. */
@@ -91,52 +94,171 @@ export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> =
   versions: [5, 5],
   since: "2.4",
   flexible: true,
-  encode(writer, groups) {
-    writer.array(groups, (group) => writer.string(group));
-    writer.boolean(false); // include_authorized_operations
-    writer.noTags();
-  },
+  encode: encodeDescribe,
   decode(reader) {
     reader.int32(); // throttle_time_ms
     const described = reader.array(() => {
       const code = reader.int16();
       const group = reader.string();
       const state = reader.string();
-      reader.skipBytes(); // protocol_type
+      const protocolType = reader.nullableString();
       reader.skipBytes(); // protocol_data
-      const members = reader.array(() => {
-        for (let i = 0; i < 6; i++) reader.skipBytes(); // ids, host, metadata, assignment
+      const assignments = reader.array(() => {
+        for (let i = 0; i < 5; i++) reader.skipBytes(); // ids, host, metadata
+        const assignment = reader.bytes();
         reader.skipTags();
-      }).length;
+        return assignment;
+      });
       reader.int32(); // authorized_operations
       reader.skipTags();
-      return { group, code, state, members };
+      const topics = protocolType === "consumer" ? assignments.flatMap(assignedTopics) : [];
+      return { group, code, state, members: assignments.length, topics: [...new Set(topics)] };
     });
     reader.skipTags();
     return described;
   },
 };
 
-/** Groups of type `consumer` (KIP-848). */
+function encodeDescribe(writer: Writer, groups: readonly string[]): void {
+  writer.array(groups, (group) => writer.string(group));
+  writer.boolean(false); // include_authorized_operations
+  writer.noTags();
+}
+
+/** The topics of a ConsumerProtocolAssignment. Clients write it, not brokers: what cannot be read names none. */
+function assignedTopics(bytes: Buffer): string[] {
+  const reader = new Reader(bytes);
+  try {
+    reader.int16(); // version: later ones begin alike
+    return reader.classicArray(() => {
+      const topic = reader.classicString();
+      reader.classicArray(() => reader.int32());
+      return topic;
+    });
+  } catch (error) {
+    if (error instanceof MalformedAnswer) return [];
+    throw error;
+  }
+}
+
+/** Groups of type `consumer` (KIP-848). One with a topic that the principal may not describe has code 29, and no more. */
 export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 69,
   name: "ConsumerGroupDescribe",
   versions: [0, 1],
   since: "3.7",
   flexible: true,
-  encode(writer, groups) {
-    writer.array(groups, (group) => writer.string(group));
-    writer.boolean(false); // include_authorized_operations
-    writer.noTags();
-  },
+  encode: encodeDescribe,
   decode(reader, version) {
+    reader.int32(); // throttle_time_ms
+    const described = reader.array(() => {
+      const code = reader.int16();
+      reader.skipBytes(); // error_message
+      const group = reader.string();
+      const state = reader.string();
+      reader.int32(); // group_epoch
+      reader.int32(); // assignment_epoch
+      reader.skipBytes(); // assignor_name
+      const topics = new Set<string>();
+      const readAssignment = () => {
+        reader.array(() => {
+          reader.uuid();
+          topics.add(reader.string());
+          reader.array(() => reader.int32());
+          reader.skipTags();
+        });
+        reader.skipTags();
+      };
+      const members = reader.array(() => {
+        for (let i = 0; i < 3; i++) reader.skipBytes(); // member_id, instance_id, rack_id
+        reader.int32(); // member_epoch
+        reader.skipBytes(); // client_id
+        reader.skipBytes(); // client_host
+        reader.array(() => reader.skipBytes()); // subscribed_topic_names
+        reader.skipBytes(); // subscribed_topic_regex
+        readAssignment(); // present
+        readAssignment(); // target
+        if (version >= 1) reader.int8(); // member_type
+        reader.skipTags();
+      }).length;
+      reader.int32(); // authorized_operations
+      reader.skipTags();
+      return { group, code, state, members, topics: [...topics] };
+    });
+    reader.skipTags();
+    return described;
+  },
+};
+
+/** Groups of type `streams` (KIP-1071). One with a topic that the principal may not describe has code 29, and no more. */
+export const streamsGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
+  key: 89,
+  name: "StreamsGroupDescribe",
+  versions: [0, 0],
+  since: "4.1",
+  flexible: true,
+  encode: encodeDescribe,
+  decode(reader) {
+    const skipPair = () => {
+      reader.skipBytes();
+      reader.skipBytes();
+      reader.skipTags();
+    };
+    const readTopicInfo = () => {
+      const topic = reader.string();
+      reader.int32(); // partitions
+      reader.int16(); // replication_factor
+      reader.array(skipPair); // topic_configs
+      reader.skipTags();
+      return topic;
+    };
+    const readSubtopology = () => {
+      reader.skipBytes(); // subtopology_id
+      const sources = reader.array(() => reader.string());
+      reader.array(() => reader.skipBytes()); // repartition_sink_topics
+      reader.array(readTopicInfo); // state_changelog_topics
+      const repartitioned = reader.array(readTopicInfo);
+      reader.skipTags();
+      return [...sources, ...repartitioned];
+    };
+    const readTopology = () => {
+      reader.int32(); // epoch
+      const topics = reader.nullableArray(readSubtopology).flat();
+      reader.skipTags();
+      return topics;
+    };
+    const skipTasks = () => {
+      reader.skipBytes(); // subtopology_id
+      reader.array(() => reader.int32());
+      reader.skipTags();
+    };
+    const skipTaskOffset = () => {
+      reader.skipBytes(); // subtopology_id
+      reader.int32(); // partition
+      reader.int64(); // offset
+      reader.skipTags();
+    };
     const skipAssignment = () => {
-      reader.array(() => {
-        reader.uuid();
-        reader.skipBytes(); // topic_name
-        reader.array(() => reader.int32());
+      for (let i = 0; i < 3; i++) reader.array(skipTasks); // active, standby, warm-up
+      reader.skipTags();
+    };
+    const skipMember = () => {
+      reader.skipBytes(); // member_id
+      reader.int32(); // member_epoch
+      for (let i = 0; i < 4; i++) reader.skipBytes(); // instance_id, rack_id, client_id, client_host
+      reader.int32(); // topology_epoch
+      reader.skipBytes(); // process_id
+      reader.nullable(() => {
+        reader.skipBytes(); // host
+        reader.int16(); // port
         reader.skipTags();
       });
+      reader.array(skipPair); // client_tags
+      reader.array(skipTaskOffset);
+      reader.array(skipTaskOffset); // ends
+      skipAssignment(); // present
+      skipAssignment(); // target
+      reader.boolean(); // is_classic
       reader.skipTags();
     };
     reader.int32(); // throttle_time_ms
@@ -147,22 +269,11 @@ export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGro
       const state = reader.string();
       reader.int32(); // group_epoch
       reader.int32(); // assignment_epoch
-      reader.skipBytes(); // assignor_name
-      const members = reader.array(() => {
-        for (let i = 0; i < 3; i++) reader.skipBytes(); // member_id, instance_id, rack_id
-        reader.int32(); // member_epoch
-        reader.skipBytes(); // client_id
-        reader.skipBytes(); // client_host
-        reader.array(() => reader.skipBytes()); // subscribed_topic_names
-        reader.skipBytes(); // subscribed_topic_regex
-        skipAssignment(); // present
-        skipAssignment(); // target
-        if (version >= 1) reader.int8(); // member_type
-        reader.skipTags();
-      }).length;
+      const topics = reader.nullable(readTopology) ?? [];
+      const members = reader.array(skipMember).length;
       reader.int32(); // authorized_operations
       reader.skipTags();
-      return { group, code, state, members };
+      return { group, code, state, members, topics: [...new Set(topics)] };
     });
     reader.skipTags();
     return described;

@@ -1,0 +1,68 @@
+import type { Origin } from "./blockers.ts";
+import { type Commit, type Commits, type LiveState, sameCommit, topicsOf } from "./model.ts";
+import { type GroupPlan, type Intent, type Plan, planIntents } from "./plan.ts";
+import type { PlannedRollback } from "./plan-document.ts";
+
+/** What a plan, made on this live state, was true for. */
+export function originOf(plan: Plan, live: LiveState): Origin {
+  const topics = topicsOf(new Map([...plan.groups].map(([group, { partitions }]) => [group, partitions])));
+  return {
+    name: plan.snapshotId,
+    clusterId: live.cluster.clusterId,
+    topics: new Map([...topics].map((topic) => [topic, { topicId: live.observed.topics.get(topic)?.topicId ?? null }])),
+  };
+}
+
+/** What has to be observed to take up a planned rollback again, or to see what became of it: partitions by group. */
+export function partitionsOf(plan: Plan): Map<string, ReadonlyMap<string, unknown>> {
+  return new Map([...targetsOf(plan)].map(([group, { targets }]) => [group, targets]));
+}
+
+/** Whether every partition of a plan stands at its target, those that it skips aside. A group that is not read does not. */
+export function targetsHold(plan: Plan, commits: Commits): boolean {
+  return [...targetsOf(plan)].every(([group, { targets }]) =>
+    [...targets].every(([key, target]) => sameCommit(commits.get(group)?.get(key) ?? null, target)),
+  );
+}
+
+/**
+ * Plans the rest of a rollback that was interrupted, or that reached some of its targets only: what stands at its target
+ * is done, what stands where the plan found it is still to be moved, and what stands anywhere else is a blocker: somebody
+ * has moved it since, and it is not rewound a second time.
+ *
+ * @param live the state of the groups of `partitionsOf`
+ */
+export function planResume({ plan, origin }: PlannedRollback, live: LiveState, skipBlocked: boolean): Plan {
+  const policy = { exact: false, outOfRange: "refuse", skipBlocked } as const;
+  const rest = planIntents(origin, targetsOf(plan), live, policy);
+  const groups = new Map<string, GroupPlan>();
+  for (const [group, planned] of plan.groups) {
+    const now = planned.leftOut ? planned : rest.groups.get(group);
+    if (now === undefined || now.leftOut) {
+      if (now !== undefined) groups.set(group, now);
+      continue;
+    }
+    const partitions = new Map(
+      [...planned.partitions].map(([key, before]) => {
+        const after = now.partitions.get(key) ?? before;
+        return [key, before.asked === undefined ? after : { ...after, asked: before.asked }] as const;
+      }),
+    );
+    groups.set(group, { ...now, partitions });
+  }
+  return { ...plan, ...rest, groups, skipped: [...plan.skipped, ...rest.skipped] };
+}
+
+function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }> {
+  const intents = new Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }>();
+  for (const [group, { source, leftOut, partitions }] of plan.groups) {
+    if (leftOut) continue;
+    const kept = [...partitions].filter(([, { action }]) => action !== "skip");
+    intents.set(group, {
+      ...(source !== undefined && { source }),
+      targets: new Map(kept.map(([key, { to }]) => [key, to])),
+      found: new Map(kept.map(([key, { from }]) => [key, from])),
+    });
+  }
+  return intents;
+}

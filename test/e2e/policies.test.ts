@@ -1,0 +1,278 @@
+import { describe, expect, test } from "vitest";
+import type { Commits } from "../../functions/shared/core/model.ts";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
+
+const stack = openStack();
+
+const at = (topic: string, ...offsets: readonly (bigint | null)[]) =>
+  Object.fromEntries(
+    offsets.flatMap((offset, partition) => (offset === null ? [] : [[`${topic}-${partition}`, offset]])),
+  );
+/** What kafka-consumer-groups says, partitions without a commit left out. */
+const standing = async (group: string) =>
+  Object.fromEntries(Object.entries(await stack.committed(group)).filter(([, offset]) => offset !== null));
+const snapshotOf = async (...groups: string[]) =>
+  String(Object(await stack.call("snapshot", { groups: groups.map((name) => ({ name })) })).snapshot_id);
+/** Two partitions saved at 5, of a topic with 20 records each. */
+async function saved(group = uniqueGroup()) {
+  const topic = await stack.topic(3);
+  await stack.commit(commitsOn(group, topic, [5n, 5n]));
+  return { topic, group, id: await snapshotOf(group) };
+}
+const safetyOf = (result: unknown) => String(Object(result).safety_snapshot_id);
+
+describe("an exact rollback", () => {
+  test("removes the commits that the snapshot lacks, and undoing it brings them back", async () => {
+    const { topic, group, id } = await saved();
+    await stack.commit(commitsOn(group, topic, [9n, 5n, 7n]));
+    const kept = Object(await stack.call("rollback", { snapshot_id: id, dry_run: true }));
+    expect(kept.extra).toMatchObject([{ group, topic, partition: 2, commit: { offset: 7 } }]);
+    expect(kept.warnings.join()).toContain('"exact": true');
+
+    const plan = Object(await stack.call("rollback", { snapshot_id: id, exact: true, dry_run: true }));
+    expect(plan).toMatchObject({ blockers: [], extra: [] });
+    expect(plan.groups[group]).toMatchObject({
+      replayed: null,
+      partitions: { [`${topic}-2`]: { action: "delete", from: { offset: 7 }, to: null, replayed: null } },
+    });
+    const result = await stack.call("rollback", { snapshot_id: id, exact: true, plan_digest: plan.plan_digest });
+    expect(result).toMatchObject({
+      status: "success",
+      offsets_restored: 1,
+      offsets_deleted: 1,
+      verification: { verified: true, checked: 3 },
+      groups: { [group]: { partitions: { [`${topic}-2`]: { outcome: "deleted", to: null } } } },
+    });
+    expect(await standing(group)).toEqual(at(topic, 5n, 5n));
+    expect(await stack.call("verify", { snapshot_id: id })).toMatchObject({ verified: true });
+
+    const undone = await stack.call("rollback", { snapshot_id: safetyOf(result), exact: true });
+    expect(undone).toMatchObject({ status: "success", offsets_restored: 2 });
+    expect(await standing(group)).toEqual(at(topic, 9n, 5n, 7n));
+  });
+
+  test("undoes a rollback that created a group and partitions", async () => {
+    const { topic, group, id } = await saved();
+    const other = uniqueGroup("replay");
+    const rehearsal = await stack.call("rollback", { snapshot_id: id, group_map: { [group]: other } });
+    expect(rehearsal).toMatchObject({ status: "success", groups: { [other]: { source: group } } });
+    expect(await standing(other)).toEqual(at(topic, 5n, 5n));
+    expect(await standing(group)).toEqual(at(topic, 5n, 5n));
+    const undone = await stack.call("rollback", { snapshot_id: safetyOf(rehearsal), exact: true });
+    expect(undone).toMatchObject({ status: "success", offsets_deleted: 2, offsets_restored: 0 });
+    const left = await stack.call("rollback", { snapshot_id: id, group_map: { [group]: other }, dry_run: true });
+    expect(left).toMatchObject({ groups: { [other]: { partitions: { [`${topic}-0`]: { from: null } } } } });
+  });
+
+  test("leaves topics alone that were not asked for", async () => {
+    const { topic, group, id } = await saved();
+    const elsewhere = await stack.topic(1);
+    await stack.commit(
+      new Map([
+        [
+          group,
+          new Map([
+            ...(commitsOn(group, topic, [9n, 9n, 9n]).get(group) ?? []),
+            [`${elsewhere}-0`, { offset: 3n, metadata: "" }],
+          ]),
+        ],
+      ]),
+    );
+    expect(await stack.call("rollback", { snapshot_id: id, topics: [topic], exact: true })).toMatchObject({
+      status: "success",
+      offsets_deleted: 1,
+    });
+    expect(await standing(group)).toEqual({ ...at(topic, 5n, 5n), [`${elsewhere}-0`]: 3n });
+  });
+});
+
+describe("an offset outside of the log", () => {
+  async function outside() {
+    const [topic, group] = [await stack.topic(3), uniqueGroup()];
+    await stack.commit(commitsOn(group, topic, [2n, 15n, 500n]));
+    const id = await snapshotOf(group);
+    await stack.commit(commitsOn(group, topic, [9n, 9n, 9n]));
+    const admin = stack.kafkaJs.admin();
+    await admin.connect();
+    await admin.fetchTopicOffsets(topic); // kafkajs deletes only where it knows the leaders
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "4" }] });
+    await admin.disconnect();
+    return { topic, group, id };
+  }
+
+  test("blocks, with the figures and the choices", async () => {
+    const { group, id } = await outside();
+    const { blockers } = Object(await stack.call("rollback", { snapshot_id: id, dry_run: true }));
+    expect(blockers).toMatchObject([
+      {
+        kind: "below_log_start",
+        group,
+        partition: 0,
+        expected: 2,
+        actual: 4,
+        message: expect.stringContaining("clamp"),
+      },
+      { kind: "above_log_end", group, partition: 2, expected: 500, actual: 20 },
+    ]);
+    expect(await stack.failure("rollback", { snapshot_id: id })).toMatchObject({ name: "RollbackBlocked" });
+  });
+
+  test("is clamped when that is asked for, which shows per partition", async () => {
+    const { topic, group, id } = await outside();
+    const result = Object(await stack.call("rollback", { snapshot_id: id, out_of_range: "clamp" }));
+    expect(result).toMatchObject({
+      status: "success",
+      offsets_restored: 3,
+      verification: { verified: true },
+      groups: {
+        [group]: {
+          partitions: {
+            [`${topic}-0`]: {
+              outcome: "restored",
+              asked: { offset: 2, leader_epoch: 0 },
+              to: { offset: 4, metadata: "" },
+            },
+            [`${topic}-2`]: { outcome: "restored", asked: { offset: 500 }, to: { offset: 20 } },
+          },
+        },
+      },
+    });
+    expect(result.groups[group].partitions[`${topic}-0`].to).not.toHaveProperty("leader_epoch");
+    expect(result.groups[group].partitions[`${topic}-1`]).not.toHaveProperty("asked");
+    expect(result.warnings.join()).toContain("2 becomes 4");
+    expect(await standing(group)).toEqual(at(topic, 4n, 15n, 20n));
+  });
+
+  test("is left out when that is asked for, which is listed and does not lower the status", async () => {
+    const { topic, group, id } = await outside();
+    const plan = await stack.call("rollback", { snapshot_id: id, out_of_range: "skip", dry_run: true });
+    expect(plan).toMatchObject({ blockers: [], skipped: [{ kind: "below_log_start" }, { kind: "above_log_end" }] });
+    expect(await stack.call("rollback", { snapshot_id: id, out_of_range: "skip" })).toMatchObject({
+      status: "success",
+      offsets_restored: 1,
+      groups: { [group]: { partitions: { [`${topic}-0`]: { outcome: "skipped", asked: { offset: 2 } } } } },
+    });
+    expect(await standing(group)).toEqual(at(topic, 9n, 15n, 9n));
+  });
+});
+
+describe("blocked groups", () => {
+  test("are left out when that is asked for, unless that would leave nothing", async () => {
+    const [topic, good, bad] = [await stack.topic(1), uniqueGroup("good"), uniqueGroup("bad")];
+    await stack.commit(new Map([...commitsOn(good, topic, [5n]), ...commitsOn(bad, topic, [500n])]));
+    const id = await snapshotOf(good, bad);
+    await stack.commit(new Map([...commitsOn(good, topic, [9n]), ...commitsOn(bad, topic, [9n])]));
+    expect(await stack.call("rollback", { snapshot_id: id, skip_blocked: true })).toMatchObject({
+      status: "success",
+      groups_rolled_back: 1,
+      groups_failed: 0,
+      groups_skipped: 1,
+      groups: { [bad]: { status: "skipped", error: expect.stringContaining("above_log_end") } },
+    });
+    expect(await standing(good)).toEqual(at(topic, 5n));
+    expect(await standing(bad)).toEqual(at(topic, 9n));
+    expect(await stack.failure("rollback", { snapshot_id: id, groups: [bad], skip_blocked: true })).toMatchObject({
+      name: "RollbackBlocked",
+    });
+  });
+
+  test("are waited for until their members have left", async () => {
+    const { topic, group, id } = await saved();
+    const consumer = stack.kafkaJs.consumer({ groupId: group });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [topic] });
+    const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
+    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+    await joined;
+    const impatient = await stack.failure("rollback", { snapshot_id: id, wait_for_empty_seconds: 1 });
+    expect(impatient).toMatchObject({ name: "GroupNotEmpty", message: expect.stringMatching(/waited [1-9]\d* s/) });
+    const waiting = stack.call("rollback", { snapshot_id: id, wait_for_empty_seconds: 60 });
+    await consumer.disconnect();
+    expect(await waiting).toMatchObject({ status: "success" });
+  });
+});
+
+describe("a plan's digest", () => {
+  test("makes the execution fail when the live state has moved, and nothing is touched", async () => {
+    const { topic, group, id } = await saved();
+    await stack.commit(commitsOn(group, topic, [9n, 9n]));
+    const seen = Object(await stack.call("rollback", { snapshot_id: id, dry_run: true })).plan_digest;
+    await stack.commit(commitsOn(group, topic, [10n, 9n]));
+    expect(await stack.failure("rollback", { snapshot_id: id, plan_digest: seen })).toMatchObject({
+      name: "PlanChanged",
+    });
+    expect(await standing(group)).toEqual(at(topic, 10n, 9n));
+    const refused = await stack.http("POST", `/snapshots/${id}/rollback`, { plan_digest: seen });
+    expect(refused).toMatchObject({ status: 412, body: { error: "PlanChanged", details: { blockers: [] } } });
+    const now = Object(refused.body).details.plan_digest;
+    expect(await stack.http("POST", `/snapshots/${id}/rollback`, { plan_digest: now })).toMatchObject({ status: 200 });
+    expect(await standing(group)).toEqual(at(topic, 5n, 5n));
+  });
+});
+
+describe("a rollback that is asked for again", () => {
+  const moved = async (): Promise<{ topic: string; group: string; id: string }> => {
+    const one = await saved();
+    await stack.commit(commitsOn(one.group, one.topic, [9n, 9n]));
+    return one;
+  };
+
+  test("answers what the first call did, while the groups stand there, and is planned afresh once they do not", async () => {
+    const { topic, group, id } = await moved();
+    const request = { snapshot_id: id, groups: [group] };
+    const first = Object(await stack.call("rollback", request));
+    expect(first).not.toHaveProperty("repeated");
+    const second = Object(await stack.call("rollback", { ...request, requested_by: "somebody else" }));
+    expect(second).toEqual({ ...first, repeated: true });
+    await stack.commit(commitsOn(group, topic, [12n, 9n]));
+    const third = Object(await stack.call("rollback", request));
+    expect(third).toMatchObject({ status: "success" });
+    expect(third).not.toHaveProperty("repeated");
+    expect(third.rollback_id).not.toBe(first.rollback_id);
+    expect(third.safety_snapshot_id).not.toBe(first.safety_snapshot_id);
+  });
+
+  test("under an id of the caller's answers the recorded result whatever came after, and refuses other parameters", async () => {
+    const { topic, group, id } = await moved();
+    const request = { snapshot_id: id, groups: [group], rollback_id: uniqueGroup("run") };
+    const first = Object(await stack.call("rollback", request));
+    expect(first.rollback_id).toBe(request.rollback_id);
+    await stack.commit(commitsOn(group, topic, [12n, 9n]));
+    expect(await stack.call("rollback", request)).toEqual({ ...first, repeated: true });
+    expect(await standing(group)).toEqual(at(topic, 12n, 9n));
+    expect(await stack.failure("rollback", { ...request, exact: true })).toMatchObject({ name: "InvalidRequest" });
+    expect(await stack.call("rollback", { resume: request.rollback_id })).toMatchObject({ repeated: true });
+    expect(await stack.call("rollbacks", { rollback_id: request.rollback_id })).toMatchObject({
+      status: "success",
+      result: { rollback_id: request.rollback_id, status: "success" },
+      request: { snapshot_id: id, groups: [group] },
+    });
+  });
+
+  test("is unknown where there was none to resume", async () => {
+    expect(await stack.failure("rollback", { resume: "rollback-that-never-was" })).toMatchObject({
+      name: "RollbackNotFound",
+    });
+  });
+});
+
+test("the identity of the caller is in the journal: the ARN over HTTP, what the request says otherwise", async () => {
+  const { topic, group, id } = await saved();
+  const commits: Commits = commitsOn(group, topic, [9n, 9n]);
+  await stack.commit(commits);
+  const direct = Object(await stack.call("rollback", { snapshot_id: id, requested_by: "ana" }));
+  await stack.commit(commits);
+  const over = Object((await stack.http("POST", `/snapshots/${id}/rollback`, { description: "by API" })).body);
+  const { rollbacks } = Object(await stack.call("rollbacks", { limit: 1000 }));
+  const rowOf = (rollbackId: string) =>
+    rollbacks.find((row: { rollback_id: string }) => row.rollback_id === rollbackId);
+  expect(rowOf(direct.rollback_id)).toMatchObject({
+    requested_by: "ana",
+    snapshot_id: id,
+    groups: 1,
+    status: "success",
+  });
+  expect(rowOf(over.rollback_id)).toMatchObject({ description: "by API", safety_snapshot_id: over.safety_snapshot_id });
+  // MiniStack tells a function no ARN; what a caller says of itself does not stand in for one that is there.
+  expect(rowOf(over.rollback_id).requested_by ?? "arn:").toMatch(/^arn:/);
+});

@@ -1,0 +1,103 @@
+import { describe, expect, test } from "vitest";
+import { fingerprintOf, groupsOf, policyOf, request } from "../../../functions/rollback/request.ts";
+import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
+import { parseRequest } from "../../../functions/shared/lambda/operation.ts";
+
+const id = "snapshot-2025-01-15T10:30:00Z";
+const read = (fields: object) => parseRequest(request, { snapshot_id: id, ...fields });
+const problemsOf = (fields: object): unknown => {
+  try {
+    parseRequest(request, fields);
+  } catch (error) {
+    if (error instanceof InvalidRequest) return error.details?.problems;
+  }
+  return undefined;
+};
+
+describe("a rollback request", () => {
+  test("refuses by default whatever is in the way, and keeps extra commits", () => {
+    expect(policyOf(read({}))).toEqual({ exact: false, outOfRange: "refuse", skipBlocked: false });
+  });
+
+  test("names a snapshot or a rollback to resume", () => {
+    expect(problemsOf({})).toEqual([expect.stringMatching(/^snapshot_id: is missing/)]);
+    expect(parseRequest(request, { resume: "r-1", wait_for_empty_seconds: 60, skip_blocked: true })).toMatchObject({
+      resume: "r-1",
+    });
+    expect(parseRequest(request, { resume: "r-1", snapshot_id: id })).toMatchObject({ resume: "r-1" });
+  });
+
+  test("says every field that a resumed rollback has in its journal", () => {
+    const again = {
+      groups: ["a"],
+      topics: ["t"],
+      exact: false,
+      out_of_range: "skip",
+      plan_digest: "0".repeat(64),
+      rollback_id: "r-2",
+      group_map: { a: "b" },
+      description: "d",
+    };
+    expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...again })).toHaveLength(9);
+  });
+
+  test("wants an id where no groups are named, by groups or by the map", () => {
+    for (const snapshot_id of ["latest", { at: "2025-01-15T10:30:00Z" }]) {
+      expect(problemsOf({ snapshot_id })).toEqual([expect.stringContaining("too easy to regret")]);
+      expect(problemsOf({ snapshot_id, groups: ["a"] })).toBeUndefined();
+      expect(problemsOf({ snapshot_id, group_map: { a: "b" } })).toBeUndefined();
+    }
+  });
+
+  test("takes the groups of the map for those that it is about", () => {
+    expect(groupsOf(read({ group_map: { "a*b": "c", "42": "d" } }))).toEqual([{ name: "42" }, { name: "a*b" }]);
+    expect(groupsOf(read({ group_map: { a: "b" }, groups: ["a*"] }))).toEqual(["a*"]);
+    const odd: unknown = JSON.parse('{"__proto__": "replay"}');
+    expect([...(read({ group_map: odd }).group_map ?? [])]).toEqual([["__proto__", "replay"]]);
+  });
+
+  test.each<[string, object, RegExp]>([
+    ["an empty map", { group_map: {} }, /^group_map: maps nothing/],
+    ["a map that is none", { group_map: ["a"] }, /^group_map: must be an object/],
+    ["a group mapped to nothing", { group_map: { a: "" } }, /^group_map\.a: must be the name/],
+    ["a group mapped to itself", { group_map: { a: "a" } }, /^group_map\.a: maps the group onto itself/],
+    ["half of a surrogate pair", { group_map: { a: "\ud800" } }, /surrogate/],
+    ["another policy", { out_of_range: "ignore" }, /^out_of_range/],
+    ["a digest that is none", { plan_digest: "abc" }, /^plan_digest: must be the plan_digest of a dry run/],
+    ["too long a wait", { wait_for_empty_seconds: 841 }, /^wait_for_empty_seconds/],
+    ["an id with a slash", { rollback_id: "a/b" }, /^rollback_id/],
+    ["an empty name of who asks", { requested_by: "" }, /^requested_by/],
+  ])("refuses %s, by its field", (_what, fields, problem) => {
+    expect(problemsOf({ snapshot_id: id, ...fields })).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test("is the same as another that asks for the same, whoever asks and however it waits or is answered", () => {
+    const first = fingerprintOf(read({ groups: ["a"] }));
+    for (const same of [
+      { requested_by: "ana" },
+      { description: "d" },
+      { wait_for_empty_seconds: 9 },
+      { verify: false },
+      { exact: false },
+      { out_of_range: "refuse" },
+    ]) {
+      expect(fingerprintOf(read({ groups: ["a"], ...same }))).toBe(first);
+    }
+    const others = [
+      { groups: ["b"] },
+      { groups: [{ name: "a" }] },
+      { topics: ["t"] },
+      { exact: true },
+      { out_of_range: "clamp" },
+      { skip_blocked: true },
+      { plan_digest: "0".repeat(64) },
+      { rollback_id: "r" },
+      { group_map: { a: "b" } },
+      { group_map: { a: "c" } },
+      { snapshot_id: "latest" },
+      { snapshot_id: { at: "2025-01-15T10:30:00Z" } },
+      { snapshot_id: { at: "2025-01-15T10:31:00Z" } },
+    ].map((other) => fingerprintOf(read({ groups: ["a"], ...other })));
+    expect(new Set([first, ...others]).size).toBe(others.length + 1);
+  });
+});

@@ -1,0 +1,148 @@
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { S3Client } from "@aws-sdk/client-s3";
+import { expect, test, vi } from "vitest";
+import { createArchive } from "../../functions/shared/archive/archive.ts";
+import type { Clients } from "../../functions/shared/archive/clients.ts";
+import { createJournal } from "../../functions/shared/archive/journal.ts";
+import { createLease } from "../../functions/shared/archive/lease.ts";
+import type { SnapshotContent } from "../../functions/shared/core/model.ts";
+import { local } from "./configs.ts";
+import { functionOf, rightsOf, templateOf } from "./support.ts";
+
+// The local clouds check no rights, and the stack names folders and rows by texts of its own: this is what ties them to
+// what the code asks for.
+
+const template = templateOf(local());
+const config = { bucket: "bucket", prefix: "", table: "table" };
+const deadline = { signal: AbortSignal.timeout(60_000), remainingMs: () => 60_000 };
+const now = new Date();
+
+/** Whether a function may do it; `where` is a kind of row in the table, or a folder in the bucket. */
+function mayDo(verb: string, action: string, where: string): boolean {
+  return rightsOf(template, functionOf(template, verb).Role).some((right) => {
+    const [name, resource, ...only] = right.split(/ only |, | /);
+    if (name !== action) return false;
+    return action.startsWith("s3:")
+      ? resource === `<ArchiveBucket>/${where}/*`
+      : resource === "<ArchiveTable>" && (only.length === 0 || only.includes(where));
+  });
+}
+
+/** What a command asks of the table, as `action row`: each part of a transaction has an action of its own. */
+function actionsOf(command: string, input: object): string[] {
+  const { TransactItems, Item, Key, ExpressionAttributeValues } = Object(input);
+  if (Array.isArray(TransactItems)) {
+    return TransactItems.flatMap((part: object) =>
+      Object.entries(part).flatMap(([kind, write]) => actionsOf(`${kind}Item`, Object(write))),
+    );
+  }
+  const row = (Item ?? Key)?.pk.S ?? ExpressionAttributeValues[":pk"].S;
+  return [`dynamodb:${command.replace("Command", "")} ${row}`];
+}
+
+/** Clients that note what they are asked for, and answer that there is nothing. */
+function noting(asked: Set<string>): Clients {
+  const made = { region: "eu-west-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+  const nothing = { output: { $metadata: {} }, response: undefined };
+  const dynamodb = new DynamoDBClient(made);
+  const s3 = new S3Client(made);
+  dynamodb.middlewareStack.add(
+    (_next, { commandName = "" }) =>
+      async ({ input }) => {
+        for (const action of actionsOf(commandName, input)) asked.add(action);
+        return nothing;
+      },
+    { step: "initialize" },
+  );
+  s3.middlewareStack.add(
+    (_next, { commandName = "" }) =>
+      async ({ input }) => {
+        const action = commandName.replace("Command", "").replace("Head", "Get");
+        asked.add(`s3:${action} ${String(Object(input).Key).split("/")[0]}`);
+        return nothing;
+      },
+    { step: "initialize" },
+  );
+  return { dynamodb, s3 };
+}
+
+const content: SnapshotContent = {
+  description: "",
+  trigger: "invoke",
+  selection: { groups: ["*"], exclude: [] },
+  cluster: { name: "local", clusterId: null },
+  consumerGroups: new Map(),
+  errors: [],
+  warnings: [],
+  observed: { groups: new Map(), topics: new Map() },
+};
+const opening = {
+  rollbackId: "rollback-1",
+  snapshotId: "snapshot-1",
+  safetySnapshotId: null,
+  requestedBy: null,
+  description: "",
+  fingerprint: "",
+  planDigest: "",
+  groups: [],
+  plan: {},
+};
+const id = "snapshot-2025-01-15T10:30:00Z";
+const gone = (work: Promise<unknown>) => expect(work).rejects.toThrow(/gone|no snapshot|not listed/);
+
+const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unknown>> = {
+  async snapshot(clients) {
+    const archive = createArchive(config, clients);
+    await archive.findExecution("execution-1", deadline);
+    await archive.save(content, now, deadline, "execution-1");
+  },
+  async list(clients) {
+    await createArchive(config, clients).list({ limit: 1 }, deadline);
+  },
+  async show(clients) {
+    await gone(createArchive(config, clients).load(id, deadline));
+  },
+  async rollback(clients, asked) {
+    await gone(createArchive(config, clients).load(id, deadline));
+    await createArchive(config, clients).save({ ...content, trigger: "safety" }, now, deadline);
+    const lease = createLease(config, clients, { lengthMs: 60_000, renewMs: 10 });
+    const held = await lease.acquire({ rollbackId: "rollback-1", requestedBy: null, startedAt: "" }, deadline);
+    await vi.waitFor(() => expect(asked).toContain("dynamodb:UpdateItem lease"));
+    expect(await held.release(deadline)).toBe(true);
+    const journal = createJournal(config, clients);
+    await journal.find("rollback-1", deadline);
+    for await (const _ of journal.newestFirst(undefined, deadline)) throw new Error("there is none");
+    const opened = await journal.open(opening, now, deadline);
+    if (opened === "taken") throw new Error("it is not");
+    await gone(journal.plan(opened.entry, deadline));
+    await journal.supersede(opened.entry, "rollback-2", deadline);
+    await (await journal.reopen(opened.entry, now, deadline))?.close("success", {}, now, deadline);
+  },
+  async rollbacks(clients) {
+    const journal = createJournal(config, clients);
+    await journal.list({ limit: 1 }, deadline);
+    await journal.find("rollback-1", deadline);
+    await createLease(config, clients).holder(deadline);
+  },
+  async delete(clients) {
+    await createArchive(config, clients).remove(id, { requestedBy: null, requestId: "1" }, deadline);
+  },
+};
+
+test.each(Object.entries(work))("%s may do all that its code asks of the table and the bucket", async (verb, run) => {
+  const asked = new Set<string>();
+  await run(noting(asked), asked);
+  expect(asked.size).toBeGreaterThan(0);
+  for (const line of asked) {
+    const [action = "", where = ""] = line.split(" ");
+    expect([line, mayDo(verb, action, where)]).toEqual([line, true]);
+  }
+});
+
+test("no rollback may change or delete a snapshot, nor forget another", () => {
+  for (const row of ["snapshot", "execution", "deletion", "rollback", "rollback-id"]) {
+    expect([row, mayDo("rollback", "dynamodb:DeleteItem", row)]).toEqual([row, false]);
+  }
+  expect(mayDo("rollback", "dynamodb:UpdateItem", "snapshot")).toBe(false);
+  expect(mayDo("rollback", "s3:DeleteObject", "snapshots")).toBe(false);
+});

@@ -1,0 +1,162 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
+import { capture, commitOffsets, deleteOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
+import type { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
+import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
+import { at, connect, forget, kafka, select, topicOf, unique } from "./support.ts";
+
+interface Heartbeat {
+  readonly group: string;
+  readonly member: string;
+  /** 0 joins, −1 leaves. */
+  readonly epoch: number;
+  /** The topic that the application reads; only when it joins. */
+  readonly topic?: string;
+}
+
+const skipTasks = (reader: Reader) =>
+  reader.nullableArray(() => {
+    reader.skipBytes();
+    reader.array(() => reader.int32());
+    reader.skipTags();
+  });
+
+/** What a Kafka Streams application sends to be a member of its group (KIP-1071): there is none at hand to start. */
+const streamsGroupHeartbeat: Api<Heartbeat, { readonly code: number; readonly epoch: number }> = {
+  key: 88,
+  name: "StreamsGroupHeartbeat",
+  versions: [0, 0],
+  since: "4.1",
+  flexible: true,
+  encode(writer, { group, member, epoch, topic }) {
+    const joins = topic !== undefined;
+    const noTasks = () => (joins ? writer.array([], () => {}) : writer.nullableArray(null, () => {}));
+    writer.string(group);
+    writer.string(member);
+    writer.int32(epoch);
+    writer.int32(0); // endpoint_information_epoch
+    writer.nullableString(null); // instance_id
+    writer.nullableString(null); // rack_id
+    writer.int32(joins ? 60_000 : -1); // rebalance_timeout_ms
+    writer.int8(joins ? 1 : -1);
+    if (joins) writeTopology(writer, topic);
+    for (let i = 0; i < 3; i++) noTasks(); // active, standby, warm-up
+    writer.nullableString(joins ? "process" : null);
+    writer.int8(-1); // user_endpoint
+    noTasks(); // client_tags
+    writer.nullableArray(null, () => {}); // task_offsets
+    writer.nullableArray(null, () => {}); // task_end_offsets
+    writer.boolean(false); // shutdown_application
+    writer.noTags();
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    const code = reader.int16();
+    reader.skipBytes(); // error_message
+    reader.skipBytes(); // member_id
+    const epoch = reader.int32();
+    for (let i = 0; i < 3; i++) reader.int32(); // heartbeat interval, recovery lag, task offset interval
+    reader.nullableArray(() => {
+      reader.int8();
+      reader.skipBytes();
+      reader.skipTags();
+    });
+    for (let i = 0; i < 3; i++) skipTasks(reader);
+    reader.int32(); // endpoint_information_epoch
+    reader.nullableArray(() => {}); // partitions_by_user_endpoint: nobody has one
+    reader.skipTags();
+    return { code, epoch };
+  },
+};
+
+/** One subtopology, which reads the topic and does nothing that needs another. */
+function writeTopology(writer: Writer, topic: string) {
+  const noTopics = () => writer.array([], () => {});
+  writer.int32(0);
+  writer.array(["0"], (id) => {
+    writer.string(id);
+    writer.array([topic], (source) => writer.string(source));
+    for (let i = 0; i < 5; i++) noTopics(); // regex, changelogs, repartition sinks and sources, copartition groups
+    writer.noTags();
+  });
+  writer.noTags();
+}
+
+/** Makes a member of a streams group; it leaves when the test ends, if not before. */
+async function joinStreams(cluster: Cluster, group: string, topic: string): Promise<() => Promise<void>> {
+  const member = randomUUID();
+  const beat = async (epoch: number, source?: string) => {
+    const [found] = await cluster.ask(findCoordinator, [group]);
+    if (found?.code !== 0) return -1;
+    const request = { group, member, epoch, ...(source !== undefined && { topic: source }) };
+    return (await cluster.send(found.nodeId, streamsGroupHeartbeat, request)).code;
+  };
+  await expect.poll(() => beat(0, topic), { timeout: 20_000 }).toBe(0);
+  let left = false;
+  const leave = async () => {
+    if (!left) expect(await beat(-1)).toBe(0);
+    left = true;
+  };
+  onTestFinished(leave);
+  return leave;
+}
+
+describe("streams groups (KIP-1071)", () => {
+  it("are observed with their members, which Kafka protects from commits", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2, 3);
+    const group = unique("streams");
+    forget([group]);
+    const leave = await joinStreams(cluster, group, topic);
+    await joinStreams(cluster, group, topic);
+    const key = `${topic}-0`;
+    const membersSeen = async () =>
+      (await observe(cluster, new Map([[group, at([key, 1])]]))).observed.groups.get(group);
+
+    // Its members never answer to their assignments: whoever knows only that the group is not empty has to count them.
+    const state = expect.stringMatching(/^(Assigning|Reconciling|Stable)$/);
+    await expect.poll(membersSeen, { timeout: 20_000 }).toEqual({ type: "streams", state, members: 2 });
+    const outcomes = await commitOffsets(cluster, new Map([[group, at([key, 1])]]));
+    const deletions = await deleteOffsets(cluster, new Map([[group, [key]]]));
+    await leave();
+
+    expect(outcomes.get(group)?.get(key)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+    expect(deletions.get(group)?.get(key)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+    await expect.poll(async () => (await membersSeen())?.members, { timeout: 20_000 }).toBe(1);
+  });
+
+  it("are committed once they are empty, and stay streams groups", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1, 3);
+    const group = unique("streams-empty");
+    forget([group]);
+    const leave = await joinStreams(cluster, group, topic);
+    await leave();
+
+    const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 2])]]));
+    const state = await capture(cluster, select(group));
+
+    expect(outcomes.get(group)?.get(`${topic}-0`)).toEqual({ kind: "accepted" });
+    expect(state.commits.get(group)).toEqual(at([`${topic}-0`, 2]));
+    expect(state.observed.groups.get(group)).toEqual({ type: "streams", state: "Empty", members: 0 });
+    expect(state.warnings).toEqual([]);
+  });
+
+  it("have as many members as kafka-streams-groups says", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1, 1);
+    const group = unique("streams-tool");
+    forget([group]);
+    await joinStreams(cluster, group, topic);
+    const args = ["--bootstrap-server", inject("kafka").bootstrapServers, "--describe", "--members", "--group", group];
+
+    const { stdout, stderr } = await kafka().tool("org.apache.kafka.tools.streams.StreamsGroupCommand", args);
+    const state = await capture(cluster, select(group));
+
+    const rows = stdout.split("\n").filter((line) => line.startsWith(group));
+    expect(rows, stdout + stderr).toHaveLength(1);
+    expect(state.observed.groups.get(group)?.members).toBe(1);
+  });
+});
