@@ -31,15 +31,20 @@ const difference = z.object({
 });
 const plan = z.object({
   dry_run: z.literal(true),
+  plan_digest: z.string(),
   blockers: z.array(z.unknown()),
   groups: z.record(z.string(), z.object({ replayed: z.int(), skipped: z.int() })),
 });
 const rolledBack = z.object({
+  rollback_id: z.string(),
   status: z.string(),
   safety_snapshot_id: z.string(),
   groups_rolled_back: z.int(),
   offsets_restored: z.int(),
   verification: z.object({ verified: z.boolean(), checked: z.int() }),
+});
+const journal = z.object({
+  rollbacks: z.array(z.object({ rollback_id: z.string(), status: z.string(), requested_by: z.string().nullable() })),
 });
 const verified = z.object({ verified: z.boolean(), mismatches: z.array(z.unknown()) });
 
@@ -261,7 +266,12 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   report.check("the dry run moved nothing", isDeepStrictEqual(await describe(), after));
   const rollback = await operations.invoke(
     "rollback",
-    { snapshot_id: snapshot.snapshot_id, groups: [group], requested_by: "the demo" },
+    {
+      snapshot_id: snapshot.snapshot_id,
+      groups: [group],
+      plan_digest: dryRun.plan_digest,
+      requested_by: "the demo",
+    },
     rolledBack,
   );
   report.check("the rollback is a verified success", rollback.status === "success" && rollback.verification.verified);
@@ -277,6 +287,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   );
 
   report.title("i. The same over HTTP, and by the schedule");
+  const reread = await describe();
   const posted = await operations.http("POST", "/snapshots", { groups: [group], description: "over HTTP" }, taken);
   const page = await operations.http("GET", "/snapshots?limit=5", undefined, listed);
   report.check(
@@ -300,7 +311,24 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   report.check("kafka-consumer-groups agrees", isDeepStrictEqual(await describe(), before));
   await scheduled(operations, report, cloud, schedule, say);
 
-  report.title("j. Clean-up: offsets reset to earliest with kafka-consumer-groups");
+  report.title("j. Undo that last rollback, and look who rolled back what");
+  const undone = await operations.invoke(
+    "rollback",
+    { snapshot_id: back.safety_snapshot_id, exact: true, requested_by: "the demo" },
+    rolledBack,
+  );
+  report.check("it is a verified success", undone.status === "success" && undone.verification.verified);
+  report.check("the group stands where it stood before", isDeepStrictEqual(await describe(), reread), reread);
+  const { rollbacks } = await operations.invoke("rollbacks", { limit: 3 }, journal);
+  report.check(
+    "the journal has all three rollbacks, the newest first",
+    isDeepStrictEqual(
+      rollbacks.map(({ rollback_id, status }) => [rollback_id, status]),
+      [undone, back, rollback].map(({ rollback_id }) => [rollback_id, "success"]),
+    ),
+  );
+
+  report.title("k. Clean-up: offsets reset to earliest with kafka-consumer-groups");
   report.ran(await tools.resetToEarliest(group, topic));
   report.check("the group stands at the beginning", total(await describe()) === 0);
   report.end();

@@ -220,8 +220,7 @@ async function resume(job: Job, entry: JournalEntry, plan: Plan, lease: Lease): 
 /** Whether all groups stand where an earlier rollback has put them. What cannot be read does not. */
 async function stillHolds({ cluster, journal, deadline }: Job, entry: JournalEntry): Promise<boolean> {
   const { plan } = await plannedRollback(journal, entry, deadline);
-  const { commits } = await observe(cluster, partitionsOf(plan));
-  return targetsHold(plan, commits);
+  return targetsHold(plan, await observe(cluster, partitionsOf(plan)));
 }
 
 function refuse({ log, requestedBy }: Job, plan: Plan, rollbackId: string, what: string): OperationError {

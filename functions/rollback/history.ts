@@ -125,8 +125,7 @@ export async function supersede(
   by: string,
   deadline: Deadline,
 ): Promise<void> {
-  for await (const entry of journal.newestFirst(undefined, deadline)) {
-    if (entry.status === "success" || entry.supersededBy !== undefined) continue;
+  for await (const entry of journal.resumable(deadline)) {
     const names = entry.groupNames ?? (await namesOf(journal, entry, deadline));
     if (names === undefined || names.some((group) => groups.has(group))) await journal.supersede(entry, by, deadline);
   }

@@ -1,7 +1,8 @@
 import * as z from "zod";
-import { createArchive } from "../shared/archive/archive.ts";
+import { type Archive, createArchive } from "../shared/archive/archive.ts";
 import { unreadable } from "../shared/core/checks.ts";
-import { GroupNotFound } from "../shared/core/errors.ts";
+import type { Deadline } from "../shared/core/deadline.ts";
+import { GroupNotFound, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
 import {
   countOffsets,
   type LiveState,
@@ -64,7 +65,10 @@ export const handler = operation({
       if (earlier !== undefined) return snapshotResult(await archive.load(earlier.snapshotId, deadline), true);
     }
     const selection: Selection = { groups: wanted.groups, exclude: wanted.exclude ?? [] };
-    const live = await withCluster(configured.kafka, deadline, (cluster) => capture(cluster, selection));
+    const former = await formerTopics(archive, selection, deadline);
+    const live = await withCluster(configured.kafka, deadline, (cluster) =>
+      capture(cluster, selection, undefined, former.topics),
+    );
     refuse(live, wanted.allow_partial);
     const saved = await archive.save(
       {
@@ -75,7 +79,7 @@ export const handler = operation({
         cluster: live.cluster,
         consumerGroups: live.commits,
         errors: live.errors,
-        warnings: [...live.warnings, ...warningsOf(live, schedule)],
+        warnings: [...live.warnings, ...former.warnings, ...warningsOf(live, schedule)],
         observed: live.observed,
       },
       new Date(),
@@ -85,6 +89,23 @@ export const handler = operation({
     return snapshotResult(saved.snapshot, saved.repeated);
   },
 });
+
+/** The topics that the last snapshot names. Where they cannot be read, this one can still be taken. */
+async function formerTopics(
+  archive: Archive,
+  selection: Selection,
+  deadline: Deadline,
+): Promise<{ readonly topics: readonly string[]; readonly warnings: readonly string[] }> {
+  try {
+    return { topics: await archive.formerTopics(selection, deadline), warnings: [] };
+  } catch (error) {
+    if (!(error instanceof SnapshotCorrupt || error instanceof SnapshotNotFound)) throw error;
+    const warning =
+      "Topics that the last snapshot has, and that the principal may not describe any more, were not looked for, as that " +
+      `snapshot could not be read (${error.message})`;
+    return { topics: [], warnings: [warning] };
+  }
+}
 
 /** Refuses a snapshot that would lack a group, unless the caller allowed that. */
 function refuse(live: LiveState, allowPartial: boolean): void {

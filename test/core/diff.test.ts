@@ -87,4 +87,15 @@ describe("verifyCommits", () => {
       [2, "extra"],
     ]);
   });
+
+  test("takes null for none: what is there all the same is extra, and its absence is checked", () => {
+    const none = new Map([["g", new Map([["t-0", null]])]]);
+    expect(verifyCommits(none, group({}))).toEqual({ verified: true, checked: 1, mismatches: [] });
+    expect(verifyCommits(none, new Map())).toEqual({ verified: true, checked: 1, mismatches: [] });
+    expect(verifyCommits(none, group({ "t-0": at(3n) }))).toEqual({
+      verified: false,
+      checked: 1,
+      mismatches: [{ group: "g", topic: "t", partition: 0, kind: "extra", expected: null, actual: at(3n) }],
+    });
+  });
 });

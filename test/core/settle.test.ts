@@ -330,7 +330,7 @@ describe("settle", () => {
           ),
         ).toEqual(elsewhere);
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
   });
 });

@@ -8,7 +8,7 @@ import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
 import { createBodies, type StoredResult } from "./bodies.ts";
 import { type Clients, sharedClients } from "./clients.ts";
-import { indexEntryOf, type SnapshotEntry } from "./index-entry.ts";
+import { indexEntryOf, type SnapshotEntry, topicsNamed } from "./index-entry.ts";
 import { createIndexTable, type Deletion } from "./index-table.ts";
 import { keysBetween, type ListRequest, stretchOf, tokenAfter } from "./paging.ts";
 
@@ -75,6 +75,13 @@ export interface Archive {
    */
   resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline): Promise<string>;
   /**
+   * The topics that the last snapshot names which covers a selection, is complete and not a safety snapshot: those that it
+   * has commits on, and those that could not be observed then. None where none of the 50 newest snapshots is such a one.
+   *
+   * @throws SnapshotNotFound where it is deleted meanwhile
+   */
+  formerTopics(selection: Selection, deadline: Deadline): Promise<readonly string[]>;
+  /**
    * The entries of snapshots, newest first; pages are full except for the last.
    *
    * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
@@ -93,6 +100,7 @@ export interface Archive {
 
 /** How long a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
+const mostFormer = 50;
 
 /** The archive in a bucket and a table. Clients are those of the process unless others are given. */
 export function createArchive(config: ArchiveConfig, clients: Clients = sharedClients()): Archive {
@@ -115,6 +123,9 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
         "Use another snapshot, or restore the object: the bucket is versioned.",
     );
   };
+
+  const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, deadline: Deadline) =>
+    selection ?? (await load(snapshotId, deadline)).selection;
 
   return {
     entry,
@@ -151,12 +162,26 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
       const at = typeof reference === "string" ? undefined : reference.at;
       const unfit: string[] = [];
       for await (const candidate of index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, deadline)) {
-        const selection = async () => candidate.selection ?? (await load(candidate.snapshotId, deadline)).selection;
-        const reason = await unfitness(candidate, selection, wanted);
+        const reason = await unfitness(candidate, () => selectionOf(candidate, deadline), wanted);
         if (reason === undefined) return candidate.snapshotId;
         if (unfit.length < 3) unfit.push(`${candidate.snapshotId} ${reason}`);
       }
       throw nothingFits(at, wanted, unfit);
+    },
+
+    async formerTopics({ groups, exclude }, deadline) {
+      const excludedToo = new Set(exclude.map((selector) => JSON.stringify(selector)));
+      let looked = 0;
+      for await (const candidate of index.newestFirst({ ...keysBetween(undefined, undefined), expect: 5 }, deadline)) {
+        if (++looked > mostFormer) break;
+        const selection = async () => {
+          const asked = await selectionOf(candidate, deadline);
+          return { ...asked, exclude: asked.exclude.filter((selector) => !excludedToo.has(JSON.stringify(selector))) };
+        };
+        if ((await unfitness(candidate, selection, groups)) !== undefined) continue;
+        return candidate.topics ?? topicsNamed(await load(candidate.snapshotId, deadline));
+      }
+      return [];
     },
 
     async list(request, deadline) {

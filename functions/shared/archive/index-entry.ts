@@ -1,5 +1,5 @@
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
-import { DecodeError, type Decoder, oneOf, text } from "../core/decode.ts";
+import { DecodeError, type Decoder, list, oneOf, text } from "../core/decode.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
 import { encodeJson, parseJson } from "../core/json.ts";
 import {
@@ -10,9 +10,11 @@ import {
   type SnapshotStatus,
   statusOf,
   type Trigger,
+  topicsOf,
 } from "../core/model.ts";
 import { decodeSelection } from "../core/snapshot.ts";
 import { parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
+import { compareCodePoints } from "../core/text.ts";
 
 /** What the index knows of a snapshot: enough to list it, to choose it and to check its body. */
 export interface SnapshotEntry {
@@ -33,6 +35,8 @@ export interface SnapshotEntry {
   readonly warnings: number;
   /** Absent where it is too long for an index item: the body has it. */
   readonly selection?: Selection;
+  /** What `topicsNamed` gives; absent where it is too long for an index item: the body has it. */
+  readonly topics?: readonly string[];
   /** SHA-256 and length of the stored body. */
   readonly sha256: string;
   readonly bytes: number;
@@ -64,6 +68,13 @@ export const cap = (value: string, characters: number): string => {
 };
 
 const longestSelection = 4_096;
+const longestTopics = 8_192;
+
+/** The topics that a snapshot has commits on, and those that could not be observed: it may lack the commits on these. */
+export function topicsNamed({ consumerGroups, observed }: Pick<Snapshot, "consumerGroups" | "observed">): string[] {
+  const unseen = [...observed.topics].flatMap(([topic, found]) => (found === null ? [topic] : []));
+  return [...new Set([...topicsOf(consumerGroups), ...unseen])].sort(compareCodePoints);
+}
 
 /** The entry of a snapshot whose body has this checksum and length. It stays small however large the snapshot is. */
 export function indexEntryOf(
@@ -71,6 +82,7 @@ export function indexEntryOf(
   body: { readonly sha256: string; readonly bytes: number },
 ): SnapshotEntry {
   const { snapshotId, createdAt, trigger, schedule, selection, cluster } = snapshot;
+  const topics = topicsNamed(snapshot);
   return {
     snapshotId,
     createdAt,
@@ -84,6 +96,7 @@ export function indexEntryOf(
     errors: snapshot.errors.length,
     warnings: snapshot.warnings.length,
     ...(Buffer.byteLength(encodeSelection(selection)) <= longestSelection && { selection }),
+    ...(Buffer.byteLength(encodeJson(topics)) <= longestTopics && { topics }),
     ...body,
   };
 }
@@ -108,6 +121,7 @@ export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
     errors: number(entry.errors),
     warnings: number(entry.warnings),
     ...(entry.selection && { selection: { S: encodeSelection(entry.selection) } }),
+    ...(entry.topics && { topics: { S: encodeJson(entry.topics) } }),
     sha256: { S: entry.sha256 },
     bytes: number(entry.bytes),
     ...(entry.expiresAt !== undefined && { expires_at: number(Math.ceil(Date.parse(entry.expiresAt) / 1_000)) }),
@@ -115,15 +129,17 @@ export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
   };
 }
 
-const decodeSelectionText: Decoder<Selection> = (value, path) => {
-  let parsed: unknown;
-  try {
-    parsed = parseJson(text(value, path));
-  } catch (cause) {
-    throw cause instanceof SyntaxError ? new DecodeError(path, "is not JSON") : cause;
-  }
-  return decodeSelection(parsed, path);
-};
+const fromJson =
+  <T>(decode: Decoder<T>): Decoder<T> =>
+  (value, path) => {
+    let parsed: unknown;
+    try {
+      parsed = parseJson(text(value, path));
+    } catch (cause) {
+      throw cause instanceof SyntaxError ? new DecodeError(path, "is not JSON") : cause;
+    }
+    return decode(parsed, path);
+  };
 
 /** The attributes of an item, strictly of their types: S is a string, N a number that counts something. */
 export function attributesOf(item: Item) {
@@ -170,7 +186,8 @@ export function decodeEntry(item: Item): SnapshotEntry {
       throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshotId)}, which belongs under another key`);
     }
     const schedule = optional("schedule", text);
-    const selection = optional("selection", decodeSelectionText);
+    const selection = optional("selection", fromJson(decodeSelection));
+    const topics = optional("topics", fromJson(list(text)));
     const expiresAt = optionalCount("expires_at");
     return {
       snapshotId,
@@ -185,6 +202,7 @@ export function decodeEntry(item: Item): SnapshotEntry {
       errors: count("errors"),
       warnings: count("warnings"),
       ...(selection && { selection }),
+      ...(topics && { topics }),
       sha256: required("sha256", text),
       bytes: count("bytes"),
       ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt * 1_000).toISOString() }),

@@ -23,7 +23,7 @@ import {
 } from "./journal-entry.ts";
 import { createTable, type Key } from "./table.ts";
 
-export type { JournalEntry, JournalStatus } from "./journal-entry.ts";
+export type { JournalEntry } from "./journal-entry.ts";
 
 /** What is known of a rollback before its first commit. */
 export interface JournalOpening {
@@ -85,6 +85,8 @@ export interface Journal {
   supersede(entry: JournalEntry, by: string, deadline: Deadline): Promise<void>;
   /** The records, newest first, of rollbacks that started at `since` or later; they are fetched as they are asked for. */
   newestFirst(since: Date | undefined, deadline: Deadline): AsyncGenerator<JournalEntry, void>;
+  /** The records, newest first, of all rollbacks that may be taken up again: see `reopen`. */
+  resumable(deadline: Deadline): AsyncGenerator<JournalEntry, void>;
   /**
    * The records, newest first; pages are full except for the last.
    *
@@ -283,6 +285,19 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
     },
 
     newestFirst: (since, deadline) => newestFirst({ since, expect: 25 }, deadline),
+
+    async *resumable(deadline) {
+      const query = {
+        KeyConditionExpression: "pk = :pk",
+        FilterExpression: "#status <> :success AND attribute_not_exists(superseded_by)",
+        ExpressionAttributeNames: { "#status": "status" },
+        ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":success": { S: "success" } },
+      };
+      for await (const item of table.descending(query, "looking for unfinished rollbacks", deadline)) {
+        const entry = decodeRecord(item);
+        if (isOpenTo(entry)) yield entry;
+      }
+    },
 
     async list({ limit, nextToken }, deadline) {
       const after = nextToken === undefined ? undefined : decodeToken(nextToken);

@@ -181,14 +181,8 @@ export function createLease(
         const command = new PutItemCommand({
           TableName: config.table,
           Item: encodeLease({ token, holder, expiresMs }),
-          ConditionExpression:
-            "attribute_not_exists(pk) OR expires_ms < :now OR (#token = :token AND expires_ms <= :expires)",
-          ExpressionAttributeNames: { "#token": "token" },
-          ExpressionAttributeValues: {
-            ":now": { N: String(Date.now()) },
-            ":token": { S: token },
-            ":expires": { N: String(expiresMs) },
-          },
+          ConditionExpression: "attribute_not_exists(pk) OR expires_ms < :now",
+          ExpressionAttributeValues: { ":now": { N: String(Date.now()) } },
         });
         const taken = await table.write(
           {

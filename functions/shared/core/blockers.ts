@@ -68,7 +68,7 @@ export function* groupBlockers(origin: Origin, group: string, live: LiveState): 
       group,
       expected: "classic, consumer or streams",
       actual: type,
-      message: `Group "${group}" is a share group, and its offsets cannot be committed as a consumer group's.`,
+      message: `Group "${group}" is a share group, and its offsets cannot be committed as a consumer group's. Name the groups to roll back without it.`,
     };
   }
   if (state === "Empty" && (members ?? 0) === 0) return;

@@ -1,7 +1,19 @@
 import type { Blocker, BlockerKind, Origin } from "./blockers.ts";
-import { type Decoder, fieldsOf, flag, int32, int64, jsonValue, list, mapOf, nullable, oneOf, text } from "./decode.ts";
+import {
+  DecodeError,
+  type Decoder,
+  fieldsOf,
+  flag,
+  int32,
+  int64,
+  jsonValue,
+  list,
+  mapOf,
+  nullable,
+  oneOf,
+  text,
+} from "./decode.ts";
 import type { Json } from "./json.ts";
-import { topicPartition } from "./model.ts";
 import type { Action, ExtraCommit, GroupPlan, PartitionPlan, Plan } from "./plan.ts";
 import { anyKey, commitDocument, decodeCommit, partitionKey } from "./snapshot.ts";
 
@@ -138,7 +150,7 @@ const decodeExtra: Decoder<ExtraCommit> = (value, path) => {
   const { required } = fieldsOf(value, path, ["group", "topic", "partition", "commit"]);
   const extra = { group: required("group", text), topic: required("topic", text) };
   const partition = required("partition", int32);
-  partitionKey(topicPartition(extra.topic, partition), `${path}.partition`);
+  if (partition < 0) throw new DecodeError(`${path}.partition`, `must not be negative, but is ${partition}`);
   return { ...extra, partition, commit: required("commit", decodeCommit) };
 };
 

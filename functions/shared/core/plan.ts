@@ -171,15 +171,14 @@ export function planIntents(
   for (const [group, intent] of intents) {
     const { reasons, passed, plan } = planGroup(origin, group, intent, live, policy);
     if (reasons.length > 0 && policy.skipBlocked) {
-      leaveOut(group, reasons, plan);
+      leaveOut(group, [...reasons, ...passed], plan);
       continue;
     }
     blockers.push(...reasons);
     skipped.push(...passed);
     if (plan === undefined) continue;
     groups.set(group, plan);
-    if (plan.partitions.size === 0 || [...plan.partitions.values()].some(({ action }) => action !== "skip"))
-      remaining++;
+    if (!skipsAll(plan)) remaining++;
   }
   const pointless = remaining === 0 && blockers.length === 0;
   return { blockers: pointless ? skipped : blockers, skipped: pointless ? [] : skipped, groups };
@@ -259,9 +258,15 @@ const movedSince = (
 
 const where = (commit: Commit | null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
 
-/** The partition stays where it is. */
-function passedOver({ from, to, asked = to }: PartitionPlan): PartitionPlan {
-  return { action: "skip", from, to: from, asked, replayed: 0n, skipped: 0n };
+/** The partition stays where it is: where an earlier attempt has put it, or where it was found. */
+function passedOver({ from, to, asked = to, done }: PartitionPlan): PartitionPlan {
+  const stands = done ? to : from;
+  return { action: "skip", from: stands, to: stands, asked, replayed: 0n, skipped: 0n };
+}
+
+/** Whether nothing is to be done about a group, because the caller asked for what is in the way to be left out. */
+export function skipsAll({ leftOut, partitions }: GroupPlan): boolean {
+  return leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
 }
 
 function planPartition(from: Commit | null, to: Commit | null, log: ObservedPartition | undefined): PartitionPlan {

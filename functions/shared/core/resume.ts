@@ -1,6 +1,6 @@
 import type { Origin } from "./blockers.ts";
-import { type Commit, type Commits, type LiveState, sameCommit, topicsOf } from "./model.ts";
-import { type GroupPlan, type Intent, type Plan, planIntents } from "./plan.ts";
+import { type Commit, type LiveState, sameCommit, topicsOf } from "./model.ts";
+import { type GroupPlan, type Intent, type Plan, planIntents, skipsAll } from "./plan.ts";
 import type { PlannedRollback } from "./plan-document.ts";
 
 /** What a plan, made on this live state, was true for. */
@@ -18,10 +18,17 @@ export function partitionsOf(plan: Plan): Map<string, ReadonlyMap<string, unknow
   return new Map([...targetsOf(plan)].map(([group, { targets }]) => [group, targets]));
 }
 
-/** Whether every partition of a plan stands at its target, those that it skips aside. A group that is not read does not. */
-export function targetsHold(plan: Plan, commits: Commits): boolean {
-  return [...targetsOf(plan)].every(([group, { targets }]) =>
-    [...targets].every(([key, target]) => sameCommit(commits.get(group)?.get(key) ?? null, target)),
+/**
+ * Whether every partition of a plan stands at its target, those that it skips aside. A group that could not be read does
+ * not; one that does not exist has no commits.
+ *
+ * @param live the state of the groups of `partitionsOf`
+ */
+export function targetsHold(plan: Plan, { commits, errors }: Pick<LiveState, "commits" | "errors">): boolean {
+  return [...targetsOf(plan)].every(
+    ([group, { targets }]) =>
+      !errors.some((error) => error.group === group) &&
+      [...targets].every(([key, target]) => sameCommit(commits.get(group)?.get(key) ?? null, target)),
   );
 }
 
@@ -37,26 +44,25 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
   const rest = planIntents(origin, targetsOf(plan), live, policy);
   const groups = new Map<string, GroupPlan>();
   for (const [group, planned] of plan.groups) {
-    const now = planned.leftOut ? planned : rest.groups.get(group);
-    if (now === undefined || now.leftOut) {
-      if (now !== undefined) groups.set(group, now);
-      continue;
-    }
+    const now = skipsAll(planned) ? planned : rest.groups.get(group);
+    if (now === undefined) continue;
     const partitions = new Map(
-      [...planned.partitions].map(([key, before]) => {
-        const after = now.partitions.get(key) ?? before;
-        return [key, before.asked === undefined ? after : { ...after, asked: before.asked }] as const;
+      [...planned.partitions].flatMap(([key, before]) => {
+        const after = before.action === "skip" ? before : now.partitions.get(key);
+        if (after === undefined) return []; // the group is left out because it cannot be read
+        return [[key, before.asked === undefined ? after : { ...after, asked: before.asked }] as const];
       }),
     );
-    groups.set(group, { ...now, partitions });
+    groups.set(group, { ...planned, ...now, partitions });
   }
   return { ...plan, ...rest, groups, skipped: [...plan.skipped, ...rest.skipped] };
 }
 
 function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }> {
   const intents = new Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }>();
-  for (const [group, { source, leftOut, partitions }] of plan.groups) {
-    if (leftOut) continue;
+  for (const [group, planned] of plan.groups) {
+    if (skipsAll(planned)) continue;
+    const { source, partitions } = planned;
     const kept = [...partitions].filter(([, { action }]) => action !== "skip");
     intents.set(group, {
       ...(source !== undefined && { source }),

@@ -1,5 +1,5 @@
 import { type CaptureError, type Commit, type Commits, sameCommit } from "./model.ts";
-import type { Action, ExtraCommit, GroupPlan, PartitionPlan, Plan } from "./plan.ts";
+import { type Action, type ExtraCommit, type GroupPlan, type PartitionPlan, type Plan, skipsAll } from "./plan.ts";
 import { count } from "./text.ts";
 import { type Verification, verifyCommits } from "./verify.ts";
 
@@ -83,9 +83,6 @@ function settlePartition(plan: PartitionPlan, sent: CommitOutcome | undefined, a
   return result(sent.kind === "accepted" ? "moved_since" : "failed");
 }
 
-const isSkipped = ({ leftOut, partitions }: GroupPlan) =>
-  leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
-
 function settleGroup(
   partitions: ReadonlyMap<string, PartitionPlan>,
   sent: ReadonlyMap<string, CommitOutcome> | undefined,
@@ -123,7 +120,10 @@ function unreadGroup(
   return {
     status: "failed",
     partitions: new Map(
-      [...partitions].map(([key, { action, from, to }]) => [key, { outcome: outcomeOf(key, action), from, to }]),
+      [...partitions].map(([key, { action, from, to, asked }]) => [
+        key,
+        { outcome: outcomeOf(key, action), from, to, ...(asked !== undefined && { asked }) },
+      ]),
     ),
     error: `Kafka accepted ${count(accepted, "commit")} of ${sent?.size ?? 0}, but where the group stands could not be read back: ${reason}`,
   };
@@ -156,7 +156,7 @@ export function settle(
   for (const [group, planned] of plan.groups) {
     const { source, partitions } = planned;
     const tell = (result: GroupResult) => groups.set(group, { ...(source !== undefined && { source }), ...result });
-    if (isSkipped(planned)) {
+    if (skipsAll(planned)) {
       tell(skippedGroup(plan, group, planned));
       continue;
     }

@@ -186,12 +186,12 @@ export interface Writing {
 /**
  * Commits offsets from outside of the groups, which coordinators accept only while a group has no members. A request
  * carries one group; groups are committed in parallel, a large one in several requests. What fails on the way is sent
- * again until the deadline is near: the same commit twice is the same. Every partition is in the result. Never throws,
- * but for faults of ours.
+ * again until the deadline is near, or nothing has succeeded for 45 s: the same commit twice is the same. Every partition
+ * is in the result. Never throws, but for faults of ours.
  */
 export function commitOffsets(cluster: Cluster, commits: Commits, writing: Writing = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
-  const work = { doing: "committing the offsets", ...writing };
+  const work = { doing: "committing the offsets", right: "READ", ...writing };
   return write(cluster, slices, work, async (node, { group, keys }, timeoutMs) => {
     const byTopic = Map.groupBy(keys, (key) => placeOf(key).topic);
     const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
@@ -218,7 +218,7 @@ export function deleteOffsets(
   const slices = [...partitions].flatMap(([group, keys]) =>
     slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
   );
-  const work = { doing: "deleting the commits", ...writing };
+  const work = { doing: "deleting the commits", right: "DELETE", ...writing };
   return write(cluster, slices, work, async (node, { group, keys }, timeoutMs) => {
     const answer = await cluster.send(node, offsetDelete, { group, topics: byTopics(keys) }, timeoutMs);
     if (answer.code === code.NONE) return codesOf(answer.partitions);
@@ -251,7 +251,7 @@ function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly meta
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  { permit, ...trial }: Writing & { readonly doing: string },
+  { permit, right, ...trial }: Writing & { readonly doing: string; readonly right: string },
   send: (node: number, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
   const late = {
@@ -276,7 +276,7 @@ async function write(
       tell(slice, attemptFrom(error));
     }
   };
-  const work = { groupOf: ({ group }: Slice) => group, ...trial };
+  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...trial };
   const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell, leftMs) =>
     inParallel(asked, IN_FLIGHT, (slice) => attempted(node, slice, tell, leftMs)),
   );
@@ -285,12 +285,18 @@ async function write(
     const { group, keys } = slice;
     const ofGroup = outcomes.get(group) ?? new Map<string, CommitOutcome>();
     outcomes.set(group, ofGroup);
-    for (const key of keys) ofGroup.set(key, outcomeOf(group, key, result, doubtful.has(slice)));
+    for (const key of keys) ofGroup.set(key, outcomeOf(slice, key, result, doubtful.has(slice), right));
   }
   return outcomes;
 }
 
-function outcomeOf(group: string, key: string, result: Settled<Codes>, doubtful: boolean): CommitOutcome {
+function outcomeOf(
+  { group }: Slice,
+  key: string,
+  result: Settled<Codes>,
+  doubtful: boolean,
+  right: string,
+): CommitOutcome {
   if ("failed" in result) return { kind: doubtful ? "unknown" : notSent(result.failed), ...result.failed };
   const answered = result.done.get(key);
   if (answered === code.NONE) return { kind: "accepted" };
@@ -298,13 +304,13 @@ function outcomeOf(group: string, key: string, result: Settled<Codes>, doubtful:
     const message = `group ${nameSome([group])}, ${key}: the answer of Kafka left it out`;
     return { kind: "unknown", error: "KafkaUnavailable", message };
   }
-  return { kind: doubtful ? "unknown" : "refused", ...refusal(group, key, answered) };
+  return { kind: doubtful ? "unknown" : "refused", ...refusal(group, key, answered, right) };
 }
 
 /** A right that is missing, found before anything was sent, is a refusal; anything else is no attempt. */
 const notSent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
 
-function refusal(group: string, key: string, number: number): Problem {
+function refusal(group: string, key: string, number: number, right: string): Problem {
   const where = `group ${nameSome([group])}, ${key}`;
   switch (number) {
     case code.UNKNOWN_MEMBER_ID:
@@ -322,7 +328,7 @@ function refusal(group: string, key: string, number: number): Problem {
   }
   const attempt = attemptOf(number, {
     doing: `write to ${where}`,
-    right: `READ on group ${nameSome([group])}`,
+    right: `${right} on group ${nameSome([group])}`,
     topicRight: `READ on topic ${nameSome([placeOf(key).topic])}`,
   });
   return "failed" in attempt ? attempt.failed : { error: codeName(number), message: attempt.again.message };

@@ -11,6 +11,7 @@ export interface GroupWork<K> {
   /** `reading commits`. */
   readonly doing: string;
   readonly patienceMs?: number;
+  readonly stallMs?: number;
   readonly reserveMs?: number;
 }
 

@@ -63,9 +63,10 @@ export function attemptFrom(error: unknown): Trouble {
 
 /** Throws a problem as the error that it names. */
 export function errorOf({ error, message }: Problem): OperationError {
-  if (error === "KafkaAuthorization") return new KafkaAuthorization(message);
-  if (error === "DeadlineExceeded") return new DeadlineExceeded(message);
-  return new KafkaUnavailable(message);
+  const sentence = message.endsWith(".") ? message : `${message}.`;
+  if (error === "KafkaAuthorization") return new KafkaAuthorization(sentence);
+  if (error === "DeadlineExceeded") return new DeadlineExceeded(sentence);
+  return new KafkaUnavailable(`${sentence} Try again; if it stays so, look at the brokers and the network between.`);
 }
 
 /** What a request was about: `doing` as in "could not … ", and the right that it needs. */

@@ -21,6 +21,8 @@ export interface Trial {
   readonly doing: string;
   /** Gives up after this time even where the deadline leaves more: for what is worth a warning only. */
   readonly patienceMs?: number;
+  /** Gives up when nothing has been settled for this long: whoever waits for much work waits as long as there is progress. */
+  readonly stallMs?: number;
   /** Gives up when only this much of the time is left. */
   readonly reserveMs?: number;
 }
@@ -48,6 +50,7 @@ export async function settleAll<K, R>(
   const endsAt = Math.max(Math.min(5_000, available / 5), trial.reserveMs ?? 0);
   const giveUpAt = Math.max(endsAt, available - (trial.patienceMs ?? available));
   let pending = [...new Set(keys)];
+  let progress = performance.now();
   for (let wait = FIRST_WAIT_MS; pending.length > 0; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     const attempts = new Map<K, Attempt<R>>();
     try {
@@ -67,9 +70,11 @@ export async function settleAll<K, R>(
         settled.set(key, attempt);
       }
     }
+    if (again.length < pending.length) progress = performance.now();
     pending = again;
     const pause = wait * (0.5 + Math.random() / 2);
-    if (pending.length === 0 || deadline.remainingMs() - pause < giveUpAt) break;
+    const stalled = performance.now() + pause - progress > (trial.stallMs ?? Number.POSITIVE_INFINITY);
+    if (pending.length === 0 || stalled || deadline.remainingMs() - pause < giveUpAt) break;
     await delay(pause, undefined, { signal: deadline.signal }).catch(() => {});
   }
   const late = { error: "DeadlineExceeded", message: deadlineExceeded(doing).message };

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeEntry, encodeEntry, indexEntryOf } from "../../../functions/shared/archive/index-entry.ts";
-import { type Snapshot, statusOf } from "../../../functions/shared/core/model.ts";
+import { decodeEntry, encodeEntry, indexEntryOf, topicsNamed } from "../../../functions/shared/archive/index-entry.ts";
+import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { type Snapshot, statusOf, topicsOf } from "../../../functions/shared/core/model.ts";
 import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
 
 const body = { sha256: "ab".repeat(32), bytes: 1_234 };
@@ -13,6 +14,7 @@ describe("an index entry", () => {
         const entry = indexEntryOf(snapshot, body);
         expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
         expect(entry).toMatchObject({ snapshotId: snapshot.snapshotId, status: statusOf(snapshot), ...body });
+        expect(entry.topics).toEqual(topicsNamed(snapshot));
       }),
     );
   });
@@ -49,5 +51,31 @@ describe("an index entry", () => {
       }),
       { numRuns: 20 },
     );
+  });
+
+  test("names the topics that have commits or could not be observed, unless they are too many", () => {
+    fc.assert(
+      fc.property(anySnapshot, (snapshot) => {
+        const named = topicsNamed(snapshot);
+        const { topics } = snapshot.observed;
+        for (const topic of topicsOf(snapshot.consumerGroups)) expect(named).toContain(topic);
+        for (const [topic, found] of topics) if (found === null) expect(named).toContain(topic);
+        for (const topic of named) {
+          expect(topicsOf(snapshot.consumerGroups).has(topic) || topics.get(topic) === null).toBe(true);
+        }
+        const many = new Map(Array.from({ length: 1_000 }, (_, i) => [`topic-${i}`, null]));
+        const entry = indexEntryOf({ ...snapshot, observed: { ...snapshot.observed, topics: many } }, body);
+        expect(entry.topics).toBeUndefined();
+        expect(encodeEntry(entry, "token").topics).toBeUndefined();
+      }),
+    );
+  });
+
+  test.each(["orders", '"orders"', "[1]", "{}"])("whose topics are %s is corrupt", (topics) => {
+    const [snapshot] = fc.sample(anySnapshot, 1);
+    if (snapshot === undefined) throw new Error("there is a sample");
+    const item = { ...encodeEntry(indexEntryOf(snapshot, body), "token"), topics: { S: topics } };
+    expect(() => decodeEntry(item)).toThrow(SnapshotCorrupt);
+    expect(() => decodeEntry(item)).toThrow(/topics/);
   });
 });

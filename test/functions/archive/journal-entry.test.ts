@@ -171,7 +171,11 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
 
 describe("the token of a page", () => {
   test("stands for the entry before it", () => {
-    fc.assert(fc.property(entry, (last) => expect(decodeToken(tokenAfter(last))).toEqual(recordKey(last))));
+    fc.assert(
+      fc.property(entry, (last) => {
+        expect(decodeToken(tokenAfter(last))).toEqual(recordKey(last));
+      }),
+    );
   });
 
   test.each([

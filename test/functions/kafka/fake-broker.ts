@@ -43,6 +43,8 @@ export interface FakeBroker {
   commitMs: number;
   /** Whether a request, by its API, is never answered: a broker that nothing reaches any more. */
   silent: (api: Api<never, unknown> | undefined) => boolean;
+  /** The ports of other brokers of its cluster, which have the ids 2, 3, … */
+  peers: number[];
   /** The host that is told of every coordinator. */
   coordinator: () => string;
   /** Called when a connection is closed. */
@@ -95,6 +97,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     commitMs: 0,
     remove: () => ({}),
     silent: () => false,
+    peers: [],
     coordinator: () => "127.0.0.1",
     onClose: () => {},
     ...script,
@@ -287,10 +290,10 @@ function writeAssignment(writer: Writer, topics: readonly string[]) {
 }
 
 function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, question: number) {
-  writer.array([1], (node) => {
-    writer.int32(node);
+  writer.array([port, ...broker.peers].entries().toArray(), ([i, portOfNode]) => {
+    writer.int32(i + 1);
     writer.string("127.0.0.1");
-    writer.int32(port);
+    writer.int32(portOfNode);
     writer.nullableString(null);
     writer.noTags();
   });

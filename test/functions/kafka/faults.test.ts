@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { capture, listGroups, observe, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
 import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
 
 const all = { groups: ["*"], exclude: [] };
@@ -99,6 +100,24 @@ describe("observe", () => {
   });
 });
 
+describe("a question that any broker may answer", () => {
+  it("is put to the next one in time, where the first never answers", async () => {
+    const port = Number((await startFakeBroker({})).split(":")[1]);
+    const cluster = await fakeBroker({ silent: (api) => api === findCoordinator, peers: [port] });
+    const started = performance.now();
+    expect(await cluster.ask(findCoordinator, ["g"], 1_500)).toMatchObject([{ group: "g", code: 0 }]);
+    expect(performance.now() - started).toBeLessThan(1_500);
+    expect(cluster.requests.get("FindCoordinator")).toBe(2);
+  });
+
+  it("has no answer, within its time, where none gives one", async () => {
+    const cluster = await fakeBroker({ silent: (api) => api === findCoordinator });
+    const started = performance.now();
+    await expect(cluster.ask(findCoordinator, ["g"], 800)).rejects.toThrow(/did not answer FindCoordinator in 0\.\d s/);
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});
+
 describe("listGroups", () => {
   it("lists again when the leadership of __consumer_offsets moves meanwhile", async () => {
     const cluster = await fakeBroker({ groups: ["g"], epoch: (question) => Math.min(question, 3) });
@@ -192,6 +211,7 @@ describe("a group that vanishes between the list and its reading", () => {
     const state = await observe(cluster, new Map([["gone", new Map()]]));
     expect(state.commits.get("gone")).toEqual(new Map([["t-0", commit(7n)]]));
     expect(state.observed.groups.get("gone")).toEqual({ type: null, state: null, members: null });
+    expect(state.warnings.join()).not.toContain("described as dead");
   });
 });
 
@@ -262,8 +282,8 @@ describe("topics that the principal may not describe", () => {
 
   it("are warned of where a member is assigned them, by the names of the groups", async () => {
     const cluster = await fakeBroker({
-      groups: ["a", "b"],
-      members: { a: ["hidden", "open"], b: ["open", "hidden"] },
+      groups: ["a", "b", "c"],
+      members: { a: ["hidden", "open"], b: ["open", "hidden"], c: ["open"] },
       topicCodes: { hidden: 29 },
     });
     const state = await capture(cluster, all, undefined, ["hidden"]);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { NoAnswer, unavailable } from "../../../functions/shared/kafka/problems.ts";
 import { inParallel, settleAll } from "../../../functions/shared/kafka/retry.ts";
 
@@ -25,6 +25,22 @@ describe("settleAll", () => {
       ]),
     );
     expect(rounds).toEqual([["a", "b"], ["b"], ["b"]]);
+  });
+
+  it("gives up what stalls, but not while there is progress", async () => {
+    let now = performance.now();
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    onTestFinished(() => clock.mockRestore());
+    let rounds = 0;
+    const limits = { ...trial(60_000), stallMs: 3_000 };
+    const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, tell) => {
+      now += 1_900; // a round takes that long
+      const done = rounds++ < 3 ? Math.min(...pending) : -1; // one a round, then none any more
+      for (const key of pending) tell(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
+    });
+    expect([...settled.values()].filter((result) => "done" in result)).toHaveLength(3);
+    expect(settled.get(3)).toEqual({ failed: unavailable("stuck") });
+    expect(rounds).toBe(5); // three with progress, one without, one more
   });
 
   it("fails what an answer leaves out", async () => {

@@ -15,6 +15,8 @@ import { testArchive, within } from "./fixture.ts";
 const storage = testArchive();
 /** Short enough to see its end, long enough for the emulator's answers. */
 const short = { lengthMs: 2_000, renewMs: 250 };
+/** As long as it is in earnest. */
+const long = { lengthMs: 20_000, renewMs: 2_500 };
 /** Held like one whose function crashed: never renewed. */
 const unrenewed = { lengthMs: 1_000, renewMs: 60_000 };
 const all = Number.POSITIVE_INFINITY;
@@ -305,6 +307,20 @@ describe("renewing", () => {
     },
   );
 
+  test("counts from before the request", async () => {
+    const taken = await take(shaky({ ...long, renewMs: 200 }));
+    const end = () => Date.now() + taken.remainingMs();
+    const first = end();
+    const asked = performance.now();
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
+      storage.faults.on("UpdateItem", "hangs"); // all others
+      await eventually(() => performance.now() - asked).toBeGreaterThan(1_800);
+      return undefined;
+    });
+    await eventually(end).toBeGreaterThan(first + 50);
+    expect(end()).toBeLessThanOrEqual(await expiryOf());
+  });
+
   test("whose answer comes after the time is over changes nothing", async () => {
     const times = { lengthMs: 2_000, renewMs: 1_800 };
     const taken = await take(shaky(times));
@@ -321,7 +337,7 @@ describe("renewing", () => {
   });
 
   test("tells a holder that somebody else has it since", async () => {
-    const taken = await take(shaky({ lengthMs: 5_000, renewMs: 200 }));
+    const taken = await take(shaky({ ...long, renewMs: 200 }));
     await storage.dynamodb.send(
       new PutItemCommand({
         TableName: storage.config.table,
@@ -339,7 +355,7 @@ describe("renewing", () => {
   });
 
   test("tells a holder that its lease was deleted, and does not make it again", async () => {
-    const taken = await take(lease({ lengthMs: 5_000, renewMs: 200 }));
+    const taken = await take(lease({ ...long, renewMs: 200 }));
     const { pk, sk } = (await item()) ?? {};
     await storage.dynamodb.send(
       new DeleteItemCommand({ TableName: storage.config.table, Key: { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } } }),
@@ -382,7 +398,7 @@ describe("renewing", () => {
 describe("taking it", () => {
   test.each([1, 2, 3, all])("succeeds though answers are lost: %s", async (times) => {
     storage.faults.on("PutItem", "lost", times);
-    const taken = await take(shaky({ lengthMs: 20_000, renewMs: 2_500 }));
+    const taken = await take(shaky(long));
     expect(taken.lost).toBe(false);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
     await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
@@ -429,16 +445,33 @@ describe("taking it", () => {
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
   });
 
-  test("counts from before the request, and starts again where its answer came too late to count on it", async () => {
-    const times = { lengthMs: 600, renewMs: 100 };
+  test("goes on where the other's lease expires between the refusal and the look at it", async () => {
+    await take(lease(unrenewed));
+    const expires = await expiryOf();
+    storage.faults.before("GetItem", () => eventually(() => Date.now()).toBeGreaterThan(expires));
+    expect((await take(shaky(), holder("r-2"))).lost).toBe(false);
+  });
+
+  test("counts from before the request", async () => {
     const asked = performance.now();
-    const slow = storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
-      await eventually(() => performance.now() - asked).toBeGreaterThan(times.lengthMs);
+    storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
+      await eventually(() => performance.now() - asked).toBeGreaterThan(1_500);
       return undefined;
     });
-    const taken = await take(shaky(times));
+    const taken = await take(shaky(long));
+    expect(taken.remainingMs()).toBeGreaterThan(0);
+    expect(Date.now() + taken.remainingMs()).toBeLessThanOrEqual(await expiryOf());
+  });
+
+  test("starts again where its answer came too late to count on it", async () => {
+    const asked = performance.now();
+    const slow = storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
+      await eventually(() => performance.now() - asked).toBeGreaterThan(short.lengthMs * 0.96); // others see it yet
+      return undefined;
+    });
+    const taken = await take(shaky());
     expect(slow.happened).toBe(true);
-    expect(calls("PutItem")).toBe(2);
+    expect(calls("PutItem")).toBeGreaterThan(1);
     expect(taken.lost).toBe(false);
     expect(taken.remainingMs()).toBeGreaterThan(0);
   });
@@ -466,7 +499,7 @@ describe("taking it", () => {
 
 describe("releasing it", () => {
   test.each([1, 2, all])("succeeds though answers are lost: %s", async (times) => {
-    const taken = await take(shaky({ lengthMs: 20_000, renewMs: 2_500 }));
+    const taken = await take(shaky(long));
     storage.faults.on("DeleteItem", "lost", times);
     expect(await taken.release(within())).toBe(true);
     expect(await storage.items()).toEqual([]);

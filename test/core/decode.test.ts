@@ -1,0 +1,44 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { DecodeError, flag, jsonValue } from "../../functions/shared/core/decode.ts";
+import { encodeJson, parseJson } from "../../functions/shared/core/json.ts";
+import { json } from "../support/arbitraries.ts";
+
+describe("jsonValue", () => {
+  test("is written again as it was read, whatever its keys and integers are", () => {
+    fc.assert(
+      fc.property(json, (value) => {
+        const text = encodeJson(value);
+        expect(encodeJson(jsonValue(parseJson(text), "at"))).toBe(text);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("keeps the order of fields, and of keys that JavaScript's objects would put first", () => {
+    for (const text of [
+      '{"b":1,"a":{"d":null,"c":[true]}}',
+      '{"10":1,"9":2,"__proto__":3,"a":4}',
+      '[9007199254740993,-9223372036854775808,0.5,"42"]',
+    ]) {
+      expect(encodeJson(jsonValue(parseJson(text), ""))).toBe(text);
+    }
+  });
+
+  test("names the place of what is no JSON", () => {
+    const value = { list: [1, { "42": Symbol("s") }] };
+    expect(() => jsonValue(value, "request")).toThrow(DecodeError);
+    expect(() => jsonValue(value, "request")).toThrow(/^request\.list\[1\]\.42 must be JSON, not symbol/);
+    expect(() => jsonValue(undefined, "request")).toThrow(/^request is missing/);
+  });
+});
+
+describe("flag", () => {
+  test("is true or false, and nothing that is like it", () => {
+    expect([flag(true, ""), flag(false, "")]).toEqual([true, false]);
+    for (const value of [0, 1, "true", null, {}]) {
+      expect(() => flag(value, "done")).toThrow(/^done must be true or false, not /);
+    }
+    expect(() => flag(undefined, "done")).toThrow(/^done is missing/);
+  });
+});

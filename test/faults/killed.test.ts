@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import type { Rolled } from "./support/answers.ts";
+import { cases, type FaultHarness, faultHarness, noneElsewhere } from "./support/harness.ts";
+
+const faults = faultHarness();
+const groups = 40;
+
+/** Calls `kill` when a rollback has come to some step; what it gives says whether it has. */
+type Step = (faults: FaultHarness, kill: () => undefined) => { readonly happened: boolean };
+
+const journalClosing = { action: "UpdateItem", body: ":result_sha256" };
+const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean }][] = [
+  [
+    "half of its commits",
+    ({ proxy }, kill) => proxy.when({ api: "OffsetCommit", nth: groups / 2 }, kill),
+    { journal: true, safety: 1 },
+  ],
+  [
+    "taking the lease",
+    ({ storage }, kill) => storage.faults.when({ action: "PutItem", body: '"S":"lease"', at: "answer" }, kill),
+    { journal: false, safety: 0 },
+  ],
+  [
+    "its safety snapshot",
+    ({ storage }, kill) => storage.faults.when({ action: "PutItem", body: '"S":"snapshot"', at: "answer" }, kill),
+    { journal: false, safety: 1 },
+  ],
+  [
+    "opening its journal",
+    ({ storage }, kill) => storage.faults.when({ action: "TransactWriteItems", at: "answer" }, kill),
+    { journal: true, safety: 1 },
+  ],
+  [
+    "all of its commits",
+    ({ proxy }, kill) => {
+      const killed = { happened: false };
+      proxy.when({ api: "OffsetCommit" }, () => {
+        proxy.when({ api: "OffsetFetch" }, () => {
+          killed.happened = true;
+          return kill();
+        });
+        return undefined;
+      });
+      return killed;
+    },
+    { journal: true, safety: 1 },
+  ],
+  [
+    "reading them back",
+    // The call is not to take effect: it hangs, and its client is gone.
+    ({ storage }, kill) => storage.faults.when(journalClosing, () => kill() ?? "hangs"),
+    { journal: true, safety: 1 },
+  ],
+  [
+    "closing its journal",
+    ({ storage }, kill) => storage.faults.when({ ...journalClosing, at: "answer" }, kill),
+    { journal: true, safety: 1, closed: true },
+  ],
+];
+
+describe("a rollback whose process is killed after", () => {
+  test.each(cases(steps))("%s: its lease expires, and the same request finishes it", async (what, step, left) => {
+    const standing = await faults.standing(groups);
+    const request = { snapshot_id: standing.snapshotId };
+    const worker = faults.startWorker("rollback", request);
+    const killed = step(faults, () => void worker.kill());
+    expect(await worker.answer).toBeUndefined();
+    const began = performance.now();
+    expect(killed.happened).toBe(true);
+    const safety = await faults.safetySnapshots();
+    expect(safety).toHaveLength(left.safety);
+
+    const refused = await faults.rollback(request);
+    expect(refused.error).toMatchObject({
+      name: "RollbackInProgress",
+      message: expect.stringMatching(/^RollbackInProgress: rollback-\S+ .*\d+ s.*Nothing was touched/),
+      details: { rollback_id: expect.stringMatching(/^rollback-/), age_seconds: expect.any(Number) },
+    });
+    const { rollback_id } = Object(refused.error?.details);
+    noneElsewhere(standing, await faults.kafkaSays(standing.groups));
+
+    const listed = async () => Object(await faults.call("rollbacks", {})).rollbacks;
+    const expected = left.closed
+      ? [{ rollback_id, status: "success" }]
+      : left.journal
+        ? [{ rollback_id, status: "unfinished", safety_snapshot_id: safety[0] }]
+        : [];
+    await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
+
+    let rolled: Rolled = {};
+    let calls = 0;
+    const called = async () => {
+      calls++;
+      rolled = await faults.rollback(request);
+      return rolled.error?.name;
+    };
+    await expect.poll(called, { timeout: 21_000, interval: 250 }).not.toBe("RollbackInProgress");
+    const took = Math.round(performance.now() - began);
+    console.log(
+      `${what}: call ${calls} was a ${rolled.result?.status ?? rolled.error?.message}, ${took} ms after the kill`,
+    );
+
+    expect(rolled.result).toMatchObject({ status: "success", groups_rolled_back: groups });
+    if (left.journal) expect(rolled.result).toMatchObject({ rollback_id, safety_snapshot_id: safety[0] });
+    if (left.journal) expect(rolled.result).toMatchObject(left.closed ? { repeated: true } : { resumed: true });
+    await faults.allAt(standing.saved, await faults.agrees(rolled));
+    // Without a journal nobody knows of the first safety snapshot: there is one more, of the same state.
+    expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
+    expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(standing.moved);
+    expect(await listed()).toMatchObject([{ rollback_id: rolled.result?.rollback_id, status: "success" }]);
+
+    const repeated = await faults.rollback(request);
+    expect(repeated.result).toMatchObject({ repeated: true, rollback_id: rolled.result?.rollback_id });
+    expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
+  });
+});

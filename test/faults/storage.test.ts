@@ -1,0 +1,228 @@
+import { DeleteItemCommand } from "@aws-sdk/client-dynamodb";
+import { describe, expect, test, vi } from "vitest";
+import type { Commits } from "../../functions/shared/core/model.ts";
+import type { Fault } from "../integration/archive/faults.ts";
+import { within } from "../integration/archive/fixture.ts";
+import type { Answer, RollbackResult, Rolled } from "./support/answers.ts";
+import { cases, faultHarness } from "./support/harness.ts";
+import { agree, type Offsets } from "./support/truth.ts";
+
+const faults = faultHarness();
+
+/** What becomes of a call to AWS: of that one, or of it and all that follow. The time of an invocation that meets it. */
+interface Trouble {
+  readonly fault: Fault;
+  readonly lasts: boolean;
+  readonly ms: number;
+}
+
+const once = (fault: Fault): Trouble => ({ fault, lasts: false, ms: 60_000 });
+const lasting = (fault: Fault, ms = 60_000): Trouble => ({ fault, lasts: true, ms });
+
+const troubles: readonly (readonly [name: string, trouble: Trouble])[] = [
+  ["lose their answers after they took effect, from one on", lasting("lost")],
+  ["lose one answer after it took effect", once("lost")],
+  ["break, from one on", lasting("breaks")],
+  ["break once", once("breaks")],
+  ["are too many, from one on", lasting("throttled")],
+  ["are too many once", once("throttled")],
+  ["hang, from one on, until the time is over", lasting("hangs", 8_000)],
+  ["hang once", once("hangs")],
+];
+
+const actions = ["Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].concat(
+  ["Put", "Get", "Head", "Delete"].map((verb) => `${verb}Object`),
+);
+
+/**
+ * Does something for the first call to AWS, for the second, … until it makes no such call: that call, after `strikes`,
+ * meets the trouble. Each time in a second of its own, in which no snapshot was taken: ids that are taken already would
+ * make other calls. Gives the calls that were met.
+ */
+async function atEachCall(
+  { fault, lasts }: Trouble,
+  run: (index: number, strikes: () => void, heals: () => void) => Promise<void>,
+): Promise<readonly string[]> {
+  const { storage } = faults;
+  const met: string[] = [];
+  for (let index = 0; index === met.length; index++) {
+    const last = Math.floor(Date.now() / 1_000);
+    await vi.waitUntil(() => Math.floor(Date.now() / 1_000) > last, { interval: 20, timeout: 10_000 });
+    const strikes = () => {
+      storage.faults.clear();
+      storage.faults.when({ nth: index + 1 }, () => {
+        met.push(String(storage.faults.calls[index]));
+        if (lasts) for (const action of actions) storage.faults.on(action, fault);
+        return fault;
+      });
+    };
+    await run(index, strikes, storage.faults.clear);
+    storage.faults.clear();
+    await leaseEnds();
+  }
+  return met;
+}
+
+/** A lease that was left behind ends in 20 s at most. Lets that time pass. */
+async function leaseEnds(): Promise<void> {
+  const [lease] = await faults.storage.items("lease");
+  if (lease?.pk === undefined || lease.sk === undefined) return;
+  expect(Number(lease.expires_ms?.N) - Date.now()).toBeLessThanOrEqual(20_000);
+  const { dynamodb, config } = faults.storage;
+  await dynamodb.send(new DeleteItemCommand({ TableName: config.table, Key: { pk: lease.pk, sk: lease.sk } }));
+}
+
+/** The part of commits that is about these groups. */
+const partOf = (commits: Commits, groups: Iterable<string>): Commits =>
+  new Map([...groups].map((group) => [group, commits.get(group) ?? new Map()]));
+
+const offsetsOf = (commits: Commits): Offsets =>
+  new Map([...commits].map(([group, of]) => [group, new Map([...of].map(([key, { offset }]) => [key, offset]))]));
+
+/** What is listed can be loaded, whole. */
+async function listed() {
+  const { entries } = await faults.storage.archive.list({ limit: 1_000 }, within());
+  return Promise.all(entries.map(({ snapshotId }) => faults.snapshot(snapshotId)));
+}
+
+const named = (error: Answer["error"]) =>
+  expect(error).toMatchObject({
+    name: expect.stringMatching(/^(StorageUnavailable|DeadlineExceeded)$/),
+    message: expect.stringMatching(/^(StorageUnavailable|DeadlineExceeded): /),
+  });
+
+describe("a rollback at each of whose calls to AWS in turn, answers", () => {
+  const size = 3;
+
+  test.each(cases(troubles))("%s, says what is true, and what it left can be finished", async (_name, trouble) => {
+    const { snapshotId, groups, saved, moved } = await faults.standing(size * 15);
+    const requests: { readonly snapshot_id: string; readonly groups: readonly string[] }[] = [];
+    const firsts: Rolled[] = [];
+    const met = await atEachCall(trouble, async (index, strikes) => {
+      const request = { snapshot_id: snapshotId, groups: groups.slice(index * size, (index + 1) * size) };
+      requests.push(request);
+      strikes();
+      firsts.push(await faults.rollback(request, trouble.ms));
+    });
+
+    // With the calls met: lookups, lease, safety snapshot, journal, its end, and the lease's.
+    expect(met).toEqual([
+      ...["Query", "GetItem", "GetObject", "Query", "PutItem", "Query", "PutObject", "PutItem", "Query", "PutObject"],
+      ...["TransactWriteItems", "PutObject", "UpdateItem", "DeleteItem"],
+    ]);
+    const then = await faults.kafkaSays(groups);
+    for (const [number, { result, error }] of firsts.entries()) {
+      const call = `call ${number + 1}, ${met[number]}: ${error?.message ?? result?.warnings.join()}`;
+      const of = requests[number]?.groups ?? [];
+      if (result === undefined) {
+        expect(trouble.lasts, call).toBe(true);
+        named(error);
+        expect(error?.message, call).toContain("Nothing was touched");
+        for (const group of of) expect(then.get(group), call).toEqual(offsetsOf(moved).get(group));
+      } else {
+        expect(result.status, call).toBe("success");
+        agree(result, then);
+      }
+      // Once commits are sent, storage cannot fail a rollback: only its journal may stay open, and it says so.
+      expect(result !== undefined, call).toBe(!trouble.lasts || number >= met.indexOf("TransactWriteItems") + 1);
+      const unclosed =
+        trouble.lasts && (met[number] === "UpdateItem" || number === met.indexOf("TransactWriteItems") + 1);
+      expect(result?.warnings ?? [], call).toEqual(
+        unclosed ? [expect.stringMatching(/The journal could not be closed .*"resume"/)] : [],
+      );
+    }
+
+    const seconds: RollbackResult[] = [];
+    for (const [number, { result }] of firsts.entries()) {
+      const open = result !== undefined && result.warnings.length > 0;
+      const again = await faults.rollback(open ? { resume: result.rollback_id } : requests[number]);
+      expect(again.error).toBeUndefined();
+      if (again.result) seconds.push(again.result);
+      if (result !== undefined) {
+        const { rollback_id, safety_snapshot_id } = result;
+        expect(again.result).toMatchObject({ rollback_id, safety_snapshot_id });
+        expect(again.result?.resumed ?? again.result?.repeated).toBe(true);
+      }
+    }
+    const now = await faults.kafkaSays(groups);
+    await faults.allAt(saved, now);
+    for (const result of seconds) agree(result, now);
+
+    const safety = (await listed()).filter(({ trigger }) => trigger === "safety");
+    for (const { consumerGroups } of safety) expect(consumerGroups).toEqual(partOf(moved, consumerGroups.keys()));
+    expect(safety.map((snapshot) => snapshot.snapshotId)).toEqual(
+      expect.arrayContaining(seconds.map((result) => result.safety_snapshot_id)),
+    );
+    const { rollbacks } = Object(await faults.call("rollbacks", { limit: 1_000 }));
+    expect(rollbacks).toHaveLength(seconds.length);
+    for (const { rollback_id, status } of rollbacks) {
+      expect(status).toBe("success");
+      expect(await faults.call("rollbacks", { rollback_id })).toMatchObject({ result: { rollback_id, status } });
+    }
+  });
+});
+
+describe("a snapshot at each of whose calls to AWS in turn, answers", () => {
+  test.each(cases(troubles))("%s, is whole or was not taken, and can be taken again", async (_name, trouble) => {
+    const { groups, moved } = await faults.standing(3);
+    const taken: string[] = [];
+    const met = await atEachCall(trouble, async (index, strikes, heals) => {
+      strikes();
+      const { result, error } = await faults.ask("snapshot", { groups }, trouble.ms);
+      heals();
+      if (error === undefined) {
+        taken.push(String(Object(result).snapshot_id));
+        return;
+      }
+      named(error);
+      expect(trouble.lasts, `call ${index + 1}: ${error.message}`).toBe(true);
+      expect(error.message).toMatch(/Nothing was|Whether it was listed is not known: look at the list/);
+      taken.push(String(Object(await faults.call("snapshot", { groups })).snapshot_id));
+    });
+
+    expect(met.filter((action) => action.startsWith("Put"))).toEqual(["PutObject", "PutItem"]);
+    expect(await faults.kafkaSays(groups)).toEqual(offsetsOf(moved));
+    const [before, ...snapshots] = (await listed()).reverse();
+    expect(before?.consumerGroups.keys().toArray()).toEqual(groups);
+    for (const { consumerGroups } of snapshots) expect(consumerGroups).toEqual(moved);
+    expect(snapshots.map(({ snapshotId }) => snapshotId)).toEqual(expect.arrayContaining(taken));
+    expect(new Set(taken).size).toBe(met.length + 1);
+  });
+});
+
+describe("a deletion at each of whose calls to AWS in turn, answers", () => {
+  test.each(cases(troubles))("%s, can be repeated to its end", async (_name, trouble) => {
+    const { groups, moved, snapshotId: kept } = await faults.standing(3);
+    const deleted: string[] = [];
+    const met = await atEachCall(trouble, async (index, strikes, heals) => {
+      const { snapshot_id } = Object(await faults.call("snapshot", { groups }));
+      deleted.push(snapshot_id);
+      strikes();
+      const { result, error } = await faults.ask("delete", { snapshot_id, requested_by: "ana" }, trouble.ms);
+      heals();
+      if (error === undefined) {
+        expect(result).toEqual({ snapshot_id, deleted: true });
+        return;
+      }
+      named(error);
+      expect(trouble.lasts, `call ${index + 1}: ${error.message}`).toBe(true);
+      expect(error.message).toMatch(/delete it again to finish/i);
+      const again = await faults.ask("delete", { snapshot_id, requested_by: "ana" });
+      // Where only the answer to its last call was lost, it is gone already.
+      if (again.error === undefined) expect(again.result).toEqual({ snapshot_id, deleted: true });
+      else expect(again.error.name).toBe("SnapshotNotFound");
+    });
+
+    expect(met).toEqual(["TransactWriteItems", "DeleteObject", "DeleteItem"]);
+    expect((await listed()).map(({ snapshotId }) => snapshotId)).toEqual([kept]);
+    expect(await faults.storage.items("snapshot")).toHaveLength(1);
+    const bodies = (await faults.storage.keys()).filter((key) => key.includes("snapshot-"));
+    expect(bodies).toEqual([expect.stringContaining(kept)]);
+    const notes = (await faults.storage.items("deletion")).map(({ snapshot_id, requested_by }) => {
+      expect(requested_by?.S).toBe("ana");
+      return snapshot_id?.S;
+    });
+    expect(new Set(notes)).toEqual(new Set(deleted));
+    expect(await faults.kafkaSays(groups)).toEqual(offsetsOf(moved));
+  });
+});

@@ -1,0 +1,35 @@
+import { handler as remove } from "../../../functions/delete/handler.ts";
+import { handler as diff } from "../../../functions/diff/handler.ts";
+import { handler as list } from "../../../functions/list/handler.ts";
+import { handler as rollback } from "../../../functions/rollback/handler.ts";
+import { handler as rollbacks } from "../../../functions/rollbacks/handler.ts";
+import { OperationError } from "../../../functions/shared/core/errors.ts";
+import { encodeJson, type Json } from "../../../functions/shared/core/json.ts";
+import { handler as show } from "../../../functions/show/handler.ts";
+import { handler as snapshot } from "../../../functions/snapshot/handler.ts";
+import { handler as verify } from "../../../functions/verify/handler.ts";
+import { context } from "../../support/events.ts";
+
+const handlers = { snapshot, list, show, diff, rollback, rollbacks, verify, delete: remove };
+
+/** What there is a function for. */
+export type Verb = keyof typeof handlers;
+
+/** Whether a text names one. */
+export const isVerb = (text: unknown): text is Verb => typeof text === "string" && text in handlers;
+
+/**
+ * Runs a handler in this process, configured by its environment, with this much time, and gives the text of its answer:
+ * `{"result"}`, or `{"error": {"name", "message", "details"}}`.
+ */
+export async function run(verb: Verb, event: unknown, remainingMs: number): Promise<string> {
+  try {
+    return JSON.stringify({ result: await handlers[verb](event, context(remainingMs)) });
+  } catch (thrown) {
+    const error: Json =
+      thrown instanceof OperationError
+        ? { name: thrown.name, message: thrown.message, details: thrown.details }
+        : { name: "unknown", message: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) };
+    return encodeJson({ error });
+  }
+}

@@ -1,0 +1,92 @@
+import { DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import { describe, expect, test } from "vitest";
+import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import type { ObservedTopic, Selection, SnapshotContent } from "../../../functions/shared/core/model.ts";
+import { content, second, testArchive, within } from "./fixture.ts";
+
+const storage = testArchive();
+
+/** What a snapshot has that names these topics: with a commit, or (`hidden`) without, as it could not be observed. */
+const naming = (topics: readonly string[], hidden: readonly string[] = []): Partial<SnapshotContent> => ({
+  consumerGroups: new Map([["g", new Map(topics.map((topic) => [`${topic}-0`, { offset: 1n, metadata: "" }]))]]),
+  observed: {
+    groups: new Map(),
+    topics: new Map<string, ObservedTopic | null>([
+      ...topics.map((topic) => [topic, { topicId: null, partitions: new Map() }] as const),
+      ...hidden.map((topic) => [topic, null] as const),
+    ]),
+  },
+});
+
+const save = (at: number, more: Partial<SnapshotContent>) => storage.archive.save(content(more), second(at), within());
+const select = (groups: Selection["groups"], exclude: Selection["exclude"] = []) => ({ groups, exclude });
+const former = (selection: Selection) => storage.archive.formerTopics(selection, within());
+
+describe("the topics of the last snapshot", () => {
+  test("are those with commits and those that could not be observed, and none where there is no snapshot", async () => {
+    expect(await former(select(["*"]))).toEqual([]);
+    await save(0, naming(["orders", "a"], ["hidden"]));
+    expect(await former(select(["*"]))).toEqual(["a", "hidden", "orders"]);
+    await save(1, naming(["later"]));
+    expect(await former(select(["*"]))).toEqual(["later"]);
+  });
+
+  test("are of one that covers the selection, is complete, and no safety snapshot", async () => {
+    const error = { group: "h", error: "KafkaAuthorization", message: "no" };
+    await save(0, naming(["right"]));
+    await save(1, { ...naming(["partial"]), errors: [error] });
+    await save(2, { ...naming(["safety"]), trigger: "safety" });
+    await save(3, { ...naming(["others"]), selection: select(["other-*"]) });
+    await save(4, { ...naming(["fewer"]), selection: select(["*"], ["tmp-*"]) });
+    expect(await former(select(["*"]))).toEqual(["right"]);
+    expect(await former(select(["g"]))).toEqual(["fewer"]);
+    expect(await former(select(["other-*"]))).toEqual(["others"]);
+  });
+
+  test("are of one that excludes nothing but what the selection excludes too", async () => {
+    await save(0, { ...naming(["a"]), selection: select(["*"], ["tmp-*", { name: "x" }]) });
+    expect(await former(select(["*"], [{ name: "x" }, "tmp-*", "more"]))).toEqual(["a"]);
+    expect(await former(select(["*"], ["tmp-*"]))).toEqual([]);
+    expect(await former(select(["*"], ["tmp-*", "x*"]))).toEqual([]);
+  });
+
+  test("are read from the index alone, and from the body where they are too many for it, or it has none", async () => {
+    const { snapshot } = await save(0, naming(["few"]));
+    const Key = `kept/snapshots/${snapshot.snapshotId}.json.gz`;
+    const [item] = await storage.items("snapshot");
+    if (item === undefined) throw new Error("it is in the index");
+    const { topics: _, ...old } = item;
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: old }));
+    expect(await former(select(["*"]))).toEqual(["few"]);
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: item }));
+    await storage.s3.send(new DeleteObjectCommand({ Bucket: storage.config.bucket, Key }));
+    expect(await former(select(["*"]))).toEqual(["few"]);
+
+    const many = Array.from({ length: 800 }, (_, i) => `topic-number-${String(i).padStart(4, "0")}`);
+    await save(1, naming(many, ["zzz"]));
+    expect(await former(select(["*"]))).toEqual([...many, "zzz"]);
+  });
+
+  test("that cannot be read are an error, not none", async () => {
+    const { snapshot } = await save(0, naming(["few"]));
+    const [item] = await storage.items("snapshot");
+    if (item?.pk === undefined || item.sk === undefined) throw new Error("it is in the index");
+    const { topics: _, ...old } = item;
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: old }));
+    const Key = `kept/snapshots/${snapshot.snapshotId}.json.gz`;
+    await storage.s3.send(new DeleteObjectCommand({ Bucket: storage.config.bucket, Key }));
+    await expect(former(select(["*"]))).rejects.toThrow(SnapshotCorrupt);
+    const key = { pk: item.pk, sk: item.sk };
+    await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key: key }));
+    expect(await former(select(["*"]))).toEqual([]);
+  });
+
+  test("are not looked for beyond the 50 newest snapshots", async () => {
+    await save(0, naming(["old"]));
+    for (let i = 1; i < 50; i++) await save(i, { ...naming(["x"]), trigger: "safety" });
+    expect(await former(select(["*"]))).toEqual(["old"]);
+    await save(50, { ...naming(["x"]), trigger: "safety" });
+    expect(await former(select(["*"]))).toEqual([]);
+  });
+});

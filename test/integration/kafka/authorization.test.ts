@@ -1,0 +1,277 @@
+import { type AclEntry, AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from "kafkajs";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import { topicsNamed } from "../../../functions/shared/archive/index-entry.ts";
+import type { LiveState } from "../../../functions/shared/core/model.ts";
+import { type Cluster, connectCluster } from "../../../functions/shared/kafka/cluster.ts";
+import {
+  capture,
+  commitOffsets,
+  deleteOffsets,
+  observe,
+  readCommits,
+} from "../../../functions/shared/kafka/group-offsets.ts";
+import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
+import { freePorts, freshStateDir, removeState } from "../../../localstack/process.ts";
+import {
+  administer,
+  at,
+  configOf,
+  connect,
+  deadlineIn,
+  independentClient,
+  select,
+  topicOf,
+  unique,
+} from "./support.ts";
+
+/** Only a broker that runs as a process of this machine can be given an authorizer. */
+const impossible = inject("kafka").kind !== "processes";
+/** A broker of its own, where clients that log in have the rights that they were granted, and all others every right. */
+let kafka: Kafka;
+let login = "";
+let principals: string[] = Array.from({ length: 20 }, (_, i) => `principal-${i}`);
+const stateDir = freshStateDir("authorization");
+
+beforeAll(async () => {
+  if (impossible) return;
+  const [port] = await freePorts(1);
+  login = `127.0.0.1:${port}`;
+  const users = principals.map((name) => `user_${name}="secret"`).join(" ");
+  kafka = await startKafka({
+    brokers: 1,
+    stateDir,
+    say: () => {},
+    extraProperties: (own) => ({
+      listeners: `${own.listeners},LOGIN://${login}`,
+      "advertised.listeners": `${own["advertised.listeners"]},LOGIN://${login}`,
+      "listener.security.protocol.map": `${own["listener.security.protocol.map"]},LOGIN:SASL_PLAINTEXT`,
+      "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
+      "listener.name.login.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS",
+    }),
+  });
+});
+
+afterAll(async () => {
+  await kafka?.stop();
+  removeState(stateDir);
+});
+
+const operations = {
+  DESCRIBE: AclOperationTypes.DESCRIBE,
+  READ: AclOperationTypes.READ,
+  DELETE: AclOperationTypes.DELETE,
+} as const;
+const resources = { group: AclResourceTypes.GROUP, topic: AclResourceTypes.TOPIC } as const;
+
+/** What may be done, and on which group or topic; `*` is all. */
+type Right = readonly [operation: keyof typeof operations, resource: keyof typeof resources, name: string];
+
+const aclOf = (principal: string, [operation, resource, name]: Right): AclEntry => ({
+  principal: `User:${principal}`,
+  host: "*",
+  operation: operations[operation],
+  permissionType: AclPermissionTypes.ALLOW,
+  resourceType: resources[resource],
+  resourceName: name,
+  resourcePatternType: ResourcePatternTypes.LITERAL,
+});
+
+/** A connection of a principal that nobody else uses, with these rights and no others. */
+async function connectWith(...rights: Right[]): Promise<Cluster> {
+  const [principal, ...others] = principals;
+  if (principal === undefined) throw new Error("there are too few principals");
+  principals = others;
+  await administer(async (admin) => {
+    if (rights.length === 0) return;
+    await admin.createAcls({ acl: rights.map((right) => aclOf(principal, right)) });
+    const granted = async () => {
+      const { resources: found } = await admin.describeAcls({
+        resourceType: AclResourceTypes.ANY,
+        resourcePatternType: ResourcePatternTypes.ANY,
+        principal: `User:${principal}`,
+        operation: AclOperationTypes.ANY,
+        permissionType: AclPermissionTypes.ANY,
+      });
+      return found.reduce((sum, { acls }) => sum + acls.length, 0);
+    };
+    await expect.poll(granted, { timeout: 20_000 }).toBe(rights.length);
+  }, kafka.bootstrapServers);
+  const sasl = { mechanism: "PLAIN", username: principal, password: "secret" } as const;
+  const config = { ...configOf(login), security: { protocol: "SASL_PLAINTEXT", sasl } as const };
+  const cluster = await connectCluster(config, deadlineIn(30_000));
+  onTestFinished(() => cluster.close());
+  return cluster;
+}
+
+/** Everything that may be done, as whoever need not log in. */
+const connectAsSuperUser = () => connect(50_000, kafka.bootstrapServers);
+
+/** A group with a commit at 1 on each of two topics. */
+async function groupOnTwoTopics() {
+  const cluster = await connectAsSuperUser();
+  const [open, hidden] = [await topicOf(1, 1, kafka.bootstrapServers), await topicOf(1, 1, kafka.bootstrapServers)];
+  const group = unique("group");
+  const commits = at([`${open}-0`, 1], [`${hidden}-0`, 1]);
+  await commitOffsets(cluster, new Map([[group, commits]]));
+  return { group, open, hidden, commits, partitions: [`${open}-0`, `${hidden}-0`] as const };
+}
+
+const missingHidden = (topic: string, whoNames: string) =>
+  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${whoNames}, and Kafka leaves the ` +
+  "commits on such topics out without a word.";
+
+const hiddenWarnings = ({ warnings }: LiveState) =>
+  warnings.filter((text) => text.startsWith("Commits may be missing"));
+
+const namesOf = ({ commits, observed }: LiveState) => topicsNamed({ consumerGroups: commits, observed });
+
+describe.skipIf(impossible)("a principal without DESCRIBE on a group", () => {
+  it("reads the others, and is told of the right by name, whatever it does with the group", async () => {
+    const [theirs, ours] = [await groupOnTwoTopics(), await groupOnTwoTopics()];
+    const cluster = await connectWith(["DESCRIBE", "group", ours.group], ["DESCRIBE", "topic", "*"]);
+    const both = new Map([theirs, ours].map(({ group, commits }) => [group, commits]));
+    const right = `DESCRIBE on group "${theirs.group}"`;
+    const refusal = { group: theirs.group, error: "KafkaAuthorization", message: expect.stringContaining(right) };
+
+    const captured = await capture(cluster, select(theirs.group, ours.group));
+    const observed = await observe(cluster, both);
+    const { commits, errors } = await readCommits(cluster, new Map([[theirs.group, theirs.partitions]]));
+
+    for (const state of [captured, observed]) {
+      expect(state.errors).toEqual([refusal]);
+      expect(state.commits).toEqual(new Map([[ours.group, ours.commits]]));
+      expect(state.missing.size).toBe(0);
+    }
+    expect(captured.warnings).toEqual([expect.stringContaining("patterns do not see the others")]);
+    expect([errors, commits.size]).toEqual([[refusal], 0]);
+  });
+
+  it("finds no group by a pattern, and is told that there may be others", async () => {
+    const { group } = await groupOnTwoTopics();
+    const cluster = await connectWith(["DESCRIBE", "topic", "*"]);
+    const state = await capture(cluster, select(`${group}*`));
+    expect(state.commits.size + state.errors.length).toBe(0);
+    expect(state.warnings).toEqual([
+      expect.stringContaining("No group matches"),
+      expect.stringContaining("patterns do not see the others"),
+    ]);
+  });
+});
+
+describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
+  it("is warned where the last snapshot names the topic, and again by each snapshot after it", async () => {
+    const { group, open, hidden } = await groupOnTwoTopics();
+    const before = await capture(await connectAsSuperUser(), select(group));
+    const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
+
+    const first = await capture(cluster, select(group), undefined, namesOf(before));
+    const second = await capture(cluster, select(group), undefined, namesOf(first));
+
+    expect(hiddenWarnings(before)).toEqual([]);
+    for (const state of [first, second]) {
+      expect(state.errors).toEqual([]);
+      expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
+      expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot names")]);
+      expect(state.observed.topics.get(hidden)).toBeNull();
+      expect(namesOf(state)).toEqual([open, hidden].sort());
+    }
+  });
+
+  it("is warned where a member of the group is assigned the topic", async () => {
+    const { group, open, hidden } = await groupOnTwoTopics();
+    const consumer = independentClient(kafka.bootstrapServers).consumer({ groupId: group });
+    onTestFinished(() => consumer.disconnect());
+    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
+    await consumer.connect();
+    await consumer.subscribe({ topics: [open, hidden] });
+    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+    await joined;
+    const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
+
+    const state = await capture(cluster, select(group));
+
+    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, `members of group "${group}" read`)]);
+    expect(state.observed.groups.get(group)).toEqual({ type: "classic", state: "Stable", members: 1 });
+    expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
+  });
+
+  it("does not learn how many members a group of the new protocol has, and is told of the right", async () => {
+    const { group, open, hidden } = await groupOnTwoTopics();
+    const consumer = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
+      ...["--bootstrap-server", kafka.bootstrapServers, "--group", group],
+      ...["--include", `${open}|${hidden}`, "--command-property", "group.protocol=consumer"],
+    ]);
+    onTestFinished(() => consumer.kill());
+    const superUser = await connectAsSuperUser();
+    const stateOf = async (cluster: Cluster) => (await capture(cluster, select(group))).observed.groups.get(group);
+    await expect.poll(() => stateOf(superUser), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: 1 });
+    const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
+
+    const state = await capture(cluster, select(group));
+
+    expect(state.observed.groups.get(group)).toMatchObject({ type: "consumer", members: null });
+    expect(state.warnings.join()).toContain(
+      `"${group}": the principal needs DESCRIBE on every topic that the group reads, or else their commits are hidden too`,
+    );
+  });
+
+  it("is refused a rollback of the topic before anything is touched: it is asked for by name", async () => {
+    const { group, open, commits } = await groupOnTwoTopics();
+    const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
+    const state = await observe(cluster, new Map([[group, commits]]));
+    expect(state.errors).toMatchObject([{ group, error: "KafkaAuthorization" }]);
+    expect(state.errors[0]?.message).toContain("DESCRIBE on topic");
+    expect(state.commits.has(group)).toBe(false);
+  });
+});
+
+describe.skipIf(impossible)("the rights that suffice", () => {
+  it("to read: DESCRIBE on the groups and on all topics, and there is nothing to warn of", async () => {
+    const { group, commits, open, hidden } = await groupOnTwoTopics();
+    const cluster = await connectWith(["DESCRIBE", "group", "*"], ["DESCRIBE", "topic", "*"]);
+    const state = await capture(cluster, select(`${group}*`), undefined, [open, hidden]);
+    expect(state.commits).toEqual(new Map([[group, commits]]));
+    expect([...state.warnings, ...state.errors]).toEqual([]);
+    expect(state.observed.topics.get(open)?.partitions.get(0)).toMatchObject({ logStartOffset: 0n, logEndOffset: 1n });
+  });
+
+  it("to read, without DESCRIBE on __consumer_offsets: that the list is complete is not proven, and said", async () => {
+    const { group, commits, open, hidden } = await groupOnTwoTopics();
+    const cluster = await connectWith(
+      ["DESCRIBE", "group", "*"],
+      ["DESCRIBE", "topic", open],
+      ["DESCRIBE", "topic", hidden],
+    );
+    const state = await capture(cluster, select(`${group}*`), undefined, [open, hidden]);
+    expect(state.commits).toEqual(new Map([[group, commits]]));
+    expect(state.warnings).toEqual([expect.stringContaining("the principal may not describe __consumer_offsets")]);
+  });
+
+  it.each([
+    ["commit", commitOffsets, "READ"],
+    ["delete", (cluster: Cluster, of: Map<string, ReadonlyMap<string, unknown>>) => erase(cluster, of), "DELETE"],
+  ] as const)("to %s: READ on the topic, and on the group the right of its name", async (_, write, right) => {
+    const { group, open, hidden, commits, partitions } = await groupOnTwoTopics();
+    const all = new Map([[group, commits]]);
+    const outcomesWith = async (...rights: Right[]) => (await write(await connectWith(...rights), all)).get(group);
+    const needs = (what: string) => ({
+      kind: "refused",
+      error: "KafkaAuthorization",
+      message: expect.stringContaining(`the principal needs ${what}`),
+    });
+
+    const onGroup = await outcomesWith(["DESCRIBE", "group", group], ["READ", "topic", "*"]);
+    const onTopic = await outcomesWith([right, "group", group], ["DESCRIBE", "topic", hidden], ["READ", "topic", open]);
+    const both = await outcomesWith([right, "group", group], ["READ", "topic", open], ["READ", "topic", hidden]);
+
+    for (const key of partitions) expect(onGroup?.get(key)).toEqual(needs(`${right} on group "${group}"`));
+    expect(onTopic?.get(`${hidden}-0`)).toEqual(needs(`READ on topic "${hidden}"`));
+    expect(onTopic?.get(`${open}-0`)).toEqual({ kind: "accepted" });
+    for (const key of partitions) expect(both?.get(key)).toEqual({ kind: "accepted" });
+  });
+});
+
+const erase = (cluster: Cluster, commits: ReadonlyMap<string, ReadonlyMap<string, unknown>>) =>
+  deleteOffsets(cluster, new Map([...commits].map(([group, keys]) => [group, keys.keys()])));
