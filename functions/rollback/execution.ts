@@ -1,9 +1,10 @@
 import type { Archive } from "../shared/archive/archive.ts";
 import type { Journal, OpenJournal } from "../shared/archive/journal.ts";
 import type { Lease } from "../shared/archive/lease.ts";
+import { groupBlockers } from "../shared/core/blockers.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
-import { InvalidRequest, RollbackIncomplete } from "../shared/core/errors.ts";
-import { type Commit, countOffsets, type LiveState } from "../shared/core/model.ts";
+import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
+import { type Commit, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
 import { commitsOf, deletesOf, type Plan } from "../shared/core/plan.ts";
 import { plannedDocument } from "../shared/core/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/resume.ts";
@@ -12,6 +13,8 @@ import type { Cluster } from "../shared/kafka/cluster.ts";
 import {
   commitOffsets,
   deleteOffsets,
+  type Outcomes,
+  observe,
   readCommits,
   WRITE_TIMEOUT_MS,
   type Writing,
@@ -37,9 +40,12 @@ export interface Job {
   onCommit(): void;
 }
 
-/** What is left of the time when the last commit is sent, by the number of commits: they are to be read back. */
+/**
+ * What is left of the time when the last commit is sent, by the number of commits: they are to be read back. Kafka may wait
+ * for its commits with the answer, for 5 s (offsets.commit.timeout.ms) while a replica is dead.
+ */
 function reserveFor(commits: number, deadline: Deadline): number {
-  return Math.min(4_000 + commits * 0.05, deadline.remainingMs() / 3);
+  return Math.min(7_000 + commits * 0.05, deadline.remainingMs() / 3);
 }
 
 /** Keeps the state that the plan was made from: undoing a rollback is one more rollback. */
@@ -161,24 +167,64 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
   };
   const writing = { reserveMs: reserveFor(countOffsets(commits), cluster.deadline), permit };
   const sent = await commitOffsets(cluster, commits, writing);
-  const deletes = new Map<string, string[]>();
-  for (const [group, keys] of deletesOf(plan)) {
-    const refused = [...(sent.get(group)?.values() ?? [])].find(({ kind }) => kind !== "accepted");
-    if (refused === undefined) deletes.set(group, keys);
-    else sent.set(group, new Map([...(sent.get(group) ?? []), ...keys.map((key) => [key, undeleted(group)] as const)]));
-  }
-  for (const [group, outcomes] of await deleteOffsets(cluster, deletes, writing)) {
+  for (const [group, outcomes] of await deleteAfter(sent, cluster, plan, writing)) {
     sent.set(group, new Map([...(sent.get(group) ?? []), ...outcomes]));
   }
   const partitions = new Map([...partitionsOf(plan)].map(([group, keys]) => [group, keys.keys()]));
   return settle(plan, sent, await readCommits(cluster, partitions));
 }
 
-const undeleted = (group: string): CommitOutcome => ({
-  kind: "not_attempted",
-  error: "RollbackIncomplete",
-  message: `group ${JSON.stringify(group)}: its commits were not all accepted, so that none was deleted`,
-});
+/**
+ * Deletes what a plan deletes, of groups whose commits were all accepted, and that are still empty and where the plan found
+ * them: unlike a commit, Kafka lets anybody delete where a group has members, except on topics that they are subscribed to.
+ */
+async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: Writing): Promise<Outcomes> {
+  const planned = deletesOf(plan);
+  const deletes = new Map<string, string[]>();
+  const kept: Outcomes = new Map();
+  const reasonAgainst = planned.size === 0 ? () => undefined : await deletionCheck(cluster, plan, planned);
+  for (const [group, keys] of planned) {
+    const refused = [...(sent.get(group)?.values() ?? [])].some(({ kind }) => kind !== "accepted");
+    const message = refused ? `Group "${group}": its commits were not all accepted.` : reasonAgainst(group, keys);
+    if (message === undefined) deletes.set(group, keys);
+    else {
+      const outcome: CommitOutcome = {
+        kind: "not_attempted",
+        error: "RollbackIncomplete",
+        message: `${message} None of its commits was deleted.`,
+      };
+      kept.set(group, new Map(keys.map((key) => [key, outcome])));
+    }
+  }
+  return new Map([...kept, ...(await deleteOffsets(cluster, deletes, writing))]);
+}
+
+/** Looks at groups once more, and says why a group's commits must not be deleted now, if so. */
+async function deletionCheck(
+  cluster: Cluster,
+  plan: Plan,
+  planned: ReadonlyMap<string, readonly string[]>,
+): Promise<(group: string, keys: readonly string[]) => string | undefined> {
+  try {
+    const live = await observe(
+      cluster,
+      new Map([...planned].map(([group, keys]) => [group, new Map(keys.map((key) => [key, null]))])),
+    );
+    const origin = originOf(plan, live);
+    return (group, keys) => {
+      const [blocker] = groupBlockers(origin, group, live);
+      if (blocker !== undefined) return blocker.message;
+      const found = plan.groups.get(group)?.partitions;
+      const moved = keys.find(
+        (key) => !sameCommit(live.commits.get(group)?.get(key) ?? null, found?.get(key)?.from ?? null),
+      );
+      return moved === undefined ? undefined : `Group "${group}", ${moved} has been moved since.`;
+    };
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error;
+    return () => error.message;
+  }
+}
 
 /** Closes the journal. A failure to do so changes nothing about what was done: it is told, and `resume` mends it. */
 async function close(

@@ -35,7 +35,7 @@ const groupDocument = ({ source, status, partitions, error }: GroupResult): Json
   source,
   status,
   partitions: new Map(
-    [...partitions].map(([key, { outcome, from, to, asked, actual }]) => [
+    [...partitions].map(([key, { outcome, from, to, asked, actual, inDoubt }]) => [
       key,
       {
         outcome,
@@ -43,6 +43,7 @@ const groupDocument = ({ source, status, partitions, error }: GroupResult): Json
         to: commitDocument(to),
         asked: asked === undefined ? undefined : commitDocument(asked),
         actual: actual === undefined ? undefined : commitDocument(actual),
+        in_doubt: inDoubt,
       },
     ]),
   ),

@@ -265,7 +265,26 @@ describe("what is in a partition's way", () => {
     ]);
   });
 
-  test("of a commit that is to be deleted is only a topic that is gone: Kafka deletes nothing there", () => {
+  test("of a commit that is to be deleted is a topic that the snapshot could not observe: it may have had one", () => {
+    const unknown = { ...origin, topics: new Map([["t", null]]) };
+    for (const live of [usual, null]) {
+      expect(blocked(live, null, unknown)).toMatchObject([
+        {
+          kind: "not_captured",
+          group: "g",
+          topic: "t",
+          partition: 1,
+          message: expect.stringMatching(
+            /^Group "g", t-1: topic "t" could not be observed .*none is deleted\. To roll back/,
+          ),
+        },
+      ]);
+    }
+    expect(blocked(usual, null, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
+    expect(blocked(usual, null, { ...origin, topics: new Map() })).toEqual([]);
+  });
+
+  test("of a commit that is to be deleted is a topic that is gone: Kafka deletes nothing there", () => {
     expect(blocked(undefined, null)).toMatchObject([
       {
         kind: "topic_missing",

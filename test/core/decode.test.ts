@@ -25,6 +25,16 @@ describe("jsonValue", () => {
     }
   });
 
+  test("is a map where JavaScript's objects would treat a key apart", () => {
+    expect(jsonValue(parseJson('{"__proto__":{"a":1}}'), "")).toEqual(new Map([["__proto__", { a: 1 }]]));
+    expect(jsonValue(parseJson('{"a":1,"42":2}'), "")).toEqual(
+      new Map([
+        ["42", 2],
+        ["a", 1],
+      ]),
+    );
+  });
+
   test("names the place of what is no JSON", () => {
     const value = { list: [1, { "42": Symbol("s") }] };
     expect(() => jsonValue(value, "request")).toThrow(DecodeError);

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Blocker } from "../../functions/shared/core/blockers.ts";
+import type { Blocker, BlockerKind } from "../../functions/shared/core/blockers.ts";
 import { DecodeError, jsonValue } from "../../functions/shared/core/decode.ts";
 import { encodeJson, type Json, parseJson } from "../../functions/shared/core/json.ts";
-import { type Plan, planRollback } from "../../functions/shared/core/plan.ts";
+import { type Action, type Plan, planRollback } from "../../functions/shared/core/plan.ts";
 import {
   decodePlanned,
   extraDocument,
@@ -25,6 +25,12 @@ const rereadBlocker = ({ expected, actual, ...rest }: Blocker): Blocker => ({
   ...(expected !== undefined && { expected: reread(expected) }),
   ...(actual !== undefined && { actual: reread(actual) }),
 });
+
+const namesOf = <K extends string>(all: Record<K, true>): K[] => {
+  const names: K[] = [];
+  for (const name in all) names.push(name);
+  return names;
+};
 
 /** All there can be in a plan, in one. */
 const full: PlannedRollback = {
@@ -117,6 +123,39 @@ describe("a planned rollback", () => {
         expect({ groups, extra }).toEqual({ groups: again.plan.groups, extra: again.plan.extra });
       }),
     );
+  });
+
+  test("may have any action in it, and any kind of blocker", () => {
+    const kinds: Record<BlockerKind, true> = {
+      group_not_empty: true,
+      cluster_mismatch: true,
+      topic_missing: true,
+      partition_missing: true,
+      topic_recreated: true,
+      below_log_start: true,
+      above_log_end: true,
+      range_unknown: true,
+      pending_transaction: true,
+      not_captured: true,
+      unsupported_type: true,
+      moved_since: true,
+    };
+    const actions: Record<Action, true> = {
+      rewind: true,
+      fast_forward: true,
+      unchanged: true,
+      metadata: true,
+      create: true,
+      delete: true,
+      skip: true,
+    };
+    const blockers = namesOf(kinds).map((kind) => ({ kind, group: "g", message: "m" }));
+    const partitions = new Map(
+      namesOf(actions).map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
+    );
+    const groups = new Map([["g", { state: null, replayed: 0n, skipped: 0n, partitions }]]);
+    const planned = { ...full, request: {}, plan: { ...full.plan, blockers, skipped: blockers, groups } };
+    expect(read(written(planned))).toEqual(planned);
   });
 
   test("keeps what the targets were true for", () => {

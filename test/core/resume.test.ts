@@ -295,9 +295,10 @@ describe("a resumed plan", () => {
     const refused = planResume(journaled(two, live), now, false);
     expect(refused.blockers).toMatchObject([{ kind: "pending_transaction", group: "g" }]);
     expect([...refused.groups.keys()]).toEqual(["h"]);
-    const rest = planResume(journaled(two, live), now, true);
+    const named = new Map([...two.groups].map(([name, one]) => [name, { ...one, source: `${name} then` }]));
+    const rest = planResume(journaled({ ...two, groups: named }, live), now, true);
     expect(rest).toMatchObject({ blockers: [], skipped: [{ kind: "pending_transaction", group: "g" }] });
-    expect(rest.groups.get("g")).toMatchObject({ leftOut: true });
+    expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g then", partitions: new Map() });
     expect([...writesOf(rest).keys()]).toEqual(["h"]);
   });
 

@@ -100,6 +100,14 @@ describe("settle", () => {
     expect(settle(plan, accepted(plan), { commits: new Map(), errors: [] }).status).toBe("failed");
   });
 
+  test("says that a commit without an answer may take effect yet, where it has not", () => {
+    const result = settled(saved, live, group({ "t-0": at(5n), "t-1": at(9n) }), new Map([["g", lost]]));
+    const partitions = result.groups.get("g")?.partitions;
+    expect(partitions?.get("t-0")).not.toHaveProperty("inDoubt");
+    expect(partitions?.get("t-1")).toMatchObject({ outcome: "failed", inDoubt: true, actual: at(9n) });
+    expect(result.groups.get("g")?.error).toMatch(/^no answer\. .*may carry it out yet, and resume looks again$/);
+  });
+
   test("says not_attempted of what was not sent", () => {
     expect(outcomesOf(settled(saved, live, live, new Map()))).toEqual(["not_attempted", "not_attempted"]);
   });
@@ -268,7 +276,9 @@ describe("settle", () => {
             expect(found?.partitions.get(key)).toMatchObject({ from, to, ...(asked !== undefined && { asked }) });
           }
           if (planned.leftOut || (all.length > 0 && mine.length === 0)) {
-            expect(found).toMatchObject({ status: "skipped", error: expect.stringMatching(/^\[[a-z_]+\] ./) });
+            const reasons = plan.skipped.filter((blocker) => blocker.group === name);
+            expect(found?.status).toBe("skipped");
+            expect(reasons.map(({ kind, message }) => `[${kind}] ${message}`)).toContain(found?.error);
             expect([...(found?.partitions.values() ?? [])].every(({ outcome }) => outcome === "skipped")).toBe(true);
             expected.skipped++;
             continue;

@@ -8,12 +8,18 @@ const groups = 40;
 /** Calls `kill` when a rollback has come to some step; what it gives says whether it has. */
 type Step = (faults: FaultHarness, kill: () => undefined) => { readonly happened: boolean };
 
+const halfway: Step = ({ proxy }, kill) => proxy.when({ api: "OffsetCommit", nth: groups / 2 }, kill);
 const journalClosing = { action: "UpdateItem", body: ":result_sha256" };
-const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean }][] = [
+const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean; again?: Step }][] = [
+  ["half of its commits", halfway, { journal: true, safety: 1 }],
   [
-    "half of its commits",
-    ({ proxy }, kill) => proxy.when({ api: "OffsetCommit", nth: groups / 2 }, kill),
-    { journal: true, safety: 1 },
+    "half of its commits, and again when it is taken up",
+    halfway,
+    {
+      journal: true,
+      safety: 1,
+      again: ({ proxy }, kill) => proxy.when({ api: "OffsetCommit", nth: groups / 4 }, kill),
+    },
   ],
   [
     "taking the lease",
@@ -62,11 +68,8 @@ describe("a rollback whose process is killed after", () => {
   test.each(cases(steps))("%s: its lease expires, and the same request finishes it", async (what, step, left) => {
     const standing = await faults.standing(groups);
     const request = { snapshot_id: standing.snapshotId };
-    const worker = faults.startWorker("rollback", request);
-    const killed = step(faults, () => void worker.kill());
-    expect(await worker.answer).toBeUndefined();
-    const began = performance.now();
-    expect(killed.happened).toBe(true);
+    await crash(request, step);
+    let began = performance.now();
     const safety = await faults.safetySnapshots();
     expect(safety).toHaveLength(left.safety);
 
@@ -86,6 +89,12 @@ describe("a rollback whose process is killed after", () => {
         ? [{ rollback_id, status: "unfinished", safety_snapshot_id: safety[0] }]
         : [];
     await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
+    if (left.again) {
+      await crash(request, left.again);
+      began = performance.now();
+      noneElsewhere(standing, await faults.kafkaSays(standing.groups));
+      await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
+    }
 
     let rolled: Rolled = {};
     let calls = 0;
@@ -114,3 +123,11 @@ describe("a rollback whose process is killed after", () => {
     expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
   });
 });
+
+/** Runs a request in a process of its own, and kills it at this step. */
+async function crash(request: unknown, step: Step): Promise<void> {
+  const worker = faults.startWorker("rollback", request);
+  const killed = step(faults, () => void worker.kill());
+  expect(await worker.answer).toBeUndefined();
+  expect(killed.happened).toBe(true);
+}

@@ -127,7 +127,9 @@ export function createLease(
     const keep = async () => {
       let due = sentAt + renewMs;
       for (;;) {
-        await delay(due - performance.now(), undefined, { signal: stop, ref: false }).catch(() => undefined);
+        await delay(Math.max(0, due - performance.now()), undefined, { signal: stop, ref: false }).catch(
+          () => undefined,
+        );
         if (stop.aborted || deadline.remainingMs() === 0 || isLost()) return;
         const askedAt = performance.now();
         const expiresMs = expiryOf(askedAt, wallMs);

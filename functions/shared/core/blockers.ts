@@ -119,7 +119,17 @@ export function* partitionBlockers(
     };
     return;
   }
-  if (target === null) return;
+  if (target === null) {
+    if (origin.topics.get(topic) !== null) return;
+    yield {
+      kind: "not_captured",
+      ...where,
+      message:
+        `${what}: topic "${topic}" could not be observed when ${origin.name} was taken, so that nobody can tell whether ` +
+        `the group had commits on it then, and none is deleted. ${withoutTopic}`,
+    };
+    return;
+  }
   const log = live?.partitions.get(partition);
   if (live !== null && log === undefined) {
     yield {

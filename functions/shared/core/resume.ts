@@ -62,10 +62,8 @@ function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyM
   const intents = new Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }>();
   for (const [group, planned] of plan.groups) {
     if (skipsAll(planned)) continue;
-    const { source, partitions } = planned;
-    const kept = [...partitions].filter(([, { action }]) => action !== "skip");
+    const kept = [...planned.partitions].filter(([, { action }]) => action !== "skip");
     intents.set(group, {
-      ...(source !== undefined && { source }),
       targets: new Map(kept.map(([key, { to }]) => [key, to])),
       found: new Map(kept.map(([key, { from }]) => [key, from])),
     });

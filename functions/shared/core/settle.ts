@@ -24,13 +24,17 @@ export type PartitionOutcome =
   | "not_attempted"
   | "skipped";
 
-/** `actual` is there where it is not the target; null is no commit. `asked` is as in the plan. */
+/**
+ * `actual` is there where it was read and is not the target; null is no commit. `asked` is as in the plan. `inDoubt`: a
+ * commit was sent and never answered, so that a broker that hung may carry it out yet.
+ */
 export interface PartitionResult {
   readonly outcome: PartitionOutcome;
   readonly from: Commit | null;
   readonly to: Commit | null;
   readonly asked?: Commit | null;
   readonly actual?: Commit | null;
+  readonly inDoubt?: true;
 }
 
 /** `success`: all stands at the targets; `failed`: nothing that had to be committed does; else `partial_success`. */
@@ -80,6 +84,7 @@ function settlePartition(plan: PartitionPlan, sent: CommitOutcome | undefined, a
   if (atTarget) return result(action === "delete" ? "deleted" : "restored");
   if (done) return result("moved_since");
   if (sent === undefined || sent.kind === "not_attempted") return result("not_attempted");
+  if (sent.kind === "unknown") return { ...result("failed"), inDoubt: true };
   return result(sent.kind === "accepted" ? "moved_since" : "failed");
 }
 
@@ -100,8 +105,11 @@ function settleGroup(
     status: reached ? "partial_success" : "failed",
     partitions: results,
     error:
-      complaint?.message ??
-      `${moved} of ${count(partitions.size, "partition")} stand elsewhere by now: a consumer has probably started`,
+      complaint === undefined
+        ? `${moved} of ${count(partitions.size, "partition")} stand elsewhere by now: a consumer has probably started`
+        : elsewhere.some(({ inDoubt }) => inDoubt)
+          ? `${complaint.message}. It was sent and not answered: the broker may carry it out yet, and resume looks again`
+          : complaint.message,
   };
 }
 

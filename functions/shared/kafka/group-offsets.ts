@@ -16,7 +16,7 @@ import { countMembers, type Members } from "./members.ts";
 import { observeTopics } from "./topics.ts";
 import type { ListedGroup } from "./wire/groups.ts";
 
-export { commitOffsets, deleteOffsets, readCommits, WRITE_TIMEOUT_MS, type Writing } from "./commits.ts";
+export { commitOffsets, deleteOffsets, type Outcomes, readCommits, WRITE_TIMEOUT_MS, type Writing } from "./commits.ts";
 export { listGroups } from "./group-list.ts";
 
 /**

@@ -71,8 +71,8 @@ export interface FaultHarness {
   commitsOf(partitions: ReadonlyMap<string, Iterable<string>>): Promise<Commits>;
   /** What Kafka's own tool says, once every broker takes part. */
   kafkaSays(groups: Iterable<string>): Promise<Offsets>;
-  /** Holds what a rollback answered against what Kafka's own tool says, and gives that. */
-  agrees(rolled: Rolled): Promise<Offsets>;
+  /** Holds what a rollback answered against what Kafka's own tool says, and gives that; `late` as in `agree`. */
+  agrees(rolled: Rolled, late?: "late"): Promise<Offsets>;
   /** Every group is exactly there: offsets by what Kafka's own tool said, metadata and leader epochs by our adapter. */
   allAt(commits: Commits, said: Offsets): Promise<void>;
   /** A snapshot as it is stored. */
@@ -281,10 +281,10 @@ export function faultHarness(): FaultHarness {
 
     commitsOf,
     kafkaSays,
-    async agrees({ result, error }) {
+    async agrees({ result, error }, late) {
       if (result === undefined) throw new Error(`there is no result to hold against Kafka: ${error?.message}`);
       const said = await kafkaSays(Object.keys(result.groups));
-      agree(result, said);
+      agree(result, said, late);
       return said;
     },
     async allAt(commits, said) {

@@ -40,8 +40,11 @@ export async function toolSays(kafka: Kafka, groups: Iterable<string>): Promise<
 /**
  * Holds a reported result against what Kafka says: every partition stands where the result says that it stands, and the
  * result's status and counts are those that follow from Kafka's answer.
+ *
+ * @param late a commit whose answer was lost may take effect after it was read back: a broker whose replicas are dead
+ *   carries out the requests that it has got when it can, whether or not their sender still waits
  */
-export function agree(result: RollbackResult, said: Offsets): void {
+export function agree(result: RollbackResult, said: Offsets, late?: "late"): void {
   const wrong: string[] = [];
   const count = { success: 0, partial_success: 0, failed: 0, skipped: 0, restored: 0, deleted: 0 };
   for (const [group, { status, partitions }] of Object.entries(result.groups)) {
@@ -52,6 +55,7 @@ export function agree(result: RollbackResult, said: Offsets): void {
       const arrives = outcome === "restored" || outcome === "unchanged" || outcome === "deleted";
       // Where a result says neither that it arrived nor where it is, it was not read back: either may be true.
       const claimed = arrives ? [to] : actual !== undefined ? [actual] : outcome === "skipped" ? [from] : [from, to];
+      if (late && outcome === "failed") claimed.push(to);
       if (!claimed.some((commit) => (commit?.offset ?? null) === stands)) {
         const places = claimed.map((commit) => commit?.offset ?? "none").join(" or ");
         wrong.push(`${group} ${key}: ${outcome} says ${places}, Kafka says ${stands ?? "none"}`);

@@ -72,13 +72,11 @@ describe("a lease", () => {
 
   test("lasts no longer for its holder than for the others", async () => {
     const taken = await take();
-    const others: number[] = [];
     for (let i = 0; i < 20; i++) {
-      const seen = await expiryOf();
-      others.push(seen - Date.now() - taken.remainingMs());
+      const end = Date.now() + taken.remainingMs();
+      expect(end).toBeLessThanOrEqual(await expiryOf());
     }
-    expect(Math.min(...others)).toBeGreaterThanOrEqual(0);
-    expect(await expiryOf()).toBeGreaterThan(Date.now());
+    expect(taken.lost).toBe(false);
   });
 
   test("refuses a second rollback with the id, the caller and the age of the first", async () => {
@@ -215,7 +213,7 @@ describe("renewing", () => {
     const first = await expiryOf();
     await eventually(() => Date.now()).toBeGreaterThan(first + 500);
     expect(taken.lost).toBe(false);
-    expect(taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
+    await eventually(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
     await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
   });
 
@@ -280,8 +278,8 @@ describe("renewing", () => {
     await eventually(() => calls("UpdateItem")).toBeGreaterThan(4);
     const first = await expiryOf();
     await eventually(expiryOf).toBeGreaterThan(first);
+    await eventually(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
     expect(taken.lost).toBe(false);
-    expect(taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
   });
 
   test.each(["hangs", "breaks", "denied"] as const)(
