@@ -4,7 +4,7 @@ import { createArchive } from "../shared/archive/archive.ts";
 import { createJournal, type JournalEntry } from "../shared/archive/journal.ts";
 import { createLease, type Lease, type RollbackLease } from "../shared/archive/lease.ts";
 import { unreadable } from "../shared/core/checks.ts";
-import { sooner } from "../shared/core/deadline.ts";
+import { lasting, sooner } from "../shared/core/deadline.ts";
 import { OperationError, RollbackInProgress, SnapshotCorrupt } from "../shared/core/errors.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
 import { commitsOf, deletesOf, type Plan, planRollback } from "../shared/core/plan.ts";
@@ -25,6 +25,8 @@ const CLOSING_TIME_MS = 3_000;
 /** Of the time of an invocation, what waiting for empty groups must leave for the rollback itself. */
 const ROLLBACK_TIME_MS = 10_000;
 const POLL_MS = 1_000;
+/** How long freeing the lease may take: where the time is over already, before Lambda ends the function. */
+const RELEASE_TIME_MS = 1_000;
 
 /** Puts groups back where a snapshot says they stood. */
 export const handler = operation({
@@ -176,7 +178,7 @@ async function execute(job: Job, fresh: FreshPlanner | undefined, leases: Rollba
     const open = await openJournal(job, plan, live, newId, safetySnapshotId);
     return await carryOut(job, plan, open, lease, false);
   } finally {
-    await lease.release(deadline);
+    await lease.release(lasting(RELEASE_TIME_MS));
   }
 }
 

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { type Archive, createArchive } from "../shared/archive/archive.ts";
 import { unreadable } from "../shared/core/checks.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
-import { GroupNotFound, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
+import { GroupNotFound, OperationError, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
 import {
   countOffsets,
   type LiveState,
@@ -99,7 +99,10 @@ async function formerTopics(
   try {
     return { topics: await archive.formerTopics(selection, deadline), warnings: [] };
   } catch (error) {
-    if (!(error instanceof SnapshotCorrupt || error instanceof SnapshotNotFound)) throw error;
+    if (!(error instanceof SnapshotCorrupt || error instanceof SnapshotNotFound)) {
+      if (error instanceof OperationError) error.message += " Nothing was written: take the snapshot again.";
+      throw error;
+    }
     const warning =
       "Topics that the last snapshot has, and that the principal may not describe any more, were not looked for, as that " +
       `snapshot could not be read (${error.message})`;

@@ -118,7 +118,7 @@ describe("what is in a group's way", () => {
       "another cluster",
       { ...live, cluster: { name: "test", clusterId: "c2" } },
       { expected: "c1", actual: "c2" },
-      /^snapshot-2025-01-15T10:30:00Z was taken on cluster c1, and this one is c2\./,
+      /^Group "g": snapshot-2025-01-15T10:30:00Z was taken on cluster c1, and this one is c2\./,
       /invoke the deployment of the cluster it was taken on\.$/,
     ],
     [

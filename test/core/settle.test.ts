@@ -71,7 +71,7 @@ describe("settle", () => {
     const result = settled(saved, live, live, new Map([["g", refused]]));
     expect(outcomesOf(result)).toEqual(["failed", "failed"]);
     expect(result).toMatchObject({ status: "failed", groupsFailed: 1, verification: { verified: false } });
-    expect(result.groups.get("g")?.error).toBe("it has got members");
+    expect(result.groups.get("g")?.error).toBe("GroupNotEmpty: it has got members");
   });
 
   test("calls an accepted commit moved_since when the group stands elsewhere by now", () => {
@@ -105,7 +105,7 @@ describe("settle", () => {
     const partitions = result.groups.get("g")?.partitions;
     expect(partitions?.get("t-0")).not.toHaveProperty("inDoubt");
     expect(partitions?.get("t-1")).toMatchObject({ outcome: "failed", inDoubt: true, actual: at(9n) });
-    expect(result.groups.get("g")?.error).toMatch(/^no answer\. .*may carry it out yet, and resume looks again$/);
+    expect(result.groups.get("g")?.error).toMatch(/^KafkaUnavailable: no answer\. .*may carry it out yet, and resume looks again$/);
   });
 
   test("says not_attempted of what was not sent", () => {

@@ -169,7 +169,7 @@ const topicSituation = fc.record({
 });
 
 /** What a caller may want done. */
-export const policy: fc.Arbitrary<Policy> = fc.record({
+const policy: fc.Arbitrary<Policy> = fc.record({
   exact: fc.boolean(),
   outOfRange: fc.constantFrom("refuse", "clamp", "skip"),
   skipBlocked: fc.boolean(),

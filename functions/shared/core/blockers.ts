@@ -47,7 +47,7 @@ export function* groupBlockers(origin: Origin, group: string, live: LiveState): 
       expected: origin.clusterId,
       actual: current,
       message:
-        `${origin.name} was taken on cluster ${origin.clusterId ?? "(unknown)"}, and this one is ${current ?? "(unknown)"}. ` +
+        `Group "${group}": ${origin.name} was taken on cluster ${origin.clusterId ?? "(unknown)"}, and this one is ${current ?? "(unknown)"}. ` +
         "Offsets of one cluster mean nothing on another: invoke the deployment of the cluster it was taken on.",
     };
   }
@@ -72,7 +72,7 @@ export function* groupBlockers(origin: Origin, group: string, live: LiveState): 
     };
   }
   if (state === "Empty" && (members ?? 0) === 0) return;
-  const held = `Group "${group}" has ${members === null ? "members" : count(members, "member")} (${type ?? "unknown"} group, state ${state ?? "unknown"})`;
+  const held = `Group "${group}" has ${count(members ?? 0, "member")} (${type ?? "unknown"} group, state ${state ?? "unknown"})`;
   const wait =
     "Stop its consumers, then try again. Static members and Kafka Streams stay until their session times out: wait for " +
     "that, or let the rollback wait, with wait_for_empty_seconds.";

@@ -327,8 +327,8 @@ function warningsOf(groups: Plan["groups"], extra: readonly ExtraCommit[]): stri
   const warnings: string[] = [];
   if (extra.length > 0) {
     warnings.push(
-      `${count(extra.length, "commit")} of ${nameSome(new Set(extra.map(({ group }) => group)))} on partitions that the ` +
-        'snapshot lacks are kept: see extra. To have them deleted, set "exact": true.',
+      `Kept, since the snapshot lacks their partitions: ${count(extra.length, "commit")} of ` +
+        `${nameSome(new Set(extra.map(({ group }) => group)))}, see extra. To have them deleted, set "exact": true.`,
     );
   }
   const clamped: string[] = [];
@@ -339,7 +339,7 @@ function warningsOf(groups: Plan["groups"], extra: readonly ExtraCommit[]): stri
   }
   if (clamped.length > 0) {
     warnings.push(
-      `${count(clamped.length, "offset")} outside of the log are clamped to its ends: ${nameSome(clamped)}.`,
+      `Clamped to the ends of the log, since they are outside of it: ${count(clamped.length, "offset")}: ${nameSome(clamped)}.`,
     );
   }
   return warnings;

@@ -37,7 +37,7 @@ export interface PartitionResult {
   readonly inDoubt?: true;
 }
 
-/** `success`: all stands at the targets; `failed`: nothing that had to be committed does; else `partial_success`. */
+/** `success`: all stands at the targets; `failed`: no group does, and nothing that was committed; else `partial_success`. */
 export type RollbackStatus = "success" | "partial_success" | "failed";
 
 /** What became of a group, decided by what was read back. */
@@ -46,6 +46,7 @@ export interface GroupResult {
   /** As in the plan. */
   readonly source?: string;
   readonly partitions: ReadonlyMap<string, PartitionResult>;
+  /** Why it does not stand at its targets; where Kafka said so, it begins with the error's name. */
   readonly error?: string;
 }
 
@@ -107,9 +108,10 @@ function settleGroup(
     error:
       complaint === undefined
         ? `${moved} of ${count(partitions.size, "partition")} stand elsewhere by now: a consumer has probably started`
-        : elsewhere.some(({ inDoubt }) => inDoubt)
-          ? `${complaint.message}. It was sent and not answered: the broker may carry it out yet, and resume looks again`
-          : complaint.message,
+        : `${complaint.error}: ${complaint.message}` +
+          (elsewhere.some(({ inDoubt }) => inDoubt)
+            ? ". It was sent and not answered: the broker may carry it out yet, and resume looks again"
+            : ""),
   };
 }
 

@@ -33,7 +33,12 @@ interface KafkaJsPool {
 }
 interface KafkaJsConnection {
   processData(data: Buffer): void;
-  readonly requestQueue: { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void };
+  readonly requestQueue: {
+    readonly pending: readonly unknown[];
+    scheduleCheckPendingRequests(): void;
+    /** Calls `sendRequest`, which writes to the socket. */
+    push(request: { readonly entry: { readonly apiName: string }; sendRequest(): void }): void;
+  };
 }
 /** All that kafkajs looks at in what `encode` gives. */
 interface KafkaJsEncoder {
@@ -72,6 +77,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** How long a request may take. */
 export const REQUEST_TIMEOUT_MS = 15_000;
 
+/** The part of a request's time within which it must have been written. */
+const WRITTEN_WITHIN = 0.25;
+
 /** Opens connections of one configuration. */
 export interface Connector {
   /** @throws NoAnswer that says what the broker did; KafkaUnavailable when it refused the credentials */
@@ -101,7 +109,8 @@ export function createConnector(security: KafkaSecurity, clientId: string): Conn
       });
       const { host, port } = splitAddress(address);
       const pool = await cluster.connectionPoolBuilder.build({ host, port, rack: null });
-      for (const connection of pool.pool) harden(connection, sockets);
+      const dueBy = new Map<string, number>();
+      for (const connection of pool.pool) harden(connection, sockets, dueBy);
       const broker = cluster.brokerPool.createBroker({ connectionPool: pool, logger });
       const destroy = (reason: Error) => {
         for (const socket of sockets) socket.destroy(reason);
@@ -112,7 +121,7 @@ export function createConnector(security: KafkaSecurity, clientId: string): Conn
         destroy(new Error("given up"));
         throw connectFailure(address, error, sockets.at(-1)?.connecting === true);
       }
-      return openConnection(address, pool, broker, sockets, destroy);
+      return openConnection(address, pool, broker, sockets, dueBy, destroy);
     },
   };
 }
@@ -148,8 +157,16 @@ function openSocket(host: string, port: number, ssl: ConnectionOptions | boolean
   return socket.setNoDelay(true).setKeepAlive(true, 60_000);
 }
 
-/** Two faults of kafkajs 2.2.4, put right. */
-function harden(connection: KafkaJsConnection, sockets: readonly Socket[]): void {
+/** A request that was about to be written when the time for that was over. */
+class Overdue extends Error {}
+
+/**
+ * Two faults of kafkajs 2.2.4, put right; and a last look at the clock, since much may lie between what let a request pass
+ * and the write to the socket: a process that stood still, as a frozen function does, must not send what was allowed before.
+ *
+ * @param dueBy until when each request may be written, by the name it has with kafkajs
+ */
+function harden(connection: KafkaJsConnection, sockets: readonly Socket[], dueBy: ReadonlyMap<string, number>): void {
   // What is not an answer of Kafka's makes its decoder throw in a socket's event: that would end the process.
   const processData = connection.processData.bind(connection);
   connection.processData = (data) => {
@@ -166,6 +183,14 @@ function harden(connection: KafkaJsConnection, sockets: readonly Socket[]): void
   queue.scheduleCheckPendingRequests = () => {
     if (queue.pending.length > 0) schedule();
   };
+  const push = queue.push.bind(queue);
+  queue.push = (request) => {
+    const sendRequest = () => {
+      if (performance.now() > (dueBy.get(request.entry.apiName) ?? Number.POSITIVE_INFINITY)) throw new Overdue();
+      request.sendRequest();
+    };
+    push({ ...request, sendRequest });
+  };
 }
 
 function openConnection(
@@ -173,9 +198,11 @@ function openConnection(
   pool: KafkaJsPool,
   broker: KafkaJsBroker,
   sockets: readonly Socket[],
+  dueBy: Map<string, number>,
   destroy: (reason: Error) => void,
 ): Connection {
   let alive = true;
+  let sent = 0;
   let closedFor: Error | undefined;
   const lost = () => {
     alive = false; // and must not be used again: kafkajs would open another one, of which we know nothing
@@ -196,13 +223,15 @@ function openConnection(
       const range = broker.versions?.[api.key];
       const version = commonVersion(api, range);
       if (version === undefined) throw unspoken(address, api, range);
+      const apiName = `${api.name} ${++sent}`; // each has a name of its own
+      dueBy.set(apiName, performance.now() + timeoutMs * WRITTEN_WITHIN);
       const bytes = encodeRequest(api, version, request);
       try {
         const answer = pool.send({
           request: {
             apiKey: api.key,
             apiVersion: version,
-            apiName: api.name,
+            apiName,
             encode: async () => ({ buf: bytes, buffer: bytes }),
           },
           response: {
@@ -213,6 +242,11 @@ function openConnection(
         });
         return await within(answer, timeoutMs);
       } catch (error) {
+        if (error instanceof Overdue) {
+          lost();
+          destroy(error);
+          throw new NoAnswer(address, `was not sent ${api.name}: it came to that too late`, false, closedFor);
+        }
         if (closedFor !== undefined) throw new NoAnswer(address, "was not waited for any more", true, closedFor);
         if (error instanceof MalformedAnswer) throw malformed(address, api, error);
         const late =
@@ -221,6 +255,8 @@ function openConnection(
         lost();
         destroy(new Error(what));
         throw new NoAnswer(address, what, true, error);
+      } finally {
+        dueBy.delete(apiName);
       }
     },
   };
