@@ -25,7 +25,7 @@ const CLOSING_TIME_MS = 3_000;
 /** Of the time of an invocation, what waiting for empty groups must leave for the rollback itself. */
 const ROLLBACK_TIME_MS = 10_000;
 const POLL_MS = 1_000;
-/** How long freeing the lease may take: where the time is over already, before Lambda ends the function. */
+/** How long freeing the lease may take where the time is over already: Lambda ends the function soon. */
 const RELEASE_TIME_MS = 1_000;
 
 /** Puts groups back where a snapshot says they stood. */
@@ -64,7 +64,7 @@ async function rollBack(wanted: Request, invocation: Invocation, onCommit: () =>
   const startedAt = new Date();
   const ignored = wanted.dry_run && wanted.resume === undefined;
   const known = ignored ? undefined : await findEarlier(journal, wanted, startedAt, deadline);
-  if (known?.named && isClosed(known, wanted)) return recordedResult(journal, known.entry, deadline);
+  if (known?.named && isClosed(known, wanted)) return recordedResult(journal, known.entry, wanted, deadline);
 
   const fresh = wanted.resume || known?.named ? undefined : await freshPlanner(wanted, archive, deadline);
   const kafkaDeadline = sooner(deadline, Math.min(CLOSING_TIME_MS, deadline.remainingMs() / 8));
@@ -160,7 +160,8 @@ async function execute(job: Job, fresh: FreshPlanner | undefined, leases: Rollba
   try {
     const earlier = await find(); // whoever had the lease until now may have ended it, or begun it
     if (earlier !== undefined) {
-      if (earlier.named && isClosed(earlier, wanted)) return await recordedResult(journal, earlier.entry, deadline);
+      if (earlier.named && isClosed(earlier, wanted))
+        return await recordedResult(journal, earlier.entry, wanted, deadline);
       const taken = await takeUp(job, earlier, lease);
       if (taken !== undefined) return taken;
     }
@@ -178,7 +179,7 @@ async function execute(job: Job, fresh: FreshPlanner | undefined, leases: Rollba
     const open = await openJournal(job, plan, live, newId, safetySnapshotId);
     return await carryOut(job, plan, open, lease, false);
   } finally {
-    await lease.release(lasting(RELEASE_TIME_MS));
+    await lease.release(lasting(Math.max(RELEASE_TIME_MS, deadline.remainingMs())));
   }
 }
 
@@ -191,7 +192,7 @@ async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result 
   const { entry, named } = earlier;
   try {
     if (isClosed(earlier, wanted)) {
-      return (await stillHolds(job, entry)) ? await recordedResult(journal, entry, deadline) : undefined;
+      return (await stillHolds(job, entry)) ? await recordedResult(journal, entry, wanted, deadline) : undefined;
     }
     const { plan } = await lookAgain(job, entry);
     const moved = plan.blockers.some(({ kind }) => kind === "moved_since");

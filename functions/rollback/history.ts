@@ -80,9 +80,15 @@ export function isClosed({ entry, named }: Earlier, wanted: Request): boolean {
  *
  * @throws RollbackIncomplete with it, unless it was a success
  */
-export async function recordedResult(journal: Journal, entry: JournalEntry, deadline: Deadline): Promise<Result> {
+export async function recordedResult(
+  journal: Journal,
+  entry: JournalEntry,
+  { verify }: Request,
+  deadline: Deadline,
+): Promise<Result> {
   const recorded = await reading(entry, async () => jsonObject(await journal.result(entry, deadline), "result"));
-  const result = { ...recorded, repeated: true };
+  const { verification, ...rest } = recorded;
+  const result = { ...rest, verification: verify ? verification : undefined, repeated: true };
   if (entry.status === "success") return result;
   throw new RollbackIncomplete(
     `${entry.rollbackId} to ${entry.snapshotId} ended as ${entry.status} at ${entry.endedAt}, and this call did nothing: the ` +
