@@ -105,7 +105,9 @@ describe("settle", () => {
     const partitions = result.groups.get("g")?.partitions;
     expect(partitions?.get("t-0")).not.toHaveProperty("inDoubt");
     expect(partitions?.get("t-1")).toMatchObject({ outcome: "failed", inDoubt: true, actual: at(9n) });
-    expect(result.groups.get("g")?.error).toMatch(/^KafkaUnavailable: no answer\. .*may carry it out yet, and resume looks again$/);
+    expect(result.groups.get("g")?.error).toMatch(
+      /^KafkaUnavailable: no answer\. .*may carry it out yet, and resume looks again$/,
+    );
   });
 
   test("says not_attempted of what was not sent", () => {

@@ -23,12 +23,12 @@ const after: Murder = ({ proxy, killBroker }) => {
 describe("a coordinator of 300 groups that is killed", () => {
   test.each(
     cases([
-      ["while they are committed, in less time than its election takes", during, 15_000],
+      ["while they are committed, with 15 s for all", during, 15_000],
       ["while they are committed", during, 60_000],
       ["before they are committed", before, 60_000],
-      ["before they are committed, in less time than its election takes", before, 15_000],
+      ["before they are committed, with 15 s for all", before, 15_000],
       ["when they are committed and are to be read back", after, 60_000],
-      ["when they are committed and are to be read back, in less time than its election takes", after, 15_000],
+      ["when they are committed and are to be read back, with 15 s for all", after, 15_000],
     ] as const),
   )("%s: the result is true, and taking it up again puts all back, once", async (what, murder, ms) => {
     const standing = await faults.standing(300);

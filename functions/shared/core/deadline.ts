@@ -19,7 +19,7 @@ export function deadlineExceeded(doing: string, cause?: unknown): DeadlineExceed
 /** A deadline of this length: for what must be tried even where the time of the invocation is over. */
 export function lasting(ms: number): Deadline {
   const end = performance.now() + ms;
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
+  return { signal: AbortSignal.timeout(Math.ceil(ms)), remainingMs: () => Math.max(0, end - performance.now()) };
 }
 
 /** A deadline that ends this much before another: for work after which something is still to be done. */
