@@ -52,7 +52,7 @@ async function up(say: Say): Promise<void> {
 async function kafkaFor(say: Say): Promise<Kafka> {
   const earlier = readUpState().kafka;
   const given = process.env.KAFKA_BOOTSTRAP_SERVERS;
-  if (given) {
+  if (given && given !== earlier?.bootstrapServers) {
     if (earlier && earlier.kind !== "external") await openKafka(earlier).stop();
     return connectKafka(given, upDir);
   }
@@ -75,7 +75,8 @@ async function cloudFor(say: Say): Promise<Cloud> {
   const earlier = readUpState().cloud;
   if (earlier && earlier.kind !== "external") {
     const cloud = openCloud(earlier);
-    if (!process.env.AWS_ENDPOINT_URL && (await cloud.isUp())) {
+    const given = process.env.AWS_ENDPOINT_URL; // that of this very cloud, after the exports that it prints
+    if ((!given || given === cloud.endpointUrl) && (await cloud.isUp())) {
       say(`The local cloud is up already, at ${cloud.endpointUrl}`);
       return cloud;
     }

@@ -1,11 +1,11 @@
 import type { Archive } from "../shared/archive/archive.ts";
-import type { Journal, OpenJournal } from "../shared/archive/journal.ts";
+import type { Journal, JournalEntry, OpenJournal } from "../shared/archive/journal.ts";
 import type { Lease } from "../shared/archive/lease.ts";
 import { groupBlockers } from "../shared/core/blockers.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
 import { type Commit, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, skipsAll } from "../shared/core/plan.ts";
 import { plannedDocument } from "../shared/core/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/resume.ts";
 import { type CommitOutcome, type Settlement, settle } from "../shared/core/settle.ts";
@@ -20,7 +20,6 @@ import {
   type Writing,
 } from "../shared/kafka/group-offsets.ts";
 import type { Invocation, Result } from "../shared/lambda/operation.ts";
-import { supersede } from "./history.ts";
 import { fingerprintOf, type Request, requestDocument } from "./request.ts";
 import { type Execution, incomplete, resultDocument } from "./result.ts";
 
@@ -37,7 +36,7 @@ export interface Job {
   /** When the invocation began. */
   readonly startedAt: Date;
   /** Called before the first commit is sent: from there on a failure may leave something behind. */
-  onCommit(): void;
+  onCommit(entry: JournalEntry): void;
 }
 
 /**
@@ -46,6 +45,16 @@ export interface Job {
  */
 function reserveFor(commits: number, deadline: Deadline): number {
   return Math.min(7_000 + commits * 0.05, deadline.remainingMs() / 3);
+}
+
+/** The error of a rollback that failed in a way that nobody foresaw, after its first commit may have been sent. */
+export function interrupted({ rollbackId, safetySnapshotId }: JournalEntry, cause: unknown): RollbackIncomplete {
+  return new RollbackIncomplete(
+    `${rollbackId} was interrupted (${cause instanceof Error ? cause.message : String(cause)}): some groups may ` +
+      `have moved, others not. Safety snapshot ${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state ` +
+      `from before. {"resume": "${rollbackId}"} looks what is left and does it.`,
+    { cause, details: { rollback_id: rollbackId, safety_snapshot_id: safetySnapshotId } },
+  );
 }
 
 /** Keeps the state that the plan was made from: undoing a rollback is one more rollback. */
@@ -74,7 +83,7 @@ export async function saveSafetySnapshot(
   return snapshot.snapshotId;
 }
 
-/** Writes the journal of a new rollback, after those that it supersedes have been marked. */
+/** Writes the journal of a new rollback. */
 export async function openJournal(
   { journal, wanted, deadline, requestedBy }: Job,
   plan: Plan,
@@ -82,8 +91,6 @@ export async function openJournal(
   rollbackId: string,
   safetySnapshotId: string | null,
 ): Promise<OpenJournal> {
-  const groups = [...plan.groups.keys()];
-  await supersede(journal, new Set(groups), rollbackId, deadline);
   const opening = {
     rollbackId,
     snapshotId: plan.snapshotId,
@@ -92,7 +99,7 @@ export async function openJournal(
     description: wanted.description ?? "",
     fingerprint: fingerprintOf(wanted),
     planDigest: plan.digest,
-    groups,
+    groups: [...plan.groups].filter(([, group]) => !skipsAll(group)).map(([group]) => group),
     plan: plannedDocument({ request: requestDocument(wanted), plan, origin: originOf(plan, live) }),
   };
   const opened = await journal.open(opening, new Date(), deadline);
@@ -116,14 +123,9 @@ export async function carryOut(
   const { rollbackId, safetySnapshotId } = open.entry;
   const audit = { rollback_id: rollbackId, snapshot_id: plan.snapshotId, requested_by: requestedBy };
   log.info("rollback commits", { ...audit, safety_snapshot_id: safetySnapshotId, resumed });
-  job.onCommit();
+  job.onCommit(open.entry);
   const settlement = await commitAndSettle(job, plan, lease).catch((cause: unknown) => {
-    throw new RollbackIncomplete(
-      `${rollbackId} was interrupted (${cause instanceof Error ? cause.message : String(cause)}): some groups may ` +
-        `have moved, others not. Safety snapshot ${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state ` +
-        `from before. {"resume": "${rollbackId}"} looks what is left and does it.`,
-      { cause, details: { rollback_id: rollbackId, safety_snapshot_id: safetySnapshotId } },
-    );
+    throw interrupted(open.entry, cause);
   });
   const execution: Execution = {
     rollbackId,
@@ -133,7 +135,7 @@ export async function carryOut(
     resumed,
     durationMs: Date.now() - startedAt.getTime(),
   };
-  const result = resultDocument(execution, settlement);
+  const result = resultDocument(execution, plan, settlement);
   const unclosed = await close(open, result, deadline);
   const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
   log.info("rollback ended", {
@@ -151,7 +153,7 @@ export async function carryOut(
     verification: wanted.verify ? verification : undefined,
     warnings: unclosed === undefined ? result.warnings : [...result.warnings, unclosed],
   };
-  if (status !== "success") throw incomplete(execution, settlement, told);
+  if (status !== "success") throw incomplete(execution, settlement, told, unclosed);
   return told;
 }
 

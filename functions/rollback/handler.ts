@@ -3,11 +3,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createArchive } from "../shared/archive/archive.ts";
 import { createJournal, type JournalEntry } from "../shared/archive/journal.ts";
 import { createLease, type Lease, type RollbackLease } from "../shared/archive/lease.ts";
+import type { Blocker } from "../shared/core/blockers.ts";
 import { unreadable } from "../shared/core/checks.ts";
 import { lasting, sooner } from "../shared/core/deadline.ts";
 import { OperationError, RollbackInProgress, SnapshotCorrupt } from "../shared/core/errors.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, planRollback } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, planRollback, skipsAll } from "../shared/core/plan.ts";
 import { mapGroups, onTopics, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { partitionsOf, planResume, targetsHold } from "../shared/core/resume.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
@@ -15,8 +16,8 @@ import { withCluster } from "../shared/kafka/access.ts";
 import { observe } from "../shared/kafka/group-offsets.ts";
 import { settings } from "../shared/lambda/config.ts";
 import { type Invocation, operation, type Result } from "../shared/lambda/operation.ts";
-import { carryOut, type Job, openJournal, saveSafetySnapshot } from "./execution.ts";
-import { type Earlier, findEarlier, isClosed, plannedRollback, recordedResult } from "./history.ts";
+import { carryOut, interrupted, type Job, openJournal, saveSafetySnapshot } from "./execution.ts";
+import { type Earlier, findEarlier, isClosed, plannedRollback, recordedResult, supersede } from "./history.ts";
 import { groupsOf, policyOf, type Request, request } from "./request.ts";
 import { dryRunDocument, planChanged, refusal } from "./result.ts";
 
@@ -26,7 +27,7 @@ const CLOSING_TIME_MS = 3_000;
 const ROLLBACK_TIME_MS = 10_000;
 const POLL_MS = 1_000;
 /** How long freeing the lease may take where the time is over already: Lambda ends the function soon. */
-const RELEASE_TIME_MS = 1_000;
+const RELEASE_TIME_MS = 500;
 
 /** Puts groups back where a snapshot says they stood. */
 export const handler = operation({
@@ -35,12 +36,13 @@ export const handler = operation({
   hasEffects: true,
   storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
   async run(wanted, invocation) {
-    let committing = false;
+    let committing: JournalEntry | undefined;
     try {
-      return await rollBack(wanted, invocation, () => {
-        committing = true;
+      return await rollBack(wanted, invocation, (entry) => {
+        committing = entry;
       });
     } catch (error) {
+      if (committing !== undefined && !(error instanceof OperationError)) throw interrupted(committing, error);
       const silent = error instanceof OperationError && error.name !== "RollbackIncomplete";
       if (silent && !committing && !error.message.includes("othing was touched")) {
         error.message += " Nothing was touched: this call committed no offset.";
@@ -50,13 +52,16 @@ export const handler = operation({
   },
 });
 
+/** Whether what is in the way stays there, whoever waits. */
+const lasts = ({ kind }: Blocker) => kind !== "group_not_empty" && kind !== "pending_transaction";
+
 /** A plan, and the state that it was made from. */
 interface Look {
   readonly plan: Plan;
   readonly live: LiveState;
 }
 
-async function rollBack(wanted: Request, invocation: Invocation, onCommit: () => void): Promise<Result> {
+async function rollBack(wanted: Request, invocation: Invocation, onCommit: Job["onCommit"]): Promise<Result> {
   const { deadline, log } = invocation;
   const configured = settings();
   const journal = createJournal(configured.archive);
@@ -84,7 +89,8 @@ async function rollBack(wanted: Request, invocation: Invocation, onCommit: () =>
       return await execute(job, fresh, createLease(configured.archive));
     } catch (error) {
       if (waited > 0 && error instanceof OperationError && error.name === "GroupNotEmpty") {
-        error.message += ` (This call waited ${waited} s for that, as wait_for_empty_seconds says.)`;
+        const most = "as long as wait_for_empty_seconds, and the time of the call (27 s over HTTP), allow";
+        error.message += ` This call waited ${waited} s for that: ${most}.`;
       }
       throw error;
     }
@@ -137,8 +143,8 @@ async function waitUntilEmpty({ wanted, deadline, log }: Job, look: () => Promis
   while (waited() < patience) {
     const { plan } = await look();
     const [first] = [...plan.blockers, ...plan.skipped].filter(({ kind }) => kind === "group_not_empty");
-    const lasting = plan.blockers.some(({ kind }) => kind !== "group_not_empty" && kind !== "pending_transaction");
-    if (first === undefined || lasting) break;
+    const changed = wanted.plan_digest !== undefined && wanted.plan_digest !== plan.digest;
+    if (first === undefined || changed || plan.blockers.some(lasts)) break;
     log.info("rollback waits for groups to be empty", { group: first.group, members: first.actual });
     await delay(Math.min(POLL_MS, Math.max(0, patience - waited())), undefined, { signal: deadline.signal }).catch(
       () => {},
@@ -177,7 +183,9 @@ async function execute(job: Job, fresh: FreshPlanner | undefined, leases: Rollba
     const moves = commitsOf(plan).size > 0 || deletesOf(plan).size > 0;
     const safetySnapshotId = moves ? await saveSafetySnapshot(job, plan, live, newId) : null;
     const open = await openJournal(job, plan, live, newId, safetySnapshotId);
-    return await carryOut(job, plan, open, lease, false);
+    const groups = new Set([...plan.groups].filter(([, group]) => !skipsAll(group)).map(([group]) => group));
+    const superseded = await supersede(journal, groups, newId, deadline);
+    return await carryOut(job, { ...plan, warnings: [...plan.warnings, ...superseded] }, open, lease, false);
   } finally {
     await lease.release(lasting(Math.max(RELEASE_TIME_MS, deadline.remainingMs())));
   }
@@ -185,7 +193,8 @@ async function execute(job: Job, fresh: FreshPlanner | undefined, leases: Rollba
 
 /**
  * Answers with the result of an earlier call where that still stands, or does what it has left. Undefined where the rollback
- * is to be planned afresh: the caller did not name it, and a group has been moved since, or its journal cannot be read.
+ * is to be planned afresh: the caller did not name it, and something lasting is in its way now (a group was moved since, a
+ * log has lost its target), or its journal cannot be read.
  */
 async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result | undefined> {
   const { wanted, journal, deadline } = job;
@@ -195,8 +204,7 @@ async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result 
       return (await stillHolds(job, entry)) ? await recordedResult(journal, entry, wanted, deadline) : undefined;
     }
     const { plan } = await lookAgain(job, entry);
-    const moved = plan.blockers.some(({ kind }) => kind === "moved_since");
-    return named || !moved ? await resume(job, entry, plan, lease) : undefined;
+    return named || !plan.blockers.some(lasts) ? await resume(job, entry, plan, lease) : undefined;
   } catch (error) {
     if (named || !(error instanceof SnapshotCorrupt)) throw error;
     job.log.warn("an earlier journal of the same request cannot be read", { rollback_id: entry.rollbackId });
@@ -208,7 +216,12 @@ async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result 
 async function resume(job: Job, entry: JournalEntry, plan: Plan, lease: Lease): Promise<Result> {
   const { journal, deadline, log, requestedBy } = job;
   const { rollbackId, snapshotId } = entry;
-  if (plan.blockers.length > 0) throw refuse(job, plan, rollbackId, `what is left of ${rollbackId} to ${snapshotId}`);
+  if (plan.blockers.length > 0) {
+    const error = refuse(job, plan, rollbackId, `what is left of ${rollbackId} to ${snapshotId}`);
+    error.message +=
+      " Its groups and policies are those of its journal: start a new rollback, or resume with skip_blocked.";
+    throw error;
+  }
   log.info("rollback resumes", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: requestedBy });
   const open = await journal.reopen(entry, new Date(), deadline);
   if (open === undefined) {

@@ -8,8 +8,8 @@ import { fingerprintOf, type Request } from "./request.ts";
 
 /** How long the same request is taken for the same rollback: AWS clients send an invocation again that took over 60 s. */
 const SAME_REQUEST_MS = 15 * 60_000;
-/** The longest that a rollback can take. */
-const LONGEST_RUN_MS = 15 * 60_000;
+/** How much longer ago it may have begun: it may have run for long, or have been taken up again. */
+const LONGEST_STORY_MS = 24 * 60 * 60_000;
 
 /** What earlier calls have left of a rollback that is asked for. */
 export interface Earlier {
@@ -35,9 +35,9 @@ export async function findEarlier(
   const fingerprint = fingerprintOf(wanted);
   if (id === undefined) {
     const since = now.getTime() - SAME_REQUEST_MS;
-    for await (const entry of journal.newestFirst(new Date(since - LONGEST_RUN_MS), deadline)) {
+    for await (const entry of journal.newestFirst(new Date(since - LONGEST_STORY_MS), deadline)) {
       if (entry.fingerprint !== fingerprint) continue;
-      const recent = Date.parse(entry.endedAt ?? entry.startedAt) >= since;
+      const recent = Date.parse(entry.endedAt ?? entry.resumedAt ?? entry.startedAt) >= since;
       return recent && entry.supersededBy === undefined ? { entry, named: false } : undefined;
     }
     return undefined;
@@ -60,7 +60,7 @@ export async function findEarlier(
         "another id, or repeat that request as it was. Nothing was touched.",
     );
   }
-  if (entry.supersededBy !== undefined) {
+  if (entry.supersededBy !== undefined && (wanted.resume !== undefined || entry.status === "superseded")) {
     throw new InvalidRequest(
       `${id} was superseded by ${entry.supersededBy}, which plans some of its groups afresh: it cannot be taken up again. ` +
         "Start a new rollback. Nothing was touched.",
@@ -93,7 +93,11 @@ export async function recordedResult(
   throw new RollbackIncomplete(
     `${entry.rollbackId} to ${entry.snapshotId} ended as ${entry.status} at ${entry.endedAt}, and this call did nothing: the ` +
       `details are its result. Safety snapshot ${entry.safetySnapshotId ?? "(none: nothing had to be committed)"} has the ` +
-      `state from before. {"resume": "${entry.rollbackId}"} does what is left.`,
+      `state from before. ${
+        entry.supersededBy === undefined
+          ? `{"resume": "${entry.rollbackId}"} does what is left.`
+          : `${entry.supersededBy} has come in its place.`
+      }`,
     { details: result },
   );
 }
@@ -122,19 +126,26 @@ const corrupt = (entry: JournalEntry, what: string, cause?: unknown) =>
   );
 
 /**
- * Marks those rollbacks as superseded that did not reach all their targets and had to do with these groups: a new one
- * plans them afresh, and nobody may take the old ones up again. One whose plan cannot be read is taken for one of them.
+ * Marks those rollbacks as superseded that did not reach all their targets and had to do with these groups: the rollback
+ * `by` plans them afresh, and nobody may take the old ones up again. One whose plan cannot be read is taken for one of them.
+ * What it says of each is for the result: its safety snapshot is older than that of the new one.
  */
 export async function supersede(
   journal: Journal,
   groups: ReadonlySet<string>,
   by: string,
   deadline: Deadline,
-): Promise<void> {
+): Promise<string[]> {
+  const told: string[] = [];
   for await (const entry of journal.resumable(deadline)) {
+    if (entry.rollbackId === by) continue;
     const names = entry.groupNames ?? (await namesOf(journal, entry, deadline));
-    if (names === undefined || names.some((group) => groups.has(group))) await journal.supersede(entry, by, deadline);
+    if (names !== undefined && !names.some((group) => groups.has(group))) continue;
+    await journal.supersede(entry, by, deadline);
+    const safety = entry.safetySnapshotId === null ? "" : `: ${entry.safetySnapshotId} has the state from before it`;
+    told.push(`${entry.rollbackId}, which had not reached all its targets, is superseded by this rollback${safety}.`);
   }
+  return told;
 }
 
 async function namesOf(journal: Journal, entry: JournalEntry, deadline: Deadline): Promise<string[] | undefined> {

@@ -7,7 +7,7 @@ import {
 } from "../shared/core/errors.ts";
 import type { Json } from "../shared/core/json.ts";
 import type { Plan } from "../shared/core/plan.ts";
-import { extraDocument, planDocument } from "../shared/core/plan-document.ts";
+import { blockerDocument, extraDocument, planDocument } from "../shared/core/plan-document.ts";
 import type { GroupResult, Settlement } from "../shared/core/settle.ts";
 import { commitDocument } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
@@ -51,7 +51,7 @@ const groupDocument = ({ source, status, partitions, error }: GroupResult): Json
 });
 
 /** The result of an execution, as it is answered and as the journal keeps it. */
-export function resultDocument(execution: Execution, settlement: Settlement) {
+export function resultDocument(execution: Execution, plan: Plan, settlement: Settlement) {
   return {
     rollback_id: execution.rollbackId,
     status: settlement.status,
@@ -64,6 +64,7 @@ export function resultDocument(execution: Execution, settlement: Settlement) {
     offsets_deleted: settlement.offsetsDeleted,
     groups: new Map([...settlement.groups].map(([group, result]) => [group, groupDocument(result)])),
     extra: settlement.extra.map(extraDocument),
+    skipped: plan.skipped.map(blockerDocument),
     verification: verificationDocument(settlement.verification),
     warnings: execution.warnings,
     resumed: execution.resumed || undefined,
@@ -96,7 +97,12 @@ export function planChanged(plan: Plan, seen: string): PlanChanged {
 }
 
 /** The error of a rollback that ran and did not reach all its targets. */
-export function incomplete(execution: Execution, settlement: Settlement, details: Result): RollbackIncomplete {
+export function incomplete(
+  execution: Execution,
+  settlement: Settlement,
+  details: Result,
+  unclosed: string | undefined,
+): RollbackIncomplete {
   const { rollbackId, snapshotId, safetySnapshotId } = execution;
   const failed = [...settlement.groups].filter(([, { status }]) => status === "failed" || status === "partial_success");
   return new RollbackIncomplete(
@@ -104,7 +110,8 @@ export function incomplete(execution: Execution, settlement: Settlement, details
       `${count(settlement.groups.size, "group")} stand at their targets, ${nameSome(failed.map(([group]) => group))} ` +
       `${failed.length === 1 ? "does" : "do"} not (${failed[0]?.[1].error}). Safety snapshot ` +
       `${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state from before. ` +
-      `{"resume": "${rollbackId}"} does what is left, {"rollback_id": "${rollbackId}"} of rollbacks shows it all.`,
+      (unclosed ??
+        `{"resume": "${rollbackId}"} does what is left, {"rollback_id": "${rollbackId}"} of rollbacks shows it all.`),
     { details },
   );
 }

@@ -246,6 +246,32 @@ describe("when calls meet,", () => {
     for (const { status } of await allRecords()) expect(status).toBe("success");
   }
 
+  /** A journal without an end never stands in the way of another rollback, and is not taken up after it. */
+  async function superseded() {
+    const standing = await faults.standing(4);
+    const { groups, snapshotId, moved, saved } = standing;
+    faults.storage.faults.on("UpdateItem", "breaks"); // so that the end cannot be written
+    const first = resultOf(await faults.rollback({ snapshot_id: snapshotId, groups: groups.slice(0, 2) }));
+    faults.storage.faults.clear();
+    expect(first.warnings).toEqual([expect.stringContaining("could not be closed")]);
+    expect(await recorded(first.rollback_id)).toMatchObject({ status: "unfinished" });
+    await faults.commit(moved);
+
+    const apart = await faults.rollback({ snapshot_id: snapshotId, groups: groups.slice(2) });
+    expect(resultOf(apart)).toMatchObject({ status: "success", groups_rolled_back: 2 });
+    expect(await recorded(first.rollback_id)).toMatchObject({ status: "unfinished" });
+    const over = await faults.rollback({ snapshot_id: snapshotId, groups: groups.slice(1, 3) });
+    expect(resultOf(over)).toMatchObject({ status: "success", groups_rolled_back: 2, offsets_restored: 2 });
+    const by = String(over.result?.rollback_id);
+    expect(await recorded(first.rollback_id)).toMatchObject({ status: "superseded", superseded_by: by });
+    expect(await faults.rollback({ resume: first.rollback_id })).toMatchObject({
+      error: { name: "InvalidRequest", message: expect.stringMatching(`superseded by ${by}.*Nothing was touched`) },
+    });
+    const said = await faults.kafkaSays(groups);
+    expect(said).toEqual(offsets(new Map([...saved, ...of(moved, groups[0])])));
+    for (const each of [apart, over]) await faults.agrees(each);
+  }
+
   /** Snapshots during a rollback: each partition of each is where it was before, or where it is put. */
   async function snapshots() {
     const { groups, saved, moved, snapshotId } = await faults.standing(120);
@@ -296,6 +322,7 @@ describe("when calls meet,", () => {
       ["the same rollback is told that it runs, and then its result", () => sentAgain(undefined)],
       ["a rollback that slept while another took it over does nothing any more", asleep],
       ["of six rollbacks at once each is true or told to wait", manyAtOnce],
+      ["an unfinished rollback gives way to another of its groups", superseded],
       ["a snapshot during a rollback has each partition from before it or from after", snapshots],
     ]),
   )("%s", (_name, run) => run());

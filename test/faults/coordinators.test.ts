@@ -131,16 +131,9 @@ const unavailable = { name: expect.stringMatching(/^(KafkaUnavailable|DeadlineEx
 const untouched = (rolled: Rolled) =>
   expect(rolled.error).toMatchObject({ ...unavailable, message: expect.stringMatching(/[Nn]othing was touched/) });
 
-describe("a coordinator that does not say yet what it knows of a group", () => {
-  test.each(
-    cases([
-      ["OffsetFetch", 14],
-      ["FindCoordinator", 15],
-      ["OffsetFetch", 16],
-      ["OffsetFetch", 15],
-      ["FindCoordinator", 14],
-    ] as const),
-  )("(%s, %d) is asked again; if it never says it, the group is an error, not empty", async (api, code) => {
+describe("no group is taken for empty, or for smaller than it is,", () => {
+  /** A coordinator does not say yet what it knows of a group. */
+  async function refused(api: "OffsetFetch" | "FindCoordinator", code: number) {
     const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
     const group = one(groups[0]);
     const passing = refuse(api, code, group, topic, 2);
@@ -165,9 +158,10 @@ describe("a coordinator that does not say yet what it knows of a group", () => {
     expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 3 });
     await faults.allAt(saved, await faults.agrees(rolled));
     expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(moved);
-  });
+  }
 
-  test.each(cases([16, 14, 15]))("(OffsetCommit, %d) gets the commit again, and is not believed", async (code) => {
+  /** It takes commits, and says that it does not. */
+  async function refusedCommits(code: number) {
     const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
     const passing = refuse("OffsetCommit", code, "", topic, 2);
     const rolled = await faults.rollback({ snapshot_id: snapshotId });
@@ -181,123 +175,112 @@ describe("a coordinator that does not say yet what it knows of a group", () => {
     expect(resultOf(all).status).toBe("success"); // what it said was not true: what was read back is
     expect(await faults.agrees(all)).toEqual(offsets(saved));
     expect(Object.keys(resultOf(all).groups)).toEqual(groups);
-  });
+  }
 
-  test.each(cases([14, 16]))(
-    "(OffsetFetch, %d) when a rollback is read back leaves the group in doubt",
-    async (code) => {
-      const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
-      const group = one(groups[0]);
-      const refusals: ReturnType<typeof refuse>[] = [];
-      faults.proxy.when({ api: "OffsetCommit" }, () => {
-        refusals.push(refuse("OffsetFetch", code, group, topic));
-        return undefined;
-      });
-      const rolled = await faults.rollback({ snapshot_id: snapshotId }, 15_000);
-      expect(rolled.error).toMatchObject({ name: "RollbackIncomplete", message: expect.stringContaining(group) });
-      const { status, groups_rolled_back, safety_snapshot_id, rollback_id, groups: results } = resultOf(rolled);
-      expect({ status, groups_rolled_back }).toEqual({ status: "partial_success", groups_rolled_back: 2 });
-      expect(results[group]).toMatchObject({ status: "failed", error: expect.stringContaining("read back") });
-      for (const partition of Object.values(one(results[group]).partitions))
-        expect(partition).not.toHaveProperty("actual");
-      await faults.agrees(rolled);
-      for (const each of refusals) each.ends();
-      const last = await faults.rollback({ resume: rollback_id });
-      expect(resultOf(last)).toMatchObject({ status: "success", resumed: true, safety_snapshot_id });
-      await faults.allAt(saved, await faults.agrees(last));
-      expect((await faults.snapshot(String(safety_snapshot_id))).consumerGroups).toEqual(moved);
-    },
-  );
-});
+  /** It says what it knows of a group until commits are to be read back. */
+  async function refusedReadBack(code: number) {
+    const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
+    const group = one(groups[0]);
+    const refusals: ReturnType<typeof refuse>[] = [];
+    faults.proxy.when({ api: "OffsetCommit" }, () => {
+      refusals.push(refuse("OffsetFetch", code, group, topic));
+      return undefined;
+    });
+    const rolled = await faults.rollback({ snapshot_id: snapshotId }, 15_000);
+    expect(rolled.error).toMatchObject({ name: "RollbackIncomplete", message: expect.stringContaining(group) });
+    const { status, groups_rolled_back, safety_snapshot_id, rollback_id, groups: results } = resultOf(rolled);
+    expect({ status, groups_rolled_back }).toEqual({ status: "partial_success", groups_rolled_back: 2 });
+    expect(results[group]).toMatchObject({ status: "failed", error: expect.stringContaining("read back") });
+    for (const partition of Object.values(one(results[group]).partitions))
+      expect(partition).not.toHaveProperty("actual");
+    await faults.agrees(rolled);
+    for (const each of refusals) each.ends();
+    const last = await faults.rollback({ resume: rollback_id });
+    expect(resultOf(last)).toMatchObject({ status: "success", resumed: true, safety_snapshot_id });
+    await faults.allAt(saved, await faults.agrees(last));
+    expect((await faults.snapshot(String(safety_snapshot_id))).consumerGroups).toEqual(moved);
+  }
 
-describe("a coordinator of 300 groups that restarts", () => {
-  test.each(cases([["while snapshots and dry runs go on, and a rollback when it is back"]]))(
-    "%s: each has all commits of all groups, or is an error",
-    async () => {
-      const standing = await faults.standing(300);
-      const { groups, snapshotId, moved, saved } = standing;
-      const pattern = `${one(groups[0]).split(".")[0]}.*`;
-      const codes = new Map<number, number>();
-      faults.proxy.when({ api: "OffsetFetch", at: "answer", every: true }, (_broker, frame) => {
-        for (const { code } of decodeAnswer(offsetFetch, 8, frame.subarray(8)))
-          codes.set(code, 1 + (codes.get(code) ?? 0));
-        return undefined;
-      });
-      let over = false;
-      onTestFinished(() => {
-        over = true;
-      });
-      const keeps = async (ask: () => Promise<Answer>) => {
-        const answers: Answer[] = [];
-        while (!over) answers.push(await ask());
-        return answers;
-      };
-      let taken = 0;
-      const snapshots = keeps(async () => {
-        const answer = await faults.ask("snapshot", { groups: [pattern] }, 20_000);
-        if (answer.error === undefined) taken++;
-        return answer;
-      });
-      const plans = keeps(() => faults.ask("rollback", { snapshot_id: snapshotId, dry_run: true }, 20_000));
-      for (let round = 0; round < 2; round++) {
-        const broker = await faults.coordinatorOf(groups);
-        await faults.killBroker(broker);
-        await faults.startBroker(broker);
-        const before = taken;
-        await expect.poll(() => taken, patient).toBeGreaterThan(before + 1);
-      }
+  /** Coordinators of 300 groups restart while snapshots and dry runs go on, and one before a rollback. */
+  async function restarts() {
+    const standing = await faults.standing(300);
+    const { groups, snapshotId, moved, saved } = standing;
+    const pattern = `${one(groups[0]).split(".")[0]}.*`;
+    const codes = new Map<number, number>();
+    faults.proxy.when({ api: "OffsetFetch", at: "answer", every: true }, (_broker, frame) => {
+      for (const { code } of decodeAnswer(offsetFetch, 8, frame.subarray(8)))
+        codes.set(code, 1 + (codes.get(code) ?? 0));
+      return undefined;
+    });
+    let over = false;
+    onTestFinished(() => {
+      over = true;
+    });
+    const keeps = async (ask: () => Promise<Answer>) => {
+      const answers: Answer[] = [];
+      while (!over) answers.push(await ask());
+      return answers;
+    };
+    let taken = 0;
+    const snapshots = keeps(async () => {
+      const answer = await faults.ask("snapshot", { groups: [pattern] }, 20_000);
+      if (answer.error === undefined) taken++;
+      return answer;
+    });
+    const plans = keeps(() => faults.ask("rollback", { snapshot_id: snapshotId, dry_run: true }, 20_000));
+    for (let round = 0; round < 2; round++) {
       const broker = await faults.coordinatorOf(groups);
       await faults.killBroker(broker);
-      over = true;
-      const back = faults.startBroker(broker);
-      const rolled = await faults.rollback({ snapshot_id: snapshotId });
-      await back;
+      await faults.startBroker(broker);
+      const before = taken;
+      await expect.poll(() => taken, patient).toBeGreaterThan(before + 1);
+    }
+    const broker = await faults.coordinatorOf(groups);
+    await faults.killBroker(broker);
+    over = true;
+    const back = faults.startBroker(broker);
+    const rolled = await faults.rollback({ snapshot_id: snapshotId });
+    await back;
 
-      const failures = new Map<string, number>();
-      const wholeOrError = async (answers: readonly Answer[], check: (result: unknown) => unknown) => {
-        for (const { result, error } of answers) {
-          if (error === undefined) await check(result);
-          else {
-            expect(error).toMatchObject(unavailable);
-            failures.set(error.name, 1 + (failures.get(error.name) ?? 0));
-          }
+    const failures = new Map<string, number>();
+    const wholeOrError = async (answers: readonly Answer[], check: (result: unknown) => unknown) => {
+      for (const { result, error } of answers) {
+        if (error === undefined) await check(result);
+        else {
+          expect(error).toMatchObject(unavailable);
+          failures.set(error.name, 1 + (failures.get(error.name) ?? 0));
         }
-      };
-      await wholeOrError(await snapshots, async (result) => {
-        const { snapshot_id, status, warnings } = Object(result);
-        expect({ status, warnings }).toEqual({ status: "complete", warnings: [] });
-        expect((await faults.snapshot(snapshot_id)).consumerGroups).toEqual(moved);
-      });
-      await wholeOrError(await plans, (result) => {
-        const { blockers, groups: planned } = Object(result);
-        expect(blockers).toEqual([]);
-        for (const [group, commits] of moved) {
-          const from = Object.entries<{ from: { offset: number } }>(planned[group].partitions);
-          expect(new Map(from.map(([key, commit]) => [key, BigInt(commit.from.offset)]))).toEqual(
-            new Map([...commits].map(([key, { offset }]) => [key, offset])),
-          );
-        }
-      });
-      console.log(
-        `OffsetFetch answered by code: ${JSON.stringify([...codes])}; ${taken} snapshots; failures:`,
-        failures,
-      );
-
-      if (rolled.result === undefined) untouched(rolled);
-      else await faults.agrees(rolled);
-      const request = rolled.result === undefined ? { snapshot_id: snapshotId } : { resume: rolled.result.rollback_id };
-      const last = rolled.error === undefined ? rolled : await faults.rollback(request);
-      expect(resultOf(last)).toMatchObject({ status: "success", groups_rolled_back: 300 });
-      await faults.allAt(saved, await faults.agrees(last));
-      for (const id of await faults.safetySnapshots()) {
-        expect((await faults.snapshot(id)).consumerGroups).toEqual(moved);
       }
-    },
-  );
-});
+    };
+    await wholeOrError(await snapshots, async (result) => {
+      const { snapshot_id, status, warnings } = Object(result);
+      expect({ status, warnings }).toEqual({ status: "complete", warnings: [] });
+      expect((await faults.snapshot(snapshot_id)).consumerGroups).toEqual(moved);
+    });
+    await wholeOrError(await plans, (result) => {
+      const { blockers, groups: planned } = Object(result);
+      expect(blockers).toEqual([]);
+      for (const [group, commits] of moved) {
+        const from = Object.entries<{ from: { offset: number } }>(planned[group].partitions);
+        expect(new Map(from.map(([key, commit]) => [key, BigInt(commit.from.offset)]))).toEqual(
+          new Map([...commits].map(([key, { offset }]) => [key, offset])),
+        );
+      }
+    });
+    console.log(`OffsetFetch answered by code: ${JSON.stringify([...codes])}; ${taken} snapshots; failures:`, failures);
 
-describe("a transaction that has a commit of a group pending", () => {
-  /** It has 55 pending on the first partition. */
+    if (rolled.result === undefined) untouched(rolled);
+    else await faults.agrees(rolled);
+    const request = rolled.result === undefined ? { snapshot_id: snapshotId } : { resume: rolled.result.rollback_id };
+    const last = rolled.error === undefined ? rolled : await faults.rollback(request);
+    expect(resultOf(last)).toMatchObject({ status: "success", groups_rolled_back: 300 });
+    await faults.allAt(saved, await faults.agrees(last));
+    for (const id of await faults.safetySnapshots()) {
+      expect((await faults.snapshot(id)).consumerGroups).toEqual(moved);
+    }
+  }
+
+  /** A transaction that has 55 pending on the first partition of a group. */
   async function begun({ topic }: Standing, group: string) {
     const producer = independentClient(faults.kafka.bootstrapServers).producer({
       transactionalId: `${group}.transaction`,
@@ -366,7 +349,7 @@ describe("a transaction that has a commit of a group pending", () => {
     await faults.allAt(saved, await faults.agrees(last));
   }
 
-  /** It begins when a rollback is about to send its commits, or when they have been answered. */
+  /** A transaction begins when a rollback is about to send its commits, or when they have been answered. */
   async function meanwhile(at: "request" | "answer", end: "commit" | "abort") {
     const standing = await faults.standing(3);
     const { groups, moved, saved, snapshotId } = standing;
@@ -404,15 +387,23 @@ describe("a transaction that has a commit of a group pending", () => {
 
   test.each(
     cases<readonly [string, () => Promise<void>]>([
-      ["is waited for by a snapshot, or the group is an error of its own", atSnapshot],
-      ["blocks a rollback of that group, and of no other", atPlan],
-      [
-        "and begins when a rollback commits leaves the group in doubt until it aborts",
-        () => meanwhile("request", "abort"),
-      ],
-      ["and begins when a rollback commits does not move the group, either", () => meanwhile("request", "commit")],
-      ["and begins before a rollback is read back leaves the group in doubt", () => meanwhile("answer", "abort")],
-      ["and commits after a rollback has moved the group since", () => meanwhile("answer", "commit")],
+      ["when OffsetFetch answers 14 (COORDINATOR_LOAD_IN_PROGRESS)", () => refused("OffsetFetch", 14)],
+      ["when coordinators of 300 groups restart", restarts],
+      ["when a transaction has a commit pending at a snapshot", atSnapshot],
+      ["when a transaction has a commit pending at a rollback's plan", atPlan],
+      ["when a transaction begins as a rollback commits, and aborts", () => meanwhile("request", "abort")],
+      ["when a transaction begins as a rollback commits, and commits", () => meanwhile("request", "commit")],
+      ["when a transaction begins before a rollback is read back, and aborts", () => meanwhile("answer", "abort")],
+      ["when a transaction begins before a rollback is read back, and commits", () => meanwhile("answer", "commit")],
+      ["when OffsetFetch answers 14 as a rollback is read back", () => refusedReadBack(14)],
+      ["when OffsetFetch answers 16 (NOT_COORDINATOR) as a rollback is read back", () => refusedReadBack(16)],
+      ["when OffsetFetch answers 15 (COORDINATOR_NOT_AVAILABLE)", () => refused("OffsetFetch", 15)],
+      ["when OffsetFetch answers 16", () => refused("OffsetFetch", 16)],
+      ["when FindCoordinator answers 14", () => refused("FindCoordinator", 14)],
+      ["when FindCoordinator answers 15", () => refused("FindCoordinator", 15)],
+      ["when OffsetCommit answers 14", () => refusedCommits(14)],
+      ["when OffsetCommit answers 15", () => refusedCommits(15)],
+      ["when OffsetCommit answers 16", () => refusedCommits(16)],
     ]),
   )("%s", (_name, run) => run());
 });

@@ -20,14 +20,13 @@ const once = (fault: Fault): Trouble => ({ fault, lasts: false, ms: 60_000 });
 const lasting = (fault: Fault, ms = 60_000): Trouble => ({ fault, lasts: true, ms });
 
 const troubles: readonly (readonly [name: string, trouble: Trouble])[] = [
-  ["lose their answers after they took effect, from one on", lasting("lost")],
-  ["lose one answer after it took effect", once("lost")],
-  ["break, from one on", lasting("breaks")],
-  ["break once", once("breaks")],
-  ["are too many, from one on", lasting("throttled")],
-  ["are too many once", once("throttled")],
-  ["hang, from one on, until the time is over", lasting("hangs", 8_000)],
-  ["hang once", once("hangs")],
+  ["are lost after it took effect, from one on", lasting("lost")],
+  ["are lost once, after it took effect", once("lost")],
+  ["are failures, from one on", lasting("breaks")],
+  ["are a failure, once", once("breaks")],
+  ["are that there were too many calls, from one on", lasting("throttled")],
+  ["do not come, from one on, until the time is over", lasting("hangs", 8_000)],
+  ["do not come, once", once("hangs")],
 ];
 
 const actions = ["Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].concat(
@@ -91,10 +90,10 @@ const named = (error: Answer["error"]) =>
     message: expect.stringMatching(/^(StorageUnavailable|DeadlineExceeded): /),
   });
 
-describe("a rollback at each of whose calls to AWS in turn, answers", () => {
+describe("at each of its calls to AWS in turn,", () => {
   const size = 3;
 
-  test.each(cases(troubles))("%s, says what is true, and what it left can be finished", async (_name, trouble) => {
+  async function rollsBack(trouble: Trouble) {
     const { snapshotId, groups, saved, moved } = await faults.standing(size * 15);
     const requests: { readonly snapshot_id: string; readonly groups: readonly string[] }[] = [];
     const firsts: Rolled[] = [];
@@ -159,11 +158,55 @@ describe("a rollback at each of whose calls to AWS in turn, answers", () => {
       expect(status).toBe("success");
       expect(await faults.call("rollbacks", { rollback_id })).toMatchObject({ result: { rollback_id, status } });
     }
-  });
-});
+  }
 
-describe("a snapshot at each of whose calls to AWS in turn, answers", () => {
-  test.each(cases(troubles))("%s, is whole or was not taken, and can be taken again", async (_name, trouble) => {
+  /** Each time another rollback is taken up, whose end the journal does not have, and whose groups stand where they were before. */
+  async function resumes(trouble: Trouble) {
+    const { snapshotId, groups, saved, moved } = await faults.standing(size * 15);
+    const begun: RollbackResult[] = [];
+    const firsts: Rolled[] = [];
+    const met = await atEachCall(trouble, async (index, strikes, heals) => {
+      const mine = groups.slice(index * size, (index + 1) * size);
+      faults.storage.faults.on("UpdateItem", "breaks");
+      const { result } = await faults.rollback({ snapshot_id: snapshotId, groups: mine });
+      heals();
+      if (result === undefined) throw new Error("nothing was begun");
+      expect(result.warnings).toHaveLength(1);
+      begun.push(result);
+      await faults.commit(partOf(moved, mine));
+      strikes();
+      firsts.push(await faults.rollback({ resume: result.rollback_id }, trouble.ms));
+    });
+
+    expect(met).toContain("UpdateItem");
+    expect(met.at(-1)).toBe("DeleteItem");
+    const then = await faults.kafkaSays(groups);
+    const finished: RollbackResult[] = [];
+    for (const [number, { rollback_id, safety_snapshot_id, groups: of }] of begun.entries()) {
+      const { result, error } = firsts[number] ?? {};
+      if (result === undefined) {
+        expect(trouble.lasts, `call ${number + 1}: ${error?.message}`).toBe(true);
+        named(error);
+        expect(error?.message).toContain("Nothing was touched");
+        for (const group of Object.keys(of)) expect(then.get(group)).toEqual(offsetsOf(moved).get(group));
+      } else agree(result, then);
+      const last = await faults.rollback({ resume: rollback_id });
+      expect(last.error).toBeUndefined();
+      expect(last.result).toMatchObject({ status: "success", rollback_id, safety_snapshot_id });
+      if (last.result !== undefined) finished.push(last.result);
+    }
+    const now = await faults.kafkaSays(groups);
+    await faults.allAt(
+      new Map([...saved].slice(0, size * begun.length)),
+      new Map([...now].slice(0, size * begun.length)),
+    );
+    for (const result of finished) agree(result, now);
+    expect(await faults.safetySnapshots()).toHaveLength(begun.length);
+    const { rollbacks } = Object(await faults.call("rollbacks", { limit: 1_000 }));
+    expect(new Set(rollbacks.map(({ status }: { status: string }) => status))).toEqual(new Set(["success"]));
+  }
+
+  async function takesSnapshot(trouble: Trouble) {
     const { groups, moved } = await faults.standing(3);
     const taken: string[] = [];
     const met = await atEachCall(trouble, async (index, strikes, heals) => {
@@ -187,11 +230,9 @@ describe("a snapshot at each of whose calls to AWS in turn, answers", () => {
     for (const { consumerGroups } of snapshots) expect(consumerGroups).toEqual(moved);
     expect(snapshots.map(({ snapshotId }) => snapshotId)).toEqual(expect.arrayContaining(taken));
     expect(new Set(taken).size).toBe(met.length + 1);
-  });
-});
+  }
 
-describe("a deletion at each of whose calls to AWS in turn, answers", () => {
-  test.each(cases(troubles))("%s, can be repeated to its end", async (_name, trouble) => {
+  async function deletes(trouble: Trouble) {
     const { groups, moved, snapshotId: kept } = await faults.standing(3);
     const deleted: string[] = [];
     const met = await atEachCall(trouble, async (index, strikes, heals) => {
@@ -224,5 +265,19 @@ describe("a deletion at each of whose calls to AWS in turn, answers", () => {
     });
     expect(new Set(notes)).toEqual(new Set(deleted));
     expect(await faults.kafkaSays(groups)).toEqual(offsetsOf(moved));
-  });
+  }
+
+  const operations = [
+    ["a rollback says what is true, and what it left can be finished", rollsBack],
+    ["a rollback that is resumed finishes, or can be resumed again", resumes],
+    ["a snapshot is whole or was not taken, and can be taken again", takesSnapshot],
+    ["a deletion can be repeated to its end", deletes],
+  ] as const;
+  const all = operations.flatMap(([promise, operation]) =>
+    (operation === resumes ? troubles.slice(0, 2) : troubles).map(
+      ([trouble, how]) => [promise, trouble, () => operation(how)] as const,
+    ),
+  );
+
+  test.each(cases(all))("%s, when answers %s", (_promise, _trouble, run) => run());
 });

@@ -20,7 +20,8 @@ import { anyKey, commitDocument, decodeCommit, partitionKey } from "./snapshot.t
 const perKey = <V>(map: ReadonlyMap<string, V>, document: (value: V) => Json): Map<string, Json> =>
   new Map([...map].map(([key, value]) => [key, document(value)]));
 
-const blockerDocument = ({ kind, group, topic, partition, expected, actual, message }: Blocker): Json => ({
+/** A blocker, as plans and results show it. */
+export const blockerDocument = ({ kind, group, topic, partition, expected, actual, message }: Blocker): Json => ({
   kind,
   group,
   topic,

@@ -130,9 +130,15 @@ function unreadGroup(
   return {
     status: "failed",
     partitions: new Map(
-      [...partitions].map(([key, { action, from, to, asked }]) => [
+      [...partitions].map(([key, { action, from, to, asked }]): [string, PartitionResult] => [
         key,
-        { outcome: outcomeOf(key, action), from, to, ...(asked !== undefined && { asked }) },
+        {
+          outcome: outcomeOf(key, action),
+          from,
+          to,
+          ...(asked !== undefined && { asked }),
+          ...(sent?.get(key)?.kind === "unknown" && { inDoubt: true }),
+        },
       ]),
     ),
     error: `Kafka accepted ${count(accepted, "commit")} of ${sent?.size ?? 0}, but where the group stands could not be read back: ${reason}`,
