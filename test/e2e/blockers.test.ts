@@ -33,7 +33,7 @@ describe("a rollback is refused, and touches nothing,", () => {
       const { kinds, error } = await refused(group, saved);
       expect(kinds).toEqual(["group_not_empty"]);
       expect(error.name).toBe("GroupNotEmpty");
-      expect(error.message).toContain(`Group "${group}" has 1 member (state Stable)`);
+      expect(error.message).toContain(`Group "${group}" has 1 member (classic group, state Stable)`);
     } finally {
       await consumer.disconnect();
     }
