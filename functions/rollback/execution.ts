@@ -5,7 +5,7 @@ import { groupBlockers } from "../shared/core/blockers.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
 import { type Commit, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, skipsAll } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan } from "../shared/core/plan.ts";
 import { plannedDocument } from "../shared/core/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/resume.ts";
 import { type CommitOutcome, type Settlement, settle } from "../shared/core/settle.ts";
@@ -99,7 +99,7 @@ export async function openJournal(
     description: wanted.description ?? "",
     fingerprint: fingerprintOf(wanted),
     planDigest: plan.digest,
-    groups: [...plan.groups].filter(([, group]) => !skipsAll(group)).map(([group]) => group),
+    groups: [...plan.groups.keys()],
     plan: plannedDocument({ request: requestDocument(wanted), plan, origin: originOf(plan, live) }),
   };
   const opened = await journal.open(opening, new Date(), deadline);

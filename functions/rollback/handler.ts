@@ -118,12 +118,15 @@ async function freshPlanner(
   };
 }
 
-/** Observes what an earlier call has planned, and plans what is left of it. */
-async function lookAgain({ cluster, journal, deadline, wanted }: Job, entry: JournalEntry): Promise<Look> {
+/** Observes what an earlier call has planned, and plans what is left of it: `strict`, whatever is in the way blocks. */
+async function lookAgain(
+  { cluster, journal, deadline, wanted }: Job,
+  entry: JournalEntry,
+): Promise<Look & { readonly strict: Plan }> {
   const planned = await plannedRollback(journal, entry, deadline);
   const live = await observe(cluster, partitionsOf(planned.plan));
   requireObserved(live);
-  return { live, plan: planResume(planned, live, wanted.skip_blocked) };
+  return { live, plan: planResume(planned, live, wanted.skip_blocked), strict: planResume(planned, live, false) };
 }
 
 /** A pending transaction is a blocker; a group that could not be read for another reason leaves nothing to plan with. */
@@ -203,8 +206,8 @@ async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result 
     if (isClosed(earlier, wanted)) {
       return (await stillHolds(job, entry)) ? await recordedResult(journal, entry, wanted, deadline) : undefined;
     }
-    const { plan } = await lookAgain(job, entry);
-    return named || !plan.blockers.some(lasts) ? await resume(job, entry, plan, lease) : undefined;
+    const { plan, strict } = await lookAgain(job, entry);
+    return named || !strict.blockers.some(lasts) ? await resume(job, entry, plan, lease) : undefined;
   } catch (error) {
     if (named || !(error instanceof SnapshotCorrupt)) throw error;
     job.log.warn("an earlier journal of the same request cannot be read", { rollback_id: entry.rollbackId });

@@ -15,7 +15,7 @@ async function listed(): Promise<string[]> {
 describe("bad input is an error of the right kind, and writes nothing:", () => {
   test.each<[string, string, unknown, string, RegExp]>([
     ["an unknown field", "snapshot", { grops: ["a"] }, "InvalidRequest", /unknown field "grops"/],
-    ["a field that comes later", "rollback", { snapshot_id: unknown, exact: true }, "InvalidRequest", /"exact"/],
+    ["a field that comes later", "snapshot", { retention_days: 3 }, "InvalidRequest", /"retention_days"/],
     ["several problems at once", "list", { limit: "5", status: "open", x: 1 }, "InvalidRequest", /limit.*status.*"x"/],
     ["a wrong type", "snapshot", { groups: "orders" }, "InvalidRequest", /groups/],
     ["empty groups", "snapshot", { groups: [] }, "InvalidRequest", /names nothing/],

@@ -1,0 +1,413 @@
+import type { Commit } from "../../../functions/shared/core/model.ts";
+import { Bag, Unseen } from "./expected.ts";
+
+/** Selects names, as requests do. */
+export type Selector = string | { readonly name: string };
+
+/** A group's commits, by `topic-partition`. */
+export type Commits = ReadonlyMap<string, Commit>;
+
+/** A topic. It has another `life` when it was deleted and created again. */
+export interface Topic {
+  readonly life: number;
+  /** Of each partition, where its log starts and where it ends. */
+  readonly logs: readonly { readonly start: bigint; readonly end: bigint }[];
+}
+
+/** A group, and whether a consumer is in it. */
+export interface Group {
+  readonly commits: Commits;
+  readonly held: boolean;
+}
+
+/** A snapshot: what of the world it has. */
+export interface Saved {
+  readonly id: string;
+  readonly description: string;
+  readonly safety: boolean;
+  readonly selection: { readonly groups: readonly Selector[]; readonly exclude: readonly Selector[] };
+  readonly warnings: readonly RegExp[];
+  readonly commits: ReadonlyMap<string, Commits>;
+  /** The groups and topics that were looked at, as they were. */
+  readonly groups: ReadonlyMap<string, Group>;
+  readonly topics: ReadonlyMap<string, Topic>;
+}
+
+/** Kafka, and all that the functions have stored. Nothing in it changes: what happens makes another world. */
+export interface World<Rollback = unknown> {
+  readonly topics: ReadonlyMap<string, Topic>;
+  readonly groups: ReadonlyMap<string, Group>;
+  /** Those that exist, oldest first. */
+  readonly snapshots: readonly Saved[];
+  /** Oldest first. */
+  readonly rollbacks: readonly Rollback[];
+  /** How many snapshots there have been. */
+  readonly taken: number;
+}
+
+/** What a function is to answer. */
+export type Expected =
+  | { readonly result: unknown }
+  | { readonly error: { readonly name: string; readonly message: RegExp; readonly details?: unknown } };
+
+/** What is to become of a request: the answer, and the world after it, once what nobody could know has been seen. */
+export interface Prediction<W> {
+  readonly expected: Expected;
+  after(seen: (unseen: Unseen | string) => string): W;
+}
+
+export interface SnapshotRequest {
+  readonly groups: readonly Selector[];
+  readonly exclude?: readonly Selector[];
+  readonly description?: string;
+}
+
+/** The part of a snapshot that a request is about. */
+export interface PartRequest {
+  readonly groups?: readonly Selector[];
+  readonly topics?: readonly Selector[];
+}
+
+export interface VerifyRequest extends PartRequest {
+  readonly snapshot_id: string;
+  readonly fail_on_mismatch?: boolean;
+}
+
+export interface DiffRequest extends PartRequest {
+  readonly from: string;
+  readonly to?: string;
+}
+
+const none: Commits = new Map();
+
+/** The parts of `orders-0`. */
+export function placeOf(key: string): { topic: string; partition: number } {
+  const dash = key.lastIndexOf("-");
+  return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)) };
+}
+
+/** A commit as a text that no other commit has. */
+export const textOf = (commit: Commit | null) =>
+  commit === null ? "none" : `${commit.offset} ${commit.leaderEpoch ?? "-"} ${commit.metadata}`;
+
+/** Whether two commits are the same. */
+export const same = (a: Commit | null, b: Commit | null) => textOf(a) === textOf(b);
+
+/** A commit in an answer. */
+export const documentOf = (commit: Commit | null) =>
+  commit && { offset: commit.offset, metadata: commit.metadata, leader_epoch: commit.leaderEpoch };
+
+/** A map with the same keys. */
+export const perKey = <V, W>(map: ReadonlyMap<string, V>, of: (value: V, key: string) => W): Map<string, W> =>
+  new Map([...map].map(([key, value]) => [key, of(value, key)]));
+
+/** Some entries of a map. */
+export const only = <V>(map: ReadonlyMap<string, V>, keep: (key: string, value: V) => boolean): Map<string, V> =>
+  new Map([...map].filter(([key, value]) => keep(key, value)));
+
+/** What a group has committed; null is nothing. */
+export const standsAt = (world: World, group: string, key: string) => world.groups.get(group)?.commits.get(key) ?? null;
+
+/** The world after a commit, or after the deletion of one (null). A commit makes a group that does not exist. */
+export function committed<W extends World>(world: W, group: string, key: string, commit: Commit | null): W {
+  const before = world.groups.get(group) ?? { commits: none, held: false };
+  const commits = new Map(before.commits);
+  if (commit === null) commits.delete(key);
+  else commits.set(key, commit);
+  return { ...world, groups: new Map([...world.groups, [group, { ...before, commits }]]) };
+}
+
+/** The world after a consumer has joined a group, or left it. */
+export function held<W extends World>(world: W, group: string, isHeld: boolean): W {
+  const { commits } = world.groups.get(group) ?? { commits: none };
+  return { ...world, groups: new Map([...world.groups, [group, { commits, held: isHeld }]]) };
+}
+
+const isPattern = (selector: Selector): selector is string => typeof selector === "string" && /[*?]/.test(selector);
+const nameOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
+
+function picks(selector: Selector, name: string): boolean {
+  if (!isPattern(selector)) return nameOf(selector) === name;
+  const part = (c: string) => (c === "*" ? "[^]*" : c === "?" ? "[^]" : c.replace(/[\\^$.|()[\]{}+/]/, "\\$&"));
+  return new RegExp(`^${[...selector].map(part).join("")}$`, "u").test(name);
+}
+
+/** Whether one of the selectors picks a name. */
+export const pickedBy = (selectors: readonly Selector[], name: string) =>
+  selectors.some((selector) => picks(selector, name));
+
+/** What selectors pick, which literal names are not there, and which patterns pick nothing. */
+export function select(selectors: readonly Selector[] | undefined, names: Iterable<string>) {
+  const all = [...new Set(names)];
+  if (selectors === undefined) return { picked: all, absent: [], idle: [] };
+  const without = selectors.filter((selector) => !all.some((name) => picks(selector, name)));
+  return {
+    picked: all.filter((name) => pickedBy(selectors, name)),
+    absent: without.filter((selector) => !isPattern(selector)),
+    idle: without.filter(isPattern),
+  };
+}
+
+/** The topics of some keys. */
+export const topicsOf = (keys: Iterable<string>) => new Set([...keys].map((key) => placeOf(key).topic));
+
+/** The keys that groups have. */
+export const keysOf = (groups: Iterable<ReadonlyMap<string, unknown>>) =>
+  [...groups].flatMap((group) => [...group.keys()]);
+
+/** Those of some topics. */
+export const onTopics = (commits: Commits, topics: readonly Selector[] | undefined) =>
+  topics === undefined ? commits : only(commits, (key) => pickedBy(topics, placeOf(key).topic));
+
+/** The prediction of a failure that changes nothing. */
+export const failing = <W>(world: W, name: string, details?: unknown): Prediction<W> => ({
+  expected: { error: { name, message: new RegExp(`^${name}: [^]+`), ...(details !== undefined && { details }) } },
+  after: () => world,
+});
+
+/** The prediction of an answer that changes nothing. */
+export const answering = <W>(world: W, result: unknown): Prediction<W> => ({
+  expected: { result },
+  after: () => world,
+});
+
+/** Kafka's id for a topic in one of its lives. */
+export const topicId = (topic: string, life: number) => new Unseen("topic", `${topic} in life ${life}`);
+
+/** Those topics that exist, of some names. */
+export const topicsIn = (world: World, names: ReadonlySet<string>) => only(world.topics, (name) => names.has(name));
+
+const countOf = (commits: ReadonlyMap<string, Commits>) => keysOf(commits.values()).length;
+
+/** The id of the next snapshot. */
+export const nextSnapshot = (world: World) => new Unseen("snapshot", `snapshot ${world.taken + 1}`);
+
+/** The world with one more snapshot. */
+export const withSnapshot = <W extends World>(world: W, saved: Saved): W => ({
+  ...world,
+  snapshots: [...world.snapshots, saved],
+  taken: world.taken + 1,
+});
+
+/** What `snapshot` is to answer. */
+export function snapshot<W extends World>(world: W, request: SnapshotRequest): Prediction<W> {
+  const { groups: wanted, exclude = [], description = "" } = request;
+  const { absent, idle } = select(wanted, world.groups.keys());
+  if (absent.length > 0) return failing(world, "GroupNotFound");
+  const groups = only(world.groups, (name) => pickedBy(wanted, name) && !pickedBy(exclude, name));
+  const commits = perKey(groups, (group) => group.commits);
+  const warnings = [
+    ...(idle.length > 0 ? [/^No group matches /] : []),
+    ...(groups.size === 0 ? [/^No group of the cluster is in the selection/] : []),
+  ];
+  const id = nextSnapshot(world);
+  const result = {
+    snapshot_id: id,
+    created_at: /Z$/,
+    description,
+    status: "complete",
+    groups: groups.size,
+    offsets: countOf(commits),
+    errors: [],
+    warnings: new Bag(warnings),
+  };
+  const topics = topicsIn(world, topicsOf(keysOf(commits.values())));
+  const saved = {
+    description,
+    safety: false,
+    selection: { groups: wanted, exclude },
+    warnings,
+    commits,
+    groups,
+    topics,
+  };
+  return { expected: { result }, after: (seen) => withSnapshot(world, { ...saved, id: seen(id) }) };
+}
+
+/** What `show` is to answer. */
+export function show<W extends World>(world: W, id: string): Prediction<W> {
+  const saved = world.snapshots.find((one) => one.id === id);
+  if (saved === undefined) return failing(world, "SnapshotNotFound");
+  const { groups, exclude } = saved.selection;
+  return answering(world, {
+    snapshot_id: id,
+    description: saved.description,
+    created_at: createdAt(saved),
+    consumer_groups: perKey(saved.commits, (commits) => ({ partitions: perKey(commits, documentOf) })),
+    schema_version: 1,
+    status: "complete",
+    errors: [],
+    warnings: new Bag(saved.warnings),
+    trigger: saved.safety ? "safety" : "invoke",
+    selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
+    cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
+    observed: {
+      groups: perKey(saved.groups, ({ held }) => ({
+        type: "classic",
+        state: held ? "Stable" : "Empty",
+        members: held ? 1 : 0,
+      })),
+      topics: perKey(saved.topics, ({ life, logs }, topic) => ({
+        topic_id: topicId(topic, life),
+        partitions: Object.fromEntries(
+          logs.map(({ start, end }, i) => [i, { log_start_offset: start, log_end_offset: end, leader_epoch: 0 }]),
+        ),
+      })),
+    },
+  });
+}
+
+/** When it was taken, in milliseconds. */
+export const takenAt = (saved: Saved) => Date.parse(createdAt(saved));
+
+const createdAt = ({ id }: Saved) => id.slice("snapshot-".length, "snapshot-".length + 20);
+
+/** A snapshot's row in `list`. */
+export const rowOf = (saved: Saved) => ({
+  snapshot_id: saved.id,
+  created_at: createdAt(saved),
+  description: saved.description,
+  status: "complete",
+  groups: saved.commits.size,
+  offsets: countOf(saved.commits),
+  trigger: saved.safety ? "safety" : "invoke",
+});
+
+/** What `delete` is to answer. */
+export function remove<W extends World>(world: W, id: string): Prediction<W> {
+  const snapshots = world.snapshots.filter((saved) => saved.id !== id);
+  if (snapshots.length === world.snapshots.length) return failing(world, "SnapshotNotFound");
+  return { ...answering(world, { snapshot_id: id, deleted: true }), after: () => ({ ...world, snapshots }) };
+}
+
+/** The snapshot that a reference means: an id, or the newest of those that are no safety snapshot and were asked for these groups. */
+export function resolve(
+  world: World,
+  reference: string | { readonly at: string },
+  groups: readonly Selector[] | undefined,
+): Saved | undefined {
+  if (typeof reference === "string" && reference !== "latest")
+    return world.snapshots.find(({ id }) => id === reference);
+  const until = typeof reference === "string" ? Number.POSITIVE_INFINITY : Date.parse(reference.at);
+  const covers = ({ selection }: Saved, selector: Selector) =>
+    isPattern(selector)
+      ? selection.exclude.length === 0 && selection.groups.includes(selector)
+      : pickedBy(selection.groups, nameOf(selector)) && !pickedBy(selection.exclude, nameOf(selector));
+  return world.snapshots.findLast(
+    (saved) => !saved.safety && takenAt(saved) <= until && (groups ?? []).every((selector) => covers(saved, selector)),
+  );
+}
+
+/** What a request names of a snapshot, with the warnings about what it names in vain; or the name of the error. */
+export function partOf(saved: Saved, { groups, topics }: PartRequest) {
+  const chosen = select(groups, saved.commits.keys());
+  if (chosen.absent.length > 0 || (groups !== undefined && chosen.picked.length === 0)) return "GroupNotFound";
+  const whole = only(saved.commits, (group) => chosen.picked.includes(group));
+  const on = select(topics, topicsOf(keysOf(whole.values())));
+  if (on.absent.length > 0 || (topics !== undefined && on.picked.length === 0)) return "InvalidRequest";
+  return {
+    commits: perKey(whole, (commits) => onTopics(commits, topics)),
+    warnings: [
+      ...chosen.idle.map(() => /matches no group of the snapshot\.$/),
+      ...on.idle.map(() => /matches no topic\.$/),
+    ],
+  };
+}
+
+/** The ways in which a commit is not what it should be. */
+export function mismatches(group: string, key: string, expected: Commit | null, actual: Commit | null) {
+  const kinds =
+    expected === null
+      ? ["extra"]
+      : actual === null
+        ? ["missing"]
+        : [
+            ...(expected.offset === actual.offset ? [] : ["offset"]),
+            ...(expected.metadata === actual.metadata ? [] : ["metadata"]),
+            ...(expected.leaderEpoch === actual.leaderEpoch ? [] : ["leader_epoch"]),
+          ];
+  const places = { group, ...placeOf(key), expected: documentOf(expected), actual: documentOf(actual) };
+  return same(expected, actual) ? [] : kinds.map((kind) => ({ kind, ...places }));
+}
+
+/** What `verify` is to answer. */
+export function verify<W extends World>(world: W, request: VerifyRequest): Prediction<W> {
+  const saved = resolve(world, request.snapshot_id, request.groups);
+  if (saved === undefined) return failing(world, "SnapshotNotFound");
+  const part = partOf(saved, request);
+  if (typeof part === "string") return failing(world, part);
+  let checked = 0;
+  const found = [...part.commits].flatMap(([group, commits]) => {
+    const live = onTopics(world.groups.get(group)?.commits ?? none, request.topics);
+    const keys = [...new Set([...commits.keys(), ...live.keys()])];
+    checked += keys.length;
+    return keys.flatMap((key) => mismatches(group, key, commits.get(key) ?? null, live.get(key) ?? null));
+  });
+  const result = {
+    verified: found.length === 0,
+    snapshot_id: saved.id,
+    checked,
+    mismatches: new Bag(found),
+    warnings: new Bag(part.warnings),
+  };
+  return request.fail_on_mismatch === true && found.length > 0
+    ? failing(world, "VerificationMismatch", result)
+    : answering(world, result);
+}
+
+/** What `diff` is to answer. */
+export function diff<W extends World>(world: W, request: DiffRequest): Prediction<W> {
+  const { groups: wanted, topics, to: reference = "live" } = request;
+  const from = resolve(world, request.from, wanted);
+  const to = reference === "live" ? undefined : resolve(world, reference, wanted);
+  if (from === undefined || (reference !== "live" && to === undefined)) return failing(world, "SnapshotNotFound");
+  const selection = to?.selection ?? { ...from.selection, groups: wanted ?? from.selection.groups };
+  const asked = (of: Saved["selection"], group: string) => pickedBy(of.groups, group) && !pickedBy(of.exclude, group);
+  const live = only(world.groups, (group) => asked(selection, group));
+  const now = to?.commits ?? perKey(live, (group) => group.commits);
+  const chosen = select(wanted, [...from.commits.keys(), ...now.keys()]);
+  const isBoth = (group: string) => asked(from.selection, group) && asked(selection, group);
+  const oneSided = chosen.picked.filter((group) => !isBoth(group));
+  const named = (wanted ?? []).filter((selector) => !isPattern(selector)).map(nameOf);
+  if (chosen.absent.length > 0 || oneSided.some((group) => named.includes(group)))
+    return failing(world, "GroupNotFound");
+  const on = select(topics, topicsOf(keysOf([...from.commits.values(), ...now.values()])));
+  if (on.absent.length > 0 || (topics !== undefined && on.picked.length === 0)) return failing(world, "InvalidRequest");
+
+  const summary = { advanced: 0, rewound: 0, metadata: 0, added: 0, removed: 0, unchanged: 0 };
+  const changed = new Map<string, { partitions: Map<string, unknown> }>();
+  for (const group of chosen.picked.filter(isBoth)) {
+    const [before, after] = [from.commits, now].map((side) => onTopics(side.get(group) ?? none, topics));
+    for (const key of new Set(keysOf([before ?? none, after ?? none]))) {
+      const [was, is] = [before?.get(key) ?? null, after?.get(key) ?? null];
+      const delta = was && is ? is.offset - was.offset : undefined;
+      const change = same(was, is)
+        ? "unchanged"
+        : delta === undefined
+          ? was === null
+            ? "added"
+            : "removed"
+          : delta === 0n
+            ? "metadata"
+            : delta > 0n
+              ? "advanced"
+              : "rewound";
+      summary[change]++;
+      if (change === "unchanged") continue;
+      const partitions = changed.get(group)?.partitions ?? new Map<string, unknown>();
+      partitions.set(key, { change, from: documentOf(was), to: documentOf(is), offset_delta: delta });
+      changed.set(group, { partitions });
+    }
+  }
+  const warnings = [
+    ...(oneSided.length > 0 ? [/^Only one side was asked for /] : []),
+    ...on.idle.map(() => /matches no topic\.$/),
+  ];
+  return answering(world, {
+    from: from.id,
+    to: to?.id ?? "live",
+    summary,
+    consumer_groups: changed,
+    warnings: new Bag(warnings),
+  });
+}

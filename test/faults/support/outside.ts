@@ -1,0 +1,153 @@
+import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import { expect } from "vitest";
+import type { Commit } from "../../../functions/shared/core/model.ts";
+import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
+import type { Offsets } from "./truth.ts";
+
+/** What groups have committed, without leader epochs: by group and partition. */
+export type Said = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;
+
+/** A consumer in a group. It consumes nothing of the topics of a history. */
+export interface Member {
+  commit(topic: string, partition: number, commit: Pick<Commit, "offset" | "metadata">): Promise<void>;
+  /** Gives when the group is empty again. */
+  leave(): Promise<void>;
+}
+
+/** Kafka in the hands of an independent client. All of it gives when what was to be done shows on every broker. */
+export interface Outside {
+  createTopic(topic: string, partitions: number): Promise<void>;
+  deleteTopic(topic: string): Promise<void>;
+  /** Makes the topic have this many partitions. */
+  addPartitions(topic: string, partitions: number): Promise<void>;
+  /** Adds so many records to each of the partitions. */
+  produce(topic: string, partitions: number, each: number): Promise<void>;
+  deleteRecords(topic: string, partition: number, below: bigint): Promise<void>;
+  deleteGroups(groups: readonly string[]): Promise<void>;
+  /** The groups of the cluster. */
+  groups(): Promise<ReadonlySet<string>>;
+  commitsOf(groups: readonly string[]): Promise<Said>;
+  join(group: string): Promise<Member>;
+}
+
+/** The topic that members subscribe to. */
+export const HELD = "held";
+const soon = { timeout: 20_000, interval: 20 };
+
+/**
+ * Does something with an independent client.
+ *
+ * @param cluster a connection of ours to all brokers, which are asked what they know
+ */
+export async function withOutside<T>(
+  bootstrapServers: string,
+  cluster: Cluster,
+  work: (outside: Outside) => Promise<T>,
+): Promise<T> {
+  const kafkaJs = new KafkaJs({ brokers: bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const admin = kafkaJs.admin();
+  await admin.connect();
+
+  /** That every broker knows the topic with this many partitions; with none, that none knows it. */
+  const knownToAll = async (topic: string, partitions: number) => {
+    const known = async (node: number) => {
+      const [answer] = (await cluster.metadata([topic], node)).topics;
+      return answer?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
+    };
+    const allKnow = async () => (await Promise.all(cluster.nodes.map(known))).every((yes) => yes);
+    await expect.poll(allKnow, soon).toBe(true);
+  };
+  const stateIs = (group: string, state: string) =>
+    expect.poll(async () => (await admin.describeGroups([group])).groups[0]?.state, soon).toBe(state);
+
+  try {
+    return await work({
+      async createTopic(topic, partitions) {
+        const topics = [{ topic, numPartitions: partitions, replicationFactor: 1 }];
+        await admin.createTopics({ topics, waitForLeaders: false });
+        await knownToAll(topic, partitions);
+      },
+      async deleteTopic(topic) {
+        await admin.deleteTopics({ topics: [topic] });
+        await knownToAll(topic, 0);
+      },
+      async addPartitions(topic, partitions) {
+        await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
+        await knownToAll(topic, partitions);
+      },
+      async produce(topic, partitions, each) {
+        // One of its own: what it has learnt of a topic does not survive the topic's deletion.
+        const producer = kafkaJs.producer();
+        await producer.connect();
+        const messages = Array.from({ length: partitions * each }, (_, i) => ({
+          partition: i % partitions,
+          value: "v",
+        }));
+        await producer.send({ topic, messages }).finally(() => producer.disconnect());
+      },
+      async deleteRecords(topic, partition, below) {
+        const another = kafkaJs.admin(); // for the same reason
+        await another.connect();
+        const deleted = async () => {
+          await another.fetchTopicOffsets(topic); // it only knows leaders once it has asked for something else
+          return another.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(below) }] });
+        };
+        await expect
+          .poll(() => deleted().then(() => "deleted", String), soon)
+          .toBe("deleted")
+          .finally(() => another.disconnect());
+      },
+      async deleteGroups(groups) {
+        await admin.deleteGroups([...groups]);
+      },
+      groups: async () => new Set((await admin.listGroups()).groups.map(({ groupId }) => groupId)),
+      commitsOf: async (groups) =>
+        new Map(
+          await Promise.all(
+            groups.map(async (groupId) => {
+              const commits = (await admin.fetchOffsets({ groupId })).flatMap(({ topic, partitions }) =>
+                partitions
+                  .filter(({ offset }) => offset !== "-1")
+                  .map(({ partition, offset, metadata }) => {
+                    return [`${topic}-${partition}`, { offset: BigInt(offset), metadata: metadata ?? "" }] as const;
+                  }),
+              );
+              return [groupId, new Map(commits)] as const;
+            }),
+          ),
+        ),
+      async join(groupId) {
+        const consumer = kafkaJs.consumer({ groupId });
+        await consumer.connect();
+        await consumer.subscribe({ topics: [HELD] });
+        await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+        await stateIs(groupId, "Stable");
+        return {
+          commit: (topic, partition, { offset, metadata }) =>
+            consumer.commitOffsets([{ topic, partition, offset: String(offset), metadata }]),
+          async leave() {
+            await consumer.disconnect();
+            await stateIs(groupId, "Empty");
+          },
+        };
+      },
+    });
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/**
+ * Reads what `kafka-consumer-groups --describe --offsets` prints, for groups of any name that does not end in a space: those
+ * that have commits.
+ */
+export function readDescription(stdout: string): Offsets {
+  const said = new Map<string, Map<string, bigint>>();
+  for (const line of stdout.split("\n")) {
+    const row = /^(?<group>.*?)\s+(?<topic>\S+)\s+(?<partition>\d+)\s+(?<offset>\d+)(\s+\S+){5}\s*$/.exec(line)?.groups;
+    if (row === undefined) continue;
+    const { group = "", topic, partition, offset = "" } = row;
+    said.set(group, (said.get(group) ?? new Map<string, bigint>()).set(`${topic}-${partition}`, BigInt(offset)));
+  }
+  return said;
+}
