@@ -132,8 +132,8 @@ const untouched = (rolled: Rolled) =>
   expect(rolled.error).toMatchObject({ ...unavailable, message: expect.stringMatching(/[Nn]othing was touched/) });
 
 describe("no group is taken for empty, or for smaller than it is,", () => {
-  /** A coordinator does not say yet what it knows of a group. */
-  async function refused(api: "OffsetFetch" | "FindCoordinator", code: number) {
+  /** A coordinator does not say yet what it knows of a group: twice, and then, if that is to be tried, for ever. */
+  async function refused(api: "OffsetFetch" | "FindCoordinator", code: number, forEver = false) {
     const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
     const group = one(groups[0]);
     const passing = refuse(api, code, group, topic, 2);
@@ -141,6 +141,21 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     expect((await faults.snapshot(snapshot_id)).consumerGroups).toEqual(moved);
     expect(passing.refused).toBe(2);
 
+    if (forEver) await refusedForEver(api, code, { groups, snapshotId, topic, moved });
+
+    refuse(api, code, group, topic, 2);
+    const rolled = await faults.rollback({ snapshot_id: snapshotId });
+    expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 3 });
+    await faults.allAt(saved, await faults.agrees(rolled));
+    expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(moved);
+  }
+
+  async function refusedForEver(
+    api: "OffsetFetch" | "FindCoordinator",
+    code: number,
+    { groups, snapshotId, topic, moved }: Omit<Standing, "saved">,
+  ) {
+    const group = one(groups[0]);
     const lasting = refuse(api, code, group, topic);
     const failed = await faults.ask("snapshot", { groups }, 8_000);
     expect(failed.error).toMatchObject({ ...unavailable, message: expect.stringContaining(group) });
@@ -152,12 +167,6 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     expect(await faults.safetySnapshots()).toEqual([]);
     expect(await faults.kafkaSays(groups)).toEqual(offsets(moved));
     lasting.ends();
-
-    refuse(api, code, group, topic, 2);
-    const rolled = await faults.rollback({ snapshot_id: snapshotId });
-    expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 3 });
-    await faults.allAt(saved, await faults.agrees(rolled));
-    expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(moved);
   }
 
   /** It takes commits, and says that it does not. */
@@ -387,7 +396,7 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
 
   test.each(
     cases<readonly [string, () => Promise<void>]>([
-      ["when OffsetFetch answers 14 (COORDINATOR_LOAD_IN_PROGRESS)", () => refused("OffsetFetch", 14)],
+      ["when OffsetFetch answers 14 (COORDINATOR_LOAD_IN_PROGRESS)", () => refused("OffsetFetch", 14, true)],
       ["when coordinators of 300 groups restart", restarts],
       ["when a transaction has a commit pending at a snapshot", atSnapshot],
       ["when a transaction has a commit pending at a rollback's plan", atPlan],
@@ -400,7 +409,7 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
       ["when OffsetFetch answers 15 (COORDINATOR_NOT_AVAILABLE)", () => refused("OffsetFetch", 15)],
       ["when OffsetFetch answers 16", () => refused("OffsetFetch", 16)],
       ["when FindCoordinator answers 14", () => refused("FindCoordinator", 14)],
-      ["when FindCoordinator answers 15", () => refused("FindCoordinator", 15)],
+      ["when FindCoordinator answers 15", () => refused("FindCoordinator", 15, true)],
       ["when OffsetCommit answers 14", () => refusedCommits(14)],
       ["when OffsetCommit answers 15", () => refusedCommits(15)],
       ["when OffsetCommit answers 16", () => refusedCommits(16)],
