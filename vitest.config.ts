@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Projects run one after another: the machine is small, and each of the last four has servers of its own. */
+/** Projects run one after another: the machine is small, and each of the last six has servers of its own. */
 const project = (order: number, name: string, include: string[], more: object = {}) => ({
   test: {
     name,
@@ -17,7 +17,7 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/support/closing-line.ts"],
     projects: [
-      project(1, "pure", ["test/core/**/*.test.ts", "test/functions/**/*.test.ts"]),
+      project(1, "pure", ["test/core/**/*.test.ts", "test/functions/**/*.test.ts", "test/soak/ledger.test.ts"]),
       project(2, "infra", ["test/infra/**/*.test.ts"], { testTimeout: 300_000 }),
       project(3, "cloud", ["test/integration/archive/**/*.test.ts"], {
         globalSetup: "test/support/cloud-setup.ts",
@@ -29,7 +29,13 @@ export default defineConfig({
         hookTimeout: 240_000,
         fileParallelism: false,
       }),
-      project(5, "e2e", ["test/e2e/**/*.test.ts"], {
+      project(5, "auth", ["test/integration/auth/**/*.test.ts"], {
+        globalSetup: "test/support/auth-setup.ts",
+        testTimeout: 60_000,
+        hookTimeout: 240_000,
+        fileParallelism: false,
+      }),
+      project(6, "e2e", ["test/e2e/**/*.test.ts"], {
         globalSetup: "test/support/stack-setup.ts",
         testTimeout: 120_000,
         hookTimeout: 600_000,
@@ -39,13 +45,34 @@ export default defineConfig({
       ...(process.env.KAFKA_BOOTSTRAP_SERVERS
         ? []
         : [
-            project(6, "faults", ["test/faults/**/*.test.ts"], {
+            project(7, "faults", ["test/faults/**/*.test.ts"], {
               globalSetup: "test/support/faults-setup.ts",
               testTimeout: 240_000,
               hookTimeout: 240_000,
               fileParallelism: false,
             }),
           ]),
+      // The oldest Kafka that is supported, where no other is asked for: KAFKA_VERSION has all tests on one version.
+      ...(process.env.KAFKA_VERSION || process.env.KAFKA_BOOTSTRAP_SERVERS
+        ? []
+        : [
+            project(8, "kafka-2.8", ["test/integration/kafka/{capture,commit-and-read,shapes}.test.ts"], {
+              globalSetup: "test/support/kafka-setup.ts",
+              env: { POWERTOOLS_LOG_LEVEL: "SILENT", KAFKA_VERSION: "2.8.2" },
+              testTimeout: 120_000,
+              hookTimeout: 240_000,
+              fileParallelism: false,
+            }),
+          ]),
+      // Only where it is asked for: `npm run test:soak`.
+      ...(process.env.SOAK_MINUTES
+        ? [
+            project(9, "soak", ["test/soak/soak.test.ts"], {
+              globalSetup: ["test/support/cloud-setup.ts", "test/support/kafka-setup.ts"],
+              hookTimeout: 240_000,
+            }),
+          ]
+        : []),
     ],
   },
 });

@@ -27,17 +27,44 @@ const isHostAndPort = (value: string): boolean => {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 };
 
-const sasl = fields("how to log in", {
-  mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
-  /** The whole ARN, with the six characters that Secrets Manager adds to the name; `{"username", "password"}` inside. */
+const secret = (what: string) => ({
+  /** The whole ARN, with the six characters that Secrets Manager adds to the name. */
   secret_arn: arn(
     "secretsmanager",
     "secret:.+-[A-Za-z0-9]{6}",
-    "the whole ARN of the Secrets Manager secret with username and password, its six-character suffix included (aws secretsmanager describe-secret)",
+    `the whole ARN of the Secrets Manager secret with ${what}, its six-character suffix included (aws secretsmanager describe-secret)`,
   ),
-  /** The secret's key, where it is not the account's own `aws/secretsmanager` (MSK demands one). */
+  /** The secret's key, where it is not the account's own `aws/secretsmanager` (MSK demands one for SCRAM). */
   kms_key_arn: arn("kms", "key/.+", "the ARN of the key that encrypts the secret (not of an alias)").optional(),
 });
+
+const sasl = z.discriminatedUnion(
+  "mechanism",
+  [
+    fields("how to log in", {
+      mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+      ...secret("username and password"),
+    }),
+    fields("how to log in", {
+      mechanism: z.literal("OAUTHBEARER"),
+      ...secret("token_endpoint_url, client_id, client_secret and, if it is needed, scope"),
+    }),
+    /** With the role of each function: there is no secret, and the functions get rights on the cluster. */
+    fields("how to log in", {
+      mechanism: z.literal("AWS_MSK_IAM"),
+      cluster_arn: arn("kafka", "cluster/[^/]+/[^/]+", "the ARN of the MSK cluster (aws kafka list-clusters-v2)"),
+    }),
+  ],
+  {
+    error: (issue) =>
+      issue.code === "invalid_union"
+        ? "must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM"
+        : "must be how to log in: an object with mechanism, and secret_arn or cluster_arn",
+  },
+);
+
+/** `{"ca"?, "certificate"?, "private_key"?, "passphrase"?}`, texts in PEM. */
+const tls = fields("whom to trust", secret("ca, or certificate and private_key, or all of them, in PEM"));
 
 /** Runs a check across fields even if one of them has a problem of its own, so that every problem shows at once. */
 const always = { when: () => true };
@@ -50,10 +77,21 @@ const security = fields("how to connect", {
     "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
   ),
   sasl: sasl.optional(),
+  tls: tls.optional(),
 })
   .refine((it) => !(String(it?.protocol).startsWith("SASL_") && !has(it, "sasl")), {
     path: ["sasl"],
-    error: "is missing: a SASL protocol needs a mechanism and a secret_arn; add them, or choose SSL or PLAINTEXT",
+    error: "is missing: a SASL protocol needs a mechanism and its secret_arn; add them, or choose SSL or PLAINTEXT",
+    ...always,
+  })
+  .refine((it) => !(["PLAINTEXT", "SASL_PLAINTEXT"].includes(String(it?.protocol)) && has(it, "tls")), {
+    path: ["tls"],
+    error: "would never be used: choose SSL or SASL_SSL as protocol, or remove it",
+    ...always,
+  })
+  .refine((it) => it?.protocol === "SASL_SSL" || it?.sasl?.mechanism !== "AWS_MSK_IAM", {
+    path: ["protocol"],
+    error: "must be SASL_SSL with AWS_MSK_IAM",
     ...always,
   })
   .refine((it) => !(["SSL", "PLAINTEXT"].includes(String(it?.protocol)) && has(it, "sasl")), {
@@ -71,6 +109,8 @@ const cluster = fields("the Kafka cluster", {
     '"host:port"',
   ),
   security,
+  /** Left out, it is 32, and 4 with AWS_MSK_IAM, where MSK limits how many are made. */
+  connections_per_broker: whole(1, 128, "how many connections to one broker there may be at a time").optional(),
 });
 
 const existingVpc = fields("an existing VPC", {

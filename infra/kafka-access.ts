@@ -25,7 +25,28 @@ type AnyVpc = Omit<IVpc, "vpnGatewayId">;
 
 const https = Port.tcp(443);
 
-/** The way to the brokers: network, log-in and addresses. Only functions given `grantConnect` have any of it. */
+/** The secrets that the credentials are in. */
+const secretsOf = ({ sasl, tls }: Deployment["cluster"]["security"]) => [
+  ...(sasl !== undefined && "secret_arn" in sasl ? [sasl] : []),
+  ...(tls === undefined ? [] : [tls]),
+];
+
+/** What kafka-cluster calls the rights of Kafka (READ on a group is AlterGroup), by what they are on. */
+const iamRights = {
+  read: {
+    cluster: ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster"],
+    topic: ["kafka-cluster:DescribeTopic"],
+    group: ["kafka-cluster:DescribeGroup"],
+  },
+  // AlterGroup and ReadData commit offsets; DeleteGroup is what deleting a commit takes, which `exact` does.
+  write: {
+    cluster: [],
+    topic: ["kafka-cluster:ReadData"],
+    group: ["kafka-cluster:AlterGroup", "kafka-cluster:DeleteGroup"],
+  },
+} as const;
+
+/** The way to the brokers: network, log-in and addresses. Only functions given one of the grants have any of it. */
 export class KafkaAccess extends Construct {
   readonly #cluster: Deployment["cluster"];
   readonly #placement: { readonly subnetIds: string[]; readonly securityGroupIds: string[] } | undefined;
@@ -37,7 +58,7 @@ export class KafkaAccess extends Construct {
 
     const { vpc, subnets } = this.#vpc(network.vpc);
     const functions = this.#securityGroup(vpc, "Functions", "Offset rollback functions that reach Kafka");
-    functions.addEgressRule(Peer.anyIpv4(), https, "S3, DynamoDB and Secrets Manager");
+    functions.addEgressRule(Peer.anyIpv4(), https, "S3, DynamoDB, Secrets Manager, token endpoint");
     this.#openBrokers(functions, network.broker_security_group_ids);
     this.#addEndpoints(vpc, subnets, functions, network.endpoints);
     this.#placement = {
@@ -46,21 +67,46 @@ export class KafkaAccess extends Construct {
     };
   }
 
-  /** Places the function where the brokers are reachable, lets it read the log-in, and tells it both. */
-  grantConnect(fn: OperationFunction): void {
-    const { name, bootstrap_servers, security } = this.#cluster;
+  /** Places the function where the brokers are reachable, lets it log in and read offsets, and tells it how. */
+  grantRead(fn: OperationFunction): void {
+    const { name, bootstrap_servers, security, connections_per_broker } = this.#cluster;
+    const { sasl, tls } = security;
     fn.configure({
       [envNames.clusterName]: name,
       [envNames.bootstrapServers]: bootstrap_servers.join(","),
       [envNames.securityProtocol]: security.protocol,
+      ...(sasl && { [envNames.saslMechanism]: sasl.mechanism }),
+      ...(sasl && "secret_arn" in sasl && { [envNames.secretArn]: sasl.secret_arn }),
+      ...(tls && { [envNames.tlsSecretArn]: tls.secret_arn }),
+      ...(connections_per_broker && { [envNames.connectionsPerBroker]: `${connections_per_broker}` }),
     });
-    if (security.sasl !== undefined) {
-      const { mechanism, secret_arn, kms_key_arn } = security.sasl;
-      fn.configure({ [envNames.saslMechanism]: mechanism, [envNames.secretArn]: secret_arn });
+    for (const { secret_arn, kms_key_arn } of secretsOf(security)) {
       fn.allow(["secretsmanager:GetSecretValue"], secret_arn);
       if (kms_key_arn !== undefined) fn.allow(["kms:Decrypt"], kms_key_arn);
     }
+    this.#allowIam(fn, "read");
     if (this.#placement !== undefined) this.#place(fn, this.#placement);
+  }
+
+  /** As `grantRead`, and lets it commit and delete offsets. Where there is no IAM, Kafka alone says who may do what. */
+  grantWrite(fn: OperationFunction): void {
+    this.grantRead(fn);
+    this.#allowIam(fn, "write");
+  }
+
+  #allowIam(fn: OperationFunction, rights: keyof typeof iamRights): void {
+    const { sasl } = this.#cluster.security;
+    if (sasl?.mechanism !== "AWS_MSK_IAM") return;
+    const { cluster, topic, group } = iamRights[rights];
+    const all = (kind: string) => `${sasl.cluster_arn.replace(":cluster/", `:${kind}/`)}/*`;
+    if (cluster.length > 0) fn.allow(cluster, sasl.cluster_arn);
+    for (const [kind, actions] of Object.entries({ topic, group })) {
+      fn.allow(actions, all(kind));
+      Validations.of(fn.executionRole).acknowledge({
+        id: `AwsSolutions-IAM5[Resource::${all(kind)}]`,
+        reason: `Any ${kind} may be part of a snapshot: which ones is said in a request.`,
+      });
+    }
   }
 
   #place(fn: OperationFunction, placement: CfnFunction.VpcConfigProperty): void {
@@ -123,7 +169,7 @@ export class KafkaAccess extends Construct {
     if (endpoints.dynamodb) {
       vpc.addGatewayEndpoint("DynamoDb", { service: GatewayVpcEndpointAwsService.DYNAMODB, subnets: [{ subnets }] });
     }
-    if (endpoints.secrets_manager && this.#cluster.security.sasl !== undefined) {
+    if (endpoints.secrets_manager && secretsOf(this.#cluster.security).length > 0) {
       const endpoint = this.#securityGroup(
         vpc,
         "SecretsManagerEndpoint",

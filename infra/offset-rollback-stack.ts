@@ -18,7 +18,7 @@ export class OffsetRollbackStack extends Stack {
 
     const snapshot = new OperationFunction(this, "snapshot", deployment);
     archive.grantWrite(snapshot);
-    kafka.grantConnect(snapshot);
+    kafka.grantRead(snapshot);
 
     const list = new OperationFunction(this, "list", deployment);
     archive.grantList(list);
@@ -28,16 +28,16 @@ export class OffsetRollbackStack extends Stack {
 
     const diff = new OperationFunction(this, "diff", deployment);
     archive.grantRead(diff);
-    kafka.grantConnect(diff);
+    kafka.grantRead(diff);
 
     const verify = new OperationFunction(this, "verify", deployment);
     archive.grantRead(verify);
-    kafka.grantConnect(verify);
+    kafka.grantRead(verify);
 
     const rollback = new OperationFunction(this, "rollback", deployment);
     archive.grantWrite(rollback);
     archive.grantJournal(rollback);
-    kafka.grantConnect(rollback);
+    kafka.grantWrite(rollback);
 
     const rollbacks = new OperationFunction(this, "rollbacks", deployment);
     archive.grantJournalRead(rollbacks);

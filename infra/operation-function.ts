@@ -1,10 +1,10 @@
-import { join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime } from "aws-cdk-lib/aws-lambda";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
-import { buildSync } from "esbuild";
+import { buildSync, type Metafile } from "esbuild";
 import type { Deployment } from "./config.ts";
 
 /** Time and memory of functions that read or write Kafka: one whole vCPU, for the codecs and the compression. */
@@ -34,14 +34,26 @@ export const verbs: readonly Verb[] = ["snapshot", "list", "show", "diff", "veri
 
 const root = join(import.meta.dirname, "..");
 
+/** What a cold start of a function reads. */
+export interface LoadedAtOnce {
+  readonly bytes: number;
+  /** The packages that it has code of. */
+  readonly packages: ReadonlySet<string>;
+}
+
 /**
- * Builds the handler and all it imports as one ES module, the AWS SDK too: what was tested is what runs, and local clouds
- * bring no SDK. esbuild is called here because `NodejsFunction` starts it through npx, which doubles the time of a synth.
+ * Builds the handler and all it imports as ES modules, the AWS SDK too: what was tested is what runs, and local clouds
+ * bring no SDK. What is imported only when it is used (the log-in of MSK, the client of Secrets Manager; Kafka's client, by
+ * diff) is in files of its own beside `outfile`, which a cold start does not read. esbuild is called here because
+ * `NodejsFunction` starts it through npx, which doubles the time of a synth.
  */
-export function buildHandler(verb: Verb, outfile: string): void {
-  buildSync({
-    entryPoints: [join(root, "functions", verb, "handler.ts")],
-    outfile,
+export function buildHandler(verb: Verb, outfile: string): LoadedAtOnce {
+  const { metafile } = buildSync({
+    metafile: true,
+    entryPoints: [{ in: join(root, "functions", verb, "handler.ts"), out: basename(outfile, extname(outfile)) }],
+    outdir: dirname(outfile),
+    outExtension: { ".js": extname(outfile) },
+    splitting: true,
     absWorkingDir: root,
     bundle: true,
     platform: "node",
@@ -60,6 +72,25 @@ export function buildHandler(verb: Verb, outfile: string): void {
     },
     logLevel: "warning",
   });
+  return loadedAtOnce(metafile.outputs);
+}
+
+function loadedAtOnce(outputs: Metafile["outputs"]): LoadedAtOnce {
+  const files = Object.keys(outputs).filter((file) => outputs[file]?.entryPoint?.endsWith("/handler.ts"));
+  const packages = new Set<string>();
+  let bytes = 0;
+  for (const file of files) {
+    const { imports = [], inputs = {}, bytes: own = 0 } = outputs[file] ?? {};
+    bytes += own;
+    for (const input of Object.keys(inputs)) {
+      const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input) ?? [];
+      if (name !== undefined) packages.add(name);
+    }
+    for (const { path, kind, external } of imports) {
+      if (kind === "import-statement" && external !== true && !files.includes(path)) files.push(path);
+    }
+  }
+  return { bytes, packages };
 }
 
 /** The asset's path must differ by verb: CDK tells bundles of one run apart by it. */

@@ -3,8 +3,18 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { connect } from "node:net";
 import { join } from "node:path";
 import { composeIn } from "./docker.ts";
-import { briefly, java } from "./kafka-tools.ts";
-import { freePorts, logOf, run, type Say, type Service, startService, stopService, untilReady } from "./process.ts";
+import { briefly, isBefore, java } from "./kafka-tools.ts";
+import {
+  freePorts,
+  isFree,
+  logOf,
+  run,
+  type Say,
+  type Service,
+  startService,
+  stopService,
+  untilReady,
+} from "./process.ts";
 
 /** Where a cluster is and how it was started: plain data, from which any process makes a `Kafka` with `openKafka`. */
 export interface KafkaDescriptor {
@@ -30,6 +40,8 @@ export interface BrokersToStart {
   readonly preferredPort?: number;
   /** What to add to server.properties or to change in it, given what stands there; not in Docker. */
   extraProperties?(own: Readonly<Record<string, string>>): Readonly<Record<string, string>>;
+  /** Options of the brokers' JVM, and a folder of classes of its own; not in Docker, nor when a broker is started again. */
+  readonly jvm?: { readonly options: readonly string[]; readonly classes: string };
   readonly say: Say;
 }
 
@@ -79,6 +91,28 @@ export function brokerService(stateDir: string, id: number): Service {
   return { stateDir, name: `broker-${id}` };
 }
 
+/** KRaft was a preview before 3.3, which loses brokers: clusters of that time have ZooKeeper, and so do ours. */
+const usesZooKeeper = (version: string) => isBefore(version, "3.3");
+
+/** The class of Kafka's own authorizer of ACLs. */
+export const authorizerOf = (version: string): string =>
+  usesZooKeeper(version)
+    ? "kafka.security.authorizer.AclAuthorizer"
+    : "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+
+const zooKeeperService = (stateDir: string): Service => ({ stateDir, name: "zookeeper" });
+
+/** The services that run a cluster on this machine: its brokers, and what they need. */
+const servicesOf = (stateDir: string, version: string, ids: readonly number[]): Service[] => [
+  ...(usesZooKeeper(version) ? [zooKeeperService(stateDir)] : []),
+  ...ids.map((id) => brokerService(stateDir, id)),
+];
+
+/** Stops a cluster of this machine at once. */
+export async function stopProcesses(stateDir: string, version: string, ids: readonly number[]): Promise<void> {
+  await Promise.all(servicesOf(stateDir, version, ids).map((service) => stopService(service, 0)));
+}
+
 /** Starts the brokers as processes of this machine; with other ports when somebody took one in between. */
 export async function startProcesses(options: BrokersToStart, attempt = 1): Promise<KafkaDescriptor> {
   const { brokers, version, stateDir } = options;
@@ -90,24 +124,30 @@ export async function startProcesses(options: BrokersToStart, attempt = 1): Prom
       const folder = join(stateDir, `broker-${id}`);
       mkdirSync(folder, { recursive: true });
       const file = join(folder, "server.properties");
-      const own = propertiesOf(id, ports, folder);
+      const own = propertiesOf(version, id, ports, folder);
       const properties = { ...own, ...options.extraProperties?.(own) };
       const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`);
       writeFileSync(file, lines.join(""));
+      if (usesZooKeeper(version)) return;
       const format = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", clusterId, "-c", file];
       await run(java(version, briefly, format), join(folder, "format.log"), 60_000, options.say);
     }),
   );
-  for (const id of ids) startBrokerProcess(version, stateDir, id);
   try {
+    if (usesZooKeeper(version)) await startZooKeeper(version, stateDir, ports[brokers] ?? 0);
+    for (const id of ids) startBrokerProcess(version, stateDir, id, options.jvm);
     for (const id of ids) await untilReady(brokerService(stateDir, id), () => serves(ports, ids), 90_000);
   } catch (error) {
-    await Promise.all(ids.map((id) => stopService(brokerService(stateDir, id), 0)));
-    const logs = ids.map((id) => logOf(brokerService(stateDir, id))).filter((log) => existsSync(log));
+    await stopProcesses(stateDir, version, ids);
+    const logs = servicesOf(stateDir, version, ids)
+      .map(logOf)
+      .filter((log) => existsSync(log));
     const portLost = logs.some((log) => /Address already in use/.test(readFileSync(log, "utf8")));
     if (!portLost || attempt === 3) throw error;
     options.say("A port was taken in between: starting on others…");
-    for (const id of ids) rmSync(join(stateDir, `broker-${id}`), { recursive: true, force: true });
+    for (const { name } of servicesOf(stateDir, version, ids)) {
+      rmSync(join(stateDir, name), { recursive: true, force: true });
+    }
     return startProcesses(options, attempt + 1);
   }
   const bootstrapServers = ports
@@ -126,12 +166,29 @@ export async function startProcesses(options: BrokersToStart, attempt = 1): Prom
 }
 
 /** Starts one broker, whose folder has its properties, and its data if it ran before. */
-export function startBrokerProcess(version: string, stateDir: string, id: number): void {
+export function startBrokerProcess(version: string, stateDir: string, id: number, jvm?: BrokersToStart["jvm"]): void {
   const file = join(stateDir, `broker-${id}`, "server.properties");
   startService(
     brokerService(stateDir, id),
-    java(version, ["-XX:TieredStopAtLevel=1", "-Xmx400m"], ["kafka.Kafka", file]),
+    java(
+      version,
+      ["-XX:TieredStopAtLevel=1", "-Xmx400m", ...(jvm?.options ?? [])],
+      ["kafka.Kafka", file],
+      jvm?.classes,
+    ),
   );
+}
+
+async function startZooKeeper(version: string, stateDir: string, port: number): Promise<void> {
+  const service = zooKeeperService(stateDir);
+  const folder = join(stateDir, service.name);
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, "zookeeper.properties");
+  const listener = `clientPortAddress=127.0.0.1\nclientPort=${port}\nadmin.enableServer=false\n`;
+  writeFileSync(file, `${listener}dataDir=${join(folder, "data")}\ntickTime=1000\n`);
+  const program = ["org.apache.zookeeper.server.ZooKeeperServerMain", file];
+  startService(service, java(version, ["-XX:TieredStopAtLevel=1", "-Xmx128m"], program));
+  await untilReady(service, async () => !(await isFree(port)), 30_000);
 }
 
 /** Kafka draws its ids the same way, and avoids a leading dash too. */
@@ -140,23 +197,29 @@ function newClusterId(): string {
   return id.startsWith("-") ? newClusterId() : id;
 }
 
-/** The first half of the ports are the brokers', the second half their controllers'. */
-function propertiesOf(id: number, ports: readonly number[], folder: string): Record<string, string> {
+/** The first half of the ports are the brokers', the second half their controllers', or ZooKeeper's. */
+function propertiesOf(version: string, id: number, ports: readonly number[], folder: string): Record<string, string> {
   const brokers = ports.length / 2;
   const controllers = ports.slice(brokers);
   const listener = `PLAINTEXT://127.0.0.1:${ports[id - 1]}`;
+  const metadataQuorum = usesZooKeeper(version)
+    ? { "zookeeper.connect": `127.0.0.1:${controllers[0]}`, listeners: listener }
+    : {
+        "process.roles": "broker,controller",
+        "controller.quorum.voters": controllers.map((port, index) => `${index + 1}@127.0.0.1:${port}`).join(","),
+        "controller.listener.names": "CONTROLLER",
+        listeners: `${listener},CONTROLLER://127.0.0.1:${controllers[id - 1]}`,
+      };
   return {
-    "process.roles": "broker,controller",
     "node.id": `${id}`,
-    "controller.quorum.voters": controllers.map((port, index) => `${index + 1}@127.0.0.1:${port}`).join(","),
-    "controller.listener.names": "CONTROLLER",
-    listeners: `${listener},CONTROLLER://127.0.0.1:${controllers[id - 1]}`,
+    ...metadataQuorum,
     "advertised.listeners": listener,
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": join(folder, "data"),
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "broker.session.timeout.ms": "6000",
+    "zookeeper.session.timeout.ms": "6000",
     "default.replication.factor": `${brokers}`,
     "min.insync.replicas": "1",
     "offsets.topic.num.partitions": "12",

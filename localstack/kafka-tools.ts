@@ -25,6 +25,25 @@ export interface RunningTool {
   readonly ended: Promise<ToolResult>;
 }
 
+/** Whether a version of Kafka is older than a release, as 3.9.1 is older than 3.10. */
+export function isBefore(version: string, release: string): boolean {
+  return version.localeCompare(release, "en", { numeric: true }) < 0;
+}
+
+/** What tools were called before a release: they go by the classes of Kafka 4.3. */
+const formerClasses: Readonly<Record<string, readonly [release: string, former: string]>> = {
+  "org.apache.kafka.tools.TopicCommand": ["3.7", "kafka.admin.TopicCommand"],
+  "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand": ["3.8", "kafka.admin.ConsumerGroupCommand"],
+  "org.apache.kafka.tools.consumer.ConsoleConsumer": ["3.8", "kafka.tools.ConsoleConsumer"],
+  "org.apache.kafka.tools.ConsoleProducer": ["4.0", "kafka.tools.ConsoleProducer"],
+};
+
+/** What options were called before 4.2. */
+const formerOptions: Readonly<Record<string, string>> = {
+  "--command-property": "--consumer-property",
+  "--reader-property": "--property",
+};
+
 const jarsOf = (version: string) => join(localDir, `kafka-${version}`, "libs");
 
 /** Fetches the jars of a version, where they are not here yet. */
@@ -33,12 +52,35 @@ export async function fetchJars(version: string, say: Say): Promise<void> {
   await makeOnce(join(localDir, `kafka-${version}`), async (folder) => {
     need("mvn", "Maven", "maven");
     say(`Fetching Kafka ${version} from Maven (54 MB, once)…`);
-    const tools = version.startsWith("2.") ? [] : ["-P", "tools"];
+    const tools = isBefore(version, "3.0") ? [] : ["-P", "tools"];
     const pom = join(repository, "localstack", "kafka", "pom.xml");
     const goal = ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", ...tools];
     const args = [...goal, `-Dkafka.version=${version}`, `-DoutputDirectory=${join(folder, "libs")}`];
     await run({ command: "mvn", args, env: process.env }, join(localDir, "install-kafka.log"), 600_000, say);
   });
+}
+
+const compiler = { version: "3.33.0", folder: join(localDir, "ecj-3.33.0") };
+
+/** Compiles a Java file that uses the jars of a version, where there is a runtime only, without javac. */
+export async function compileJava(version: string, file: string, classes: string, say: Say): Promise<void> {
+  await makeOnce(compiler.folder, async (folder) => {
+    need("mvn", "Maven", "maven");
+    const goal = ["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"];
+    const args = [...goal, `-Dartifact=org.eclipse.jdt:ecj:${compiler.version}`, `-DoutputDirectory=${folder}`];
+    await run({ command: "mvn", args, env: process.env }, join(localDir, "install-ecj.log"), 300_000, say);
+  });
+  const options = ["-XX:TieredStopAtLevel=1", "-jar", join(compiler.folder, `ecj-${compiler.version}.jar`), "-17"];
+  const args = [
+    ...options,
+    "-proc:none",
+    "-cp",
+    `${jarsOf(version)}/kafka-clients-${version}.jar`,
+    "-d",
+    classes,
+    file,
+  ];
+  await run({ command: "java", args, env: process.env }, join(classes, "compile.log"), 60_000, say);
 }
 
 function need(command: string, what: string, debianPackage: string): void {
@@ -48,18 +90,22 @@ function need(command: string, what: string, debianPackage: string): void {
   );
 }
 
-/** A Java program out of the jars of a version. */
-export function java(version: string, options: readonly string[], args: readonly string[]): Program {
-  const jvm = ["-XX:+UseSerialGC", "-Xshare:auto", ...options, "-cp", `${jarsOf(version)}/*`];
+/** A Java program out of the jars of a version, and of a folder of classes. */
+export function java(version: string, options: readonly string[], args: readonly string[], classes?: string): Program {
+  const classPath = [...(classes === undefined ? [] : [classes]), `${jarsOf(version)}/*`].join(":");
+  const jvm = ["-XX:+UseSerialGC", "-Xshare:auto", ...options, "-cp", classPath];
   return { command: "java", args: [...jvm, ...args], env: process.env };
 }
 
 /** What a short-lived Java program needs: it never lives long enough for the second compiler to pay. */
 export const briefly = ["-XX:TieredStopAtLevel=1", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"];
 
-/** Starts a tool; it never outlives this process. */
+/** Starts a tool, which goes by its class and its options in Kafka 4.3; it never outlives this process. */
 export function startTool(version: string, className: string, args: readonly string[]): RunningTool {
-  const child = spawnOwned(java(version, briefly, [className, ...args]), className);
+  const [release, former] = formerClasses[className] ?? ["", className];
+  const options = isBefore(version, "4.2") ? args.map((arg) => formerOptions[arg] ?? arg) : args;
+  const name = isBefore(version, release) ? former : className;
+  const child = spawnOwned(java(version, briefly, [name, ...options]), className);
   const output = { stdout: "", stderr: "" };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     output.stdout += text;

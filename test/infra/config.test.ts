@@ -31,7 +31,7 @@ test("every problem is reported at once, by the name of its field", () => {
   const config = {
     cluster: {
       bootstrap_servers: ["broker", "broker:0", "broker:65536", "broker:9092"],
-      security: { protocol: "SASL_SSL", tls: true },
+      security: { protocol: "SASL_SSL", ssl: true },
       zookeeper: "z:2181",
     },
     network: { vpc: {}, broker_security_group_ids: ["group"] },
@@ -77,6 +77,10 @@ test("every problem is reported at once, by the name of its field", () => {
 
 const sasl = { mechanism: "PLAIN", secret_arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:kafka-a1B2c3" };
 const withSecurity = (security: object) => ({ ...local(), cluster: { ...local().cluster, security } });
+const iam = {
+  mechanism: "AWS_MSK_IAM",
+  cluster_arn: "arn:aws:kafka:eu-west-1:111122223333:cluster/orders/11112222-3333-4444-5555-666677778888-1",
+};
 const withSchedule = (schedule: object) => ({
   ...local(),
   schedules: [{ name: "s", expression: "rate(1 hour)", ...schedule }],
@@ -102,6 +106,46 @@ test.each([
     "a secret's ARN without its suffix",
     withSecurity({ protocol: "SASL_SSL", sasl: { ...sasl, secret_arn: sasl.secret_arn.slice(0, -7) } }),
     "cluster.security.sasl.secret_arn: must be the whole ARN",
+  ],
+  [
+    "an unknown mechanism",
+    withSecurity({ protocol: "SASL_SSL", sasl: { ...sasl, mechanism: "GSSAPI" } }),
+    "cluster.security.sasl.mechanism: must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM",
+  ],
+  [
+    "a log-in that is none",
+    withSecurity({ protocol: "SASL_SSL", sasl: "PLAIN" }),
+    "cluster.security.sasl: must be how to log in",
+  ],
+  [
+    "AWS_MSK_IAM without TLS",
+    withSecurity({ protocol: "SASL_PLAINTEXT", sasl: iam }),
+    "cluster.security.protocol: must be SASL_SSL with AWS_MSK_IAM",
+  ],
+  [
+    "AWS_MSK_IAM with a secret",
+    withSecurity({ protocol: "SASL_SSL", sasl: { ...iam, secret_arn: sasl.secret_arn } }),
+    'cluster.security.sasl: unknown field "secret_arn"',
+  ],
+  [
+    "AWS_MSK_IAM without its cluster",
+    withSecurity({ protocol: "SASL_SSL", sasl: { mechanism: "AWS_MSK_IAM" } }),
+    "cluster.security.sasl.cluster_arn: must be the ARN of the MSK cluster",
+  ],
+  [
+    "authorities without TLS",
+    withSecurity({ protocol: "PLAINTEXT", tls: { secret_arn: sasl.secret_arn } }),
+    "cluster.security.tls: would never be used",
+  ],
+  [
+    "authorities without a secret",
+    withSecurity({ protocol: "SSL", tls: {} }),
+    "cluster.security.tls.secret_arn: must be the whole ARN",
+  ],
+  [
+    "no connection to a broker",
+    { ...local(), cluster: { ...local().cluster, connections_per_broker: 0 } },
+    "cluster.connections_per_broker: must be how many connections",
   ],
   ["no network", { ...local(), network: undefined }, "network: must be where the functions run"],
   [
@@ -141,6 +185,12 @@ describe("what is allowed", () => {
     "the expression %s",
     (expression) => expect(problemsOf(withSchedule({ expression }))).toEqual([]),
   );
+
+  test.each([
+    ["mutual TLS", { protocol: "SSL", tls: { secret_arn: sasl.secret_arn } }],
+    ["OAUTHBEARER", { protocol: "SASL_SSL", sasl: { ...sasl, mechanism: "OAUTHBEARER" } }],
+    ["AWS_MSK_IAM", { protocol: "SASL_SSL", sasl: iam }],
+  ])("%s", (_, security) => expect(problemsOf(withSecurity(security))).toEqual([]));
 
   test("literal names beside patterns", () => {
     expect(problemsOf(withSchedule({ groups: ["a-*", { name: "a*b" }], exclude: ["a-1"] }))).toEqual([]);

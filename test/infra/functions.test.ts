@@ -78,6 +78,56 @@ describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
   });
 });
 
+const secured = (security: object) => templateOf({ ...example(), cluster: { ...example().cluster, security } });
+const withKafka = Object.entries(rights).filter(([, { kafka }]) => kafka);
+
+describe("with AWS_MSK_IAM", () => {
+  const arn = (kind: string) => `arn:aws:kafka:eu-west-1:111122223333:${kind}/orders/1111-2222`;
+  const iam = secured({
+    protocol: "SASL_SSL",
+    sasl: { mechanism: "AWS_MSK_IAM", cluster_arn: arn("cluster") },
+  });
+  const read = [
+    `kafka-cluster:Connect ${arn("cluster")}`,
+    `kafka-cluster:DescribeCluster ${arn("cluster")}`,
+    `kafka-cluster:DescribeTopic ${arn("topic")}/*`,
+    `kafka-cluster:DescribeGroup ${arn("group")}/*`,
+  ];
+  const write = [
+    `kafka-cluster:ReadData ${arn("topic")}/*`,
+    `kafka-cluster:AlterGroup ${arn("group")}/*`,
+    `kafka-cluster:DeleteGroup ${arn("group")}/*`,
+  ];
+
+  test.each(withKafka)(
+    "%s may log in and read, the rollback may commit and delete, and no secret is used",
+    (verb, { archive }) => {
+      const { Role, Environment } = functionOf(iam, verb);
+      const onKafka = [...read, ...(verb === "rollback" ? write : [])];
+      expect(rightsOf(iam, Role)).toEqual([...logs(verb), ...archive, ...networkInterfaces, ...onKafka].sort());
+      expect(Environment.Variables).toMatchObject({ KAFKA_SASL_MECHANISM: "AWS_MSK_IAM" });
+      expect(Environment.Variables).not.toHaveProperty("KAFKA_SECRET_ARN");
+    },
+  );
+});
+
+describe("with mutual TLS", () => {
+  const tls = secured({ protocol: "SSL", tls: { secret_arn: secret, kms_key_arn: key } });
+
+  test.each(withKafka)("%s may read the secret, and is told of it", (verb, { archive }) => {
+    const { Role, Environment } = functionOf(tls, verb);
+    expect(rightsOf(tls, Role)).toEqual([...logs(verb), ...archive, ...networkInterfaces, ...login].sort());
+    expect(Environment.Variables).toMatchObject({ KAFKA_TLS_SECRET_ARN: secret, KAFKA_SECURITY_PROTOCOL: "SSL" });
+  });
+});
+
+test("the number of connections to a broker is told only where it is set", () => {
+  const three = templateOf({ ...local(), cluster: { ...local().cluster, connections_per_broker: 3 } });
+  const told = (template: typeof msk, verb: string) =>
+    functionOf(template, verb).Environment.Variables.KAFKA_CONNECTIONS_PER_BROKER;
+  expect([told(three, "rollback"), told(three, "list"), told(plain, "rollback")]).toEqual(["3", undefined, undefined]);
+});
+
 test("every role belongs to one function and has no managed policy", () => {
   const roles = Object.keys(rights).map((verb) => JSON.stringify(functionOf(msk, verb).Role));
   expect(new Set(roles).size).toBe(roles.length);

@@ -93,16 +93,14 @@ describe("the way to Kafka", () => {
     Object.values(template.findResources("AWS::EC2::VPCEndpoint"))
       .map(({ Properties }) => `${Properties.VpcEndpointType} ${render(Properties.ServiceName).split(".").at(-1)}`)
       .sort();
-  const withoutLogin = (network: unknown) => ({
-    ...example(),
-    network,
-    cluster: { ...example().cluster, security: { protocol: "SSL" } },
-  });
+  const withSecurity = (security: object) => ({ ...example(), cluster: { ...example().cluster, security } });
+  const secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:kafka-a1B2c3";
 
   test("has gateway endpoints for S3 and DynamoDB, and an interface endpoint only where a secret is read", () => {
-    const { network } = example();
-    expect(services(msk)).toEqual(["Gateway dynamodb", "Gateway s3", "Interface secretsmanager"]);
-    expect(services(templateOf(withoutLogin(network)))).toEqual(["Gateway dynamodb", "Gateway s3"]);
+    const all = ["Gateway dynamodb", "Gateway s3", "Interface secretsmanager"];
+    expect(services(msk)).toEqual(all);
+    expect(services(templateOf(withSecurity({ protocol: "SSL", tls: { secret_arn } })))).toEqual(all);
+    expect(services(templateOf(withSecurity({ protocol: "SSL" })))).toEqual(["Gateway dynamodb", "Gateway s3"]);
     expect(services(plain)).toEqual([]);
   });
 
@@ -284,6 +282,22 @@ describe("the stack", () => {
     ["the local cloud", local()],
     ["a new VPC", { ...example(), network: { vpc: { create: {} } } }],
     ["a prefix in the bucket", { ...local(), archive: { bucket_prefix: "kafka/offsets/" } }],
+    [
+      "MSK with IAM",
+      {
+        ...example(),
+        cluster: {
+          ...example().cluster,
+          security: {
+            protocol: "SASL_SSL",
+            sasl: {
+              mechanism: "AWS_MSK_IAM",
+              cluster_arn: "arn:aws:kafka:eu-west-1:111122223333:cluster/orders/1111-2222",
+            },
+          },
+        },
+      },
+    ],
     ["access logs", { ...local(), api: { access_logs: true } }],
   ])("has no custom resource and no cdk-nag finding: %s", (_, config) => {
     const { app, stack } = stackOf(config);

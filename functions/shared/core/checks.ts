@@ -1,11 +1,4 @@
-import {
-  ClusterMismatch,
-  GroupNotFound,
-  InvalidRequest,
-  KafkaAuthorization,
-  KafkaUnavailable,
-  type OperationError,
-} from "./errors.ts";
+import { ClusterMismatch, errorNamed, GroupNotFound, type OperationError } from "./errors.ts";
 import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
 import type { Part } from "./restrict.ts";
 import { compileSelectors } from "./selectors.ts";
@@ -18,10 +11,8 @@ export function unreadable(errors: readonly CaptureError[], advice: string): Ope
     `${count(errors.length, "group")} could not be read: ${nameSome(errors.map(({ group }) => group))} ` +
     `(${errors[0]?.error}: ${errors[0]?.message}). ${advice}`;
   const options = { details: { errors: errorsDocument(errors) } };
-  const all = (name: string) => errors.every(({ error }) => error === name);
-  if (all("InvalidRequest")) return new InvalidRequest(message, options);
-  if (all("KafkaAuthorization")) return new KafkaAuthorization(message, options);
-  return new KafkaUnavailable(message, options);
+  const [name = "", ...others] = new Set(errors.map(({ error }) => error));
+  return errorNamed(others.length === 0 ? name : "KafkaUnavailable", message, options);
 }
 
 /**

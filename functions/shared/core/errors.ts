@@ -116,6 +116,20 @@ export class Configuration extends OperationError {
   }
 }
 
+/** Kafka refused who logs in: a wrong password, token or client certificate, or a mechanism that the broker lacks. */
+export class KafkaAuthentication extends OperationError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("KafkaAuthentication", message, options);
+  }
+}
+
+/** A broker's certificate cannot be trusted: it has expired, is of an unknown authority, or is for another host. */
+export class KafkaCertificate extends OperationError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("KafkaCertificate", message, options);
+  }
+}
+
 /** The Kafka principal lacks a right. The message names the right and the resource. */
 export class KafkaAuthorization extends OperationError {
   constructor(message: string, options?: ErrorOptions) {
@@ -152,4 +166,20 @@ export class InternalError extends OperationError {
   constructor(message: string, options?: ErrorOptions) {
     super("InternalError", message, options);
   }
+}
+
+const carried = {
+  InvalidRequest,
+  Configuration,
+  KafkaAuthentication,
+  KafkaCertificate,
+  KafkaAuthorization,
+  StorageUnavailable,
+  DeadlineExceeded,
+};
+
+/** The error of a name that was carried as a value; of any other name, it is that Kafka could not be used. */
+export function errorNamed(name: string, message: string, options?: ErrorOptions): OperationError {
+  const Named = new Map(Object.entries(carried)).get(name) ?? KafkaUnavailable;
+  return new Named(message, options);
 }

@@ -1,9 +1,17 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls } from "node:tls";
-import { Kafka, type KafkaConfig as KafkaJsConfig, logLevel, type SASLOptions } from "kafkajs";
-import { KafkaUnavailable, OperationError } from "../core/errors.ts";
+import type { Socket } from "node:net";
+import { Kafka, type KafkaConfig as KafkaJsConfig, logLevel } from "kafkajs";
+import { KafkaAuthentication, KafkaCertificate, KafkaUnavailable, OperationError } from "../core/errors.ts";
 import { NoAnswer } from "./problems.ts";
 import { TimedOut, within } from "./retry.ts";
+import {
+  type Credentials,
+  encrypts,
+  type KafkaSecurity,
+  openSocket,
+  saslOptions,
+  securityFailure,
+  splitAddress,
+} from "./security.ts";
 import { type Api, commonVersion, decodeAnswer, encodeRequest, type VersionRange } from "./wire/api.ts";
 import { MalformedAnswer } from "./wire/bytes.ts";
 
@@ -32,6 +40,8 @@ interface KafkaJsPool {
   }): Promise<Answer>;
 }
 interface KafkaJsConnection {
+  /** `decode` gives the fields of an answer; SaslHandshake's has the mechanisms that the broker offers. */
+  send(protocol: KafkaJsProtocol): Promise<unknown>;
   processData(data: Buffer): void;
   readonly requestQueue: {
     readonly pending: readonly unknown[];
@@ -40,26 +50,22 @@ interface KafkaJsConnection {
     push(request: { readonly entry: { readonly apiName: string }; sendRequest(): void }): void;
   };
 }
+interface KafkaJsProtocol {
+  readonly request: { readonly apiKey: number };
+  readonly response: { decode(payload: Buffer): Promise<{ readonly enabledMechanisms?: readonly string[] }> };
+}
 /** All that kafkajs looks at in what `encode` gives. */
 interface KafkaJsEncoder {
   readonly buf: Buffer;
   readonly buffer: Buffer;
 }
 
-/** How to secure connections; secrets are resolved already. `sasl` goes with the SASL protocols, and only with them. */
-export interface KafkaSecurity {
-  readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
-  readonly sasl?: {
-    readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
-    readonly username: string;
-    readonly password: string;
-  };
-}
-
 /** A connection to one broker. Any number of requests may be in flight; the broker answers them in their order. */
 export interface Connection {
   /** False once it was closed or lost; it never comes back. */
   readonly alive: boolean;
+  /** Whether both sides speak a version of an API. */
+  speaks(api: Api<never, unknown>): boolean;
   /**
    * Sends a request in the highest version that both sides speak. A connection on which an answer takes longer than
    * `timeoutMs` (15 s at most) is lost: answers come in their order, and nothing is to take effect later.
@@ -74,6 +80,9 @@ export interface Connection {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
+const SASL_HANDSHAKE = 17;
+const SASL_AUTHENTICATE = 36;
+
 /** How long a request may take. */
 export const REQUEST_TIMEOUT_MS = 15_000;
 
@@ -82,46 +91,75 @@ const WRITTEN_WITHIN = 0.25;
 
 /** Opens connections of one configuration. */
 export interface Connector {
-  /** @throws NoAnswer that says what the broker did; KafkaUnavailable when it refused the credentials */
+  /**
+   * Credentials that are refused are asked for once more; if there are others now, those are tried.
+   *
+   * @throws NoAnswer that says what the broker did
+   * @throws KafkaAuthentication when it refused the credentials, KafkaCertificate when its certificate cannot be trusted
+   * @throws whatever reading the credentials throws
+   */
   connect(address: string, timeoutMs: number, signal: AbortSignal): Promise<Connection>;
 }
 
 /** Makes the connector of a configuration. Nothing is opened yet. */
-export function createConnector(security: KafkaSecurity, clientId: string): Connector {
-  const { protocol, sasl } = security;
+export function createConnector({ protocol, credentials }: KafkaSecurity, clientId: string): Connector {
+  const open = async (address: string, using: Credentials, timeoutMs: number, signal: AbortSignal) => {
+    const sockets: Socket[] = [];
+    let opened = false;
+    const { cluster, logger } = clusterOf({
+      brokers: [address],
+      clientId,
+      ssl: encrypts(protocol),
+      ...(using.login && { sasl: saslOptions(using.login) }),
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      retry: { retries: 0 },
+      logLevel: logLevel.NOTHING,
+      socketFactory: ({ host, port, onConnect }) => {
+        const socket = openSocket({ host, port }, protocol, using, () => {
+          opened = true;
+          onConnect();
+        });
+        sockets.push(socket);
+        return socket;
+      },
+    });
+    const { host, port } = splitAddress(address);
+    const pool = await cluster.connectionPoolBuilder.build({ host, port, rack: null });
+    const dueBy = new Map<string, number>();
+    for (const connection of pool.pool) harden(connection, sockets, dueBy);
+    const logins = pool.pool.map(watchLogin);
+    const broker = cluster.brokerPool.createBroker({ connectionPool: pool, logger });
+    const destroy = (reason: Error) => {
+      for (const socket of sockets) socket.destroy(reason);
+    };
+    try {
+      await within(broker.connect(), timeoutMs, signal);
+    } catch (thrown) {
+      destroy(new Error("given up"));
+      if (thrown instanceof OperationError || thrown instanceof NoAnswer) throw thrown;
+      const { error = thrown, mechanisms } = logins[0] ?? {};
+      const reached = broker.versions !== null ? "answer" : opened ? "socket" : "nothing";
+      const failed = { address, protocol, credentials: using, error, reached, mechanisms } as const;
+      throw (await securityFailure(failed)) ?? connectFailure(address, error, sockets.at(-1)?.connecting === true);
+    }
+    return openConnection(address, pool, broker, sockets, dueBy, destroy);
+  };
   return {
     async connect(address, timeoutMs, signal) {
-      const sockets: Socket[] = [];
-      const { cluster, logger } = clusterOf({
-        brokers: [address],
-        clientId,
-        ssl: protocol === "SSL" || protocol === "SASL_SSL",
-        ...(sasl !== undefined && { sasl: saslOptions(sasl) }),
-        connectionTimeout: CONNECT_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        retry: { retries: 0 },
-        logLevel: logLevel.NOTHING,
-        socketFactory: ({ host, port, ssl, onConnect }) => {
-          const socket = openSocket(host, port, ssl, onConnect);
-          sockets.push(socket);
-          return socket;
-        },
-      });
-      const { host, port } = splitAddress(address);
-      const pool = await cluster.connectionPoolBuilder.build({ host, port, rack: null });
-      const dueBy = new Map<string, number>();
-      for (const connection of pool.pool) harden(connection, sockets, dueBy);
-      const broker = cluster.brokerPool.createBroker({ connectionPool: pool, logger });
-      const destroy = (reason: Error) => {
-        for (const socket of sockets) socket.destroy(reason);
-      };
+      const end = performance.now() + timeoutMs;
+      const known = (await credentials?.()) ?? {};
       try {
-        await within(broker.connect(), timeoutMs, signal);
-      } catch (error) {
-        destroy(new Error("given up"));
-        throw connectFailure(address, error, sockets.at(-1)?.connecting === true);
+        return await open(address, known, timeoutMs, signal);
+      } catch (refusal) {
+        const refused = refusal instanceof KafkaAuthentication || refusal instanceof KafkaCertificate;
+        if (!refused || credentials === undefined) throw refusal;
+        const now = await within(credentials(known), end - performance.now(), signal).catch((error: unknown) => {
+          throw error instanceof TimedOut ? refusal : error;
+        });
+        if (now === known) throw refusal;
+        return open(address, now, end - performance.now(), signal);
       }
-      return openConnection(address, pool, broker, sockets, dueBy, destroy);
     },
   };
 }
@@ -136,25 +174,6 @@ function clusterOf(config: KafkaJsConfig): { cluster: KafkaJsCluster; logger: un
   const create = internals[symbol];
   if (create === undefined) throw new Error("kafkajs has no createCluster");
   return { cluster: create({ allowAutoTopicCreation: false }), logger: kafka.logger() };
-}
-
-function saslOptions({ mechanism, username, password }: NonNullable<KafkaSecurity["sasl"]>): SASLOptions {
-  switch (mechanism) {
-    case "PLAIN":
-      return { mechanism: "plain", username, password };
-    case "SCRAM-SHA-256":
-      return { mechanism: "scram-sha-256", username, password };
-    case "SCRAM-SHA-512":
-      return { mechanism: "scram-sha-512", username, password };
-  }
-}
-
-/** kafkajs passes its `ssl` setting through: false where there is none, whatever its types say. */
-function openSocket(host: string, port: number, ssl: ConnectionOptions | boolean, onConnect: () => void): Socket {
-  const socket = ssl
-    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }) }, onConnect)
-    : connectTcp({ host, port }, onConnect);
-  return socket.setNoDelay(true).setKeepAlive(true, 60_000);
 }
 
 /** A request that was about to be written when the time for that was over. */
@@ -193,6 +212,28 @@ function harden(connection: KafkaJsConnection, sockets: readonly Socket[], dueBy
   };
 }
 
+/** What goes on in a login: kafkajs words every failure anew, and does not tell which mechanisms the broker offers. */
+function watchLogin(connection: KafkaJsConnection): { error?: unknown; mechanisms?: readonly string[] } {
+  const seen: { error?: unknown; mechanisms?: readonly string[] } = {};
+  const send = connection.send.bind(connection);
+  connection.send = async (protocol) => {
+    const { request, response } = protocol;
+    if (request.apiKey !== SASL_HANDSHAKE && request.apiKey !== SASL_AUTHENTICATE) return send(protocol);
+    const decode = async (payload: Buffer) => {
+      const answer = await response.decode(payload);
+      seen.mechanisms = answer.enabledMechanisms ?? seen.mechanisms ?? [];
+      return answer;
+    };
+    try {
+      return await send({ ...protocol, response: { ...response, decode } });
+    } catch (error) {
+      seen.error = error;
+      throw error;
+    }
+  };
+  return seen;
+}
+
 function openConnection(
   address: string,
   pool: KafkaJsPool,
@@ -218,6 +259,7 @@ function openConnection(
       return alive;
     },
     close,
+    speaks: (api) => commonVersion(api, broker.versions?.[api.key]) !== undefined,
     async send(api, request, timeoutMs) {
       if (!alive) throw new NoAnswer(address, "closed the connection", false, closedFor);
       const range = broker.versions?.[api.key];
@@ -276,16 +318,7 @@ function unspoken(address: string, api: Api<never, unknown>, range: VersionRange
   );
 }
 
-function connectFailure(address: string, error: unknown, connecting: boolean): Error {
-  if (error instanceof OperationError) return error;
-  const type = error instanceof Error && "type" in error ? error.type : undefined;
-  const name = error instanceof Error ? error.name : "";
-  if (name === "KafkaJSSASLAuthenticationError" || type === "SASL_AUTHENTICATION_FAILED") {
-    return new KafkaUnavailable(
-      `the broker ${address} refused the credentials: ${reasonOf(error)}. Look at the user name, the password and the mechanism.`,
-      { cause: error },
-    );
-  }
+function connectFailure(address: string, error: unknown, connecting: boolean): NoAnswer {
   const what =
     error instanceof TimedOut
       ? connecting
@@ -311,13 +344,4 @@ function reasonOf(error: unknown): string {
   if (error.name === "KafkaJSConnectionClosedError") return "closed the connection without an answer";
   if (error.message === "Connection timeout") return "did not accept the connection in time";
   return `failed: ${error.message}`;
-}
-
-/** `host:port` or `[v6]:port`. */
-function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return {
-    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-    port: Number(address.slice(colon + 1)),
-  };
 }

@@ -1,4 +1,4 @@
-import { DeadlineExceeded, KafkaAuthorization, KafkaUnavailable, OperationError } from "../core/errors.ts";
+import { errorNamed, KafkaUnavailable, OperationError } from "../core/errors.ts";
 import { code, codeName, codeText, isTransient } from "./wire/codes.ts";
 
 /** Why one group, topic or partition could not be read or written: an error's name and its text, as values. */
@@ -64,8 +64,8 @@ export function attemptFrom(error: unknown): Trouble {
 /** Throws a problem as the error that it names. */
 export function errorOf({ error, message }: Problem): OperationError {
   const sentence = message.endsWith(".") ? message : `${message}.`;
-  if (error === "KafkaAuthorization") return new KafkaAuthorization(sentence);
-  if (error === "DeadlineExceeded") return new DeadlineExceeded(sentence);
+  const named = errorNamed(error, sentence);
+  if (!(named instanceof KafkaUnavailable)) return named;
   return new KafkaUnavailable(`${sentence} Try again; if it stays so, look at the brokers and the network between.`);
 }
 

@@ -30,6 +30,10 @@ const isServer = (entry: string) => {
   return port > 0 && port < 65_536;
 };
 
+const mechanisms = z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]);
+
+const connections = "must be a whole number from 1 to 128";
+
 const kafka = z
   .object({
     [envNames.bootstrapServers]: z
@@ -38,27 +42,59 @@ const kafka = z
       .refine((list) => list.every(isServer), { error: "must be host:port, or several with commas between them" }),
     [envNames.clusterName]: z.string().min(1),
     [envNames.securityProtocol]: z.enum(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]).default("PLAINTEXT"),
-    [envNames.saslMechanism]: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]).optional(),
+    [envNames.saslMechanism]: mechanisms.optional(),
     [envNames.secretArn]: z.string().startsWith("arn:").optional(),
+    [envNames.tlsSecretArn]: z.string().startsWith("arn:").optional(),
+    [envNames.region]: z.string().min(1).optional(),
+    [envNames.connectionsPerBroker]: z.coerce
+      .number(connections)
+      .int(connections)
+      .min(1, connections)
+      .max(128, connections)
+      .optional(),
   })
   .superRefine((value, context) => {
-    const sasl = value[envNames.securityProtocol].startsWith("SASL_");
-    for (const name of [envNames.saslMechanism, envNames.secretArn]) {
-      if (sasl === (value[name] !== undefined)) continue;
-      const message = sasl ? "is missing: a SASL protocol needs it" : "is set, but the protocol has no SASL";
-      context.addIssue({ code: "custom", path: [name], message });
-    }
-  })
-  .transform((value) => {
+    const protocol = value[envNames.securityProtocol];
     const mechanism = value[envNames.saslMechanism];
-    const secretArn = value[envNames.secretArn];
-    return {
-      clusterName: value[envNames.clusterName],
-      bootstrapServers: value[envNames.bootstrapServers],
-      protocol: value[envNames.securityProtocol],
-      sasl: mechanism !== undefined && secretArn !== undefined ? { mechanism, secretArn } : undefined,
+    const sasl = protocol.startsWith("SASL_");
+    const iam = mechanism === "AWS_MSK_IAM";
+    const isSet = (name: keyof typeof value) => value[name] !== undefined;
+    const problem = (holds: boolean, name: keyof typeof value, message: string) => {
+      if (holds) context.addIssue({ code: "custom", path: [name], message });
     };
-  });
+    for (const name of [envNames.saslMechanism, envNames.secretArn] as const) {
+      problem(!sasl && isSet(name), name, "is set, but the protocol has no SASL");
+    }
+    problem(sasl && mechanism === undefined, envNames.saslMechanism, "is missing: a SASL protocol needs it");
+    problem(sasl && !iam && !isSet(envNames.secretArn), envNames.secretArn, "is missing: the mechanism needs it");
+    problem(iam && isSet(envNames.secretArn), envNames.secretArn, "is set, but AWS_MSK_IAM takes the function's role");
+    problem(iam && !isSet(envNames.region), envNames.region, "is missing: AWS_MSK_IAM needs it");
+    problem(iam && protocol !== "SASL_SSL", envNames.saslMechanism, "is AWS_MSK_IAM, which goes with SASL_SSL only");
+    const tls = protocol.endsWith("SSL");
+    problem(!tls && isSet(envNames.tlsSecretArn), envNames.tlsSecretArn, "is set, but the protocol has no TLS");
+  })
+  .transform((value) => ({
+    clusterName: value[envNames.clusterName],
+    bootstrapServers: value[envNames.bootstrapServers],
+    protocol: value[envNames.securityProtocol],
+    sasl: saslOf(value[envNames.saslMechanism], value[envNames.secretArn] ?? "", value[envNames.region] ?? ""),
+    tls: tlsOf(value[envNames.tlsSecretArn]),
+    connectionsPerBroker: value[envNames.connectionsPerBroker],
+  }));
+
+const tlsOf = (secretArn: string | undefined) => (secretArn === undefined ? undefined : { secretArn });
+
+/** The settings of a log-in, of which the schema has seen that what the mechanism takes is there. */
+function saslOf(mechanism: z.output<typeof mechanisms> | undefined, secretArn: string, region: string) {
+  switch (mechanism) {
+    case undefined:
+      return undefined;
+    case "AWS_MSK_IAM":
+      return { mechanism, region };
+    default:
+      return { mechanism, secretArn };
+  }
+}
 
 function parse<T>(schema: z.ZodType<T>, input: unknown, environment: Environment): T {
   const parsed = schema.safeParse(input);

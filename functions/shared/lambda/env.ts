@@ -9,10 +9,22 @@ export const envNames = {
   clusterName: "KAFKA_CLUSTER_NAME",
   /** `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`. */
   securityProtocol: "KAFKA_SECURITY_PROTOCOL",
-  /** `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; only with a SASL protocol. */
+  /** `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or `AWS_MSK_IAM`; only with a SASL protocol. */
   saslMechanism: "KAFKA_SASL_MECHANISM",
-  /** ARN of the Secrets Manager secret `{"username", "password"}`; only with a SASL protocol. */
+  /**
+   * ARN of the secret that the mechanism takes: `{"username", "password"}`, or for OAUTHBEARER `{"token_endpoint_url",
+   * "client_id", "client_secret", "scope"?}`. AWS_MSK_IAM takes none.
+   */
   secretArn: "KAFKA_SECRET_ARN",
+  /**
+   * ARN of the secret `{"ca"?, "certificate"?, "private_key"?, "passphrase"?}`, texts in PEM; only with a protocol that has
+   * TLS. `ca` takes the place of the public authorities; certificate and key are the client's.
+   */
+  tlsSecretArn: "KAFKA_TLS_SECRET_ARN",
+  /** Set by Lambda, not by the stack. */
+  region: "AWS_REGION",
+  /** How many connections to one broker there may be at a time, 1 to 128; without it, as many as suit the mechanism. */
+  connectionsPerBroker: "KAFKA_CONNECTIONS_PER_BROKER",
   /** The bucket of the snapshots' bodies. */
   bucket: "SNAPSHOT_BUCKET",
   /** Prefix of every key in the bucket, empty or ending in `/`. */

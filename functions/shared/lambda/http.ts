@@ -14,6 +14,8 @@ const statuses: Readonly<Record<string, number>> = {
   VerificationMismatch: 409,
   PlanChanged: 412,
   RollbackBlocked: 422,
+  KafkaAuthentication: 502,
+  KafkaCertificate: 502,
   KafkaAuthorization: 502,
   RollbackIncomplete: 502,
   KafkaUnavailable: 503,

@@ -38,16 +38,42 @@ describe("settings", () => {
     ["KAFKA_BOOTSTRAP_SERVERS", "a:65536"],
     ["KAFKA_BOOTSTRAP_SERVERS", "a:9092,,b:9092"],
     ["KAFKA_SECURITY_PROTOCOL", "TLS"],
+    ["KAFKA_CONNECTIONS_PER_BROKER", "0"],
+    ["KAFKA_CONNECTIONS_PER_BROKER", "129"],
+    ["KAFKA_CONNECTIONS_PER_BROKER", "many"],
     ["SNAPSHOT_PREFIX", "no-slash"],
     ["KAFKA_SECRET_ARN", "arn:aws:secretsmanager:x"],
   ])("refuse %s=%s", (name, value) => {
     expect(() => settings({ ...complete, [name]: value })).toThrow(new RegExp(`^Configuration: .*${name}`));
   });
 
+  const arn = "arn:aws:secretsmanager:x";
+
   test("want mechanism and secret with SASL", () => {
     const sasl = { ...complete, KAFKA_SECURITY_PROTOCOL: "SASL_SSL" };
     expect(() => settings(sasl)).toThrow(/KAFKA_SASL_MECHANISM is missing.*KAFKA_SECRET_ARN is missing/);
-    const whole = { ...sasl, KAFKA_SASL_MECHANISM: "SCRAM-SHA-512", KAFKA_SECRET_ARN: "arn:aws:secretsmanager:x" };
-    expect(settings(whole).kafka.sasl).toEqual({ mechanism: "SCRAM-SHA-512", secretArn: "arn:aws:secretsmanager:x" });
+    for (const mechanism of ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]) {
+      const whole = { ...sasl, KAFKA_SASL_MECHANISM: mechanism, KAFKA_SECRET_ARN: arn };
+      expect(settings(whole).kafka.sasl).toEqual({ mechanism, secretArn: arn });
+    }
+  });
+
+  test("want the region with AWS_MSK_IAM, and no secret", () => {
+    const iam = { ...complete, KAFKA_SECURITY_PROTOCOL: "SASL_SSL", KAFKA_SASL_MECHANISM: "AWS_MSK_IAM" };
+    expect(settings({ ...iam, AWS_REGION: "eu-west-1" }).kafka.sasl).toEqual({
+      mechanism: "AWS_MSK_IAM",
+      region: "eu-west-1",
+    });
+    const wrong = { ...iam, KAFKA_SECRET_ARN: arn, KAFKA_SECURITY_PROTOCOL: "SASL_PLAINTEXT" };
+    expect(() => settings(wrong)).toThrow(
+      /KAFKA_SECRET_ARN is set, but AWS_MSK_IAM.*AWS_REGION is missing.*KAFKA_SASL_MECHANISM is AWS_MSK_IAM, which goes with/,
+    );
+  });
+
+  test("take a secret for TLS with the protocols that have it", () => {
+    const tls = { ...complete, KAFKA_TLS_SECRET_ARN: arn };
+    expect(() => settings(tls)).toThrow(/KAFKA_TLS_SECRET_ARN is set, but the protocol has no TLS/);
+    expect(settings({ ...tls, KAFKA_SECURITY_PROTOCOL: "SSL" }).kafka.tls).toEqual({ secretArn: arn });
+    expect(settings({ ...complete, KAFKA_SECURITY_PROTOCOL: "SSL" }).kafka.tls).toBeUndefined();
   });
 });

@@ -78,6 +78,8 @@ describe("an error over HTTP", () => {
     [500, new errors.SnapshotCorrupt("m")],
     [500, new errors.Configuration("m")],
     [500, new errors.InternalError("m")],
+    [502, new errors.KafkaAuthentication("m")],
+    [502, new errors.KafkaCertificate("m")],
     [502, new errors.KafkaAuthorization("m")],
     [502, new errors.RollbackIncomplete("m")],
     [503, new errors.KafkaUnavailable("m")],

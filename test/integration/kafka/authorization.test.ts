@@ -10,16 +10,19 @@ import {
   observe,
   readCommits,
 } from "../../../functions/shared/kafka/group-offsets.ts";
+import { authorizerOf } from "../../../localstack/brokers.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freePorts, freshStateDir, removeState } from "../../../localstack/process.ts";
 import {
   administer,
   at,
+  classic,
   configOf,
   connect,
   deadlineIn,
   independentClient,
   select,
+  since,
   topicOf,
   unique,
 } from "./support.ts";
@@ -47,7 +50,7 @@ beforeAll(async () => {
       "listener.security.protocol.map": `${own["listener.security.protocol.map"]},LOGIN:SASL_PLAINTEXT`,
       "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
       "listener.name.login.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
-      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "authorizer.class.name": authorizerOf(inject("kafka").version),
       "super.users": "User:ANONYMOUS",
     }),
   });
@@ -98,8 +101,8 @@ async function connectWith(...rights: Right[]): Promise<Cluster> {
     };
     await expect.poll(granted, { timeout: 20_000 }).toBe(rights.length);
   }, kafka.bootstrapServers);
-  const sasl = { mechanism: "PLAIN", username: principal, password: "secret" } as const;
-  const config = { ...configOf(login), security: { protocol: "SASL_PLAINTEXT", sasl } as const };
+  const credentials = async () => ({ login: { mechanism: "PLAIN", username: principal, password: "secret" } as const });
+  const config = { ...configOf(login), security: { protocol: "SASL_PLAINTEXT", credentials } as const };
   const cluster = await connectCluster(config, deadlineIn(30_000));
   onTestFinished(() => cluster.close());
   return cluster;
@@ -166,8 +169,8 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
     const before = await capture(await connectAsSuperUser(), select(group));
     const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
 
-    const first = await capture(cluster, select(group), undefined, namesOf(before));
-    const second = await capture(cluster, select(group), undefined, namesOf(first));
+    const first = await capture(cluster, select(group), undefined, async () => namesOf(before));
+    const second = await capture(cluster, select(group), undefined, async () => namesOf(first));
 
     expect(hiddenWarnings(before)).toEqual([]);
     for (const state of [first, second]) {
@@ -193,29 +196,32 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
     const state = await capture(cluster, select(group));
 
     expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, `members of group "${group}" read`)]);
-    expect(state.observed.groups.get(group)).toEqual({ type: "classic", state: "Stable", members: 1 });
+    expect(state.observed.groups.get(group)).toMatchObject({ type: classic(), state: "Stable", members: 1 });
     expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
   });
 
-  it("does not learn how many members a group of the new protocol has, and is told of the right", async () => {
-    const { group, open, hidden } = await groupOnTwoTopics();
-    const consumer = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
-      ...["--bootstrap-server", kafka.bootstrapServers, "--group", group],
-      ...["--include", `${open}|${hidden}`, "--command-property", "group.protocol=consumer"],
-    ]);
-    onTestFinished(() => consumer.kill());
-    const superUser = await connectAsSuperUser();
-    const stateOf = async (cluster: Cluster) => (await capture(cluster, select(group))).observed.groups.get(group);
-    await expect.poll(() => stateOf(superUser), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: 1 });
-    const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
+  since("4.0", "the consumer protocol (KIP-848)").it(
+    "does not learn how many members a group of it has, and is told of the right",
+    async () => {
+      const { group, open, hidden } = await groupOnTwoTopics();
+      const consumer = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
+        ...["--bootstrap-server", kafka.bootstrapServers, "--group", group],
+        ...["--include", `${open}|${hidden}`, "--command-property", "group.protocol=consumer"],
+      ]);
+      onTestFinished(() => consumer.kill());
+      const superUser = await connectAsSuperUser();
+      const stateOf = async (cluster: Cluster) => (await capture(cluster, select(group))).observed.groups.get(group);
+      await expect.poll(() => stateOf(superUser), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: 1 });
+      const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
 
-    // The member is there before the broker has found out which topics its pattern means.
-    await expect.poll(() => stateOf(cluster), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: null });
-    const state = await capture(cluster, select(group));
-    expect(state.warnings.join()).toContain(
-      `"${group}": the principal needs DESCRIBE on every topic that the group reads, or else their commits are hidden too`,
-    );
-  });
+      // The member is there before the broker has found out which topics its pattern means.
+      await expect.poll(() => stateOf(cluster), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: null });
+      const state = await capture(cluster, select(group));
+      expect(state.warnings.join()).toContain(
+        `"${group}": the principal needs DESCRIBE on every topic that the group reads, or else their commits are hidden too`,
+      );
+    },
+  );
 
   it("is refused a rollback of the topic before anything is touched: it is asked for by name", async () => {
     const { group, open, commits } = await groupOnTwoTopics();
@@ -227,11 +233,35 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
   });
 });
 
+describe.skipIf(impossible)("a principal without DESCRIBE on a topic of a share group", () => {
+  since("4.2", "share groups (KIP-932)").it("is warned of what is hidden, and refused it by name", async () => {
+    const superUser = await connectAsSuperUser();
+    const { open, hidden } = await groupOnTwoTopics();
+    const group = unique("share");
+    const offsets = new Map([[group, at([`${open}-0`, 1], [`${hidden}-0`, 1])]]);
+    const shareGroups = new Set([group]);
+    await commitOffsets(superUser, offsets, { shareGroups });
+    const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
+
+    const state = await capture(cluster, select(group), undefined, async () => [hidden]);
+    const observed = await observe(cluster, offsets);
+    const outcomes = (await commitOffsets(cluster, offsets, { shareGroups })).get(group);
+
+    expect(state.errors).toEqual([]);
+    expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
+    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot names")]);
+    expect(observed.errors).toMatchObject([{ group, error: "KafkaAuthorization" }]);
+    expect(observed.errors[0]?.message).toContain(`the principal needs DESCRIBE on topic "${hidden}"`);
+    expect(outcomes?.get(`${open}-0`)).toEqual({ kind: "accepted" });
+    expect(outcomes?.get(`${hidden}-0`)).toMatchObject({ kind: "refused", error: "KafkaAuthorization" });
+  });
+});
+
 describe.skipIf(impossible)("the rights that suffice", () => {
   it("to read: DESCRIBE on the groups and on all topics, and there is nothing to warn of", async () => {
     const { group, commits, open, hidden } = await groupOnTwoTopics();
     const cluster = await connectWith(["DESCRIBE", "group", "*"], ["DESCRIBE", "topic", "*"]);
-    const state = await capture(cluster, select(`${group}*`), undefined, [open, hidden]);
+    const state = await capture(cluster, select(`${group}*`), undefined, async () => [open, hidden]);
     expect(state.commits).toEqual(new Map([[group, commits]]));
     expect([...state.warnings, ...state.errors]).toEqual([]);
     expect(state.observed.topics.get(open)?.partitions.get(0)).toMatchObject({ logStartOffset: 0n, logEndOffset: 1n });
@@ -244,7 +274,7 @@ describe.skipIf(impossible)("the rights that suffice", () => {
       ["DESCRIBE", "topic", open],
       ["DESCRIBE", "topic", hidden],
     );
-    const state = await capture(cluster, select(`${group}*`), undefined, [open, hidden]);
+    const state = await capture(cluster, select(`${group}*`), undefined, async () => [open, hidden]);
     expect(state.commits).toEqual(new Map([[group, commits]]));
     expect(state.warnings).toEqual([expect.stringContaining("the principal may not describe __consumer_offsets")]);
   });

@@ -1,0 +1,221 @@
+import { describe, expect, inject, test, vi } from "vitest";
+import type { KafkaAccess } from "../../../functions/shared/kafka/access.ts";
+import { freePorts } from "../../../localstack/process.ts";
+import { ana, iam } from "../../support/auth/broker.ts";
+import { clientSecret } from "../../support/auth/token-server.ts";
+import {
+  accessTo,
+  errorOf,
+  offsetsBy,
+  openAccess,
+  secretOf,
+  setScramPassword,
+  someGroup,
+  trusting,
+} from "./support.ts";
+
+const { ports, ca, otherCa, clients, tokenUrl } = inject("auth");
+const { group, commits } = someGroup();
+const truth = [...commits].map(([key, { offset }]) => [key, offset]);
+
+const wrong = { ...ana, password: "abracadabra" };
+const tls = async (secret: Record<string, string>) => ({ tls: { secretArn: await secretOf(secret) } });
+const login = async (mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512", value: Record<string, string>) => ({
+  sasl: { mechanism, secretArn: await secretOf(value) },
+  ...(await trusting()),
+});
+const client = async (client_id: string, client_secret = clientSecret) => ({
+  sasl: {
+    mechanism: "OAUTHBEARER" as const,
+    secretArn: await secretOf({ token_endpoint_url: tokenUrl, client_id, client_secret }),
+  },
+  ...(await trusting()),
+});
+const ssl = (more: Partial<KafkaAccess>): Partial<KafkaAccess> => ({ protocol: "SSL", ...more });
+const keyPair = ({ certificate, key }: (typeof clients)["ana"]) => ({ ca, certificate, private_key: key });
+
+type Case = [what: string, access: () => Promise<KafkaAccess>, message: RegExp];
+const refused = (name: string, cases: Case[]) =>
+  test.each(cases)(`%s is ${name}`, async (_, access, message) => {
+    const error = await errorOf(await access());
+    expect(error).toMatchObject({ name, message: expect.stringMatching(message) });
+    expect(error.message).toMatch(new RegExp(`^${name}: .*\\.$`));
+  });
+
+describe("who logs in", () => {
+  refused("KafkaAuthentication", [
+    [
+      "a wrong password",
+      async () => accessTo("PLAIN", await login("PLAIN", wrong)),
+      /refused the user name or the password \(PLAIN\).*Look at the secret/,
+    ],
+    [
+      "a wrong password with SCRAM",
+      async () => {
+        await setScramPassword("SCRAM-SHA-512", ana.password);
+        return accessTo("SCRAM", await login("SCRAM-SHA-512", wrong));
+      },
+      /refused the user name or the password \(SCRAM-SHA-512\)/,
+    ],
+    [
+      "a mechanism that the broker lacks",
+      async () => accessTo("SCRAM", await login("PLAIN", ana)),
+      /does not take PLAIN: it offers SCRAM-SHA-\d+, SCRAM-SHA-\d+ there/,
+    ],
+    ["a token of another issuer", async () => accessTo("OAUTH", await client("forger")), /refused the token/],
+    ["a token that has expired", async () => accessTo("OAUTH", await client("late")), /refused the token/],
+    [
+      "a client that the authorization server does not know",
+      async () => accessTo("OAUTH", await client("ana", "abracadabra")),
+      /refused to give a token: it answered 401 \(invalid_client\)/,
+    ],
+    [
+      "a role that MSK does not know",
+      async () => {
+        vi.stubEnv("AWS_ACCESS_KEY_ID", iam.accessKeyId).stubEnv("AWS_SECRET_ACCESS_KEY", "abracadabra");
+        return accessTo("IAM", { sasl: { mechanism: "AWS_MSK_IAM", region: iam.region }, ...(await trusting()) });
+      },
+      /refused the token/,
+    ],
+    [
+      "a token of MSK IAM that is signed for another region",
+      async () => {
+        vi.stubEnv("AWS_ACCESS_KEY_ID", iam.accessKeyId).stubEnv("AWS_SECRET_ACCESS_KEY", iam.secretAccessKey);
+        return accessTo("IAM", { sasl: { mechanism: "AWS_MSK_IAM", region: "us-east-1" }, ...(await trusting()) });
+      },
+      /refused the token/,
+    ],
+    [
+      "the lack of a client certificate",
+      async () => accessTo("MUTUAL", ssl(await trusting())),
+      /wants a certificate of the client, and there is none/,
+    ],
+    [
+      "a client certificate of another authority",
+      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.stranger)))),
+      /refused the client's certificate \(/,
+    ],
+    [
+      "a client certificate that has expired",
+      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.late)))),
+      /refused the client's certificate, which has expired on \d{4}-/,
+    ],
+  ]);
+});
+
+describe("a broker's certificate", () => {
+  refused("KafkaCertificate", [
+    [
+      "that has expired",
+      async () => accessTo("EXPIRED", ssl(await trusting())),
+      /has expired: it, or its authority's, is valid from \d{4}-\S+Z to \d{4}-\S+Z/,
+    ],
+    [
+      "of another authority than the given one",
+      async () => accessTo("TLS", ssl(await tls({ ca: otherCa }))),
+      /an authority that is not trusted here \(Brokers\).*Set "ca"/,
+    ],
+    [
+      "of a private authority, where none is given",
+      async () => accessTo("TLS", ssl({})),
+      /not trusted here \(Brokers\)/,
+    ],
+    [
+      "of another host",
+      async () => accessTo("ELSEWHERE", ssl(await trusting())),
+      /is for another host: it has DNS:kafka\.example\.com/,
+    ],
+  ]);
+});
+
+describe("the wrong protocol", () => {
+  const at = (port = 0): Partial<KafkaAccess> => ({ bootstrapServers: [`127.0.0.1:${port}`] });
+  const plaintext = { bootstrapServers: openAccess.bootstrapServers };
+  refused("KafkaUnavailable", [
+    [
+      "TLS to a listener without it",
+      async () => accessTo("TLS", ssl({ ...plaintext, ...(await trusting()) })),
+      /broke TLS off.*is this a listener for PLAINTEXT\?/,
+    ],
+    ["no TLS to a listener with it", async () => ({ ...openAccess, ...at(ports.TLS) }), /is this a listener for SSL\?/],
+    [
+      "a log-in where none is wanted",
+      async () =>
+        accessTo("BARE", { protocol: "SASL_PLAINTEXT", ...(await login("PLAIN", ana)), tls: undefined, ...plaintext }),
+      /wants no login; is this a listener for PLAINTEXT or SSL\?/,
+    ],
+    ["no log-in where one is wanted", async () => ({ ...openAccess, ...at(ports.BARE) }), /security protocol/],
+  ]);
+});
+
+describe("a refusal by one of several bootstrap servers", () => {
+  test("is the error where the others do not answer", async () => {
+    const [nobody] = await freePorts(1);
+    const access = accessTo("PLAIN", await login("PLAIN", wrong));
+    const error = await errorOf({ ...access, bootstrapServers: [`127.0.0.1:${nobody}`, ...access.bootstrapServers] });
+    expect(error).toMatchObject({ name: "KafkaAuthentication" });
+  });
+
+  test("is no error where another one answers", async () => {
+    const bootstrapServers = [`127.0.0.1:${ports.EXPIRED}`, `127.0.0.1:${ports.TLS}`];
+    expect(await offsetsBy(accessTo("TLS", ssl({ bootstrapServers, ...(await trusting()) })), group)).toEqual(truth);
+  });
+});
+
+describe("a secret", () => {
+  const plain = (value: Record<string, unknown> | string) => async () => {
+    const sasl = { mechanism: "PLAIN" as const, secretArn: await secretOf(value) };
+    return accessTo("BARE", { protocol: "SASL_PLAINTEXT", sasl });
+  };
+  const { certificate, key } = clients.ana;
+  refused("Configuration", [
+    ["that is no JSON", plain("open sesame"), /secret arn:\S+ cannot be used: it must be a JSON object/],
+    ["that is no object", plain('["open sesame"]'), /must be a JSON object/],
+    ["without its fields", plain({}), /"username" is missing; "password" is missing/],
+    [
+      "of another form",
+      plain({ username: 7, password: "" }),
+      /"username" must be a text; "password" must not be empty/,
+    ],
+    [
+      "with a token endpoint that is none",
+      async () =>
+        accessTo("OAUTH", {
+          sasl: {
+            ...(await client("ana")).sasl,
+            secretArn: await secretOf({ ...ana, token_endpoint_url: "http://example.com" }),
+          },
+        }),
+      /"token_endpoint_url" must be an https URL.*"client_id" is missing; "client_secret" is missing/,
+    ],
+    [
+      "with an authority that is none",
+      async () => accessTo("TLS", ssl(await tls({ ca: "abracadabra" }))),
+      /"ca" must be certificates in PEM/,
+    ],
+    [
+      "with a certificate alone",
+      async () => accessTo("TLS", ssl(await tls({ certificate }))),
+      /"private_key" is missing/,
+    ],
+    ["with a key alone", async () => accessTo("TLS", ssl(await tls({ private_key: key }))), /"certificate" is missing/],
+    [
+      "with a key that is none",
+      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: "abracadabra" }))),
+      /"private_key" must be a private key in PEM/,
+    ],
+    [
+      "with the key of another certificate",
+      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: clients.late.key }))),
+      /"private_key" must be the key of the certificate/,
+    ],
+    [
+      "that does not exist",
+      async () => {
+        const arn = (await secretOf(ana)).replace(/secret:.*/, "secret:gone-AbCdEf");
+        return accessTo("BARE", { protocol: "SASL_PLAINTEXT", sasl: { mechanism: "PLAIN", secretArn: arn } });
+      },
+      /secret:gone-AbCdEf .*could not be read \(ResourceNotFoundException\)/,
+    ],
+  ]);
+});

@@ -1,0 +1,33 @@
+import type { TestProject } from "vitest/node";
+import { startCloud } from "../../localstack/cloud.ts";
+import { openKafka } from "../../localstack/kafka.ts";
+import { freshStateDir, removeState } from "../../localstack/process.ts";
+import { type SecureBroker, startSecureBroker } from "./auth/broker.ts";
+import { startTokenServer } from "./auth/token-server.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** A broker with a listener for each way to log in, and where its authorization server gives tokens. */
+    auth: SecureBroker & { readonly tokenUrl: string };
+  }
+}
+
+/** That broker, an authorization server, and a local cloud for the secrets. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const say = (line: string) => console.log(line);
+  const stateDir = freshStateDir("auth");
+  const tokens = await startTokenServer();
+  const cloud = await startCloud({ stateDir, say });
+  const stopping = async (broker?: SecureBroker) => {
+    await Promise.all([cloud.stop(), tokens.stop(), broker && openKafka(broker.kafka).stop()]);
+    removeState(stateDir);
+  };
+  const broker = await startSecureBroker(stateDir, tokens, say).catch(async (error: unknown) => {
+    await stopping();
+    throw error;
+  });
+  const { kind, flavour, endpointUrl, region, environment } = cloud;
+  project.provide("cloud", { kind, flavour, endpointUrl, region, environment, stateDir });
+  project.provide("auth", { ...broker, tokenUrl: tokens.tokenUrl });
+  return () => stopping(broker);
+}
