@@ -5,7 +5,7 @@ import { groupBlockers } from "../shared/core/blockers.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
 import { type Commit, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, shareGroupsOf } from "../shared/core/plan.ts";
 import { plannedDocument } from "../shared/core/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/resume.ts";
 import { type CommitOutcome, type Settlement, settle } from "../shared/core/settle.ts";
@@ -167,13 +167,14 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
       again: { error: "LeaseLost", message: "the rollback's lease was about to end, and could not be renewed yet" },
     };
   };
-  const writing = { reserveMs: reserveFor(countOffsets(commits), cluster.deadline), permit };
+  const shareGroups = shareGroupsOf(plan);
+  const writing = { reserveMs: reserveFor(countOffsets(commits), cluster.deadline), permit, shareGroups };
   const sent = await commitOffsets(cluster, commits, writing);
   for (const [group, outcomes] of await deleteAfter(sent, cluster, plan, writing)) {
     sent.set(group, new Map([...(sent.get(group) ?? []), ...outcomes]));
   }
   const partitions = new Map([...partitionsOf(plan)].map(([group, keys]) => [group, keys.keys()]));
-  return settle(plan, sent, await readCommits(cluster, partitions));
+  return settle(plan, sent, await readCommits(cluster, partitions, shareGroups));
 }
 
 /**
@@ -214,11 +215,11 @@ async function deletionCheck(
     );
     const origin = originOf(plan, live);
     return (group, keys) => {
-      const [blocker] = groupBlockers(origin, group, live);
+      const planned = plan.groups.get(group);
+      const [blocker] = groupBlockers(origin, group, planned?.type ?? null, live);
       if (blocker !== undefined) return blocker.message;
-      const found = plan.groups.get(group)?.partitions;
       const moved = keys.find(
-        (key) => !sameCommit(live.commits.get(group)?.get(key) ?? null, found?.get(key)?.from ?? null),
+        (key) => !sameCommit(live.commits.get(group)?.get(key) ?? null, planned?.partitions.get(key)?.from ?? null),
       );
       return moved === undefined ? undefined : `Group "${group}", ${moved} has been moved since.`;
     };

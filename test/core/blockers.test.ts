@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Blocker, groupBlockers, type Origin, partitionBlockers } from "../../functions/shared/core/blockers.ts";
 import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../functions/shared/core/model.ts";
-import { at, group, liveOf, log } from "../support/states.ts";
+import { at, group, groupOf, liveOf, log } from "../support/states.ts";
 
 const origin: Origin = {
   name: "snapshot-2025-01-15T10:30:00Z",
@@ -20,12 +20,14 @@ describe("what is in a group's way", () => {
     ...live,
     observed: { ...live.observed, groups: new Map([["g", description]]) },
   });
-  const blocked = (now: LiveState, from = origin) => [...groupBlockers(from, "g", now)];
+  const blocked = (now: LiveState, from = origin, then: string | null = "classic") => [
+    ...groupBlockers(from, "g", then, now),
+  ];
 
   test("is nothing for one that is empty, of any type of consumers", () => {
     for (const type of ["classic", "consumer", "streams", null]) {
-      expect(blocked(described({ type, state: "Empty", members: 0 }))).toEqual([]);
-      expect(blocked(described({ type, state: "Empty", members: null }))).toEqual([]);
+      expect(blocked(described(groupOf(type, "Empty", 0)))).toEqual([]);
+      expect(blocked(described(groupOf(type, "Empty", null)))).toEqual([]);
     }
   });
 
@@ -34,7 +36,7 @@ describe("what is in a group's way", () => {
   });
 
   test("is nothing that concerns another group", () => {
-    const others = new Map([["h", { type: "share", state: "Stable", members: 2 }]]);
+    const others = new Map([["h", groupOf("share", "Stable", 2)]]);
     const errors = [{ group: "h", error: "PendingTransaction", message: "m" }];
     expect(blocked({ ...live, errors, observed: { ...live.observed, groups: others } })).toEqual([]);
   });
@@ -44,7 +46,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "members",
-      described({ type: "classic", state: "Stable", members: 2 }),
+      described(groupOf("classic", "Stable", 2)),
       { expected: 0, actual: 2 },
       /^Group "g" has 2 members \(classic group, state Stable\)/,
       waits,
@@ -52,7 +54,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "members of the new protocol",
-      described({ type: "consumer", state: "Reconciling", members: 1 }),
+      described(groupOf("consumer", "Reconciling", 1)),
       { expected: 0, actual: 1 },
       /^Group "g" has 1 member \(consumer group, state Reconciling\)/,
       waits,
@@ -60,7 +62,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "members in a state that was empty a moment ago",
-      described({ type: "streams", state: "Empty", members: 1 }),
+      described(groupOf("streams", "Empty", 1)),
       { actual: 1 },
       /^Group "g" has 1 member \(streams group, state Empty\)/,
       waits,
@@ -68,7 +70,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "an active state in which nobody counted the members",
-      described({ type: "streams", state: "Assigning", members: null }),
+      described(groupOf("streams", "Assigning", null)),
       { actual: null },
       /^Group "g" cannot be shown to be empty \(streams group, state Assigning, members not known\)/,
       waits,
@@ -76,7 +78,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "a rebalance that no member has joined yet",
-      described({ type: "classic", state: "PreparingRebalance", members: 0 }),
+      described(groupOf("classic", "PreparingRebalance", 0)),
       { actual: 0 },
       /^Group "g" has 0 members \(classic group, state PreparingRebalance\)/,
       waits,
@@ -84,7 +86,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "a group of which nothing is known",
-      described({ type: null, state: null, members: null }),
+      described(groupOf(null, null, null)),
       { actual: null },
       /^Group "g" cannot be shown to be empty \(unknown group, state unknown, members not known\)/,
       waits,
@@ -92,7 +94,7 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "a group without members whose state is not known",
-      described({ type: "classic", state: null, members: 0 }),
+      described(groupOf("classic", null, 0)),
       { actual: 0 },
       /^Group "g" cannot be shown to be empty \(classic group, state unknown/,
       waits,
@@ -100,17 +102,17 @@ describe("what is in a group's way", () => {
     [
       "group_not_empty",
       "a group that is listed, and described as Dead",
-      described({ type: null, state: "Dead", members: 0 }),
+      described(groupOf(null, "Dead", 0)),
       { actual: 0 },
       /^Group "g" is listed, and its coordinator describes it as Dead/,
       /Stop its consumers, then try again\.$/,
     ],
     [
       "unsupported_type",
-      "a share group",
-      described({ type: "share", state: "Empty", members: 0 }),
-      { expected: "classic, consumer or streams", actual: "share" },
-      /^Group "g" is a share group/,
+      "a share group where the snapshot has another",
+      described(groupOf("share", "Empty", 0)),
+      { expected: "classic", actual: "share" },
+      /^Group "g" is a share group, and what is to be restored was read from a classic group:/,
       /Name the groups to roll back without it\.$/,
     ],
     [
@@ -148,6 +150,21 @@ describe("what is in a group's way", () => {
     expect(blockers[0]?.message).toMatch(next);
   });
 
+  test.each([
+    ["share", "classic", true],
+    ["share", null, true],
+    ["classic", "share", true],
+    [null, "share", true],
+    ["share", "share", false],
+    ["classic", "consumer", false],
+    ["consumer", null, false],
+    [null, "streams", false],
+  ])("is its type, now %s and then %s: %s", (now, then, blocks) => {
+    const blockers = blocked(described(groupOf(now, "Empty", 0)), origin, then);
+    expect(blockers.map(({ kind }) => kind)).toEqual(blocks ? ["unsupported_type"] : []);
+    if (blocks) expect(blockers[0]).toMatchObject({ expected: then, actual: now });
+  });
+
   test("is a mismatch where the cluster of the snapshot was not known", () => {
     expect(blocked(live, { ...origin, clusterId: null })).toMatchObject([
       { kind: "cluster_mismatch", expected: null, actual: "c1", message: expect.stringContaining("cluster (unknown)") },
@@ -156,7 +173,7 @@ describe("what is in a group's way", () => {
 
   test("is all told at once", () => {
     const now = {
-      ...described({ type: "share", state: "Stable", members: 3 }),
+      ...described(groupOf("share", "Stable", 3)),
       cluster: { name: "x", clusterId: "c9" },
     };
     const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];

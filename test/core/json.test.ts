@@ -15,6 +15,14 @@ describe("encodeJson", () => {
     expect(encodeJson(map)).toBe('{"10":1,"9":1,"__proto__":1,"a":1,"b":1,"\uFFFD":1,"\u{1F600}":1}');
   });
 
+  test("orders them wherever a map is, in an entry of another map or in a list", () => {
+    const map = new Map(["b", "10", "9", "__proto__"].map((key) => [key, 2n ** 60n]));
+    const text =
+      '{"10":1152921504606846976,"9":1152921504606846976,"__proto__":1152921504606846976,"b":1152921504606846976}';
+    expect(encodeJson(new Map([["g", { partitions: map }]]))).toBe(`{"g":{"partitions":${text}}}`);
+    expect(encodeJson({ list: [map, new Map(), {}] })).toBe(`{"list":[${text},{},{}]}`);
+  });
+
   test("leaves out undefined fields", () => {
     expect(encodeJson({ a: undefined, b: null })).toBe('{"b":null}');
   });

@@ -48,6 +48,7 @@ const full: PlannedRollback = {
         "g",
         {
           source: "orders",
+          type: "share",
           state: "Empty",
           leftOut: true,
           replayed: 7n,
@@ -103,7 +104,7 @@ describe("a planned rollback", () => {
         const groups = new Map(
           ["42", "7", "__proto__"].map((name) => [
             name,
-            { state: null, replayed: null, skipped: distance, partitions },
+            { type: null, state: null, replayed: null, skipped: distance, partitions },
           ]),
         );
         const plan: Plan = { ...full.plan, blockers: [], skipped: [], groups };
@@ -153,7 +154,7 @@ describe("a planned rollback", () => {
     const partitions = new Map(
       namesOf(actions).map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
     );
-    const groups = new Map([["g", { state: null, replayed: 0n, skipped: 0n, partitions }]]);
+    const groups = new Map([["g", { type: null, state: null, replayed: 0n, skipped: 0n, partitions }]]);
     const planned = { ...full, request: {}, plan: { ...full.plan, blockers, skipped: blockers, groups } };
     expect(read(written(planned))).toEqual(planned);
   });
@@ -180,7 +181,7 @@ describe("a planned rollback", () => {
   test("is the same text whatever order its groups were planned in", () => {
     const groups = new Map([
       ...full.plan.groups,
-      ["a", { state: null, replayed: 0n, skipped: 0n, partitions: new Map() }],
+      ["a", { type: null, state: null, replayed: 0n, skipped: 0n, partitions: new Map() }],
     ]);
     const turned = new Map([...groups].reverse());
     expect(encodeJson(planDocument({ ...full.plan, groups }))).toBe(
@@ -194,7 +195,7 @@ describe("the document of a plan", () => {
     expect(encodeJson(planDocument(full.plan))).toBe(
       '{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","plan_digest":"d1","blockers":[{"kind":"below_log_start","group":"g",' +
         '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"skipped":[{"kind":"group_not_empty",' +
-        '"group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","state":"Empty","left_out":true,' +
+        '"group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","type":"share","state":"Empty","left_out":true,' +
         '"replayed":7,"skipped":null,"partitions":{"t-0":{"action":"rewind","from":{"offset":9223372036854775807,' +
         '"metadata":"m","leader_epoch":3},"to":{"offset":55,"metadata":""},"asked":{"offset":50,"metadata":"",' +
         '"leader_epoch":1},"done":true,"replayed":7,"skipped":null}}}},"extra":[{"group":"g","topic":"u","partition":2,' +
@@ -256,7 +257,18 @@ describe("decodePlanned", () => {
 
   const all = [...places(document())];
   const fields = all.filter((steps) => !isEntry(steps));
-  const optional = ["topic", "partition", "expected", "actual", "source", "left_out", "asked", "done", "leader_epoch"];
+  const optional = [
+    "topic",
+    "partition",
+    "expected",
+    "actual",
+    "source",
+    "type",
+    "left_out",
+    "asked",
+    "done",
+    "leader_epoch",
+  ];
   const isOptional = (steps: Steps) =>
     optional.includes(`${steps.at(-1)}`) &&
     !(steps.includes("extra") && ["topic", "partition"].includes(`${steps.at(-1)}`));

@@ -24,6 +24,7 @@ import {
   apply,
   at,
   group,
+  groupOf,
   liveOf,
   log,
   MAX,
@@ -218,7 +219,7 @@ describe("a plan's digest", () => {
     expect(digest(group({ "t-0": at(5n) }), group({ "t-0": at(9n) }))).toBe(first);
     expect(digest(saved, live, { warnings: ["w"] })).toBe(first);
     expect(withTopic("id of t", log(3n, 70n, 2))).toBe(first);
-    const held = new Map([["g", { type: "classic", state: "Stable", members: 3 }]]);
+    const held = new Map([["g", groupOf("classic", "Stable", 3)]]);
     expect(digest(saved, live, { observed: { groups: held, topics: topicsFor(saved) } })).toBe(first);
   });
 
@@ -268,8 +269,8 @@ describe("a plan's digest", () => {
     const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
     const withMembers = (members: number) => {
       const held = new Map([
-        ["g", { type: "classic", state: "Empty", members }],
-        ["h", { type: "classic", state: "Empty", members: 0 }],
+        ["g", groupOf("classic", "Empty", members)],
+        ["h", groupOf("classic", "Empty", 0)],
       ]);
       const now = liveOf(both, theTopic(log(0n, 100n)));
       const snapshot = snapshotOf(both, { observed: now.observed });
@@ -298,7 +299,7 @@ describe("what is in the way", () => {
       clusterId: snapshot.cluster.clusterId,
       topics: snapshot.observed.topics,
     };
-    const hard = [...groupBlockers(origin, group, live)];
+    const hard = [...groupBlockers(origin, group, null, live)];
     const range = new Map<string, Blocker>();
     if (live.errors.some((error) => error.group === group)) return { hard, range };
     for (const [key, target] of targets) {
@@ -479,7 +480,7 @@ describe("what is in the way", () => {
     ...live,
     observed: {
       ...live.observed,
-      groups: new Map([...members].map(([name, n]) => [name, { type: "classic", state: "Stable", members: n }])),
+      groups: new Map([...members].map(([name, n]) => [name, groupOf("classic", "Stable", n)])),
     },
   });
   const both = new Map([...saved, ["h", new Map([["t-0", at(1n)]])] as const]);
@@ -537,6 +538,7 @@ describe("what is in the way", () => {
     ]);
     for (const name of ["lost", "h"]) {
       expect(plan.groups.get(name)).toEqual({
+        type: null,
         state: null,
         leftOut: true,
         replayed: 0n,
@@ -570,7 +572,7 @@ describe("what is in the way", () => {
 
   test("is all reported at once, group by group", () => {
     const observed = {
-      groups: new Map([["g", { type: "classic", state: "Stable", members: 1 }]]),
+      groups: new Map([["g", groupOf("classic", "Stable", 1)]]),
       topics: new Map([["t", { topicId: "new", partitions: new Map([[1, log(60n, 100n)]]) }]]),
     };
     const live = liveOf(before, observed.topics, { cluster: { name: "x", clusterId: "c9" }, observed });
@@ -613,9 +615,20 @@ describe("the warnings of a plan", () => {
     }
   });
 
+  test("name simple groups, which nobody can see to be in use", () => {
+    const simple = {
+      groups: new Map([["g", { ...groupOf("classic", "Empty", 0), protocolType: "" }]]),
+      topics: topicsFor(saved),
+    };
+    const planNow = (observed: LiveState["observed"]) =>
+      planFor(snapshotOf(saved, { observed }), liveOf(saved, observed.topics, { observed }));
+    expect(planNow(simple).warnings).toEqual([expect.stringMatching(/^"g" has never had members: .* assign\(\)/)]);
+    expect(planNow({ ...simple, groups: new Map([["g", groupOf("classic", "Empty", 0)]]) }).warnings).toEqual([]);
+  });
+
   test("name streams groups, whose state stores stay as they are", () => {
     const streams = {
-      groups: new Map([["g", { type: "streams", state: "Empty", members: 0 }]]),
+      groups: new Map([["g", groupOf("streams", "Empty", 0)]]),
       topics: topicsFor(saved),
     };
     const snapshot = snapshotOf(saved, { observed: streams });

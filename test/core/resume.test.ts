@@ -11,6 +11,7 @@ import {
   apply,
   at,
   group,
+  groupOf,
   journaled,
   later,
   liveOf,
@@ -62,7 +63,7 @@ const joined = (live: LiveState, groups: Iterable<string>): LiveState => ({
     ...live.observed,
     groups: new Map([
       ...live.observed.groups,
-      ...[...groups].map((name) => [name, { type: "classic", state: "Stable", members: 2 }] as const),
+      ...[...groups].map((name) => [name, groupOf("classic", "Stable", 2)] as const),
     ]),
   },
 });

@@ -16,6 +16,7 @@ import {
   apply,
   at,
   group,
+  groupOf,
   journaled,
   later,
   liveOf,
@@ -178,7 +179,7 @@ describe("settle", () => {
       both,
       new Map([["t", { topicId: "id", partitions: new Map([log(0n, 99n), log(0n, 99n)].entries()) }]]),
     ).observed;
-    const held = new Map([...now.observed.groups, ["h", { type: "classic", state: "Stable", members: 2 }] as const]);
+    const held = new Map([...now.observed.groups, ["h", groupOf("classic", "Stable", 2)] as const]);
     const snapshot = snapshotOf(both, { observed: { groups: new Map(), topics } });
     const plan = planRollback(
       snapshot,

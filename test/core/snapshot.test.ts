@@ -6,6 +6,7 @@ import { SnapshotCorrupt } from "../../functions/shared/core/errors.ts";
 import type { Snapshot } from "../../functions/shared/core/model.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../functions/shared/core/snapshot.ts";
 import { snapshot } from "../support/arbitraries.ts";
+import { groupOf } from "../support/states.ts";
 
 const example: Snapshot = {
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
@@ -18,7 +19,7 @@ const example: Snapshot = {
   errors: [],
   warnings: [],
   observed: {
-    groups: new Map([["orders-streams", { type: "classic", state: "Empty", members: 0 }]]),
+    groups: new Map([["orders-streams", { ...groupOf("classic", "Empty", 0), asOf: "2025-01-15T10:29:59.875Z" }]]),
     topics: new Map([
       [
         "orders",
@@ -54,6 +55,19 @@ describe("a snapshot's body", () => {
     expect(json).toMatch(
       /^\{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","description":"Before consuming remaining messages","created_at":"2025-01-15T10:30:00Z","consumer_groups":\{"orders-streams":\{"partitions":\{"orders-0":\{"offset":17,"metadata":"","leader_epoch":0\}\}\}\},/,
     );
+  });
+
+  test("tells of each group what its members speak, and since when its commits count, if that is known", () => {
+    const json = text(encodeSnapshot(example));
+    const more = ',"protocol_type":"consumer","as_of":"2025-01-15T10:29:59.875Z"';
+    expect(json).toContain(`{"type":"classic","state":"Empty","members":0${more}}`);
+    const old = gzipSync(json.replace(more, ""));
+    const sha256 = createHash("sha256").update(old).digest("hex");
+    const { observed } = decodeSnapshot(old, { snapshotId: example.snapshotId, sha256 });
+    expect(observed.groups.get("orders-streams")).toEqual({
+      ...{ type: "classic", state: "Empty", members: 0 },
+      ...{ protocolType: null, asOf: null },
+    });
   });
 
   test("is the same text whatever order the groups were read in", () => {

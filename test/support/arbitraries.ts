@@ -11,7 +11,7 @@ import type {
 import { topicPartition } from "../../functions/shared/core/model.ts";
 import { type Plan, type Policy, planRollback } from "../../functions/shared/core/plan.ts";
 import { mapGroups, restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
-import { liveOf, log, MAX, snapshotOf } from "./states.ts";
+import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";
 
 /** Group names as Kafka allows them: any text, also what JavaScript's objects treat apart. */
 export const groupName = fc.oneof(
@@ -86,6 +86,8 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
           type: fc.option(fc.constantFrom("classic", "consumer", "streams", "share")),
           state: fc.option(fc.constantFrom("Empty", "Stable", "Dead")),
           members: fc.option(fc.nat({ max: 100 })),
+          protocolType: fc.option(fc.constantFrom("", "consumer", "connect", "share")),
+          asOf: fc.option(fc.date({ noInvalidDate: true }).map((date) => date.toISOString())),
         }),
         4,
       ),
@@ -129,14 +131,16 @@ export const nearCommit: fc.Arbitrary<Commit> = fc
   }));
 
 const description: fc.Arbitrary<ObservedGroup | "missing" | "pending"> = fc.oneof(
-  { weight: 12, arbitrary: fc.constant({ type: "classic", state: "Empty", members: 0 }) },
+  { weight: 12, arbitrary: fc.constant(groupOf("classic", "Empty", 0)) },
   {
     weight: 2,
-    arbitrary: fc.record({
-      type: fc.constantFrom("classic", "consumer", "streams", "share", null),
-      state: fc.constantFrom("Empty", "Stable", "Dead", null),
-      members: fc.constantFrom(0, 1, 7, null),
-    }),
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom("classic", "consumer", "streams", "share", null),
+        fc.constantFrom("Empty", "Stable", "Dead", null),
+        fc.constantFrom(0, 1, 7, null),
+      )
+      .map((described) => groupOf(...described)),
   },
   { weight: 2, arbitrary: fc.constantFrom("missing", "pending") },
 );

@@ -22,7 +22,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const cloud = await startCloud({ stateDir, say });
   const { kind, flavour, endpointUrl, region, environment } = cloud;
   project.provide("cloud", { kind, flavour, endpointUrl, region, environment, stateDir });
-  const faults = await startBrokers(stateDir, say);
+  const faults = await startProxiedBrokers(stateDir, say);
   project.provide("faults", faults);
   return async () => {
     await Promise.all([cloud.stop(), openKafka(faults.kafka).stop()]);
@@ -30,7 +30,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-async function startBrokers(stateDir: string, say: (line: string) => void) {
+/** Starts three brokers, each with a second listener behind which a proxy is to be: see `ProvidedContext.faults`. */
+export async function startProxiedBrokers(stateDir: string, say: (line: string) => void) {
   const version = process.env.KAFKA_VERSION ?? "4.3.1";
   ownServices(stateDir);
   await fetchJars(version, say);

@@ -9,10 +9,12 @@ declare module "vitest" {
   }
 }
 
-/** Three brokers, or the cluster at KAFKA_BOOTSTRAP_SERVERS, for the tests against a real Kafka. */
+/** Three brokers, of the project's version if it has one, or the cluster at KAFKA_BOOTSTRAP_SERVERS, for the tests against a real Kafka. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stateDir = freshStateDir("kafka");
-  const kafka = await useOrStartKafka({ brokers: 3, stateDir, say: (line) => console.log(line) });
+  const { KAFKA_VERSION: ofProject } = project.config.env;
+  const say = (line: string) => console.log(line);
+  const kafka = await useOrStartKafka({ brokers: 3, stateDir, say, ...(ofProject && { version: ofProject }) });
   const { kind, bootstrapServers, functionBootstrapServers, brokers, version, ports } = kafka;
   project.provide("kafka", { kind, bootstrapServers, functionBootstrapServers, brokers, version, stateDir, ports });
   return async () => {

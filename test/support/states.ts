@@ -15,7 +15,17 @@ import type { CommitOutcome } from "../../functions/shared/core/settle.ts";
 
 /** The largest offset. */
 export const MAX = 2n ** 63n - 1n;
-const empty: ObservedGroup = { type: "classic", state: "Empty", members: 0 };
+
+/** A group as it was observed, of those that have had consumers. */
+export const groupOf = (type: string | null, state: string | null, members: number | null): ObservedGroup => ({
+  type,
+  state,
+  members,
+  protocolType: "consumer",
+  asOf: null,
+});
+
+const empty = groupOf("classic", "Empty", 0);
 
 /** A snapshot of these commits. */
 export function snapshotOf(consumerGroups: Commits, more: Partial<Snapshot> = {}): Snapshot {

@@ -37,8 +37,17 @@ export interface Origin {
   readonly topics: ReadonlyMap<string, Pick<ObservedTopic, "topicId"> | null>;
 }
 
-/** Reasons that concern a group as a whole, whatever is to be written to it. */
-export function* groupBlockers(origin: Origin, group: string, live: LiveState): Generator<Blocker> {
+/**
+ * Reasons that concern a group as a whole, whatever is to be written to it.
+ *
+ * @param then the type of the group that the targets were read from; null is unknown
+ */
+export function* groupBlockers(
+  origin: Origin,
+  group: string,
+  then: string | null,
+  live: LiveState,
+): Generator<Blocker> {
   const current = live.cluster.clusterId;
   if (origin.clusterId !== current) {
     yield {
@@ -62,13 +71,15 @@ export function* groupBlockers(origin: Origin, group: string, live: LiveState): 
   const observed = live.observed.groups.get(group);
   if (observed === undefined) return;
   const { type, state, members } = observed;
-  if (type === "share") {
+  if ((type === "share") !== (then === "share")) {
     yield {
       kind: "unsupported_type",
       group,
-      expected: "classic, consumer or streams",
+      expected: then,
       actual: type,
-      message: `Group "${group}" is a share group, and its offsets cannot be committed as a consumer group's. Name the groups to roll back without it.`,
+      message:
+        `Group "${group}" is ${ofType(type)}, and what is to be restored was read from ${ofType(then)}: the start offsets of ` +
+        "share groups and the commits of others do not stand for one another. Name the groups to roll back without it.",
     };
   }
   if (state === "Empty" && (members ?? 0) === 0) return;
@@ -90,6 +101,8 @@ export function* groupBlockers(origin: Origin, group: string, live: LiveState): 
           : `${held}: they would overwrite what is restored. ${wait}`,
   };
 }
+
+const ofType = (type: string | null) => (type === null ? "a group of unknown type" : `a ${type} group`);
 
 /** A commit that is to be made, or deleted (`target` is null), and where. */
 export interface Place {

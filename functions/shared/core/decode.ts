@@ -3,18 +3,35 @@ import type { Json } from "./json.ts";
 /** A value is not what it should be; `path` names where. */
 export class DecodeError extends Error {
   readonly path: string;
+  readonly problem: string;
   constructor(path: string, problem: string) {
-    super(`${path || "the document"} ${problem}`);
+    super(`${short(path, 600) || "the document"} ${short(problem, 300)}`);
     this.path = path;
+    this.problem = problem;
   }
 }
 
-/** Turns a parsed JSON value into a typed one, or throws a DecodeError that names the place. */
+/**
+ * Turns a parsed JSON value into a typed one, or throws a DecodeError that names the place. What is inside of a list or an
+ * object gets an empty path: the rest is put before it when there is an error to tell, not for each of a million values.
+ */
 export type Decoder<T> = (value: unknown, path: string) => T;
 
+/** An error from inside of a place, as it is seen from outside. */
+function inside(place: string, error: unknown): unknown {
+  if (!(error instanceof DecodeError)) return error;
+  const dot = error.path === "" || place === "" || /^[.[]/.test(error.path) ? "" : ".";
+  return new DecodeError(`${place}${dot}${error.path}`, error.problem);
+}
+
+const short = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
+/** A value in a few characters, whatever it is, and however much. */
 const show = (value: unknown) => {
-  const text = typeof value === "bigint" ? `${value}` : (JSON.stringify(value) ?? typeof value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value === "bigint") return short(`${value}`, 60);
+  return short(JSON.stringify(typeof value === "string" ? value.slice(0, 60) : value) ?? typeof value, 60);
 };
 
 const wrong = (path: string, expected: string, value: unknown) =>
@@ -38,7 +55,7 @@ export const oneOf =
 /** An integer within int32. */
 export const int32: Decoder<number> = (value, path) => {
   if (typeof value !== "number" || (value | 0) !== value) throw wrong(path, "a 32-bit integer", value);
-  return value;
+  return value | 0; // -0 is 0
 };
 
 /** An integer within int64, exact: `parseJson` keeps those beyond 2^53 as bigint. */
@@ -65,29 +82,43 @@ export const flag: Decoder<boolean> = (value, path) => {
   return value;
 };
 
+/** How deeply lists and objects may be nested in each other: all that is done with them goes down the stack. */
+const DEEPEST = 100;
+
 /** Any value that `parseJson` gives, as it will be written again: objects whose keys JavaScript would move are maps. */
-export const jsonValue: Decoder<Json> = (value, path) => {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
-  if (typeof value === "number" || typeof value === "bigint") return value;
-  if (Array.isArray(value)) return value.map((entry: unknown, i) => jsonValue(entry, `${path}[${i}]`));
-  const fields = jsonObject(value, path);
-  const moved = Object.keys(fields).some((key) => key === "__proto__" || /^\d+$/.test(key));
-  return moved ? new Map(Object.entries(fields)) : fields;
-};
+export const jsonValue: Decoder<Json> = (value, path) => jsonAt(value, path, 0);
 
 /** An object of such values, whose keys are names of ours. */
-export const jsonObject: Decoder<{ readonly [key: string]: Json }> = (value, path) => {
+export const jsonObject: Decoder<{ readonly [key: string]: Json }> = (value, path) => jsonFieldsAt(value, path, 0);
+
+function jsonAt(value: unknown, path: string, depth: number): Json {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number" || typeof value === "bigint") return value;
+  if (depth > DEEPEST) throw new DecodeError(path, `is nested more than ${DEEPEST} levels deep`);
+  if (Array.isArray(value)) return value.map((entry: unknown, i) => jsonAt(entry, `${path}[${i}]`, depth + 1));
+  const fields = jsonFieldsAt(value, path, depth);
+  const moved = Object.keys(fields).some((key) => key === "__proto__" || /^\d+$/.test(key));
+  return moved ? new Map(Object.entries(fields)) : fields;
+}
+
+function jsonFieldsAt(value: unknown, path: string, depth: number): { readonly [key: string]: Json } {
   if (!isObject(value)) throw wrong(path, "JSON", value);
   const entries = Object.entries(value);
-  return Object.fromEntries(entries.map(([key, entry]) => [key, jsonValue(entry, `${path}.${key}`)]));
-};
+  return Object.fromEntries(entries.map(([key, entry]) => [key, jsonAt(entry, `${path}.${key}`, depth + 1)]));
+}
 
 /** A list of such values. */
 export const list =
   <T>(decode: Decoder<T>): Decoder<T[]> =>
   (value, path) => {
     if (!Array.isArray(value)) throw wrong(path, "a list", value);
-    return value.map((entry: unknown, i) => decode(entry, `${path}[${i}]`));
+    return value.map((entry: unknown, i) => {
+      try {
+        return decode(entry, "");
+      } catch (error) {
+        throw inside(`${path}[${i}]`, error);
+      }
+    });
   };
 
 /** An object with keys from outside, as a map. The decoder of an entry may look at its key. */
@@ -96,9 +127,12 @@ export const mapOf =
   (value, path) => {
     if (!isObject(value)) throw wrong(path, "an object", value);
     const result = new Map<K, V>();
-    for (const [name, entry] of Object.entries(value)) {
-      const at = `${path}[${JSON.stringify(name)}]`;
-      result.set(key(name, at), decode(entry, at));
+    for (const name of Object.keys(value)) {
+      try {
+        result.set(key(name, ""), decode(value[name], ""));
+      } catch (error) {
+        throw inside(`${path}[${JSON.stringify(name)}]`, error);
+      }
     }
     return result;
   };
@@ -111,10 +145,19 @@ export function fieldsOf(value: unknown, path: string, known: readonly string[])
   if (!isObject(value)) throw wrong(path, "an object", value);
   const at = (name: string) => (path === "" ? name : `${path}.${name}`);
   const stranger = Object.keys(value).find((name) => !known.includes(name));
-  if (stranger !== undefined) throw new DecodeError(at(stranger), "is not a field of this document");
+  if (stranger !== undefined) {
+    throw new DecodeError(at(/^\w+$/.test(stranger) ? stranger : show(stranger)), "is not a field of this document");
+  }
+  const required = <T>(name: string, decode: Decoder<T>): T => {
+    try {
+      return decode(value[name], "");
+    } catch (error) {
+      throw inside(at(name), error);
+    }
+  };
   return {
-    required: <T>(name: string, decode: Decoder<T>): T => decode(value[name], at(name)),
+    required,
     optional: <T>(name: string, decode: Decoder<T>): T | undefined =>
-      value[name] === undefined ? undefined : decode(value[name], at(name)),
+      value[name] === undefined ? undefined : required(name, decode),
   };
 }

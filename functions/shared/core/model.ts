@@ -10,7 +10,10 @@ export interface Commit {
   readonly leaderEpoch?: number;
 }
 
-/** A group's commits by topic-partition (`orders-0`). No commit is absence. */
+/**
+ * A group's commits by topic-partition (`orders-0`). No commit is absence. Of a share group (KIP-932) they are its start
+ * offsets, which have no metadata and no leader epoch.
+ */
 export type GroupCommits = ReadonlyMap<string, Commit>;
 
 /** Commits by group. A group with an empty map exists and has none. */
@@ -57,6 +60,14 @@ export interface ObservedGroup {
   /** `Empty`, `Stable`, `Dead`, …; a group that does not exist is not observed at all. */
   readonly state: string | null;
   readonly members: number | null;
+  /** What its members speak: `consumer`, `connect`, …; empty for a simple group, which has never had any. */
+  readonly protocolType: string | null;
+  /**
+   * Right before the commits were asked for: ISO 8601, UTC, with milliseconds. What was committed by then is among them, or
+   * a later commit in its place. All of a group's are of one instant from then on; the start offsets of a share group, and
+   * what a safety snapshot had to ask for by name, may each be of another. Null in documents of deployments that did not tell.
+   */
+  readonly asOf: string | null;
 }
 
 /** The log of a partition: offsets from `logStartOffset` up to, not including, `logEndOffset` can be read. */

@@ -49,6 +49,7 @@ export function planDocument(plan: Plan) {
     warnings: plan.warnings,
     groups: perKey(plan.groups, (group) => ({
       source: group.source,
+      type: group.type,
       state: group.state,
       left_out: group.leftOut,
       replayed: group.replayed,
@@ -134,11 +135,12 @@ const decodePartition: Decoder<PartitionPlan> = (value, path) => {
 };
 
 const decodeGroup: Decoder<GroupPlan> = (value, path) => {
-  const names = ["source", "state", "left_out", "replayed", "skipped", "partitions"];
+  const names = ["source", "type", "state", "left_out", "replayed", "skipped", "partitions"];
   const { required, optional } = fieldsOf(value, path, names);
   const source = optional("source", text);
   return {
     ...(source !== undefined && { source }),
+    type: optional("type", nullable(text)) ?? null, // journals of the first deployments lack it
     state: required("state", nullable(text)),
     ...(optional("left_out", flag) && { leftOut: true }),
     replayed: required("replayed", nullable(int64)),

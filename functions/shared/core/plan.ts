@@ -18,14 +18,15 @@ import { count, nameSome } from "./text.ts";
 
 /**
  * What a rollback will do to a partition. `metadata`: same offset, but metadata or leader epoch come back. `skip`: nothing,
- * because the caller asked for what is in the way to be left out.
+ * because the caller asked for what is in the way to be left out. A partition of a share group is rewound even to where it
+ * stands: what was acknowledged beyond its start offset does not show in it.
  */
 export type Action = "rewind" | "fast_forward" | "unchanged" | "metadata" | "create" | "delete" | "skip";
 
 /**
  * One partition of a plan. `replayed` and `skipped` are distances in offsets between the two commits inside the present
  * log: an upper bound of the records, since compaction and transactions leave gaps. Null where the log is unknown, or
- * where one of the commits is none.
+ * where one of the commits is none. Of a share group all up to the log end may be replayed: Kafka forgets what was acknowledged.
  */
 export interface PartitionPlan {
   readonly action: Action;
@@ -44,6 +45,8 @@ export interface PartitionPlan {
 export interface GroupPlan {
   /** The group of the snapshot that is put into this one, where that is another. */
   readonly source?: string;
+  /** The group's type now; where it does not exist, the one that it had. Null where that is unknown. */
+  readonly type: string | null;
   /** The group's state now; null where it does not exist, or is unknown. */
   readonly state: string | null;
   /** It is blocked, and left out because the caller asked for that. */
@@ -89,6 +92,8 @@ export interface Plan {
 /** What is wanted of a group: a commit for each partition, null to delete it. */
 export interface Intent {
   readonly source?: string;
+  /** The type of the group that the targets were read from. */
+  readonly type: string | null;
   readonly targets: ReadonlyMap<string, Commit | null>;
   /** Where an earlier plan found each partition. With it, only what does not stand at its target is planned and checked. */
   readonly found?: ReadonlyMap<string, Commit | null>;
@@ -114,6 +119,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     const source = part.sources.get(group);
     intents.set(group, {
       ...(source !== undefined && { source }),
+      type: snapshot.observed.groups.get(source ?? group)?.type ?? null,
       targets: policy.exact ? new Map([...targets, ...more.map(([key]) => [key, null] as const)]) : targets,
     });
   }
@@ -137,7 +143,11 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     ...plan,
     snapshotId: snapshot.snapshotId,
     digest: digestOf(snapshot.snapshotId, plan.groups, live, policy),
-    warnings: [...warningsOf(plan.groups, extra), ...identityWarnings(origin, plan.groups, live)],
+    warnings: [
+      ...warningsOf(plan.groups, extra),
+      ...identityWarnings(origin, plan.groups, live),
+      ...typeWarnings(plan.groups, live),
+    ],
     extra,
   };
 }
@@ -162,7 +172,7 @@ export function planIntents(
   const leaveOut = (group: string, reasons: readonly Blocker[], plan?: GroupPlan) => {
     skipped.push(...reasons);
     const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, passedOver(one)] as const));
-    groups.set(group, { state: null, ...plan, leftOut: true, replayed: 0n, skipped: 0n, partitions });
+    groups.set(group, { type: null, state: null, ...plan, leftOut: true, replayed: 0n, skipped: 0n, partitions });
   };
   for (const blocker of unplanned) {
     if (policy.skipBlocked) leaveOut(blocker.group, [blocker]);
@@ -188,14 +198,17 @@ export function planIntents(
 function planGroup(
   origin: Origin,
   group: string,
-  { source, targets, found }: Intent,
+  { source, type: then, targets, found }: Intent,
   live: LiveState,
   { outOfRange }: Policy,
 ): { reasons: Blocker[]; passed: Blocker[]; plan: GroupPlan | undefined } {
   if (live.errors.some((error) => error.group === group)) {
-    return { reasons: [...groupBlockers(origin, group, live)], passed: [], plan: undefined };
+    return { reasons: [...groupBlockers(origin, group, then, live)], passed: [], plan: undefined };
   }
   const current = live.commits.get(group) ?? noCommits;
+  const observed = live.observed.groups.get(group);
+  const type = observed === undefined ? then : observed.type;
+  const isShare = type === "share" && then === "share";
   const partitions = new Map<string, PartitionPlan>();
   const reasons: Blocker[] = [];
   const passed: Blocker[] = [];
@@ -204,34 +217,37 @@ function planGroup(
     const { topic, partition } = placeOf(key);
     const from = current.get(key) ?? null;
     const before = found?.get(key) ?? null;
-    const observed = live.observed.topics.get(topic);
-    const log = observed?.partitions.get(partition);
-    if (found !== undefined && sameCommit(from, target)) {
-      const planned = planPartition(before, target, log);
+    const observedTopic = live.observed.topics.get(topic);
+    const log = observedTopic?.partitions.get(partition);
+    // That a share group stands where it was to be rewound in place does not tell whether it was.
+    const told = !isShare || !sameCommit(before, target);
+    if (found !== undefined && sameCommit(from, target) && told) {
+      const planned = planPartition(before, target, log, isShare);
       partitions.set(key, planned.action === "unchanged" ? planned : { ...planned, done: true });
       continue;
     }
     if (found !== undefined) pending = true;
     if (found !== undefined && !sameCommit(from, before)) reasons.push(movedSince(group, key, from, before, target));
-    const all = [...partitionBlockers(origin, { group, topic, partition, target }, observed)];
+    const all = [...partitionBlockers(origin, { group, topic, partition, target }, observedTopic)];
     const range = outOfRange === "refuse" ? undefined : all.find(isOutOfRange);
     reasons.push(...all.filter((blocker) => blocker !== range));
     if (target === null || range === undefined) {
-      partitions.set(key, planPartition(from, target, log));
+      partitions.set(key, planPartition(from, target, log, isShare));
     } else if (outOfRange === "skip") {
       passed.push(range);
-      partitions.set(key, passedOver(planPartition(from, target, log)));
+      partitions.set(key, passedOver(planPartition(from, target, log, isShare)));
     } else {
       const bound = range.kind === "below_log_start" ? log?.logStartOffset : log?.logEndOffset;
       // Without the leader epoch: it belongs to the offset that was asked for.
       const given: Commit = { offset: bound ?? target.offset, metadata: target.metadata };
-      partitions.set(key, { ...planPartition(from, given, log), asked: target });
+      partitions.set(key, { ...planPartition(from, given, log, isShare), asked: target });
     }
   }
-  if (pending) reasons.unshift(...groupBlockers(origin, group, live));
+  if (pending) reasons.unshift(...groupBlockers(origin, group, then, live));
   const plan = {
     ...(source !== undefined && { source }),
-    state: live.observed.groups.get(group)?.state ?? null,
+    type,
+    state: observed?.state ?? null,
     replayed: sum(partitions.values(), ({ replayed }) => replayed),
     skipped: sum(partitions.values(), ({ skipped }) => skipped),
     partitions,
@@ -269,7 +285,18 @@ export function skipsAll({ leftOut, partitions }: GroupPlan): boolean {
   return leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
 }
 
-function planPartition(from: Commit | null, to: Commit | null, log: ObservedPartition | undefined): PartitionPlan {
+function planPartition(
+  from: Commit | null,
+  to: Commit | null,
+  log: ObservedPartition | undefined,
+  isShare: boolean,
+): PartitionPlan {
+  if (isShare && from !== null && to !== null) {
+    const forward = to.offset > from.offset;
+    const skipped = forward ? distance(from.offset, to.offset, log) : 0n;
+    const replayed = distance(to.offset, log?.logEndOffset ?? to.offset, log);
+    return { action: forward ? "fast_forward" : "rewind", from, to, replayed, skipped };
+  }
   if (sameCommit(from, to)) return { action: "unchanged", from, to, replayed: 0n, skipped: 0n };
   if (from === null) return { action: "create", from, to, replayed: null, skipped: null };
   if (to === null) return { action: "delete", from, to, replayed: null, skipped: null };
@@ -355,45 +382,68 @@ function identityWarnings(origin: Origin, groups: Plan["groups"], live: LiveStat
   );
   if (unproven.length > 0) {
     warnings.push(
-      `Whether ${nameSome(unproven)} was deleted and created again since cannot be told: its id is not known on both sides.`,
-    );
-  }
-  const streams = [...groups.keys()].filter((group) => live.observed.groups.get(group)?.type === "streams");
-  if (streams.length > 0) {
-    warnings.push(
-      `${nameSome(streams)} ${streams.length === 1 ? "is a streams group" : "are streams groups"}: state stores do not move with the offsets.`,
+      `Whether ${nameSome(unproven)} was deleted and created again since cannot be told: its id is not known on both sides, ` +
+        "so that it shows only where the saved leader epoch is above the current one.",
     );
   }
   return warnings;
 }
 
+/** What the offsets of groups of some types do not tell, and what does not move with them. */
+function typeWarnings(groups: Plan["groups"], live: LiveState): string[] {
+  const those = [...groups].filter(([, { leftOut }]) => !leftOut);
+  const ofType = (type: string) => those.filter(([, plan]) => plan.type === type).map(([group]) => group);
+  const [streams, shares] = [ofType("streams"), ofType("share")];
+  const simple = those.map(([group]) => group).filter((group) => live.observed.groups.get(group)?.protocolType === "");
+  const warnings: string[] = [];
+  if (streams.length > 0) {
+    warnings.push(
+      `${nameSome(streams)} ${streams.length === 1 ? "is a streams group" : "are streams groups"}: state stores do not move with the offsets.`,
+    );
+  }
+  if (shares.length > 0) {
+    warnings.push(
+      `${nameSome(shares)} ${shares.length === 1 ? "is a share group" : "are share groups"}: what was acknowledged beyond ` +
+        "the start offsets is delivered again, and delivery counts begin anew.",
+    );
+  }
+  if (simple.length > 0) {
+    warnings.push(
+      `${nameSome(simple)} ${simple.length === 1 ? "has" : "have"} never had members: consumers that assign() partitions are ` +
+        "none, so that nobody can tell whether they run. Make sure that they are stopped.",
+    );
+  }
+  return warnings;
+}
+
+/** The groups of a plan whose start offsets are written (KIP-932), instead of commits. */
+export function shareGroupsOf(plan: Plan): Set<string> {
+  return new Set([...plan.groups].filter(([, { type }]) => type === "share").map(([group]) => group));
+}
+
 function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, policy: Policy): string {
-  const topicIds = new Map<string, Json>();
-  const targets = new Map<string, Json>();
-  const current = new Map<string, Json>();
-  const commits = (all: Iterable<readonly [string, Commit | null]>): Json =>
-    new Map([...all].map(([key, commit]) => [key, commitDocument(commit)]));
-  for (const [group, { source, leftOut, partitions }] of groups) {
+  const hash = createHash("sha256");
+  const add = (line: Json) => hash.update(`${encodeJson(line)}\n`);
+  add({ snapshot_id: snapshotId, exact: policy.exact, out_of_range: policy.outOfRange, skip: policy.skipBlocked });
+  const topics = new Set<string>();
+  for (const [group, { source, leftOut, partitions }] of [...groups].sort(byKey)) {
     if (leftOut) {
-      targets.set(group, null);
+      add({ group, left_out: true });
       continue;
     }
     const kept = [...partitions].filter(([, { action }]) => action !== "skip");
-    targets.set(group, { source, partitions: commits(kept.map(([key, { to }]) => [key, to])) });
-    current.set(group, commits(live.commits.get(group) ?? noCommits));
-    for (const [key] of kept) {
-      const { topic } = placeOf(key);
-      topicIds.set(topic, live.observed.topics.get(topic)?.topicId ?? null);
-    }
+    for (const [key] of kept) topics.add(placeOf(key).topic);
+    const targets = commitsInOrder(kept.map(([key, { to }]) => [key, to]));
+    add({ group, source, targets, live: commitsInOrder(live.commits.get(group) ?? noCommits) });
   }
-  const made = {
-    snapshot_id: snapshotId,
-    exact: policy.exact,
-    out_of_range: policy.outOfRange,
-    skip_blocked: policy.skipBlocked,
-    targets,
-    live: current,
-    topic_ids: topicIds,
-  };
-  return createHash("sha256").update(encodeJson(made)).digest("hex");
+  for (const topic of [...topics].sort()) add({ topic, id: live.observed.topics.get(topic)?.topicId ?? null });
+  return hash.digest("hex");
 }
+
+const byKey = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1);
+
+/** Commits as a list that does not depend on the order in which they were read. */
+const commitsInOrder = (commits: Iterable<readonly [string, Commit | null]>): Json =>
+  [...commits]
+    .sort(byKey)
+    .map(([key, commit]) => [key, commit && [commit.offset, commit.metadata, commit.leaderEpoch ?? null]]);

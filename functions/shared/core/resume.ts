@@ -64,6 +64,7 @@ function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyM
     if (skipsAll(planned)) continue;
     const kept = [...planned.partitions].filter(([, { action }]) => action !== "skip");
     intents.set(group, {
+      type: planned.type,
       targets: new Map(kept.map(([key, { to }]) => [key, to])),
       found: new Map(kept.map(([key, { from }]) => [key, from])),
     });

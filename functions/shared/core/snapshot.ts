@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { gunzipSync, gzipSync } from "node:zlib";
 import { DecodeError, type Decoder, fieldsOf, int32, int64, list, mapOf, nullable, oneOf, text } from "./decode.ts";
 import { SnapshotCorrupt } from "./errors.ts";
-import { encodeJson, type Json, parseJson } from "./json.ts";
+import type { Json } from "./json.ts";
 import {
   type CaptureError,
   type Commit,
@@ -13,6 +12,7 @@ import {
   splitTopicPartition,
   statusOf,
 } from "./model.ts";
+import { packJson, UnpackError, unpackJson } from "./packed-json.ts";
 import type { Selector } from "./selectors.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
@@ -68,7 +68,13 @@ export function snapshotDocument(snapshot: Snapshot) {
     selection: { groups: snapshot.selection.groups, exclude: snapshot.selection.exclude },
     cluster: { name: snapshot.cluster.name, cluster_id: snapshot.cluster.clusterId },
     observed: {
-      groups: mapValues(snapshot.observed.groups, ({ type, state, members }) => ({ type, state, members })),
+      groups: mapValues(snapshot.observed.groups, ({ type, state, members, protocolType, asOf }) => ({
+        type,
+        state,
+        members,
+        protocol_type: protocolType,
+        as_of: asOf,
+      })),
       topics: mapValues(snapshot.observed.topics, topicDocument),
     },
   } satisfies Json;
@@ -82,9 +88,13 @@ export interface EncodedSnapshot {
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-/** Encodes a snapshot as its stored body: one line of JSON, gzip'd. */
+/**
+ * Encodes a snapshot as its stored body: one line of JSON, gzip'd.
+ *
+ * @throws InvalidRequest for a snapshot that is too large to be stored
+ */
 export function encodeSnapshot(snapshot: Snapshot): EncodedSnapshot {
-  const body = gzipSync(encodeJson(snapshotDocument(snapshot)), { level: 6 });
+  const body = packJson(snapshotDocument(snapshot), "the snapshot");
   return { body, sha256: sha256(body) };
 }
 
@@ -110,9 +120,9 @@ export function decodeSnapshot(
   }
   let parsed: unknown;
   try {
-    parsed = parseJson(gunzipSync(body).toString("utf8"));
+    parsed = unpackJson(body);
   } catch (cause) {
-    throw corrupt(cause instanceof SyntaxError ? "it is not JSON" : "it is not gzip", cause);
+    throw cause instanceof UnpackError ? corrupt(cause.message, cause) : cause;
   }
   try {
     const snapshot = decodeDocument(parsed, "");
@@ -252,11 +262,14 @@ const decodeDocument: Decoder<Snapshot> = (value, path) => {
         groups: observed.required(
           "groups",
           mapOf(anyKey, (group, where) => {
-            const description = fieldsOf(group, where, ["type", "state", "members"]);
+            const description = fieldsOf(group, where, ["type", "state", "members", "protocol_type", "as_of"]);
             return {
               type: description.required("type", nullable(text)),
               state: description.required("state", nullable(text)),
               members: description.required("members", nullable(int32)),
+              // Documents of the first deployments lack these.
+              protocolType: description.optional("protocol_type", nullable(text)) ?? null,
+              asOf: description.optional("as_of", nullable(text)) ?? null,
             };
           }),
         ),

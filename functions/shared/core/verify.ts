@@ -41,12 +41,13 @@ export function verifyCommits(
   let checked = 0;
   for (const [group, wanted] of expected) {
     const found = actual.get(group) ?? new Map<string, Commit>();
-    for (const key of new Set([...wanted.keys(), ...found.keys()])) {
+    const compare = (key: string, values: Pick<Mismatch, "expected" | "actual">) => {
       checked++;
-      const values = { expected: wanted.get(key) ?? null, actual: found.get(key) ?? null };
       for (const kind of kindsOf(values.expected, values.actual))
         mismatches.push({ group, ...placeOf(key), kind, ...values });
-    }
+    };
+    for (const [key, commit] of wanted) compare(key, { expected: commit, actual: found.get(key) ?? null });
+    for (const [key, commit] of found) if (!wanted.has(key)) compare(key, { expected: null, actual: commit });
   }
   return { verified: mismatches.length === 0, checked, mismatches };
 }

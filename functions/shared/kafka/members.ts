@@ -12,6 +12,7 @@ import {
   type ListedGroup,
   streamsGroupDescribe,
 } from "./wire/groups.ts";
+import { shareGroupDescribe } from "./wire/share.ts";
 
 /** Groups as their coordinators describe them, after their commits were read. */
 export interface Members {
@@ -32,6 +33,7 @@ const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]
   ["classic", describeGroups],
   ["consumer", consumerGroupDescribe],
   ["streams", streamsGroupDescribe],
+  ["share", shareGroupDescribe],
 ]);
 
 /**

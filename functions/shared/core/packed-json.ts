@@ -1,0 +1,50 @@
+import { isUtf8 } from "node:buffer";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { InvalidRequest } from "./errors.ts";
+import { encodeJson, type Json, parseJson } from "./json.ts";
+
+/** How long a stored JSON text may be, so that one that unpacks without end is not believed: some three million offsets. */
+const LONGEST = 256 * 1024 * 1024;
+
+/** Bytes are not a packed JSON value; the message says why: `it is not gzip`. */
+export class UnpackError extends Error {}
+
+/**
+ * A value as it is stored: one line of JSON, gzip'd.
+ *
+ * @param what what it is, for the message: `the snapshot`
+ * @throws InvalidRequest where it would be longer than what `unpackJson` reads
+ */
+export function packJson(value: Json, what: string): Uint8Array {
+  const text = encodeJson(value);
+  const length = Buffer.byteLength(text);
+  if (length <= LONGEST) return gzipSync(text, { level: 1 });
+  throw new InvalidRequest(
+    `${what} would be ${Math.ceil(length / 2 ** 20)} MB of JSON, and ${LONGEST / 2 ** 20} MB can be stored. Nothing was ` +
+      "written. Name fewer groups.",
+  );
+}
+
+/**
+ * The value of such bytes, as `parseJson` gives it.
+ *
+ * @throws UnpackError where they are not gzip'd JSON, or too long a text
+ */
+export function unpackJson(bytes: Uint8Array): unknown {
+  const text = unzip(bytes);
+  if (!isUtf8(text)) throw new UnpackError("it is not UTF-8");
+  try {
+    return parseJson(text.toString("utf8"));
+  } catch (cause) {
+    throw cause instanceof SyntaxError ? new UnpackError("it is not JSON", { cause }) : cause;
+  }
+}
+
+function unzip(bytes: Uint8Array): Buffer {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: LONGEST });
+  } catch (cause) {
+    const tooLong = cause instanceof RangeError;
+    throw new UnpackError(tooLong ? `it is longer than ${LONGEST / 2 ** 20} MB` : "it is not gzip", { cause });
+  }
+}

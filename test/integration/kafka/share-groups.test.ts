@@ -1,0 +1,219 @@
+import { expect, inject, it, onTestFinished } from "vitest";
+import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
+import { commitsOf, deletesOf, planRollback, shareGroupsOf } from "../../../functions/shared/core/plan.ts";
+import { restrict } from "../../../functions/shared/core/restrict.ts";
+import { settle } from "../../../functions/shared/core/settle.ts";
+import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
+import {
+  capture,
+  commitOffsets,
+  deleteOffsets,
+  observe,
+  readCommits,
+} from "../../../functions/shared/kafka/group-offsets.ts";
+import { snapshotOf } from "../../support/states.ts";
+import { administer, at, connect, kafka, select, since, topicOf, unique } from "./support.ts";
+
+const server = () => ["--bootstrap-server", inject("kafka").bootstrapServers];
+const shareCommand = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
+
+/** Makes a share group with these start offsets, as whoever alters those of one that does not exist does. */
+async function shareGroupAt(cluster: Cluster, offsets: ReturnType<typeof at>): Promise<string> {
+  const group = unique("share");
+  onTestFinished(() => administer((admin) => admin.deleteGroups([group])).then(ignore, ignore));
+  const outcomes = await commitOffsets(cluster, new Map([[group, offsets]]), { shareGroups: new Set([group]) });
+  for (const [key, outcome] of outcomes.get(group) ?? []) expect([key, outcome]).toEqual([key, { kind: "accepted" }]);
+  return group;
+}
+
+const ignore = () => {};
+
+/** What `kafka-share-groups --describe` says: the start offset of each partition, `-` where it is not initialized. */
+async function startOffsetsByKafka(group: string): Promise<Record<string, string>> {
+  const { stdout, stderr } = await kafka().tool(shareCommand, [
+    ...server(),
+    "--describe",
+    "--offsets",
+    "--group",
+    group,
+  ]);
+  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+  const found = rows
+    .filter(([name]) => name === group)
+    .map(([, topic, partition, start]) => [`${topic}-${partition}`, start]);
+  if (found.length === 0) throw new Error(stdout + stderr);
+  return Object.fromEntries(found);
+}
+
+/** Starts a member. */
+const startMember = (group: string, topic: string, ...more: string[]) =>
+  kafka().startTool("org.apache.kafka.tools.consumer.ConsoleShareConsumer", [
+    ...[...server(), "--topic", topic, "--group", group],
+    ...["--formatter-property", "print.offset=true", ...more],
+  ]);
+
+/** Consumes whatever is delivered, until nothing is for a while; gives the offsets. */
+async function consume(group: string, topic: string): Promise<number[]> {
+  const { stdout } = await startMember(group, topic, "--timeout-ms", "5000").ended;
+  return [...stdout.matchAll(/Offset:(\d+)/g)].map(([, offset]) => Number(offset)).sort((a, b) => a - b);
+}
+
+const upTo = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => first + i);
+
+/** Rolls groups back to where a state has them, as the function does it. */
+async function rollBack(cluster: Cluster, then: LiveState, exact = false) {
+  const snapshot = snapshotOf(then.commits, { cluster: then.cluster, observed: then.observed });
+  const part = restrict(snapshot, {});
+  const plan = planRollback(snapshot, part, await observe(cluster, part.commits), {
+    ...{ exact, outOfRange: "refuse", skipBlocked: false },
+  });
+  expect(plan.blockers).toEqual([]);
+  const shareGroups = shareGroupsOf(plan);
+  const sent = await commitOffsets(cluster, commitsOf(plan), { shareGroups });
+  for (const [group, outcomes] of await deleteOffsets(cluster, deletesOf(plan), { shareGroups })) {
+    sent.set(group, new Map([...(sent.get(group) ?? []), ...outcomes]));
+  }
+  const keys = new Map([...plan.groups].map(([group, { partitions }]) => [group, partitions.keys()]));
+  return { plan, settled: settle(plan, sent, await readCommits(cluster, keys, shareGroups)) };
+}
+
+since("4.2", "share groups (KIP-932)").describe("share groups", () => {
+  it("are captured with the start offsets that kafka-share-groups tells, beside other groups", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(3, 10);
+    const group = await shareGroupAt(cluster, at([`${topic}-0`, 3], [`${topic}-2`, 2n ** 63n - 1n]));
+    const other = `${group}.classic`;
+    await commitOffsets(cluster, new Map([[other, at([`${topic}-0`, 4])]]));
+    onTestFinished(() => administer((admin) => admin.deleteGroups([other])).then(ignore, ignore));
+
+    const state = await capture(cluster, select(`${group}*`));
+
+    expect(state.commits).toEqual(
+      new Map([
+        [group, at([`${topic}-0`, 3], [`${topic}-2`, 2n ** 63n - 1n])],
+        [other, at([`${topic}-0`, 4])],
+      ]),
+    );
+    expect([...state.errors, ...state.warnings]).toEqual([]);
+    expect(state.observed.groups.get(group)).toEqual({
+      ...{ type: "share", state: "Empty", members: 0, protocolType: "share", asOf: expect.any(String) },
+    });
+    expect(state.observed.topics.get(topic)?.partitions.get(0)).toMatchObject({ logEndOffset: 10n });
+    expect(await startOffsetsByKafka(group)).toEqual({ [`${topic}-0`]: "3", [`${topic}-2`]: `${2n ** 63n - 1n}` });
+  });
+
+  it("have their members counted, which Kafka protects from writes", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2, 5);
+    const group = await shareGroupAt(cluster, at([`${topic}-0`, 1]));
+    const member = startMember(group, topic);
+    onTestFinished(() => member.kill());
+    const observed = async () => (await observe(cluster, new Map([[group, at([`${topic}-0`, 1])]]))).observed.groups;
+    await expect
+      .poll(async () => (await observed()).get(group), { timeout: 40_000 })
+      .toMatchObject({
+        ...{ type: "share", state: "Stable", members: 1 },
+      });
+
+    const shareGroups = new Set([group]);
+    const committed = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 0])]]), { shareGroups });
+    const deleted = await deleteOffsets(cluster, new Map([[group, [`${topic}-0`]]]), { shareGroups });
+    const { warnings } = await capture(cluster, select(group));
+    await member.stop();
+
+    for (const outcomes of [committed, deleted]) {
+      expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+    }
+    expect(warnings).toEqual([]);
+    await expect.poll(async () => (await observed()).get(group)?.members, { timeout: 40_000 }).toBe(0);
+  });
+
+  it("get delivered again what they acknowledged, from where the rollback puts them", async () => {
+    const cluster = await connect(110_000);
+    const topic = await topicOf(1, 20);
+    const group = await shareGroupAt(cluster, at([`${topic}-0`, 4]));
+    const then = await capture(cluster, select(group));
+    expect(await consume(group, topic)).toEqual(upTo(4, 20));
+    expect(await consume(group, topic)).toEqual([]);
+    await expect
+      .poll(async () => (await capture(cluster, select(group))).observed.groups.get(group)?.state, { timeout: 40_000 })
+      .toBe("Empty");
+
+    // All is acknowledged, and yet the start offset may be where it was.
+    const { plan, settled } = await rollBack(cluster, then);
+
+    expect(plan.groups.get(group)).toMatchObject({ type: "share", replayed: 16n });
+    expect(settled).toMatchObject({ status: "success", offsetsRestored: 1, verification: { verified: true } });
+    expect(await startOffsetsByKafka(group)).toEqual({ [`${topic}-0`]: "4" });
+    expect(await consume(group, topic)).toEqual(upTo(4, 20));
+  });
+
+  it("lose start offsets that the snapshot lacks where that is wanted, and begin there as new groups do", async () => {
+    const cluster = await connect(110_000);
+    const topic = await topicOf(2, 5);
+    const [first, second] = [`${topic}-0`, `${topic}-1`];
+    const group = await shareGroupAt(cluster, at([first, 1]));
+    const then = await capture(cluster, select(group));
+    const moved: Commits = new Map([[group, at([first, 3], [second, 3])]]);
+    await commitOffsets(cluster, moved, { shareGroups: new Set([group]) });
+
+    const { settled } = await rollBack(cluster, then, true);
+
+    expect(settled).toMatchObject({ status: "success", offsetsRestored: 1, offsetsDeleted: 1 });
+    expect((await capture(cluster, select(group))).commits.get(group)).toEqual(at([first, 1]));
+    expect(await startOffsetsByKafka(group)).toEqual({ [first]: "1", [second]: "-" });
+    expect(await consume(group, topic)).toEqual(upTo(1, 5)); // share.auto.offset.reset is latest
+  });
+
+  it("come back when they were deleted", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1, 5);
+    const group = await shareGroupAt(cluster, at([`${topic}-0`, 2]));
+    const then = await capture(cluster, select(group));
+    await kafka().tool(shareCommand, [...server(), "--delete", "--group", group]);
+    expect((await capture(cluster, select(group))).missing).toEqual(new Set([group]));
+
+    const { settled } = await rollBack(cluster, then);
+
+    expect(settled.status).toBe("success");
+    const now = await capture(cluster, select(group));
+    expect(now.commits).toEqual(then.commits);
+    expect(now.observed.groups.get(group)?.type).toBe("share");
+  });
+
+  it("are read by name, and where a partition or a topic does not exist there is no start offset", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1, 5);
+    const group = await shareGroupAt(cluster, at([`${topic}-0`, 2]));
+    const keys = [`${topic}-0`, `${topic}-7`, `${topic}-none-0`];
+    const started = performance.now();
+
+    const byName = await readCommits(cluster, new Map([[group, keys]]), new Set([group]));
+    const observed = await observe(cluster, new Map([[group, new Map(keys.map((key) => [key, null]))]]));
+    const none = await readCommits(cluster, new Map([[group, [`${topic}-7`]]]), new Set([group]));
+
+    expect(byName).toEqual({ commits: new Map([[group, at([`${topic}-0`, 2])]]), errors: [] });
+    expect(observed.errors).toEqual([]);
+    expect(observed.commits.get(group)).toEqual(at([`${topic}-0`, 2]));
+    expect(none).toEqual({ commits: new Map([[group, new Map()]]), errors: [] });
+    expect(performance.now() - started).toBeLessThan(10_000); // a broker that is asked for partition 7 says nothing for ever
+  });
+
+  it("are not taken for others, nor others for them: Kafka refuses to write the one for the other", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1, 5);
+    const share = await shareGroupAt(cluster, at([`${topic}-0`, 2]));
+    const classic = unique("classic");
+    await commitOffsets(cluster, new Map([[classic, at([`${topic}-0`, 1])]]));
+    onTestFinished(() => administer((admin) => admin.deleteGroups([classic])).then(ignore, ignore));
+
+    const commits = new Map([share, classic].map((group) => [group, at([`${topic}-0`, 4])]));
+    const outcomes = await commitOffsets(cluster, commits, { shareGroups: new Set([classic]) });
+
+    for (const group of [share, classic]) {
+      expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotFound" });
+    }
+    const { commits: after } = await capture(cluster, select(share, classic));
+    expect([share, classic].map((group) => after.get(group)?.get(`${topic}-0`)?.offset)).toEqual([2n, 1n]);
+  });
+});
