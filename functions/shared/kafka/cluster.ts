@@ -1,15 +1,11 @@
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
-import { Configuration, KafkaUnavailable } from "../core/errors.ts";
+import { Configuration, KafkaUnavailable, OperationError } from "../core/errors.ts";
 import type { ClusterIdentity } from "../core/model.ts";
-import {
-  type Connection,
-  type Connector,
-  createConnector,
-  type KafkaSecurity,
-  REQUEST_TIMEOUT_MS,
-} from "./connection.ts";
+import { BrokerConnections } from "./broker-connections.ts";
+import { type Connection, type Connector, createConnector, REQUEST_TIMEOUT_MS } from "./connection.ts";
 import { NoAnswer, problemFrom } from "./problems.ts";
-import { TimedOut, within } from "./retry.ts";
+import { inParallel, TimedOut, within } from "./retry.ts";
+import type { KafkaSecurity } from "./security.ts";
 import type { Api } from "./wire/api.ts";
 import { type Broker, type ClusterMetadata, metadata } from "./wire/metadata.ts";
 
@@ -21,10 +17,15 @@ export interface KafkaConfig {
   readonly bootstrapServers: readonly string[];
   readonly security: KafkaSecurity;
   readonly clientId?: string;
+  /** How many connections to one broker there may be at a time; 32 where it does not say. */
+  readonly connectionsPerBroker?: number | undefined;
 }
 
 const BOOTSTRAP_LIMIT_MS = 12_000;
 const CONNECT_LIMIT_MS = 10_000;
+const CONNECTIONS_PER_BROKER = 32;
+/** How many requests are on their way at a time where a broker takes one group a request. */
+const IN_FLIGHT = 100;
 /** How long the other bootstrap servers may take to say of which cluster they are. */
 const GRACE_MS = 250;
 
@@ -32,6 +33,7 @@ const GRACE_MS = 250;
  * Connects to a cluster: every bootstrap server is tried at once, and the first that answers is enough.
  *
  * @throws KafkaUnavailable that says what each server did, 12 s later at most, and before the deadline
+ * @throws KafkaAuthentication or KafkaCertificate when no server gave an answer, and one failed for that
  * @throws Configuration for a server that is not `host:port`
  */
 export async function connectCluster(config: KafkaConfig, deadline: Deadline): Promise<Cluster> {
@@ -49,11 +51,8 @@ export async function connectCluster(config: KafkaConfig, deadline: Deadline): P
   }
 }
 
-/** A connection that is being opened, or was. */
-interface Opening {
-  readonly promise: Promise<Connection>;
-  connection?: Connection;
-}
+/** What sends requests to one broker: as `Cluster.send`, without a limit of its own. */
+export type Sender = Pick<Connection, "send">;
 
 /**
  * A Kafka cluster for the time of one invocation: brokers by their ids, a connection to each that is used, the
@@ -68,7 +67,7 @@ export class Cluster {
   readonly #connector: Connector;
   readonly #requests = new Map<string, number>();
   readonly #addresses = new Map<number, string>();
-  readonly #openings = new Map<string, Opening>();
+  readonly #connections = new Map<string, BrokerConnections>();
   readonly #end = new AbortController();
   readonly #onDeadline = () => this.#endWith(deadlineExceeded(`Kafka cluster ${this.#config.clusterName} was in use`));
   #clusterId: string | null = null;
@@ -103,11 +102,13 @@ export class Cluster {
    * the same cluster: a list that mixes clusters is a mistake that nothing later would show.
    *
    * @throws KafkaUnavailable when none gives an answer, or two belong to different clusters
+   * @throws KafkaAuthentication or KafkaCertificate when none gives an answer, and one failed for that
    */
   async bootstrap(): Promise<void> {
     const limit = Math.min(BOOTSTRAP_LIMIT_MS, this.deadline.remainingMs() * 0.8);
     const servers = [...new Set(this.#config.bootstrapServers)];
     const verdicts = new Map(servers.map((server) => [server, `${server} did not answer Metadata in time`]));
+    const named: OperationError[] = [];
     let foreign: KafkaUnavailable | undefined;
     const attempts = servers.map(async (server) => {
       try {
@@ -117,6 +118,7 @@ export class Cluster {
         if (foreign === undefined && this.#addresses.size === 0) this.#learn(answer);
       } catch (error) {
         verdicts.set(server, problemFrom(error).message);
+        if (error instanceof OperationError && !(error instanceof KafkaUnavailable)) named.push(error);
         throw error;
       }
     });
@@ -127,6 +129,7 @@ export class Cluster {
       return;
     }
     if (this.deadline.remainingMs() === 0) throw deadlineExceeded("the brokers were being connected to");
+    if (named[0] !== undefined) throw named[0]; // a refusal says more than the silence of others
     throw new KafkaUnavailable(
       `no broker of cluster ${this.#config.clusterName} gave an answer: ${[...verdicts.values()].join("; ")}. ` +
         "Look at the bootstrap servers, the security protocol, and the network between (subnets, security groups).",
@@ -134,11 +137,13 @@ export class Cluster {
   }
 
   /**
-   * Sends a request to a broker. All of it, connecting included, takes `timeoutMs` at most (15 s, and never longer): by
-   * then there is an answer, or the connection is dropped.
+   * Sends a request to a broker, or several that come to the same where the broker speaks older versions only. All of it,
+   * connecting included, takes `timeoutMs` at most (15 s), and one request 15 s at most: by then there is an answer, or the
+   * connection is dropped.
    *
    * @throws NoAnswer when it could not be reached, hung up, took too long, or gave an answer that is none
-   * @throws KafkaUnavailable when it does not speak the API, or refuses the credentials
+   * @throws KafkaUnavailable when it does not speak the API
+   * @throws KafkaAuthentication when it refuses the credentials, KafkaCertificate when its certificate cannot be trusted
    * @throws DeadlineExceeded when the time was over before
    */
   async send<Request, Answer>(
@@ -147,9 +152,25 @@ export class Cluster {
     request: Request,
     timeoutMs?: number,
   ): Promise<Answer> {
+    return this.#sendTo(this.#addressOf(node), api, request, timeoutMs);
+  }
+
+  /**
+   * Does some work at one broker for each item, in no order, over as many connections as its amount is worth and the
+   * configuration and the broker allow: one at the least, the one that `send` uses. No request of the work takes longer
+   * than with `send`, and throws as there; where the work itself throws, nothing more is begun.
+   */
+  async spread<T>(node: number, items: readonly T[], work: (item: T, broker: Sender) => Promise<void>): Promise<void> {
+    const address = this.#addressOf(node);
+    await this.#connectionsTo(address).spread(items, (item, connection) =>
+      work(item, { send: (api, request, timeoutMs) => this.#sendTo(address, api, request, timeoutMs, connection) }),
+    );
+  }
+
+  #addressOf(node: number): string {
     const address = this.#addresses.get(node);
     if (address === undefined) throw new NoAnswer(`broker ${node}`, "is not among the brokers of the cluster", false);
-    return this.#sendTo(address, api, request, timeoutMs);
+    return address;
   }
 
   /**
@@ -185,7 +206,7 @@ export class Cluster {
     const known = [...this.#addresses.values()];
     const turn = this.#turn++ % Math.max(1, known.length);
     const rotated = [...known.slice(turn), ...known.slice(0, turn)];
-    const stands = (address: string) => this.#openings.get(address)?.connection?.alive === true;
+    const stands = (address: string) => this.#connections.get(address)?.alive === true;
     let failure = new NoAnswer(this.#config.clusterName, "has no broker that is known", false);
     for (const address of [...rotated.filter(stands), ...rotated.filter((address) => !stands(address))]) {
       try {
@@ -221,7 +242,7 @@ export class Cluster {
   #endWith(reason: Error): void {
     this.deadline.signal.removeEventListener("abort", this.#onDeadline);
     this.#end.abort(reason);
-    for (const { connection } of this.#openings.values()) connection?.close(reason);
+    for (const connections of this.#connections.values()) connections.close(reason);
   }
 
   #learn(answer: ClusterMetadata): ClusterMetadata {
@@ -249,41 +270,53 @@ export class Cluster {
     api: Api<Request, Answer>,
     request: Request,
     timeoutMs = REQUEST_TIMEOUT_MS,
+    open = () => this.#connectionsTo(address).first(),
   ): Promise<Answer> {
-    const end = performance.now() + Math.max(0, Math.min(timeoutMs, REQUEST_TIMEOUT_MS));
+    const started = performance.now();
+    const end = started + Math.max(0, Math.min(timeoutMs, REQUEST_TIMEOUT_MS));
     const leftMs = () => end - performance.now();
-    const unconnected = new NoAnswer(address, "did not accept the connection in time", false);
-    const connection = await within(this.#connectionTo(address), leftMs(), this.#end.signal).catch((error) => {
+    const unconnected = () => new NoAnswer(address, "did not accept the connection in time", false);
+    const connection = await within(open(), leftMs(), this.#end.signal).catch((error) => {
       this.#end.signal.throwIfAborted();
-      throw error instanceof TimedOut ? unconnected : error;
+      throw error instanceof TimedOut ? unconnected() : error;
     });
-    if (leftMs() <= 0) throw unconnected;
+    if (leftMs() <= 0) throw unconnected();
+    if (api.otherwise !== undefined && !connection.speaks(api)) {
+      return api.otherwise(request, (one, requests) => this.#sendAll(address, one, requests, started + timeoutMs));
+    }
     this.#requests.set(api.name, (this.#requests.get(api.name) ?? 0) + 1);
     return connection.send(api, request, leftMs());
   }
 
-  #connectionTo(address: string): Promise<Connection> {
-    const known = this.#openings.get(address);
-    if (known !== undefined && known.connection?.alive !== false) return known.promise;
-    const opening: Opening = { promise: this.#open(address) };
-    this.#openings.set(address, opening);
-    opening.promise.then(
-      (connection) => {
-        opening.connection = connection;
-        if (this.#end.signal.aborted) connection.close(this.#end.signal.reason);
-      },
-      () => {
-        if (this.#openings.get(address) === opening) this.#openings.delete(address);
-      },
-    );
-    return opening.promise;
+  /** Each request takes 15 s at most, and all of them until `end`. */
+  async #sendAll<Request, Answer>(
+    address: string,
+    api: Api<Request, Answer>,
+    requests: readonly Request[],
+    end: number,
+  ): Promise<(readonly [Request, Answer])[]> {
+    const answered: (readonly [Request, Answer])[] = [];
+    await inParallel([...requests.entries()], IN_FLIGHT, async ([i, request]) => {
+      answered[i] = [request, await this.#sendTo(address, api, request, end - performance.now())];
+    });
+    return answered;
   }
 
-  async #open(address: string): Promise<Connection> {
+  #connectionsTo(address: string): BrokerConnections {
+    const most = this.#config.connectionsPerBroker ?? CONNECTIONS_PER_BROKER;
+    const known = this.#connections.get(address);
+    const connections = known ?? new BrokerConnections((signal) => this.#open(address, signal), most);
+    this.#connections.set(address, connections);
+    return connections;
+  }
+
+  async #open(address: string, signal = this.#end.signal): Promise<Connection> {
     this.#end.signal.throwIfAborted();
     const limit = Math.min(CONNECT_LIMIT_MS, this.deadline.remainingMs() * 0.7);
     try {
-      return await this.#connector.connect(address, limit, this.#end.signal);
+      const connection = await this.#connector.connect(address, limit, AbortSignal.any([signal, this.#end.signal]));
+      if (this.#end.signal.aborted) connection.close(this.#end.signal.reason);
+      return connection;
     } catch (error) {
       this.#end.signal.throwIfAborted();
       throw error;

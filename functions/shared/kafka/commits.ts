@@ -1,14 +1,7 @@
-import {
-  type CaptureError,
-  type Commit,
-  type Commits,
-  type GroupCommits,
-  placeOf,
-  topicPartition,
-} from "../core/model.ts";
+import { type Commit, type Commits, type GroupCommits, placeOf, topicPartition } from "../core/model.ts";
 import type { CommitOutcome } from "../core/settle.ts";
 import { nameSome } from "../core/text.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster, Sender } from "./cluster.ts";
 import { perCoordinator } from "./coordinators.ts";
 import {
   type Attempt,
@@ -20,8 +13,10 @@ import {
   type Trouble,
 } from "./problems.ts";
 import { inParallel, READ_PATIENCE_MS, type Tell, type TimeLeft } from "./retry.ts";
+import type { Api } from "./wire/api.ts";
 import { code, codeName, codeText, isTransient } from "./wire/codes.ts";
 import {
+  type CommitRequest,
   type FetchedGroup,
   type FetchedOffset,
   type FetchGroup,
@@ -31,12 +26,16 @@ import {
   type PartitionCode,
   type TopicPartitions,
 } from "./wire/offsets.ts";
+import { alterShareGroupOffsets } from "./wire/share.ts";
 
 const GROUPS_A_REQUEST = 1_000;
 const PARTITIONS_A_REQUEST = 50_000;
 const IN_FLIGHT = 64;
 /** Brokers refuse to write a batch near 1 MB; in their log, each commit and each deletion repeats the group's id. */
 const WRITE_BYTES = 400_000;
+
+/** The start offset that stands for none. (DeleteShareGroupOffsets deletes those of whole topics only.) */
+const UNINITIALIZED = -1n;
 
 /**
  * How long a commit or a deletion may take from the moment that it is permitted. Then its connection is dropped: what was
@@ -46,28 +45,41 @@ export const WRITE_TIMEOUT_MS = 8_000;
 /** What a request needs at least to be begun: one that ends as doubtful is worse than one that was not attempted. */
 const WRITE_MARGIN_MS = 1_000;
 
+/** The commits of a group, and when its coordinator was asked for them: see `ObservedGroup`. */
+export interface CommitsRead {
+  readonly commits: GroupCommits;
+  readonly asOf: string;
+}
+
 /**
  * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
  * requests at a time. Every group is in the result: with commits, none for one that does not exist, or with a problem.
  * A pending transaction is waited for, 45 s at most, then it is the problem `PendingTransaction`.
+ *
+ * @param api what to ask the coordinators: something else of share groups, see `fetchStartOffsets`
  */
 export function fetchCommits(
   cluster: Cluster,
   groups: readonly FetchGroup[],
-): Promise<Map<FetchGroup, Settled<GroupCommits>>> {
+  api: Api<readonly FetchGroup[], readonly FetchedGroup[]> = offsetFetch,
+): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
   const work = {
     groupOf: ({ group }: FetchGroup) => group,
     doing: "reading the commits",
     patienceMs: READ_PATIENCE_MS,
   };
-  return perCoordinator<FetchGroup, GroupCommits>(cluster, groups, work, async (node, asked, tell, leftMs) => {
+  const keyOf = sharedKeys();
+  return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, tell, leftMs) => {
     await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
+      const asOf = new Date().toISOString();
       try {
-        const answers = await cluster.send(node, offsetFetch, batch, leftMs());
+        const answers = await cluster.send(node, api, batch, leftMs());
         const byGroup = new Map(answers.map((answer) => [answer.group, answer]));
         for (const wanted of batch) {
           const answer = byGroup.get(wanted.group);
-          if (answer !== undefined) tell(wanted, commitsFrom(wanted, answer));
+          if (answer === undefined) continue;
+          const attempt = commitsFrom(wanted, answer, keyOf);
+          tell(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
         }
       } catch (error) {
         const attempt = attemptFrom(error);
@@ -94,20 +106,22 @@ function fetchBatches(asked: readonly FetchGroup[]): FetchGroup[][] {
   return batches;
 }
 
-function commitsFrom({ group, topics }: FetchGroup, answer: FetchedGroup): Attempt<GroupCommits> {
-  const doing = `read the commits of group ${nameSome([group])}`;
-  const right = `DESCRIBE on group ${nameSome([group])}`;
-  if (answer.code !== code.NONE) return attemptOf(answer.code, { doing, right });
+function commitsFrom(
+  { group, topics }: FetchGroup,
+  answer: FetchedGroup,
+  keyOf: typeof topicPartition,
+): Attempt<GroupCommits> {
+  const doing = () => `read the commits of group ${nameSome([group])}`;
+  if (answer.code !== code.NONE) {
+    return attemptOf(answer.code, { doing: doing(), right: `DESCRIBE on group ${nameSome([group])}` });
+  }
   const commits = new Map<string, Commit>();
-  const answered = new Set<string>();
   let trouble: Trouble | undefined;
   for (const fetched of answer.offsets) {
-    const key = topicPartition(fetched.topic, fetched.partition);
-    answered.add(key);
+    const key = keyOf(fetched.topic, fetched.partition);
     if (fetched.code !== code.NONE) {
-      const what = `${doing} on ${key}`;
       const attempt = attemptOf(fetched.code, {
-        doing: what,
+        doing: `${doing()} on ${key}`,
         topicRight: `DESCRIBE on topic ${nameSome([fetched.topic])}`,
       });
       if (trouble === undefined || "failed" in attempt) trouble = attempt;
@@ -116,13 +130,25 @@ function commitsFrom({ group, topics }: FetchGroup, answer: FetchedGroup): Attem
     }
   }
   if (trouble !== undefined) return trouble;
-  for (const { topic, partitions } of topics ?? []) {
-    const leftOut = partitions.find((partition) => !answered.has(topicPartition(topic, partition)));
-    if (leftOut === undefined) continue;
-    const message = `could not ${doing}: the answer of Kafka left out ${topicPartition(topic, leftOut)}`;
-    return { failed: { error: "KafkaUnavailable", message } };
-  }
-  return { done: commits };
+  if (topics === null) return { done: commits };
+  const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
+  const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));
+  const leftOut = asked.find((key) => !answered.has(key));
+  if (leftOut === undefined) return { done: commits };
+  const message = `could not ${doing()}: the answer of Kafka left out ${leftOut}`;
+  return { failed: { error: "KafkaUnavailable", message } };
+}
+
+/** Gives the keys of partitions, one text for each: ten thousand groups may have commits on the same ones. */
+function sharedKeys(): typeof topicPartition {
+  const topics = new Map<string, Map<number, string>>();
+  return (topic, partition) => {
+    const keys = topics.get(topic) ?? new Map<number, string>();
+    const key = keys.get(partition) ?? topicPartition(topic, partition);
+    if (keys.size === 0) topics.set(topic, keys);
+    keys.set(partition, key);
+    return key;
+  };
 }
 
 function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
@@ -139,24 +165,6 @@ export function byTopics(keys: Iterable<string>): TopicPartitions[] {
     else partitions.push(partition);
   }
   return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
-}
-
-/**
- * Reads the commits of partitions by their names, as after a rollback. Every group asked for is in `commits` or in
- * `errors`; a partition that is absent has no commit: the coordinator said so by its name.
- */
-export async function readCommits(
-  cluster: Cluster,
-  partitions: ReadonlyMap<string, Iterable<string>>,
-): Promise<{ readonly commits: Commits; readonly errors: readonly CaptureError[] }> {
-  const asked = [...partitions].map(([group, keys]) => ({ group, topics: byTopics(new Set(keys)) }));
-  const commits = new Map<string, GroupCommits>();
-  const errors: CaptureError[] = [];
-  for (const [{ group }, result] of await fetchCommits(cluster, asked)) {
-    if ("done" in result) commits.set(group, result.done);
-    else errors.push({ group, ...result.failed });
-  }
-  return { commits, errors };
 }
 
 /** Some partitions of one group: what goes into one request. */
@@ -181,6 +189,8 @@ export interface Writing {
    * `not_attempted`. Either way the problem is told.
    */
   readonly permit?: () => Trouble | undefined;
+  /** The groups that are share groups, or become ones: what is written are their start offsets (KIP-932). */
+  readonly shareGroups?: ReadonlySet<string>;
 }
 
 /**
@@ -191,23 +201,31 @@ export interface Writing {
  */
 export function commitOffsets(cluster: Cluster, commits: Commits, writing: Writing = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
-  const work = { doing: "committing the offsets", right: "READ", ...writing };
-  return write(cluster, slices, work, async (node, { group, keys }, timeoutMs) => {
-    const byTopic = Map.groupBy(keys, (key) => placeOf(key).topic);
-    const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
-      topic,
-      partitions: keysOfTopic.flatMap((key) => {
-        const commit = commits.get(group)?.get(key);
-        return commit ? [{ leaderEpoch: -1, ...commit, partition: placeOf(key).partition }] : [];
-      }),
-    }));
-    return codesOf(await cluster.send(node, offsetCommit, { group, topics }, timeoutMs));
+  const work = { doing: "committing the offsets", rightOn: () => "READ", ...writing };
+  return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
+    const request = commitRequest(slice, (key) => commits.get(slice.group)?.get(key));
+    return writing.shareGroups?.has(slice.group)
+      ? codesOfAll(slice, await broker.send(alterShareGroupOffsets, request, timeoutMs))
+      : codesOf(await broker.send(offsetCommit, request, timeoutMs));
   });
 }
 
+function commitRequest({ group, keys }: Slice, commitAt: (key: string) => Commit | undefined): CommitRequest {
+  const byTopic = Map.groupBy(keys, (key) => placeOf(key).topic);
+  const topics = [...byTopic].map(([topic, keysOfTopic]) => ({
+    topic,
+    partitions: keysOfTopic.flatMap((key) => {
+      const commit = commitAt(key);
+      return commit ? [{ leaderEpoch: -1, ...commit, partition: placeOf(key).partition }] : [];
+    }),
+  }));
+  return { group, topics };
+}
+
 /**
- * Deletes commits (OffsetDelete, KIP-496). Same promises as `commitOffsets`, but members of a group protect only what they
- * are subscribed to: other topics are deleted under them. Where there is no commit, or no group, it is accepted: nothing
+ * Deletes commits (OffsetDelete, KIP-496); start offsets of a share group are set back to uninitialized, as they are until
+ * a record is acknowledged. Same promises as `commitOffsets`, but members of a group (other than a share group) protect only
+ * what they are subscribed to: other topics are deleted under them. Where there is no commit, or no group, it is accepted: nothing
  * is left to be deleted. A partition of a topic that does not exist is refused: Kafka deletes those commits itself.
  */
 export function deleteOffsets(
@@ -218,17 +236,29 @@ export function deleteOffsets(
   const slices = [...partitions].flatMap(([group, keys]) =>
     slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
   );
-  const work = { doing: "deleting the commits", right: "DELETE", ...writing };
-  return write(cluster, slices, work, async (node, { group, keys }, timeoutMs) => {
-    const answer = await cluster.send(node, offsetDelete, { group, topics: byTopics(keys) }, timeoutMs);
-    if (answer.code === code.NONE) return codesOf(answer.partitions);
-    const ofAll = answer.code === code.GROUP_ID_NOT_FOUND ? code.NONE : answer.code;
-    return new Map(keys.map((key) => [key, ofAll]));
+  const isShare = (group: string) => writing.shareGroups?.has(group) === true;
+  const rightOn = (group: string) => (isShare(group) ? "READ" : "DELETE");
+  const work = { doing: "deleting the commits", rightOn, ...writing };
+  return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
+    const { group, keys } = slice;
+    if (isShare(group)) {
+      const request = commitRequest(slice, () => ({ offset: UNINITIALIZED, metadata: "" }));
+      return codesOfAll(slice, await broker.send(alterShareGroupOffsets, request, timeoutMs));
+    }
+    const answer = await broker.send(offsetDelete, { group, topics: byTopics(keys) }, timeoutMs);
+    if (answer.code === code.GROUP_ID_NOT_FOUND) return new Map(keys.map((key) => [key, code.NONE]));
+    return codesOfAll(slice, answer);
   });
 }
 
 const codesOf = (partitions: readonly PartitionCode[]): Codes =>
   new Map(partitions.map((answer) => [topicPartition(answer.topic, answer.partition), answer.code]));
+
+/** Of an answer that may refuse the whole request. */
+const codesOfAll = (
+  { keys }: Slice,
+  answer: { readonly code: number; readonly partitions: readonly PartitionCode[] },
+) => (answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code])));
 
 function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly metadata?: string }>): Slice[] {
   const slices: string[][] = [];
@@ -251,8 +281,8 @@ function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly meta
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  { permit, right, ...trial }: Writing & { readonly doing: string; readonly right: string },
-  send: (node: number, slice: Slice, timeoutMs: number) => Promise<Codes>,
+  { permit, rightOn, ...trial }: Writing & { readonly doing: string; readonly rightOn: (group: string) => string },
+  send: (broker: Sender, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
   const late = {
     error: "DeadlineExceeded",
@@ -260,13 +290,13 @@ async function write(
   };
   const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
   const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (trial.reserveMs ?? 0)) / 5);
-  const attempted = async (node: number, slice: Slice, tell: Tell<Slice, Codes>, leftMs: TimeLeft) => {
+  const attempted = async (broker: Sender, slice: Slice, tell: Tell<Slice, Codes>, leftMs: TimeLeft) => {
     const left = leftMs();
     if (left <= margin) return tell(slice, { failed: late });
     const trouble = permit?.();
     if (trouble !== undefined) return tell(slice, trouble);
     try {
-      const codes = await send(node, slice, Math.min(WRITE_TIMEOUT_MS, left));
+      const codes = await send(broker, slice, Math.min(WRITE_TIMEOUT_MS, left));
       const passing = [...codes.values()].find(isTransient);
       if (passing === undefined) return tell(slice, { done: codes });
       doubtful.add(slice);
@@ -278,14 +308,14 @@ async function write(
   };
   const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...trial };
   const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell, leftMs) =>
-    inParallel(asked, IN_FLIGHT, (slice) => attempted(node, slice, tell, leftMs)),
+    cluster.spread(node, asked, (slice, broker) => attempted(broker, slice, tell, leftMs)),
   );
   const outcomes: Outcomes = new Map();
   for (const [slice, result] of written) {
     const { group, keys } = slice;
     const ofGroup = outcomes.get(group) ?? new Map<string, CommitOutcome>();
     outcomes.set(group, ofGroup);
-    for (const key of keys) ofGroup.set(key, outcomeOf(slice, key, result, doubtful.has(slice), right));
+    for (const key of keys) ofGroup.set(key, outcomeOf(slice, key, result, doubtful.has(slice), rightOn(group)));
   }
   return outcomes;
 }

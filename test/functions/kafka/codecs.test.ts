@@ -5,11 +5,23 @@ import {
   consumerGroupDescribe,
   describeGroups,
   findCoordinator,
+  findOneCoordinator,
   listGroups,
   streamsGroupDescribe,
 } from "../../../functions/shared/kafka/wire/groups.ts";
 import { listOffsets, metadata } from "../../../functions/shared/kafka/wire/metadata.ts";
-import { offsetCommit, offsetDelete, offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
+import {
+  type FetchGroup,
+  offsetCommit,
+  offsetDelete,
+  offsetFetch,
+  offsetFetchOfOne,
+} from "../../../functions/shared/kafka/wire/offsets.ts";
+import {
+  alterShareGroupOffsets,
+  describeShareGroupOffsets,
+  shareGroupDescribe,
+} from "../../../functions/shared/kafka/wire/share.ts";
 
 const MAX = 2n ** 63n - 1n;
 const id = "_R3dOrNYSLyXVCxrrPhnOQ";
@@ -223,6 +235,21 @@ const examples: Example[] = [
     }),
     [{ group: "g", nodeId: 2, host: "::1", port: 9093, code: 15 }],
   ),
+  example(
+    findOneCoordinator,
+    3,
+    answer((w) => {
+      w.noTags();
+      w.int32(0);
+      w.int16(15);
+      w.nullableString("not there");
+      w.int32(2);
+      w.string("::1");
+      w.int32(9093);
+      w.noTags();
+    }),
+    { nodeId: 2, host: "::1", port: 9093, code: 15 },
+  ),
   ...[
     {
       name: "consumers",
@@ -364,6 +391,29 @@ const examples: Example[] = [
     ],
   ),
   example(
+    offsetFetchOfOne,
+    7,
+    answer((w) => {
+      w.noTags();
+      w.int32(0);
+      w.array(["orders"], (topic) => {
+        w.string(topic);
+        w.array([0], (partition) => {
+          w.int32(partition);
+          w.int64(MAX);
+          w.int32(4);
+          w.nullableString("x");
+          w.int16(0);
+          w.noTags();
+        });
+        w.noTags();
+      });
+      w.int16(30);
+      w.noTags();
+    }),
+    { code: 30, offsets: [{ topic: "orders", partition: 0, offset: MAX, leaderEpoch: 4, metadata: "x", code: 0 }] },
+  ),
+  example(
     offsetCommit,
     8,
     answer((w) => {
@@ -422,6 +472,106 @@ const examples: Example[] = [
       [{ topic: "orders", partition: 4, code: 0, offset: 9007199254740993n }],
     ),
   ),
+  example(
+    shareGroupDescribe,
+    1,
+    answer((w) => {
+      w.noTags();
+      w.int32(0);
+      w.array(["g"], (group) => {
+        w.int16(0);
+        w.nullableString(null);
+        groupAnswer(w, group, "Stable", () => {
+          w.int32(3);
+          w.int32(3);
+          w.string("simple");
+          w.array([null, "rack"], (rack) => {
+            w.string("member");
+            w.nullableString(rack);
+            w.int32(3);
+            w.string("client");
+            w.string("/127.0.0.1");
+            w.array(["orders", "again"], (topic) => w.string(topic));
+            w.array(["orders"], (topic) => {
+              w.uuid(id);
+              w.string(topic);
+              w.array([0, 1], (partition) => w.int32(partition));
+              w.noTags();
+            });
+            w.noTags();
+            w.noTags();
+          });
+        });
+        w.int32(-1);
+        w.noTags();
+      });
+      w.noTags();
+    }),
+    [{ group: "g", code: 0, state: "Stable", members: 2, topics: ["orders", "again"] }],
+  ),
+  ...[0, 1].map((version) =>
+    example(
+      describeShareGroupOffsets,
+      version,
+      answer((w) => {
+        w.noTags();
+        w.int32(0);
+        w.array(["g"], (group) => {
+          w.string(group);
+          w.array(["orders"], (topic) => {
+            w.string(topic);
+            w.uuid(id);
+            w.array([MAX, -1n], (offset) => {
+              w.int32(4);
+              w.int64(offset);
+              w.int32(7);
+              if (version === 1) w.int64(12n);
+              w.int16(29);
+              w.nullableString("no right");
+              w.noTags();
+            });
+            w.noTags();
+          });
+          w.int16(16);
+          w.nullableString(null);
+          w.noTags();
+        });
+        w.noTags();
+      }),
+      [
+        {
+          group: "g",
+          code: 16,
+          offsets: [MAX, -1n].map((offset) => ({
+            ...{ topic: "orders", partition: 4, offset, leaderEpoch: -1, metadata: "", code: 29 },
+          })),
+        },
+      ],
+    ),
+  ),
+  example(
+    alterShareGroupOffsets,
+    0,
+    answer((w) => {
+      w.noTags();
+      w.int32(0);
+      w.int16(68);
+      w.nullableString("not empty");
+      w.array(["orders"], (topic) => {
+        w.string(topic);
+        w.uuid(id);
+        w.array([4], (partition) => {
+          w.int32(partition);
+          w.int16(3);
+          w.nullableString(null);
+          w.noTags();
+        });
+        w.noTags();
+      });
+      w.noTags();
+    }),
+    { code: 68, partitions: [{ topic: "orders", partition: 4, code: 3 }] },
+  ),
 ];
 
 describe("codecs", () => {
@@ -450,6 +600,29 @@ describe("codecs", () => {
     const of = (topics: null | []) => encodeRequest(offsetFetch, 8, [{ group: "g", topics }]).toString("hex");
     expect(of(null)).toBe("00020267000001" + "00");
     expect(of([])).toBe("00020267010001" + "00");
+  });
+
+  it("ask for and write start offsets as Kafka reads it", () => {
+    const topics = [{ topic: "t", partitions: [3] }];
+    const asked = encodeRequest(describeShareGroupOffsets, 1, [
+      { group: "g", topics },
+      { group: "h", topics: null },
+    ]);
+    const named = "0267" + "02" + "0274" + "02" + "00000003" + "00" + "00";
+    expect(asked.toString("hex")).toBe(`0003${named}0268000000`);
+    const partition = { partition: 3, offset: MAX, leaderEpoch: 5, metadata: "m" };
+    const altered = { group: "g", topics: [{ topic: "t", partitions: [partition] }] };
+    expect(encodeRequest(alterShareGroupOffsets, 0, altered).toString("hex")).toBe(
+      "00" + "0267" + "02" + "0274" + "02" + "00000003" + "7fffffffffffffff" + "00" + "00" + "00",
+    );
+  });
+
+  it("ask for one group as brokers before 3.0 read it", () => {
+    const topics = [{ topic: "t", partitions: [3] }];
+    const of = (asked: FetchGroup) => encodeRequest(offsetFetchOfOne, 7, asked).toString("hex");
+    expect(of({ group: "g", topics: null })).toBe("00" + "0267" + "00" + "01" + "00");
+    expect(of({ group: "g", topics })).toBe("00" + "0267" + "02" + "0274" + "02" + "00000003" + "00" + "01" + "00");
+    expect(encodeRequest(findOneCoordinator, 3, "g").toString("hex")).toBe("00" + "0267" + "00" + "00");
   });
 });
 

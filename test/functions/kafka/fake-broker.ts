@@ -8,10 +8,16 @@ import {
   consumerGroupDescribe,
   describeGroups,
   findCoordinator,
+  findOneCoordinator,
   listGroups,
 } from "../../../functions/shared/kafka/wire/groups.ts";
 import { listOffsets, metadata } from "../../../functions/shared/kafka/wire/metadata.ts";
-import { offsetCommit, offsetDelete, offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
+import {
+  offsetCommit,
+  offsetDelete,
+  offsetFetch,
+  offsetFetchOfOne,
+} from "../../../functions/shared/kafka/wire/offsets.ts";
 
 /** What OffsetFetch answers of one group; `undefined` leaves it out. */
 type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
@@ -22,6 +28,8 @@ type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number
  */
 export interface FakeBroker {
   clusterId: string;
+  /** Whether it takes one group a request, as brokers before 3.0 do. */
+  old: boolean;
   /** Listed as classic and empty, where nothing else is said of them. */
   groups: string[];
   /** Those of them that are described as dead, and how many lists still have them. */
@@ -30,6 +38,8 @@ export interface FakeBroker {
   members: Record<string, readonly string[]>;
   /** Those of type `consumer`, with a member, and the code of their description. */
   consumers: Record<string, number>;
+  /** Those of type `share`, of which it tells nothing more: a broker of 4.0. */
+  shares: string[];
   /** Codes of topics in Metadata; 0 for those not named. */
   topicCodes: Record<string, number>;
   /** The leader epoch that Metadata tells of `__consumer_offsets`, by number of the question. */
@@ -47,6 +57,8 @@ export interface FakeBroker {
   peers: number[];
   /** The host that is told of every coordinator. */
   coordinator: () => string;
+  /** What is sent in place of the answer to a request of an API, by its key: frames with their sizes. */
+  spoil: (frame: Buffer, key: number) => Buffer;
   /** Called when a connection is closed. */
   onClose: () => void;
 }
@@ -86,10 +98,12 @@ export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise
 export async function startFakeBroker(script: Partial<FakeBroker>): Promise<string> {
   const broker: FakeBroker = {
     clusterId: "fake-cluster-id",
+    old: false,
     groups: [],
     dead: {},
     members: {},
     consumers: {},
+    shares: [],
     topicCodes: {},
     epoch: () => 0,
     fetch: () => ({}),
@@ -99,6 +113,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     silent: () => false,
     peers: [],
     coordinator: () => "127.0.0.1",
+    spoil: (frame) => frame,
     onClose: () => {},
     ...script,
   };
@@ -128,7 +143,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
         const head = Buffer.alloc(8);
         head.writeInt32BE(4 + body.length, 0);
         head.writeInt32BE(correlation, 4);
-        const answer = Buffer.concat([head, body]);
+        const answer = broker.spoil(Buffer.concat([head, body]), key);
         if (key === offsetCommit.key && broker.commitMs > 0) {
           busyUntil = Math.max(busyUntil, performance.now()) + broker.commitMs;
           setTimeout(() => socket.write(answer), busyUntil - performance.now());
@@ -146,10 +161,12 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     const writer = new Writer();
     if (key === 18) {
       writer.int16(0);
+      const older = new Map([findOneCoordinator, offsetFetchOfOne].map((api) => [api.key, api.versions]));
       writer.classicArray(apis, (api) => {
+        const [min, max] = (broker.old && older.get(api.key)) || api.versions;
         writer.int16(api.key);
-        writer.int16(api.versions[0]);
-        writer.int16(api.versions[1]);
+        writer.int16(min);
+        writer.int16(max);
       });
       writer.int32(0);
       return writer.bytes();
@@ -182,21 +199,28 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     } else if (key === listGroups.key) {
       lists++;
       writer.int16(0);
-      const { groups, consumers, dead } = broker;
+      const { groups, consumers, shares, dead } = broker;
       writer.array(
-        [...groups, ...Object.keys(consumers)].filter((group) => lists <= (dead[group] ?? lists)),
+        [...groups, ...shares, ...Object.keys(consumers)].filter((group) => lists <= (dead[group] ?? lists)),
         (group) => {
           const stable = group in broker.members || group in consumers;
           for (const text of [
             group,
             "consumer",
             stable ? "Stable" : "Empty",
-            group in consumers ? "consumer" : "classic",
+            shares.includes(group) ? "share" : group in consumers ? "consumer" : "classic",
           ])
             writer.string(text);
           writer.noTags();
         },
       );
+      writer.noTags();
+    } else if (key === findCoordinator.key && broker.old) {
+      writer.int16(0);
+      writer.nullableString(null);
+      writer.int32(1);
+      writer.string(broker.coordinator());
+      writer.int32(port);
       writer.noTags();
     } else if (key === findCoordinator.key) {
       reader.int8();
@@ -212,7 +236,8 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
       });
       writer.noTags();
     } else if (key === offsetFetch.key) {
-      writeFetch(writer, reader, broker);
+      if (broker.old) writeFetchOfOne(writer, reader, broker);
+      else writeFetch(writer, reader, broker);
     } else if (key === offsetCommit.key) {
       const codes = broker.commit(reader.string());
       if (codes === null) return null;
@@ -321,37 +346,54 @@ function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly stri
 
 function writeFetch(writer: Writer, reader: Reader, broker: FakeBroker) {
   const asked = reader.array(() => {
-    const group = reader.string();
-    const topics: string[] = [];
-    const length = reader.uvarint();
-    for (let i = 1; i < length; i++) {
-      topics.push(reader.string());
-      reader.array(() => reader.int32());
-      reader.skipTags();
-    }
+    const wanted = readWanted(reader);
     reader.skipTags();
-    return { group, topics: length === 0 ? null : topics };
+    return wanted;
   });
   const answers = asked.flatMap(({ group, topics }) => {
-    const answer = broker.fetch(group, topics) ?? (probe.test(group) ? {} : undefined);
-    return answer === undefined ? [] : [{ group, ...answer }];
+    const answer = answerOf(broker, group, topics);
+    return answer === undefined ? [] : [{ group, answer }];
   });
-  writer.array(answers, ({ group, code, offsets }) => {
+  writer.array(answers, ({ group, answer }) => {
     writer.string(group);
-    writer.array(Object.entries(offsets ?? {}), ([topic, offset]) => {
-      writer.string(topic);
-      writer.array([0], (partition) => {
-        writer.int32(partition);
-        writer.int64(typeof offset === "bigint" ? offset : -1n);
-        writer.int32(-1);
-        writer.nullableString("");
-        writer.int16(typeof offset === "bigint" ? 0 : offset.code);
-        writer.noTags();
-      });
+    writeFetched(writer, answer);
+  });
+  writer.noTags();
+}
+
+function writeFetchOfOne(writer: Writer, reader: Reader, broker: FakeBroker) {
+  const { group, topics } = readWanted(reader);
+  writeFetched(writer, answerOf(broker, group, topics) ?? {});
+}
+
+const answerOf = (broker: FakeBroker, group: string, topics: readonly string[] | null) =>
+  broker.fetch(group, topics) ?? (probe.test(group) ? {} : undefined);
+
+function readWanted(reader: Reader) {
+  const group = reader.string();
+  const topics: string[] = [];
+  const length = reader.uvarint();
+  for (let i = 1; i < length; i++) {
+    topics.push(reader.string());
+    reader.array(() => reader.int32());
+    reader.skipTags();
+  }
+  return { group, topics: length === 0 ? null : topics };
+}
+
+function writeFetched(writer: Writer, { code, offsets }: NonNullable<Fetched>) {
+  writer.array(Object.entries(offsets ?? {}), ([topic, offset]) => {
+    writer.string(topic);
+    writer.array([0], (partition) => {
+      writer.int32(partition);
+      writer.int64(typeof offset === "bigint" ? offset : -1n);
+      writer.int32(-1);
+      writer.nullableString("");
+      writer.int16(typeof offset === "bigint" ? 0 : offset.code);
       writer.noTags();
     });
-    writer.int16(code ?? 0);
     writer.noTags();
   });
+  writer.int16(code ?? 0);
   writer.noTags();
 }

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { capture, listGroups, observe, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import {
+  capture,
+  commitOffsets,
+  listGroups,
+  observe,
+  readCommits,
+} from "../../../functions/shared/kafka/group-offsets.ts";
 import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
 import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
 
@@ -43,7 +49,7 @@ describe("capture", () => {
     const state = await capture(cluster, all);
     expect(state.errors).toEqual([]);
     expect(state.commits.get("g")).toEqual(new Map([["t-0", commit(7n)]]));
-    expect(cluster.requests.get("FindCoordinator")).toBe(2);
+    expect(cluster.requests.get("FindCoordinator")).toBe(1); // at first, it was who listed the group
   });
 
   it("gives up on a coordinator that never comes before the deadline does, by name", async () => {
@@ -210,7 +216,7 @@ describe("a group that vanishes between the list and its reading", () => {
     });
     const state = await observe(cluster, new Map([["gone", new Map()]]));
     expect(state.commits.get("gone")).toEqual(new Map([["t-0", commit(7n)]]));
-    expect(state.observed.groups.get("gone")).toEqual({ type: null, state: null, members: null });
+    expect(state.observed.groups.get("gone")).toMatchObject({ type: null, state: null, members: null });
     expect(state.warnings.join()).not.toContain("described as dead");
   });
 });
@@ -227,8 +233,8 @@ describe("a group that is listed and described as dead", () => {
       ["odd", new Map()],
     ]);
     expect([...state.missing, ...state.errors]).toEqual([]);
-    expect(state.observed.groups.get("odd")).toEqual({ type: "classic", state: "Dead", members: null });
-    expect(state.observed.groups.get("here")).toEqual({ type: "classic", state: "Empty", members: 0 });
+    expect(state.observed.groups.get("odd")).toMatchObject({ type: "classic", state: "Dead", members: null });
+    expect(state.observed.groups.get("here")).toMatchObject({ type: "classic", state: "Empty", members: 0 });
     expect(state.warnings).toEqual([unknownMembers]);
     expect(cluster.requests.get("ListGroups")).toBe(2);
   });
@@ -244,7 +250,7 @@ describe("a group that is listed and described as dead", () => {
       const state = await observe(cluster, new Map([["odd", new Map()]]));
       expect(state.commits.get("odd")?.size).toBe(Object.keys(offsets).length);
       expect(state.missing.size).toBe(0);
-      expect(state.observed.groups.get("odd")).toEqual({ type: "classic", state: "Dead", members: null });
+      expect(state.observed.groups.get("odd")).toMatchObject({ type: "classic", state: "Dead", members: null });
       expect(state.warnings).toContain(unknownMembers);
       expect(cluster.requests.get("ListGroups")).toBe(3);
     }
@@ -253,7 +259,7 @@ describe("a group that is listed and described as dead", () => {
   it("is the same for a group of type consumer that its coordinator does not know (69)", async () => {
     const cluster = await fakeBroker({ consumers: { odd: 69 } });
     const state = await observe(cluster, new Map([["odd", new Map()]]));
-    expect(state.observed.groups.get("odd")).toEqual({ type: "consumer", state: "Dead", members: null });
+    expect(state.observed.groups.get("odd")).toMatchObject({ type: "consumer", state: "Dead", members: null });
   });
 
   it("is the only reason to list again", async () => {
@@ -270,7 +276,7 @@ describe("topics that the principal may not describe", () => {
       topicCodes: { hidden: 29, gone: 3, odd: 17 },
       fetch: () => ({ offsets: { t: 7n } }),
     });
-    const state = await capture(cluster, all, undefined, ["t", "hidden", "gone", "odd", "idle"]);
+    const state = await capture(cluster, all, undefined, async () => ["t", "hidden", "gone", "odd", "idle"]);
     expect(state.warnings.filter((warning) => !warning.includes("log"))).toEqual([
       'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which the last snapshot names, and Kafka ' +
         "leaves the commits on such topics out without a word.",
@@ -286,7 +292,7 @@ describe("topics that the principal may not describe", () => {
       members: { a: ["hidden", "open"], b: ["open", "hidden"], c: ["open"] },
       topicCodes: { hidden: 29 },
     });
-    const state = await capture(cluster, all, undefined, ["hidden"]);
+    const state = await capture(cluster, all, undefined, async () => ["hidden"]);
     expect(state.warnings).toEqual([
       'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which members of group "a", "b" read, and ' +
         "Kafka leaves the commits on such topics out without a word.",
@@ -301,15 +307,15 @@ describe("topics that the principal may not describe", () => {
     });
     await capture(cluster, all);
     const before = cluster.requests.get("Metadata") ?? 0;
-    await capture(cluster, all, undefined, ["t"]);
+    await capture(cluster, all, undefined, async () => ["t"]);
     const named = (cluster.requests.get("Metadata") ?? 0) - before;
-    await capture(cluster, all, undefined, ["t", "other"]);
+    await capture(cluster, all, undefined, async () => ["t", "other"]);
     expect((cluster.requests.get("Metadata") ?? 0) - before - named).toBe(named + 1);
   });
 
   it("stay null, with a warning, where Kafka does not say", async () => {
     const cluster = await fakeBroker({ topicCodes: { other: 999 } });
-    const state = await capture(cluster, all, undefined, ["other"]);
+    const state = await capture(cluster, all, undefined, async () => ["other"]);
     expect(state.warnings).toEqual([
       'No group matches "*".',
       expect.stringMatching(/^Whether commits on 1 topic are missing could not be found out: "other" \(ERROR_999: /),
@@ -320,7 +326,7 @@ describe("topics that the principal may not describe", () => {
   it("keep the members of a group from being counted, which names the right", async () => {
     const cluster = await fakeBroker({ consumers: { g: 29 }, fetch: () => ({ offsets: { t: 7n } }) });
     const state = await capture(cluster, all);
-    expect(state.observed.groups.get("g")).toEqual({ type: "consumer", state: "Stable", members: null });
+    expect(state.observed.groups.get("g")).toMatchObject({ type: "consumer", state: "Stable", members: null });
     expect(state.warnings).toContain(
       'The members of 1 group could not be counted: "g" (KafkaAuthorization: could not describe group "g": the principal ' +
         "needs DESCRIBE on every topic that the group reads, or else their commits are hidden too (29 " +
@@ -339,5 +345,57 @@ describe("capture with groups that are known", () => {
     const state = await capture(cluster, { groups: ["g*"], exclude: [] }, known);
     expect(state.errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
     expect([...state.missing, ...state.commits.keys()]).toEqual([]);
+  });
+});
+
+describe("the time that a group's commits are told for", () => {
+  it("is right before they were read, in the attempt that read them", async () => {
+    const reads: number[] = [];
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      fetch: (group) => {
+        if (isProbe(group)) return {};
+        const now = Date.now();
+        reads.push(now);
+        while (Date.now() < now + 5); // so that what is told later than this is seen to be
+        return reads.length === 1 ? { code: 16 } : { offsets: { t: 7n } };
+      },
+    });
+    const state = await capture(cluster, all);
+    const asOf = Date.parse(state.observed.groups.get("g")?.asOf ?? "");
+    const [first = 0, second = 0] = reads;
+    expect(reads).toHaveLength(2);
+    expect(asOf).toBeGreaterThan(first);
+    expect(asOf).toBeLessThanOrEqual(second);
+  });
+});
+
+describe("share groups of brokers that do not tell where they stand", () => {
+  const brokers = { groups: ["g"], shares: ["s"], fetch: () => ({ offsets: { t: 7n } }) };
+  const reason = 'group "s" is a share group, and its broker does not tell where those stand: Kafka 4.1 or newer does';
+
+  it("are passed over by a pattern, with a warning, and others are read", async () => {
+    const state = await capture(await fakeBroker(brokers), all);
+    expect([...state.commits.keys()]).toEqual(["g"]);
+    expect(state.errors).toEqual([]);
+    expect(state.warnings).toContain(`1 share group left out: "s" (${reason}).`);
+  });
+
+  it.each([
+    ["named", { groups: ["*", "s"], exclude: [] }, undefined],
+    ["known from before", all, new Map([["s", new Map()]])],
+  ])("are an error where they are %s", async (_, selection, known) => {
+    const state = await capture(await fakeBroker(brokers), selection, known);
+    expect([...state.commits.keys()]).toEqual(["g"]);
+    expect(state.errors).toEqual([{ group: "s", error: "InvalidRequest", message: reason }]);
+  });
+
+  it("are an error of whoever observes them, and are not written to", async () => {
+    const cluster = await fakeBroker(brokers);
+    const commits = new Map([["s", new Map([["t-0", { offset: 1n, metadata: "" }]])]]);
+    expect((await observe(cluster, commits)).errors).toMatchObject([{ group: "s", error: "InvalidRequest" }]);
+    const outcomes = await commitOffsets(cluster, commits, { shareGroups: new Set(["s"]) });
+    expect(outcomes.get("s")?.get("t-0")).toMatchObject({ kind: "refused", error: "UNSUPPORTED_VERSION" });
+    expect(cluster.requests.get("OffsetCommit")).toBeUndefined();
   });
 });

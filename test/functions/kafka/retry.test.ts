@@ -85,4 +85,18 @@ describe("inParallel", () => {
     expect(done.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
     expect(most).toBe(3);
   });
+
+  it("begins nothing more once some work has failed", async () => {
+    const begun: number[] = [];
+    const work = async (item: number) => {
+      begun.push(item);
+      await Promise.resolve();
+      if (item === 2) throw new Error("no more");
+    };
+
+    await expect(inParallel([1, 2, 3, 4, 5, 6, 7, 8], 2, work)).rejects.toThrow("no more");
+    await new Promise((done) => setImmediate(done));
+
+    expect(begun).toEqual([1, 2, 3]);
+  });
 });
