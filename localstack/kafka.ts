@@ -7,16 +7,20 @@ import {
   startBrokerProcess,
   startInDocker,
   startProcesses,
+  stopProcesses,
 } from "./brokers.ts";
 import { composeIn, dockerAnswers, removeFromCompose } from "./docker.ts";
-import { fetchJars, type RunningTool, startTool, type ToolResult } from "./kafka-tools.ts";
+import { fetchJars, isBefore, type RunningTool, startTool, type ToolResult } from "./kafka-tools.ts";
 import { isFree, ownServices, runningPid, stopService, until, untilReady } from "./process.ts";
 
 export type { KafkaDescriptor } from "./brokers.ts";
 
 /** A Kafka cluster and Kafka's own tools. */
 export interface Kafka extends KafkaDescriptor {
-  /** Runs a tool, a class of Kafka's jars, to its end; an exit code other than 0 is an answer, not an error. */
+  /**
+   * Runs a tool to its end; an exit code other than 0 is an answer, not an error. Whatever the version, a tool goes by its
+   * class and its options in Kafka 4.3.
+   */
   tool(
     className: string,
     args: readonly string[],
@@ -57,12 +61,18 @@ export async function useOrStartKafka(options: StartKafka): Promise<Kafka> {
   return given ? connectKafka(given, options.stateDir) : startKafka(options);
 }
 
-/** Starts a cluster on free ports of 127.0.0.1: in Docker where an engine answers, as processes of this machine otherwise. */
+/** The first release of which there is an image. */
+const FIRST_IMAGE = "3.7";
+
+/**
+ * Starts a cluster on free ports of 127.0.0.1: in Docker where an engine answers and has an image of the version, as
+ * processes of this machine otherwise.
+ */
 export async function startKafka(options: StartKafka): Promise<Kafka> {
   const { brokers = 1, version = defaultVersion(), stateDir, say } = options;
   const started = performance.now();
   if (options.detached !== true) ownServices(stateDir);
-  const docker = dockerAnswers();
+  const docker = !isBefore(version, FIRST_IMAGE) && dockerAnswers();
   if (!docker) await fetchJars(version, say);
   say(
     `Starting Kafka ${version} with ${brokers} ${brokers === 1 ? "broker" : "brokers"}${docker ? " in Docker" : ""}…`,
@@ -138,7 +148,7 @@ export function openKafka(descriptor: KafkaDescriptor): Kafka {
           stateDir,
           ids.map((id) => `kafka-${id}`),
         );
-      if (kind === "processes") await Promise.all(ids.map((id) => stopService(brokerService(stateDir, id), 0)));
+      if (kind === "processes") await stopProcesses(stateDir, version, ids);
     },
   };
 }

@@ -65,9 +65,10 @@ export const handler = operation({
       if (earlier !== undefined) return snapshotResult(await archive.load(earlier.snapshotId, deadline), true);
     }
     const selection: Selection = { groups: wanted.groups, exclude: wanted.exclude ?? [] };
-    const former = await formerTopics(archive, selection, deadline);
+    const former = formerTopics(archive, selection, deadline); // while Kafka is read
+    former.catch(() => {}); // it is told below, unless Kafka fails before
     const live = await withCluster(configured.kafka, deadline, (cluster) =>
-      capture(cluster, selection, undefined, former.topics),
+      capture(cluster, selection, undefined, async () => (await former).topics),
     );
     refuse(live, wanted.allow_partial);
     const saved = await archive.save(
@@ -79,7 +80,7 @@ export const handler = operation({
         cluster: live.cluster,
         consumerGroups: live.commits,
         errors: live.errors,
-        warnings: [...live.warnings, ...former.warnings, ...warningsOf(live, schedule)],
+        warnings: [...live.warnings, ...(await former).warnings, ...warningsOf(live, schedule)],
         observed: live.observed,
       },
       new Date(),

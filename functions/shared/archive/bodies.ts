@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -9,7 +9,8 @@ import {
 } from "@aws-sdk/client-s3";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
-import { encodeJson, type Json, parseJson } from "../core/json.ts";
+import type { Json } from "../core/json.ts";
+import { packJson, UnpackError, unpackJson } from "../core/packed-json.ts";
 import type { EncodedSnapshot } from "../core/snapshot.ts";
 import { type AwsCall, answer, callAws, pause } from "./aws-call.ts";
 
@@ -46,6 +47,7 @@ export interface Bodies {
    *
    * @param what what it is, for messages: `the plan of rollback-…`
    * @param afterwards what a failure leaves behind: whole sentences
+   * @throws InvalidRequest for one that is too large to be stored
    */
   putJson(folder: string, value: Json, what: string, afterwards: string, deadline: Deadline): Promise<StoredJson>;
   /**
@@ -122,7 +124,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
     },
 
     async putJson(folder, value, what, afterwards, deadline) {
-      const body = gzipSync(encodeJson(value), { level: 6 });
+      const body = packJson(value, what);
       const stored = { name: randomUUID(), sha256: hash(body) };
       const place = inFolder(folder, stored.name);
       const command = new PutObjectCommand({ ...place, ...json, ...checksum(stored.sha256), Body: body });
@@ -147,9 +149,10 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
         );
       }
       try {
-        return parseJson(gunzipSync(body).toString("utf8"));
+        return unpackJson(body);
       } catch (cause) {
-        throw corrupt("is not gzip'd JSON, though its SHA-256 is right", cause);
+        if (!(cause instanceof UnpackError)) throw cause;
+        throw corrupt(`is not what was written, though its SHA-256 is right: ${cause.message}`, cause);
       }
     },
 

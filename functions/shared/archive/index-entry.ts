@@ -171,6 +171,9 @@ export function attributesOf(item: Item) {
   };
 }
 
+/** The last second that a Date knows. */
+const LAST_SECOND = 8_640_000_000_000;
+
 /**
  * Reads an entry from its item, trusting nothing.
  *
@@ -189,6 +192,8 @@ export function decodeEntry(item: Item): SnapshotEntry {
     const selection = optional("selection", fromJson(decodeSelection));
     const topics = optional("topics", fromJson(list(text)));
     const expiresAt = optionalCount("expires_at");
+    if (expiresAt !== undefined && expiresAt > LAST_SECOND)
+      throw new DecodeError("expires_at", `is ${expiresAt}, no time`);
     return {
       snapshotId,
       createdAt,

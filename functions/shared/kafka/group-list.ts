@@ -25,7 +25,8 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  * partition, (2) then the list was read, (3) then leaders and leader epochs were the same as before; and when (4) all
  * brokers agree on them. Anything else is listed again, for 45 s or until the deadline is near.
  *
- * What cannot be proven with the principal's rights is a warning.
+ * What cannot be proven with the principal's rights is a warning. Who lists a group coordinates it: that is remembered in
+ * `cluster.coordinators`.
  *
  * @throws KafkaUnavailable that names what did not answer, or which groups cannot be listed
  * @throws KafkaAuthorization, DeadlineExceeded
@@ -37,7 +38,8 @@ export async function listGroups(cluster: Cluster): Promise<GroupList> {
     const { brokers } = await cluster.metadata([]);
     const nodes = brokers.map(({ nodeId }) => nodeId);
     const views = await Promise.all(nodes.map((node) => viewOf(cluster, node)));
-    const list = merge(nodes, views);
+    const { coordinators, ...list } = merge(nodes, views);
+    for (const [group, node] of coordinators) cluster.coordinators.set(group, node);
     // A broker that starts does not know the topic at once: that there is none is believed when it is said twice.
     const unknown = views.every(({ topic }) => topic.code === code.UNKNOWN_TOPIC_OR_PARTITION);
     const believed = !unknown || unknownBefore;
@@ -141,7 +143,10 @@ function moved(): Troubled {
 }
 
 /** One list of what all brokers say, if they say it about the same state of the cluster. */
-function merge(asked: readonly number[], views: readonly View[]): GroupList {
+function merge(
+  asked: readonly number[],
+  views: readonly View[],
+): GroupList & { readonly coordinators: ReadonlyMap<string, number> } {
   const [first] = views;
   if (first === undefined) throw new Troubled({ again: unavailable("the cluster knows of no brokers") });
   const { partitions } = first.topic;
@@ -161,10 +166,12 @@ function merge(asked: readonly number[], views: readonly View[]): GroupList {
   }
   const leaders = new Map(partitions.map(({ partition, leader }) => [partition, leader]));
   const groups = new Map<string, ListedGroup>();
+  const coordinators = new Map<string, number>();
   for (const { node, groups: listed } of views) {
     for (const group of listed) {
-      const coordinator = leaders.get(partitionOf(group.group, partitions.length));
-      if (!groups.has(group.group) || coordinator === node) groups.set(group.group, group);
+      if (groups.has(group.group) && leaders.get(partitionOf(group.group, partitions.length)) !== node) continue;
+      groups.set(group.group, group);
+      coordinators.set(group.group, node);
     }
   }
   const warnings: string[] = [];
@@ -178,5 +185,5 @@ function merge(asked: readonly number[], views: readonly View[]): GroupList {
       "The principal may describe some groups only (it lacks DESCRIBE on all groups): patterns do not see the others.",
     );
   }
-  return { groups, warnings };
+  return { groups, coordinators, warnings };
 }

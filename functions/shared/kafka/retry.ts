@@ -88,17 +88,22 @@ export async function settleAll<K, R>(
   return settled;
 }
 
-/** Runs `work` over all items, at most `most` at a time. */
+/** Runs `work` over all items, at most `most` at a time. Where one fails, no more are begun. */
 export async function inParallel<T>(
   items: readonly T[],
   most: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const queue = items.values();
+  const queue = each(items);
   const worker = async () => {
     for (const item of queue) await work(item);
   };
   await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker));
+}
+
+/** Unlike an array's own iterator, this one ends for all workers when the loop of one of them is left. */
+function* each<T>(items: readonly T[]): Generator<T> {
+  yield* items;
 }
 
 /** Cuts a list into lists of at most `size`. */
@@ -117,7 +122,7 @@ export class TimedOut extends Error {}
 export async function within<T>(work: Promise<T>, timeoutMs: number, signal?: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(new TimedOut("the time ended"));
-  const timer = setTimeout(() => reject(new TimedOut(`no result in ${timeoutMs} ms`)), timeoutMs);
+  const timer = setTimeout(() => reject(new TimedOut(`no result in ${timeoutMs} ms`)), Math.max(0, timeoutMs));
   if (signal?.aborted === true) onAbort();
   signal?.addEventListener("abort", onAbort, { once: true });
   try {

@@ -62,8 +62,8 @@ function warningOf(problems: ReadonlyMap<string, Problem>, noun: string, what: s
   return `${count(problems.size, noun)} ${what}: ${nameSome(problems.keys())} (${first?.error}: ${first?.message}).`;
 }
 
-/** Metadata of topics by name; undefined for one that does not exist. */
-function describeTopics(
+/** Metadata of topics by name; undefined for one that does not exist (said twice). Never throws, but for faults of ours. */
+export function describeTopics(
   cluster: Cluster,
   names: Iterable<string>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {

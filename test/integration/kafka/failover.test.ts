@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import type { Commits } from "../../../functions/shared/core/model.ts";
+import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { capture, commitOffsets, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
@@ -56,6 +56,38 @@ describe.skipIf(external)("while a partition of __consumer_offsets has no leader
     const state = await capture(cluster, select(`${run}.*`));
     expect(state.errors).toEqual([]);
     expect(state.commits).toEqual(groupsAt(run, topic, 0));
+  }, 120_000);
+});
+
+describe.skipIf(external)("while partitions of a topic have no leader", () => {
+  it("a capture has all commits on them, and warns that their logs cannot be read", async () => {
+    const servers = kafka.bootstrapServers;
+    const topic = await topicOf(3, 2, servers, { replicas: 1 });
+    const group = unique("orphan");
+    const cluster = await connect(110_000, servers);
+    const commits = new Map([[group, at(...[0, 1, 2].map((partition) => [`${topic}-${partition}`, 1] as const))]]);
+    await commitOffsets(cluster, commits);
+    const [described] = (await cluster.metadata([topic])).topics;
+    const victim = described?.partitions[0]?.leader ?? -1;
+    const lost =
+      described?.partitions.filter(({ leader }) => leader === victim).map(({ partition }) => partition) ?? [];
+    const logsOf = ({ observed }: LiveState) => {
+      const logs = [...(observed.topics.get(topic)?.partitions ?? [])].sort(([a], [b]) => a - b);
+      return logs.map(([, { logStartOffset, logEndOffset }]) => [logStartOffset, logEndOffset]);
+    };
+
+    await kafka.killBroker(victim);
+    const during = await capture(cluster, select(group));
+    await kafka.startBroker(victim);
+    const after = await capture(cluster, select(group));
+
+    expect(during.errors).toEqual([]);
+    expect(during.commits).toEqual(commits);
+    expect(logsOf(during)).toEqual([0, 1, 2].map((partition) => (lost.includes(partition) ? [null, null] : [0n, 2n])));
+    expect(during.warnings).toEqual([expect.stringContaining("could not be read for their start and end")]);
+    expect(after.warnings).toEqual([]);
+    expect(after.commits).toEqual(commits);
+    expect(logsOf(after)).toEqual([0, 1, 2].map(() => [0n, 2n]));
   }, 120_000);
 });
 

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
-import { expect, inject, onTestFinished } from "vitest";
+import { describe, expect, inject, it, onTestFinished, type TestFunction } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/cluster.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/group-offsets.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
+import { isBefore } from "../../../localstack/kafka-tools.ts";
 
 /** A name that no other test, and no other run, uses. */
 export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
@@ -30,6 +31,21 @@ export const kafka = (): Kafka => openKafka(inject("kafka"));
 
 const ofTheTests = () => inject("kafka").bootstrapServers;
 
+/** Tests of what brokers have since a release. On older ones they are skipped, and their names say why. */
+export function since(release: string, feature: string) {
+  const { version } = inject("kafka");
+  const lacking = isBefore(version, release);
+  const named = (name: string) =>
+    lacking ? `${name} (not on Kafka ${version}: ${feature} came with ${release})` : name;
+  return {
+    it: (name: string, test: TestFunction, timeout?: number) => it.skipIf(lacking)(named(name), test, timeout),
+    describe: (name: string, tests: () => void) => describe.skipIf(lacking)(named(name), tests),
+  };
+}
+
+/** The type of classic groups as the brokers of the tests tell it: not at all before 3.8. */
+export const classic = () => (isBefore(inject("kafka").version, "3.8") ? null : "classic");
+
 /** A connection of ours, closed when the test ends. */
 export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Cluster> {
   const cluster = await connectCluster(configOf(servers), deadlineIn(ms));
@@ -39,7 +55,12 @@ export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Clus
 
 /** An independent client for what is not under test: topics, records, members, transactions. */
 export function independentClient(servers = ofTheTests()): KafkaJs {
-  return new KafkaJs({ brokers: servers.split(","), clientId: "test", logLevel: logLevel.NOTHING });
+  return new KafkaJs({
+    brokers: servers.split(","),
+    clientId: "test",
+    logLevel: logLevel.NOTHING,
+    requestTimeout: 60_000,
+  });
 }
 
 /** Does something with an independent admin client. */
@@ -54,19 +75,23 @@ export async function administer<T>(work: (admin: Admin) => Promise<T>, servers 
 }
 
 /** A topic that goes when the test ends, known to all brokers, with some records in each partition. */
-export async function topicOf(partitions: number, records = 0, servers = ofTheTests()): Promise<string> {
-  const topic = unique("topic");
+export async function topicOf(
+  partitions: number,
+  records = 0,
+  servers = ofTheTests(),
+  { topic = unique("topic"), replicas = 3 } = {},
+): Promise<string> {
   const cluster = await connect(50_000, servers);
-  const replicationFactor = Math.min(3, cluster.nodes.length);
+  const replicationFactor = Math.min(replicas, cluster.nodes.length);
   const topics = [{ topic, numPartitions: partitions, replicationFactor }];
-  await administer((admin) => admin.createTopics({ topics, waitForLeaders: false }), servers);
+  await administer((admin) => admin.createTopics({ topics, waitForLeaders: false, timeout: 60_000 }), servers);
   onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [topic] }), servers).then(ignore, ignore));
   const knownTo = async (node: number) => {
     const answer = (await cluster.metadata([topic], node)).topics[0];
     return answer?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
   };
   const knownToAll = async () => (await Promise.all(cluster.nodes.map(knownTo))).every((known) => known);
-  await expect.poll(knownToAll, { timeout: 20_000 }).toBe(true);
+  await expect.poll(knownToAll, { timeout: 60_000 }).toBe(true);
   if (records > 0) {
     const producer = independentClient(servers).producer();
     await producer.connect();
@@ -107,7 +132,7 @@ export const groupCommand = "org.apache.kafka.tools.consumer.group.ConsumerGroup
 /** What `kafka-consumer-groups --describe` says: `group topic partition` to current and log end offset. */
 export async function describedByKafka(...groups: readonly string[]): Promise<Map<string, string>> {
   const chosen = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
-  const args = ["--bootstrap-server", inject("kafka").bootstrapServers, "--describe", ...chosen];
+  const args = ["--bootstrap-server", inject("kafka").bootstrapServers, "--timeout", "50000", "--describe", ...chosen];
   const { stdout } = await kafka().tool(groupCommand, args);
   const rows = new Map<string, string>();
   for (const line of stdout.split("\n")) {

@@ -12,7 +12,15 @@ export interface Api<Request, Answer> {
   readonly flexible: boolean;
   encode(writer: Writer, request: Request, version: number): void;
   decode(reader: Reader, version: number): Answer;
+  /** Has the same of a broker that speaks none of these versions, in another way. Absent where there is none. */
+  otherwise?(request: Request, ask: AskAll): Promise<Answer>;
 }
+
+/** Sends requests to one broker, many at a time, and gives each with its answer, in their order. Fails as the first that does. */
+export type AskAll = <Request, Answer>(
+  api: Api<Request, Answer>,
+  requests: readonly Request[],
+) => Promise<(readonly [Request, Answer])[]>;
 
 /** The versions of one API that a broker speaks. */
 export interface VersionRange {

@@ -58,6 +58,11 @@ export class Reader {
 
   /** An unsigned 32-bit number in one to five bytes of seven bits. */
   uvarint(): number {
+    const first = this.#bytes[this.#at]; // most have one byte
+    if (first !== undefined && first < 0x80) {
+      this.#at++;
+      return first;
+    }
     let value = 0;
     for (let shift = 0; ; shift += 7) {
       const byte = this.#bytes.readUInt8(this.#take(1, "a varint"));
@@ -75,6 +80,7 @@ export class Reader {
   }
 
   #text(length: number): string {
+    if (length === 0) return "";
     const start = this.#take(length, "a string");
     const text = this.#bytes.toString("utf8", start, start + length);
     if (text.includes("\uFFFD") && !isUtf8(this.#bytes.subarray(start, start + length))) {

@@ -46,7 +46,29 @@ export interface FoundCoordinator extends Broker {
   readonly code: number;
 }
 
-/** The coordinators of many groups in one request (KIP-699). */
+/** The coordinator of one group, for brokers before 3.0. */
+export const findOneCoordinator: Api<string, Omit<FoundCoordinator, "group">> = {
+  key: 10,
+  name: "FindCoordinator",
+  versions: [3, 3],
+  since: "2.4",
+  flexible: true,
+  encode(writer, group) {
+    writer.string(group);
+    writer.int8(0); // key_type: groups
+    writer.noTags();
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    const code = reader.int16();
+    reader.skipBytes(); // error_message
+    const found = { nodeId: reader.int32(), host: reader.string(), port: reader.int32(), code };
+    reader.skipTags();
+    return found;
+  },
+};
+
+/** The coordinators of many groups in one request (KIP-699), or in one for each of brokers before 3.0. */
 export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]> = {
   key: 10,
   name: "FindCoordinator",
@@ -74,6 +96,9 @@ export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]
     });
     reader.skipTags();
     return coordinators;
+  },
+  async otherwise(groups, ask) {
+    return (await ask(findOneCoordinator, groups)).map(([group, found]) => ({ group, ...found }));
   },
 };
 
@@ -119,7 +144,8 @@ export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> =
   },
 };
 
-function encodeDescribe(writer: Writer, groups: readonly string[]): void {
+/** Which groups to describe. */
+export function encodeDescribe(writer: Writer, groups: readonly string[]): void {
   writer.array(groups, (group) => writer.string(group));
   writer.boolean(false); // include_authorized_operations
   writer.noTags();

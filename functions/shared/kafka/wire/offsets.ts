@@ -1,4 +1,5 @@
 import type { Api } from "./api.ts";
+import type { Reader, Writer } from "./bytes.ts";
 
 /** Partitions of one topic. */
 export interface TopicPartitions {
@@ -29,10 +30,28 @@ export interface FetchedGroup {
   readonly offsets: readonly FetchedOffset[];
 }
 
+/** The commits of one group, for brokers before 3.0: as `offsetFetch`. */
+export const offsetFetchOfOne: Api<FetchGroup, Omit<FetchedGroup, "group">> = {
+  key: 9,
+  name: "OffsetFetch",
+  versions: [7, 7],
+  since: "2.5",
+  flexible: true,
+  encode(writer, asked) {
+    writeFetch(writer, asked);
+    writer.boolean(true); // require_stable
+    writer.noTags();
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    return readFetched(reader);
+  },
+};
+
 /**
- * Commits of many groups of one coordinator (KIP-709), stable ones only (KIP-447): while a transaction has an offset
- * commit pending, the partition's code is 88. Asked for all topics, it leaves out those that the principal may not
- * describe, without a word. A group that does not exist has no offsets and no error.
+ * Commits of many groups of one coordinator (KIP-709), or in one request for each of brokers before 3.0; stable ones only
+ * (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. Asked for all topics, it leaves
+ * out those that the principal may not describe, without a word. A group that does not exist has no offsets and no error.
  */
 export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = {
   key: 9,
@@ -41,13 +60,8 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
   since: "3.0",
   flexible: true,
   encode(writer, groups) {
-    writer.array(groups, ({ group, topics }) => {
-      writer.string(group);
-      writer.nullableArray(topics, ({ topic, partitions }) => {
-        writer.string(topic);
-        writer.array(partitions, (partition) => writer.int32(partition));
-        writer.noTags();
-      });
+    writer.array(groups, (asked) => {
+      writeFetch(writer, asked);
       writer.noTags();
     });
     writer.boolean(true); // require_stable
@@ -55,32 +69,47 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
-    const groups = reader.array(() => {
-      const group = reader.string();
-      const offsets: FetchedOffset[] = [];
-      reader.array(() => {
-        const topic = reader.string();
-        reader.array(() => {
-          offsets.push({
-            topic,
-            partition: reader.int32(),
-            offset: reader.int64(),
-            leaderEpoch: reader.int32(),
-            metadata: reader.nullableString() ?? "",
-            code: reader.int16(),
-          });
-          reader.skipTags();
-        });
-        reader.skipTags();
-      });
-      const code = reader.int16();
-      reader.skipTags();
-      return { group, code, offsets };
-    });
+    const groups = reader.array(() => ({ group: reader.string(), ...readFetched(reader) }));
     reader.skipTags();
     return groups;
   },
+  async otherwise(groups, ask) {
+    return (await ask(offsetFetchOfOne, groups)).map(([{ group }, fetched]) => ({ group, ...fetched }));
+  },
 };
+
+/** One group of a request, without the tags behind it. */
+export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void {
+  writer.string(group);
+  writer.nullableArray(topics, ({ topic, partitions }) => {
+    writer.string(topic);
+    writer.array(partitions, (partition) => writer.int32(partition));
+    writer.noTags();
+  });
+}
+
+/** What is answered of one group, with the tags behind it. */
+function readFetched(reader: Reader): Omit<FetchedGroup, "group"> {
+  const offsets: FetchedOffset[] = [];
+  reader.array(() => {
+    const topic = reader.string();
+    reader.array(() => {
+      offsets.push({
+        topic,
+        partition: reader.int32(),
+        offset: reader.int64(),
+        leaderEpoch: reader.int32(),
+        metadata: reader.nullableString() ?? "",
+        code: reader.int16(),
+      });
+      reader.skipTags();
+    });
+    reader.skipTags();
+  });
+  const code = reader.int16();
+  reader.skipTags();
+  return { code, offsets };
+}
 
 /** A commit to be made. */
 export interface CommitPartition {
