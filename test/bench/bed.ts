@@ -1,0 +1,247 @@
+import { randomUUID } from "node:crypto";
+import { CreateTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { ArchiveConfig } from "../../functions/shared/archive/archive.ts";
+import type { Deadline } from "../../functions/shared/core/deadline.ts";
+import type { Commits } from "../../functions/shared/core/model.ts";
+import { type KafkaAccess, withCluster } from "../../functions/shared/kafka/access.ts";
+import { commitOffsets, type Outcomes, readCommits } from "../../functions/shared/kafka/group-offsets.ts";
+import { envNames } from "../../functions/shared/lambda/env.ts";
+import { type Cloud, startCloud } from "../../localstack/cloud.ts";
+import { type Kafka, startKafka } from "../../localstack/kafka.ts";
+import { freshStateDir, removeState, type Say, until } from "../../localstack/process.ts";
+import { run, type Verb } from "../faults/support/handlers.ts";
+import { expectSame } from "./figures.ts";
+
+/** How many topics the groups are spread over; each has `PARTITIONS`. */
+export const TOPICS = 10;
+/** The partitions that a group has commits on, all of one topic. */
+export const PARTITIONS = 12;
+
+/** The offsets that groups are given. */
+export interface Shape {
+  /** Offsets are below this. */
+  readonly span: number;
+  readonly partitions: number;
+}
+
+/** What a snapshot is taken of: offsets spread as those of real groups are, beyond the ends of logs that are empty. */
+export const wide: Shape = { span: 100_000_000, partitions: PARTITIONS };
+/** What can be rolled back, too: within the logs, which `withBed` fills that far. */
+export const within: Shape = { span: 500, partitions: PARTITIONS };
+
+/** A cluster with groups of a known shape. */
+export interface Bed {
+  readonly kafka: Kafka;
+  readonly access: KafkaAccess;
+  readonly shape: Shape;
+  /** Gives the first so many groups their offsets of a generation; those that are not there yet come to be. */
+  commit(groups: number, generation?: number): Promise<void>;
+  /** Fails unless all these groups stand at their offsets of a generation. */
+  expectAt(groups: number, generation: number): Promise<void>;
+}
+
+/** What to start. */
+export interface BedOptions {
+  readonly brokers: 1 | 3;
+  readonly shape?: Shape;
+  readonly version?: string;
+  readonly say: Say;
+}
+
+export const groupName = (group: number): string => `bench-${group}`;
+export const groupNames = (groups: number): string[] => Array.from({ length: groups }, (_, group) => groupName(group));
+export const topicName = (topic: number): string => `bench-topic-${topic}`;
+export const topicNames: readonly string[] = Array.from({ length: TOPICS }, (_, topic) => topicName(topic));
+
+/** The offset of a group in a partition: the same formula as in Rivals.java. */
+function offsetOf({ span, partitions }: Shape, group: number, partition: number, generation: number): number {
+  return ((group * partitions + partition) * 2_654_435_761 + generation) % span;
+}
+
+/** The commits of the first so many groups. */
+export function commitsOf(shape: Shape, groups: number, generation = 0): Commits {
+  return new Map(
+    Array.from({ length: groups }, (_, group) => {
+      const topic = topicName(group % TOPICS);
+      const commits = Array.from({ length: shape.partitions }, (_, partition) => {
+        const offset = BigInt(offsetOf(shape, group, partition, generation));
+        return [`${topic}-${partition}`, { offset, metadata: "", leaderEpoch: 0 }] as const;
+      });
+      return [groupName(group), new Map(commits)];
+    }),
+  );
+}
+
+/** How many offsets there are, and their sum: what each contestant must have found. */
+export function totalOf(commits: Commits): { readonly count: number; readonly sum: number } {
+  let count = 0;
+  let sum = 0;
+  for (const partitions of commits.values()) {
+    for (const { offset } of partitions.values()) {
+      count++;
+      sum += Number(offset);
+    }
+  }
+  return { count, sum };
+}
+
+/** Fails unless these are the offsets of the first so many groups. */
+export function expectTotal(
+  what: string,
+  found: { readonly count: number; readonly sum: number },
+  shape: Shape,
+  groups: number,
+  generation = 0,
+): void {
+  const expected = totalOf(commitsOf(shape, groups, generation));
+  expectSame(`${what}: the number of offsets`, found.count, expected.count);
+  expectSame(`${what}: the sum of the offsets`, found.sum, expected.sum);
+}
+
+/** Fails unless every commit was accepted. */
+export function expectAccepted(outcomes: Outcomes): void {
+  for (const [group, partitions] of outcomes) {
+    for (const [key, outcome] of partitions) {
+      if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
+    }
+  }
+}
+
+/** Does some work with a cluster of its own, which has topics and no groups yet. */
+export async function withBed<T>(options: BedOptions, work: (bed: Bed) => Promise<T>): Promise<T> {
+  const { brokers, say, shape = wide, version } = options;
+  const stateDir = freshStateDir(`bench-${brokers}`);
+  try {
+    const kafka = await startKafka({ brokers, stateDir, say, ...(version !== undefined && { version }) });
+    try {
+      return await work(await makeBed(kafka, shape));
+    } finally {
+      await kafka.stop();
+    }
+  } finally {
+    removeState(stateDir);
+  }
+}
+
+/** Gives a cluster its topics. */
+export async function makeBed(kafka: Kafka, shape: Shape): Promise<Bed> {
+  const access: KafkaAccess = {
+    clusterName: "bench",
+    bootstrapServers: kafka.bootstrapServers.split(","),
+    protocol: "PLAINTEXT",
+    sasl: undefined,
+  };
+  await makeTopics(access, shape === within ? shape.span : 0);
+  return {
+    kafka,
+    access,
+    shape,
+    commit: (groups, generation) =>
+      withCluster(access, deadlineIn(300_000), async (cluster) => {
+        expectAccepted(await commitOffsets(cluster, commitsOf(shape, groups, generation)));
+      }),
+    expectAt: (groups, generation) =>
+      withCluster(access, deadlineIn(300_000), async (cluster) => {
+        const expected = commitsOf(shape, groups, generation);
+        const keys = new Map([...expected].map(([group, partitions]) => [group, partitions.keys()]));
+        const { commits } = await readCommits(cluster, keys);
+        expectTotal("reading back", totalOf(commits), shape, groups, generation);
+      }),
+  };
+}
+
+async function makeTopics(access: KafkaAccess, recordsEach: number): Promise<void> {
+  const kafkaJs = new KafkaJs({ brokers: [...access.bootstrapServers], logLevel: logLevel.NOTHING });
+  const admin = kafkaJs.admin();
+  await admin.connect();
+  const topics = topicNames.map((topic) => ({ topic, numPartitions: PARTITIONS }));
+  await admin.createTopics({ waitForLeaders: false, topics });
+  await admin.disconnect();
+  if (!(await until(() => allLed(access), 60_000))) throw new Error("The topics have no leaders after a minute");
+  if (recordsEach === 0) return;
+  const producer = kafkaJs.producer();
+  await producer.connect();
+  for (const topic of topicNames) {
+    const messages = Array.from({ length: PARTITIONS * recordsEach }, (_, i) => ({
+      partition: i % PARTITIONS,
+      value: null,
+    }));
+    await producer.send({ topic, messages });
+  }
+  await producer.disconnect();
+}
+
+/** Whether every broker knows a leader of every partition. */
+function allLed(access: KafkaAccess): Promise<boolean> {
+  return withCluster(access, deadlineIn(30_000), async (cluster) => {
+    const views = await Promise.all(cluster.nodes.map((node) => cluster.metadata(topicNames, node)));
+    const led = views.map(({ topics }) => topics.flatMap(({ partitions }) => partitions).filter((p) => p.leader >= 0));
+    return led.every((partitions) => partitions.length === TOPICS * PARTITIONS);
+  });
+}
+
+/** A local cloud with a bucket and a table, which this process' environment names. */
+export interface BenchCloud {
+  readonly cloud: Cloud;
+  readonly archive: ArchiveConfig;
+}
+
+/** Does some work with a local cloud of its own. Once a process: the AWS clients of the handlers keep their endpoint. */
+export async function withCloud<T>(say: Say, work: (cloud: BenchCloud) => Promise<T>): Promise<T> {
+  const stateDir = freshStateDir("bench-cloud");
+  try {
+    const cloud = await startCloud({ stateDir, say });
+    const archive = { bucket: `offsets-${randomUUID()}`, prefix: "", table: `offsets-${randomUUID()}` };
+    Object.assign(process.env, cloud.environment);
+    await new S3Client({ forcePathStyle: true }).send(new CreateBucketCommand({ Bucket: archive.bucket }));
+    await new DynamoDBClient().send(
+      new CreateTableCommand({
+        TableName: archive.table,
+        BillingMode: "PAY_PER_REQUEST",
+        AttributeDefinitions: ["pk", "sk"].map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
+        KeySchema: [
+          { AttributeName: "pk", KeyType: "HASH" },
+          { AttributeName: "sk", KeyType: "RANGE" },
+        ],
+      }),
+    );
+    try {
+      return await work({ cloud, archive });
+    } finally {
+      await cloud.stop();
+    }
+  } finally {
+    removeState(stateDir);
+  }
+}
+
+/** What a function's environment says of its Kafka and its archive. */
+export function functionEnvironment({ access }: Bed, { archive }: BenchCloud): Record<string, string> {
+  return {
+    [envNames.bucket]: archive.bucket,
+    [envNames.table]: archive.table,
+    [envNames.clusterName]: access.clusterName,
+    [envNames.bootstrapServers]: access.bootstrapServers.join(","),
+  };
+}
+
+/** Runs a handler in this process. @throws its error */
+export async function invoke(
+  bed: Bed,
+  cloud: BenchCloud,
+  verb: Verb,
+  event: unknown,
+): Promise<Record<string, unknown>> {
+  Object.assign(process.env, functionEnvironment(bed, cloud));
+  const { result, error } = Object(JSON.parse(await run(verb, event, 900_000)));
+  if (error !== undefined) throw new Error(`${verb} failed: ${Object(error).message}`);
+  return Object(result);
+}
+
+/** A deadline that long from now. */
+export function deadlineIn(ms: number): Deadline {
+  const end = performance.now() + ms;
+  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
+}

@@ -1,0 +1,76 @@
+import { readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { buildSync } from "esbuild";
+import { buildHandler, type Verb, verbs } from "../../infra/operation-function.ts";
+import { freshStateDir, removeState, repository } from "../../localstack/process.ts";
+import { type Figures, inTurns, median, ratioOf } from "./figures.ts";
+import { runProcess } from "./one-process.ts";
+
+/** The libraries that a function cannot do without at once: nothing of ours, and nothing that it can load later. */
+const archiveClients = `
+  import { DynamoDBClient, DeleteItemCommand, GetItemCommand, PutItemCommand, QueryCommand, TransactWriteItemsCommand,
+    UpdateItemCommand } from "@aws-sdk/client-dynamodb";
+  import { S3Client, DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+  export const handler = [DynamoDBClient, DeleteItemCommand, GetItemCommand, PutItemCommand, QueryCommand,
+    TransactWriteItemsCommand, UpdateItemCommand, S3Client, DeleteObjectCommand, GetObjectCommand, HeadObjectCommand,
+    PutObjectCommand];`;
+const kafkaClient = `export { Kafka } from "kafkajs";`;
+const kafkaVerbs: ReadonlySet<Verb> = new Set(["snapshot", "verify", "rollback"]);
+
+/** Loads each function's bundle in fresh processes, in turns with a bundle of the libraries that it must have. */
+export async function benchColdStart(figures: Figures, quick: boolean): Promise<void> {
+  const folder = freshStateDir("bench-bundles");
+  try {
+    const archiveOnly = buildLibraries(archiveClients, join(folder, "archive"));
+    const withKafka = buildLibraries(`${archiveClients}\n${kafkaClient}`, join(folder, "kafka"));
+    for (const verb of verbs) {
+      const bundle = join(folder, verb, "index.mjs");
+      const { bytes } = buildHandler(verb, bundle);
+      const kafka = kafkaVerbs.has(verb);
+      const libraries = kafka ? withKafka : archiveOnly;
+      const load = (file: string) => async () => (await runProcess({ bundle: file })).loadMs;
+      const how = quick ? { rounds: 3, warmUps: 1 } : { rounds: 15, warmUps: 2 };
+      const times = await inTurns({ bundle: load(bundle), libraries: load(libraries) }, how);
+      const beside = { what: kafka ? "AWS clients and kafkajs" : "AWS clients", rounds: times("libraries") };
+      const note = `${kB(bytes)} at once, ${kB(bytesIn(join(folder, verb)))} in all; the libraries ${kB(bytesIn(dirname(libraries)))}, ${median(times("libraries")).toFixed(0)} ms`;
+      figures.row({ what: `load ${verb}`, rounds: times("bundle"), beside, note });
+      const name = `loading ${verb}, beside the libraries that it must have`;
+      figures.target({ name, value: ratioOf(times("bundle"), times("libraries")), limit: 1.2, unit: "×" });
+    }
+  } finally {
+    removeState(folder);
+  }
+}
+
+const kB = (bytes: number) => `${Math.round(bytes / 1000)} kB`;
+
+const bytesIn = (folder: string): number =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith(".mjs"))
+    .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+
+/** Bundles them with the same options as the functions, and gives the file. */
+function buildLibraries(contents: string, folder: string): string {
+  buildSync({
+    stdin: { contents, resolveDir: repository, sourcefile: "index.js" },
+    outdir: folder,
+    entryNames: "index",
+    outExtension: { ".js": ".mjs" },
+    splitting: true,
+    absWorkingDir: repository,
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    format: "esm",
+    mainFields: ["module", "main"],
+    minify: true,
+    keepNames: true,
+    sourcemap: true,
+    sourcesContent: false,
+    banner: {
+      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
+    },
+    logLevel: "warning",
+  });
+  return join(folder, "index.mjs");
+}

@@ -1,0 +1,84 @@
+import { withCluster } from "../../functions/shared/kafka/access.ts";
+import { capture } from "../../functions/shared/kafka/group-offsets.ts";
+import { openKafka } from "../../localstack/kafka.ts";
+import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
+import { startKafkaProxy } from "../faults/support/kafka-proxy.ts";
+import { startProxiedBrokers } from "../support/faults-setup.ts";
+import { deadlineIn, expectTotal, makeBed, totalOf, wide } from "./bed.ts";
+import { type Figures, inTurns, median } from "./figures.ts";
+
+const GROUPS = 1_000;
+const BROKERS = 3;
+/** The time of a round trip: half of it on the way there, half on the way back. */
+const ROUND_TRIP_MS = 20;
+const ALLOWED_TRIPS = 10;
+
+/** A snapshot's reads through proxies that hold up each request and each answer, beside the same without delay. */
+export async function benchFar(figures: Figures, quick: boolean, say: Say): Promise<void> {
+  const stateDir = freshStateDir("bench-far");
+  try {
+    const { kafka: descriptor, proxies } = await startProxiedBrokers(stateDir, say);
+    const kafka = openKafka(descriptor);
+    const proxy = await startKafkaProxy(proxies);
+    try {
+      const bed = await makeBed(kafka, wide);
+      await bed.commit(GROUPS);
+      const access = { ...bed.access, bootstrapServers: proxy.bootstrapServers.split(",") };
+      const how = quick ? { rounds: 3, warmUps: 1 } : { rounds: 9, warmUps: 3 };
+
+      /** Gives the milliseconds of one that finds connections, and of one that connects first. */
+      const readAll = async (cluster: Parameters<typeof capture>[0]) => {
+        const { commits } = await capture(cluster, { groups: ["*"], exclude: [] });
+        expectTotal("capture through the proxies", totalOf(commits), bed.shape, GROUPS);
+      };
+      const connecting = async () => {
+        const started = performance.now();
+        await withCluster(access, deadlineIn(60_000), readAll);
+        return performance.now() - started;
+      };
+      const at = <T>(delayMs: number, work: () => Promise<T>) => {
+        proxy.weather(delayMs === 0 ? "fine" : { delayMs: delayMs / 2 });
+        return work();
+      };
+      await withCluster(access, deadlineIn(300_000), async (cluster) => {
+        const standing = async () => {
+          cluster.coordinators.clear(); // what an earlier invocation knew may be wrong by now
+          const started = performance.now();
+          await readAll(cluster);
+          return performance.now() - started;
+        };
+        const times = await inTurns(
+          {
+            near: () => at(0, standing),
+            far: () => at(ROUND_TRIP_MS, standing),
+            nearConnecting: () => at(0, connecting),
+            farConnecting: () => at(ROUND_TRIP_MS, connecting),
+          },
+          how,
+        );
+        const rowOf = (what: string, near: readonly number[], far: readonly number[]) => {
+          figures.row({ what: `${what}, no delay`, brokers: BROKERS, groups: GROUPS, rounds: near });
+          const trips = (median(far) - median(near)) / ROUND_TRIP_MS;
+          const note = `${trips.toFixed(1)} round trips`;
+          figures.row({
+            what: `${what}, ${ROUND_TRIP_MS} ms round trips`,
+            brokers: BROKERS,
+            groups: GROUPS,
+            rounds: far,
+            note,
+          });
+          return trips;
+        };
+        const trips = rowOf("Kafka part of a snapshot, connections stand", times("near"), times("far"));
+        rowOf("Kafka part of a snapshot, connecting included", times("nearConnecting"), times("farConnecting"));
+        const name = `round trips of a snapshot of ${GROUPS.toLocaleString("en")} groups, connections stand`;
+        figures.target({ name, value: trips, limit: ALLOWED_TRIPS, unit: "trips" });
+      });
+    } finally {
+      await proxy.close();
+      await kafka.stop();
+    }
+  } finally {
+    removeState(stateDir);
+  }
+}

@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import * as z from "zod";
+import { type Program, spawnOwned } from "../../localstack/process.ts";
+
+const report = z.object({
+  loadMs: z.number(),
+  invocations: z.array(z.number()),
+  results: z.array(z.object({ status: z.string(), groups: z.number(), offsets: z.number() })),
+  maxRssMb: z.number(),
+});
+
+/** What a process that had one bundle took: time to load it, time of each invocation, and memory. */
+export type ProcessReport = z.output<typeof report>;
+
+/** What to run. */
+export interface OneProcess {
+  readonly bundle: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Options of Node, beside the one that deployed functions have. */
+  readonly node?: readonly string[];
+  readonly event?: unknown;
+  readonly invocations?: number;
+}
+
+/** Loads a bundle in a fresh Node, as Lambda does, and invokes it. */
+export async function runProcess(options: OneProcess): Promise<ProcessReport> {
+  const { bundle, environment = {}, node = [], event = {}, invocations = 0 } = options;
+  const script = join(import.meta.dirname, "one-process.mjs");
+  const program: Program = {
+    command: process.execPath,
+    args: ["--enable-source-maps", ...node, script, bundle, JSON.stringify(event), `${invocations}`],
+    env: { ...process.env, ...environment },
+  };
+  const child = spawnOwned(program, "bench-function");
+  child.stdin?.end();
+  let output = "";
+  let complaints = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    complaints += text;
+  });
+  const code = await new Promise((done, failed) => child.once("close", done).once("error", failed));
+  if (code !== 0) throw new Error(`The process of ${bundle} ended with ${code}:\n${complaints.slice(-2_000)}`);
+  return report.parse(JSON.parse(output));
+}

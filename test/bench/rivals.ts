@@ -1,0 +1,158 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { Kafka } from "../../localstack/kafka.ts";
+import { briefly, fetchJars, java } from "../../localstack/kafka-tools.ts";
+import { type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
+import { groupNames, TOPICS, topicName } from "./bed.ts";
+import { expectSame } from "./figures.ts";
+
+/** The version of the AdminClient, whatever the brokers': the newest is the fastest. */
+export const adminClientVersion = "4.3.1";
+
+/** What the AdminClient did: how long it took by its own clock, how many offsets (or groups) these were, and their sum. */
+export interface Done {
+  readonly ms: number;
+  readonly count: number;
+  readonly sum: number;
+}
+
+/** Java's AdminClient in a process that stays, so that it is warm after some rounds. Commands are those of Rivals.java. */
+export interface AdminClient {
+  run(...command: readonly (string | number)[]): Promise<Done>;
+  stop(): void;
+}
+
+/** Starts it; `folder` takes its compiled class. */
+export async function startAdminClient(kafka: Kafka, folder: string): Promise<AdminClient> {
+  const heap = ["-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"];
+  const child = spawnOwned(await rivalsProgram(heap, folder, [kafka.bootstrapServers]), "bench-admin-client");
+  if (child.stdout === null) throw new Error("The AdminClient's output is not a pipe");
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  let complaints = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    complaints = (complaints + text).slice(-2_000);
+  });
+  child.stdin?.on("error", () => {}); // it ended, and the line that does not come tells
+  return {
+    async run(...command) {
+      child.stdin?.write(`${command.join(" ")}\n`);
+      const { value, done } = await lines.next();
+      if (done === true) throw new Error(`The AdminClient ended at "${command.join(" ")}":\n${complaints}`);
+      return doneFrom(value);
+    },
+    stop: () => signalGroup(child.pid, "SIGKILL"),
+  };
+}
+
+/** Makes a function that runs an AdminClient's process for one command, start of the JVM and all, and times that. */
+export async function adminClientProcess(
+  kafka: Kafka,
+  folder: string,
+  ...command: readonly (string | number)[]
+): Promise<() => Promise<Done>> {
+  const program = await rivalsProgram(briefly, folder, [kafka.bootstrapServers, ...command.map(String)]);
+  return async () => {
+    const started = performance.now();
+    const child = spawnOwned(program, "bench-admin-client");
+    child.stdin?.end();
+    let output = "";
+    let complaints = "";
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      complaints += text;
+    });
+    const ended = await new Promise<number>((done, failed) => {
+      child.stdout?.once("data", () => done(performance.now()));
+      child.once("close", () => done(performance.now()));
+      child.once("error", failed);
+    });
+    if (output === "") throw new Error(`The AdminClient's process failed:\n${complaints}`);
+    return { ...doneFrom(output), ms: ended - started };
+  };
+}
+
+function doneFrom(line: string): Done {
+  const [ms = Number.NaN, count = Number.NaN, sum = Number.NaN] = line.trim().split(" ").map(Number);
+  if (![ms, count, sum].every(Number.isFinite)) throw new Error(`The AdminClient answered ${JSON.stringify(line)}`);
+  return { ms, count, sum };
+}
+
+/** Compiles Rivals.java, against the jars of Kafka, where that was not done yet in this folder. */
+async function rivalsProgram(options: readonly string[], folder: string, args: readonly string[]): Promise<Program> {
+  await fetchJars(adminClientVersion, () => {});
+  const program = java(adminClientVersion, options, ["Rivals", ...args]);
+  const jars = program.args[program.args.indexOf("-cp") + 1] ?? "";
+  const classes = join(folder, "classes");
+  mkdirSync(classes, { recursive: true });
+  const source = join(import.meta.dirname, "Rivals.java");
+  const compiled = spawnSync("javac", ["-cp", jars, "-d", classes, source], { encoding: "utf8" });
+  if (compiled.error !== undefined) {
+    throw new Error("The bench needs a Java 17 compiler (`javac`): apt-get install -y openjdk-17-jdk-headless");
+  }
+  if (compiled.status !== 0) throw new Error(`Rivals.java does not compile:\n${compiled.stderr}`);
+  return { ...program, args: program.args.map((arg) => (arg === jars ? `${jars}:${classes}` : arg)) };
+}
+
+const CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+
+/** kafka-consumer-groups, the command: a process each time, start of the JVM and all. Gives its time and its output. */
+export async function consumerGroupsTool(
+  kafka: Kafka,
+  ...args: readonly string[]
+): Promise<{ ms: number; output: string }> {
+  const started = performance.now();
+  const all = ["--bootstrap-server", kafka.bootstrapServers, "--timeout", "600000", ...args];
+  const { stdout, stderr, exitCode } = await kafka.tool(CONSUMER_GROUPS, all, { timeoutMs: 600_000 });
+  const ms = performance.now() - started;
+  if (exitCode !== 0) throw new Error(`kafka-consumer-groups ${args.join(" ")} failed:\n${stdout}\n${stderr}`);
+  return { ms, output: stdout };
+}
+
+/** What its manual and most scripts do: many groups at a time, one call each. */
+const KAFKAJS_IN_FLIGHT = 50;
+
+/** kafkajs' public API on connections that stand. */
+export interface KafkaJsRival {
+  /** Reads the offsets of the first so many groups, and gives how many there were. */
+  fetchOffsets(groups: number): Promise<number>;
+  /** Sets all offsets of a few groups. */
+  setOffsets(groups: number, partitions: number, offset: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startKafkaJs(kafka: Kafka): Promise<KafkaJsRival> {
+  const admin = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  return {
+    async fetchOffsets(groups) {
+      const queue = groupNames(groups).values();
+      let offsets = 0;
+      const worker = async () => {
+        for (const groupId of queue) {
+          for (const { partitions } of await admin.fetchOffsets({ groupId })) offsets += partitions.length;
+        }
+      };
+      await Promise.all(Array.from({ length: KAFKAJS_IN_FLIGHT }, worker));
+      return offsets;
+    },
+    async setOffsets(groups, partitions, offset) {
+      const set = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: `${offset}` }));
+      const names = groupNames(groups);
+      await Promise.all(
+        names.map((groupId, group) => admin.setOffsets({ groupId, topic: topicName(group % TOPICS), partitions: set })),
+      );
+      for (const [group, groupId] of names.entries()) {
+        const [found] = await admin.fetchOffsets({ groupId, topics: [topicName(group % TOPICS)] });
+        for (const one of found?.partitions ?? [])
+          expectSame(`kafkajs' setOffsets of ${groupId}`, one.offset, `${offset}`);
+        expectSame(`kafkajs' setOffsets of ${groupId}`, found?.partitions.length, partitions);
+      }
+    },
+    stop: () => admin.disconnect(),
+  };
+}

@@ -1,0 +1,227 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { GroupCommits } from "../../functions/shared/core/model.ts";
+import { withCluster } from "../../functions/shared/kafka/access.ts";
+import { commitOffsets } from "../../functions/shared/kafka/group-offsets.ts";
+import type { Kafka } from "../../localstack/kafka.ts";
+import { within } from "../integration/archive/fixture.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** What every group of the soak begins with. */
+export const PREFIX = "soak.";
+
+const STANDING = 300;
+const LANES = 3;
+const TOPIC = "soak";
+const PARTITIONS = 6;
+/** Groups that come with a topic of their own, and go with it or without it. */
+const VISITORS = 5;
+/** What was sent and not answered is dealt with by the broker, or never will be. */
+const DOUBT_MS = 10_000;
+
+/** How many topics came, consumers died and brokers were restarted so far. */
+interface Happened {
+  topics: number;
+  deaths: number;
+  restarts: number;
+}
+
+/** Consumers, commits, topics and brokers that come and go, until `stop`. */
+export interface World {
+  readonly happened: Readonly<Happened>;
+  /** Ends it all, and fails if any of it had failed. */
+  stop(): Promise<void>;
+}
+
+/** Sets the cluster in motion; what is committed is written down. Gives when every group that stays has its first commit. */
+export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
+  const over = new AbortController();
+  const happened: Happened = { topics: 0, deaths: 0, restarts: 0 };
+  const client = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const access = {
+    clusterName: "local",
+    bootstrapServers: kafka.bootstrapServers.split(","),
+    protocol: "PLAINTEXT" as const,
+    sasl: undefined,
+    tls: undefined,
+  };
+  const rest = (ms: number) => delay(ms, undefined, { signal: over.signal }).catch(() => {});
+  const administer = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
+    const admin = client.admin();
+    await admin.connect();
+    return work(admin).finally(() => admin.disconnect());
+  };
+  const create = (topic: string, partitions: number) =>
+    administer((admin) =>
+      admin.createTopics({
+        waitForLeaders: false,
+        topics: [{ topic, numPartitions: partitions, replicationFactor: 3 }],
+      }),
+    );
+  const keysOf = (topic: string, partitions: number) =>
+    Array.from({ length: partitions }, (_, partition) => `${topic}-${partition}`);
+
+  const doubtful = new Map<string, number>();
+  /** Moves each of these groups to its next number; gives those of which that is known to have happened. */
+  const commit = async (groups: ReadonlyMap<string, readonly string[]>): Promise<Set<string>> => {
+    const numbers = new Map<string, number>();
+    const commits = new Map<string, GroupCommits>();
+    for (const [group, keys] of groups) {
+      if ((doubtful.get(group) ?? 0) > performance.now()) continue;
+      const number = ledger.next(group, keys);
+      numbers.set(group, number);
+      commits.set(group, new Map(keys.map((key) => [key, { offset: BigInt(number), metadata: "" }])));
+    }
+    const write = () => withCluster(access, within(10_000), (cluster) => commitOffsets(cluster, commits));
+    const outcomes = await write().catch(() => undefined);
+    const acknowledged = new Set<string>();
+    for (const [group, number] of numbers) {
+      const partitions = [...(outcomes?.get(group)?.values() ?? [])];
+      if (partitions.length > 0 && partitions.every(({ kind }) => kind === "accepted")) {
+        ledger.acknowledge(group, number);
+        acknowledged.add(group);
+      } else {
+        doubtful.set(group, performance.now() + DOUBT_MS);
+      }
+    }
+    return acknowledged;
+  };
+
+  const lanes = Array.from({ length: LANES }, (_, lane) => {
+    const names = Array.from({ length: STANDING / LANES }, (_, i) => `${PREFIX}stays.${lane}.${i}`);
+    return new Map(names.map((name) => [name, keysOf(TOPIC, PARTITIONS)]));
+  });
+  const commitOn = async (groups: ReadonlyMap<string, readonly string[]>) => {
+    while (!over.signal.aborted) {
+      const some = [...groups].filter(() => Math.random() < 0.5);
+      await commit(new Map(some));
+      await rest(100);
+    }
+  };
+
+  /** One topic after another: it comes, groups commit on it, and they are deleted, or the topic under them. */
+  const visit = async () => {
+    for (let n = 0; !over.signal.aborted; n++) {
+      const topic = `${TOPIC}-visit-${n}`;
+      const names = Array.from({ length: VISITORS }, (_, i) => `${PREFIX}visits.${n}.${i}`);
+      await untilDone(() => create(topic, 2));
+      happened.topics++;
+      for (let round = 0; round < 5; round++) {
+        await commit(new Map(names.map((name) => [name, keysOf(topic, 2)])));
+        await rest(500);
+      }
+      await rest(DOUBT_MS); // nothing that was sent before may come after a deletion
+      for (const name of names) ledger.mark(name, "leaves");
+      const deleteTopic = () => administer((admin) => admin.deleteTopics({ topics: [topic], timeout: 5_000 }));
+      if (n % 2 === 0) await untilDone(deleteTopic, "UNKNOWN_TOPIC_OR_PARTITION");
+      await rest(2_000);
+      for (const name of names) {
+        await untilDone(() => administer((admin) => admin.deleteGroups([name])), "GROUP_ID_NOT_FOUND");
+        ledger.mark(name, "gone");
+      }
+      if (n % 2 === 1) await untilDone(deleteTopic, "UNKNOWN_TOPIC_OR_PARTITION");
+    }
+  };
+
+  /** Tries until it is done, or was before; while brokers restart, much fails. */
+  const untilDone = async (work: () => Promise<unknown>, done?: string) => {
+    while (!over.signal.aborted) {
+      const failure = await work().then(
+        () => undefined,
+        (error: unknown) => `${error} ${JSON.stringify(error)}`,
+      );
+      if (failure === undefined || (done !== undefined && failure.includes(done))) return;
+      await rest(500);
+    }
+  };
+
+  const produce = async () => {
+    const producer = client.producer({ retry: { retries: 2 } });
+    await producer.connect();
+    while (!over.signal.aborted) {
+      const messages = keysOf(TOPIC, PARTITIONS).map((value, partition) => ({ partition, value }));
+      await producer.send({ topic: TOPIC, messages, timeout: 2_000 }).catch(() => {});
+      await rest(100);
+    }
+    await producer.disconnect();
+  };
+
+  /** Members that die without a word, and others in their place. */
+  const live = async (start: () => { kill(): void }) => {
+    while (!over.signal.aborted) {
+      const member = start();
+      await rest(8_000 + Math.random() * 20_000);
+      member.kill();
+      happened.deaths++;
+      await rest(Math.random() * 5_000);
+    }
+  };
+  const classic = (group: string) => () => {
+    const child: ChildProcess = fork(
+      fileURLToPath(import.meta.resolve("./member.ts")),
+      [kafka.bootstrapServers, group, TOPIC],
+      { execArgv: [], stdio: "ignore" },
+    );
+    return { kill: () => void child.kill("SIGKILL") };
+  };
+  const consumer = (group: string) => () => {
+    const args = ["--bootstrap-server", kafka.bootstrapServers, "--topic", TOPIC, "--group", group, "--from-beginning"];
+    const properties = ["group.protocol=consumer", "auto.commit.interval.ms=500"];
+    const tool = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
+      ...args,
+      ...properties.flatMap((property) => ["--command-property", property]),
+    ]);
+    tool.ended.catch(() => {});
+    return tool;
+  };
+
+  /** Each broker in turn; the next one when all replicas have caught up. */
+  const restart = async () => {
+    for (let turn = 0; !over.signal.aborted; turn++) {
+      await rest(12_000);
+      if (over.signal.aborted) return;
+      const id = (turn % 3) + 1;
+      await kafka.killBroker(id);
+      await rest(3_000);
+      await untilDone(async () => {
+        await kafka.startBroker(id); // a slow machine may need more time than it gives
+        const { topics } = await administer((admin) =>
+          admin.fetchTopicMetadata({ topics: [TOPIC, "__consumer_offsets"] }),
+        );
+        const behind = topics.flatMap(({ partitions }) => partitions).filter(({ isr }) => isr.length < 3);
+        if (behind.length > 0) throw new Error(`${behind.length} partitions have replicas that are behind`);
+      });
+      happened.restarts++;
+    }
+  };
+
+  await create(TOPIC, PARTITIONS);
+  for (const groups of lanes) {
+    for (let left = groups; left.size > 0; await rest(100)) {
+      const done = await commit(left);
+      left = new Map([...left].filter(([group]) => !done.has(group)));
+    }
+  }
+  const consumers = ["classic.1", "classic.2", "consumer.1"].map((name) => `${PREFIX}${name}`);
+  for (const group of consumers) ledger.consumers(group);
+  const [first = "", second = "", third = ""] = consumers;
+  const members = [first, first, second, second].map(classic);
+  const works = [
+    ...lanes.map(commitOn),
+    visit(),
+    produce(),
+    ...[...members, consumer(third), consumer(third)].map(live),
+    restart(),
+  ];
+  const all = Promise.all(works);
+  all.catch(() => over.abort());
+  return {
+    happened,
+    async stop() {
+      over.abort();
+      await all;
+    },
+  };
+}
