@@ -36,7 +36,8 @@ const result = z.object({
     }),
   ),
   extra: z.array(z.unknown()),
-  warnings: z.array(z.string()),
+  // The groups of these tests never have members, which every rollback of them says: the model predicts it.
+  warnings: z.array(z.string()).transform((all) => all.filter((warning) => !warning.includes("never had members"))),
   duration_ms: z.number(),
   repeated: z.boolean().optional(),
   resumed: z.boolean().optional(),

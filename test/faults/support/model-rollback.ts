@@ -110,6 +110,7 @@ interface Step {
 /** What is planned for a group, what is in the way of that, and what was in the way of what is skipped. */
 interface GroupPlan {
   readonly source: string | undefined;
+  readonly type: string | null;
   readonly state: string | null;
   readonly leftOut: boolean;
   readonly steps: ReadonlyMap<string, Step>;
@@ -265,12 +266,14 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
       return { ...stepTo(world, key, stands, nearest), asked: target };
     });
     const source = map === undefined ? undefined : name;
-    drafts.set(group, { source, state: stateOf(world, group), leftOut: false, steps, reasons, passed });
+    const type = world.groups.has(group) || saved.groups.has(name) ? "classic" : null;
+    drafts.set(group, { source, type, state: stateOf(world, group), leftOut: false, steps, reasons, passed });
   }
   const decided = withoutBlocked(world, drafts, skip_blocked);
   const isClamped = [...decided.groups.values()].some(({ steps }) =>
     [...steps.values()].some(({ action, asked }) => action !== "skip" && asked !== undefined),
   );
+  const isSimple = [...decided.groups].some(([name, one]) => !one.leftOut && world.groups.get(name)?.served === false);
   const here = only(world.groups, (name) => drafts.has(name));
   const looked = topicsOf([
     ...keysOf(part.commits.values()),
@@ -283,6 +286,7 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
       ...part.warnings,
       ...(extra.length > 0 ? [/^Kept, since the snapshot lacks their partitions/] : []),
       ...(isClamped ? [/^Clamped to the ends of the log/] : []),
+      ...(isSimple ? [/ (has|have) never had members: /] : []),
     ],
     extra,
     lives,
@@ -339,7 +343,8 @@ function planRest(world: World, { plan }: Journalled, skipBlocked: boolean): Pla
       return { ...stepTo(world, key, stands, to), ...kept };
     });
     if (isPending) reasons.push(...heldBy(world, group));
-    return { ...planned, state: stateOf(world, group), steps, reasons, passed: [] };
+    const type = world.groups.has(group) ? "classic" : planned.type;
+    return { ...planned, type, state: stateOf(world, group), steps, reasons, passed: [] };
   });
   const rest = withoutBlocked(world, drafts, skipBlocked);
   return {
@@ -376,8 +381,9 @@ const planDocument = (plan: Plan) => ({
   blockers: new Bag(plan.blockers.map(obstacleDocument)),
   skipped: new Bag(plan.passedOver.map(obstacleDocument)),
   warnings: new Bag(plan.warnings),
-  groups: perKey(plan.groups, ({ source, state, leftOut, steps }) => ({
+  groups: perKey(plan.groups, ({ source, type, state, leftOut, steps }) => ({
     source,
+    type,
     state,
     left_out: leftOut || undefined,
     replayed: sumOf([...steps.values()].map(({ replayed }) => replayed)),

@@ -14,10 +14,11 @@ export interface Topic {
   readonly logs: readonly { readonly start: bigint; readonly end: bigint }[];
 }
 
-/** A group, and whether a consumer is in it. */
+/** A group, whether a consumer is in it, and whether one has ever been. */
 export interface Group {
   readonly commits: Commits;
   readonly held: boolean;
+  readonly served: boolean;
 }
 
 /** A snapshot: what of the world it has. */
@@ -110,7 +111,7 @@ export const standsAt = (world: World, group: string, key: string) => world.grou
 
 /** The world after a commit, or after the deletion of one (null). A commit makes a group that does not exist. */
 export function committed<W extends World>(world: W, group: string, key: string, commit: Commit | null): W {
-  const before = world.groups.get(group) ?? { commits: none, held: false };
+  const before = world.groups.get(group) ?? { commits: none, held: false, served: false };
   const commits = new Map(before.commits);
   if (commit === null) commits.delete(key);
   else commits.set(key, commit);
@@ -119,8 +120,8 @@ export function committed<W extends World>(world: W, group: string, key: string,
 
 /** The world after a consumer has joined a group, or left it. */
 export function held<W extends World>(world: W, group: string, isHeld: boolean): W {
-  const { commits } = world.groups.get(group) ?? { commits: none };
-  return { ...world, groups: new Map([...world.groups, [group, { commits, held: isHeld }]]) };
+  const { commits, served } = world.groups.get(group) ?? { commits: none, served: false };
+  return { ...world, groups: new Map([...world.groups, [group, { commits, held: isHeld, served: served || isHeld }]]) };
 }
 
 const isPattern = (selector: Selector): selector is string => typeof selector === "string" && /[*?]/.test(selector);
@@ -242,10 +243,12 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
     cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
     observed: {
-      groups: perKey(saved.groups, ({ held }) => ({
+      groups: perKey(saved.groups, ({ held, served }) => ({
         type: "classic",
         state: held ? "Stable" : "Empty",
         members: held ? 1 : 0,
+        protocol_type: served ? "consumer" : "",
+        as_of: /\.\d{3}Z$/,
       })),
       topics: perKey(saved.topics, ({ life, logs }, topic) => ({
         topic_id: topicId(topic, life),

@@ -4,6 +4,7 @@ import { decodeEntry, encodeEntry, indexEntryOf, topicsNamed } from "../../../fu
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import { type Snapshot, statusOf, topicsOf } from "../../../functions/shared/core/model.ts";
 import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
+import { spoilItem } from "../../support/spoil.ts";
 
 const body = { sha256: "ab".repeat(32), bytes: 1_234 };
 
@@ -77,5 +78,21 @@ describe("an index entry", () => {
     const item = { ...encodeEntry(indexEntryOf(snapshot, body), "token"), topics: { S: topics } };
     expect(() => decodeEntry(item)).toThrow(SnapshotCorrupt);
     expect(() => decodeEntry(item)).toThrow(/topics/);
+  });
+
+  test("is corrupt, and says where, or comes back from its own item, whatever stands in its attributes", () => {
+    fc.assert(
+      fc.property(anySnapshot, spoilItem, (snapshot, change) => {
+        const item = encodeEntry({ ...indexEntryOf(snapshot, body), expiresAt: "2030-01-01T00:00:00.000Z" }, "token");
+        try {
+          const read = decodeEntry(change(item));
+          expect(decodeEntry(encodeEntry(read, "token"))).toEqual(read);
+        } catch (error) {
+          if (!(error instanceof SnapshotCorrupt)) throw error;
+          expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });

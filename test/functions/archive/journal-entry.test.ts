@@ -14,6 +14,7 @@ import {
 } from "../../../functions/shared/archive/journal-entry.ts";
 import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import { groupName } from "../../support/arbitraries.ts";
+import { spoilItem } from "../../support/spoil.ts";
 
 const rollbackId = fc.oneof(
   fc.stringMatching(/^[A-Za-z0-9:._-]{1,128}$/),
@@ -167,6 +168,22 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
       expect(read).toThrow('the item rollback-id / "r-1" is not what was written: record is');
     },
   );
+
+  test("anything else, whatever stands in its attributes, or it comes back from its own item", () => {
+    fc.assert(
+      fc.property(entry, spoilItem, (written, change) => {
+        try {
+          const read = decodeRecord(change(encodeRecord(written)));
+          expect(decodeRecord(encodeRecord(read))).toEqual(read);
+          decodePointer(change(encodePointer(written)));
+        } catch (error) {
+          if (!(error instanceof SnapshotCorrupt)) throw error;
+          expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
 });
 
 describe("the token of a page", () => {
