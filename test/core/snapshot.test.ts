@@ -123,9 +123,9 @@ describe("a snapshot's body", () => {
       '"orders":{"offset"',
       'partitions["orders"] is not <topic>-<partition>',
     ],
-    ["an unknown field", '"schema_version":1', '"schema_version":1,"more":2', "more is not a field of this document"],
+    ["an unknown field", '"schema_version":2', '"schema_version":2,"more":2', "more is not a field of this document"],
     ["a status that its errors deny", '"status":"complete"', '"status":"partial"', "status is partial"],
-    ["a newer schema", '"schema_version":1', '"schema_version":2', "deploy a newer one"],
+    ["a newer schema", '"schema_version":2', '"schema_version":3', "deploy a newer one"],
     [
       "groups as a list",
       /"consumer_groups":\{.*?\}\}\}\}/,

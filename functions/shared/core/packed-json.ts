@@ -16,13 +16,22 @@ export class UnpackError extends Error {}
  * @throws InvalidRequest where it would be longer than what `unpackJson` reads
  */
 export function packJson(value: Json, what: string): Uint8Array {
-  const text = encodeJson(value);
-  const length = Buffer.byteLength(text);
-  if (length <= LONGEST) return gzipSync(text, { level: 1 });
+  const text = textOf(value);
+  if (text !== undefined && Buffer.byteLength(text) <= LONGEST) return gzipSync(text, { level: 1 });
   throw new InvalidRequest(
-    `${what} would be ${Math.ceil(length / 2 ** 20)} MB of JSON, and ${LONGEST / 2 ** 20} MB can be stored. Nothing was ` +
-      "written. Name fewer groups.",
+    `${what} would be more than the ${LONGEST / 2 ** 20} MB of JSON that can be stored. Nothing was written. Name fewer ` +
+      "groups.",
   );
+}
+
+/** Undefined where it would be longer than any string. */
+function textOf(value: Json): string | undefined {
+  try {
+    return encodeJson(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /**

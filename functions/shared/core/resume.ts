@@ -35,7 +35,8 @@ export function targetsHold(plan: Plan, { commits, errors }: Pick<LiveState, "co
 /**
  * Plans the rest of a rollback that was interrupted, or that reached some of its targets only: what stands at its target
  * is done, what stands where the plan found it is still to be moved, and what stands anywhere else is a blocker: somebody
- * has moved it since, and it is not rewound a second time.
+ * has moved it since, and it is not rewound a second time. A share group that was to be rewound to where it stands is
+ * rewound again: whether it was does not show.
  *
  * @param live the state of the groups of `partitionsOf`
  */

@@ -220,6 +220,6 @@ export function settle(
     offsetsDeleted,
     groups,
     extra: plan.extra,
-    verification: { ...compared, verified: compared.verified && unread === 0 },
+    verification: { ...compared, verified: compared.verified && unread === 0 && groupsFailed === 0 },
   };
 }

@@ -16,7 +16,7 @@ import { packJson, UnpackError, unpackJson } from "./packed-json.ts";
 import type { Selector } from "./selectors.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** A commit as documents and results show it: `{offset, metadata, leader_epoch?}`, null for none. */
 export function commitDocument(commit: Commit | null): Json {

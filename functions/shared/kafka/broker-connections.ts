@@ -44,9 +44,11 @@ export class BrokerConnections {
    * Does some work for each item, in no order, a few at a time on each connection. A broker has one request of a
    * connection in work at a time: while much is left to do, more are opened beside the first, never more at once than
    * stand. Where one cannot be opened, no further one is tried; one that is lost is done without: `first` goes on in any
-   * case. What was opened is closed at the end.
+   * case; and where `first` cannot be opened, nothing more is begun: the broker cannot be reached, and what is left is not
+   * to find that out item by item. What was opened is closed at the end.
    *
    * @param work may use the connection that it is given, which may be lost; where it throws, nothing more is begun
+   * @throws what opening `first` threw, or `work`
    */
   async spread<T>(
     items: readonly T[],
@@ -58,6 +60,7 @@ export class BrokerConnections {
     const added: Opening[] = [];
     let left = items.length;
     let refused = false;
+    let unreached: { readonly error: unknown } | undefined;
 
     const ride = async (connection: () => Promise<Connection>, lasts: () => boolean) => {
       while (lasts() && !over.signal.aborted) {
@@ -95,12 +98,16 @@ export class BrokerConnections {
       );
     };
 
-    addLane(
-      () => this.first(),
-      () => true,
-    );
+    const first = () =>
+      this.first().catch((error: unknown) => {
+        unreached = { error };
+        over.abort();
+        throw error;
+      });
+    addLane(first, () => true);
     try {
       for (const lane of lanes) await lane; // more come while it waits
+      if (unreached !== undefined) throw unreached.error;
     } finally {
       over.abort();
       const first = this.#kept().find(isAlive);

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { createSecureContext } from "node:tls";
-import * as z from "zod";
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import * as z from "zod/mini";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { Configuration, StorageUnavailable } from "../core/errors.ts";
 import type { Credentials, Login, Tls } from "./security.ts";
@@ -51,7 +51,14 @@ export function credentialSource(
     const asked = latest;
     const known = await asked;
     if (refused !== known) return known;
-    if (latest === asked) latest = makeAnew(known); // whoever else was refused waits for the same
+    if (latest === asked) {
+      const anew = makeAnew(known); // whoever else was refused waits for the same
+      latest = anew;
+      // Where it could not be read, the next one who is refused tries again.
+      anew.catch(() => {
+        if (latest === anew) latest = asked;
+      });
+    }
     return latest;
   };
 }
@@ -59,39 +66,41 @@ export function credentialSource(
 /** A text; messages never quote it. */
 const text = z
   .string({ error: ({ input }) => (input === undefined ? "is missing" : "must be a text") })
-  .min(1, "must not be empty");
+  .check(z.minLength(1, "must not be empty"));
 const password = z.object({ username: text, password: text });
 const client = z.object({
-  token_endpoint_url: text.refine(isTokenEndpoint, "must be an https URL (http for this machine only)"),
+  token_endpoint_url: text.check(z.refine(isTokenEndpoint, "must be an https URL (http for this machine only)")),
   client_id: text,
   client_secret: text,
-  scope: text.optional(),
+  scope: z.optional(text),
 });
 const trust = z
   .object({
-    ca: text.refine(isCertificates, "must be certificates in PEM").optional(),
-    certificate: text.refine(isCertificates, "must be a certificate in PEM, with its chain").optional(),
-    private_key: text.optional(),
-    passphrase: text.optional(),
+    ca: z.optional(text.check(z.refine(isCertificates, "must be certificates in PEM"))),
+    certificate: z.optional(text.check(z.refine(isCertificates, "must be a certificate in PEM, with its chain"))),
+    private_key: z.optional(text),
+    passphrase: z.optional(text),
   })
-  .refine((it) => it.certificate !== undefined || it.private_key === undefined, {
-    path: ["certificate"],
-    error: "is missing: a private key goes with one",
-  })
-  .refine((it) => it.private_key !== undefined || it.certificate === undefined, {
-    path: ["private_key"],
-    error: "is missing: a certificate goes with one",
-  })
-  .refine((it) => it.private_key === undefined || keyOf(it) !== undefined, {
-    path: ["private_key"],
-    error: "must be a private key in PEM that the passphrase opens, if it needs one",
-  })
-  .refine(
-    ({ certificate, ...it }) => {
-      const key = keyOf(it);
-      return certificate === undefined || key === undefined || new X509Certificate(certificate).checkPrivateKey(key);
-    },
-    { path: ["private_key"], error: "must be the key of the certificate" },
+  .check(
+    z.refine((it) => it.certificate !== undefined || it.private_key === undefined, {
+      path: ["certificate"],
+      error: "is missing: a private key goes with one",
+    }),
+    z.refine((it) => it.private_key !== undefined || it.certificate === undefined, {
+      path: ["private_key"],
+      error: "is missing: a certificate goes with one",
+    }),
+    z.refine((it) => it.private_key === undefined || keyOf(it) !== undefined, {
+      path: ["private_key"],
+      error: "must be a private key in PEM that the passphrase opens, if it needs one",
+    }),
+    z.refine(
+      ({ certificate, ...it }) => {
+        const key = keyOf(it);
+        return certificate === undefined || key === undefined || new X509Certificate(certificate).checkPrivateKey(key);
+      },
+      { path: ["private_key"], error: "must be the key of the certificate" },
+    ),
   );
 
 function isTokenEndpoint(value: string): boolean {
@@ -129,15 +138,28 @@ async function loginOf(sasl: SaslSettings, deadline: Deadline): Promise<Login> {
     case "AWS_MSK_IAM":
       return { mechanism: "OAUTHBEARER", token: iamTokens(sasl.region) };
     case "OAUTHBEARER":
-      return { mechanism, token: oauthTokens(await readSecret(sasl.secretArn, client, deadline), deadline) };
+      return { mechanism, token: await tokensOf(sasl.secretArn, deadline) };
     default:
       return { mechanism, ...(await readSecret(sasl.secretArn, password, deadline)) };
   }
 }
 
+/** Tokens for what a secret says, which is read again by the next invocation where there is none to be had with it. */
+async function tokensOf(secretArn: string, deadline: Deadline): Promise<() => Promise<string>> {
+  const token = oauthTokens(await readSecret(secretArn, client, deadline), deadline);
+  return async () => {
+    try {
+      return await token();
+    } catch (error) {
+      kept.delete(secretArn);
+      throw error;
+    }
+  };
+}
+
 async function tlsOf(secretArn: string, deadline: Deadline): Promise<Tls> {
   const { ca, certificate, private_key: key, passphrase } = await readSecret(secretArn, trust, deadline);
-  const context = createSecureContext({
+  const context = secureContext(secretArn, {
     ...(ca !== undefined && { ca }),
     ...(certificate !== undefined && key !== undefined && { cert: certificate, key }),
     ...(passphrase !== undefined && { passphrase }),
@@ -145,7 +167,19 @@ async function tlsOf(secretArn: string, deadline: Deadline): Promise<Tls> {
   return { context, ...(certificate !== undefined && { certificate: new X509Certificate(certificate) }) };
 }
 
-async function readSecret<T>(arn: string, schema: z.ZodType<T>, deadline: Deadline): Promise<T> {
+function secureContext(secretArn: string, options: SecureContextOptions): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (cause) {
+    kept.delete(secretArn);
+    const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
+    throw new Configuration(
+      `the secret ${secretArn} cannot be used: OpenSSL refuses its certificate or its key${why}. Put a new value into it.`,
+    );
+  }
+}
+
+async function readSecret<T>(arn: string, schema: z.ZodMiniType<T>, deadline: Deadline): Promise<T> {
   const known = kept.get(arn) ?? (await fetchSecret(arn, deadline));
   const parsed = schema.safeParse(jsonOf(known));
   if (!parsed.success) {

@@ -234,12 +234,12 @@ const time = (text: string | undefined) =>
 
 /** A connection of ours that was closed before the first answer: a listener with TLS takes our bytes for nonsense. */
 function plainFailure({ address, protocol, error, reached }: FailedLogin): Error | undefined {
-  const closed =
-    error instanceof Error &&
-    (error.name === "KafkaJSConnectionClosedError" || ("code" in error && error.code === "ECONNRESET"));
-  if (reached !== "socket" || !closed) return undefined;
+  if (reached !== "socket" || !(error instanceof Error)) return undefined;
+  const reset = "code" in error && error.code === "ECONNRESET";
+  if (!reset && error.name !== "KafkaJSConnectionClosedError") return undefined;
+  const what = reset ? "reset the connection (ECONNRESET)" : "closed the connection without an answer";
   const hint = protocolHint(protocol, protocol === "PLAINTEXT" ? "SSL" : "SASL_SSL");
-  return new NoAnswer(address, `closed the connection without an answer; ${hint}`, false, error);
+  return new NoAnswer(address, `${what}; ${hint}`, false, error);
 }
 
 /** The certificate that a broker shows, whether it can be trusted or not: to describe it, nothing is sent. */

@@ -199,6 +199,15 @@ describe("spread", () => {
     expect(await connections.first()).toBe(broker.opened[1]);
   });
 
+  it("begins nothing more where the broker cannot be reached, and throws that", async () => {
+    const { broker, connections } = brokerOf({ takes: 0 });
+    const { work, done, failed } = workOn(broker);
+    await expect(connections.spread(items(60), work)).rejects.toThrow("closed the connection");
+    expect(done).toEqual([]);
+    expect(failed.length).toBeLessThanOrEqual(2);
+    expect(broker.attempts).toBeLessThanOrEqual(2);
+  });
+
   it("begins nothing more where the work throws, and throws that", async () => {
     const { broker, connections } = brokerOf({});
     const { work, done } = workOn(broker);

@@ -29,9 +29,9 @@ async function serve(answer: () => { status?: number; body: unknown }) {
 }
 
 /** Secrets Manager, with one value for every secret. */
-async function secretsManager(value: { username: string; password: string }) {
-  const held = { value };
-  const served = await serve(() => ({ body: { SecretString: JSON.stringify(held.value) } }));
+async function secretsManager(value: object) {
+  const held = { value, status: 200 };
+  const served = await serve(() => ({ status: held.status, body: { SecretString: JSON.stringify(held.value) } }));
   for (const [name, text] of Object.entries({
     AWS_ENDPOINT_URL: served.url,
     AWS_REGION: "us-east-1",
@@ -72,6 +72,30 @@ test("credentials that were refused are given back as they are where the secret 
   const source = sourceOf("arn:same");
   const refused = await source();
   expect(await source(refused)).toBe(refused);
+});
+
+test("a secret that could not be read again is read once more for the next who is refused", async () => {
+  const { held } = await secretsManager({ username: "ana", password: "one" });
+  const source = sourceOf("arn:poisoned");
+  const refused = await source();
+  held.status = 400;
+  await expect(source(refused)).rejects.toMatchObject({ name: "StorageUnavailable" });
+  Object.assign(held, { status: 200, value: { username: "ana", password: "two" } });
+  expect(await source(refused)).toEqual(login("two"));
+});
+
+test("a secret whose token endpoint gives no token is read again by the next invocation", async () => {
+  const issuer = await serve(() => ({ body: { access_token: "token", expires_in: 60 } }));
+  const gone = await serve(() => ({ status: 503, body: {} }));
+  const { held } = await secretsManager(client(gone.url));
+  const sasl = { mechanism: "OAUTHBEARER", secretArn: "arn:endpoint" } as const;
+  const tokenOf = async () => {
+    const { login } = await credentialSource({ sasl }, lasting(10_000))();
+    return login !== undefined && "token" in login ? login.token() : undefined;
+  };
+  await expect(tokenOf()).rejects.toThrow("answered 503");
+  held.value = client(issuer.url);
+  expect(await tokenOf()).toBe("token");
 });
 
 const client = (url: string) => ({ token_endpoint_url: url, client_id: "ana", client_secret: "s" });

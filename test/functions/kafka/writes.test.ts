@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   commitOffsets,
@@ -7,7 +9,7 @@ import {
 } from "../../../functions/shared/kafka/group-offsets.ts";
 import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
 import { offsetCommit, offsetDelete } from "../../../functions/shared/kafka/wire/offsets.ts";
-import { fakeBroker } from "./fake-broker.ts";
+import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
 
 const commit = (offset: bigint) => ({ offset, metadata: "" });
 
@@ -17,6 +19,27 @@ const deleteThem: typeof commitOffsets = (cluster, commits, writing) =>
 
 describe("commitOffsets", () => {
   const commits = new Map([["g", new Map([["t-0", commit(1n)]])]]);
+
+  it("follows groups away from a coordinator that accepts connections and never answers, in one attempt's time", async () => {
+    let asked = 0;
+    const address = await startFakeBroker({
+      coordinator: () => (asked > 0 ? "127.0.0.1" : "127.0.0.2"),
+      commit: () => ({ t: 0 }),
+    });
+    const silent = createServer(() => asked++).listen(Number(address.split(":")[1]), "127.0.0.2");
+    await once(silent, "listening");
+    onTestFinished(() => void silent.close());
+    const cluster = await connectTo([address], 40_000);
+    const groups = Array.from({ length: 60 }, (_, i) => `g${i}`);
+
+    const outcomes = await commitOffsets(
+      cluster,
+      new Map(groups.map((group) => [group, new Map([["t-0", commit(1n)]])])),
+    );
+
+    const kinds = [...outcomes.values()].flatMap((keys) => [...keys.values()].map(({ kind }) => kind));
+    expect(kinds).toEqual(groups.map(() => "accepted"));
+  }, 40_000);
 
   it.each([
     ["accepted", { t: 0 }, { kind: "accepted" }],
