@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { createArchive } from "../shared/archive/archive.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
@@ -6,8 +6,10 @@ import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
 
 /** What a delete request says: one id. `latest` and times are refused: what goes for good is named exactly. */
 export const request = z.strictObject({
-  snapshot_id: snapshotId.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" }),
-  requested_by: requestedBy.optional(),
+  snapshot_id: snapshotId.check(
+    z.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" }),
+  ),
+  requested_by: z.optional(requestedBy),
 });
 
 /** Deletes a snapshot. */

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { createArchive } from "../shared/archive/archive.ts";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { diffCommits } from "../shared/core/diff.ts";
@@ -16,9 +16,9 @@ import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request
 /** What a diff request may say. `to` is another snapshot, or `"live"`: what is committed now. */
 export const request = z.strictObject({
   from: snapshotRef,
-  to: snapshotRef.default("live"),
-  groups: selectors.optional(),
-  topics: topicSelectors.optional(),
+  to: z._default(snapshotRef, "live"),
+  groups: z.optional(selectors),
+  topics: z.optional(topicSelectors),
 });
 
 /** One side of a comparison. A group that its selection does not pick is unknown to it, not absent. */
@@ -121,14 +121,9 @@ async function liveSide(
   groups: z.output<typeof request>["groups"],
   deadline: Invocation["deadline"],
 ): Promise<Side> {
-  const [{ withCluster }, { capture }] = await Promise.all([
-    import("../shared/kafka/access.ts"),
-    import("../shared/kafka/group-offsets.ts"),
-  ]);
+  const { readLive } = await import("./live.ts");
   const selection = groups === undefined ? from.selection : { groups, exclude: from.selection.exclude };
-  const live = await withCluster(settings().kafka, deadline, (cluster) =>
-    capture(cluster, selection, from.consumerGroups),
-  );
+  const live = await readLive(settings().kafka, selection, from.consumerGroups, deadline);
   requireSameCluster(from, live.cluster, "this one");
   requireReadable(live);
   return { name: "live", commits: live.commits, errors: [], selection };

@@ -1,16 +1,16 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { createArchive } from "../shared/archive/archive.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
-import { time } from "../shared/lambda/request-fields.ts";
+import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
 
 /** What a list request may say. Times are inclusive. */
 export const request = z.strictObject({
-  limit: z.int().min(1).max(1000).default(50),
-  next_token: z.string().min(1).max(1024).optional(),
-  since: time.optional(),
-  until: time.optional(),
-  status: z.enum(["complete", "partial"]).optional(),
+  limit: z._default(pageSize, 50),
+  next_token: z.optional(pageToken),
+  since: z.optional(time),
+  until: z.optional(time),
+  status: z.optional(z.enum(["complete", "partial"])),
 });
 
 /** Lists snapshots, newest first. */

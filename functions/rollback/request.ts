@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { encodeJson, type Json } from "../shared/core/json.ts";
 import type { Policy } from "../shared/core/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
@@ -28,48 +28,51 @@ const fromJournal = [
 /** What a rollback request may say. */
 export const request = z
   .strictObject({
-    snapshot_id: snapshotRef.optional(),
-    resume: rollbackId.optional(),
-    groups: selectors.optional(),
-    topics: topicSelectors.optional(),
-    dry_run: z.boolean().default(false),
-    verify: z.boolean().default(true),
-    exact: z.boolean().optional(),
-    out_of_range: z.enum(["refuse", "clamp", "skip"]).optional(),
-    skip_blocked: z.boolean().default(false),
-    plan_digest: z
-      .string()
-      .regex(/^[0-9a-f]{64}$/, { error: "must be the plan_digest of a dry run: 64 hexadecimal digits" })
-      .optional(),
-    wait_for_empty_seconds: z.int().min(0).max(840).default(0),
-    rollback_id: rollbackId.optional(),
-    group_map: groupMap.optional(),
-    requested_by: requestedBy.optional(),
-    description: description.optional(),
+    snapshot_id: z.optional(snapshotRef),
+    resume: z.optional(rollbackId),
+    groups: z.optional(selectors),
+    topics: z.optional(topicSelectors),
+    dry_run: z._default(z.boolean(), false),
+    verify: z._default(z.boolean(), true),
+    exact: z.optional(z.boolean()),
+    out_of_range: z.optional(z.enum(["refuse", "clamp", "skip"])),
+    skip_blocked: z._default(z.boolean(), false),
+    plan_digest: z.optional(
+      z
+        .string()
+        .check(z.regex(/^[0-9a-f]{64}$/, { error: "must be the plan_digest of a dry run: 64 hexadecimal digits" })),
+    ),
+    wait_for_empty_seconds: z._default(z.int().check(z.minimum(0), z.maximum(840)), 0),
+    rollback_id: z.optional(rollbackId),
+    group_map: z.optional(groupMap),
+    requested_by: z.optional(requestedBy),
+    description: z.optional(description),
   })
-  .superRefine((wanted, context) => {
-    const problem = (field: string, message: string) => context.addIssue({ code: "custom", path: [field], message });
-    if (wanted.resume !== undefined) {
-      if (wanted.snapshot_id === "latest" || typeof wanted.snapshot_id === "object") {
-        problem("snapshot_id", "comes from the journal when a rollback is resumed: leave it out, or repeat its id");
+  .check(
+    z.superRefine((wanted, context) => {
+      const problem = (field: string, message: string) => context.addIssue({ code: "custom", path: [field], message });
+      if (wanted.resume !== undefined) {
+        if (wanted.snapshot_id === "latest" || typeof wanted.snapshot_id === "object") {
+          problem("snapshot_id", "comes from the journal when a rollback is resumed: leave it out, or repeat its id");
+        }
+        for (const field of fromJournal) {
+          if (wanted[field] !== undefined)
+            problem(field, "comes from the journal when a rollback is resumed: leave it out");
+        }
+        return;
       }
-      for (const field of fromJournal) {
-        if (wanted[field] !== undefined)
-          problem(field, "comes from the journal when a rollback is resumed: leave it out");
+      if (wanted.snapshot_id === undefined) {
+        problem("snapshot_id", "is missing: the snapshot to roll back to, or resume with the id of a rollback");
+        return;
       }
-      return;
-    }
-    if (wanted.snapshot_id === undefined) {
-      problem("snapshot_id", "is missing: the snapshot to roll back to, or resume with the id of a rollback");
-      return;
-    }
-    const named = wanted.groups !== undefined || wanted.group_map !== undefined;
-    if (named || (typeof wanted.snapshot_id === "string" && wanted.snapshot_id !== "latest")) return;
-    problem(
-      "snapshot_id",
-      "must be an id when no groups are named: rolling back all groups to whatever is newest is too easy to regret",
-    );
-  });
+      const named = wanted.groups !== undefined || wanted.group_map !== undefined;
+      if (named || (typeof wanted.snapshot_id === "string" && wanted.snapshot_id !== "latest")) return;
+      problem(
+        "snapshot_id",
+        "must be an id when no groups are named: rolling back all groups to whatever is newest is too easy to regret",
+      );
+    }),
+  );
 
 /** A rollback request, read. */
 export type Request = z.output<typeof request>;

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { createArchive } from "../shared/archive/archive.ts";
 import { createJournal, type Journal, type JournalEntry } from "../shared/archive/journal.ts";
 import { createLease } from "../shared/archive/lease.ts";
@@ -7,20 +7,25 @@ import { jsonValue, mapOf } from "../shared/core/decode.ts";
 import { RollbackNotFound } from "../shared/core/errors.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation, type Result } from "../shared/lambda/operation.ts";
-import { rollbackId } from "../shared/lambda/request-fields.ts";
+import { pageSize, pageToken, rollbackId } from "../shared/lambda/request-fields.ts";
 
 /** What a rollbacks request may say: which page of the list, or which rollback. */
 export const request = z
   .strictObject({
-    limit: z.int().min(1).max(1000).optional(),
-    next_token: z.string().min(1).max(1024).optional(),
-    rollback_id: rollbackId.optional(),
+    limit: z.optional(pageSize),
+    next_token: z.optional(pageToken),
+    rollback_id: z.optional(rollbackId),
   })
-  .superRefine(({ limit, next_token, rollback_id }, context) => {
-    if (rollback_id === undefined || (limit === undefined && next_token === undefined)) return;
-    const message = "names one rollback, which has no pages: leave it out, or leave out limit and next_token";
-    context.addIssue({ code: "custom", path: ["rollback_id"], message });
-  });
+  .check(
+    z.refine(
+      ({ limit, next_token, rollback_id }) =>
+        rollback_id === undefined || (limit === undefined && next_token === undefined),
+      {
+        path: ["rollback_id"],
+        error: "names one rollback, which has no pages: leave it out, or leave out limit and next_token",
+      },
+    ),
+  );
 
 /** Lists rollbacks, newest first, or shows one whole: with its request, its plan and its result. */
 export const handler = operation({

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { createArchive } from "../shared/archive/archive.ts";
 import { type Snapshot, statusOf, topicsOf } from "../shared/core/model.ts";
 import { restrict } from "../shared/core/restrict.ts";
@@ -10,9 +10,9 @@ import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request
 /** What a show request may say. */
 export const request = z.strictObject({
   snapshot_id: snapshotRef,
-  groups: selectors.optional(),
-  topics: topicSelectors.optional(),
-  format: z.literal("json", { error: 'must be "json"' }).default("json"),
+  groups: z.optional(selectors),
+  topics: z.optional(topicSelectors),
+  format: z._default(z.literal("json", { error: 'must be "json"' }), "json"),
 });
 
 /** Shows a snapshot's document, or the part of it that was asked for. */

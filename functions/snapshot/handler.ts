@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { type Archive, createArchive } from "../shared/archive/archive.ts";
 import { unreadable } from "../shared/core/checks.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
@@ -23,24 +23,26 @@ import { description, label, selectors } from "../shared/lambda/request-fields.t
 /** What a snapshot request may say. */
 export const request = z
   .strictObject({
-    groups: selectors.default(["*"]),
-    exclude: selectors.optional(),
-    description: description.default(""),
-    allow_partial: z.boolean().default(false),
-    schedule: z
-      .strictObject({
+    groups: z._default(selectors, ["*"]),
+    exclude: z.optional(selectors),
+    description: z._default(description, ""),
+    allow_partial: z._default(z.boolean(), false),
+    schedule: z.optional(
+      z.strictObject({
         name: label(64),
         execution_id: label(256),
         scheduled_time: label(64),
-      })
-      .optional(),
+      }),
+    ),
   })
-  .superRefine(({ groups, exclude }, context) => {
-    const excluded = compileSelectors(exclude ?? []);
-    const both = [...compileSelectors(groups).literals].filter((group) => excluded.matches(group));
-    if (both.length === 0) return;
-    context.addIssue({ code: "custom", path: ["exclude"], message: `excludes ${nameSome(both)}, named in groups` });
-  });
+  .check(
+    z.superRefine(({ groups, exclude }, context) => {
+      const excluded = compileSelectors(exclude ?? []);
+      const both = [...compileSelectors(groups).literals].filter((group) => excluded.matches(group));
+      if (both.length === 0) return;
+      context.addIssue({ code: "custom", path: ["exclude"], message: `excludes ${nameSome(both)}, named in groups` });
+    }),
+  );
 
 /** EventBridge Scheduler replaces these in a schedule's input; the emulators do not. */
 const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");

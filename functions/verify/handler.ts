@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { createArchive } from "../shared/archive/archive.ts";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { VerificationMismatch } from "../shared/core/errors.ts";
@@ -14,9 +14,9 @@ import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request
 /** What a verify request may say. */
 export const request = z.strictObject({
   snapshot_id: snapshotRef,
-  groups: selectors.optional(),
-  topics: topicSelectors.optional(),
-  fail_on_mismatch: z.boolean().default(false),
+  groups: z.optional(selectors),
+  topics: z.optional(topicSelectors),
+  fail_on_mismatch: z._default(z.boolean(), false),
 });
 
 /** Compares the snapshot's groups with what they have committed now. */

@@ -1,8 +1,7 @@
-import { readdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { buildSync } from "esbuild";
-import { buildHandler, type Verb, verbs } from "../../infra/operation-function.ts";
-import { freshStateDir, removeState, repository } from "../../localstack/process.ts";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildHandler, buildModule, type Verb, verbs } from "../../infra/operation-function.ts";
+import { freshStateDir, removeState } from "../../localstack/process.ts";
 import { type Figures, inTurns, median, ratioOf } from "./figures.ts";
 import { runProcess } from "./one-process.ts";
 
@@ -30,9 +29,9 @@ export async function benchColdStart(figures: Figures, quick: boolean): Promise<
       const libraries = kafka ? withKafka : archiveOnly;
       const load = (file: string) => async () => (await runProcess({ bundle: file })).loadMs;
       const how = quick ? { rounds: 3, warmUps: 1 } : { rounds: 15, warmUps: 2 };
-      const times = await inTurns({ bundle: load(bundle), libraries: load(libraries) }, how);
+      const times = await inTurns({ bundle: load(bundle), libraries: load(libraries.file) }, how);
       const beside = { what: kafka ? "AWS clients and kafkajs" : "AWS clients", rounds: times("libraries") };
-      const note = `${kB(bytes)} at once, ${kB(bytesIn(join(folder, verb)))} in all; the libraries ${kB(bytesIn(dirname(libraries)))}, ${median(times("libraries")).toFixed(0)} ms`;
+      const note = `${kB(bytes)}; the libraries ${kB(libraries.bytes)}, ${median(times("libraries")).toFixed(0)} ms`;
       figures.row({ what: `load ${verb}`, rounds: times("bundle"), beside, note });
       const name = `loading ${verb}, beside the libraries that it must have`;
       figures.target({ name, value: ratioOf(times("bundle"), times("libraries")), limit: 1.2, unit: "×" });
@@ -44,33 +43,11 @@ export async function benchColdStart(figures: Figures, quick: boolean): Promise<
 
 const kB = (bytes: number) => `${Math.round(bytes / 1000)} kB`;
 
-const bytesIn = (folder: string): number =>
-  readdirSync(folder)
-    .filter((file) => file.endsWith(".mjs"))
-    .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
-
-/** Bundles them with the same options as the functions, and gives the file. */
-function buildLibraries(contents: string, folder: string): string {
-  buildSync({
-    stdin: { contents, resolveDir: repository, sourcefile: "index.js" },
-    outdir: folder,
-    entryNames: "index",
-    outExtension: { ".js": ".mjs" },
-    splitting: true,
-    absWorkingDir: repository,
-    bundle: true,
-    platform: "node",
-    target: "node24",
-    format: "esm",
-    mainFields: ["module", "main"],
-    minify: true,
-    keepNames: true,
-    sourcemap: true,
-    sourcesContent: false,
-    banner: {
-      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
-    },
-    logLevel: "warning",
-  });
-  return join(folder, "index.mjs");
+/** Bundles them as the functions are. */
+function buildLibraries(contents: string, folder: string) {
+  mkdirSync(folder);
+  const entry = join(folder, "libraries.js");
+  writeFileSync(entry, contents);
+  const file = join(folder, "index.mjs");
+  return { file, ...buildModule(entry, file) };
 }

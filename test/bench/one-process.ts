@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as z from "zod";
+import { nodeOptions } from "../../infra/operation-function.ts";
 import { type Program, spawnOwned } from "../../localstack/process.ts";
 
 const report = z.object({
@@ -28,7 +29,7 @@ export async function runProcess(options: OneProcess): Promise<ProcessReport> {
   const script = join(import.meta.dirname, "one-process.mjs");
   const program: Program = {
     command: process.execPath,
-    args: ["--enable-source-maps", ...node, script, bundle, JSON.stringify(event), `${invocations}`],
+    args: [...nodeOptions, ...node, script, bundle, JSON.stringify(event), `${invocations}`],
     env: { ...process.env, ...environment },
   };
   const child = spawnOwned(program, "bench-function");

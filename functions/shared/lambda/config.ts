@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { Configuration } from "../core/errors.ts";
 import { envNames } from "./env.ts";
 
@@ -10,20 +10,21 @@ export type KafkaSettings = z.output<typeof kafka>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const archive = z
-  .object({
-    [envNames.bucket]: z.string().min(3),
-    [envNames.bucketPrefix]: z
-      .string()
-      .regex(/^$|\/$/, { error: "must be empty or end in /" })
-      .default(""),
-    [envNames.table]: z.string().min(3),
-  })
-  .transform((value) => ({
+const archive = z.pipe(
+  z.object({
+    [envNames.bucket]: z.string().check(z.minLength(3)),
+    [envNames.bucketPrefix]: z._default(
+      z.string().check(z.regex(/^$|\/$/, { error: "must be empty or end in /" })),
+      "",
+    ),
+    [envNames.table]: z.string().check(z.minLength(3)),
+  }),
+  z.transform((value) => ({
     bucket: value[envNames.bucket],
     prefix: value[envNames.bucketPrefix],
     table: value[envNames.table],
-  }));
+  })),
+);
 
 const isServer = (entry: string) => {
   const port = Number(/^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(entry)?.[1] ?? 0);
@@ -34,53 +35,68 @@ const mechanisms = z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEAR
 
 const connections = "must be a whole number from 1 to 128";
 
-const kafka = z
-  .object({
-    [envNames.bootstrapServers]: z
-      .string()
-      .transform((list) => list.split(",").map((entry) => entry.trim()))
-      .refine((list) => list.every(isServer), { error: "must be host:port, or several with commas between them" }),
-    [envNames.clusterName]: z.string().min(1),
-    [envNames.securityProtocol]: z.enum(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]).default("PLAINTEXT"),
-    [envNames.saslMechanism]: mechanisms.optional(),
-    [envNames.secretArn]: z.string().startsWith("arn:").optional(),
-    [envNames.tlsSecretArn]: z.string().startsWith("arn:").optional(),
-    [envNames.region]: z.string().min(1).optional(),
-    [envNames.connectionsPerBroker]: z.coerce
-      .number(connections)
-      .int(connections)
-      .min(1, connections)
-      .max(128, connections)
-      .optional(),
-  })
-  .superRefine((value, context) => {
-    const protocol = value[envNames.securityProtocol];
-    const mechanism = value[envNames.saslMechanism];
-    const sasl = protocol.startsWith("SASL_");
-    const iam = mechanism === "AWS_MSK_IAM";
-    const isSet = (name: keyof typeof value) => value[name] !== undefined;
-    const problem = (holds: boolean, name: keyof typeof value, message: string) => {
-      if (holds) context.addIssue({ code: "custom", path: [name], message });
-    };
-    for (const name of [envNames.saslMechanism, envNames.secretArn] as const) {
-      problem(!sasl && isSet(name), name, "is set, but the protocol has no SASL");
-    }
-    problem(sasl && mechanism === undefined, envNames.saslMechanism, "is missing: a SASL protocol needs it");
-    problem(sasl && !iam && !isSet(envNames.secretArn), envNames.secretArn, "is missing: the mechanism needs it");
-    problem(iam && isSet(envNames.secretArn), envNames.secretArn, "is set, but AWS_MSK_IAM takes the function's role");
-    problem(iam && !isSet(envNames.region), envNames.region, "is missing: AWS_MSK_IAM needs it");
-    problem(iam && protocol !== "SASL_SSL", envNames.saslMechanism, "is AWS_MSK_IAM, which goes with SASL_SSL only");
-    const tls = protocol.endsWith("SSL");
-    problem(!tls && isSet(envNames.tlsSecretArn), envNames.tlsSecretArn, "is set, but the protocol has no TLS");
-  })
-  .transform((value) => ({
+const arn = z.string().check(z.startsWith("arn:"));
+
+const kafka = z.pipe(
+  z
+    .object({
+      [envNames.bootstrapServers]: z
+        .pipe(
+          z.string(),
+          z.transform((list) => list.split(",").map((entry) => entry.trim())),
+        )
+        .check(
+          z.refine((list) => list.every(isServer), { error: "must be host:port, or several with commas between them" }),
+        ),
+      [envNames.clusterName]: z.string().check(z.minLength(1)),
+      [envNames.securityProtocol]: z._default(z.enum(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), "PLAINTEXT"),
+      [envNames.saslMechanism]: z.optional(mechanisms),
+      [envNames.secretArn]: z.optional(arn),
+      [envNames.tlsSecretArn]: z.optional(arn),
+      [envNames.region]: z.optional(z.string().check(z.minLength(1))),
+      [envNames.connectionsPerBroker]: z.optional(
+        z.coerce.number(connections).check(z.int(connections), z.minimum(1, connections), z.maximum(128, connections)),
+      ),
+    })
+    .check(
+      z.superRefine((value, context) => {
+        const protocol = value[envNames.securityProtocol];
+        const mechanism = value[envNames.saslMechanism];
+        const sasl = protocol.startsWith("SASL_");
+        const iam = mechanism === "AWS_MSK_IAM";
+        const isSet = (name: keyof typeof value) => value[name] !== undefined;
+        const problem = (holds: boolean, name: keyof typeof value, message: string) => {
+          if (holds) context.addIssue({ code: "custom", path: [name], message });
+        };
+        for (const name of [envNames.saslMechanism, envNames.secretArn] as const) {
+          problem(!sasl && isSet(name), name, "is set, but the protocol has no SASL");
+        }
+        problem(sasl && mechanism === undefined, envNames.saslMechanism, "is missing: a SASL protocol needs it");
+        problem(sasl && !iam && !isSet(envNames.secretArn), envNames.secretArn, "is missing: the mechanism needs it");
+        problem(
+          iam && isSet(envNames.secretArn),
+          envNames.secretArn,
+          "is set, but AWS_MSK_IAM takes the function's role",
+        );
+        problem(iam && !isSet(envNames.region), envNames.region, "is missing: AWS_MSK_IAM needs it");
+        problem(
+          iam && protocol !== "SASL_SSL",
+          envNames.saslMechanism,
+          "is AWS_MSK_IAM, which goes with SASL_SSL only",
+        );
+        const tls = protocol.endsWith("SSL");
+        problem(!tls && isSet(envNames.tlsSecretArn), envNames.tlsSecretArn, "is set, but the protocol has no TLS");
+      }),
+    ),
+  z.transform((value) => ({
     clusterName: value[envNames.clusterName],
     bootstrapServers: value[envNames.bootstrapServers],
     protocol: value[envNames.securityProtocol],
     sasl: saslOf(value[envNames.saslMechanism], value[envNames.secretArn] ?? "", value[envNames.region] ?? ""),
     tls: tlsOf(value[envNames.tlsSecretArn]),
     connectionsPerBroker: value[envNames.connectionsPerBroker],
-  }));
+  })),
+);
 
 const tlsOf = (secretArn: string | undefined) => (secretArn === undefined ? undefined : { secretArn });
 
@@ -96,7 +112,7 @@ function saslOf(mechanism: z.output<typeof mechanisms> | undefined, secretArn: s
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, input: unknown, environment: Environment): T {
+function parse<T>(schema: z.ZodMiniType<T>, input: unknown, environment: Environment): T {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => {

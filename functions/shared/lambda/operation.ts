@@ -2,12 +2,16 @@ import { Logger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
 import middy from "@middy/core";
 import type { Context } from "aws-lambda";
-import * as z from "zod";
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { type Details, InvalidRequest } from "../core/errors.ts";
 import { encodeJson, type Json, toSerializable } from "../core/json.ts";
 import { count } from "../core/text.ts";
 import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
+
+/** Zod's own messages, for all schemas of the process: in one language, where zod brings fifty. */
+z.config(en());
 
 /** API Gateway gives up after 29 s: an answer must be on its way before that. */
 const HTTP_TIME_MS = 27_000;
@@ -34,7 +38,7 @@ export interface Invocation {
 export type Result = Details;
 
 /** What makes an operation a Lambda function. */
-export interface OperationDefinition<S extends z.ZodType> {
+export interface OperationDefinition<S extends z.ZodMiniType> {
   /** For the logs. */
   readonly name: string;
   /** The request's schema: strict, so that unknown fields are refused by name. */
@@ -49,10 +53,10 @@ export interface OperationDefinition<S extends z.ZodType> {
 }
 
 /** Parses a request; every problem is named with its field. */
-export function parseRequest<S extends z.ZodType>(schema: S, request: unknown): z.output<S> {
+export function parseRequest<S extends z.ZodMiniType>(schema: S, request: unknown): z.output<S> {
   const parsed = schema.safeParse(request ?? {});
   if (parsed.success) return parsed.data;
-  const known = schema instanceof z.ZodObject ? ` (there are ${Object.keys(schema.shape).join(", ")})` : "";
+  const known = schema instanceof z.ZodMiniObject ? ` (there are ${Object.keys(schema.shape).join(", ")})` : "";
   const problems = parsed.error.issues.flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
     const field = path.replace(/^\./, "");
@@ -98,7 +102,7 @@ async function within<T>(work: Promise<T>, deadline: Deadline, doing: string): P
  * number of entries of each field that was left out, so that nobody takes those for empty. The size that
  * counts is that of the answer, in which the body of an HTTP call is a string, with its quotes escaped.
  */
-async function bounded<S extends z.ZodType>(
+async function bounded<S extends z.ZodMiniType>(
   { storeResult, hasEffects = false }: OperationDefinition<S>,
   result: Result,
   { deadline, trigger, log }: Invocation,
@@ -133,7 +137,7 @@ const entriesIn = (value: Json): number =>
  * HTTP they are answered with the status of their kind. A result over 5 MB is stored, and answered as its small fields
  * with `result_url`.
  */
-export function operation<S extends z.ZodType>(definition: OperationDefinition<S>) {
+export function operation<S extends z.ZodMiniType>(definition: OperationDefinition<S>) {
   const logger = new Logger({ serviceName: `offset-${definition.name}` });
   return middy<unknown, unknown>()
     .use(injectLambdaContext(logger, { resetKeys: true }))

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { Selector } from "../core/selectors.ts";
 
 const MAX_SELECTORS = 10_000;
@@ -10,52 +10,60 @@ const notText = "has half of a surrogate pair, which no name in Kafka can contai
 const notSelector = 'must be a name, a pattern with * or ?, or {"name": "a literal name"}; not empty';
 const nameOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
-const selector = z
-  .union([z.string(), z.strictObject({ name: z.string() })], { error: notSelector })
-  .refine((value) => nameOf(value) !== "", { error: notSelector })
-  .refine((value) => nameOf(value).length <= 32_767, { error: "is longer than any name in Kafka" })
-  .refine((value) => wellFormed(nameOf(value)), { error: notText });
+const selector = z.union([z.string(), z.strictObject({ name: z.string() })], { error: notSelector }).check(
+  z.refine((value) => nameOf(value) !== "", { error: notSelector }),
+  z.refine((value) => nameOf(value).length <= 32_767, { error: "is longer than any name in Kafka" }),
+  z.refine((value) => wellFormed(nameOf(value)), { error: notText }),
+);
 
 /** Groups, or topics, by name or pattern. An empty list would select nothing, so it is refused. */
-export const selectors = z
-  .array(selector)
-  .min(1, { error: "names nothing: leave it out to mean all, or name at least one" })
-  .max(MAX_SELECTORS)
-  .refine((list) => list.filter((entry) => typeof entry === "string" && /[*?]/.test(entry)).length <= MAX_PATTERNS, {
+export const selectors = z.array(selector).check(
+  z.minLength(1, { error: "names nothing: leave it out to mean all, or name at least one" }),
+  z.maxLength(MAX_SELECTORS),
+  z.refine((list) => list.filter((entry) => typeof entry === "string" && /[*?]/.test(entry)).length <= MAX_PATTERNS, {
     error: `has more than ${MAX_PATTERNS} patterns; names have no such limit`,
-  });
+  }),
+);
 
 /** Topics by name or pattern. */
-export const topicSelectors = selectors.superRefine((list: readonly Selector[], context) => {
-  list.forEach((entry, i) => {
-    const [name, allowed] = typeof entry === "string" ? [entry, /^[\w.*?-]{1,249}$/] : [entry.name, /^[\w.-]{1,249}$/];
-    if (!allowed.test(name)) {
-      context.addIssue({
-        code: "custom",
-        path: [i],
-        message: `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
-      });
-    }
-  });
-});
+export const topicSelectors = selectors.check(
+  z.superRefine((list: readonly Selector[], context) => {
+    list.forEach((entry, i) => {
+      const [name, allowed] =
+        typeof entry === "string" ? [entry, /^[\w.*?-]{1,249}$/] : [entry.name, /^[\w.-]{1,249}$/];
+      if (!allowed.test(name)) {
+        context.addIssue({
+          code: "custom",
+          path: [i],
+          message: `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
+        });
+      }
+    });
+  }),
+);
 
 /** Ids become parts of keys in the bucket: none may be a step in a path. */
 const isId = (id: string) => /^[A-Za-z0-9:._-]{1,128}$/.test(id) && !id.includes("..") && id !== ".";
 
 /** A snapshot's id. Only the characters are checked here; whether it exists is the archive's to say. */
-export const snapshotId = z.string().refine(isId, {
-  error: 'is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"',
-});
+export const snapshotId = z.string().check(
+  z.refine(isId, {
+    error: 'is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"',
+  }),
+);
 
 /** A rollback's id, which its caller may have chosen. Whether it exists is the journal's to say. */
-export const rollbackId = z.string().refine(isId, {
-  error: 'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
-});
+export const rollbackId = z.string().check(
+  z.refine(isId, {
+    error: 'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
+  }),
+);
 
 /** A moment: ISO 8601 with a zone, `2025-01-15T10:30:00Z`. */
-export const time = z.iso
-  .datetime({ offset: true, error: "must be a time such as 2025-01-15T10:30:00Z" })
-  .transform((value) => new Date(value));
+export const time = z.pipe(
+  z.iso.datetime({ offset: true, error: "must be a time such as 2025-01-15T10:30:00Z" }),
+  z.transform((value) => new Date(value)),
+);
 
 /** A snapshot: its id, `"latest"`, or `{"at": time}` for the newest at or before a time. */
 export const snapshotRef = z.union([snapshotId, z.strictObject({ at: time })], {
@@ -63,29 +71,37 @@ export const snapshotRef = z.union([snapshotId, z.strictObject({ at: time })], {
 });
 
 /** A free text of people, kept with the snapshot. */
-export const description = z.string().max(1024).refine(wellFormed, { error: notText });
+export const description = z.string().check(z.maxLength(1024), z.refine(wellFormed, { error: notText }));
 
 /** A short text that a service gives, such as an execution's id. */
-export const label = (most: number) => z.string().min(1).max(most).refine(wellFormed, { error: notText });
+export const label = (most: number) =>
+  z.string().check(z.minLength(1), z.maxLength(most), z.refine(wellFormed, { error: notText }));
 
 /** For each group of a snapshot, the group to put it into: `{"orders": "orders-replay"}`. Any name can be a key. */
-export const groupMap = z
-  .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
+export const groupMap = z.pipe(
+  z.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
     error: 'must be an object such as {"orders": "orders-replay"}',
-  })
-  .transform((value, context) => {
+  }),
+  z.transform((value, context) => {
     const map = new Map<string, string>();
     for (const [group, target] of Object.entries(value)) {
-      const issue = (message: string) => context.addIssue({ code: "custom", path: [group], message, input: target });
+      const issue = (message: string) => context.issues.push({ code: "custom", path: [group], message, input: target });
       if (typeof target !== "string" || target === "" || target.length > 32_767) issue("must be the name of a group");
       else if (!wellFormed(group) || !wellFormed(target)) issue(notText);
       else if (target === group) issue("maps the group onto itself: leave the map out to roll it back");
       else map.set(group, target);
     }
     if (Object.keys(value).length === 0)
-      context.addIssue({ code: "custom", message: "maps nothing: leave it out", input: value });
+      context.issues.push({ code: "custom", message: "maps nothing: leave it out", input: value });
     return map;
-  });
+  }),
+);
+
+/** How many rows of a list are wanted at once. */
+export const pageSize = z.int().check(z.minimum(1), z.maximum(1000));
+
+/** Where the last page of a list ended: the `next_token` of its answer. */
+export const pageToken = z.string().check(z.minLength(1), z.maxLength(1024));
 
 /** Who asks, where AWS does not say: direct invocations have no caller. */
 export const requestedBy = label(256);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { GroupNotEmpty, InvalidRequest, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
 import { operation, parseRequest, type Result } from "../../../functions/shared/lambda/operation.ts";
 import { context, proxyEvent } from "../../support/events.ts";
 
-const request = z.strictObject({ name: z.string(), n: z.int().min(1).max(5).default(1) });
+const request = z.strictObject({ name: z.string(), n: z._default(z.int().check(z.minimum(1), z.maximum(5)), 1) });
 type Run = (wanted: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
 
 const stored: string[] = [];
