@@ -81,7 +81,7 @@ const security = fields("how to connect", {
 })
   .refine((it) => !(String(it?.protocol).startsWith("SASL_") && !has(it, "sasl")), {
     path: ["sasl"],
-    error: "is missing: a SASL protocol needs a mechanism and its secret_arn; add them, or choose SSL or PLAINTEXT",
+    error: "is missing: a SASL protocol needs a mechanism and what goes with it; add them, or choose SSL or PLAINTEXT",
     ...always,
   })
   .refine((it) => !(["PLAINTEXT", "SASL_PLAINTEXT"].includes(String(it?.protocol)) && has(it, "tls")), {
@@ -96,7 +96,7 @@ const security = fields("how to connect", {
   })
   .refine((it) => !(["SSL", "PLAINTEXT"].includes(String(it?.protocol)) && has(it, "sasl")), {
     path: ["sasl"],
-    error: "would never be used: choose SASL_SSL or SASL_PLAINTEXT as protocol, or remove it",
+    error: "would never be used: choose a protocol with SASL, or remove it",
     ...always,
   });
 

@@ -1,10 +1,9 @@
-import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import type { Kafka } from "../../localstack/kafka.ts";
-import { briefly, fetchJars, java } from "../../localstack/kafka-tools.ts";
+import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
 import { type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
@@ -82,20 +81,13 @@ function doneFrom(line: string): Done {
   return { ms, count, sum };
 }
 
-/** Compiles Rivals.java, against the jars of Kafka, where that was not done yet in this folder. */
+/** Compiles Rivals.java, against the jars of Kafka. */
 async function rivalsProgram(options: readonly string[], folder: string, args: readonly string[]): Promise<Program> {
   await fetchJars(adminClientVersion, () => {});
-  const program = java(adminClientVersion, options, ["Rivals", ...args]);
-  const jars = program.args[program.args.indexOf("-cp") + 1] ?? "";
   const classes = join(folder, "classes");
   mkdirSync(classes, { recursive: true });
-  const source = join(import.meta.dirname, "Rivals.java");
-  const compiled = spawnSync("javac", ["-cp", jars, "-d", classes, source], { encoding: "utf8" });
-  if (compiled.error !== undefined) {
-    throw new Error("The bench needs a Java 17 compiler (`javac`): apt-get install -y openjdk-17-jdk-headless");
-  }
-  if (compiled.status !== 0) throw new Error(`Rivals.java does not compile:\n${compiled.stderr}`);
-  return { ...program, args: program.args.map((arg) => (arg === jars ? `${jars}:${classes}` : arg)) };
+  await compileJava(adminClientVersion, join(import.meta.dirname, "Rivals.java"), classes, () => {});
+  return java(adminClientVersion, options, ["Rivals", ...args], classes);
 }
 
 const CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";

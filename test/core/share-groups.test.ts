@@ -48,6 +48,15 @@ describe("a plan for a share group", () => {
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
   });
 
+  test("goes back to having no start offsets where the group did not exist then: the undo of what made it", () => {
+    const snapshot = snapshotAt(group({}), new Map());
+    const live = liveAt(saved);
+    const plan = planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, exact: true });
+    expect(plan.blockers).toEqual([]);
+    expect([...deletesOf(plan)]).toEqual([["g", ["t-0", "t-1", "t-2"]]]);
+    expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
+  });
+
   test("says what the start offsets do not keep", () => {
     expect(planOf(saved, liveAt(saved)).warnings).toEqual([
       expect.stringMatching(/^"g" is a share group: what was acknowledged .* is delivered again/),

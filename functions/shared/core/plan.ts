@@ -117,9 +117,12 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     const more = [...(live.commits.get(group) ?? noCommits)].filter(([key]) => !targets.has(key));
     if (!policy.exact) extra.push(...more.map(([key, commit]) => ({ group, ...placeOf(key), commit })));
     const source = part.sources.get(group);
+    const then = snapshot.observed.groups.get(source ?? group);
+    // A group that did not exist then was of no type: it goes back to having no commits, whatever it is now.
+    const isNew = then === undefined && snapshot.consumerGroups.get(source ?? group)?.size === 0;
     intents.set(group, {
       ...(source !== undefined && { source }),
-      type: snapshot.observed.groups.get(source ?? group)?.type ?? null,
+      type: (isNew ? live.observed.groups.get(group) : then)?.type ?? null,
       targets: policy.exact ? new Map([...targets, ...more.map(([key]) => [key, null] as const)]) : targets,
     });
   }
