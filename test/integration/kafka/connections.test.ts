@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { Socket } from "node:net";
-import { ConfigResourceTypes } from "kafkajs";
+import { ConfigResourceTypes, ConfigSource } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { commitOffsets, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
@@ -18,22 +18,23 @@ afterAll(async () => {
   removeState(stateDir);
 });
 
-/** Sets limits of the broker, and nothing else. */
+/** Sets limits of the broker, and nothing else, and waits until it has taken them over. */
 const limit = (limits: Readonly<Record<string, string>>) =>
-  administer(
-    (admin) =>
-      admin.alterConfigs({
-        validateOnly: false,
-        resources: [
-          {
-            type: ConfigResourceTypes.BROKER,
-            name: "1",
-            configEntries: Object.entries(limits).map(([name, value]) => ({ name, value })),
-          },
-        ],
-      }),
-    kafka.bootstrapServers,
-  );
+  administer(async (admin) => {
+    const resource = { type: ConfigResourceTypes.BROKER, name: "1" };
+    const configEntries = Object.entries(limits).map(([name, value]) => ({ name, value }));
+    await admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] });
+    const dynamic = async () => {
+      const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] });
+      const entries = resources.flatMap((one) => one.configEntries);
+      return Object.fromEntries(
+        entries
+          .filter(({ configSource }) => configSource === ConfigSource.DYNAMIC_BROKER_CONFIG)
+          .map(({ configName, configValue }) => [configName, configValue]),
+      );
+    };
+    await expect.poll(dynamic, { timeout: 10_000 }).toEqual(limits);
+  }, kafka.bootstrapServers);
 
 /** Sockets that this process opens from now on, until the test ends. */
 function socketsFromNow(): Set<Socket> {
