@@ -1,6 +1,16 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { localDir, makeOnce, type Program, repository, run, type Say, signalGroup, spawnOwned } from "./process.ts";
+import {
+  localDir,
+  makeOnce,
+  outputOf,
+  type Program,
+  repository,
+  run,
+  type Say,
+  signalGroup,
+  spawnOwned,
+} from "./process.ts";
 
 /** How one of Kafka's tools ended. */
 export interface ToolResult {
@@ -106,13 +116,7 @@ export function startTool(version: string, className: string, args: readonly str
   const options = isBefore(version, "4.2") ? args.map((arg) => formerOptions[arg] ?? arg) : args;
   const name = isBefore(version, release) ? former : className;
   const child = spawnOwned(java(version, briefly, [name, ...options]), className);
-  const output = { stdout: "", stderr: "" };
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    output.stdout += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    output.stderr += text;
-  });
+  const output = outputOf(child);
   child.stdin?.on("error", () => {}); // a tool may end before it has read everything; its exit code tells
   const ended = new Promise<ToolResult>((done, failed) => {
     child.once("error", failed);

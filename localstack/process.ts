@@ -71,6 +71,17 @@ export function spawnOwned(program: Program, label: string, output: number | "pi
   });
 }
 
+/** What a child prints, as far as it has. */
+export function outputOf(child: ChildProcess): { readonly stdout: string; readonly stderr: string } {
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+    });
+  }
+  return output;
+}
+
 /** Sends a signal to a process and everything it started; one that is gone is no error. */
 export function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   if (pid === undefined) return;

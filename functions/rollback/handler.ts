@@ -8,10 +8,11 @@ import { unreadable } from "../shared/core/checks.ts";
 import { lasting, sooner } from "../shared/core/deadline.ts";
 import { OperationError, RollbackInProgress, SnapshotCorrupt } from "../shared/core/errors.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, planRollback, skipsAll } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, planRollback, shareGroupsOf, skipsAll } from "../shared/core/plan.ts";
 import { mapGroups, onTopics, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { partitionsOf, planResume, targetsHold } from "../shared/core/resume.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
+import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/access.ts";
 import { observe } from "../shared/kafka/group-offsets.ts";
 import { settings } from "../shared/lambda/config.ts";
@@ -204,7 +205,9 @@ async function takeUp(job: Job, earlier: Earlier, lease: Lease): Promise<Result 
   const { entry, named } = earlier;
   try {
     if (isClosed(earlier, wanted)) {
-      return (await stillHolds(job, entry)) ? await recordedResult(journal, entry, wanted, deadline) : undefined;
+      const { plan } = await plannedRollback(journal, entry, deadline);
+      if (!targetsHold(plan, await observe(job.cluster, partitionsOf(plan)))) return undefined;
+      return withDoubt(await recordedResult(journal, entry, wanted, deadline), plan);
     }
     const { plan, strict } = await lookAgain(job, entry);
     return named || !strict.blockers.some(lasts) ? await resume(job, entry, plan, lease) : undefined;
@@ -236,10 +239,15 @@ async function resume(job: Job, entry: JournalEntry, plan: Plan, lease: Lease): 
   return carryOut(job, plan, open, lease, true);
 }
 
-/** Whether all groups stand where an earlier rollback has put them. What cannot be read does not. */
-async function stillHolds({ cluster, journal, deadline }: Job, entry: JournalEntry): Promise<boolean> {
-  const { plan } = await plannedRollback(journal, entry, deadline);
-  return targetsHold(plan, await observe(cluster, partitionsOf(plan)));
+/** A repeated result, with a warning where it may look like more than it is: acknowledgements do not move start offsets. */
+function withDoubt(result: Result, plan: Plan): Result {
+  const groups = shareGroupsOf(plan);
+  if (groups.size === 0) return result;
+  const warning =
+    `This call did nothing, as the start offsets of share group ${nameSome(groups)} stand at their targets. What was ` +
+    "acknowledged since does not show in them: to have it delivered again, give the request a rollback_id of its own.";
+  const { warnings } = result;
+  return { ...result, warnings: [...(Array.isArray(warnings) ? warnings : []), warning] };
 }
 
 function refuse({ log, requestedBy }: Job, plan: Plan, rollbackId: string, what: string): OperationError {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as z from "zod";
 import { nodeOptions } from "../../infra/operation-function.ts";
-import { type Program, spawnOwned } from "../../localstack/process.ts";
+import { outputOf, type Program, spawnOwned } from "../../localstack/process.ts";
 
 const report = z.object({
   loadMs: z.number(),
@@ -34,15 +34,8 @@ export async function runProcess(options: OneProcess): Promise<ProcessReport> {
   };
   const child = spawnOwned(program, "bench-function");
   child.stdin?.end();
-  let output = "";
-  let complaints = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    complaints += text;
-  });
+  const output = outputOf(child);
   const code = await new Promise((done, failed) => child.once("close", done).once("error", failed));
-  if (code !== 0) throw new Error(`The process of ${bundle} ended with ${code}:\n${complaints.slice(-2_000)}`);
-  return report.parse(JSON.parse(output));
+  if (code !== 0) throw new Error(`The process of ${bundle} ended with ${code}:\n${output.stderr.slice(-2_000)}`);
+  return report.parse(JSON.parse(output.stdout));
 }

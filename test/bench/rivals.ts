@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import type { Kafka } from "../../localstack/kafka.ts";
 import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
-import { type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
+import { outputOf, type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
 
@@ -57,21 +57,14 @@ export async function adminClientProcess(
     const started = performance.now();
     const child = spawnOwned(program, "bench-admin-client");
     child.stdin?.end();
-    let output = "";
-    let complaints = "";
-    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      complaints += text;
-    });
+    const output = outputOf(child);
     const ended = await new Promise<number>((done, failed) => {
       child.stdout?.once("data", () => done(performance.now()));
       child.once("close", () => done(performance.now()));
       child.once("error", failed);
     });
-    if (output === "") throw new Error(`The AdminClient's process failed:\n${complaints}`);
-    return { ...doneFrom(output), ms: ended - started };
+    if (output.stdout === "") throw new Error(`The AdminClient's process failed:\n${output.stderr}`);
+    return { ...doneFrom(output.stdout), ms: ended - started };
   };
 }
 

@@ -42,6 +42,10 @@ test.skipIf(isBefore(stack.kafka.version, "4.2"))(
     const { partitions } = rolled.groups[group];
     expect(Object.values(partitions).map((one) => Object(one).outcome)).toEqual(["restored", "restored"]);
     expect(await startOffsets(group)).toEqual({ [`${topic}-0`]: "0", [`${topic}-1`]: "0" });
+    expect(await stack.call("rollback", { snapshot_id: taken.snapshot_id })).toMatchObject({
+      repeated: true,
+      warnings: expect.arrayContaining([expect.stringMatching(/^This call did nothing.*rollback_id of its own/)]),
+    });
     expect(await stack.call("verify", { snapshot_id: taken.snapshot_id })).toMatchObject({
       verified: true,
       checked: 2,

@@ -158,7 +158,8 @@ export class Cluster {
   /**
    * Does some work at one broker for each item, in no order, over as many connections as its amount is worth and the
    * configuration and the broker allow: one at the least, the one that `send` uses. No request of the work takes longer
-   * than with `send`, and throws as there; where the work itself throws, nothing more is begun.
+   * than with `send`, and throws as there; where the work itself throws, or the broker cannot be reached, nothing more is
+   * begun, and that is thrown.
    */
   async spread<T>(node: number, items: readonly T[], work: (item: T, broker: Sender) => Promise<void>): Promise<void> {
     const address = this.#addressOf(node);

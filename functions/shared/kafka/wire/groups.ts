@@ -167,6 +167,17 @@ function assignedTopics(bytes: Buffer): string[] {
   }
 }
 
+/** Adds the topics of what a member is assigned. */
+export function readAssignment(reader: Reader, topics: Set<string>): void {
+  reader.array(() => {
+    reader.uuid();
+    topics.add(reader.string());
+    reader.array(() => reader.int32());
+    reader.skipTags();
+  });
+  reader.skipTags();
+}
+
 /** Groups of type `consumer` (KIP-848). One with a topic that the principal may not describe has code 29, and no more. */
 export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 69,
@@ -186,15 +197,6 @@ export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGro
       reader.int32(); // assignment_epoch
       reader.skipBytes(); // assignor_name
       const topics = new Set<string>();
-      const readAssignment = () => {
-        reader.array(() => {
-          reader.uuid();
-          topics.add(reader.string());
-          reader.array(() => reader.int32());
-          reader.skipTags();
-        });
-        reader.skipTags();
-      };
       const members = reader.array(() => {
         for (let i = 0; i < 3; i++) reader.skipBytes(); // member_id, instance_id, rack_id
         reader.int32(); // member_epoch
@@ -202,8 +204,8 @@ export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGro
         reader.skipBytes(); // client_host
         reader.array(() => reader.skipBytes()); // subscribed_topic_names
         reader.skipBytes(); // subscribed_topic_regex
-        readAssignment(); // present
-        readAssignment(); // target
+        readAssignment(reader, topics); // present
+        readAssignment(reader, topics); // target
         if (version >= 1) reader.int8(); // member_type
         reader.skipTags();
       }).length;

@@ -1,6 +1,6 @@
 import type { Api } from "./api.ts";
 import { code } from "./codes.ts";
-import { type DescribedGroup, encodeDescribe } from "./groups.ts";
+import { type DescribedGroup, encodeDescribe, readAssignment } from "./groups.ts";
 import {
   type CommitRequest,
   type FetchedGroup,
@@ -34,13 +34,7 @@ export const shareGroupDescribe: Api<readonly string[], readonly DescribedGroup[
         reader.int32(); // member_epoch
         for (let i = 0; i < 2; i++) reader.skipBytes(); // client_id, client_host
         for (const topic of reader.array(() => reader.string())) topics.add(topic); // subscribed_topic_names
-        reader.array(() => {
-          reader.uuid();
-          topics.add(reader.string());
-          reader.array(() => reader.int32());
-          reader.skipTags();
-        });
-        reader.skipTags(); // of the assignment
+        readAssignment(reader, topics);
         reader.skipTags();
       }).length;
       reader.int32(); // authorized_operations
