@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DecodeError, flag, jsonValue } from "../../functions/shared/core/decode.ts";
+import { DecodeError, flag, int64, jsonValue, sum } from "../../functions/shared/core/decode.ts";
 import { encodeJson, parseJson } from "../../functions/shared/core/json.ts";
 import { json } from "../support/arbitraries.ts";
 
@@ -50,5 +50,22 @@ describe("flag", () => {
       expect(() => flag(value, "done")).toThrow(/^done must be true or false, not /);
     }
     expect(() => flag(undefined, "done")).toThrow(/^done is missing/);
+  });
+});
+
+describe("int64 and sum", () => {
+  const most = 2n ** 63n - 1n;
+
+  test("are exact, and a sum may be beyond int64", () => {
+    expect([int64(-5, ""), int64(most, ""), int64(-most - 1n, "")]).toEqual([-5n, most, -most - 1n]);
+    expect([sum(0, ""), sum(7, ""), sum(most * 3n, "")]).toEqual([0n, 7n, most * 3n]);
+  });
+
+  test("refuse what is none, and name it", () => {
+    expect(() => int64(most + 1n, "offset")).toThrow(/^offset must be a 64-bit integer, not 9223372036854775808/);
+    for (const value of [-1, -1n, 0.5, 2 ** 60, "1", null]) {
+      expect(() => sum(value, "replayed")).toThrow(/^replayed must be an integer that is not negative, not /);
+    }
+    expect(() => sum(undefined, "replayed")).toThrow(/^replayed is missing/);
   });
 });

@@ -290,7 +290,7 @@ describe("a plan's digest", () => {
 describe("what is in the way", () => {
   /** What is in the way of a target, told apart by what the policy says about it. */
   function reasonsOf(
-    { snapshot, live, policy }: Situation,
+    { snapshot, part, live, policy }: Situation,
     group: string,
     targets: ReadonlyMap<string, Commit | null>,
   ) {
@@ -299,7 +299,10 @@ describe("what is in the way", () => {
       clusterId: snapshot.cluster.clusterId,
       topics: snapshot.observed.topics,
     };
-    const hard = [...groupBlockers(origin, group, null, live)];
+    // The snapshots of these situations tell no types; what had no commits then is of whatever type it is now.
+    const hadCommits = snapshot.consumerGroups.get(part.sources.get(group) ?? group)?.size !== 0;
+    const then = hadCommits ? null : (live.observed.groups.get(group)?.type ?? null);
+    const hard = [...groupBlockers(origin, group, then, live)];
     const range = new Map<string, Blocker>();
     if (live.errors.some((error) => error.group === group)) return { hard, range };
     for (const [key, target] of targets) {

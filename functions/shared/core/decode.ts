@@ -58,15 +58,23 @@ export const int32: Decoder<number> = (value, path) => {
   return value | 0; // -0 is 0
 };
 
-/** An integer within int64, exact: `parseJson` keeps those beyond 2^53 as bigint. */
+/** An integer, exact: `parseJson` keeps those beyond 2^53 as bigint. */
+const integerOf = (value: unknown): bigint | undefined => {
+  if (typeof value === "bigint") return value;
+  return typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : undefined;
+};
+
+/** An integer within int64, exact. */
 export const int64: Decoder<bigint> = (value, path) => {
-  const integer =
-    typeof value === "bigint"
-      ? value
-      : typeof value === "number" && Number.isSafeInteger(value)
-        ? BigInt(value)
-        : undefined;
+  const integer = integerOf(value);
   if (integer === undefined || BigInt.asIntN(64, integer) !== integer) throw wrong(path, "a 64-bit integer", value);
+  return integer;
+};
+
+/** A sum of values within int64 that are not negative: an exact integer, which may be beyond int64 itself. */
+export const sum: Decoder<bigint> = (value, path) => {
+  const integer = integerOf(value);
+  if (integer === undefined || integer < 0n) throw wrong(path, "an integer that is not negative", value);
   return integer;
 };
 

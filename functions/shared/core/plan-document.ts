@@ -11,6 +11,7 @@ import {
   mapOf,
   nullable,
   oneOf,
+  sum,
   text,
 } from "./decode.ts";
 import type { Json } from "./json.ts";
@@ -143,8 +144,8 @@ const decodeGroup: Decoder<GroupPlan> = (value, path) => {
     type: optional("type", nullable(text)) ?? null, // journals of the first deployments lack it
     state: required("state", nullable(text)),
     ...(optional("left_out", flag) && { leftOut: true }),
-    replayed: required("replayed", nullable(int64)),
-    skipped: required("skipped", nullable(int64)),
+    replayed: required("replayed", nullable(sum)),
+    skipped: required("skipped", nullable(sum)),
     partitions: required("partitions", mapOf(partitionKey, decodePartition)),
   };
 };
