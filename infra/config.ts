@@ -14,6 +14,13 @@ const list = <Item extends z.ZodType>(item: Item, what: string) =>
   z
     .array(item, `must be a list of ${what}`)
     .min(1, `must name at least one of ${what}, or be left out where it is optional`);
+const distinct = <Item extends z.ZodType>(item: Item, what: string) =>
+  list(item, what).check(({ value, issues }) => {
+    for (const [index, one] of value.entries()) {
+      if (value.indexOf(one) === index) continue;
+      issues.push({ code: "custom", path: [index], input: one, message: "is named twice: remove one of them" });
+    }
+  });
 const flag = (what: string) => z.boolean(`must be true or false: ${what}`);
 const whole = (min: number, max: number, what: string) => {
   const message = `must be ${what}: a whole number from ${min} to ${max}`;
@@ -38,22 +45,21 @@ const secret = (what: string) => ({
   kms_key_arn: arn("kms", "key/.+", "the ARN of the key that encrypts the secret (not of an alias)").optional(),
 });
 
+const password = secret("username and password");
+/** With the role of each function: there is no secret, and the functions get rights on the cluster. */
+const role = {
+  cluster_arn: arn("kafka", "cluster/[^/]+/[^/]+", "the ARN of the MSK cluster (aws kafka list-clusters-v2)"),
+};
+
 const sasl = z.discriminatedUnion(
   "mechanism",
   [
-    fields("how to log in", {
-      mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
-      ...secret("username and password"),
-    }),
+    fields("how to log in", { mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), ...password }),
     fields("how to log in", {
       mechanism: z.literal("OAUTHBEARER"),
       ...secret("token_endpoint_url, client_id, client_secret and, if it is needed, scope"),
     }),
-    /** With the role of each function: there is no secret, and the functions get rights on the cluster. */
-    fields("how to log in", {
-      mechanism: z.literal("AWS_MSK_IAM"),
-      cluster_arn: arn("kafka", "cluster/[^/]+/[^/]+", "the ARN of the MSK cluster (aws kafka list-clusters-v2)"),
-    }),
+    fields("how to log in", { mechanism: z.literal("AWS_MSK_IAM"), ...role }),
   ],
   {
     error: (issue) =>
@@ -62,6 +68,10 @@ const sasl = z.discriminatedUnion(
         : "must be how to log in: an object with mechanism, and secret_arn or cluster_arn",
   },
 );
+
+/** What may go with a mechanism: where that is misspelt, nobody can say which of it must. */
+const saslFields = fields("how to log in", { mechanism: z.unknown(), ...password, ...role }).partial();
+const isMechanism = (value: unknown) => sasl.options.some(({ shape }) => shape.mechanism.safeParse(value).success);
 
 /** `{"ca"?, "certificate"?, "private_key"?, "passphrase"?}`, texts in PEM. */
 const tls = fields("whom to trust", secret("ca, or certificate and private_key, or all of them, in PEM"));
@@ -98,7 +108,14 @@ const security = fields("how to connect", {
     path: ["sasl"],
     error: "would never be used: choose a protocol with SASL, or remove it",
     ...always,
-  });
+  })
+  .superRefine((it, problems) => {
+    if (typeof it?.sasl !== "object" || isMechanism(it.sasl?.mechanism)) return;
+    const { error } = saslFields.safeParse(it.sasl);
+    for (const { message, path } of error?.issues ?? []) {
+      problems.addIssue({ code: "custom", message, path: ["sasl", ...path] });
+    }
+  }, always);
 
 const cluster = fields("the Kafka cluster", {
   name: text(/^.{1,128}$/, "the cluster's name, as documents and messages are to call it"),
@@ -116,7 +133,7 @@ const cluster = fields("the Kafka cluster", {
 const existingVpc = fields("an existing VPC", {
   vpc_id: text(/^vpc-[0-9a-f]+$/, 'the id of the VPC, "vpc-…"'),
   availability_zones: list(text(/^[a-z0-9-]+$/, 'a zone such as "eu-west-1a"'), "zones, one a subnet"),
-  private_subnet_ids: list(
+  private_subnet_ids: distinct(
     text(/^subnet-[0-9a-f]+$/, 'the id of a subnet, "subnet-…"'),
     "subnets that reach the brokers",
   ),
@@ -150,7 +167,7 @@ const network = fields("where the functions run", {
     { error: 'must have either "create" or "existing"', ...always },
   ),
   /** The brokers' groups: they are opened for the functions, and the functions reach nothing else on the brokers' ports. */
-  broker_security_group_ids: list(
+  broker_security_group_ids: distinct(
     text(/^sg-[0-9a-f]+$/, 'the id of a security group, "sg-…"'),
     "the brokers' security groups",
   ).optional(),

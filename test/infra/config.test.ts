@@ -90,6 +90,23 @@ const withVpc = (change: object, more: object = {}) => {
   return { ...example(), network: { ...network, ...more, vpc: { existing: { ...network.vpc.existing, ...change } } } };
 };
 
+test("a misspelt mechanism does not hide what else is wrong with the log-in", () => {
+  const login = { mechanism: "GSSAPI", secret_arn: "kafka", cluster_arn: iam.cluster_arn, user: "me" };
+  expect(problemsOf(withSecurity({ protocol: "SASL_SSL", sasl: login }))).toEqual([
+    expect.stringMatching(/^cluster\.security\.sasl\.mechanism: must be PLAIN, SCRAM/),
+    expect.stringMatching(/^cluster\.security\.sasl\.secret_arn: must be the whole ARN/),
+    expect.stringMatching(/^cluster\.security\.sasl: unknown field "user"/),
+  ]);
+});
+
+test("what is named twice is refused at its second place", () => {
+  const twice = {
+    ...example(),
+    network: { ...example().network, broker_security_group_ids: ["sg-1", "sg-2", "sg-1"] },
+  };
+  expect(problemsOf(twice)).toEqual(["network.broker_security_group_ids[2]: is named twice: remove one of them"]);
+});
+
 test.each([
   ["nothing", undefined, "(top level): must be the deployment: an object with stack_name"],
   [
