@@ -1,11 +1,13 @@
 import type { Socket } from "node:net";
-import { Kafka, type KafkaConfig as KafkaJsConfig, logLevel } from "kafkajs";
+import KafkaJsBroker from "kafkajs/src/broker/index.js";
+import { createLogger, LEVELS } from "kafkajs/src/loggers/index.js";
+import type KafkaJsConnection from "kafkajs/src/network/connection.js";
+import KafkaJsPool from "kafkajs/src/network/connectionPool.js";
 import { KafkaAuthentication, KafkaCertificate, KafkaUnavailable, OperationError } from "../core/errors.ts";
 import { NoAnswer } from "./problems.ts";
 import { TimedOut, within } from "./retry.ts";
 import {
   type Credentials,
-  encrypts,
   type KafkaSecurity,
   openSocket,
   saslOptions,
@@ -14,51 +16,6 @@ import {
 } from "./security.ts";
 import { type Api, commonVersion, decodeAnswer, encodeRequest, type VersionRange } from "./wire/api.ts";
 import { MalformedAnswer } from "./wire/bytes.ts";
-
-/**
- * This is the one file that knows kafkajs' internals: its connections (framing, correlation, TLS, SASL) carry requests
- * and answers of our own. kafkajs is pinned to 2.2.4, whose internals the types below describe.
- */
-interface KafkaJsCluster {
-  readonly connectionPoolBuilder: {
-    build(destination: { host: string; port: number; rack: null }): Promise<KafkaJsPool>;
-  };
-  readonly brokerPool: { createBroker(options: { connectionPool: KafkaJsPool; logger: unknown }): KafkaJsBroker };
-}
-interface KafkaJsBroker {
-  /** Opens the connection, asks for ApiVersions, authenticates. No retries. */
-  connect(): Promise<void>;
-  readonly versions: Readonly<{ [apiKey: number]: VersionRange | undefined }> | null;
-}
-interface KafkaJsPool {
-  /** The first serves everything but Fetch, the second only Fetch. */
-  readonly pool: readonly KafkaJsConnection[];
-  send<Answer>(protocol: {
-    request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<KafkaJsEncoder> };
-    response: { decode(payload: Buffer): Promise<Buffer>; parse(payload: Buffer): Promise<Answer> };
-    logResponseError: false;
-  }): Promise<Answer>;
-}
-interface KafkaJsConnection {
-  /** `decode` gives the fields of an answer; SaslHandshake's has the mechanisms that the broker offers. */
-  send(protocol: KafkaJsProtocol): Promise<unknown>;
-  processData(data: Buffer): void;
-  readonly requestQueue: {
-    readonly pending: readonly unknown[];
-    scheduleCheckPendingRequests(): void;
-    /** Calls `sendRequest`, which writes to the socket. */
-    push(request: { readonly entry: { readonly apiName: string }; sendRequest(): void }): void;
-  };
-}
-interface KafkaJsProtocol {
-  readonly request: { readonly apiKey: number };
-  readonly response: { decode(payload: Buffer): Promise<{ readonly enabledMechanisms?: readonly string[] }> };
-}
-/** All that kafkajs looks at in what `encode` gives. */
-interface KafkaJsEncoder {
-  readonly buf: Buffer;
-  readonly buffer: Buffer;
-}
 
 /** A connection to one broker. Any number of requests may be in flight; the broker answers them in their order. */
 export interface Connection {
@@ -101,20 +58,20 @@ export interface Connector {
   connect(address: string, timeoutMs: number, signal: AbortSignal): Promise<Connection>;
 }
 
+const logger = createLogger({ level: LEVELS.NOTHING, logCreator: () => () => {} });
+
 /** Makes the connector of a configuration. Nothing is opened yet. */
 export function createConnector({ protocol, credentials }: KafkaSecurity, clientId: string): Connector {
   const open = async (address: string, using: Credentials, timeoutMs: number, signal: AbortSignal) => {
     const sockets: Socket[] = [];
     let opened = false;
-    const { cluster, logger } = clusterOf({
-      brokers: [address],
+    const pool = new KafkaJsPool({
+      ...splitAddress(address),
       clientId,
-      ssl: encrypts(protocol),
+      logger,
       ...(using.login && { sasl: saslOptions(using.login) }),
       connectionTimeout: CONNECT_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
-      retry: { retries: 0 },
-      logLevel: logLevel.NOTHING,
       socketFactory: ({ host, port, onConnect }) => {
         const socket = openSocket({ host, port }, protocol, using, () => {
           opened = true;
@@ -124,12 +81,10 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
         return socket;
       },
     });
-    const { host, port } = splitAddress(address);
-    const pool = await cluster.connectionPoolBuilder.build({ host, port, rack: null });
     const dueBy = new Map<string, number>();
     for (const connection of pool.pool) harden(connection, sockets, dueBy);
     const logins = pool.pool.map(watchLogin);
-    const broker = cluster.brokerPool.createBroker({ connectionPool: pool, logger });
+    const broker = new KafkaJsBroker({ connectionPool: pool, logger });
     const destroy = (reason: Error) => {
       for (const socket of sockets) socket.destroy(reason);
     };
@@ -162,18 +117,6 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       }
     },
   };
-}
-
-function clusterOf(config: KafkaJsConfig): { cluster: KafkaJsCluster; logger: unknown } {
-  const kafka = new Kafka(config);
-  const symbol = Object.getOwnPropertySymbols(kafka).find(
-    ({ description }) => description === "private:Kafka:createCluster",
-  );
-  if (symbol === undefined) throw new Error("kafkajs is not the version that this was written for (2.2.4)");
-  const internals = kafka as unknown as { [name: symbol]: (options: object) => KafkaJsCluster };
-  const create = internals[symbol];
-  if (create === undefined) throw new Error("kafkajs has no createCluster");
-  return { cluster: create({ allowAutoTopicCreation: false }), logger: kafka.logger() };
 }
 
 /** A request that was about to be written when the time for that was over. */
