@@ -59,15 +59,39 @@ const jarsOf = (version: string) => join(localDir, `kafka-${version}`, "libs");
 /** Fetches the jars of a version, where they are not here yet. */
 export async function fetchJars(version: string, say: Say): Promise<void> {
   need("java", "a Java 17 runtime", "openjdk-17-jre-headless");
-  await makeOnce(join(localDir, `kafka-${version}`), async (folder) => {
+  const profiles = isBefore(version, "3.0") ? "broker" : "broker,tools";
+  await copyJars({ name: "kafka", version, profiles, megabytes: 54 }, say);
+}
+
+/**
+ * Fetches what a worker of Kafka Connect and the file connectors of a version need beside its other jars, where that is
+ * not here yet, and gives their class path.
+ */
+export async function fetchConnect(version: string, say: Say): Promise<string> {
+  await fetchJars(version, say);
+  const folder = await copyJars({ name: "kafka-connect", version, profiles: "connect", megabytes: 33 }, say);
+  return `${folder}/libs/*`;
+}
+
+interface Jars {
+  readonly name: string;
+  readonly version: string;
+  /** Of pom.xml. */
+  readonly profiles: string;
+  readonly megabytes: number;
+}
+
+async function copyJars({ name, version, profiles, megabytes }: Jars, say: Say): Promise<string> {
+  const home = join(localDir, `${name}-${version}`);
+  await makeOnce(home, async (folder) => {
     need("mvn", "Maven", "maven");
-    say(`Fetching Kafka ${version} from Maven (54 MB, once)…`);
-    const tools = isBefore(version, "3.0") ? [] : ["-P", "tools"];
+    say(`Fetching ${name} ${version} from Maven (${megabytes} MB, once)…`);
     const pom = join(repository, "localstack", "kafka", "pom.xml");
-    const goal = ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", ...tools];
+    const goal = ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", "-P", profiles];
     const args = [...goal, `-Dkafka.version=${version}`, `-DoutputDirectory=${join(folder, "libs")}`];
-    await run({ command: "mvn", args, env: process.env }, join(localDir, "install-kafka.log"), 600_000, say);
+    await run({ command: "mvn", args, env: process.env }, join(localDir, `install-${name}.log`), 600_000, say);
   });
+  return home;
 }
 
 const compiler = { version: "3.33.0", folder: join(localDir, "ecj-3.33.0") };
@@ -100,7 +124,7 @@ function need(command: string, what: string, debianPackage: string): void {
   );
 }
 
-/** A Java program out of the jars of a version, and of a folder of classes. */
+/** A Java program out of the jars of a version, and of a class path of its own. */
 export function java(version: string, options: readonly string[], args: readonly string[], classes?: string): Program {
   const classPath = [...(classes === undefined ? [] : [classes]), `${jarsOf(version)}/*`].join(":");
   const jvm = ["-XX:+UseSerialGC", "-Xshare:auto", ...options, "-cp", classPath];
@@ -110,12 +134,16 @@ export function java(version: string, options: readonly string[], args: readonly
 /** What a short-lived Java program needs: it never lives long enough for the second compiler to pay. */
 export const briefly = ["-XX:TieredStopAtLevel=1", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"];
 
-/** Starts a tool, which goes by its class and its options in Kafka 4.3; it never outlives this process. */
-export function startTool(version: string, className: string, args: readonly string[]): RunningTool {
+/**
+ * Starts a tool, which goes by its class and its options in Kafka 4.3; it never outlives this process.
+ *
+ * @param classes where its class is, if it is in none of the jars of the version
+ */
+export function startTool(version: string, className: string, args: readonly string[], classes?: string): RunningTool {
   const [release, former] = formerClasses[className] ?? ["", className];
   const options = isBefore(version, "4.2") ? args.map((arg) => formerOptions[arg] ?? arg) : args;
   const name = isBefore(version, release) ? former : className;
-  const child = spawnOwned(java(version, briefly, [name, ...options]), className);
+  const child = spawnOwned(java(version, briefly, [name, ...options], classes), className);
   const output = outputOf(child);
   child.stdin?.on("error", () => {}); // a tool may end before it has read everything; its exit code tells
   const ended = new Promise<ToolResult>((done, failed) => {

@@ -302,7 +302,10 @@ describe("what is in the way", () => {
     // The snapshots of these situations tell no types; what had no commits then is of whatever type it is now.
     const hadCommits = snapshot.consumerGroups.get(part.sources.get(group) ?? group)?.size !== 0;
     const then = hadCommits ? null : (live.observed.groups.get(group)?.type ?? null);
-    const hard = [...groupBlockers(origin, group, then, live)];
+    const nothing = targets.size === 0 && !policy.exact && !live.errors.some((error) => error.group === group);
+    const hard = [...groupBlockers(origin, group, then, live)].filter(
+      ({ kind }) => !(nothing && kind === "group_not_empty"),
+    );
     const range = new Map<string, Blocker>();
     if (live.errors.some((error) => error.group === group)) return { hard, range };
     for (const [key, target] of targets) {
@@ -497,6 +500,23 @@ describe("what is in the way", () => {
     expect(plan).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "h", actual: 2 }] });
     expect(plan.groups.get("h")).toMatchObject({ leftOut: true, state: "Stable" });
     expect(commitsOf(plan)).toEqual(saved);
+  });
+
+  test("is not kept from a group by members that can overwrite nothing, unless it is to be exact", () => {
+    const bare = snapshotOf(new Map([...saved, ["h", new Map()]]), {
+      observed: { groups: new Map(), topics: topicsFor(both) },
+    });
+    const live = withMembers(bothLive, new Map([["h", 2]]));
+    const plan = planFor(bare, live);
+    expect(plan.blockers).toEqual([]);
+    expect(plan.groups.get("h")).toMatchObject({ state: "Stable", partitions: new Map() });
+    expect(plan.extra).toMatchObject([{ group: "h" }]);
+    expect(planFor(bare, live, { exact: true }).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
+    const elsewhere = { ...live, cluster: { ...live.cluster, clusterId: "c2" } };
+    expect(planFor(bare, elsewhere).blockers.map(({ kind, group }) => [kind, group])).toEqual([
+      ["cluster_mismatch", "g"],
+      ["cluster_mismatch", "h"],
+    ]);
   });
 
   test("blocks where every group would be left out", () => {

@@ -203,7 +203,7 @@ function planGroup(
   group: string,
   { source, type: then, targets, found }: Intent,
   live: LiveState,
-  { outOfRange }: Policy,
+  { exact, outOfRange }: Policy,
 ): { reasons: Blocker[]; passed: Blocker[]; plan: GroupPlan | undefined } {
   if (live.errors.some((error) => error.group === group)) {
     return { reasons: [...groupBlockers(origin, group, then, live)], passed: [], plan: undefined };
@@ -246,7 +246,12 @@ function planGroup(
       partitions.set(key, { ...planPartition(from, given, log, isShare), asked: target });
     }
   }
-  if (pending) reasons.unshift(...groupBlockers(origin, group, then, live));
+  if (pending) {
+    // Members can overwrite nothing where there is nothing to restore, as in the group of Connect's workers.
+    const bare = targets.size === 0 && !exact;
+    const all = [...groupBlockers(origin, group, then, live)];
+    reasons.unshift(...(bare ? all.filter(({ kind }) => kind !== "group_not_empty") : all));
+  }
   const plan = {
     ...(source !== undefined && { source }),
     type,

@@ -3,80 +3,8 @@ import { planRollback } from "../../../functions/shared/core/plan.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
 import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
 import { capture, commitOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";
-import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
-import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
 import { snapshotOf } from "../../support/states.ts";
-import { at, classic, connect, forget, groupsWith, independentClient, select, topicOf, unique } from "./support.ts";
-
-/** What a worker of Kafka Connect sends to be a member of its group: there is none at hand to start. */
-const joinGroup: Api<{ readonly group: string; readonly instance: string }, { code: number; member: string }> = {
-  key: 11,
-  name: "JoinGroup",
-  versions: [7, 7],
-  since: "2.5",
-  flexible: true,
-  encode(writer, { group, instance }) {
-    writer.string(group);
-    writer.int32(30_000); // session_timeout_ms
-    writer.int32(30_000); // rebalance_timeout_ms
-    writer.string(""); // member_id
-    writer.nullableString(instance); // a static member need not join twice
-    writer.string("connect"); // protocol_type
-    writer.array(["sessioned"], (protocol) => {
-      writer.string(protocol);
-      writer.array([], () => {}); // metadata: no bytes
-      writer.noTags();
-    });
-    writer.noTags();
-  },
-  decode(reader) {
-    reader.int32(); // throttle_time_ms
-    const code = reader.int16();
-    reader.int32(); // generation_id
-    for (let i = 0; i < 3; i++) reader.skipBytes(); // protocol_type, protocol_name, leader
-    const member = reader.string();
-    reader.array(() => {
-      for (let i = 0; i < 3; i++) reader.skipBytes(); // member_id, group_instance_id, metadata
-      reader.skipTags();
-    });
-    reader.skipTags();
-    return { code, member };
-  },
-};
-
-const leaveGroup: Api<{ readonly group: string; readonly instance: string }, number> = {
-  key: 13,
-  name: "LeaveGroup",
-  versions: [4, 4],
-  since: "2.4",
-  flexible: true,
-  encode(writer, { group, instance }) {
-    writer.string(group);
-    writer.array([instance], (one) => {
-      writer.string(""); // member_id
-      writer.nullableString(one);
-      writer.noTags();
-    });
-    writer.noTags();
-  },
-  decode(reader) {
-    reader.int32(); // throttle_time_ms
-    const code = reader.int16();
-    reader.array(() => {
-      for (let i = 0; i < 2; i++) reader.skipBytes(); // member_id, group_instance_id
-      reader.int16(); // error_code
-      reader.skipTags();
-    });
-    reader.skipTags();
-    return code;
-  },
-};
-
-async function coordinatorOf(cluster: Cluster, group: string): Promise<number> {
-  const find = async () => (await cluster.ask(findCoordinator, [group]))[0];
-  await expect.poll(async () => (await find())?.code, { timeout: 20_000 }).toBe(0);
-  return (await find())?.nodeId ?? -1;
-}
+import { at, classic, connect, groupsWith, independentClient, select, topicOf, unique } from "./support.ts";
 
 /** The groups of a state as `observed` has them, without the time. */
 const kindOf = async (cluster: Cluster, group: string) => {
@@ -114,28 +42,6 @@ describe("simple groups", () => {
     const live = await observe(cluster, part.commits);
     const { warnings } = planRollback(snapshot, part, live, { exact: false, outOfRange: "refuse", skipBlocked: false });
     expect(warnings).toEqual([expect.stringContaining(`"${simple}" has never had members`)]);
-  });
-});
-
-describe("the groups of Kafka Connect", () => {
-  it("are captured: that of the workers, which commits nothing, with its members", async () => {
-    const cluster = await connect();
-    const group = unique("connect-cluster");
-    forget([group]);
-    const node = await coordinatorOf(cluster, group);
-    const join = async () => (await cluster.send(node, joinGroup, { group, instance: "worker" })).code;
-    await expect.poll(join, { timeout: 20_000 }).toBe(0);
-
-    const held = await capture(cluster, select(group));
-    expect(await cluster.send(node, leaveGroup, { group, instance: "worker" })).toBe(0);
-    const left = await capture(cluster, select(group));
-
-    expect(held.observed.groups.get(group)).toMatchObject({ type: classic(), members: 1, protocolType: "connect" });
-    expect(left.observed.groups.get(group)).toMatchObject({ state: "Empty", members: 0, protocolType: "connect" });
-    for (const state of [held, left]) {
-      expect(state.commits).toEqual(new Map([[group, new Map()]]));
-      expect([...state.errors, ...state.warnings]).toEqual([]);
-    }
   });
 });
 

@@ -1,0 +1,201 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import type { Commit, LiveState } from "../../../functions/shared/core/model.ts";
+import { commitsOf, type Plan, planRollback } from "../../../functions/shared/core/plan.ts";
+import { restrict } from "../../../functions/shared/core/restrict.ts";
+import { settle } from "../../../functions/shared/core/settle.ts";
+import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
+import { capture, commitOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import { fetchConnect, isBefore, startTool } from "../../../localstack/kafka-tools.ts";
+import { freePorts } from "../../../localstack/process.ts";
+import { refuse, snapshotOf } from "../../support/states.ts";
+import {
+  administer,
+  classic,
+  connect,
+  describedByKafka,
+  forget,
+  independentClient,
+  rowsOf,
+  select,
+  topicOf,
+  unique,
+} from "./support.ts";
+
+let classes: string;
+beforeAll(async () => {
+  classes = await fetchConnect(inject("kafka").version, (line) => console.log(line));
+}, 600_000);
+
+/** A worker of Kafka Connect. */
+interface Worker {
+  /** The group of the workers. */
+  readonly group: string;
+  /** A folder for files; it goes when the worker has stopped. */
+  readonly folder: string;
+  /** Asks its REST interface for something, which it has to accept. */
+  ask(method: "PUT" | "DELETE", path: string, body?: object): Promise<void>;
+  stop(): Promise<unknown>;
+}
+
+/** Starts the only worker of a group. It stops when the test ends, if not before. */
+async function startWorker(): Promise<Worker> {
+  const group = unique("connect-cluster");
+  const storage = ["config", "offset", "status"].map((kind) => ({ kind, topic: `${group}.${kind}` }));
+  forget([group]);
+  const topics = storage.map(({ topic }) => topic);
+  onTestFinished(() => administer((admin) => admin.deleteTopics({ topics })).then(ignore, ignore));
+  const folder = await mkdtemp(join(tmpdir(), "connect-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const [port] = await freePorts(1);
+  const url = `http://127.0.0.1:${port}`;
+  const properties = [
+    `bootstrap.servers=${inject("kafka").bootstrapServers}`,
+    `group.id=${group}`,
+    `listeners=${url}`,
+    ...["key", "value"].map((part) => `${part}.converter=org.apache.kafka.connect.storage.StringConverter`),
+    ...storage.flatMap(({ kind, topic }) => [
+      `${kind}.storage.topic=${topic}`,
+      `${kind}.storage.replication.factor=1`,
+      `${kind}.storage.partitions=1`,
+    ]),
+    "offset.flush.interval.ms=200", // how often sink connectors commit
+    "plugin.discovery=service_load", // the fast one; unknown before 3.6
+  ];
+  const file = join(folder, "worker.properties");
+  await writeFile(file, properties.join("\n"));
+  const worker = startTool(inject("kafka").version, "org.apache.kafka.connect.cli.ConnectDistributed", [file], classes);
+  onTestFinished(() => worker.stop().then(ignore));
+  const ended = worker.ended.then(({ stderr }) => stderr.slice(-2_000));
+  const answer = () => fetch(`${url}/connectors`).then(({ status }) => status, String);
+  await expect.poll(() => Promise.race([answer(), ended]), { timeout: 60_000 }).toBe(200);
+  return {
+    group,
+    folder,
+    stop: worker.stop,
+    async ask(method, path, body) {
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    },
+  };
+}
+
+const ignore = () => {};
+
+/** The name of a sink connector, asked for before its worker starts: its group goes when the worker has stopped. */
+function nameSink(): string {
+  const name = unique("sink");
+  forget([`connect-${name}`]);
+  return name;
+}
+
+/** Starts a sink connector, which writes the records of a topic into a file. */
+async function startSink(worker: Worker, name: string, topic: string) {
+  const file = join(worker.folder, name);
+  const path = `/connectors/${name}`;
+  const config = { "connector.class": "FileStreamSink", "tasks.max": "1", topics: topic, file };
+  const create = () => worker.ask("PUT", `${path}/config`, config);
+  await create();
+  const written = async () => (await readFile(file, "utf8")).split("\n").slice(0, -1).sort();
+  if (isBefore(inject("kafka").version, "3.5")) {
+    // A connector can be paused, in which it stays in its group, or deleted.
+    return { written, stop: () => worker.ask("DELETE", path), resume: create };
+  }
+  return { written, stop: () => worker.ask("PUT", `${path}/stop`), resume: () => worker.ask("PUT", `${path}/resume`) };
+}
+
+async function send(topic: string, partitions: number, values: readonly string[]): Promise<void> {
+  const producer = independentClient().producer();
+  await producer.connect();
+  await producer.send({ topic, messages: values.map((value, i) => ({ value, partition: i % partitions })) });
+  await producer.disconnect();
+}
+
+/** The plan that puts the groups of a state back to it. */
+async function planTo(cluster: Cluster, then: LiveState): Promise<Plan> {
+  const snapshot = snapshotOf(then.commits, { cluster: then.cluster, observed: then.observed });
+  const part = restrict(snapshot, {});
+  return planRollback(snapshot, part, await observe(cluster, part.commits), refuse);
+}
+
+describe("Kafka Connect", () => {
+  it("has a group of workers, which is captured with its members, and commits nothing", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(1, 1);
+    const name = nameSink();
+    const worker = await startWorker();
+    const sink = await startSink(worker, name, topic);
+    await expect.poll(sink.written, { timeout: 30_000 }).toEqual(["0"]); // the worker has an assignment
+    const read = () => capture(cluster, select(worker.group));
+    const observed = async () => (await read()).observed.groups.get(worker.group);
+    await expect.poll(observed, { timeout: 20_000 }).toMatchObject({ state: "Stable" });
+
+    const held = await read();
+    await worker.stop();
+    await expect.poll(observed, { timeout: 20_000 }).toMatchObject({ state: "Empty" });
+    const left = await read();
+
+    const [during, after] = [held, left].map(({ observed }) => observed.groups.get(worker.group));
+    expect(during).toMatchObject({ type: classic(), state: "Stable", members: 1, protocolType: "connect" });
+    expect(after).toMatchObject({ type: classic(), state: "Empty", members: 0, protocolType: "connect" });
+    for (const state of [held, left]) {
+      expect(state.commits).toEqual(new Map([[worker.group, new Map()]]));
+      expect([...state.errors, ...state.warnings]).toEqual([]);
+    }
+  });
+
+  it("has a group for each sink connector, which after a rollback does again what came after the snapshot", async () => {
+    const cluster = await connect(110_000);
+    const topic = await topicOf(2, 5);
+    const name = nameSink();
+    const group = `connect-${name}`;
+    const worker = await startWorker();
+    const sink = await startSink(worker, name, topic);
+    /** The state when all is done up to this offset of both partitions. */
+    const doneUpTo = async (offset: bigint) => {
+      const read = () => capture(cluster, select(group));
+      const offsets = async () => {
+        const commits = (await read()).commits.get(group) ?? new Map<string, Commit>();
+        return new Map([...commits].map(([key, commit]) => [key, commit.offset]));
+      };
+      const all = new Map([0, 1].map((partition) => [`${topic}-${partition}`, offset]));
+      await expect.poll(offsets, { timeout: 40_000 }).toEqual(all);
+      return read();
+    };
+
+    const then = await doneUpTo(5n);
+    const thenByKafka = await describedByKafka(group);
+    const early = await sink.written();
+    const late = Array.from({ length: 6 }, (_, i) => `late ${i}`);
+    await send(topic, 2, late);
+    await doneUpTo(8n);
+    const blocked = await planTo(cluster, then);
+    const whole = await capture(cluster, select(group, worker.group));
+    await sink.stop();
+    await expect.poll(async () => (await planTo(cluster, then)).blockers, { timeout: 20_000 }).toEqual([]);
+    const ofAll = await planTo(cluster, whole);
+    const plan = await planTo(cluster, then);
+    const sent = await commitOffsets(cluster, commitsOf(plan));
+    const back = await capture(cluster, select(group));
+    const backByKafka = await describedByKafka(group);
+    await sink.resume();
+    await doneUpTo(8n);
+
+    expect(then.observed.groups.get(group)).toMatchObject({
+      ...{ type: classic(), state: "Stable", members: 1, protocolType: "consumer" },
+    });
+    expect([...then.errors, ...then.warnings]).toEqual([]);
+    expect(rowsOf(then)).toEqual(thenByKafka);
+    expect(blocked.blockers).toMatchObject([{ kind: "group_not_empty", group, actual: 1 }]);
+    expect(ofAll).toMatchObject({ blockers: [], skipped: [] }); // the workers have nothing to overwrite
+    expect(ofAll.groups.get(worker.group)).toMatchObject({ state: "Stable", partitions: new Map() });
+    expect(plan.groups.get(group)).toMatchObject({ replayed: 6n, skipped: 0n });
+    expect(settle(plan, sent, back)).toMatchObject({ status: "success", offsetsRestored: 2 });
+    expect(rowsOf(back)).toEqual(backByKafka);
+    expect(early).toEqual(Array.from({ length: 10 }, (_, i) => `${i}`));
+    expect(await sink.written()).toEqual([...early, ...late, ...late].sort());
+  });
+});
