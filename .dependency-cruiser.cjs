@@ -53,6 +53,7 @@ module.exports = {
     },
     { name: "tests-are-leaves", severity: "error", from: { pathNot: "^test/" }, to: { path: "^test/" } },
     only("kafkajs-in-kafka", "kafkajs", "^functions/shared/kafka/"),
+    only("kafkajs-internals-in-connection", "kafkajs/src", "^functions/shared/kafka/connection\\.ts$"),
     only("aws-in-archive", "@aws-sdk/(client-s3|client-dynamodb|s3-request-presigner)", "^functions/shared/archive/"),
     only("middy-in-lambda", "@middy", "^functions/shared/lambda/"),
     only("powertools-in-lambda", "@aws-lambda-powertools", "^functions/shared/lambda/"),

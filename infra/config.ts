@@ -45,7 +45,6 @@ const secret = (what: string) => ({
   kms_key_arn: arn("kms", "key/.+", "the ARN of the key that encrypts the secret (not of an alias)").optional(),
 });
 
-const password = secret("username and password");
 /** With the role of each function: there is no secret, and the functions get rights on the cluster. */
 const role = {
   cluster_arn: arn("kafka", "cluster/[^/]+/[^/]+", "the ARN of the MSK cluster (aws kafka list-clusters-v2)"),
@@ -54,7 +53,10 @@ const role = {
 const sasl = z.discriminatedUnion(
   "mechanism",
   [
-    fields("how to log in", { mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), ...password }),
+    fields("how to log in", {
+      mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+      ...secret("username and password"),
+    }),
     fields("how to log in", {
       mechanism: z.literal("OAUTHBEARER"),
       ...secret("token_endpoint_url, client_id, client_secret and, if it is needed, scope"),
@@ -70,7 +72,7 @@ const sasl = z.discriminatedUnion(
 );
 
 /** What may go with a mechanism: where that is misspelt, nobody can say which of it must. */
-const saslFields = fields("how to log in", { mechanism: z.unknown(), ...password, ...role }).partial();
+const saslFields = fields("how to log in", { mechanism: z.unknown(), ...secret("the credentials"), ...role }).partial();
 const isMechanism = (value: unknown) => sasl.options.some(({ shape }) => shape.mechanism.safeParse(value).success);
 
 /** `{"ca"?, "certificate"?, "private_key"?, "passphrase"?}`, texts in PEM. */
@@ -112,14 +114,15 @@ const security = fields("how to connect", {
   .superRefine((it, problems) => {
     if (typeof it?.sasl !== "object" || isMechanism(it.sasl?.mechanism)) return;
     const { error } = saslFields.safeParse(it.sasl);
-    for (const { message, path } of error?.issues ?? []) {
-      problems.addIssue({ code: "custom", message, path: ["sasl", ...path] });
+    for (const { code, message, path } of error?.issues ?? []) {
+      const isNone = code === "invalid_type" && path.length === 0; // which was told
+      if (!isNone) problems.addIssue({ code: "custom", message, path: ["sasl", ...path] });
     }
   }, always);
 
 const cluster = fields("the Kafka cluster", {
   name: text(/^.{1,128}$/, "the cluster's name, as documents and messages are to call it"),
-  bootstrap_servers: list(
+  bootstrap_servers: distinct(
     z.string('must be "host:port"').refine(isHostAndPort, {
       error: 'must be "host:port", the port from 1 to 65535, such as "b-1.example.com:9096"',
     }),

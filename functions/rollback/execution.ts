@@ -5,7 +5,7 @@ import { groupBlockers } from "../shared/core/blockers.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
 import { type Commit, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, shareGroupsOf } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, shareGroupsOf, takesPart } from "../shared/core/plan.ts";
 import { plannedDocument } from "../shared/core/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/resume.ts";
 import { type CommitOutcome, type Settlement, settle } from "../shared/core/settle.ts";
@@ -64,7 +64,7 @@ export async function saveSafetySnapshot(
   live: LiveState,
   rollbackId: string,
 ): Promise<string> {
-  const groups = [...plan.groups].filter(([, { leftOut }]) => !leftOut).map(([group]) => group);
+  const groups = [...plan.groups].filter(([, group]) => takesPart(group)).map(([group]) => group);
   const none: ReadonlyMap<string, Commit> = new Map();
   const { snapshot } = await archive.save(
     {

@@ -8,7 +8,7 @@ import { unreadable } from "../shared/core/checks.ts";
 import { lasting, sooner } from "../shared/core/deadline.ts";
 import { OperationError, RollbackInProgress, SnapshotCorrupt } from "../shared/core/errors.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, planRollback, shareGroupsOf, skipsAll } from "../shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, planRollback, shareGroupsOf, takesPart } from "../shared/core/plan.ts";
 import { mapGroups, onTopics, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { partitionsOf, planResume, targetsHold } from "../shared/core/resume.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
@@ -187,7 +187,7 @@ async function execute(job: Job, fresh: FreshPlanner | undefined, leases: Rollba
     const moves = commitsOf(plan).size > 0 || deletesOf(plan).size > 0;
     const safetySnapshotId = moves ? await saveSafetySnapshot(job, plan, live, newId) : null;
     const open = await openJournal(job, plan, live, newId, safetySnapshotId);
-    const groups = new Set([...plan.groups].filter(([, group]) => !skipsAll(group)).map(([group]) => group));
+    const groups = new Set([...plan.groups].filter(([, group]) => takesPart(group)).map(([group]) => group));
     const superseded = await supersede(journal, groups, newId, deadline);
     return await carryOut(job, { ...plan, warnings: [...plan.warnings, ...superseded] }, open, lease, false);
   } finally {

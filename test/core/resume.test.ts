@@ -33,7 +33,7 @@ const targetsIn = (plan: Plan) =>
 
 /** All of it is skipped. */
 const isIdle = (partitions: ReadonlyMap<string, { action: string }>) =>
-  partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip");
+  [...partitions.values()].every(({ action }) => action === "skip");
 
 const standing = (commits: Commits, name: string, key: string) => commits.get(name)?.get(key) ?? null;
 

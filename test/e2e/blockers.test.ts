@@ -78,8 +78,8 @@ describe("a rollback is refused, and touches nothing,", () => {
     await admin.connect();
     await admin.deleteTopics({ topics: [topic] });
     expect((await refused(group, saved)).kinds).toEqual(["topic_missing"]);
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] });
     await admin.disconnect();
+    await stack.topic(1, 20, topic);
     expect((await refused(group, saved)).kinds).toContain("topic_recreated");
     expect(await stack.call("rollback", { snapshot_id: saved, topics: [kept] })).toMatchObject({ status: "success" });
   });

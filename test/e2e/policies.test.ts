@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
@@ -84,6 +84,34 @@ describe("an exact rollback", () => {
     });
     expect(await standing(group)).toEqual({ ...at(topic, 5n, 5n), [`${elsewhere}-0`]: 3n });
   });
+});
+
+test("a rollback has to do with the groups that it restores something of: others may run, and an undo leaves them alone", async () => {
+  const [orders, pay] = [await stack.topic(1), await stack.topic(1)];
+  const [group, running] = [uniqueGroup(), uniqueGroup("running")];
+  await stack.commit(new Map([...commitsOn(group, orders, [5n]), ...commitsOn(running, pay, [4n])]));
+  const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group, running] }));
+  await stack.commit(commitsOn(group, orders, [9n]));
+  const consumer = stack.kafkaJs.consumer({ groupId: running });
+  await consumer.connect();
+  onTestFinished(() => consumer.disconnect());
+  await consumer.subscribe({ topics: [pay] });
+  const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+  await joined;
+
+  const { plan_digest } = Object(await stack.call("rollback", { snapshot_id, topics: [orders], dry_run: true }));
+  await consumer.commitOffsets([{ topic: pay, partition: 0, offset: "7" }]);
+  const done = await stack.call("rollback", { snapshot_id, topics: [orders], plan_digest });
+  const safety = await stack.call("show", { snapshot_id: safetyOf(done) });
+  const back = await standing(group);
+  const undone = await stack.call("rollback", { snapshot_id: safetyOf(done), exact: true });
+
+  expect(done).toMatchObject({ status: "success", offsets_restored: 1 });
+  expect(back).toEqual(at(orders, 5n));
+  expect(Object.keys(Object(safety).consumer_groups)).toEqual([group]);
+  expect(undone).toMatchObject({ status: "success", offsets_restored: 1 });
+  expect([await standing(group), await standing(running)]).toEqual([at(orders, 9n), at(pay, 7n)]);
 });
 
 describe("an offset outside of the log", () => {

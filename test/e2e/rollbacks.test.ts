@@ -37,7 +37,11 @@ afterAll(() => {
 });
 
 /** Journals a rollback as its function does before its first commit. */
-async function begin(plan: Json = { groups: {} }, rollbackId = `rollback-${randomUUID()}`): Promise<OpenJournal> {
+async function begin(
+  plan: Json = { groups: {} },
+  rollbackId = `rollback-${randomUUID()}`,
+  groups = ["orders", "billing"],
+): Promise<OpenJournal> {
   const opening = {
     rollbackId,
     snapshotId: "snapshot-2025-01-15T10:30:00Z",
@@ -46,7 +50,7 @@ async function begin(plan: Json = { groups: {} }, rollbackId = `rollback-${rando
     description: "after the incident",
     fingerprint: randomUUID(),
     planDigest: digest,
-    groups: ["orders", "billing"],
+    groups,
     plan: {
       request: { snapshot_id: "latest", groups: ["orders", "billing"] },
       plan,
@@ -176,6 +180,28 @@ describe("the journal of rollbacks", () => {
       { status: "partial_success", superseded_by: "rollback-2" },
       { status: "superseded", superseded_by: "rollback-2" },
     ]);
+  });
+
+  test("has an unfinished one superseded by one that restores something of its groups, and by no other", async () => {
+    const [orders, pay] = [await stack.topic(1), await stack.topic(1)];
+    const [group, other] = [uniqueGroup(), uniqueGroup()];
+    const both = (offset: bigint) =>
+      new Map([...commitsOn(group, orders, [offset]), ...commitsOn(other, pay, [offset])]);
+    await stack.commit(both(5n));
+    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group, other] }));
+    await stack.commit(both(9n));
+    const opened = await begin(undefined, undefined, [other]);
+
+    const elsewhere = Object(await stack.call("rollback", { snapshot_id, topics: [orders] }));
+    const after = await listed(opened);
+    const there = Object(await stack.call("rollback", { snapshot_id, topics: [pay] }));
+
+    const superseding = expect.stringContaining(`${idOf(opened)}, which had not reached all its targets`);
+    expect(elsewhere.status).toBe("success");
+    expect(elsewhere.warnings).not.toContainEqual(superseding);
+    expect(after).toMatchObject([{ status: "unfinished" }]);
+    expect(there.warnings).toContainEqual(superseding);
+    expect(await listed(opened)).toMatchObject([{ status: "superseded", superseded_by: there.rollback_id }]);
   });
 
   test("has a rollback under the id that its caller chose, in the path too", async () => {

@@ -102,9 +102,13 @@ test("a misspelt mechanism does not hide what else is wrong with the log-in", ()
 test("what is named twice is refused at its second place", () => {
   const twice = {
     ...example(),
+    cluster: { ...example().cluster, bootstrap_servers: ["a:9096", "a:9096"] },
     network: { ...example().network, broker_security_group_ids: ["sg-1", "sg-2", "sg-1"] },
   };
-  expect(problemsOf(twice)).toEqual(["network.broker_security_group_ids[2]: is named twice: remove one of them"]);
+  expect(problemsOf(twice)).toEqual([
+    "cluster.bootstrap_servers[1]: is named twice: remove one of them",
+    "network.broker_security_group_ids[2]: is named twice: remove one of them",
+  ]);
 });
 
 test.each([
@@ -134,6 +138,12 @@ test.each([
     withSecurity({ protocol: "SASL_SSL", sasl: "PLAIN" }),
     "cluster.security.sasl: must be how to log in",
   ],
+  [
+    "a log-in that is a list",
+    withSecurity({ protocol: "SASL_SSL", sasl: [] }),
+    "cluster.security.sasl: must be how to log in",
+  ],
+  ["no log-in, in words", withSecurity({ protocol: "SASL_SSL", sasl: null }), "cluster.security.sasl: must be how to"],
   [
     "AWS_MSK_IAM without TLS",
     withSecurity({ protocol: "SASL_PLAINTEXT", sasl: iam }),

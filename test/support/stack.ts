@@ -8,6 +8,7 @@ import { commitOffsets } from "../../functions/shared/kafka/group-offsets.ts";
 import { type Answer, createClient } from "../../localstack/client.ts";
 import { createConsole } from "../../localstack/console.ts";
 import { openKafka } from "../../localstack/kafka.ts";
+import { createTopic, produce, someValues } from "./topics.ts";
 
 /** The deployed stack for a test file: its functions, its API, its Kafka and Kafka's own tools. */
 export function openStack() {
@@ -44,21 +45,12 @@ export function openStack() {
       return { name: answer.error.message.split(":")[0] ?? "", message: answer.error.message };
     },
 
-    /** Creates a topic of an own name with this many records in each partition. */
-    async topic(partitions = 3, recordsEach = 20): Promise<string> {
-      const topic = `t-${randomUUID().slice(0, 8)}`;
-      const admin = kafkaJs.admin();
-      await admin.connect();
-      await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions }] });
-      await admin.disconnect();
-      const producer = kafkaJs.producer();
-      await producer.connect();
-      const messages = Array.from({ length: partitions * recordsEach }, (_, i) => ({
-        partition: i % partitions,
-        value: `record ${i}`,
-      }));
-      await producer.send({ topic, messages });
-      await producer.disconnect();
+    /** Creates a topic, of an own name where none is given, with this many records in each partition. */
+    async topic(partitions = 3, recordsEach = 20, topic = `t-${randomUUID().slice(0, 8)}`): Promise<string> {
+      await withCluster(settings, deadlineIn(60_000), (cluster) =>
+        createTopic(kafkaJs, cluster, { topic, partitions, replicas: 1 }),
+      );
+      await produce(kafkaJs, topic, partitions, someValues(partitions * recordsEach));
       return topic;
     },
 

@@ -191,7 +191,7 @@ export function planIntents(
     skipped.push(...passed);
     if (plan === undefined) continue;
     groups.set(group, plan);
-    if (!skipsAll(plan)) remaining++;
+    if (takesPart(plan)) remaining++;
   }
   const pointless = remaining === 0 && blockers.length === 0;
   return { blockers: pointless ? skipped : blockers, skipped: pointless ? [] : skipped, groups };
@@ -291,6 +291,14 @@ function passedOver({ from, to, asked = to, done }: PartitionPlan): PartitionPla
 /** Whether nothing is to be done about a group, because the caller asked for what is in the way to be left out. */
 export function skipsAll({ leftOut, partitions }: GroupPlan): boolean {
   return leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
+}
+
+/**
+ * Whether a rollback has to do with a group: there is something of it to restore, which is not left out, wherever it stands
+ * already. The others are not looked at again, may have members, and are not what an undo puts back.
+ */
+export function takesPart(plan: GroupPlan): boolean {
+  return plan.partitions.size > 0 && !skipsAll(plan);
 }
 
 function planPartition(
@@ -434,7 +442,8 @@ function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, p
   const add = (line: Json) => hash.update(`${encodeJson(line)}\n`);
   add({ snapshot_id: snapshotId, exact: policy.exact, out_of_range: policy.outOfRange, skip: policy.skipBlocked });
   const topics = new Set<string>();
-  for (const [group, { source, leftOut, partitions }] of [...groups].sort(byKey)) {
+  for (const [group, plan] of [...groups].sort(byKey)) {
+    const { source, leftOut, partitions } = plan;
     if (leftOut) {
       add({ group, left_out: true });
       continue;
@@ -442,7 +451,8 @@ function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, p
     const kept = [...partitions].filter(([, { action }]) => action !== "skip");
     for (const [key] of kept) topics.add(placeOf(key).topic);
     const targets = commitsInOrder(kept.map(([key, { to }]) => [key, to]));
-    add({ group, source, targets, live: commitsInOrder(live.commits.get(group) ?? noCommits) });
+    const current = takesPart(plan) ? (live.commits.get(group) ?? noCommits) : noCommits;
+    add({ group, source, targets, live: commitsInOrder(current) });
   }
   for (const topic of [...topics].sort()) add({ topic, id: live.observed.topics.get(topic)?.topicId ?? null });
   return hash.digest("hex");

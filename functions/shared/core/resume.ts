@@ -1,6 +1,6 @@
 import type { Origin } from "./blockers.ts";
 import { type Commit, type LiveState, sameCommit, topicsOf } from "./model.ts";
-import { type GroupPlan, type Intent, type Plan, planIntents, skipsAll } from "./plan.ts";
+import { type GroupPlan, type Intent, type Plan, planIntents, takesPart } from "./plan.ts";
 import type { PlannedRollback } from "./plan-document.ts";
 
 /** What a plan, made on this live state, was true for. */
@@ -45,7 +45,7 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
   const rest = planIntents(origin, targetsOf(plan), live, policy);
   const groups = new Map<string, GroupPlan>();
   for (const [group, planned] of plan.groups) {
-    const now = skipsAll(planned) ? planned : rest.groups.get(group);
+    const now = takesPart(planned) ? rest.groups.get(group) : planned;
     if (now === undefined) continue;
     const partitions = new Map(
       [...planned.partitions].flatMap(([key, before]) => {
@@ -62,7 +62,7 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
 function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }> {
   const intents = new Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }>();
   for (const [group, planned] of plan.groups) {
-    if (skipsAll(planned)) continue;
+    if (!takesPart(planned)) continue;
     const kept = [...planned.partitions].filter(([, { action }]) => action !== "skip");
     intents.set(group, {
       type: planned.type,

@@ -11,6 +11,7 @@ import { envNames } from "../../../functions/shared/lambda/env.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { type TestArchive, testArchive, within } from "../../integration/archive/fixture.ts";
 import { proxyEvent } from "../../support/events.ts";
+import { createTopic, produce, someValues } from "../../support/topics.ts";
 import { type Answer, type Rolled, readAnswer, readHttpAnswer, readRolled } from "./answers.ts";
 import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
@@ -165,31 +166,11 @@ export function faultHarness(): FaultHarness {
   };
   const topic = async (partitions: number, recordsEach: number) => {
     const name = `t-${randomUUID().slice(0, 8)}`;
-    await administer((admin) =>
-      admin.createTopics({
-        waitForLeaders: false,
-        topics: [{ topic: name, numPartitions: partitions, replicationFactor: 3 }],
-      }),
-    );
     onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [name] })).then(ignore, ignore));
-    const knownTo = async (cluster: Cluster, node: number) => {
-      const [found] = (await cluster.metadata([name], node)).topics;
-      return found?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
-    };
-    const knownToAll = () =>
-      onCluster(async (cluster) => {
-        const known = await Promise.all(cluster.nodes.map((node) => knownTo(cluster, node)));
-        return known.length === 3 && known.every((one) => one);
-      });
-    await expect.poll(knownToAll, { timeout: 30_000 }).toBe(true);
-    const producer = kafkaJs.producer();
-    await producer.connect();
-    const messages = Array.from({ length: partitions * recordsEach }, (_, i) => ({
-      partition: i % partitions,
-      value: `${i}`,
-    }));
-    await producer.send({ topic: name, messages });
-    await producer.disconnect();
+    const nodes = () => onCluster(async (cluster) => cluster.nodes.length);
+    await expect.poll(nodes, { timeout: 30_000 }).toBe(3); // a broker that was killed is back
+    await onCluster((cluster) => createTopic(kafkaJs, cluster, { topic: name, partitions, replicas: 3 }));
+    await produce(kafkaJs, name, partitions, someValues(partitions * recordsEach));
     return name;
   };
   const forget = (groups: Iterable<string>) =>

@@ -2,6 +2,7 @@ import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
+import { createTopic, knownToAll, produce, someValues } from "../../support/topics.ts";
 import type { Offsets } from "./truth.ts";
 
 /** What groups have committed, without leader epochs: by group and partition. */
@@ -48,42 +49,25 @@ export async function withOutside<T>(
   const admin = kafkaJs.admin();
   await admin.connect();
 
-  /** That every broker knows the topic with this many partitions; with none, that none knows it. */
-  const knownToAll = async (topic: string, partitions: number) => {
-    const known = async (node: number) => {
-      const [answer] = (await cluster.metadata([topic], node)).topics;
-      return answer?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
-    };
-    const allKnow = async () => (await Promise.all(cluster.nodes.map(known))).every((yes) => yes);
-    await expect.poll(allKnow, soon).toBe(true);
-  };
   const stateIs = (group: string, state: string) =>
     expect.poll(async () => (await admin.describeGroups([group])).groups[0]?.state, soon).toBe(state);
 
   try {
     return await work({
       async createTopic(topic, partitions) {
-        const topics = [{ topic, numPartitions: partitions, replicationFactor: 1 }];
-        await admin.createTopics({ topics, waitForLeaders: false });
-        await knownToAll(topic, partitions);
+        await createTopic(kafkaJs, cluster, { topic, partitions, replicas: 1 });
       },
       async deleteTopic(topic) {
         await admin.deleteTopics({ topics: [topic] });
-        await knownToAll(topic, 0);
+        await knownToAll(cluster, topic, 0);
       },
       async addPartitions(topic, partitions) {
         await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
-        await knownToAll(topic, partitions);
+        await knownToAll(cluster, topic, partitions);
       },
       async produce(topic, partitions, each) {
         // One of its own: what it has learnt of a topic does not survive the topic's deletion.
-        const producer = kafkaJs.producer();
-        await producer.connect();
-        const messages = Array.from({ length: partitions * each }, (_, i) => ({
-          partition: i % partitions,
-          value: "v",
-        }));
-        await producer.send({ topic, messages }).finally(() => producer.disconnect());
+        await produce(kafkaJs, topic, partitions, someValues(partitions * each));
       },
       async deleteRecords(topic, partition, below) {
         const another = kafkaJs.admin(); // for the same reason

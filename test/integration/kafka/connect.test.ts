@@ -11,6 +11,7 @@ import { capture, commitOffsets, observe } from "../../../functions/shared/kafka
 import { fetchConnect, isBefore, startTool } from "../../../localstack/kafka-tools.ts";
 import { freePorts } from "../../../localstack/process.ts";
 import { refuse, snapshotOf } from "../../support/states.ts";
+import { produce } from "../../support/topics.ts";
 import {
   administer,
   classic,
@@ -107,13 +108,6 @@ async function startSink(worker: Worker, name: string, topic: string) {
   return { written, stop: () => worker.ask("PUT", `${path}/stop`), resume: () => worker.ask("PUT", `${path}/resume`) };
 }
 
-async function send(topic: string, partitions: number, values: readonly string[]): Promise<void> {
-  const producer = independentClient().producer();
-  await producer.connect();
-  await producer.send({ topic, messages: values.map((value, i) => ({ value, partition: i % partitions })) });
-  await producer.disconnect();
-}
-
 /** The plan that puts the groups of a state back to it. */
 async function planTo(cluster: Cluster, then: LiveState): Promise<Plan> {
   const snapshot = snapshotOf(then.commits, { cluster: then.cluster, observed: then.observed });
@@ -170,7 +164,7 @@ describe("Kafka Connect", () => {
     const thenByKafka = await describedByKafka(group);
     const early = await sink.written();
     const late = Array.from({ length: 6 }, (_, i) => `late ${i}`);
-    await send(topic, 2, late);
+    await produce(independentClient(), topic, 2, late);
     await doneUpTo(8n);
     const blocked = await planTo(cluster, then);
     const whole = await capture(cluster, select(group, worker.group));

@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
-import { describe, expect, inject, it, onTestFinished, type TestFunction } from "vitest";
+import { describe, inject, it, onTestFinished, type TestFunction } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/cluster.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/group-offsets.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
+import { createTopic, produce, someValues } from "../../support/topics.ts";
 
 /** A name that no other test, and no other run, uses. */
 export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
@@ -82,23 +83,10 @@ export async function topicOf(
   { topic = unique("topic"), replicas = 3 } = {},
 ): Promise<string> {
   const cluster = await connect(50_000, servers);
-  const replicationFactor = Math.min(replicas, cluster.nodes.length);
-  const topics = [{ topic, numPartitions: partitions, replicationFactor }];
-  await administer((admin) => admin.createTopics({ topics, waitForLeaders: false, timeout: 60_000 }), servers);
+  const client = independentClient(servers);
   onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [topic] }), servers).then(ignore, ignore));
-  const knownTo = async (node: number) => {
-    const answer = (await cluster.metadata([topic], node)).topics[0];
-    return answer?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
-  };
-  const knownToAll = async () => (await Promise.all(cluster.nodes.map(knownTo))).every((known) => known);
-  await expect.poll(knownToAll, { timeout: 60_000 }).toBe(true);
-  if (records > 0) {
-    const producer = independentClient(servers).producer();
-    await producer.connect();
-    const ofPartition = (i: number) => ({ value: `${i}`, partition: i % partitions });
-    await producer.send({ topic, messages: Array.from({ length: partitions * records }, (_, i) => ofPartition(i)) });
-    await producer.disconnect();
-  }
+  await createTopic(client, cluster, { topic, partitions, replicas });
+  if (records > 0) await produce(client, topic, partitions, someValues(partitions * records));
   return topic;
 }
 
