@@ -69,9 +69,8 @@ export function buildModule(entry: string, outfile: string): LoadedAtOnce {
     mainFields: ["module", "main"],
     // Its CommonJS requires the AWS clients, which would all be wrapped for that, and load slower even if it is not used.
     alias: { "aws-msk-iam-sasl-signer-js": "aws-msk-iam-sasl-signer-js/src/index.ts" },
+    // Names of functions and classes too: errors have theirs as text, and stacks go by the source maps.
     minify: true,
-    // Libraries' errors are told apart by their names, in logs and in code.
-    keepNames: true,
     sourcemap: true,
     sourcesContent: false,
     // CommonJS packages such as kafkajs call `require`, which an ES module lacks.

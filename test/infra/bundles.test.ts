@@ -32,7 +32,7 @@ test.each(verbs)("a cold start of %s reads what it needs, and no more", (verb) =
   expect(packages).toContain("@aws-sdk/client-dynamodb"); // or else the list is not what it seems
   expect(packages.has("kafkajs")).toBe(withKafka.includes(verb));
   expect(seldom.filter((name) => packages.has(name))).toEqual([]);
-  expect(bytes).toBeLessThan(withKafka.includes(verb) ? 860_000 : 550_000);
+  expect(bytes).toBeLessThan(withKafka.includes(verb) ? 810_000 : 520_000);
 });
 
 test("a bundle of several files can be loaded from any folder", async () => {
