@@ -26,17 +26,25 @@ const operations = {
   delete: { seconds: 30, memory: 512 },
 } as const;
 
-/**
- * What every function's Node is told. The space for new objects is kept small: their number makes it grow otherwise, by some
- * 80 MB at 10,000 groups, for no gain in time.
- */
-export const nodeOptions: readonly string[] = ["--enable-source-maps", "--max-semi-space-size=8"];
-
 /** An operation: the folder of its handler, and the second half of its function's name. */
 export type Verb = keyof typeof operations;
 
 /** All operations. */
 export const verbs: readonly Verb[] = ["snapshot", "list", "show", "diff", "verify", "rollback", "rollbacks", "delete"];
+
+/** The part of a function's memory that its heap may have; buffers and the code are outside of it. */
+const HEAP = 0.8;
+
+/**
+ * What a function's Node is told: how large its heap may become, since it collects the later the more it may have, and to
+ * keep the space for new objects small, which grows with their number for no gain in time. Together they halve what a
+ * snapshot of 10,000 groups takes.
+ *
+ * @param memory of the function, in MB, where it is not that of the operation
+ */
+export function nodeOptions(verb: Verb, memory: number = operations[verb].memory): readonly string[] {
+  return ["--enable-source-maps", "--max-semi-space-size=8", `--max-old-space-size=${Math.floor(memory * HEAP)}`];
+}
 
 const root = join(import.meta.dirname, "..");
 
@@ -144,7 +152,7 @@ export class OperationFunction extends LambdaFunction {
       architecture: Architecture.ARM_64,
       timeout: Duration.seconds(operations[verb].seconds),
       memorySize: operations[verb].memory,
-      environment: { NODE_OPTIONS: nodeOptions.join(" ") },
+      environment: { NODE_OPTIONS: nodeOptions(verb).join(" ") },
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildHandler, buildModule, type Verb, verbs } from "../../infra/operation-function.ts";
+import { buildHandler, buildModule, nodeOptions, type Verb, verbs } from "../../infra/operation-function.ts";
 import { freshStateDir, removeState } from "../../localstack/process.ts";
 import { type Figures, inTurns, median, ratioOf } from "./figures.ts";
 import { runProcess } from "./one-process.ts";
@@ -27,7 +27,7 @@ export async function benchColdStart(figures: Figures, quick: boolean): Promise<
       const { bytes } = buildHandler(verb, bundle);
       const kafka = kafkaVerbs.has(verb);
       const libraries = kafka ? withKafka : archiveOnly;
-      const load = (file: string) => async () => (await runProcess({ bundle: file })).loadMs;
+      const load = (file: string) => async () => (await runProcess({ bundle: file, node: nodeOptions(verb) })).loadMs;
       const how = quick ? { rounds: 3, warmUps: 1 } : { rounds: 15, warmUps: 2 };
       const times = await inTurns({ bundle: load(bundle), libraries: load(libraries.file) }, how);
       const beside = { what: kafka ? "AWS clients and kafkajs" : "AWS clients", rounds: times("libraries") };

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import * as z from "zod";
-import { nodeOptions } from "../../infra/operation-function.ts";
 import { outputOf, type Program, spawnOwned } from "../../localstack/process.ts";
 
 const report = z.object({
@@ -17,19 +16,19 @@ export type ProcessReport = z.output<typeof report>;
 export interface OneProcess {
   readonly bundle: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** Options of Node, beside the one that deployed functions have. */
-  readonly node?: readonly string[];
+  /** What Node is told, as a deployed function's is. */
+  readonly node: readonly string[];
   readonly event?: unknown;
   readonly invocations?: number;
 }
 
 /** Loads a bundle in a fresh Node, as Lambda does, and invokes it. */
 export async function runProcess(options: OneProcess): Promise<ProcessReport> {
-  const { bundle, environment = {}, node = [], event = {}, invocations = 0 } = options;
+  const { bundle, environment = {}, node, event = {}, invocations = 0 } = options;
   const script = join(import.meta.dirname, "one-process.mjs");
   const program: Program = {
     command: process.execPath,
-    args: [...nodeOptions, ...node, script, bundle, JSON.stringify(event), `${invocations}`],
+    args: [...node, script, bundle, JSON.stringify(event), `${invocations}`],
     env: { ...process.env, ...environment },
   };
   const child = spawnOwned(program, "bench-function");

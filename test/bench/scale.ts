@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { buildHandler } from "../../infra/operation-function.ts";
+import { buildHandler, nodeOptions } from "../../infra/operation-function.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import { type Bed, type BenchCloud, functionEnvironment, PARTITIONS, type Shape, wide, withBed } from "./bed.ts";
 import { expectSame, type Figures, median, ratioOf } from "./figures.ts";
@@ -7,8 +7,6 @@ import { runProcess } from "./one-process.ts";
 
 /** What must work in a function of 2 GB. */
 const large = { groups: 100_000, shape: { ...wide, partitions: 4 } satisfies Shape, memoryMb: 2_048 };
-/** The part of a function's memory that Lambda gives to the heap. */
-const HEAP = 0.9;
 
 /** Whole snapshots in processes of their own, out of the bundle that is deployed: time and memory by size. */
 export async function benchScale(
@@ -20,6 +18,7 @@ export async function benchScale(
   const folder = freshStateDir("bench-scale");
   const bundle = join(folder, "index.mjs");
   buildHandler("snapshot", bundle);
+  const deployed = nodeOptions("snapshot");
   const processes = quick ? 1 : 3;
   /** Processes with three invocations each; the last of each counts, the memory of all. */
   const measure = async (bed: Bed, groups: number, partitions: number, node: readonly string[], title: string) => {
@@ -43,9 +42,9 @@ export async function benchScale(
   try {
     const ten = await withBed({ brokers: 1, say }, async (bed) => {
       await bed.commit(1_000);
-      const thousand = await measure(bed, 1_000, PARTITIONS, [], "");
+      const thousand = await measure(bed, 1_000, PARTITIONS, deployed, "");
       await bed.commit(10_000);
-      const ten = await measure(bed, 10_000, PARTITIONS, [], "");
+      const ten = await measure(bed, 10_000, PARTITIONS, deployed, "");
       const name = "time of 10,000 groups, beside that of 1,000";
       figures.target({ name, value: ratioOf(ten.times, thousand.times), limit: 10, unit: "×" });
       const resident = "resident memory at 10,000 groups × 12";
@@ -55,13 +54,12 @@ export async function benchScale(
     if (!withLarge) return;
     await withBed({ brokers: 1, shape: large.shape, say }, async (bed) => {
       await bed.commit(large.groups);
-      const node = [`--max-old-space-size=${Math.floor(large.memoryMb * HEAP)}`];
       const { times, memory } = await measure(
         bed,
         large.groups,
         large.shape.partitions,
-        node,
-        `, heap of ${large.memoryMb} MB`,
+        nodeOptions("snapshot", large.memoryMb),
+        `, in ${large.memoryMb} MB`,
       );
       const name = "time of 100,000 groups × 4, beside that of 10,000 × 12";
       figures.target({ name, value: median(times) / median(ten.times), limit: 10, unit: "×" });

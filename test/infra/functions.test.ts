@@ -67,6 +67,12 @@ describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
     expect(rightsOf(plain, Role)).toEqual([...logs(verb), ...archive].sort());
   });
 
+  test("tells Node of its memory, and leaves a part of it for what is outside of the heap", () => {
+    const { Environment, MemorySize } = functionOf(plain, verb);
+    const [, heap] = /--max-old-space-size=(\d+)(?: |$)/.exec(Environment.Variables.NODE_OPTIONS) ?? [];
+    expect(Number(heap) / MemorySize).toBeCloseTo(0.8, 2);
+  });
+
   test("knows of Kafka only what it needs", () => {
     const named = (template: typeof msk) => Object.keys(functionOf(template, verb).Environment.Variables).sort();
     expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...archiveEnv].sort());
