@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Blocker, BlockerKind } from "../../functions/shared/core/blockers.ts";
 import { DecodeError, jsonValue } from "../../functions/shared/core/decode.ts";
 import { encodeJson, type Json, parseJson } from "../../functions/shared/core/json.ts";
-import { type Action, type Plan, planRollback } from "../../functions/shared/core/plan.ts";
+import type { Action, Plan } from "../../functions/shared/core/plan.ts";
 import {
   decodePlanned,
   extraDocument,
@@ -11,6 +11,7 @@ import {
   planDocument,
   plannedDocument,
 } from "../../functions/shared/core/plan-document.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { planResume } from "../../functions/shared/core/resume.ts";
 import { commit, json, situation } from "../support/arbitraries.ts";
 import { apply, at, journaled, later, MAX, writesOf } from "../support/states.ts";

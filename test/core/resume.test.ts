@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Commit, type Commits, type LiveState, placeOf, sameCommit } from "../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, planRollback } from "../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan } from "../../functions/shared/core/plan.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { restrict } from "../../functions/shared/core/restrict.ts";
 import { originOf, partitionsOf, planResume, targetsHold } from "../../functions/shared/core/resume.ts";
 import { settle } from "../../functions/shared/core/settle.ts";

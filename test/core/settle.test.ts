@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Commit, type Commits, countOffsets, sameCommit } from "../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, type PartitionPlan, planRollback } from "../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, type PartitionPlan } from "../../functions/shared/core/plan.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { restrict } from "../../functions/shared/core/restrict.ts";
 import { planResume } from "../../functions/shared/core/resume.ts";
 import {

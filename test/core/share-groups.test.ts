@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Commits, LiveState, Observed } from "../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, type Policy, planRollback, shareGroupsOf } from "../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, type Policy, shareGroupsOf } from "../../functions/shared/core/plan.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { mapGroups, restrict } from "../../functions/shared/core/restrict.ts";
 import { planResume } from "../../functions/shared/core/resume.ts";
 import { type CommitOutcome, settle } from "../../functions/shared/core/settle.ts";

@@ -9,7 +9,8 @@ import type {
   Snapshot,
 } from "../../functions/shared/core/model.ts";
 import { topicPartition } from "../../functions/shared/core/model.ts";
-import { type Plan, type Policy, planRollback } from "../../functions/shared/core/plan.ts";
+import type { Plan, Policy } from "../../functions/shared/core/plan.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { mapGroups, restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
 import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";
 

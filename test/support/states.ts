@@ -7,8 +7,9 @@ import {
   type Snapshot,
   splitTopicPartition,
 } from "../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, type Policy, planRollback } from "../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, type Plan, type Policy } from "../../functions/shared/core/plan.ts";
 import type { PlannedRollback } from "../../functions/shared/core/plan-document.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { restrict } from "../../functions/shared/core/restrict.ts";
 import { originOf } from "../../functions/shared/core/resume.ts";
 import type { CommitOutcome } from "../../functions/shared/core/settle.ts";

@@ -1,7 +1,8 @@
 import type { Origin } from "./blockers.ts";
 import { type Commit, type LiveState, sameCommit, topicsOf } from "./model.ts";
-import { type GroupPlan, type Intent, type Plan, planIntents, takesPart } from "./plan.ts";
+import { type GroupPlan, type Plan, takesPart } from "./plan.ts";
 import type { PlannedRollback } from "./plan-document.ts";
+import { type Intent, planIntents } from "./planning.ts";
 
 /** What a plan, made on this live state, was true for. */
 export function originOf(plan: Plan, live: LiveState): Origin {

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { planRollback } from "../../../functions/shared/core/plan.ts";
+import { planRollback } from "../../../functions/shared/core/planning.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
 import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
 import { capture, commitOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";

@@ -7,7 +7,8 @@ import {
   type LiveState,
   type Snapshot,
 } from "../../../functions/shared/core/model.ts";
-import { commitsOf, planRollback } from "../../../functions/shared/core/plan.ts";
+import { commitsOf } from "../../../functions/shared/core/plan.ts";
+import { planRollback } from "../../../functions/shared/core/planning.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
 import { settle } from "../../../functions/shared/core/settle.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";

@@ -1,6 +1,7 @@
 import { expect, inject, it, onTestFinished } from "vitest";
 import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, planRollback, shareGroupsOf } from "../../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, shareGroupsOf } from "../../../functions/shared/core/plan.ts";
+import { planRollback } from "../../../functions/shared/core/planning.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
 import { settle } from "../../../functions/shared/core/settle.ts";
 import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";

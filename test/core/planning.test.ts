@@ -10,14 +10,8 @@ import {
   type Snapshot,
   sameCommit,
 } from "../../functions/shared/core/model.ts";
-import {
-  commitsOf,
-  deletesOf,
-  type PartitionPlan,
-  type Plan,
-  type Policy,
-  planRollback,
-} from "../../functions/shared/core/plan.ts";
+import { commitsOf, deletesOf, type PartitionPlan, type Plan, type Policy } from "../../functions/shared/core/plan.ts";
+import { planRollback } from "../../functions/shared/core/planning.ts";
 import { mapGroups, restrict } from "../../functions/shared/core/restrict.ts";
 import { commits, type Situation, situation } from "../support/arbitraries.ts";
 import {
