@@ -195,8 +195,9 @@ const skipping = (stands: Commit | null, asked: Commit | null): Step => {
   return { action: "skip", from: stands, to: stands, asked, replayed: 0n, skipped: 0n };
 };
 
-const isSkipped = ({ leftOut, steps }: GroupPlan) =>
-  leftOut || (steps.size > 0 && [...steps.values()].every(({ action }) => action === "skip"));
+/** Whether anything of a group is to be rolled back. */
+const isTouched = ({ leftOut, steps }: GroupPlan) =>
+  !leftOut && [...steps.values()].some(({ action }) => action !== "skip");
 
 /** Leaves out the groups that are blocked, if they may be left out, and says what is in the way. Something has to remain. */
 function withoutBlocked(world: World, drafts: ReadonlyMap<string, GroupPlan>, skipBlocked: boolean) {
@@ -213,7 +214,7 @@ function withoutBlocked(world: World, drafts: ReadonlyMap<string, GroupPlan>, sk
   const plans = [...groups.values()];
   const blockers = plans.flatMap(({ reasons }) => reasons);
   const passedOver = plans.flatMap(({ passed }) => passed);
-  const isNothing = blockers.length === 0 && plans.every(isSkipped);
+  const isNothing = blockers.length === 0 && !plans.some(isTouched);
   return { groups, blockers: isNothing ? passedOver : blockers, passedOver: isNothing ? [] : passedOver };
 }
 
@@ -250,7 +251,7 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
     const more = only(live, (key) => !commits.has(key));
     if (!exact) extra.push(...[...more].map(([key, commit]) => ({ group, key, commit })));
     const targets = new Map<string, Commit | null>([...commits, ...(exact ? perKey(more, () => null) : [])]);
-    const reasons = heldBy(world, group);
+    const reasons = targets.size > 0 || exact ? heldBy(world, group) : [];
     const passed: Obstacle[] = [];
     const steps = perKey(targets, (target, key): Step => {
       const stands = live.get(key) ?? null;
@@ -273,7 +274,9 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
   const isClamped = [...decided.groups.values()].some(({ steps }) =>
     [...steps.values()].some(({ action, asked }) => action !== "skip" && asked !== undefined),
   );
-  const isSimple = [...decided.groups].some(([name, one]) => !one.leftOut && world.groups.get(name)?.served === false);
+  const isSimple = [...decided.groups].some(
+    ([name, one]) => isTouched(one) && world.groups.get(name)?.served === false,
+  );
   const here = only(world.groups, (name) => drafts.has(name));
   const looked = topicsOf([
     ...keysOf(part.commits.values()),
@@ -302,10 +305,11 @@ function digested(
   topics: PartRequest["topics"],
   options: readonly string[],
 ): string {
-  const lines = [...groups].flatMap(([group, { leftOut, source, steps }]) => {
+  const lines = [...groups].flatMap(([group, planned]) => {
+    const { leftOut, source, steps } = planned;
     if (leftOut) return [`${group} left out`];
     const kept = [...only(steps, (_, { action }) => action !== "skip")];
-    const live = onTopics(world.groups.get(group)?.commits ?? none, topics);
+    const live = isTouched(planned) ? onTopics(world.groups.get(group)?.commits ?? none, topics) : none;
     return [
       `${group} from ${source}`,
       ...kept.map(([key, { to }]) => `${group} ${key} to ${textOf(to)}`),
@@ -319,8 +323,8 @@ function digested(
 /** What is left of a rollback: what stands where it was found; not what stands at its target, and never what stands elsewhere. */
 function planRest(world: World, { plan }: Journalled, skipBlocked: boolean): Plan {
   const [before, taken] = [
-    only(plan.groups, (_, one) => isSkipped(one)),
-    only(plan.groups, (_, one) => !isSkipped(one)),
+    only(plan.groups, (_, one) => !isTouched(one)),
+    only(plan.groups, (_, one) => isTouched(one)),
   ];
   const drafts = perKey(taken, (planned, group): GroupPlan => {
     const reasons: Obstacle[] = [];
@@ -407,7 +411,7 @@ function asksFor(request: RollbackRequest): string {
 const standsAtTargets = (world: World, { groups }: Plan) =>
   [...groups].every(
     ([group, planned]) =>
-      isSkipped(planned) ||
+      !isTouched(planned) ||
       [...planned.steps].every(([key, { action, to }]) => action === "skip" || same(standsAt(world, group, key), to)),
   );
 
@@ -457,8 +461,7 @@ export function rollback(world: World, request: RollbackRequest, around: Circums
 /** What is in the way and passes by itself. */
 const passing = new Set(["group_not_empty", "pending_transaction"]);
 
-/** The groups of a plan of which something is to be rolled back. */
-const touched = ({ groups }: Plan) => [...groups].filter(([, planned]) => !isSkipped(planned)).map(([group]) => group);
+const touched = ({ groups }: Plan) => [...groups].filter(([, planned]) => isTouched(planned)).map(([group]) => group);
 
 function refusing(world: World, plan: Plan): Prediction<World> {
   const onlyMembers = plan.blockers.every(({ kind }) => kind === "group_not_empty");
@@ -510,7 +513,7 @@ const identified = (entry: Journalled<Unseen | string>, seen: (unseen: Unseen | 
 };
 
 function safetyOf(world: World, id: string, { id: rollbackId, plan, asked: { description } }: Journalled): Saved {
-  const names = [...only(plan.groups, (_, { leftOut }) => !leftOut).keys()];
+  const names = [...only(plan.groups, (_, planned) => isTouched(planned)).keys()];
   return {
     id,
     description: `Before ${rollbackId} to ${plan.snapshotId}${description ? `: ${description}` : ""}`,
@@ -606,7 +609,7 @@ function carriedOut(
       return { outcome, ...places, actual: isThere ? undefined : documentOf(stands) };
     });
     const ended = elsewhere === 0 ? "success" : reached > 0 ? "partial_success" : "failed";
-    const status = isSkipped(planned) ? "skipped" : ended;
+    const status = planned.leftOut || (planned.steps.size > 0 && !isTouched(planned)) ? "skipped" : ended;
     add(statuses, status);
     return { source: planned.source, status, partitions, error: status === "success" ? undefined : /\S/ };
   });
