@@ -19,6 +19,7 @@ export default defineConfig({
     projects: [
       project(1, "pure", ["test/core/**/*.test.ts", "test/functions/**/*.test.ts", "test/soak/ledger.test.ts"]),
       project(2, "infra", ["test/infra/**/*.test.ts"], { testTimeout: 300_000 }),
+      project(2, "local", ["test/localstack/**/*.test.ts"]),
       project(3, "cloud", ["test/integration/archive/**/*.test.ts"], {
         globalSetup: "test/support/cloud-setup.ts",
         hookTimeout: 240_000,

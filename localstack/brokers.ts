@@ -2,27 +2,32 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { composeIn } from "./docker.ts";
+import type { Way } from "./choice.ts";
+import { startServices } from "./docker.ts";
 import { briefly, isBefore, java } from "./kafka-tools.ts";
 import {
   freePorts,
   isFree,
   logOf,
+  repository,
   run,
   type Say,
   type Service,
   startService,
   stopService,
+  until,
   untilReady,
 } from "./process.ts";
 
 /** Where a cluster is and how it was started: plain data, from which any process makes a `Kafka` with `openKafka`. */
 export interface KafkaDescriptor {
-  readonly kind: "processes" | "docker" | "external";
+  readonly kind: Way | "external";
+  /** How Kafka's tools are run: on this machine, or in a container. */
+  readonly tools: Way;
   /** As this machine reaches it. */
   readonly bootstrapServers: string;
-  /** As the deployed functions reach it: another address when they run in Docker. */
-  readonly functionBootstrapServers: string;
+  /** As containers reach it: the functions and Kafka's tools, where they are in Docker. */
+  readonly containerBootstrapServers: string;
   readonly brokers: number;
   /** The version of the brokers that were started, and of the tools. */
   readonly version: string;
@@ -156,8 +161,9 @@ export async function startProcesses(options: BrokersToStart, attempt = 1): Prom
     .join(",");
   return {
     kind: "processes",
+    tools: "processes",
     bootstrapServers,
-    functionBootstrapServers: bootstrapServers,
+    containerBootstrapServers: bootstrapServers,
     brokers,
     version,
     stateDir,
@@ -197,6 +203,18 @@ function newClusterId(): string {
   return id.startsWith("-") ? newClusterId() : id;
 }
 
+/** What kafka/broker.env sets, by Kafka's own names: the settings that brokers in Docker have too. */
+export function sharedSettings(brokers: number): Record<string, string> {
+  const lines = readFileSync(join(repository, "localstack", "kafka", "broker.env"), "utf8").split("\n");
+  return Object.fromEntries(
+    lines.flatMap((line) => {
+      const [, name, value] = /^KAFKA_(\w+)=(.*)$/.exec(line) ?? [];
+      if (name === undefined || value === undefined) return [];
+      return [[name.toLowerCase().replaceAll("_", "."), value.replace(/\$\{KAFKA_BROKERS:-1\}/, `${brokers}`)]];
+    }),
+  );
+}
+
 /** The first half of the ports are the brokers', the second half their controllers', or ZooKeeper's. */
 function propertiesOf(version: string, id: number, ports: readonly number[], folder: string): Record<string, string> {
   const brokers = ports.length / 2;
@@ -216,39 +234,58 @@ function propertiesOf(version: string, id: number, ports: readonly number[], fol
     "advertised.listeners": listener,
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": join(folder, "data"),
-    "auto.create.topics.enable": "false",
-    "group.initial.rebalance.delay.ms": "0",
-    "broker.session.timeout.ms": "6000",
-    "zookeeper.session.timeout.ms": "6000",
-    "default.replication.factor": `${brokers}`,
-    "min.insync.replicas": "1",
-    "offsets.topic.num.partitions": "12",
-    "offsets.topic.replication.factor": `${brokers}`,
-    "transaction.state.log.num.partitions": "6",
-    "transaction.state.log.replication.factor": `${brokers}`,
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.num.partitions": "6",
-    "share.coordinator.state.topic.replication.factor": `${brokers}`,
-    "share.coordinator.state.topic.min.isr": "1",
+    ...sharedSettings(brokers),
   };
 }
 
+/** The services of compose.yaml that are brokers. */
+export const dockerServices = (ids: readonly number[]): string[] => ids.map((id) => `kafka-${id}`);
+
+/** How long a broker that is in Docker may take from healthy to serving. */
+const SERVES_MS = 60_000;
+
+/** Waits until brokers of Docker serve: their ports are open a while before. */
+export async function untilServes(ports: readonly number[], ids: readonly number[]): Promise<void> {
+  if (await until(() => serves(ports, ids), SERVES_MS)) return;
+  throw new Error(`Broker ${ids.join(", ")} in Docker did not serve within ${SERVES_MS / 1000} s`);
+}
+
 /** Starts the brokers in Docker, out of compose.yaml. */
-export async function startInDocker(options: BrokersToStart): Promise<KafkaDescriptor> {
-  const { brokers, version, stateDir, say } = options;
-  const names = brokers === 1 ? ["kafka-1"] : ["kafka-1", "kafka-2", "kafka-3"];
-  const ports = await freePorts(brokers, options.preferredPort, say);
-  const variables = {
-    KAFKA_VERSION: version,
-    KAFKA_CLUSTER_ID: newClusterId(),
-    KAFKA_BROKERS: `${brokers}`,
-    KAFKA_QUORUM: names.map((name, index) => `${index + 1}@${name}:9093`).join(","),
-    ...Object.fromEntries(
-      ports.map((port, index) => [index === 0 ? "KAFKA_PORT" : `KAFKA_PORT_${index + 1}`, `${port}`]),
-    ),
-  };
-  await composeIn(stateDir, say)(["up", "--detach", "--wait", ...names], variables);
+export async function startInDocker({
+  brokers,
+  version,
+  stateDir,
+  preferredPort,
+  say,
+}: BrokersToStart): Promise<KafkaDescriptor> {
+  const ids = brokers === 1 ? [1] : [1, 2, 3];
+  const services = dockerServices(ids);
+  const ports = await startServices({
+    stateDir,
+    services,
+    portCount: brokers,
+    preferredPort,
+    say,
+    variables: (free) => ({
+      KAFKA_VERSION: version,
+      KAFKA_CLUSTER_ID: newClusterId(),
+      KAFKA_BROKERS: `${brokers}`,
+      KAFKA_QUORUM: services.map((name, index) => `${index + 1}@${name}:9093`).join(","),
+      ...Object.fromEntries(
+        free.map((port, index) => [index === 0 ? "KAFKA_PORT" : `KAFKA_PORT_${index + 1}`, `${port}`]),
+      ),
+    }),
+  });
+  await untilServes(ports, ids);
   const bootstrapServers = ports.map((port) => `127.0.0.1:${port}`).join(",");
-  const functionBootstrapServers = names.map((name) => `${name}:19092`).join(",");
-  return { kind: "docker", bootstrapServers, functionBootstrapServers, brokers, version, stateDir, ports };
+  return {
+    kind: "docker",
+    tools: "docker",
+    bootstrapServers,
+    containerBootstrapServers: services.map((name) => `${name}:19092`).join(","),
+    brokers,
+    version,
+    stateDir,
+    ports,
+  };
 }

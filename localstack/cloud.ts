@@ -1,7 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { composeIn, dockerAnswers, removeFromCompose } from "./docker.ts";
+import { type Choice, type Flavour, findPython, type Way } from "./choice.ts";
+import { removeServices, startServices } from "./docker.ts";
 import {
   freePorts,
   localDir,
@@ -19,10 +19,9 @@ import {
 
 /** Where a local cloud is and how it was started: plain data, from which any process makes a `Cloud` with `openCloud`. */
 export interface CloudDescriptor {
-  /** What we started; `external` is one that ran already. */
-  readonly kind: "localstack" | "ministack" | "external";
-  /** Which of the emulators it is. */
-  readonly flavour: "localstack" | "ministack";
+  /** How it was started; `external` is one that ran already. */
+  readonly kind: Way | "external";
+  readonly flavour: Flavour;
   readonly endpointUrl: string;
   readonly region: string;
   /** What AWS clients need in their environment to speak to it and to nothing else. */
@@ -50,35 +49,20 @@ export interface StartCloud {
 
 const ministackVersion = "1.5.33";
 
-const givenEndpoint = () => process.env.AWS_ENDPOINT_URL?.replace(/\/+$/, "") || undefined;
-
-/**
- * What `startCloud` uses or starts: the cloud at AWS_ENDPOINT_URL, LocalStack where a Docker engine answers, else MiniStack;
- * LOCAL_AWS chooses. It starts nothing, and fails where that one cannot be had: ask it before anything else is started.
- */
-export async function chooseCloud(): Promise<Pick<CloudDescriptor, "kind" | "flavour">> {
-  const given = givenEndpoint();
-  if (given !== undefined) return { kind: "external", flavour: await flavourOf(given) };
-  const kind = process.env.LOCAL_AWS || (dockerAnswers() ? "localstack" : "ministack");
-  if (kind !== "localstack" && kind !== "ministack")
-    throw new Error(`LOCAL_AWS is localstack or ministack, not "${kind}"`);
-  if (kind === "localstack" && !dockerAnswers()) {
-    throw new Error("LocalStack needs a Docker engine with Compose: start one, or set LOCAL_AWS=ministack");
+/** Uses the cloud of a choice, or starts it: LocalStack in Docker, MiniStack as a process. */
+export async function useOrStartCloud(choice: Choice, options: StartCloud): Promise<Cloud> {
+  const { way, givenCloud } = choice;
+  const { stateDir, preferredPort, detached, say } = options;
+  if (givenCloud !== undefined) {
+    return openCloud(describe("external", givenCloud.flavour, givenCloud.endpointUrl, stateDir));
   }
-  if (kind === "ministack" && !existsSync(ministackVenv)) findPython();
-  return { kind, flavour: kind };
-}
-
-/** Uses or starts the cloud that `chooseCloud` says. */
-export async function startCloud({ stateDir, preferredPort, detached, say }: StartCloud): Promise<Cloud> {
-  const { kind, flavour } = await chooseCloud();
-  if (kind === "external") return openCloud(describe(kind, flavour, givenEndpoint() ?? "", stateDir));
   const started = performance.now();
   if (detached !== true) ownServices(stateDir);
-  if (kind === "ministack") await installMinistack(say);
-  say(kind === "ministack" ? `Starting MiniStack ${ministackVersion}…` : "Starting LocalStack in Docker…");
-  const port = await (kind === "ministack" ? startMinistack : startLocalstack)(stateDir, preferredPort, say);
-  const cloud = openCloud(describe(kind, flavour, `http://127.0.0.1:${port}`, stateDir));
+  if (way === "processes") await installMinistack(say);
+  say(way === "processes" ? `Starting MiniStack ${ministackVersion}…` : "Starting LocalStack in Docker…");
+  const port = await (way === "processes" ? startMinistack : startLocalstack)(stateDir, preferredPort, say);
+  const flavour = way === "processes" ? "ministack" : "localstack";
+  const cloud = openCloud(describe(way, flavour, `http://127.0.0.1:${port}`, stateDir));
   say(`The local cloud is up at ${cloud.endpointUrl} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
   return cloud;
 }
@@ -90,8 +74,8 @@ export function openCloud(descriptor: CloudDescriptor): Cloud {
     ...descriptor,
     isUp: () => answers(`${descriptor.endpointUrl}/_localstack/health`),
     async stop() {
-      if (kind === "ministack") await stopService(ministackIn(stateDir), 5_000);
-      if (kind === "localstack") await removeFromCompose(stateDir, ["localstack"]);
+      if (kind === "processes") await stopService(ministackIn(stateDir), 5_000);
+      if (kind === "docker") await removeServices(stateDir, ["localstack"]);
     },
   };
 }
@@ -116,16 +100,6 @@ function describe(
   return { kind, flavour, endpointUrl, region, environment, stateDir };
 }
 
-/** Which emulator answers at an address. */
-async function flavourOf(endpointUrl: string): Promise<CloudDescriptor["flavour"]> {
-  const [ministack, localstack] = await Promise.all([
-    answers(`${endpointUrl}/_ministack/health`),
-    answers(`${endpointUrl}/_localstack/health`),
-  ]);
-  if (!ministack && !localstack) throw new Error(`No local cloud answers at ${endpointUrl} (AWS_ENDPOINT_URL)`);
-  return ministack ? "ministack" : "localstack";
-}
-
 async function answers(url: string): Promise<boolean> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
@@ -141,6 +115,7 @@ const ministackVenv = join(localDir, `ministack-${ministackVersion}`);
 async function installMinistack(say: Say): Promise<void> {
   await makeOnce(ministackVenv, async (venv) => {
     const python = findPython();
+    if (python === undefined) throw new Error("MiniStack needs Python 3.10 or newer with its venv module");
     say(`Installing MiniStack ${ministackVersion} from PyPI (92 MB, once)…`);
     const log = join(localDir, "install-ministack.log");
     // An interrupted pip leaves its temporary files: here they go with the folder.
@@ -153,18 +128,6 @@ async function installMinistack(say: Say): Promise<void> {
     await run({ command: join(venv, "bin", "python"), args: pip, env }, log, 600_000, say);
     rmSync(temporary, { recursive: true, force: true });
   });
-}
-
-function findPython(): string {
-  const python = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"].find(isPython310);
-  if (python !== undefined) return python;
-  const how = "apt-get install -y python3 python3-venv, or set AWS_ENDPOINT_URL";
-  throw new Error(`MiniStack needs Python 3.10 or newer with its venv module, or a Docker engine: ${how}`);
-}
-
-function isPython310(command: string): boolean {
-  const check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
-  return spawnSync(command, ["-c", check], { stdio: "ignore" }).status === 0;
 }
 
 /**
@@ -210,7 +173,14 @@ async function startMinistack(
 }
 
 async function startLocalstack(stateDir: string, preferredPort: number | undefined, say: Say): Promise<number> {
-  const [port = 0] = await freePorts(1, preferredPort, say);
-  await composeIn(stateDir, say)(["up", "--detach", "--wait", "localstack"], { LOCALSTACK_PORT: `${port}` });
+  const [port = 0] = await startServices({
+    stateDir,
+    services: ["localstack"],
+    alsoPull: ["function"],
+    portCount: 1,
+    preferredPort,
+    say,
+    variables: ([free = 0]) => ({ LOCALSTACK_PORT: `${free}` }),
+  });
   return port;
 }

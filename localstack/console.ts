@@ -37,38 +37,38 @@ export interface Console {
 
 /** The console tools for a cluster. A tool that fails is an error with what it printed. */
 export function createConsole(kafka: Kafka): Console {
-  const server = ["--bootstrap-server", kafka.bootstrapServers];
   const run = async (name: string, className: string, args: readonly string[], stdin = ""): Promise<Ran> => {
-    const command = `${name} ${args.map((arg) => (/^[\w./:=,-]+$/.test(arg) ? arg : `'${arg}'`)).join(" ")}`;
+    const server = ["--bootstrap-server", kafka.bootstrapServers];
+    const command = `${name} ${[...server, ...args].map((arg) => (/^[\w./:=,-]+$/.test(arg) ? arg : `'${arg}'`)).join(" ")}`;
     const { stdout, stderr, exitCode } = await kafka.tool(className, args, { stdin, timeoutMs: 90_000 });
     if (exitCode !== 0) throw new Error(`${command} exited with ${exitCode}:\n${stdout}\n${stderr}`);
     return { command, output: stdout };
   };
   return {
     createTopic: (topic, partitions) =>
-      run("kafka-topics", TOPICS, [...server, "--create", "--topic", topic, "--partitions", `${partitions}`]),
+      run("kafka-topics", TOPICS, ["--create", "--topic", topic, "--partitions", `${partitions}`]),
     produce: (topic, lines) => {
       const keyed = ["--reader-property", "parse.key=true", "--reader-property", "key.separator=:"];
-      return run("kafka-console-producer", PRODUCER, [...server, "--topic", topic, ...keyed], `${lines.join("\n")}\n`);
+      return run("kafka-console-producer", PRODUCER, ["--topic", topic, ...keyed], `${lines.join("\n")}\n`);
     },
     async consume(topic, group, { max, idleMs }) {
       const limits = [...(max === undefined ? [] : ["--max-messages", `${max}`]), "--timeout-ms", `${idleMs}`];
-      const args = [...server, "--topic", topic, "--group", group, "--from-beginning", ...limits];
+      const args = ["--topic", topic, "--group", group, "--from-beginning", ...limits];
       const ran = await run("kafka-console-consumer", CONSUMER, args);
       return { ...ran, values: ran.output.split("\n").filter((line) => line !== "") };
     },
     async describe(group) {
-      const ran = await run("kafka-consumer-groups", GROUPS, [...server, "--describe", "--offsets", "--group", group]);
+      const ran = await run("kafka-consumer-groups", GROUPS, ["--describe", "--offsets", "--group", group]);
       return { ...ran, partitions: parseDescription(ran.output) };
     },
     resetToEarliest: (group, topic) =>
       run("kafka-consumer-groups", GROUPS, [
-        ...[...server, "--group", group, "--topic", topic],
+        ...["--group", group, "--topic", topic],
         ...["--reset-offsets", "--to-earliest", "--execute"],
       ]),
     async remove(group, topic) {
-      await run("kafka-consumer-groups", GROUPS, [...server, "--delete", "--group", group]);
-      await run("kafka-topics", TOPICS, [...server, "--delete", "--topic", topic]);
+      await run("kafka-consumer-groups", GROUPS, ["--delete", "--group", group]);
+      await run("kafka-topics", TOPICS, ["--delete", "--topic", topic]);
     },
   };
 }

@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import * as z from "zod";
+import { choose } from "./choice.ts";
 import { type Client, createClient } from "./client.ts";
-import { type Cloud, chooseCloud, startCloud } from "./cloud.ts";
+import { type Cloud, useOrStartCloud } from "./cloud.ts";
 import { createConsole, type DescribedPartition, type Ran } from "./console.ts";
 import { deploy, destroy, localDeployment, type Outputs } from "./deploy.ts";
-import { brokersFromEnvironment, type Kafka, useOrStartKafka } from "./kafka.ts";
+import { type Kafka, useOrStartKafka } from "./kafka.ts";
 import { freshStateDir, main, removeState, type Say, sayTime, until } from "./process.ts";
 
 const MESSAGES = 100;
@@ -354,28 +355,27 @@ async function scheduled(
     const { snapshots } = await operations.quietly("list", { limit: 100 }, listed);
     return snapshots.some(({ trigger }) => trigger === "schedule");
   };
-  const quiet = sayTime("the schedule", say);
+  const quiet = sayTime(() => "the schedule", say);
   const fired = await until(bySchedule, 90_000);
   quiet();
   report.check("the schedule took a snapshot", fired);
 }
 
 await main(async (say) => {
-  const brokers = brokersFromEnvironment();
-  await chooseCloud();
+  const choice = await choose({ kafka: true, cloud: true });
   const stateDir = freshStateDir("demo");
   try {
     say("Starting a real Kafka and a local cloud, then deploying the stack. This takes a minute, the first time two.");
     const [kafka, cloud] = await Promise.all([
-      useOrStartKafka({ brokers, stateDir, say }),
-      startCloud({ stateDir, say }),
+      useOrStartKafka(choice, { stateDir, say }),
+      useOrStartCloud(choice, { stateDir, say }),
     ]);
     const own = { kafka: kafka.kind !== "external", cloud: cloud.kind !== "external" };
     const suffix = own.kafka ? "" : `-demo-${process.pid}`;
     const [topic, group] = [`orders${suffix}`, `orders-streams${suffix}`];
     const schedule = { name: "demo", groups: ["orders*"], description: "Every minute, by the demo" };
     const deployment = {
-      ...localDeployment(kafka),
+      ...localDeployment(kafka, cloud),
       name_prefix: own.cloud ? "" : `demo-${process.pid}-`,
       schedules: [{ ...schedule, expression: "rate(1 minute)" }],
     };

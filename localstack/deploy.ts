@@ -40,13 +40,14 @@ const stackOutputs = z.object({
   FunctionNames: z.string().transform((json) => z.record(z.string(), z.string()).parse(JSON.parse(json))),
 });
 
-/** The deployment config for a Kafka of this machine: no VPC, no schedule. */
-export function localDeployment({ functionBootstrapServers }: KafkaDescriptor): Record<string, unknown> {
+/** The deployment config for a Kafka of this machine, as the functions in a cloud reach it: no VPC, no schedule. */
+export function localDeployment(kafka: KafkaDescriptor, cloud: CloudDescriptor): Record<string, unknown> {
+  const servers = cloud.kind === "docker" ? kafka.containerBootstrapServers : kafka.bootstrapServers;
   return {
     name_prefix: "",
     cluster: {
       name: "local",
-      bootstrap_servers: functionBootstrapServers.split(","),
+      bootstrap_servers: servers.split(","),
       security: { protocol: "PLAINTEXT" },
     },
     network: null,

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import {
   localDir,
@@ -58,7 +59,6 @@ const jarsOf = (version: string) => join(localDir, `kafka-${version}`, "libs");
 
 /** Fetches the jars of a version, where they are not here yet. */
 export async function fetchJars(version: string, say: Say): Promise<void> {
-  need("java", "a Java 17 runtime", "openjdk-17-jre-headless");
   const profiles = isBefore(version, "3.0") ? "broker" : "broker,tools";
   await copyJars({ name: "kafka", version, profiles, megabytes: 54 }, say);
 }
@@ -84,7 +84,6 @@ interface Jars {
 async function copyJars({ name, version, profiles, megabytes }: Jars, say: Say): Promise<string> {
   const home = join(localDir, `${name}-${version}`);
   await makeOnce(home, async (folder) => {
-    need("mvn", "Maven", "maven");
     say(`Fetching ${name} ${version} from Maven (${megabytes} MB, once)…`);
     const pom = join(repository, "localstack", "kafka", "pom.xml");
     const goal = ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", "-P", profiles];
@@ -99,7 +98,6 @@ const compiler = { version: "3.33.0", folder: join(localDir, "ecj-3.33.0") };
 /** Compiles a Java file that uses the jars of a version, where there is a runtime only, without javac. */
 export async function compileJava(version: string, file: string, classes: string, say: Say): Promise<void> {
   await makeOnce(compiler.folder, async (folder) => {
-    need("mvn", "Maven", "maven");
     const goal = ["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"];
     const args = [...goal, `-Dartifact=org.eclipse.jdt:ecj:${compiler.version}`, `-DoutputDirectory=${folder}`];
     await run({ command: "mvn", args, env: process.env }, join(localDir, "install-ecj.log"), 300_000, say);
@@ -117,13 +115,6 @@ export async function compileJava(version: string, file: string, classes: string
   await run({ command: "java", args, env: process.env }, join(classes, "compile.log"), 60_000, say);
 }
 
-function need(command: string, what: string, debianPackage: string): void {
-  if (spawnSync(command, ["-version"], { stdio: "ignore" }).status === 0) return;
-  throw new Error(
-    `Kafka needs ${what} (\`${command}\`), or a Docker engine: apt-get install -y ${debianPackage}, or set KAFKA_BOOTSTRAP_SERVERS`,
-  );
-}
-
 /** A Java program out of the jars of a version, and of a class path of its own. */
 export function java(version: string, options: readonly string[], args: readonly string[], classes?: string): Program {
   const classPath = [...(classes === undefined ? [] : [classes]), `${jarsOf(version)}/*`].join(":");
@@ -134,31 +125,76 @@ export function java(version: string, options: readonly string[], args: readonly
 /** What a short-lived Java program needs: it never lives long enough for the second compiler to pay. */
 export const briefly = ["-XX:TieredStopAtLevel=1", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"];
 
+/** A tool by its class and its options in Kafka 4.3, as a version knows them. */
+function namedIn(version: string, className: string, args: readonly string[]): string[] {
+  const [release, former] = formerClasses[className] ?? ["", className];
+  const options = isBefore(version, "4.2") ? args.map((arg) => formerOptions[arg] ?? arg) : args;
+  return [isBefore(version, release) ? former : className, ...options];
+}
+
 /**
  * Starts a tool, which goes by its class and its options in Kafka 4.3; it never outlives this process.
  *
  * @param classes where its class is, if it is in none of the jars of the version
  */
 export function startTool(version: string, className: string, args: readonly string[], classes?: string): RunningTool {
-  const [release, former] = formerClasses[className] ?? ["", className];
-  const options = isBefore(version, "4.2") ? args.map((arg) => formerOptions[arg] ?? arg) : args;
-  const name = isBefore(version, release) ? former : className;
-  const child = spawnOwned(java(version, briefly, [name, ...options], classes), className);
+  const program = java(version, briefly, namedIn(version, className, args), classes);
+  return running(program, className, () => {});
+}
+
+/** The image of brokers and tools. */
+export const kafkaImage = (version: string): string => `apache/kafka:${version}`;
+
+/** The command that runs a class of a version in Docker: in this network, or in Docker's own. */
+export const classInDocker = (
+  version: string,
+  network: string | undefined,
+  options: readonly string[] = [],
+): string[] => [
+  ...["docker", "run", "--rm", "--interactive", ...(network === undefined ? [] : ["--network", network]), ...options],
+  ...[kafkaImage(version), "/opt/kafka/bin/kafka-run-class.sh"],
+];
+
+/** The command that runs a class of a version on this machine, without what only makes it faster. */
+export const classOnJars = (version: string): string[] => [
+  ...["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", `'${jarsOf(version)}/*'`],
+];
+
+/** Starts a tool in a container of its own, out of the brokers' image. */
+export function startToolInDocker(
+  version: string,
+  network: string | undefined,
+  className: string,
+  args: readonly string[],
+): RunningTool {
+  const container = `offset-rollback-tool-${randomBytes(6).toString("hex")}`;
+  const [command = "", ...options] = classInDocker(version, network, ["--name", container]);
+  const program = { command, args: [...options, ...namedIn(version, className, args)], env: process.env };
+  return running(program, className, () => spawnSync("docker", ["kill", container], { stdio: "ignore" }));
+}
+
+/** A tool from its start to its end; `kill` is what is done beside killing the program. */
+function running(program: Program, label: string, kill: () => void): RunningTool {
+  const child = spawnOwned(program, label);
   const output = outputOf(child);
   child.stdin?.on("error", () => {}); // a tool may end before it has read everything; its exit code tells
   const ended = new Promise<ToolResult>((done, failed) => {
     child.once("error", failed);
     child.once("close", (code) => done({ ...output, exitCode: code ?? -1 }));
   });
+  const killAll = () => {
+    kill();
+    signalGroup(child.pid, "SIGKILL");
+  };
   return {
     ended,
     stdout: () => output.stdout,
     write: (text) => void child.stdin?.write(text),
     end: () => void child.stdin?.end(),
-    kill: () => signalGroup(child.pid, "SIGKILL"),
+    kill: killAll,
     async stop() {
       signalGroup(child.pid, "SIGTERM");
-      const timer = setTimeout(() => signalGroup(child.pid, "SIGKILL"), 10_000);
+      const timer = setTimeout(killAll, 10_000);
       const result = await ended;
       clearTimeout(timer);
       return result;

@@ -2,24 +2,36 @@ import {
   type BrokersToStart,
   brokerIds,
   brokerService,
+  dockerServices,
   type KafkaDescriptor,
   serves,
   startBrokerProcess,
   startInDocker,
   startProcesses,
   stopProcesses,
+  untilServes,
 } from "./brokers.ts";
-import { composeIn, dockerAnswers, removeFromCompose } from "./docker.ts";
-import { fetchJars, isBefore, type RunningTool, startTool, type ToolResult } from "./kafka-tools.ts";
-import { isFree, ownServices, runningPid, stopService, until, untilReady } from "./process.ts";
+import { type Choice, choose, kafkaVersionOf, type Way } from "./choice.ts";
+import { compose, networkOf, pullImage, removeServices } from "./docker.ts";
+import {
+  classInDocker,
+  classOnJars,
+  fetchJars,
+  kafkaImage,
+  type RunningTool,
+  startTool,
+  startToolInDocker,
+  type ToolResult,
+} from "./kafka-tools.ts";
+import { isFree, ownServices, runningPid, type Say, stopService, until, untilReady } from "./process.ts";
 
 export type { KafkaDescriptor } from "./brokers.ts";
 
 /** A Kafka cluster and Kafka's own tools. */
 export interface Kafka extends KafkaDescriptor {
   /**
-   * Runs a tool to its end; an exit code other than 0 is an answer, not an error. Whatever the version, a tool goes by its
-   * class and its options in Kafka 4.3.
+   * Runs a tool on this cluster (or where its arguments say: `--bootstrap-server`) to its end; an exit code other than 0 is
+   * an answer, not an error. Whatever the version, a tool goes by its class and its options in Kafka 4.3.
    */
   tool(
     className: string,
@@ -28,6 +40,8 @@ export interface Kafka extends KafkaDescriptor {
   ): Promise<ToolResult>;
   /** Starts a tool that goes on until it is stopped, such as a consumer. */
   startTool(className: string, args: readonly string[]): RunningTool;
+  /** The shell command that a person runs a class of Kafka's tools with, and its `--bootstrap-server`. */
+  readonly toolCommand: { readonly program: string; readonly bootstrapServers: string };
   /** Whether every broker answers. */
   isUp(): Promise<boolean>;
   /** Kills broker 1, 2 or 3 as a crash would. */
@@ -38,41 +52,28 @@ export interface Kafka extends KafkaDescriptor {
   stop(): Promise<void>;
 }
 
-/** What to start: one broker of KAFKA_VERSION (4.3.1 by default) unless it says otherwise. */
+/** What to start: one broker of KAFKA_VERSION, as `choose` says, unless it says otherwise. */
 export interface StartKafka extends Omit<BrokersToStart, "brokers" | "version"> {
   readonly brokers?: 1 | 3;
   readonly version?: string;
+  readonly way?: Way;
   /** Leaves the brokers running when this process ends. */
   readonly detached?: boolean;
 }
 
-/** The number of brokers that the environment asks for with KAFKA_BROKERS. */
-export function brokersFromEnvironment(): 1 | 3 {
-  const asked = process.env.KAFKA_BROKERS || "1";
-  if (asked !== "1" && asked !== "3") throw new Error(`KAFKA_BROKERS is 1 or 3, not "${asked}"`);
-  return asked === "1" ? 1 : 3;
+/** Uses the cluster of a choice, or starts it: `startKafka`. */
+export async function useOrStartKafka(choice: Choice, options: Omit<StartKafka, "way">): Promise<Kafka> {
+  const { way, kafkaVersion: version, givenKafka } = choice;
+  if (givenKafka !== undefined) return connectKafka(choice, givenKafka, options.stateDir, options.say);
+  return startKafka({ version, brokers: choice.brokers, ...options, way });
 }
 
-const defaultVersion = () => process.env.KAFKA_VERSION ?? "4.3.1";
-
-/** Uses the cluster at KAFKA_BOOTSTRAP_SERVERS, or starts one: `startKafka`. */
-export async function useOrStartKafka(options: StartKafka): Promise<Kafka> {
-  const given = process.env.KAFKA_BOOTSTRAP_SERVERS;
-  return given ? connectKafka(given, options.stateDir) : startKafka(options);
-}
-
-/** The first release of which there is an image. */
-const FIRST_IMAGE = "3.7";
-
-/**
- * Starts a cluster on free ports of 127.0.0.1: in Docker where an engine answers and has an image of the version, as
- * processes of this machine otherwise.
- */
+/** Starts a cluster on free ports of 127.0.0.1. */
 export async function startKafka(options: StartKafka): Promise<Kafka> {
-  const { brokers = 1, version = defaultVersion(), stateDir, say } = options;
+  const { brokers = 1, version = kafkaVersionOf(process.env), stateDir, say } = options;
+  const docker = (options.way ?? (await choose({ kafka: true })).way) === "docker";
   const started = performance.now();
   if (options.detached !== true) ownServices(stateDir);
-  const docker = !isBefore(version, FIRST_IMAGE) && dockerAnswers();
   if (!docker) await fetchJars(version, say);
   say(
     `Starting Kafka ${version} with ${brokers} ${brokers === 1 ? "broker" : "brokers"}${docker ? " in Docker" : ""}…`,
@@ -83,16 +84,23 @@ export async function startKafka(options: StartKafka): Promise<Kafka> {
 }
 
 /** A cluster that runs already. Tools work; its brokers are not ours to stop or kill. */
-export async function connectKafka(bootstrapServers: string, stateDir: string): Promise<Kafka> {
+async function connectKafka(
+  { way: tools, kafkaVersion: version }: Choice,
+  bootstrapServers: string,
+  stateDir: string,
+  say: Say,
+): Promise<Kafka> {
   const answers = await Promise.all(bootstrapServers.split(",").map((server) => brokerIds(server)));
   const ids = answers.find((known) => known.length > 0) ?? [];
   if (ids.length === 0) throw new Error(`No Kafka answers at ${bootstrapServers} (KAFKA_BOOTSTRAP_SERVERS)`);
+  await (tools === "docker" ? pullImage(kafkaImage(version), stateDir, say) : fetchJars(version, say));
   return openKafka({
     kind: "external",
+    tools,
     bootstrapServers,
-    functionBootstrapServers: bootstrapServers,
+    containerBootstrapServers: bootstrapServers,
     brokers: ids.length,
-    version: defaultVersion(),
+    version,
     stateDir,
     ports: [],
   });
@@ -100,19 +108,30 @@ export async function connectKafka(bootstrapServers: string, stateDir: string): 
 
 /** The cluster of a descriptor, in this or another process than the one that started it. */
 export function openKafka(descriptor: KafkaDescriptor): Kafka {
-  const { kind, version, stateDir, ports } = descriptor;
-  const compose = composeIn(stateDir);
+  const { kind, tools, version, stateDir, ports } = descriptor;
+  const network = kind === "docker" ? networkOf(stateDir) : undefined;
   const ids = ports.map((_, index) => index + 1);
   const own = (id: number) => {
     if (kind === "external") throw new Error("This Kafka was not started here: its brokers are not ours");
     if (ports[id - 1] === undefined) throw new Error(`There is no broker ${id}`);
   };
+  const inDocker = tools === "docker";
+  const bootstrapServers = inDocker ? descriptor.containerBootstrapServers : descriptor.bootstrapServers;
+  const start = (className: string, args: readonly string[]) => {
+    const server = args.includes("--bootstrap-server") ? [] : ["--bootstrap-server", bootstrapServers];
+    return inDocker
+      ? startToolInDocker(version, network, className, [...server, ...args])
+      : startTool(version, className, [...server, ...args]);
+  };
   return {
     ...descriptor,
-    startTool: (className, args) => startTool(version, className, args),
+    toolCommand: {
+      program: (inDocker ? classInDocker(version, network) : classOnJars(version)).join(" "),
+      bootstrapServers,
+    },
+    startTool: start,
     async tool(className, args, { stdin = "", timeoutMs = 60_000 } = {}) {
-      await fetchJars(version, () => {});
-      const tool = startTool(version, className, args);
+      const tool = start(className, args);
       tool.write(stdin);
       tool.end();
       let late = false;
@@ -130,12 +149,16 @@ export function openKafka(descriptor: KafkaDescriptor): Kafka {
     isUp: () => (kind === "external" ? Promise.resolve(true) : serves(ports, ids)),
     async killBroker(id) {
       own(id);
-      if (kind === "docker") await compose(["kill", `kafka-${id}`]);
+      if (kind === "docker") await compose(stateDir, ["kill", ...dockerServices([id])]);
       else await stopService(brokerService(stateDir, id), 0);
     },
     async startBroker(id) {
       own(id);
-      if (kind === "docker") return compose(["start", `kafka-${id}`]);
+      if (kind === "docker") {
+        await compose(stateDir, ["start", ...dockerServices([id])]);
+        await untilServes(ports, [id]);
+        return;
+      }
       const broker = brokerService(stateDir, id);
       if (runningPid(broker) !== undefined) return;
       await until(() => isFree(ports[id - 1] ?? 0), 10_000);
@@ -143,11 +166,7 @@ export function openKafka(descriptor: KafkaDescriptor): Kafka {
       await untilReady(broker, () => serves(ports, [id]), 60_000);
     },
     async stop() {
-      if (kind === "docker")
-        await removeFromCompose(
-          stateDir,
-          ids.map((id) => `kafka-${id}`),
-        );
+      if (kind === "docker") await removeServices(stateDir, dockerServices(ids));
       if (kind === "processes") await stopProcesses(stateDir, version, ids);
     },
   };

@@ -113,6 +113,24 @@ export function removeState(stateDir: string): void {
   rmSync(stateDir, { recursive: true, force: true });
 }
 
+const followed = new Set<string>();
+
+/** Runs a program when the owner of a state folder has ended, however it did; nothing, for a folder without owner. */
+export function afterOwner(stateDir: string, { command, args, env }: Program): void {
+  const path = lifelineOf(stateDir);
+  if (!existsSync(path) || followed.has(path)) return;
+  followed.add(path);
+  const lifeline = openSync(path, "r");
+  const wait = 'read -r _ <&3; exec 3<&-; exec "$@"';
+  const child = spawn("sh", ["-c", wait, `${path} ended`, command, ...args], {
+    env,
+    detached: true,
+    stdio: ["ignore", "ignore", "ignore", lifeline],
+  });
+  child.unref();
+  closeSync(lifeline);
+}
+
 const pidFileOf = (service: Service) => join(service.stateDir, `${service.name}.pid`);
 const labelOf = (service: Service) => `${service.stateDir}/${service.name}`;
 
@@ -255,14 +273,20 @@ export async function makeOnce(folder: string, make: (temporary: string) => Prom
 }
 
 /** Says every ten seconds how long something has been going on, until the function that it gives is called. */
-export function sayTime(what: string, say: Say): () => void {
+export function sayTime(what: () => string, say: Say): () => void {
   const started = performance.now();
-  const timer = setInterval(() => say(`  … ${what}, ${Math.round((performance.now() - started) / 1000)} s`), 10_000);
+  const timer = setInterval(() => say(`  … ${what()}, ${Math.round((performance.now() - started) / 1000)} s`), 10_000);
   return () => clearInterval(timer);
 }
 
 /** Runs a program to its end with its output in a log file, saying every few seconds that it still runs; fails with the end of that log. */
-export async function run(program: Program, log: string, timeoutMs: number, say: Say): Promise<void> {
+export async function run(
+  program: Program,
+  log: string,
+  timeoutMs: number,
+  say: Say,
+  progress?: () => string,
+): Promise<void> {
   const name = [program.command.split("/").at(-1), ...program.args].slice(0, 2).join(" ");
   mkdirSync(dirname(log), { recursive: true });
   const output = openSync(log, "w");
@@ -274,7 +298,7 @@ export async function run(program: Program, log: string, timeoutMs: number, say:
     late = true;
     signalGroup(child.pid, "SIGKILL");
   }, timeoutMs);
-  const quiet = sayTime(name, say);
+  const quiet = sayTime(progress ?? (() => name), say);
   const code = await new Promise<number | null>((done, failed) => child.once("close", done).once("error", failed));
   clearTimeout(timer);
   quiet();

@@ -8,7 +8,8 @@ import type { Commits } from "../../functions/shared/core/model.ts";
 import { type KafkaAccess, withCluster } from "../../functions/shared/kafka/access.ts";
 import { commitOffsets, type Outcomes, readCommits } from "../../functions/shared/kafka/group-offsets.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
-import { type Cloud, startCloud } from "../../localstack/cloud.ts";
+import { choose } from "../../localstack/choice.ts";
+import { type Cloud, useOrStartCloud } from "../../localstack/cloud.ts";
 import { type Kafka, startKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState, type Say, until } from "../../localstack/process.ts";
 import { run, type Verb } from "../faults/support/handlers.ts";
@@ -192,7 +193,7 @@ export interface BenchCloud {
 export async function withCloud<T>(say: Say, work: (cloud: BenchCloud) => Promise<T>): Promise<T> {
   const stateDir = freshStateDir("bench-cloud");
   try {
-    const cloud = await startCloud({ stateDir, say });
+    const cloud = await useOrStartCloud(await choose({ cloud: true }), { stateDir, say });
     const archive = { bucket: `offsets-${randomUUID()}`, prefix: "", table: `offsets-${randomUUID()}` };
     Object.assign(process.env, cloud.environment);
     await new S3Client({ forcePathStyle: true }).send(new CreateBucketCommand({ Bucket: archive.bucket }));

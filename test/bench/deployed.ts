@@ -18,7 +18,7 @@ export async function benchDeployed(figures: Figures, { cloud }: BenchCloud, qui
       const outputs = await deploy({
         cloud,
         stackName: "OffsetRollback",
-        deployment: localDeployment(kafka),
+        deployment: localDeployment(kafka, cloud),
         bootstrapServers: kafka.bootstrapServers,
         stateDir,
         say,

@@ -1,5 +1,6 @@
 import { withCluster } from "../../functions/shared/kafka/access.ts";
 import { capture } from "../../functions/shared/kafka/group-offsets.ts";
+import { kafkaVersionOf } from "../../localstack/choice.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import { startKafkaProxy } from "../faults/support/kafka-proxy.ts";
@@ -17,7 +18,7 @@ const ALLOWED_TRIPS = 10;
 export async function benchFar(figures: Figures, quick: boolean, say: Say): Promise<void> {
   const stateDir = freshStateDir("bench-far");
   try {
-    const { kafka: descriptor, proxies } = await startProxiedBrokers(stateDir, say);
+    const { kafka: descriptor, proxies } = await startProxiedBrokers(kafkaVersionOf(process.env), stateDir, say);
     const kafka = openKafka(descriptor);
     const proxy = await startKafkaProxy(proxies);
     try {

@@ -91,7 +91,7 @@ export async function consumerGroupsTool(
   ...args: readonly string[]
 ): Promise<{ ms: number; output: string }> {
   const started = performance.now();
-  const all = ["--bootstrap-server", kafka.bootstrapServers, "--timeout", "600000", ...args];
+  const all = ["--timeout", "600000", ...args];
   const { stdout, stderr, exitCode } = await kafka.tool(CONSUMER_GROUPS, all, { timeoutMs: 600_000 });
   const ms = performance.now() - started;
   if (exitCode !== 0) throw new Error(`kafka-consumer-groups ${args.join(" ")} failed:\n${stdout}\n${stderr}`);

@@ -4,7 +4,7 @@ import { openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
 const shareCommand = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
-const inGroup = (group: string) => ["--bootstrap-server", stack.kafka.bootstrapServers, "--group", group];
+const inGroup = (group: string) => ["--group", group];
 
 /** Sets the start offsets of a share group to the beginning or the end of a topic, with Kafka's own tool. */
 async function resetTo(where: "--to-earliest" | "--to-latest", group: string, topic: string): Promise<void> {

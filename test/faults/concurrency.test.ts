@@ -566,7 +566,7 @@ describe("when consumers are about,", () => {
     const standing = await faults.standing(2);
     const group = one(standing.groups[0]);
     const consumer = faults.kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
-      ...["--bootstrap-server", faults.kafka.bootstrapServers, "--topic", standing.topic, "--group", group],
+      ...["--topic", standing.topic, "--group", group],
       ...["group.instance.id=one", "session.timeout.ms=12000", "enable.auto.commit=false"].flatMap((property) => [
         "--command-property",
         property,

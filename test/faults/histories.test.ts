@@ -73,7 +73,7 @@ test.each(batches)(
 /** What Kafka's own tool says of all groups. */
 async function described(): Promise<string> {
   const groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-  const args = ["--bootstrap-server", faults.kafka.bootstrapServers, "--timeout", "30000", "--describe", "--offsets"];
+  const args = ["--timeout", "30000", "--describe", "--offsets"];
   const { stdout, stderr, exitCode } = await faults.kafka.tool(groups, [...args, "--all-groups"], {
     timeoutMs: 90_000,
   });

@@ -167,7 +167,7 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
     return { kill: () => void child.kill("SIGKILL") };
   };
   const consumer = (group: string) => () => {
-    const args = ["--bootstrap-server", kafka.bootstrapServers, "--topic", TOPIC, "--group", group, "--from-beginning"];
+    const args = ["--topic", TOPIC, "--group", group, "--from-beginning"];
     const properties = ["group.protocol=consumer", "auto.commit.interval.ms=500"];
     const tool = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
       ...args,

@@ -1,6 +1,8 @@
 import type { TestProject } from "vitest/node";
-import { type CloudDescriptor, startCloud } from "../../localstack/cloud.ts";
+import { choose } from "../../localstack/choice.ts";
+import { type CloudDescriptor, useOrStartCloud } from "../../localstack/cloud.ts";
 import { freshStateDir, removeState } from "../../localstack/process.ts";
+import { plain } from "./plain.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -11,10 +13,10 @@ declare module "vitest" {
 
 /** A local cloud, or the one at AWS_ENDPOINT_URL, for the tests of what speaks to S3 and DynamoDB. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const choice = await choose({ cloud: true });
   const stateDir = freshStateDir("cloud");
-  const cloud = await startCloud({ stateDir, say: (line) => console.log(line) });
-  const { kind, flavour, endpointUrl, region, environment } = cloud;
-  project.provide("cloud", { kind, flavour, endpointUrl, region, environment, stateDir });
+  const cloud = await useOrStartCloud(choice, { stateDir, say: (line) => console.log(line) });
+  project.provide("cloud", plain(cloud));
   return async () => {
     await cloud.stop();
     removeState(stateDir);

@@ -1,9 +1,11 @@
 import type { TestProject } from "vitest/node";
 import { type KafkaDescriptor, startProcesses } from "../../localstack/brokers.ts";
-import { startCloud } from "../../localstack/cloud.ts";
+import { choose } from "../../localstack/choice.ts";
+import { useOrStartCloud } from "../../localstack/cloud.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { fetchJars } from "../../localstack/kafka-tools.ts";
 import { freshStateDir, isFree, ownServices, removeState } from "../../localstack/process.ts";
+import { plain } from "./plain.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -18,11 +20,11 @@ declare module "vitest" {
 /** Brokers as processes of this machine, even where there is Docker: they are killed, and reached through proxies. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const say = (line: string) => console.log(line);
+  const choice = await choose({ cloud: true, brokerProcesses: true });
   const stateDir = freshStateDir("faults");
-  const cloud = await startCloud({ stateDir, say });
-  const { kind, flavour, endpointUrl, region, environment } = cloud;
-  project.provide("cloud", { kind, flavour, endpointUrl, region, environment, stateDir });
-  const faults = await startProxiedBrokers(stateDir, say);
+  const cloud = await useOrStartCloud(choice, { stateDir, say });
+  project.provide("cloud", plain(cloud));
+  const faults = await startProxiedBrokers(choice.kafkaVersion, stateDir, say);
   project.provide("faults", faults);
   return async () => {
     await Promise.all([cloud.stop(), openKafka(faults.kafka).stop()]);
@@ -31,8 +33,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /** Starts three brokers, each with a second listener behind which a proxy is to be: see `ProvidedContext.faults`. */
-export async function startProxiedBrokers(stateDir: string, say: (line: string) => void) {
-  const version = process.env.KAFKA_VERSION ?? "4.3.1";
+export async function startProxiedBrokers(version: string, stateDir: string, say: (line: string) => void) {
   ownServices(stateDir);
   await fetchJars(version, say);
   const [a = 0, b = 0, c = 0, ...listening] = await portsForLong(6);

@@ -1,6 +1,8 @@
 import type { TestProject } from "vitest/node";
-import { type KafkaDescriptor, useOrStartKafka } from "../../localstack/kafka.ts";
+import { choose } from "../../localstack/choice.ts";
+import { type KafkaDescriptor, startKafka, useOrStartKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../localstack/process.ts";
+import { plain } from "./plain.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -11,12 +13,14 @@ declare module "vitest" {
 
 /** Three brokers, of the project's version if it has one, or the cluster at KAFKA_BOOTSTRAP_SERVERS, for the tests against a real Kafka. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const choice = await choose({ kafka: true, brokerProcesses: true });
   const stateDir = freshStateDir("kafka");
   const { KAFKA_VERSION: ofProject } = project.config.env;
-  const say = (line: string) => console.log(line);
-  const kafka = await useOrStartKafka({ brokers: 3, stateDir, say, ...(ofProject && { version: ofProject }) });
-  const { kind, bootstrapServers, functionBootstrapServers, brokers, version, ports } = kafka;
-  project.provide("kafka", { kind, bootstrapServers, functionBootstrapServers, brokers, version, stateDir, ports });
+  const options = { brokers: 3, stateDir, say: (line: string) => console.log(line) } as const;
+  const kafka = await (ofProject
+    ? startKafka({ ...options, version: ofProject, way: "processes" })
+    : useOrStartKafka(choice, options));
+  project.provide("kafka", plain(kafka));
   return async () => {
     await kafka.stop();
     removeState(stateDir);

@@ -1,8 +1,10 @@
 import type { TestProject } from "vitest/node";
-import { type CloudDescriptor, startCloud } from "../../localstack/cloud.ts";
+import { choose } from "../../localstack/choice.ts";
+import { type CloudDescriptor, useOrStartCloud } from "../../localstack/cloud.ts";
 import { deploy, destroy, localDeployment, type Outputs } from "../../localstack/deploy.ts";
 import { type KafkaDescriptor, useOrStartKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../localstack/process.ts";
+import { plain } from "./plain.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -13,22 +15,22 @@ declare module "vitest" {
 
 /** Three brokers, a local cloud and the deployed stack; what the environment names is used instead, and left as it was. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const choice = await choose({ kafka: true, cloud: true });
   const stateDir = freshStateDir("e2e");
   const say = (line: string) => console.log(line);
   const [kafka, cloud] = await Promise.all([
-    useOrStartKafka({ brokers: 3, stateDir, say }),
-    startCloud({ stateDir, say }),
+    useOrStartKafka(choice, { brokers: 3, stateDir, say }),
+    useOrStartCloud(choice, { stateDir, say }),
   ]);
   const external = cloud.kind === "external";
   const deployment = {
-    ...localDeployment(kafka),
+    ...localDeployment(kafka, cloud),
     name_prefix: external ? `e2e-${process.pid}-` : "",
     schedules: [{ name: "e2e", expression: "rate(1 minute)", groups: ["e2e-schedule*"], description: "e2e" }],
   };
   const stackName = external ? `OffsetRollbackE2e${process.pid}` : "OffsetRollback";
   const stack = { cloud, stackName, deployment, bootstrapServers: kafka.bootstrapServers, stateDir, say };
   const outputs = await deploy(stack);
-  const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value));
   project.provide("stack", { outputs, kafka: plain(kafka), cloud: plain(cloud) });
   return async () => {
     if (external) await destroy(stack);

@@ -13,7 +13,7 @@ const command = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
  * @throws Error with what it printed, where it failed
  */
 export async function toolSays(kafka: Kafka, groups: Iterable<string>): Promise<Map<string, Map<string, bigint>>> {
-  const args = ["--bootstrap-server", kafka.bootstrapServers, "--timeout", "30000", "--describe", "--offsets"];
+  const args = ["--timeout", "30000", "--describe", "--offsets"];
   const { stdout, stderr, exitCode } = await kafka.tool(command, [...args, "--all-groups"], { timeoutMs: 90_000 });
   if (exitCode !== 0 || /^Error/m.test(stderr + stdout)) {
     throw new Error(`kafka-consumer-groups failed (${exitCode}):\n${stdout.slice(-2_000)}\n${stderr.slice(-2_000)}`);

@@ -1,5 +1,5 @@
 import { type AclEntry, AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { topicsNamed } from "../../../functions/shared/archive/index-entry.ts";
 import type { LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster } from "../../../functions/shared/kafka/cluster.ts";
@@ -11,6 +11,7 @@ import {
   readCommits,
 } from "../../../functions/shared/kafka/group-offsets.ts";
 import { authorizerOf } from "../../../localstack/brokers.ts";
+import { kafkaVersionOf } from "../../../localstack/choice.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freePorts, freshStateDir, removeState } from "../../../localstack/process.ts";
 import {
@@ -27,21 +28,19 @@ import {
   unique,
 } from "./support.ts";
 
-/** Only a broker that runs as a process of this machine can be given an authorizer. */
-const impossible = inject("kafka").kind !== "processes";
-/** A broker of its own, where clients that log in have the rights that they were granted, and all others every right. */
+/** A broker of its own, as a process also where the others are in Docker: only that can be given an authorizer. Here clients that log in have the rights that they were granted, and all others every right. */
 let kafka: Kafka;
 let login = "";
 let principals: string[] = Array.from({ length: 20 }, (_, i) => `principal-${i}`);
 const stateDir = freshStateDir("authorization");
 
 beforeAll(async () => {
-  if (impossible) return;
   const [port] = await freePorts(1);
   login = `127.0.0.1:${port}`;
   const users = principals.map((name) => `user_${name}="secret"`).join(" ");
   kafka = await startKafka({
     brokers: 1,
+    way: "processes",
     stateDir,
     say: () => {},
     extraProperties: (own) => ({
@@ -50,7 +49,7 @@ beforeAll(async () => {
       "listener.security.protocol.map": `${own["listener.security.protocol.map"]},LOGIN:SASL_PLAINTEXT`,
       "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
       "listener.name.login.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
-      "authorizer.class.name": authorizerOf(inject("kafka").version),
+      "authorizer.class.name": authorizerOf(kafkaVersionOf(process.env)),
       "super.users": "User:ANONYMOUS",
     }),
   });
@@ -130,7 +129,7 @@ const hiddenWarnings = ({ warnings }: LiveState) =>
 
 const namesOf = ({ commits, observed }: LiveState) => topicsNamed({ consumerGroups: commits, observed });
 
-describe.skipIf(impossible)("a principal without DESCRIBE on a group", () => {
+describe("a principal without DESCRIBE on a group", () => {
   it("reads the others, and is told of the right by name, whatever it does with the group", async () => {
     const [theirs, ours] = [await groupOnTwoTopics(), await groupOnTwoTopics()];
     const cluster = await connectWith(["DESCRIBE", "group", ours.group], ["DESCRIBE", "topic", "*"]);
@@ -163,7 +162,7 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a group", () => {
   });
 });
 
-describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
+describe("a principal without DESCRIBE on a topic", () => {
   it("is warned where the last snapshot names the topic, and again by each snapshot after it", async () => {
     const { group, open, hidden } = await groupOnTwoTopics();
     const before = await capture(await connectAsSuperUser(), select(group));
@@ -205,7 +204,7 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
     async () => {
       const { group, open, hidden } = await groupOnTwoTopics();
       const consumer = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
-        ...["--bootstrap-server", kafka.bootstrapServers, "--group", group],
+        ...["--group", group],
         ...["--include", `${open}|${hidden}`, "--command-property", "group.protocol=consumer"],
       ]);
       onTestFinished(() => consumer.kill());
@@ -233,7 +232,7 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a topic", () => {
   });
 });
 
-describe.skipIf(impossible)("a principal without DESCRIBE on a topic of a share group", () => {
+describe("a principal without DESCRIBE on a topic of a share group", () => {
   since("4.2", "share groups (KIP-932)").it("is warned of what is hidden, and refused it by name", async () => {
     const superUser = await connectAsSuperUser();
     const { open, hidden } = await groupOnTwoTopics();
@@ -257,7 +256,7 @@ describe.skipIf(impossible)("a principal without DESCRIBE on a topic of a share 
   });
 });
 
-describe.skipIf(impossible)("the rights that suffice", () => {
+describe("the rights that suffice", () => {
   it("to read: DESCRIBE on the groups and on all topics, and there is nothing to warn of", async () => {
     const { group, commits, open, hidden } = await groupOnTwoTopics();
     const cluster = await connectWith(["DESCRIBE", "group", "*"], ["DESCRIBE", "topic", "*"]);

@@ -159,15 +159,8 @@ describe("groups with members", () => {
     const group = unique("consumer");
     forget([group]);
     const consumer = kafka().startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
-      "--bootstrap-server",
-      inject("kafka").bootstrapServers,
-      "--topic",
-      topic,
-      "--group",
-      group,
-      "--from-beginning",
-      "--command-property",
-      "group.protocol=consumer",
+      ...["--topic", topic, "--group", group, "--from-beginning"],
+      ...["--command-property", "group.protocol=consumer"],
     ]);
     onTestFinished(() => consumer.kill());
     await expect.poll(() => consumer.stdout().split("\n").length, { timeout: 40_000 }).toBeGreaterThan(6);

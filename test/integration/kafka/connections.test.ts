@@ -7,11 +7,11 @@ import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
 import { administer, at, connect, topicOf, unique } from "./support.ts";
 
-/** A broker of its own, whose limits may be changed. */
+/** A broker of its own, whose limits may be changed: a process, whose listener has the name that the limits go by. */
 const stateDir = freshStateDir("connections");
 let kafka: Kafka;
 beforeAll(async () => {
-  kafka = await startKafka({ brokers: 1, stateDir, say: () => {} });
+  kafka = await startKafka({ brokers: 1, way: "processes", stateDir, say: () => {} });
 });
 afterAll(async () => {
   await kafka.stop();

@@ -1,4 +1,4 @@
-import { expect, inject, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { commitsOf, deletesOf, shareGroupsOf } from "../../../functions/shared/core/plan.ts";
 import { planRollback } from "../../../functions/shared/core/planning.ts";
@@ -15,7 +15,6 @@ import {
 import { snapshotOf } from "../../support/states.ts";
 import { administer, at, connect, kafka, select, since, topicOf, unique } from "./support.ts";
 
-const server = () => ["--bootstrap-server", inject("kafka").bootstrapServers];
 const shareCommand = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
 
 /** Makes a share group with these start offsets, as whoever alters those of one that does not exist does. */
@@ -31,13 +30,7 @@ const ignore = () => {};
 
 /** What `kafka-share-groups --describe` says: the start offset of each partition, `-` where it is not initialized. */
 async function startOffsetsByKafka(group: string): Promise<Record<string, string>> {
-  const { stdout, stderr } = await kafka().tool(shareCommand, [
-    ...server(),
-    "--describe",
-    "--offsets",
-    "--group",
-    group,
-  ]);
+  const { stdout, stderr } = await kafka().tool(shareCommand, ["--describe", "--offsets", "--group", group]);
   const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
   const found = rows
     .filter(([name]) => name === group)
@@ -49,7 +42,7 @@ async function startOffsetsByKafka(group: string): Promise<Record<string, string
 /** Starts a member. */
 const startMember = (group: string, topic: string, ...more: string[]) =>
   kafka().startTool("org.apache.kafka.tools.consumer.ConsoleShareConsumer", [
-    ...[...server(), "--topic", topic, "--group", group],
+    ...["--topic", topic, "--group", group],
     ...["--formatter-property", "print.offset=true", ...more],
   ]);
 
@@ -171,7 +164,7 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     const topic = await topicOf(1, 5);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 2]));
     const then = await capture(cluster, select(group));
-    await kafka().tool(shareCommand, [...server(), "--delete", "--group", group]);
+    await kafka().tool(shareCommand, ["--delete", "--group", group]);
     expect((await capture(cluster, select(group))).missing).toEqual(new Set([group]));
 
     const { settled } = await rollBack(cluster, then);

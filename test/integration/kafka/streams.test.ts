@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { expect, inject, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
 import { capture, commitOffsets, deleteOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
@@ -150,7 +150,7 @@ since("4.2", "streams groups (KIP-1071)").describe("streams groups", () => {
     const group = unique("streams-tool");
     forget([group]);
     await joinStreams(cluster, group, topic);
-    const args = ["--bootstrap-server", inject("kafka").bootstrapServers, "--describe", "--members", "--group", group];
+    const args = ["--describe", "--members", "--group", group];
 
     const { stdout, stderr } = await kafka().tool("org.apache.kafka.tools.streams.StreamsGroupCommand", args);
     const state = await capture(cluster, select(group));

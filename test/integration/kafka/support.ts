@@ -120,7 +120,7 @@ export const groupCommand = "org.apache.kafka.tools.consumer.group.ConsumerGroup
 /** What `kafka-consumer-groups --describe` says: `group topic partition` to current and log end offset. */
 export async function describedByKafka(...groups: readonly string[]): Promise<Map<string, string>> {
   const chosen = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
-  const args = ["--bootstrap-server", inject("kafka").bootstrapServers, "--timeout", "50000", "--describe", ...chosen];
+  const args = ["--timeout", "50000", "--describe", ...chosen];
   const { stdout } = await kafka().tool(groupCommand, args);
   const rows = new Map<string, string>();
   for (const line of stdout.split("\n")) {

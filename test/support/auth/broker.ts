@@ -54,8 +54,12 @@ const here = [
 ] as const;
 
 /** Starts it, as a process of this machine, even where there is Docker. */
-export async function startSecureBroker(stateDir: string, tokens: TokenServer, say: Say): Promise<SecureBroker> {
-  const version = process.env.KAFKA_VERSION ?? "4.3.1";
+export async function startSecureBroker(
+  version: string,
+  stateDir: string,
+  tokens: TokenServer,
+  say: Say,
+): Promise<SecureBroker> {
   ownServices(stateDir);
   await fetchJars(version, say);
   const classes = join(stateDir, "classes");
