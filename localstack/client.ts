@@ -30,6 +30,17 @@ const field = (value: unknown, name: string): string => {
   return typeof entry === "string" ? entry : "";
 };
 
+/**
+ * A result with its link as this machine reaches it: functions in Docker know LocalStack by the address of its container,
+ * to which Docker Desktop has no way from outside.
+ */
+function withReachableLink(result: unknown, endpointUrl: string): unknown {
+  const link = field(result, "result_url");
+  if (link === "") return result;
+  const { pathname, search } = new URL(link);
+  return { ...Object(result), result_url: `${endpointUrl}${pathname}${search}` };
+}
+
 /** A client of a stack in the local cloud. */
 export function createClient(outputs: Outputs, { environment, region }: CloudDescriptor): Client {
   const credentials = {
@@ -49,7 +60,7 @@ export function createClient(outputs: Outputs, { environment, region }: CloudDes
   const answerOf = async (response: Response): Promise<HttpAnswer> => {
     const text = await response.text();
     try {
-      return { status: response.status, body: parseJson(text) };
+      return { status: response.status, body: withReachableLink(parseJson(text), outputs.endpoint_url) };
     } catch {
       return { status: response.status, body: text };
     }
@@ -63,7 +74,7 @@ export function createClient(outputs: Outputs, { environment, region }: CloudDes
         new InvokeCommand({ FunctionName, Payload: JSON.stringify(request) }),
       );
       const answer = parseJson(Payload?.transformToString() ?? "null");
-      if (FunctionError === undefined) return { result: answer };
+      if (FunctionError === undefined) return { result: withReachableLink(answer, outputs.endpoint_url) };
       return { error: { type: field(answer, "errorType"), message: field(answer, "errorMessage") } };
     },
     async http(method, path, body) {
