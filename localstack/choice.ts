@@ -93,7 +93,7 @@ export async function choose(wanted: Wanted, env: NodeJS.ProcessEnv = process.en
   }
   if (way === "docker" && noDocker !== undefined) {
     problems.push(
-      `LOCAL_AWS=localstack needs a Docker engine with Compose 2: ${noDocker}. Start one, or set LOCAL_AWS=ministack, ` +
+      `LOCAL_AWS=localstack needs a Docker engine with Compose 2 (now: ${noDocker}). Start one, or set LOCAL_AWS=ministack, ` +
         "which needs Java 17, Maven and Python 3.10.",
     );
   }

@@ -119,7 +119,7 @@ describe("what is missing is reported at once", () => {
   ])("does not take %s for Docker", async (_, command, why) => {
     expect(await refusal({ docker: command })).toContain(why);
     expect(await refusal({ ...processes, docker: command }, { LOCAL_AWS: "localstack" })).toMatch(
-      /^LOCAL_AWS=localstack needs a Docker engine with Compose 2: .* or set LOCAL_AWS=ministack/,
+      /^LOCAL_AWS=localstack needs a Docker engine with Compose 2 \(now: .*\)\. .* or set LOCAL_AWS=ministack/,
     );
     expect(await refusal({ ...processes, docker: command, podman: command })).toBe("chose processes");
   });
