@@ -40,94 +40,55 @@ const FIRST_IMAGE = "3.7";
 export const kafkaVersionOf = ({ KAFKA_VERSION }: NodeJS.ProcessEnv): string => KAFKA_VERSION || "4.3.1";
 
 /** What processes need, and the Debian packages that have it. */
+interface Prerequisite {
+  readonly what: string;
+  readonly packages: string;
+  isHere(env: NodeJS.ProcessEnv): boolean;
+}
+
 const prerequisites = {
   java: { what: "Java 17 or newer (`java`)", packages: "openjdk-17-jre-headless", isHere: hasJava },
   maven: { what: "Maven (`mvn`)", packages: "maven", isHere: hasMaven },
   python: {
     what: "Python 3.10 or newer with its venv module (`python3`)",
     packages: "python3 python3-venv",
-    isHere: (env: NodeJS.ProcessEnv) => findPython(env) !== undefined,
+    isHere: (env) => findPython(env) !== undefined,
   },
-} as const;
+} as const satisfies Record<string, Prerequisite>;
+
+/** What the environment asks for, and what is there. */
+interface Facts {
+  readonly wanted: Wanted;
+  /** LOCAL_AWS, KAFKA_BROKERS and KAFKA_VERSION, or its default. */
+  readonly asked: string;
+  readonly brokers: string;
+  readonly kafkaVersion: string;
+  readonly givenKafka: string | undefined;
+  readonly endpointUrl: string | undefined;
+  /** What brokers as processes lack, and what all processes do. */
+  readonly forBrokers: readonly Prerequisite[];
+  readonly forProcesses: readonly Prerequisite[];
+  /** Why Docker cannot be used; not looked for where processes serve. */
+  readonly noDocker: string | undefined;
+  /** The emulator that answers at `endpointUrl`. */
+  readonly emulator: { readonly flavour: Flavour; readonly inDocker: boolean } | undefined;
+}
 
 /**
  * Decides once, for Kafka and the local cloud together, where they come from, and checks that everything needed is there.
- * It starts nothing: ask it first.
+ * It starts nothing: call it first.
  *
  * LOCAL_AWS=ministack is processes, LOCAL_AWS=localstack is Docker; without it, processes where Java, Maven and Python are
  * there, else Docker. KAFKA_BOOTSTRAP_SERVERS and AWS_ENDPOINT_URL name what is used instead of starting it.
  *
- * @throws with all that is missing or contradicts itself, and what to do
+ * @throws with all that is missing or contradicts itself, a line each, and what to do
  */
 export async function choose(wanted: Wanted, env: NodeJS.ProcessEnv = process.env): Promise<Choice> {
-  const { LOCAL_AWS: asked = "", KAFKA_BROKERS: brokers = "" } = env;
-  const kafkaVersion = kafkaVersionOf(env);
-  const givenKafka = (wanted.kafka && env.KAFKA_BOOTSTRAP_SERVERS) || undefined;
-  const endpointUrl = (wanted.cloud && env.AWS_ENDPOINT_URL?.replace(/\/+$/, "")) || undefined;
-  const startsKafka = wanted.kafka === true && givenKafka === undefined;
-  const startsCloud = wanted.cloud === true && endpointUrl === undefined;
-
-  const problems: string[] = [];
-  if (!["", "localstack", "ministack"].includes(asked)) {
-    problems.push(`LOCAL_AWS is localstack or ministack, not "${asked}".`);
-  }
-  if (!["", "1", "3"].includes(brokers)) problems.push(`KAFKA_BROKERS is 1 or 3, not "${brokers}".`);
-  if (!/^\d+\.\d+\.\d+$/.test(kafkaVersion))
-    problems.push(`KAFKA_VERSION is a release such as 4.3.1, not "${kafkaVersion}".`);
-
-  const missing = (...names: (keyof typeof prerequisites)[]) =>
-    names.map((name) => prerequisites[name]).filter(({ isHere }) => !isHere(env));
-  const forBrokers = missing(...(wanted.kafka || wanted.brokerProcesses ? (["java", "maven"] as const) : []));
-  const forProcesses = [...forBrokers, ...missing(...(startsCloud ? (["python"] as const) : []))];
-
-  const prefersDocker = asked === "localstack" || (asked !== "ministack" && forProcesses.length > 0);
-  const noDocker = prefersDocker ? dockerProblem(env) : undefined;
-  const way: Way = prefersDocker && (asked === "localstack" || noDocker === undefined) ? "docker" : "processes";
-
-  if (way === "processes" && forProcesses.length > 0) {
-    const docker =
-      noDocker === undefined
-        ? "set LOCAL_AWS=localstack, which uses Docker"
-        : `start a Docker engine with Compose 2 (now: ${noDocker})`;
-    problems.push(`${lackOf(forProcesses)}, or ${docker}.`);
-  }
-  if (way === "docker" && noDocker !== undefined) {
-    problems.push(
-      `LOCAL_AWS=localstack needs a Docker engine with Compose 2 (now: ${noDocker}). Start one, or set LOCAL_AWS=ministack, ` +
-        "which needs Java 17, Maven and Python 3.10.",
-    );
-  }
-  if (way === "docker" && wanted.brokerProcesses && forBrokers.length > 0) {
-    problems.push(`Some tests start brokers as processes, also beside Docker. ${lackOf(forBrokers)}.`);
-  }
-  const processesInstead =
-    forProcesses.length > 0 ? `${lackOf(forProcesses)}, to run all as processes` : "Set LOCAL_AWS=ministack";
-  if (way === "docker" && startsKafka && isBefore(kafkaVersion, FIRST_IMAGE)) {
-    problems.push(
-      `There is no Docker image of Kafka ${kafkaVersion}, only of ${FIRST_IMAGE} and newer. ${processesInstead}.`,
-    );
-  }
-
-  const emulator = endpointUrl === undefined ? undefined : await emulatorAt(endpointUrl);
-  if (endpointUrl !== undefined && emulator === undefined) {
-    problems.push(`No local cloud answers at ${endpointUrl} (AWS_ENDPOINT_URL). Start it, or unset AWS_ENDPOINT_URL.`);
-  }
-  // A container's loopback is its own: functions in one reach neither the host's, nor the ports that Docker publishes on it.
-  const onLoopback = givenKafka !== undefined && isLoopback(givenKafka);
-  if (onLoopback && startsCloud && way === "docker") {
-    problems.push(
-      `LocalStack runs the functions in containers, which cannot reach Kafka at ${givenKafka} (KAFKA_BOOTSTRAP_SERVERS): ` +
-        `there, that is the container itself. ${processesInstead}, or unset KAFKA_BOOTSTRAP_SERVERS.`,
-    );
-  }
-  if (emulator?.inDocker && (onLoopback || startsKafka)) {
-    problems.push(
-      `The emulator at ${endpointUrl} (AWS_ENDPOINT_URL) runs in Docker and the functions in containers of it, which cannot ` +
-        `reach ${givenKafka === undefined ? "a Kafka that is started here" : `Kafka at ${givenKafka}`}. ` +
-        "Unset AWS_ENDPOINT_URL, or name brokers in KAFKA_BOOTSTRAP_SERVERS that containers reach.",
-    );
-  }
-
+  const facts = await look(wanted, env);
+  const { asked, brokers, kafkaVersion, givenKafka, endpointUrl, forProcesses, noDocker, emulator } = facts;
+  const orElse = forProcesses.length > 0 && asked !== "ministack" && noDocker === undefined;
+  const way = asked === "localstack" || orElse ? "docker" : "processes";
+  const problems = [...problemsOfSettings(facts), ...problemsOf(facts, way)];
   if (problems.length > 0) throw new Error(problems.join("\n"));
   return {
     way,
@@ -138,7 +99,80 @@ export async function choose(wanted: Wanted, env: NodeJS.ProcessEnv = process.en
   };
 }
 
-const lackOf = (missing: readonly { what: string; packages: string }[]): string => {
+async function look(wanted: Wanted, env: NodeJS.ProcessEnv): Promise<Facts> {
+  const { LOCAL_AWS: asked = "", KAFKA_BROKERS: brokers = "" } = env;
+  const endpointUrl = (wanted.cloud && env.AWS_ENDPOINT_URL?.replace(/\/+$/, "")) || undefined;
+  const missing = (...names: (keyof typeof prerequisites)[]) =>
+    names.map((name) => prerequisites[name]).filter(({ isHere }) => !isHere(env));
+  const forBrokers = wanted.kafka || wanted.brokerProcesses ? missing("java", "maven") : [];
+  const forCloud = wanted.cloud && endpointUrl === undefined ? missing("python") : [];
+  const forProcesses = [...forBrokers, ...forCloud];
+  const mayBeDocker = asked === "localstack" || (asked !== "ministack" && forProcesses.length > 0);
+  return {
+    wanted,
+    asked,
+    brokers,
+    kafkaVersion: kafkaVersionOf(env),
+    givenKafka: (wanted.kafka && env.KAFKA_BOOTSTRAP_SERVERS) || undefined,
+    endpointUrl,
+    forBrokers,
+    forProcesses,
+    noDocker: mayBeDocker ? dockerProblem(env) : undefined,
+    emulator: endpointUrl === undefined ? undefined : await emulatorAt(endpointUrl),
+  };
+}
+
+function problemsOfSettings({ asked, brokers, kafkaVersion, endpointUrl, emulator }: Facts): string[] {
+  return [
+    !["", "localstack", "ministack"].includes(asked) && `LOCAL_AWS is localstack or ministack, not "${asked}".`,
+    !["", "1", "3"].includes(brokers) && `KAFKA_BROKERS is 1 or 3, not "${brokers}".`,
+    !/^\d+\.\d+\.\d+$/.test(kafkaVersion) && `KAFKA_VERSION is a release such as 4.3.1, not "${kafkaVersion}".`,
+    endpointUrl !== undefined &&
+      emulator === undefined &&
+      `No local cloud answers at ${endpointUrl} (AWS_ENDPOINT_URL). Start it, or unset AWS_ENDPOINT_URL.`,
+  ].filter((problem) => problem !== false);
+}
+
+/** What keeps a way from working: something that it lacks, or two parts that cannot reach one another. */
+function problemsOf(facts: Facts, way: Way): string[] {
+  const { wanted, givenKafka, endpointUrl, kafkaVersion, forBrokers, forProcesses, noDocker, emulator } = facts;
+  const inDocker = way === "docker";
+  const startsKafka = wanted.kafka === true && givenKafka === undefined;
+  const onLoopback = givenKafka !== undefined && isLoopback(givenKafka);
+  const processesInstead =
+    forProcesses.length > 0 ? `${lackOf(forProcesses)}, to run all as processes` : "Set LOCAL_AWS=ministack";
+  const dockerInstead =
+    noDocker === undefined
+      ? "set LOCAL_AWS=localstack, which uses Docker"
+      : `start a Docker engine with Compose 2 (now: ${noDocker})`;
+  return [
+    !inDocker && forProcesses.length > 0 && `${lackOf(forProcesses)}, or ${dockerInstead}.`,
+    inDocker &&
+      noDocker !== undefined &&
+      `LOCAL_AWS=localstack needs a Docker engine with Compose 2 (now: ${noDocker}). Start one, or set LOCAL_AWS=ministack, ` +
+        "which needs Java 17, Maven and Python 3.10.",
+    inDocker &&
+      wanted.brokerProcesses === true &&
+      forBrokers.length > 0 &&
+      `Some tests start brokers as processes, also beside Docker. ${lackOf(forBrokers)}.`,
+    inDocker &&
+      startsKafka &&
+      isBefore(kafkaVersion, FIRST_IMAGE) &&
+      `There is no Docker image of Kafka ${kafkaVersion}, only of ${FIRST_IMAGE} and newer. ${processesInstead}.`,
+    // A container's loopback is its own: neither the host's, nor where Docker publishes ports on the host.
+    inDocker &&
+      onLoopback &&
+      `Functions and Kafka's tools in Docker cannot reach Kafka at ${givenKafka} (KAFKA_BOOTSTRAP_SERVERS): there, that is ` +
+        `the container itself. ${processesInstead}, or unset KAFKA_BOOTSTRAP_SERVERS.`,
+    emulator?.inDocker === true &&
+      (onLoopback || startsKafka) &&
+      `The emulator at ${endpointUrl} (AWS_ENDPOINT_URL) runs in Docker and the functions in containers of it, which cannot ` +
+        `reach ${givenKafka === undefined ? "a Kafka that is started here" : `Kafka at ${givenKafka}`}. ` +
+        "Unset AWS_ENDPOINT_URL, or name brokers in KAFKA_BOOTSTRAP_SERVERS that containers reach.",
+  ].filter((problem) => problem !== false);
+}
+
+const lackOf = (missing: readonly Prerequisite[]): string => {
   const what = new Intl.ListFormat("en").format(missing.map((each) => each.what));
   const packages = missing.map((each) => each.packages).join(" ");
   const install = missing.length === 1 ? "is missing: install it" : "are missing: install them";

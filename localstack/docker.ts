@@ -13,8 +13,8 @@ export function dockerProblem(env: NodeJS.ProcessEnv = process.env): string | un
     return "there is no `docker` command";
   }
   if (engine.status !== 0 || !/^\d/.test(engine.stdout)) {
-    const said = engine.stderr.trim().split("\n").at(-1) || "it did not answer within 10 s";
-    return `no Docker engine answers: ${said}`;
+    const said = engine.error === undefined ? engine.stderr.trim().split("\n").at(-1) : engine.error.message;
+    return `no Docker engine answers${said ? `: ${said}` : ""}`;
   }
   // Compose 1 calls itself docker-compose and podman-compose by its own name; neither knows how to wait for a service.
   const compose = docker("compose", "version");

@@ -143,12 +143,13 @@ describe("what is missing is reported at once", () => {
       KAFKA_VERSION: "latest",
       AWS_ENDPOINT_URL: "http://127.0.0.1:1",
     };
-    const lines = (await refusal({ java, mvn }, env)).split("\n");
+    const lines = (await refusal({ java }, env)).split("\n");
     expect(lines).toEqual([
       'LOCAL_AWS is localstack or ministack, not "local-stack".',
       'KAFKA_BROKERS is 1 or 3, not "2".',
       'KAFKA_VERSION is a release such as 4.3.1, not "latest".',
       expect.stringMatching(/^No local cloud answers at http:\/\/127\.0\.0\.1:1 \(AWS_ENDPOINT_URL\)/),
+      expect.stringMatching(/^Maven /),
     ]);
   });
 });
@@ -163,6 +164,10 @@ describe("what containers cannot reach is refused before anything is started", (
       expect(message).toContain(`cannot reach Kafka at ${KAFKA_BOOTSTRAP_SERVERS}`);
       expect(message).toContain("Set LOCAL_AWS=ministack");
       expect(await refusal({ docker }, { KAFKA_BOOTSTRAP_SERVERS })).toContain("Java 17 or newer (`java`)");
+      const AWS_ENDPOINT_URL = await ministack(); // nothing is started, but the tools are in Docker
+      expect(await refusal({ docker }, { KAFKA_BOOTSTRAP_SERVERS, AWS_ENDPOINT_URL })).toContain(
+        "Kafka's tools in Docker",
+      );
     },
   );
 
