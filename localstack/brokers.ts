@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Way } from "./choice.ts";
-import { startServices } from "./docker.ts";
+import { removeServices, startServices } from "./docker.ts";
 import { briefly, isBefore, java } from "./kafka-tools.ts";
 import {
   freePorts,
@@ -276,7 +276,12 @@ export async function startInDocker({
       ),
     }),
   });
-  await untilServes(ports, ids);
+  try {
+    await untilServes(ports, ids);
+  } catch (error) {
+    await removeServices(stateDir, services);
+    throw error;
+  }
   const bootstrapServers = ports.map((port) => `127.0.0.1:${port}`).join(",");
   return {
     kind: "docker",

@@ -130,21 +130,28 @@ export async function pullImage(image: string, stateDir: string, say: Say): Prom
   }
 }
 
-/** Removes services of a state folder, what they have started, and their network with the last of them. */
+/** Removes services of a state folder, the functions' containers with LocalStack, and the network with the last of them. */
 export async function removeServices(stateDir: string, services: readonly string[]): Promise<void> {
   await compose(stateDir, ["rm", "--force", "--stop", "--volumes", ...services]);
   if (services.includes("localstack")) {
-    const ids = (...filters: string[]) =>
-      spawnSync("docker", ["ps", "--all", "--quiet", ...filters.flatMap((filter) => ["--filter", filter])], {
-        encoding: "utf8",
-      })
-        .stdout.split("\n")
-        .filter((id) => id !== "");
-    const known = new Set(ids(`label=com.docker.compose.project=${projectOf(stateDir)}`));
-    const functions = ids(`network=${networkOf(stateDir)}`).filter((id) => !known.has(id));
-    if (functions.length > 0) spawnSync("docker", ["rm", "--force", "--volumes", ...functions], { stdio: "ignore" });
+    const functions = () => {
+      const ofCompose = new Set(containers(`label=com.docker.compose.project=${projectOf(stateDir)}`));
+      return containers(`network=${networkOf(stateDir)}`).filter((id) => !ofCompose.has(id));
+    };
+    const found = functions();
+    if (found.length > 0) spawnSync("docker", ["rm", "--force", "--volumes", ...found], { stdio: "ignore" });
+    if (functions().length > 0)
+      throw new Error(`Containers of functions could not be removed: ${functions().join(" ")}`);
   }
   spawnSync("docker", ["network", "rm", networkOf(stateDir)], { stdio: "ignore" }); // refused while in use
+}
+
+/** The ids of the containers that a filter chooses, running or not. */
+function containers(filter: string): string[] {
+  const args = ["ps", "--all", "--quiet", "--filter", filter];
+  const { status, stdout, stderr } = spawnSync("docker", args, { encoding: "utf8", timeout: 60_000 });
+  if (status !== 0) throw new Error(`Docker cannot list its containers: ${stderr}`);
+  return stdout.split("\n").filter((id) => id !== "");
 }
 
 /**
@@ -170,12 +177,11 @@ const removal = (stateDir: string): Program => ({
   env: process.env,
 });
 
-/** Removes everything that was started in Docker from a state folder, whoever started it; says whether there was anything. */
+/** Removes all containers and the network of a state folder; gives whether there were any. */
 export async function removeAll(stateDir: string): Promise<boolean> {
   const network = spawnSync("docker", ["network", "inspect", networkOf(stateDir)], { stdio: "ignore" });
-  const label = `label=com.docker.compose.project=${projectOf(stateDir)}`;
-  const containers = spawnSync("docker", ["ps", "--all", "--quiet", "--filter", label], { encoding: "utf8" });
-  if (network.status !== 0 && containers.stdout === "") return false;
+  const found = containers(`label=com.docker.compose.project=${projectOf(stateDir)}`);
+  if (network.status !== 0 && found.length === 0) return false;
   await run(removal(stateDir), join(stateDir, "docker-removal.log"), 120_000, () => {});
   return true;
 }

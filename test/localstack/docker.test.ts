@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
 import { sharedSettings } from "../../localstack/brokers.ts";
-import { networkOf, removeAll, startServices } from "../../localstack/docker.ts";
+import { networkOf, removeAll, removeServices, startServices } from "../../localstack/docker.ts";
 import { repository } from "../../localstack/process.ts";
 import { linesOf, pathWith, temporaryFolder } from "./commands.ts";
 
@@ -20,7 +20,8 @@ case "$*" in
   pull*) note "$@"; echo "manifest unknown"; exit 1 ;;
   compose*up*broken) note "$@"; echo "container broken is unhealthy" >&2; exit 1 ;;
   compose*) note "begin $*"; sleep 0.3; note "end $*" ;;
-  "ps "*) [ -e ${file}.gone ] || echo c1 ;;
+  "ps "*network=*) [ -e ${file}.gone ] || echo c1; [ -e ${file}.gone ] || echo f1 ;;
+  "ps "*label=*) [ -e ${file}.gone ] || echo c1 ;;
   "rm "*) note "$@"; echo > ${file}.gone ;;
   "network inspect"*) [ -e ${file}.no-network ] && exit 1; exit 0 ;;
   "network rm"*) note "$@"; [ -e ${file}.gone ] && echo > ${file}.no-network ;;
@@ -98,12 +99,21 @@ describe("services in Docker", () => {
     const before = linesOf(calls).length;
     owner.kill("SIGKILL");
     await expect.poll(() => existsSync(`${calls}.no-network`), { timeout: 10_000 }).toBe(true);
-    expect(linesOf(calls).slice(before)).toEqual(["rm -fv c1 c1", `network rm ${networkOf(stateDir)}`]);
+    expect(linesOf(calls).slice(before)).toEqual(["rm -fv c1 f1 c1", `network rm ${networkOf(stateDir)}`]);
+  });
+
+  it("are removed with the functions that LocalStack has started, which Compose does not know", async () => {
+    await removeServices(stateDir, ["localstack"]);
+    expect(linesOf(calls).slice(1)).toEqual([
+      expect.stringMatching(/^end compose .* rm --force --stop --volumes localstack$/),
+      "rm --force --volumes f1",
+      `network rm ${networkOf(stateDir)}`,
+    ]);
   });
 
   it("are found and removed by their folder's name, also when it holds nothing", async () => {
     expect(await removeAll(stateDir)).toBe(true);
-    expect(linesOf(calls)).toContain("rm -fv c1 c1");
+    expect(linesOf(calls)).toContain("rm -fv c1 f1 c1");
     expect(await removeAll(stateDir)).toBe(false);
   });
 });
