@@ -215,8 +215,17 @@ export function sharedSettings(brokers: number): Record<string, string> {
   );
 }
 
-/** The first half of the ports are the brokers', the second half their controllers', or ZooKeeper's. */
-function propertiesOf(version: string, id: number, ports: readonly number[], folder: string): Record<string, string> {
+/**
+ * The server.properties of a broker that is a process.
+ *
+ * @param ports the first half are the brokers', the second half their controllers', or ZooKeeper's
+ */
+export function propertiesOf(
+  version: string,
+  id: number,
+  ports: readonly number[],
+  folder: string,
+): Record<string, string> {
   const brokers = ports.length / 2;
   const controllers = ports.slice(brokers);
   const listener = `PLAINTEXT://127.0.0.1:${ports[id - 1]}`;

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
-import { sharedSettings } from "../../localstack/brokers.ts";
+import { propertiesOf, sharedSettings } from "../../localstack/brokers.ts";
 import { networkOf, removeAll, removeServices, startServices } from "../../localstack/docker.ts";
 import { repository } from "../../localstack/process.ts";
 import { linesOf, pathWith, temporaryFolder } from "./commands.ts";
@@ -60,6 +60,7 @@ describe("services in Docker", () => {
       "begin up --detach --wait localstack",
       "end up --detach --wait localstack",
     ]);
+    expect(readdirSync(stateDir).filter((name) => /^compose-.*-up\.log$/.test(name))).toHaveLength(2);
   });
 
   it("are removed where they do not come up, with their network", async () => {
@@ -159,6 +160,7 @@ describe("compose.yaml", () => {
         ([name, value]) => `KAFKA_${name.toUpperCase().replaceAll(".", "_")}=${value}`,
       ),
     );
+    expect(propertiesOf("4.3.1", 1, [1, 2, 3, 4, 5, 6], "/folder")).toMatchObject(sharedSettings(3));
     expect(sharedSettings(3)).toMatchObject({ "default.replication.factor": "3", "min.insync.replicas": "1" });
   });
 
