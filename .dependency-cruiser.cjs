@@ -6,34 +6,56 @@ const only = (name, library, place) => ({
   to: { path: `node_modules/${library}/` },
 });
 
+/** Code in `room` imports, of this project, nothing but itself and `allowed`. */
+const room = (name, path, ...allowed) => ({
+  name,
+  severity: "error",
+  from: { path },
+  to: { path: "^(functions|infra|localstack|test)/", pathNot: [path, ...allowed] },
+});
+
+const shared = "^functions/shared";
+const core = `${shared}/core/`;
+const kafka = `${shared}/kafka`;
+
 module.exports = {
   forbidden: [
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "no-cycles-between-folders",
+      severity: "error",
+      scope: "folder",
+      from: { path: "^(functions|infra|localstack)/" },
+      to: { circular: true },
+    },
     { name: "resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
     {
       name: "core-is-pure",
       comment: "core imports nothing but itself and pure functions of Node (hashing, compression, binary buffers)",
       severity: "error",
-      from: { path: "^functions/shared/core/" },
-      to: { pathNot: ["^functions/shared/core/", "^(node:)?(crypto|zlib|buffer)$"] },
+      from: { path: core },
+      to: { pathNot: [core, "^(node:)?(crypto|zlib|buffer)$"] },
     },
+    room("json-stands-alone", `${core}json/`),
     {
-      name: "adapters-know-only-core",
+      name: "rollback-is-above-core",
+      comment: "what all operations share knows nothing of plans",
       severity: "error",
-      from: { path: "^functions/shared/(kafka|archive|lambda)/" },
-      to: { path: "^functions/", pathNot: ["^functions/shared/core/", "^functions/shared/$1/"] },
+      from: { path: `${core}[^/]+$` },
+      to: { path: `${core}rollback/` },
     },
+    room("kafka-1-wire", `${kafka}/wire/`, core),
+    room("kafka-2-calls", `${kafka}/calls/`, core, `${kafka}/wire/`),
+    room("kafka-3-connection", `${kafka}/connection/`, core, `${kafka}/(wire|calls)/`),
+    room("kafka-4-groups", `${kafka}/groups/`, core, `${kafka}/(wire|calls|connection)/`),
+    room("storage-knows-only-core", `${shared}/storage/`, core),
+    room("lambda-knows-only-core", `${shared}/lambda/`, core),
+    room("operation-is-the-root", `${shared}/operation\\.ts$`, core, `${shared}/(lambda|storage)/`),
     {
       name: "no-function-imports-another",
       severity: "error",
       from: { path: "^functions/([^/]+)/" },
       to: { path: "^functions/", pathNot: ["^functions/shared/", "^functions/$1/"] },
-    },
-    {
-      name: "shared-knows-no-function",
-      severity: "error",
-      from: { path: "^functions/shared/" },
-      to: { path: "^functions/", pathNot: "^functions/shared/" },
     },
     {
       name: "functions-stand-alone",
@@ -52,11 +74,11 @@ module.exports = {
       },
     },
     { name: "tests-are-leaves", severity: "error", from: { pathNot: "^test/" }, to: { path: "^test/" } },
-    only("kafkajs-in-kafka", "kafkajs", "^functions/shared/kafka/"),
-    only("kafkajs-internals-in-connection", "kafkajs/src", "^functions/shared/kafka/connection\\.ts$"),
-    only("aws-in-archive", "@aws-sdk/(client-s3|client-dynamodb|s3-request-presigner)", "^functions/shared/archive/"),
-    only("middy-in-lambda", "@middy", "^functions/shared/lambda/"),
-    only("powertools-in-lambda", "@aws-lambda-powertools", "^functions/shared/lambda/"),
+    only("kafkajs-in-kafka", "kafkajs", `${kafka}/`),
+    only("kafkajs-internals-in-connection", "kafkajs/src", `${kafka}/connection/connection\\.ts$`),
+    only("aws-in-storage", "@aws-sdk/(client-s3|client-dynamodb|s3-request-presigner)", `${shared}/storage/`),
+    only("middy-in-lambda", "@middy", `${shared}/lambda/`),
+    only("powertools-in-lambda", "@aws-lambda-powertools", `${shared}/lambda/`),
   ],
   options: {
     doNotFollow: { path: "node_modules" },

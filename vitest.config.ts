@@ -17,10 +17,10 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/support/closing-line.ts"],
     projects: [
-      project(1, "pure", ["test/core/**/*.test.ts", "test/functions/**/*.test.ts", "test/soak/ledger.test.ts"]),
+      project(1, "pure", ["test/unit/**/*.test.ts", "test/soak/ledger.test.ts"]),
       project(2, "infra", ["test/infra/**/*.test.ts"], { testTimeout: 300_000 }),
       project(2, "local", ["test/localstack/**/*.test.ts"]),
-      project(3, "cloud", ["test/integration/archive/**/*.test.ts"], {
+      project(3, "cloud", ["test/integration/storage/**/*.test.ts"], {
         globalSetup: "test/support/cloud-setup.ts",
         hookTimeout: 240_000,
       }),

@@ -1,6 +1,6 @@
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { AwsClient } from "aws4fetch";
-import { parseJson } from "../functions/shared/core/json.ts";
+import { parseJson } from "../functions/shared/core/json/json.ts";
 import type { CloudDescriptor } from "./cloud.ts";
 import type { Outputs } from "./deploy.ts";
 

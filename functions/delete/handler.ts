@@ -1,8 +1,8 @@
 import * as z from "zod/mini";
-import { createArchive } from "../shared/archive/archive.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
 import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
+import { createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a delete request says: one id. `latest` and times are refused: what goes for good is named exactly. */
 export const request = z.strictObject({

@@ -1,9 +1,8 @@
 import * as z from "zod/mini";
-import { createArchive } from "../shared/archive/archive.ts";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
-import type { Json } from "../shared/core/json.ts";
+import type { Json } from "../shared/core/json/json.ts";
 import { type CaptureError, type Commits, type Selection, type Snapshot, topicsOf } from "../shared/core/model.ts";
 import { onTopics, topicWarnings } from "../shared/core/restrict.ts";
 import { compileSelection, compileSelectors, selectNames } from "../shared/core/selectors.ts";
@@ -12,6 +11,7 @@ import { nameSome } from "../shared/core/text.ts";
 import { settings } from "../shared/lambda/config.ts";
 import { type Invocation, operation } from "../shared/lambda/operation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
+import { createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a diff request may say. `to` is another snapshot, or `"live"`: what is committed now. */
 export const request = z.strictObject({

@@ -1,7 +1,7 @@
 import type { Deadline } from "../shared/core/deadline.ts";
 import type { Commits, LiveState, Selection } from "../shared/core/model.ts";
-import { withCluster } from "../shared/kafka/access.ts";
-import { capture } from "../shared/kafka/group-offsets.ts";
+import { withCluster } from "../shared/kafka/connection/access.ts";
+import { capture } from "../shared/kafka/groups/capture.ts";
 import type { KafkaSettings } from "../shared/lambda/config.ts";
 
 /** Reads what is committed now by the groups that a selection picks. With this module, Kafka's client is loaded. */

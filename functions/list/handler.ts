@@ -1,8 +1,8 @@
 import * as z from "zod/mini";
-import { createArchive } from "../shared/archive/archive.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
 import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
+import { createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a list request may say. Times are inclusive. */
 export const request = z.strictObject({

@@ -1,25 +1,24 @@
-import type { Archive } from "../shared/archive/archive.ts";
-import type { Journal, JournalEntry, OpenJournal } from "../shared/archive/journal.ts";
-import type { Lease } from "../shared/archive/lease.ts";
-import { groupBlockers } from "../shared/core/blockers.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
-import { type Commit, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, shareGroupsOf, takesPart } from "../shared/core/plan.ts";
-import { plannedDocument } from "../shared/core/plan-document.ts";
-import { originOf, partitionsOf } from "../shared/core/resume.ts";
-import { type CommitOutcome, type Settlement, settle } from "../shared/core/settle.ts";
-import type { Cluster } from "../shared/kafka/cluster.ts";
+import { type Commit, type CommitOutcome, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
+import { groupBlockers } from "../shared/core/rollback/blockers.ts";
+import { commitsOf, deletesOf, type Plan, shareGroupsOf, takesPart } from "../shared/core/rollback/plan.ts";
+import { plannedDocument } from "../shared/core/rollback/plan-document.ts";
+import { originOf, partitionsOf } from "../shared/core/rollback/resume.ts";
+import { type Settlement, settle } from "../shared/core/rollback/settle.ts";
+import type { Cluster } from "../shared/kafka/connection/cluster.ts";
+import { observe, readCommits } from "../shared/kafka/groups/capture.ts";
 import {
   commitOffsets,
   deleteOffsets,
   type Outcomes,
-  observe,
-  readCommits,
   WRITE_TIMEOUT_MS,
   type Writing,
-} from "../shared/kafka/group-offsets.ts";
+} from "../shared/kafka/groups/write-commits.ts";
 import type { Invocation, Result } from "../shared/lambda/operation.ts";
+import type { Journal, JournalEntry, OpenJournal } from "../shared/storage/journal.ts";
+import type { Lease } from "../shared/storage/lease.ts";
+import type { Archive } from "../shared/storage/snapshots.ts";
 import { fingerprintOf, type Request, requestDocument } from "./request.ts";
 import { type Execution, incomplete, resultDocument } from "./result.ts";
 

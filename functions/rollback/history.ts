@@ -1,9 +1,9 @@
-import type { Journal, JournalEntry } from "../shared/archive/journal.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
-import { DecodeError, jsonObject } from "../shared/core/decode.ts";
 import { InvalidRequest, RollbackIncomplete, RollbackNotFound, SnapshotCorrupt } from "../shared/core/errors.ts";
-import { decodePlanned, type PlannedRollback } from "../shared/core/plan-document.ts";
+import { DecodeError, jsonObject } from "../shared/core/json/decode.ts";
+import { decodePlanned, type PlannedRollback } from "../shared/core/rollback/plan-document.ts";
 import type { Result } from "../shared/lambda/operation.ts";
+import type { Journal, JournalEntry } from "../shared/storage/journal.ts";
 import { fingerprintOf, type Request } from "./request.ts";
 
 /** How long the same request is taken for the same rollback: AWS clients send an invocation again that took over 60 s. */

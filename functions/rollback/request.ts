@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
-import { encodeJson, type Json } from "../shared/core/json.ts";
-import type { Policy } from "../shared/core/plan.ts";
+import { encodeJson, type Json } from "../shared/core/json/json.ts";
+import type { Policy } from "../shared/core/rollback/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
 import {
   description,

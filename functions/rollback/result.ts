@@ -5,10 +5,10 @@ import {
   RollbackBlocked,
   RollbackIncomplete,
 } from "../shared/core/errors.ts";
-import type { Json } from "../shared/core/json.ts";
-import type { Plan } from "../shared/core/plan.ts";
-import { blockerDocument, extraDocument, planDocument } from "../shared/core/plan-document.ts";
-import type { GroupResult, Settlement } from "../shared/core/settle.ts";
+import type { Json } from "../shared/core/json/json.ts";
+import type { Plan } from "../shared/core/rollback/plan.ts";
+import { blockerDocument, extraDocument, planDocument } from "../shared/core/rollback/plan-document.ts";
+import type { GroupResult, Settlement } from "../shared/core/rollback/settle.ts";
 import { commitDocument } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";

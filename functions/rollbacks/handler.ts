@@ -1,13 +1,13 @@
 import * as z from "zod/mini";
-import { createArchive } from "../shared/archive/archive.ts";
-import { createJournal, type Journal, type JournalEntry } from "../shared/archive/journal.ts";
-import { createLease } from "../shared/archive/lease.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
-import { jsonValue, mapOf } from "../shared/core/decode.ts";
 import { RollbackNotFound } from "../shared/core/errors.ts";
+import { jsonValue, mapOf } from "../shared/core/json/decode.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation, type Result } from "../shared/lambda/operation.ts";
 import { pageSize, pageToken, rollbackId } from "../shared/lambda/request-fields.ts";
+import { createJournal, type Journal, type JournalEntry } from "../shared/storage/journal.ts";
+import { createLease } from "../shared/storage/lease.ts";
+import { createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a rollbacks request may say: which page of the list, or which rollback. */
 export const request = z

@@ -1,11 +1,11 @@
 import * as z from "zod/mini";
-import { createArchive } from "../shared/archive/archive.ts";
 import { type Snapshot, statusOf, topicsOf } from "../shared/core/model.ts";
 import { restrict } from "../shared/core/restrict.ts";
 import { snapshotDocument } from "../shared/core/snapshot.ts";
 import { archiveSettings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
+import { createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a show request may say. */
 export const request = z.strictObject({

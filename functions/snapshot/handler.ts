@@ -1,5 +1,4 @@
 import * as z from "zod/mini";
-import { type Archive, createArchive } from "../shared/archive/archive.ts";
 import { unreadable } from "../shared/core/checks.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { GroupNotFound, OperationError, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
@@ -14,11 +13,12 @@ import {
 import { compileSelectors } from "../shared/core/selectors.ts";
 import { errorsDocument } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
-import { withCluster } from "../shared/kafka/access.ts";
-import { capture } from "../shared/kafka/group-offsets.ts";
+import { withCluster } from "../shared/kafka/connection/access.ts";
+import { capture } from "../shared/kafka/groups/capture.ts";
 import { settings } from "../shared/lambda/config.ts";
 import { operation, type Result } from "../shared/lambda/operation.ts";
 import { description, label, selectors } from "../shared/lambda/request-fields.ts";
+import { type Archive, createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a snapshot request may say. */
 export const request = z

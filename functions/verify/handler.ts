@@ -1,15 +1,15 @@
 import * as z from "zod/mini";
-import { createArchive } from "../shared/archive/archive.ts";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { VerificationMismatch } from "../shared/core/errors.ts";
 import { onTopics, restrict } from "../shared/core/restrict.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { type Verification, verificationDocument, verifyCommits } from "../shared/core/verify.ts";
-import { withCluster } from "../shared/kafka/access.ts";
-import { observe } from "../shared/kafka/group-offsets.ts";
+import { withCluster } from "../shared/kafka/connection/access.ts";
+import { observe } from "../shared/kafka/groups/capture.ts";
 import { settings } from "../shared/lambda/config.ts";
 import { operation } from "../shared/lambda/operation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
+import { createArchive } from "../shared/storage/snapshots.ts";
 
 /** What a verify request may say. */
 export const request = z.strictObject({

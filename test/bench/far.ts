@@ -1,5 +1,5 @@
-import { withCluster } from "../../functions/shared/kafka/access.ts";
-import { capture } from "../../functions/shared/kafka/group-offsets.ts";
+import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
+import { capture } from "../../functions/shared/kafka/groups/capture.ts";
 import { kafkaVersionOf } from "../../localstack/choice.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";

@@ -1,12 +1,13 @@
-import { createArchive } from "../../functions/shared/archive/archive.ts";
 import { countOffsets, type LiveState } from "../../functions/shared/core/model.ts";
 import { encodeSnapshot } from "../../functions/shared/core/snapshot.ts";
-import { withCluster } from "../../functions/shared/kafka/access.ts";
-import type { Cluster } from "../../functions/shared/kafka/cluster.ts";
-import { fetchCommits } from "../../functions/shared/kafka/commits.ts";
-import { capture, listGroups } from "../../functions/shared/kafka/group-offsets.ts";
-import { countMembers } from "../../functions/shared/kafka/members.ts";
-import { observeTopics } from "../../functions/shared/kafka/topics.ts";
+import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
+import type { Cluster } from "../../functions/shared/kafka/connection/cluster.ts";
+import { capture } from "../../functions/shared/kafka/groups/capture.ts";
+import { listGroups } from "../../functions/shared/kafka/groups/group-list.ts";
+import { countMembers } from "../../functions/shared/kafka/groups/members.ts";
+import { fetchCommits } from "../../functions/shared/kafka/groups/read-commits.ts";
+import { observeTopics } from "../../functions/shared/kafka/groups/topics.ts";
+import { createArchive } from "../../functions/shared/storage/snapshots.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import {
   type Bed,

@@ -1,8 +1,9 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { withCluster } from "../../functions/shared/kafka/access.ts";
-import { commitOffsets, readCommits } from "../../functions/shared/kafka/group-offsets.ts";
+import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
+import { readCommits } from "../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import {
   type Bed,

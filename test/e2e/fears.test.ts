@@ -3,8 +3,8 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { handler as list } from "../../functions/list/handler.ts";
 import { handler as rollback } from "../../functions/rollback/handler.ts";
-import { createArchive } from "../../functions/shared/archive/archive.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
+import { createArchive } from "../../functions/shared/storage/snapshots.ts";
 import { handler as snapshot } from "../../functions/snapshot/handler.ts";
 import { context } from "../support/events.ts";
 import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";

@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { DeleteObjectsCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { handler as rollbacks } from "../../functions/rollbacks/handler.ts";
-import { createClients, sharedClients } from "../../functions/shared/archive/clients.ts";
-import { createJournal, type Journal, type OpenJournal } from "../../functions/shared/archive/journal.ts";
-import { createLease, type Lease, type RollbackLease } from "../../functions/shared/archive/lease.ts";
-import type { Json } from "../../functions/shared/core/json.ts";
+import type { Json } from "../../functions/shared/core/json/json.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
+import { createClients, sharedClients } from "../../functions/shared/storage/clients.ts";
+import { createJournal, type Journal, type OpenJournal } from "../../functions/shared/storage/journal.ts";
+import { createLease, type Lease, type RollbackLease } from "../../functions/shared/storage/lease.ts";
 import { context } from "../support/events.ts";
 import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
 

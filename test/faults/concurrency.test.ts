@@ -2,7 +2,7 @@ import { connect, createServer } from "node:net";
 import { AssignerProtocol, type ConsumerConfig, type PartitionAssigner } from "kafkajs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Commit, Commits } from "../../functions/shared/core/model.ts";
-import { listGroups } from "../../functions/shared/kafka/group-offsets.ts";
+import { listGroups } from "../../functions/shared/kafka/groups/group-list.ts";
 import { independentClient } from "../integration/kafka/support.ts";
 import { type RollbackResult, type Rolled, readRolled } from "./support/answers.ts";
 import { cases, faultHarness, type Standing } from "./support/harness.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { iamTokens } from "../../functions/shared/kafka/tokens.ts";
+import { iamTokens } from "../../functions/shared/kafka/connection/tokens.ts";
 import { buildHandler, buildModule, type Verb, verbs } from "../../infra/operation-function.ts";
 
 afterEach(() => {
@@ -45,7 +45,7 @@ test("a bundle of several files can be loaded from any folder", async () => {
 
 test("a bundle logs in to MSK with the same tokens as the signer's package gives", async () => {
   const file = freshFile();
-  buildModule(join(import.meta.dirname, "../../functions/shared/kafka/tokens.ts"), file);
+  buildModule(join(import.meta.dirname, "../../functions/shared/kafka/connection/tokens.ts"), file);
   const bundled = await import(pathToFileURL(file).href);
   for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]) vi.stubEnv(name, "test");
   vi.useFakeTimers({ toFake: ["Date"], now: new Date("2025-01-15T10:30:00Z") });

@@ -1,11 +1,11 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect, test, vi } from "vitest";
-import { createArchive } from "../../functions/shared/archive/archive.ts";
-import type { Clients } from "../../functions/shared/archive/clients.ts";
-import { createJournal } from "../../functions/shared/archive/journal.ts";
-import { createLease } from "../../functions/shared/archive/lease.ts";
 import type { SnapshotContent } from "../../functions/shared/core/model.ts";
+import type { Clients } from "../../functions/shared/storage/clients.ts";
+import { createJournal } from "../../functions/shared/storage/journal.ts";
+import { createLease } from "../../functions/shared/storage/lease.ts";
+import { createArchive } from "../../functions/shared/storage/snapshots.ts";
 import { local } from "./configs.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
 

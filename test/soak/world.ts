@@ -3,10 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
 import type { GroupCommits } from "../../functions/shared/core/model.ts";
-import { withCluster } from "../../functions/shared/kafka/access.ts";
-import { commitOffsets } from "../../functions/shared/kafka/group-offsets.ts";
+import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
+import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
-import { within } from "../integration/archive/fixture.ts";
+import { within } from "../integration/storage/fixture.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What every group of the soak begins with. */

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Json } from "../../functions/shared/core/json.ts";
+import type { Json } from "../../functions/shared/core/json/json.ts";
 import type {
   Commit,
   Commits,
@@ -9,9 +9,9 @@ import type {
   Snapshot,
 } from "../../functions/shared/core/model.ts";
 import { topicPartition } from "../../functions/shared/core/model.ts";
-import type { Plan, Policy } from "../../functions/shared/core/plan.ts";
-import { planRollback } from "../../functions/shared/core/planning.ts";
 import { mapGroups, restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
+import type { Plan, Policy } from "../../functions/shared/core/rollback/plan.ts";
+import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
 import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";
 
 /** Group names as Kafka allows them: any text, also what JavaScript's objects treat apart. */

@@ -1,5 +1,6 @@
 import {
   type Commit,
+  type CommitOutcome,
   type Commits,
   type LiveState,
   type ObservedGroup,
@@ -7,12 +8,11 @@ import {
   type Snapshot,
   splitTopicPartition,
 } from "../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, type Plan, type Policy } from "../../functions/shared/core/plan.ts";
-import type { PlannedRollback } from "../../functions/shared/core/plan-document.ts";
-import { planRollback } from "../../functions/shared/core/planning.ts";
 import { restrict } from "../../functions/shared/core/restrict.ts";
-import { originOf } from "../../functions/shared/core/resume.ts";
-import type { CommitOutcome } from "../../functions/shared/core/settle.ts";
+import { commitsOf, deletesOf, type Plan, type Policy } from "../../functions/shared/core/rollback/plan.ts";
+import type { PlannedRollback } from "../../functions/shared/core/rollback/plan-document.ts";
+import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
+import { originOf } from "../../functions/shared/core/rollback/resume.ts";
 
 /** The largest offset. */
 export const MAX = 2n ** 63n - 1n;

@@ -1,6 +1,6 @@
 import type { Kafka as KafkaJs } from "kafkajs";
 import { expect } from "vitest";
-import type { Cluster } from "../../functions/shared/kafka/cluster.ts";
+import type { Cluster } from "../../functions/shared/kafka/connection/cluster.ts";
 
 /** A topic, each of whose partitions has this many replicas. */
 export interface TopicShape {

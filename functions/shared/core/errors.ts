@@ -1,4 +1,4 @@
-import type { Json } from "./json.ts";
+import type { Json } from "./json/json.ts";
 
 /** What an HTTP answer carries beside the message of an error. */
 export type Details = { readonly [key: string]: Json | undefined };

@@ -90,6 +90,14 @@ export interface Observed {
   readonly topics: ReadonlyMap<string, ObservedTopic | null>;
 }
 
+/**
+ * What the broker said to a commit. `unknown`: sent, but no answer came back; `not_attempted`: the time was over before.
+ * It only explains a result; the result itself is read back.
+ */
+export type CommitOutcome =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused" | "unknown" | "not_attempted"; readonly error: string; readonly message: string };
+
 /** A group that could not be read, with the name of the error that says why. */
 export interface CaptureError {
   readonly group: string;

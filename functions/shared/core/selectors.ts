@@ -1,4 +1,4 @@
-import { compareCodePoints } from "./text.ts";
+import { compareCodePoints } from "./json/code-points.ts";
 
 /**
  * Selects names: a string is a pattern if it has `*` (any characters, none too) or `?` (exactly one character), else a

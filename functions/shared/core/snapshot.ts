@@ -1,7 +1,19 @@
 import { createHash } from "node:crypto";
-import { DecodeError, type Decoder, fieldsOf, int32, int64, list, mapOf, nullable, oneOf, text } from "./decode.ts";
-import { SnapshotCorrupt } from "./errors.ts";
-import type { Json } from "./json.ts";
+import { InvalidRequest, SnapshotCorrupt } from "./errors.ts";
+import {
+  DecodeError,
+  type Decoder,
+  fieldsOf,
+  int32,
+  int64,
+  list,
+  mapOf,
+  nullable,
+  oneOf,
+  text,
+} from "./json/decode.ts";
+import type { Json } from "./json/json.ts";
+import { PackError, packJson, UnpackError, unpackJson } from "./json/packed-json.ts";
 import {
   type CaptureError,
   type Commit,
@@ -12,7 +24,6 @@ import {
   splitTopicPartition,
   statusOf,
 } from "./model.ts";
-import { packJson, UnpackError, unpackJson } from "./packed-json.ts";
 import type { Selector } from "./selectors.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
@@ -80,6 +91,21 @@ export function snapshotDocument(snapshot: Snapshot) {
   } satisfies Json;
 }
 
+/**
+ * A document as it is stored.
+ *
+ * @param what what it is, for the message: `the snapshot`
+ * @throws InvalidRequest for one that is too large to be stored
+ */
+export function packDocument(document: Json, what: string): Uint8Array {
+  try {
+    return packJson(document);
+  } catch (cause) {
+    if (!(cause instanceof PackError)) throw cause;
+    throw new InvalidRequest(`${what} would be ${cause.message}. Nothing was written. Name fewer groups.`, { cause });
+  }
+}
+
 /** A stored body and the SHA-256 of its bytes, in hexadecimal. */
 export interface EncodedSnapshot {
   readonly body: Uint8Array;
@@ -94,7 +120,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
  * @throws InvalidRequest for a snapshot that is too large to be stored
  */
 export function encodeSnapshot(snapshot: Snapshot): EncodedSnapshot {
-  const body = packJson(snapshotDocument(snapshot), "the snapshot");
+  const body = packDocument(snapshotDocument(snapshot), "the snapshot");
   return { body, sha256: sha256(body) };
 }
 

@@ -1,4 +1,4 @@
-import type { Json } from "./json.ts";
+import type { Json } from "./json/json.ts";
 import { type Commit, type Commits, placeOf } from "./model.ts";
 import { commitDocument } from "./snapshot.ts";
 

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
 import { type Details, InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
-import { encodeJson, type Json, parseJson } from "../core/json.ts";
+import { encodeJson, type Json, parseJson } from "../core/json/json.ts";
 
 /** HTTP statuses, by the error's name. Whatever is not here is 500. */
 const statuses: Readonly<Record<string, number>> = {

@@ -6,7 +6,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { type Details, InvalidRequest } from "../core/errors.ts";
-import { encodeJson, type Json, toSerializable } from "../core/json.ts";
+import { encodeJson, type Json, toSerializable } from "../core/json/json.ts";
 import { count } from "../core/text.ts";
 import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
 

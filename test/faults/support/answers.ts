@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseJson } from "../../../functions/shared/core/json.ts";
+import { parseJson } from "../../../functions/shared/core/json/json.ts";
 
 const commit = z
   .strictObject({

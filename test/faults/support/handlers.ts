@@ -4,7 +4,7 @@ import { handler as list } from "../../../functions/list/handler.ts";
 import { handler as rollback } from "../../../functions/rollback/handler.ts";
 import { handler as rollbacks } from "../../../functions/rollbacks/handler.ts";
 import { OperationError } from "../../../functions/shared/core/errors.ts";
-import { encodeJson, type Json } from "../../../functions/shared/core/json.ts";
+import { encodeJson, type Json } from "../../../functions/shared/core/json/json.ts";
 import { handler as show } from "../../../functions/show/handler.ts";
 import { handler as snapshot } from "../../../functions/snapshot/handler.ts";
 import { handler as verify } from "../../../functions/verify/handler.ts";

@@ -1,8 +1,9 @@
 import { DeleteItemCommand } from "@aws-sdk/client-dynamodb";
 import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
-import { commitOffsets, deleteOffsets, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { Sight, show } from "./expected.ts";
 import type { Verb } from "./handlers.ts";
 import type { FaultHarness } from "./harness.ts";

@@ -1,7 +1,7 @@
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { createTopic, knownToAll, produce, someValues } from "../../support/topics.ts";
 import type { Offsets } from "./truth.ts";
 

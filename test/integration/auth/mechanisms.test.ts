@@ -1,6 +1,6 @@
 import { describe, expect, inject, test, vi } from "vitest";
-import { type KafkaAccess, withCluster } from "../../../functions/shared/kafka/access.ts";
-import { readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import { type KafkaAccess, withCluster } from "../../../functions/shared/kafka/connection/access.ts";
+import { readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { ana, guest, iam, SESSION_MS } from "../../support/auth/broker.ts";
 import { clientSecret } from "../../support/auth/token-server.ts";
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, inject, test, vi } from "vitest";
-import type { KafkaAccess } from "../../../functions/shared/kafka/access.ts";
+import type { KafkaAccess } from "../../../functions/shared/kafka/connection/access.ts";
 import { freePorts } from "../../../localstack/process.ts";
 import { ana, iam } from "../../support/auth/broker.ts";
 import { clientSecret } from "../../support/auth/token-server.ts";

@@ -1,5 +1,5 @@
 import { expect, inject, test } from "vitest";
-import { withCluster } from "../../../functions/shared/kafka/access.ts";
+import { withCluster } from "../../../functions/shared/kafka/connection/access.ts";
 import { ana } from "../../support/auth/broker.ts";
 import {
   accessTo,

@@ -1,15 +1,10 @@
 import { type AclEntry, AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { topicsNamed } from "../../../functions/shared/archive/index-entry.ts";
 import type { LiveState } from "../../../functions/shared/core/model.ts";
-import { type Cluster, connectCluster } from "../../../functions/shared/kafka/cluster.ts";
-import {
-  capture,
-  commitOffsets,
-  deleteOffsets,
-  observe,
-  readCommits,
-} from "../../../functions/shared/kafka/group-offsets.ts";
+import { type Cluster, connectCluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { topicsNamed } from "../../../functions/shared/storage/index-entry.ts";
 import { authorizerOf } from "../../../localstack/brokers.ts";
 import { kafkaVersionOf } from "../../../localstack/choice.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";

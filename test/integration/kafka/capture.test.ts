@@ -1,6 +1,6 @@
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { fetchCommits } from "../../../functions/shared/kafka/commits.ts";
-import { capture, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
+import { fetchCommits } from "../../../functions/shared/kafka/groups/read-commits.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
 import {
   at,

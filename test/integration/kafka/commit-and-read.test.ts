@@ -1,12 +1,7 @@
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
-import {
-  capture,
-  commitOffsets,
-  deleteOffsets,
-  observe,
-  readCommits,
-} from "../../../functions/shared/kafka/group-offsets.ts";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
 import {
   at,

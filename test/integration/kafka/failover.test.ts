@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
-import { capture, commitOffsets, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import { capture, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
 import { administer, at, connect, select, topicOf, unique } from "./support.ts";

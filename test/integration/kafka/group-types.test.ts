@@ -1,8 +1,9 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { planRollback } from "../../../functions/shared/core/planning.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
-import { capture, commitOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { snapshotOf } from "../../support/states.ts";
 import { at, classic, connect, groupsWith, independentClient, select, topicOf, unique } from "./support.ts";
 

@@ -1,6 +1,6 @@
 import { expect, inject, it } from "vitest";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
-import { capture, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
 import { at, connect, groupsWith, select, since, topicOf, unique } from "./support.ts";
 
 const FEW = 24;

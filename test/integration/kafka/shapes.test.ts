@@ -7,13 +7,14 @@ import {
   type LiveState,
   type Snapshot,
 } from "../../../functions/shared/core/model.ts";
-import { commitsOf } from "../../../functions/shared/core/plan.ts";
-import { planRollback } from "../../../functions/shared/core/planning.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
-import { settle } from "../../../functions/shared/core/settle.ts";
+import { commitsOf } from "../../../functions/shared/core/rollback/plan.ts";
+import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
+import { settle } from "../../../functions/shared/core/rollback/settle.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
-import { capture, commitOffsets, observe, readCommits } from "../../../functions/shared/kafka/group-offsets.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import { listOffsets } from "../../../functions/shared/kafka/wire/metadata.ts";
 import { offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";

@@ -1,17 +1,12 @@
 import { expect, it, onTestFinished } from "vitest";
 import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
-import { commitsOf, deletesOf, shareGroupsOf } from "../../../functions/shared/core/plan.ts";
-import { planRollback } from "../../../functions/shared/core/planning.ts";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
-import { settle } from "../../../functions/shared/core/settle.ts";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
-import {
-  capture,
-  commitOffsets,
-  deleteOffsets,
-  observe,
-  readCommits,
-} from "../../../functions/shared/kafka/group-offsets.ts";
+import { commitsOf, deletesOf, shareGroupsOf } from "../../../functions/shared/core/rollback/plan.ts";
+import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
+import { settle } from "../../../functions/shared/core/rollback/settle.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { snapshotOf } from "../../support/states.ts";
 import { administer, at, connect, kafka, select, since, topicOf, unique } from "./support.ts";
 

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, it, onTestFinished } from "vitest";
-import type { Cluster } from "../../../functions/shared/kafka/cluster.ts";
-import { capture, commitOffsets, deleteOffsets, observe } from "../../../functions/shared/kafka/group-offsets.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
+import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import type { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
 import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";

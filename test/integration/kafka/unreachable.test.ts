@@ -4,8 +4,8 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { connectCluster } from "../../../functions/shared/kafka/cluster.ts";
-import { listGroups } from "../../../functions/shared/kafka/group-offsets.ts";
+import { connectCluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { listGroups } from "../../../functions/shared/kafka/groups/group-list.ts";
 import { repository } from "../../../localstack/process.ts";
 import { configOf, connect, deadlineIn } from "./support.ts";
 

@@ -1,0 +1,109 @@
+import { compareCodePoints } from "./code-points.ts";
+
+/**
+ * A JSON value as the project handles it: 64-bit integers are `bigint`, and objects with keys from outside (group and
+ * topic names) are maps, since JavaScript's objects put integer keys first and treat `__proto__` apart. Maps are
+ * written in code point order of their keys, objects in the order of their literals, without `undefined` entries.
+ */
+export type Json =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly Json[]
+  | ReadonlyMap<string, Json>
+  | { readonly [key: string]: Json | undefined };
+
+declare global {
+  // ECMAScript 2026, in Node since 22; TypeScript's library does not have it yet.
+  interface JSON {
+    rawJSON(text: string): object;
+    parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+  }
+}
+
+const isMap = (value: object): value is ReadonlyMap<string, Json> => value instanceof Map;
+const isList = (value: object): value is readonly Json[] => Array.isArray(value);
+
+/**
+ * Writes a value as one line of JSON. Equal values give equal text, whatever order their maps were filled in. Maps are
+ * written entry by entry: beside the text there is never more than a copy of one of them.
+ */
+export function encodeJson(value: Json): string {
+  const pieces: string[] = [];
+  writeJson(value, pieces);
+  return pieces.join("");
+}
+
+/** Entries of maps, and all that is no object, are written by the engine: several times as fast as piece by piece. */
+function writeJson(value: Json, pieces: string[]): void {
+  if (typeof value !== "object" || value === null || isList(value)) {
+    pieces.push(JSON.stringify(toSerializable(value)));
+    return;
+  }
+  const start = pieces.push("{");
+  const begin = (key: string) => pieces.push(`${pieces.length > start ? "," : ""}${JSON.stringify(key)}:`);
+  if (isMap(value)) {
+    for (const key of inOrder(value)) {
+      begin(key);
+      pieces.push(JSON.stringify(toSerializable(value.get(key) ?? null)));
+    }
+  } else {
+    for (const [key, entry] of Object.entries(value)) {
+      if (entry === undefined) continue;
+      begin(key);
+      writeJson(entry, pieces);
+    }
+  }
+  pieces.push("}");
+}
+
+/**
+ * The same value for somebody else's `JSON.stringify` (the Lambda runtime's): its text is that of `encodeJson`, exact
+ * integers and order of keys included.
+ */
+export function toSerializable(value: Json): unknown {
+  if (typeof value === "bigint") {
+    return BigInt.asIntN(54, value) === value ? Number(value) : JSON.rawJSON(value.toString());
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (isList(value)) return value.map(toSerializable);
+  const keys = isMap(value) ? inOrder(value) : Object.keys(value);
+  const object: { [key: string]: unknown } = {};
+  let moved = false;
+  for (const key of keys) {
+    const entry = isMap(value) ? value.get(key) : value[key];
+    if (entry === undefined) continue;
+    const written = toSerializable(entry);
+    if (key === "__proto__") Object.defineProperty(object, key, { ...ordinary, value: written });
+    else object[key] = written;
+    moved ||= /^\d+$/.test(key);
+  }
+  // Integer-like keys come first in any plain object; only a proxy can list its keys in another order.
+  return moved && isMap(value) ? new Proxy(object, { ownKeys: () => keys }) : object;
+}
+
+/** The keys of a map in the order in which they are written. */
+const inOrder = (map: ReadonlyMap<string, Json>): string[] => [...map.keys()].sort(compareCodePoints);
+
+const ordinary = { enumerable: true, configurable: true, writable: true } as const;
+
+/**
+ * `JSON.parse`, except that integers beyond 2^53, of up to 40 digits, come out as exact `bigint`s instead of rounded numbers.
+ *
+ * @throws SyntaxError as `JSON.parse` does, and for values that are nested too deeply
+ */
+export function parseJson(text: string): unknown {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  try {
+    return JSON.parse(text, (_key, value: unknown, { source }) =>
+      typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && /^-?\d{1,40}$/.test(source)
+        ? BigInt(source)
+        : value,
+    );
+  } catch (cause) {
+    // With a function to call, V8 descends on its stack.
+    throw cause instanceof RangeError ? new SyntaxError("nested too deeply", { cause }) : cause;
+  }
+}

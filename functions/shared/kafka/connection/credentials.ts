@@ -1,0 +1,235 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import * as z from "zod/mini";
+import { type Deadline, deadlineExceeded } from "../../core/deadline.ts";
+import { Configuration, StorageUnavailable } from "../../core/errors.ts";
+import type { Credentials, Login, Tls } from "./security.ts";
+import { iamTokens, oauthTokens } from "./tokens.ts";
+
+/** How to log in; what it takes is still in its secret. */
+export type SaslSettings =
+  | { readonly mechanism: Login["mechanism"]; readonly secretArn: string }
+  | { readonly mechanism: "AWS_MSK_IAM"; readonly region: string };
+
+/** Where the credentials of connections come from. */
+export interface CredentialSettings {
+  readonly sasl: SaslSettings | undefined;
+  /** The secret `{"ca", "certificate", "private_key", "passphrase"}`; without it, public authorities are trusted. */
+  readonly tls?: { readonly secretArn: string } | undefined;
+}
+
+/** The texts of the secrets that could be used, by ARN: kept for the invocations to come. */
+const kept = new Map<string, string>();
+
+/**
+ * Gives the credentials of connections. Secrets are read once in a process, and again when the credentials made from them
+ * were refused: if they are others now, those are given from then on, else the same ones. Nothing of a secret is ever in a
+ * message or a log.
+ *
+ * @throws Configuration when a secret is not there, may not be read, or is not what it should be: each field by its name
+ * @throws StorageUnavailable when Secrets Manager does not answer
+ */
+export function credentialSource(
+  { sasl, tls }: CredentialSettings,
+  deadline: Deadline,
+): (refused?: Credentials) => Promise<Credentials> {
+  const arns = [sasl !== undefined && "secretArn" in sasl ? sasl.secretArn : undefined, tls?.secretArn];
+  const texts = () => arns.map((arn) => arn && kept.get(arn)).join();
+  const make = async (): Promise<Credentials> => {
+    const [login, trust] = await Promise.all([sasl && loginOf(sasl, deadline), tls && tlsOf(tls.secretArn, deadline)]);
+    return { ...(login && { login }), ...(trust && { tls: trust }) };
+  };
+  const makeAnew = async (refused: Credentials): Promise<Credentials> => {
+    const before = texts();
+    for (const arn of arns) if (arn !== undefined) kept.delete(arn);
+    const credentials = await make();
+    return texts() === before ? refused : credentials;
+  };
+  let latest: Promise<Credentials> | undefined;
+  return async (refused) => {
+    latest ??= make();
+    const asked = latest;
+    const known = await asked;
+    if (refused !== known) return known;
+    if (latest === asked) {
+      const anew = makeAnew(known); // whoever else was refused waits for the same
+      latest = anew;
+      // Where it could not be read, the next one who is refused tries again.
+      anew.catch(() => {
+        if (latest === anew) latest = asked;
+      });
+    }
+    return latest;
+  };
+}
+
+/** A text; messages never quote it. */
+const text = z
+  .string({ error: ({ input }) => (input === undefined ? "is missing" : "must be a text") })
+  .check(z.minLength(1, "must not be empty"));
+const password = z.object({ username: text, password: text });
+const client = z.object({
+  token_endpoint_url: text.check(z.refine(isTokenEndpoint, "must be an https URL (http for this machine only)")),
+  client_id: text,
+  client_secret: text,
+  scope: z.optional(text),
+});
+const trust = z
+  .object({
+    ca: z.optional(text.check(z.refine(isCertificates, "must be certificates in PEM"))),
+    certificate: z.optional(text.check(z.refine(isCertificates, "must be a certificate in PEM, with its chain"))),
+    private_key: z.optional(text),
+    passphrase: z.optional(text),
+  })
+  .check(
+    z.refine((it) => it.certificate !== undefined || it.private_key === undefined, {
+      path: ["certificate"],
+      error: "is missing: a private key goes with one",
+    }),
+    z.refine((it) => it.private_key !== undefined || it.certificate === undefined, {
+      path: ["private_key"],
+      error: "is missing: a certificate goes with one",
+    }),
+    z.refine((it) => it.private_key === undefined || keyOf(it) !== undefined, {
+      path: ["private_key"],
+      error: "must be a private key in PEM that the passphrase opens, if it needs one",
+    }),
+    z.refine(
+      ({ certificate, ...it }) => {
+        const key = keyOf(it);
+        return certificate === undefined || key === undefined || new X509Certificate(certificate).checkPrivateKey(key);
+      },
+      { path: ["private_key"], error: "must be the key of the certificate" },
+    ),
+  );
+
+function isTokenEndpoint(value: string): boolean {
+  const url = URL.parse(value);
+  const local = url?.protocol === "http:" && ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+  return url !== null && (url.protocol === "https:" || local) && url.username === "" && url.password === "";
+}
+
+function isCertificates(value: string): boolean {
+  const blocks = value.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  try {
+    return blocks.map((block) => new X509Certificate(block)).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function keyOf({
+  private_key: key,
+  passphrase,
+}: {
+  private_key?: string | undefined;
+  passphrase?: string | undefined;
+}) {
+  try {
+    return key === undefined ? undefined : createPrivateKey({ key, ...(passphrase !== undefined && { passphrase }) });
+  } catch {
+    return undefined; // OpenSSL's messages say less than where it was looked for
+  }
+}
+
+async function loginOf(sasl: SaslSettings, deadline: Deadline): Promise<Login> {
+  const { mechanism } = sasl;
+  switch (mechanism) {
+    case "AWS_MSK_IAM":
+      return { mechanism: "OAUTHBEARER", token: iamTokens(sasl.region) };
+    case "OAUTHBEARER":
+      return { mechanism, token: await tokensOf(sasl.secretArn, deadline) };
+    default:
+      return { mechanism, ...(await readSecret(sasl.secretArn, password, deadline)) };
+  }
+}
+
+/** Tokens for what a secret says, which is read again by the next invocation where there is none to be had with it. */
+async function tokensOf(secretArn: string, deadline: Deadline): Promise<() => Promise<string>> {
+  const token = oauthTokens(await readSecret(secretArn, client, deadline), deadline);
+  return async () => {
+    try {
+      return await token();
+    } catch (error) {
+      kept.delete(secretArn);
+      throw error;
+    }
+  };
+}
+
+async function tlsOf(secretArn: string, deadline: Deadline): Promise<Tls> {
+  const { ca, certificate, private_key: key, passphrase } = await readSecret(secretArn, trust, deadline);
+  const context = secureContext(secretArn, {
+    ...(ca !== undefined && { ca }),
+    ...(certificate !== undefined && key !== undefined && { cert: certificate, key }),
+    ...(passphrase !== undefined && { passphrase }),
+  });
+  return { context, ...(certificate !== undefined && { certificate: new X509Certificate(certificate) }) };
+}
+
+function secureContext(secretArn: string, options: SecureContextOptions): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (cause) {
+    kept.delete(secretArn);
+    const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
+    throw new Configuration(
+      `the secret ${secretArn} cannot be used: OpenSSL refuses its certificate or its key${why}. Put a new value into it.`,
+    );
+  }
+}
+
+async function readSecret<T>(arn: string, schema: z.ZodMiniType<T>, deadline: Deadline): Promise<T> {
+  const known = kept.get(arn) ?? (await fetchSecret(arn, deadline));
+  const parsed = schema.safeParse(jsonOf(known));
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(({ path: [field], message }) =>
+      field === undefined ? "it must be a JSON object" : `"${String(field)}" ${message}`,
+    );
+    throw new Configuration(`the secret ${arn} cannot be used: ${problems.join("; ")}. Put a new value into it.`, {
+      details: { problems },
+    });
+  }
+  kept.set(arn, known);
+  return parsed.data;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the parser's message would quote the secret
+  }
+}
+
+const ours = new Set([
+  "ResourceNotFoundException",
+  "AccessDeniedException",
+  "DecryptionFailure",
+  "InvalidRequestException",
+]);
+
+/** AWS's client is loaded only here. */
+async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
+  const { SecretsManagerClient, GetSecretValueCommand } = await import("@aws-sdk/client-secrets-manager");
+  const secrets = new SecretsManagerClient({ requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000 } });
+  try {
+    const command = new GetSecretValueCommand({ SecretId: arn });
+    const answer = await secrets.send(command, { abortSignal: deadline.signal });
+    return answer.SecretString ?? "";
+  } catch (cause) {
+    if (deadline.signal.aborted) throw deadlineExceeded("the secret with Kafka's credentials was read", cause);
+    const name = cause instanceof Error ? cause.name : String(cause);
+    const what = `the secret ${arn} with Kafka's credentials could not be read (${name})`;
+    if (ours.has(name)) {
+      throw new Configuration(`${what}. Look at the ARN, and at the function's right to read and decrypt it.`, {
+        cause,
+      });
+    }
+    throw new StorageUnavailable(`${what}. Try again; in a VPC, Secrets Manager needs an interface endpoint.`, {
+      cause,
+    });
+  } finally {
+    secrets.destroy();
+  }
+}

@@ -1,0 +1,230 @@
+import {
+  type CaptureError,
+  type Commits,
+  type GroupCommits,
+  type LiveState,
+  type ObservedGroup,
+  type Selection,
+  topicsOf,
+} from "../../core/model.ts";
+import { compileSelection, compileSelectors, selectNames } from "../../core/selectors.ts";
+import { count, nameSome } from "../../core/text.ts";
+import type { Settled } from "../calls/problems.ts";
+import type { Cluster } from "../connection/cluster.ts";
+import type { ListedGroup } from "../wire/groups.ts";
+import type { FetchGroup } from "../wire/offsets.ts";
+import { type GroupList, listGroups } from "./group-list.ts";
+import { findHiddenTopics } from "./hidden-topics.ts";
+import { countMembers, type Members } from "./members.ts";
+import { byTopics, type CommitsRead, fetchCommits } from "./read-commits.ts";
+import { fetchStartOffsets } from "./share-groups.ts";
+import { observeTopics } from "./topics.ts";
+
+/**
+ * Captures the groups that a selection picks. A literal name that is not listed is asked for all the same, so that a
+ * missing right shows as an error, and the absence of the group as `missing`. A group that a pattern picked and that
+ * vanished since is a warning. Share groups are captured by their start offsets; where the brokers do not tell those, a
+ * pattern passes them over, with a warning, and one that is named literally is an error.
+ * What can be partial: a group's failure is in `errors` and fails no other group; what surrounds the offsets (logs,
+ * members) may be null, with a warning.
+ *
+ * Kafka leaves topics that the principal may not describe out of a group's commits without a word. Where a member of a
+ * group or `formerTopics` names one, it is null among the topics observed, with a warning.
+ *
+ * @param known groups that the selection picked before, with the commits that they had: where one is absent now, the
+ *   coordinator was asked for it by name, as `observe` does
+ * @param formerTopics gives the topics that the last snapshot of this selection names; what it throws is thrown
+ *
+ * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded when the groups of the cluster cannot all be listed
+ */
+export async function capture(
+  cluster: Cluster,
+  selection: Selection,
+  known: ReadonlyMap<string, ReadonlyMap<string, unknown>> = new Map(),
+  formerTopics: () => Promise<readonly string[]> = async () => [],
+): Promise<LiveState> {
+  const list = await listGroups(cluster);
+  const picks = compileSelection(selection);
+  const picked = selectNames(selection.groups, list.groups.keys());
+  const { literals } = compileSelectors(selection.groups);
+  const wanted = [...new Set([...picked.names, ...picked.missingLiterals, ...known.keys()])].filter(picks);
+  const warnings = [];
+  if (picked.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(picked.idlePatterns)}.`);
+  const groups = new Map(wanted.map((group) => [group, known.get(group) ?? none]));
+  const { topicsOfMembers, ...state } = await read(cluster, list, groups);
+  const hidden = await findHiddenTopics(cluster, state.observed.topics, topicsOfMembers, await formerTopics());
+  const named = (group: string) => literals.has(group) || known.has(group);
+  const passed = state.errors.filter(({ group, error }) => error === "InvalidRequest" && !named(group));
+  if (passed.length > 0) {
+    const names = nameSome(passed.map(({ group }) => group));
+    warnings.push(`${count(passed.length, "share group")} left out: ${names} (${passed[0]?.message}).`);
+  }
+  const vanished = [...state.missing].filter((group) => !named(group));
+  if (vanished.length > 0) {
+    warnings.push(`${count(vanished.length, "group")} vanished while the groups were read: ${nameSome(vanished)}.`);
+  }
+  return {
+    ...state,
+    errors: state.errors.filter((error) => !passed.includes(error)),
+    missing: new Set([...state.missing].filter(named)),
+    warnings: [...warnings, ...state.warnings, ...hidden.warnings],
+    observed: { ...state.observed, topics: new Map([...state.observed.topics, ...hidden.topics]) },
+  };
+}
+
+const none: ReadonlyMap<string, unknown> = new Map();
+
+/**
+ * Observes groups by name. The logs of the partitions given with each are observed too, and where such a partition has
+ * no commit, the coordinator was asked for it by name: Kafka leaves topics that the principal may not describe out of a
+ * group's commits without a word, but not when they are named. States and members are the newest of all that is observed:
+ * the groups are listed once more at the end.
+ *
+ * Partial and thrown: as `capture`.
+ */
+export async function observe(
+  cluster: Cluster,
+  groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): Promise<LiveState> {
+  const list = await listGroups(cluster);
+  const { topicsOfMembers: _, ...state } = await read(cluster, list, groups, () => listGroups(cluster));
+  return state;
+}
+
+/** The one pipeline: commits first, then what surrounds them. */
+async function read(
+  cluster: Cluster,
+  list: GroupList,
+  wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+  listLate?: () => Promise<GroupList>,
+): Promise<LiveState & { readonly topicsOfMembers: Members["topics"] }> {
+  const { commits, asOf, errors } = await readGroups(cluster, list, wanted);
+  const describe = async () => {
+    const listed = await (listLate?.() ?? listOfStrangers(cluster, list, commits));
+    const toDescribe = new Map<string, ListedGroup>();
+    for (const [group, partitions] of commits) {
+      const found = listed.groups.get(group);
+      if (found !== undefined && (found.state !== "Empty" || partitions.size === 0)) toDescribe.set(group, found);
+    }
+    return { listed, described: await countMembers(cluster, toDescribe) };
+  };
+  const observing = observeTopics(cluster, [...topicsOf(commits), ...topicsOf(wanted)]);
+  const describing = listLate === undefined ? describe() : observing.then(describe);
+  const [topics, { listed, described }] = await Promise.all([observing, describing]);
+  // A list has the group, and its coordinator knows nothing of it: only a newer list without it proves that it is gone.
+  const relisted = described.dead.size > 0 ? await listGroups(cluster) : listed;
+  const dead: string[] = [];
+  const existing = new Map<string, GroupCommits>();
+  const missing = new Set<string>();
+  const observed = new Map<string, ObservedGroup>();
+  for (const [group, partitions] of commits) {
+    const isDead = described.dead.has(group);
+    const found = (isDead ? relisted : listed).groups.get(group);
+    if (partitions.size === 0 && found === undefined) {
+      missing.add(group);
+      continue;
+    }
+    existing.set(group, partitions);
+    const now = found && described.groups.get(group);
+    if (isDead && found !== undefined) dead.push(group);
+    observed.set(group, {
+      type: found?.type ?? null,
+      state: now?.state ?? found?.state ?? null,
+      members: now !== undefined ? now.members : found === undefined ? null : 0,
+      protocolType: found?.protocolType ?? null,
+      asOf: asOf.get(group) ?? null,
+    });
+  }
+  const warnings = [...list.warnings, ...topics.warnings, ...described.warnings];
+  if (dead.length > 0) {
+    warnings.push(
+      `The members of ${count(dead.length, "group")} are not known, listed and yet described as dead: ${nameSome(dead)}.`,
+    );
+  }
+  return {
+    cluster: cluster.identity,
+    commits: existing,
+    errors,
+    missing,
+    warnings,
+    observed: { groups: observed, topics: topics.topics },
+    topicsOfMembers: described.topics,
+  };
+}
+
+/** The commits of all groups; then those of the partitions that were wanted and not found. */
+async function readGroups(
+  cluster: Cluster,
+  list: GroupList,
+  wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): Promise<{ commits: Map<string, GroupCommits>; asOf: Map<string, string>; errors: CaptureError[] }> {
+  const commits = new Map<string, GroupCommits>();
+  const asOf = new Map<string, string>();
+  const errors: CaptureError[] = [];
+  const isShare = (group: string) => list.groups.get(group)?.type === "share";
+  const asked = [...wanted.keys()].map((group) => ({ group, topics: null }));
+  const byName: FetchGroup[] = [];
+  for (const [{ group }, result] of await fetchOffsets(cluster, asked, isShare)) {
+    if ("failed" in result) {
+      errors.push({ group, ...result.failed });
+      continue;
+    }
+    const { done } = result;
+    commits.set(group, done.commits);
+    asOf.set(group, done.asOf);
+    const absent = [...(wanted.get(group)?.keys() ?? [])].filter((key) => !done.commits.has(key));
+    if (absent.length > 0) byName.push({ group, topics: byTopics(absent) });
+  }
+  for (const [{ group }, result] of await fetchOffsets(cluster, byName, isShare)) {
+    if ("failed" in result) {
+      commits.delete(group);
+      errors.push({ group, ...result.failed });
+    } else {
+      // One that was committed in between is a commit; there is no moment at which all of them were absent.
+      commits.set(group, new Map([...(commits.get(group) ?? []), ...result.done.commits]));
+    }
+  }
+  return { commits, asOf, errors };
+}
+
+/** What groups have committed; of share groups their start offsets. */
+async function fetchOffsets(
+  cluster: Cluster,
+  asked: readonly FetchGroup[],
+  isShare: (group: string) => boolean,
+): Promise<(readonly [FetchGroup, Settled<CommitsRead>])[]> {
+  const { shares = [], others = [] } = Object.groupBy(asked, ({ group }) => (isShare(group) ? "shares" : "others"));
+  const read = await Promise.all([fetchCommits(cluster, others), fetchStartOffsets(cluster, shares)]);
+  return read.flatMap((settled) => [...settled]);
+}
+
+/**
+ * Reads the commits of partitions by their names, as after a rollback. Every group asked for is in `commits` or in
+ * `errors`; a partition that is absent has no commit: the coordinator said so by its name.
+ *
+ * @param shareGroups the groups whose start offsets are meant
+ */
+export async function readCommits(
+  cluster: Cluster,
+  partitions: ReadonlyMap<string, Iterable<string>>,
+  shareGroups: ReadonlySet<string> = new Set(),
+): Promise<{ readonly commits: Commits; readonly errors: readonly CaptureError[] }> {
+  const asked = [...partitions].map(([group, keys]) => ({ group, topics: byTopics(new Set(keys)) }));
+  const commits = new Map<string, GroupCommits>();
+  const errors: CaptureError[] = [];
+  for (const [{ group }, result] of await fetchOffsets(cluster, asked, (group) => shareGroups.has(group))) {
+    if ("done" in result) commits.set(group, result.done.commits);
+    else errors.push({ group, ...result.failed });
+  }
+  return { commits, errors };
+}
+
+/** The list again, if groups that it lacks turn out to have commits: they were created since. */
+async function listOfStrangers(
+  cluster: Cluster,
+  list: GroupList,
+  commits: ReadonlyMap<string, GroupCommits>,
+): Promise<GroupList> {
+  const strangers = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
+  return strangers ? listGroups(cluster) : list;
+}

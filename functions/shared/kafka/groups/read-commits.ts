@@ -1,0 +1,141 @@
+import { type Commit, type GroupCommits, placeOf, topicPartition } from "../../core/model.ts";
+import { nameSome } from "../../core/text.ts";
+import { type Attempt, attemptFrom, attemptOf, type Settled, type Trouble } from "../calls/problems.ts";
+import { inParallel, READ_PATIENCE_MS } from "../calls/retry.ts";
+import type { Cluster } from "../connection/cluster.ts";
+import type { Api } from "../wire/api.ts";
+import { code } from "../wire/codes.ts";
+import {
+  type FetchedGroup,
+  type FetchedOffset,
+  type FetchGroup,
+  offsetFetch,
+  type TopicPartitions,
+} from "../wire/offsets.ts";
+import { perCoordinator } from "./coordinators.ts";
+
+const GROUPS_A_REQUEST = 1_000;
+const PARTITIONS_A_REQUEST = 50_000;
+const IN_FLIGHT = 64;
+
+/** The commits of a group, and when its coordinator was asked for them: see `ObservedGroup`. */
+export interface CommitsRead {
+  readonly commits: GroupCommits;
+  readonly asOf: string;
+}
+
+/**
+ * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
+ * requests at a time. Every group is in the result: with commits, none for one that does not exist, or with a problem.
+ * A pending transaction is waited for, 45 s at most, then it is the problem `PendingTransaction`.
+ *
+ * @param api what to ask the coordinators: something else of share groups, see `fetchStartOffsets`
+ */
+export function fetchCommits(
+  cluster: Cluster,
+  groups: readonly FetchGroup[],
+  api: Api<readonly FetchGroup[], readonly FetchedGroup[]> = offsetFetch,
+): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
+  const work = {
+    groupOf: ({ group }: FetchGroup) => group,
+    doing: "reading the commits",
+    patienceMs: READ_PATIENCE_MS,
+  };
+  const keyOf = sharedKeys();
+  return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, tell, leftMs) => {
+    await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
+      const asOf = new Date().toISOString();
+      try {
+        const answers = await cluster.send(node, api, batch, leftMs());
+        const byGroup = new Map(answers.map((answer) => [answer.group, answer]));
+        for (const wanted of batch) {
+          const answer = byGroup.get(wanted.group);
+          if (answer === undefined) continue;
+          const attempt = commitsFrom(wanted, answer, keyOf);
+          tell(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
+        }
+      } catch (error) {
+        const attempt = attemptFrom(error);
+        for (const wanted of batch) tell(wanted, attempt);
+      }
+    });
+  });
+}
+
+function fetchBatches(asked: readonly FetchGroup[]): FetchGroup[][] {
+  const batches: FetchGroup[][] = [];
+  let room = 0;
+  for (const wanted of asked) {
+    const partitions = wanted.topics?.reduce((sum, topic) => sum + topic.partitions.length, 0) ?? 0;
+    const batch = batches.at(-1);
+    if (batch === undefined || batch.length >= GROUPS_A_REQUEST || partitions > room) {
+      batches.push([wanted]);
+      room = PARTITIONS_A_REQUEST - partitions;
+    } else {
+      batch.push(wanted);
+      room -= partitions;
+    }
+  }
+  return batches;
+}
+
+function commitsFrom(
+  { group, topics }: FetchGroup,
+  answer: FetchedGroup,
+  keyOf: typeof topicPartition,
+): Attempt<GroupCommits> {
+  const doing = () => `read the commits of group ${nameSome([group])}`;
+  if (answer.code !== code.NONE) {
+    return attemptOf(answer.code, { doing: doing(), right: `DESCRIBE on group ${nameSome([group])}` });
+  }
+  const commits = new Map<string, Commit>();
+  let trouble: Trouble | undefined;
+  for (const fetched of answer.offsets) {
+    const key = keyOf(fetched.topic, fetched.partition);
+    if (fetched.code !== code.NONE) {
+      const attempt = attemptOf(fetched.code, {
+        doing: `${doing()} on ${key}`,
+        topicRight: `DESCRIBE on topic ${nameSome([fetched.topic])}`,
+      });
+      if (trouble === undefined || "failed" in attempt) trouble = attempt;
+    } else if (fetched.offset >= 0n) {
+      commits.set(key, commitFrom(fetched));
+    }
+  }
+  if (trouble !== undefined) return trouble;
+  if (topics === null) return { done: commits };
+  const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
+  const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));
+  const leftOut = asked.find((key) => !answered.has(key));
+  if (leftOut === undefined) return { done: commits };
+  const message = `could not ${doing()}: the answer of Kafka left out ${leftOut}`;
+  return { failed: { error: "KafkaUnavailable", message } };
+}
+
+/** Gives the keys of partitions, one text for each: ten thousand groups may have commits on the same ones. */
+function sharedKeys(): typeof topicPartition {
+  const topics = new Map<string, Map<number, string>>();
+  return (topic, partition) => {
+    const keys = topics.get(topic) ?? new Map<number, string>();
+    const key = keys.get(partition) ?? topicPartition(topic, partition);
+    if (keys.size === 0) topics.set(topic, keys);
+    keys.set(partition, key);
+    return key;
+  };
+}
+
+function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
+  return leaderEpoch < 0 ? { offset, metadata } : { offset, metadata, leaderEpoch };
+}
+
+/** The topics of partition keys. Throws for what is not a key: a fault of ours. */
+export function byTopics(keys: Iterable<string>): TopicPartitions[] {
+  const topics = new Map<string, number[]>();
+  for (const key of keys) {
+    const { topic, partition } = placeOf(key);
+    const partitions = topics.get(topic);
+    if (partitions === undefined) topics.set(topic, [partition]);
+    else partitions.push(partition);
+  }
+  return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
+}

@@ -1,0 +1,273 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
+import type { Deadline } from "../core/deadline.ts";
+import { RollbackInProgress } from "../core/errors.ts";
+import { text } from "../core/json/decode.ts";
+import { decodeItem, isoTime } from "./attributes.ts";
+import { pause, type SendOptions } from "./aws-call.ts";
+import { type Clients, sharedClients } from "./clients.ts";
+import type { Item } from "./index-entry.ts";
+import type { ArchiveConfig } from "./snapshots.ts";
+import { createTable, type Key } from "./table.ts";
+
+/** Which rollback holds the lease. */
+export interface LeaseHolder {
+  readonly rollbackId: string;
+  readonly requestedBy: string | null;
+  /** ISO 8601, UTC, milliseconds. */
+  readonly startedAt: string;
+}
+
+/** The lease, held and renewed until it is released or lost, or the deadline of its invocation passes. */
+export interface Lease {
+  /**
+   * How long it surely lasts yet, for everybody's clock: counted from before the request was sent that got or renewed it.
+   * 0 once it is lost or released.
+   */
+  remainingMs(): number;
+  /** Somebody else has it, or it was not renewed in time: for good. */
+  readonly lost: boolean;
+  /**
+   * Stops renewing, and frees it if it is still ours. Says whether it is surely not ours any more. Failing to free it is no
+   * error: it expires by itself. Takes a few seconds at most, and never throws.
+   */
+  release(deadline: Deadline): Promise<boolean>;
+}
+
+/** The lease that lets one rollback run at a time in a deployment. It is held for 20 s at most without being renewed. */
+export interface RollbackLease {
+  /**
+   * Takes the lease where nobody has it, and renews it from then on.
+   *
+   * @throws RollbackInProgress where another has it; `details` is `{rollback_id, requested_by, started_at, age_seconds}`
+   */
+  acquire(holder: LeaseHolder, deadline: Deadline): Promise<Lease>;
+  /** Who holds it now, if anybody; an expired one is nobody's. */
+  holder(deadline: Deadline): Promise<LeaseHolder | undefined>;
+}
+
+/** How long a lease is, and how often it is renewed. */
+interface LeaseTimes {
+  readonly lengthMs: number;
+  readonly renewMs: number;
+}
+
+const key: Key = { pk: { S: "lease" }, sk: { S: "rollback" } };
+
+/**
+ * The lease of a deployment, an item in its table. All methods but `release` throw what `callAws` throws, and
+ * SnapshotCorrupt where the item is not what was written.
+ */
+export function createLease(
+  config: ArchiveConfig,
+  { dynamodb }: Clients = sharedClients(),
+  { lengthMs, renewMs }: LeaseTimes = { lengthMs: 20_000, renewMs: 2_500 },
+): RollbackLease {
+  const table = createTable(dynamodb, config.table);
+  /** What the holder counts on: others, whose clocks may be ahead of its own, must not find it expired before that. */
+  const sureMs = lengthMs * 0.95;
+  /** A renewal that has no answer by then is tried again while there is time. */
+  const answerMs = lengthMs * 0.15;
+  const retryMs = renewMs / 4;
+  const expiryOf = (sentAt: number, wallMs: number) => Math.round(sentAt + wallMs + lengthMs);
+
+  const read = async (deadline: Deadline) => {
+    const item = await table.get(key, "looking up which rollback runs", deadline);
+    return item && decodeLease(item);
+  };
+
+  /** Renews, and says how that went. A late request of an earlier renewal never shortens a later one. */
+  const renew = async (
+    token: string,
+    expiresMs: number,
+    deadline: Deadline,
+  ): Promise<"renewed" | "failed" | "lost"> => {
+    let found: StoredLease | undefined;
+    const renewed = await table.write(
+      {
+        action: "UpdateItem",
+        doing: "renewing the lease",
+        undone: "",
+        send: (options) =>
+          dynamodb.send(
+            new UpdateItemCommand({
+              TableName: config.table,
+              Key: key,
+              UpdateExpression: "SET expires_ms = :expires",
+              ConditionExpression: "#token = :token AND expires_ms <= :expires",
+              ExpressionAttributeNames: { "#token": "token" },
+              ExpressionAttributeValues: { ":token": { S: token }, ":expires": { N: String(expiresMs) } },
+            }),
+            options,
+          ),
+        async tookEffect(limit) {
+          found = await read(limit);
+          return found?.token === token && found.expiresMs === expiresMs;
+        },
+      },
+      deadline,
+    );
+    return renewed ? "renewed" : found?.token === token ? "failed" : "lost";
+  };
+
+  /** Holds what the request sent at `sentAt` got. Times are of the monotonic clock; `wallMs` makes them those of others. */
+  const hold = (token: string, sentAt: number, wallMs: number, deadline: Deadline): Lease => {
+    const released = new AbortController();
+    const stop = AbortSignal.any([released.signal, deadline.signal]);
+    let sureUntil = sentAt + sureMs;
+    let lost = false;
+    /** The monotonic clock stands still while a function is frozen, and the other may be set back: the later one counts. */
+    const leftMs = () => sureUntil - Math.max(performance.now(), Date.now() - wallMs);
+    const isLost = () => {
+      lost ||= !released.signal.aborted && leftMs() <= 0;
+      return lost;
+    };
+
+    const keep = async () => {
+      let due = sentAt + renewMs;
+      for (;;) {
+        await delay(Math.max(0, due - performance.now()), undefined, { signal: stop, ref: false }).catch(
+          () => undefined,
+        );
+        if (stop.aborted || deadline.remainingMs() === 0 || isLost()) return;
+        const askedAt = performance.now();
+        const expiresMs = expiryOf(askedAt, wallMs);
+        const outcome = await limited(stop, answerMs, (limit) => renew(token, expiresMs, limit)).catch(() => "failed");
+        if (isLost()) return; // an answer that comes too late changes nothing: somebody may have had it in between
+        if (outcome === "lost") {
+          lost = true;
+          return;
+        }
+        if (outcome === "renewed") sureUntil = askedAt + sureMs;
+        due = outcome === "renewed" ? askedAt + renewMs : performance.now() + retryMs;
+      }
+    };
+    void keep();
+
+    return {
+      get lost() {
+        return isLost();
+      },
+      remainingMs: () => (isLost() || released.signal.aborted ? 0 : Math.max(0, leftMs())),
+      async release(within) {
+        isLost();
+        released.abort();
+        const command = new DeleteItemCommand({
+          TableName: config.table,
+          Key: key,
+          ConditionExpression: "attribute_not_exists(pk) OR #token = :token",
+          ExpressionAttributeNames: { "#token": "token" },
+          ExpressionAttributeValues: { ":token": { S: token } },
+        });
+        const freeing = {
+          action: "DeleteItem",
+          doing: "releasing the lease",
+          undone: "",
+          send: (options: SendOptions) => dynamodb.send(command, options),
+          tookEffect: async (limit: Deadline) => (await read(limit))?.token !== token,
+        };
+        return limited(within.signal, answerMs, (limit) => table.write(freeing, limit)).catch(() => false);
+      },
+    };
+  };
+
+  return {
+    async acquire(holder, deadline) {
+      const token = randomUUID();
+      const wallMs = Date.now() - performance.now(); // kept: a clock that is set back must not move what others see
+      for (let attempt = 0; ; attempt++) {
+        const sentAt = performance.now();
+        const expiresMs = expiryOf(sentAt, wallMs);
+        let found: StoredLease | undefined;
+        const command = new PutItemCommand({
+          TableName: config.table,
+          Item: encodeLease({ token, holder, expiresMs }),
+          ConditionExpression: "attribute_not_exists(pk) OR expires_ms < :now",
+          ExpressionAttributeValues: { ":now": { N: String(Date.now()) } },
+        });
+        const taken = await table.write(
+          {
+            action: "PutItem",
+            doing: `taking the lease for ${holder.rollbackId}`,
+            undone: "The lease was not taken: try again.",
+            unknown: `Whether the lease was taken is not known: try again in ${seconds(lengthMs)} s, when it has expired.`,
+            send: (options) => dynamodb.send(command, options),
+            async tookEffect(limit) {
+              found = await read(limit);
+              return found?.token === token && found.expiresMs === expiresMs;
+            },
+          },
+          deadline,
+        );
+        if (taken && performance.now() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
+        if (!taken && found !== undefined && found.token !== token && found.expiresMs >= Date.now()) {
+          throw inProgress(found.holder, lengthMs);
+        }
+        await pause(attempt, deadline); // it was freed or expired meanwhile, or the answer came too late to count on it
+      }
+    },
+
+    async holder(deadline) {
+      const found = await read(deadline);
+      return found === undefined || found.expiresMs < Date.now() ? undefined : found.holder;
+    },
+  };
+}
+
+/** Works with a deadline that is this near, or that of the signal. */
+async function limited<T>(signal: AbortSignal, ms: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const end = performance.now() + ms;
+  const timer = setTimeout(() => over.abort(), ms);
+  try {
+    return await work({
+      signal: AbortSignal.any([signal, over.signal]),
+      remainingMs: () => Math.max(0, end - performance.now()),
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const seconds = (ms: number) => Math.ceil(ms / 1_000);
+
+function inProgress({ rollbackId, requestedBy, startedAt }: LeaseHolder, lengthMs: number): RollbackInProgress {
+  const age = Math.max(0, Math.floor((Date.now() - Date.parse(startedAt)) / 1_000));
+  const by = requestedBy === null ? "" : ` (requested by ${JSON.stringify(requestedBy)})`;
+  return new RollbackInProgress(
+    `${rollbackId}${by} has been running for ${age} s, and one rollback runs at a time in a deployment. Nothing was ` +
+      `touched. Look at it with rollbacks {"rollback_id": ${JSON.stringify(rollbackId)}}, and try again when it has ` +
+      `ended; if it crashed, it is out of the way in at most ${seconds(lengthMs)} s.`,
+    {
+      details: { rollback_id: rollbackId, requested_by: requestedBy, started_at: startedAt, age_seconds: age },
+    },
+  );
+}
+
+/** What the item says. `token` tells whose it is; `expiresMs` is when it is nobody's any more, in ms since 1970. */
+interface StoredLease {
+  readonly token: string;
+  readonly holder: LeaseHolder;
+  readonly expiresMs: number;
+}
+
+const encodeLease = ({ token, holder, expiresMs }: StoredLease): Item => ({
+  ...key,
+  token: { S: token },
+  rollback_id: { S: holder.rollbackId },
+  ...(holder.requestedBy !== null && { requested_by: { S: holder.requestedBy } }),
+  started_at: { S: holder.startedAt },
+  expires_ms: { N: String(expiresMs) },
+});
+
+const decodeLease = (item: Item): StoredLease =>
+  decodeItem(item, "Delete it when no rollback runs.", ({ required, optional, count }) => ({
+    token: required("token", text),
+    holder: {
+      rollbackId: required("rollback_id", text),
+      requestedBy: optional("requested_by", text) ?? null,
+      startedAt: required("started_at", isoTime),
+    },
+    expiresMs: count("expires_ms"),
+  }));

@@ -1,0 +1,224 @@
+import { createServer, type Socket } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Configuration, DeadlineExceeded, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
+import { createClients } from "../../../functions/shared/storage/clients.ts";
+import { type Archive, createArchive } from "../../../functions/shared/storage/snapshots.ts";
+import { ana, content, second, testArchive, within } from "./fixture.ts";
+
+const storage = testArchive();
+const snapshotId = "snapshot-2025-01-15T10:30:00Z";
+const listed = async () =>
+  (await storage.archive.list({ limit: 100 }, within())).entries.map((entry) => entry.snapshotId);
+const all = Number.POSITIVE_INFINITY;
+
+describe("a snapshot is kept once and under the id that was returned, though", () => {
+  test.each([
+    ["PutObject", 1],
+    ["PutObject", 2],
+    ["PutItem", 1],
+    ["PutItem", all],
+    ["HeadObject", 1],
+  ])("answers to %s are lost: %i", async (action, times) => {
+    storage.faults.on("PutObject", "lost", 1);
+    storage.faults.on(action, "lost", times);
+    const { snapshot } = await storage.shaky.save(content(), second(0), within());
+
+    expect(snapshot.snapshotId).toBe(snapshotId);
+    expect(await listed()).toEqual([snapshotId]);
+    expect(await storage.keys()).toHaveLength(1);
+    expect(await storage.archive.load(snapshotId, within())).toEqual(snapshot);
+  });
+
+  test.each(["PutObject", "PutItem"])("two calls of %s fail before one succeeds", async (action) => {
+    storage.faults.on(action, "breaks", 2);
+    await storage.shaky.save(content(), second(0), within());
+    expect(await listed()).toEqual([snapshotId]);
+  });
+
+  test("somebody else writes to its key just now", async () => {
+    storage.faults.on("PutObject", "conflicts", 3);
+    await storage.shaky.save(content(), second(0), within());
+    expect(await listed()).toEqual([snapshotId]);
+  });
+
+  test("an answer is lost, and the id is somebody else's", async () => {
+    await storage.archive.save(content({ description: "theirs" }), second(0), within());
+    storage.faults.on("PutObject", "lost", 1);
+    const { snapshot } = await storage.shaky.save(content({ description: "ours" }), second(0), within());
+
+    expect(snapshot.snapshotId).toBe(`${snapshotId}-2`);
+    expect((await storage.archive.load(snapshotId, within())).description).toBe("theirs");
+    expect((await storage.archive.load(`${snapshotId}-2`, within())).description).toBe("ours");
+  });
+});
+
+describe("a snapshot that cannot be kept", () => {
+  test("is StorageUnavailable, and not listed, when S3 fails", async () => {
+    storage.faults.on("PutObject", "breaks");
+    const failed = storage.shaky.save(content(), second(0), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow(
+      /S3 PutObject on bucket offsets-.* failed while writing the body of snapshot-2025-01-15T10:30:00Z: SlowDown: .*Nothing was listed: take the snapshot again/,
+    );
+    expect(await storage.items()).toEqual([]);
+    expect(await storage.keys()).toEqual([]);
+  });
+
+  test("is StorageUnavailable, and not listed, when DynamoDB fails after its body was written", async () => {
+    storage.faults.on("PutItem", "breaks");
+    const failed = storage.shaky.save(content(), second(0), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow(
+      /DynamoDB PutItem on table .* listing snapshot-2025-01-15T10:30:00Z: InternalServerError: .*Nothing was listed/,
+    );
+    expect(await storage.items()).toEqual([]);
+    expect((await storage.archive.save(content(), second(0), within())).snapshot.snapshotId).toBe(`${snapshotId}-2`);
+  });
+
+  test.each([1, all])("says so when it is not known whether it was listed: %i answers lost", async (times) => {
+    storage.faults.on("PutItem", "lost", times);
+    storage.faults.on("GetItem", "breaks");
+    const failed = storage.shaky.save(content(), second(0), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow(/Whether it was listed is not known: look at the list/);
+  });
+
+  test("gives up where others never stop writing", async () => {
+    storage.faults.on("TransactWriteItems", "conflicts");
+    const failed = storage.shaky.save(content(), second(0), within(), "run");
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    expect(await storage.items()).toEqual([]);
+  });
+});
+
+describe("what cannot be read is an error, never empty:", () => {
+  const reads: [string, string, (archive: Archive) => Promise<unknown>][] = [
+    ["list", "Query", (archive) => archive.list({ limit: 5 }, within())],
+    ["latest", "Query", (archive) => archive.resolve("latest", undefined, within())],
+    ["entry", "GetItem", (archive) => archive.entry(snapshotId, within())],
+    ["a scheduled execution", "GetItem", (archive) => archive.findExecution("run", within())],
+    ["the index, at load", "GetItem", (archive) => archive.load(snapshotId, within())],
+    ["the body, at load", "GetObject", (archive) => archive.load(snapshotId, within())],
+    ["a result", "PutObject", (archive) => archive.storeResult("{}", within())],
+  ];
+
+  test.each(reads)("%s, %s failing", async (_, action, read) => {
+    await storage.archive.save(content(), second(0), within());
+    storage.faults.on(action, "breaks");
+    const failed = read(storage.shaky);
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow(action);
+    await expect(failed).rejects.toHaveProperty("retryable", true);
+    await expect(failed).rejects.toHaveProperty("cause");
+  });
+
+  test.each(reads)("%s, %s denied: Configuration that names the right", async (_, action, read) => {
+    await storage.archive.save(content(), second(0), within());
+    storage.faults.on(action, "denied");
+    const failed = read(storage.shaky);
+    await expect(failed).rejects.toThrow(Configuration);
+    await expect(failed).rejects.toThrow(new RegExp(`role needs (s3|dynamodb):${action} on (bucket|table) offsets-`));
+  });
+});
+
+describe("a deployment that is set up wrongly is Configuration:", () => {
+  test("no such bucket", async () => {
+    const archive = createArchive({ ...storage.config, bucket: "no-such-bucket-anywhere" });
+    const failed = archive.save(content(), second(0), within());
+    await expect(failed).rejects.toThrow(Configuration);
+    await expect(failed).rejects.toThrow(/NoSuchBucket.*no bucket no-such-bucket-anywhere/);
+    expect(await storage.items()).toEqual([]);
+  });
+
+  test("no such table", async () => {
+    const archive = createArchive({ ...storage.config, table: "no-such-table-anywhere" });
+    for (const read of [
+      () => archive.list({ limit: 5 }, within()),
+      () => archive.load(snapshotId, within()),
+      () => archive.remove(snapshotId, ana, within()),
+      () => archive.save(content(), second(0), within()),
+    ]) {
+      const failed = read();
+      await expect(failed).rejects.toThrow(Configuration);
+      await expect(failed).rejects.toThrow(/ResourceNotFound.*no table no-such-table-anywhere/);
+    }
+  });
+});
+
+describe("an endpoint", () => {
+  const sockets = new Set<Socket>();
+  const silent = createServer((socket) => sockets.add(socket));
+  beforeAll(() => new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", () => resolve())));
+  afterAll(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+
+  test("that refuses connections is StorageUnavailable within seconds", async () => {
+    const started = performance.now();
+    const archive = createArchive(storage.config, createClients("http://127.0.0.1:1"));
+    await expect(archive.list({ limit: 5 }, within())).rejects.toThrow(/StorageUnavailable: .*ECONNREFUSED/);
+    await expect(archive.save(content(), second(0), within())).rejects.toThrow(/StorageUnavailable: .*ECONNREFUSED/);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  test("that never answers is DeadlineExceeded when the time is over, and names what was going on", async () => {
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const archive = createArchive(storage.config, createClients(`http://127.0.0.1:${port}`));
+    const started = performance.now();
+    for (const [work, doing] of [
+      [() => archive.list({ limit: 5 }, within(300)), "reading the list"],
+      [() => archive.load(snapshotId, within(300)), `looking up ${snapshotId}`],
+      [() => archive.save(content(), second(0), within(300)), `writing the body of ${snapshotId}`],
+      [() => archive.remove(snapshotId, ana, within(300)), `hiding ${snapshotId}`],
+    ] as const) {
+      const failed = work();
+      await expect(failed).rejects.toThrow(DeadlineExceeded);
+      await expect(failed).rejects.toThrow(doing);
+    }
+    expect(performance.now() - started).toBeLessThan(3_000);
+  });
+
+  test("that stops answering in the middle is met the same way", async () => {
+    await storage.archive.save(content(), second(0), within());
+    for (const fault of ["hangs", "stalls"] as const) {
+      storage.faults.on("GetObject", fault);
+      await expect(storage.shaky.load(snapshotId, within(500))).rejects.toThrow(DeadlineExceeded);
+    }
+    storage.faults.on("PutItem", "hangs");
+    const failed = storage.shaky.save(content(), second(1), within(500));
+    await expect(failed).rejects.toThrow(/DeadlineExceeded: .*Whether it was listed is not known/);
+  });
+
+  const works: [string, (archive: Archive) => Promise<unknown>][] = [
+    ["PutObject", (archive) => archive.save(content(), second(1), within(300))],
+    ["PutItem", (archive) => archive.save(content(), second(1), within(300))],
+    ["TransactWriteItems", (archive) => archive.save(content(), second(1), within(300), "run")],
+    ["HeadObject", (archive) => archive.save(content(), second(0), within(300))],
+    ["GetItem", (archive) => archive.entry(snapshotId, within(300))],
+    ["GetObject", (archive) => archive.load(snapshotId, within(300))],
+    ["Query", (archive) => archive.list({ limit: 5 }, within(300))],
+    ["TransactWriteItems", (archive) => archive.remove(snapshotId, ana, within(300))],
+    ["DeleteObject", (archive) => archive.remove(snapshotId, ana, within(300))],
+    ["DeleteItem", (archive) => archive.remove(snapshotId, ana, within(300))],
+  ];
+  test.each(works)("is not kept waiting with %s when the deadline has passed", async (action, work) => {
+    await storage.archive.save(content(), second(0), within());
+    storage.faults.on(action, "hangs");
+    await expect(work(storage.shaky)).rejects.toThrow(DeadlineExceeded);
+    await expect.poll(() => storage.faults.abandoned).toContain(action);
+  });
+
+  test("that ends in the middle of a body is StorageUnavailable, not a shorter body", async () => {
+    await storage.archive.save(content(), second(0), within());
+    storage.faults.on("GetObject", "cut");
+    await expect(storage.shaky.load(snapshotId, within())).rejects.toThrow(StorageUnavailable);
+  });
+
+  test("is not asked any more when the deadline has passed", async () => {
+    const over = { signal: AbortSignal.abort(), remainingMs: () => 0 };
+    await expect(storage.shaky.list({ limit: 5 }, over)).rejects.toThrow(DeadlineExceeded);
+    expect(storage.faults.calls).toEqual([]);
+  });
+});

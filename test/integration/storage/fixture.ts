@@ -1,0 +1,156 @@
+import { randomUUID } from "node:crypto";
+import {
+  type AttributeValue,
+  CreateTableCommand,
+  DeleteItemCommand,
+  DeleteTableCommand,
+  DynamoDBClient,
+  ScanCommand,
+  waitUntilTableExists,
+} from "@aws-sdk/client-dynamodb";
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeAll, inject } from "vitest";
+import type { Deadline } from "../../../functions/shared/core/deadline.ts";
+import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
+import { type Clients, createClients } from "../../../functions/shared/storage/clients.ts";
+import { type Archive, type ArchiveConfig, createArchive } from "../../../functions/shared/storage/snapshots.ts";
+import { type Faults, startFaults } from "./faults.ts";
+
+/** A deadline that is far enough away not to matter, or this near. */
+export function within(ms = 25_000): Deadline {
+  const end = performance.now() + ms;
+  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
+}
+
+/** An archive of a test file's own, with a view from behind it. */
+export interface TestArchive {
+  readonly archive: Archive;
+  readonly config: ArchiveConfig;
+  readonly s3: S3Client;
+  readonly dynamodb: DynamoDBClient;
+  /** The same archive, seen through a proxy that can be told to fail. */
+  readonly shaky: Archive;
+  /** Clients that speak to the emulator itself. */
+  readonly clients: Clients;
+  readonly faults: Faults;
+  /** The keys of all objects in the bucket. */
+  keys(): Promise<string[]>;
+  /** All items of the table, or those of a partition. */
+  items(partition?: string): Promise<Record<string, AttributeValue>[]>;
+}
+
+/** Makes a bucket and a table for the tests of a file, empties both after each test, and removes them at the end. */
+export function testArchive(): TestArchive {
+  const config = { bucket: `offsets-${randomUUID()}`, prefix: "kept/", table: `offsets-${randomUUID()}` };
+  const Bucket = config.bucket;
+  const TableName = config.table;
+  const { endpointUrl, environment } = inject("cloud");
+  Object.assign(process.env, environment); // for the clients that the archive makes itself
+  const s3 = new S3Client({ forcePathStyle: true });
+  const dynamodb = new DynamoDBClient();
+  let faults: Faults | undefined;
+  let archive: Archive | undefined;
+  let shaky: Archive | undefined;
+  let clients: Clients | undefined;
+  const made = <T>(value: T | undefined): T => {
+    if (value === undefined) throw new Error("not before the tests run");
+    return value;
+  };
+
+  const keys = async () => {
+    const listed = await s3.send(new ListObjectsV2Command({ Bucket }));
+    return (listed.Contents ?? []).flatMap(({ Key }) => Key ?? []);
+  };
+  const items = async (partition?: string) => {
+    const scanned = await dynamodb.send(new ScanCommand({ TableName, ConsistentRead: true }));
+    return (scanned.Items ?? []).filter(({ pk }) => partition === undefined || pk?.S === partition);
+  };
+  const createTable = () =>
+    dynamodb.send(
+      new CreateTableCommand({
+        TableName,
+        BillingMode: "PAY_PER_REQUEST",
+        AttributeDefinitions: [
+          { AttributeName: "pk", AttributeType: "S" },
+          { AttributeName: "sk", AttributeType: "S" },
+        ],
+        KeySchema: [
+          { AttributeName: "pk", KeyType: "HASH" },
+          { AttributeName: "sk", KeyType: "RANGE" },
+        ],
+      }),
+    );
+  const empty = async () => {
+    const Objects = (await keys()).map((Key) => ({ Key }));
+    if (Objects.length > 0) await s3.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }));
+    for (const { pk, sk } of await items()) {
+      if (pk && sk) await dynamodb.send(new DeleteItemCommand({ TableName, Key: { pk, sk } }));
+    }
+  };
+
+  beforeAll(async () => {
+    faults = await startFaults(endpointUrl);
+    clients = createClients(endpointUrl);
+    archive = createArchive(config, clients);
+    shaky = createArchive(config, createClients(faults.url));
+    await s3.send(new CreateBucketCommand({ Bucket }));
+    await createTable();
+    await waitUntilTableExists({ client: dynamodb, maxWaitTime: 30, minDelay: 1 }, { TableName });
+  });
+  afterEach(async () => {
+    made(faults).clear();
+    await empty();
+  });
+  afterAll(async () => {
+    await s3.send(new DeleteBucketCommand({ Bucket }));
+    await dynamodb.send(new DeleteTableCommand({ TableName }));
+    await made(faults).close();
+  });
+
+  return {
+    config,
+    s3,
+    dynamodb,
+    keys,
+    items,
+    get archive() {
+      return made(archive);
+    },
+    get shaky() {
+      return made(shaky);
+    },
+    get clients() {
+      return made(clients);
+    },
+    get faults() {
+      return made(faults);
+    },
+  };
+}
+
+/** Who deletes a snapshot. */
+export const ana = { requestedBy: "ana", requestId: "request-1" };
+
+/** A second in which snapshots are taken: `second(0)`, the one after it, … */
+export const second = (n: number): Date => new Date(Date.UTC(2025, 0, 15, 10, 30, n));
+
+/** Something to keep. */
+export function content(more: Partial<SnapshotContent> = {}): SnapshotContent {
+  return {
+    description: "Before consuming remaining messages",
+    trigger: "invoke",
+    selection: { groups: ["*"], exclude: [] },
+    cluster: { name: "local", clusterId: "kafka-1" },
+    consumerGroups: new Map([["orders-streams", new Map([["orders-0", { offset: 17n, metadata: "" }]])]]),
+    errors: [],
+    warnings: [],
+    observed: { groups: new Map(), topics: new Map() },
+    ...more,
+  };
+}

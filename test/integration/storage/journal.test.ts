@@ -1,0 +1,706 @@
+import { DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { describe, expect, test } from "vitest";
+import {
+  Configuration,
+  DeadlineExceeded,
+  InvalidRequest,
+  SnapshotCorrupt,
+  StorageUnavailable,
+} from "../../../functions/shared/core/errors.ts";
+import type { Json } from "../../../functions/shared/core/json/json.ts";
+import { createClients } from "../../../functions/shared/storage/clients.ts";
+import {
+  createJournal,
+  type Journal,
+  type JournalEntry,
+  type JournalOpening,
+  type OpenJournal,
+} from "../../../functions/shared/storage/journal.ts";
+import { second, testArchive, within } from "./fixture.ts";
+
+const storage = testArchive();
+const journal = () => createJournal(storage.config, storage.clients);
+/** The same through the proxy. Its clients are its own: one that saw many failures stops repeating calls. */
+const shaky = () => createJournal(storage.config, createClients(storage.faults.url));
+const all = Number.POSITIVE_INFINITY;
+
+const plan: Json = { groups: new Map([["42", { "orders-0": { to: 2n ** 63n - 1n } }]]), text: "größe \u{1F600}" };
+const result: Json = { status: "success", offset: 9007199254740993n };
+
+const opening = (rollbackId = "r-1", more: Partial<JournalOpening> = {}): JournalOpening => ({
+  rollbackId,
+  snapshotId: "snapshot-2025-01-15T10:30:00Z",
+  safetySnapshotId: "snapshot-2025-01-15T10:31:00Z",
+  requestedBy: "ana",
+  description: "Back to before the deploy",
+  fingerprint: "f".repeat(64),
+  planDigest: "d".repeat(64),
+  groups: ["orders", "42"],
+  plan,
+  ...more,
+});
+
+async function open(rollbackId = "r-1", at = 0, of: Journal = journal()): Promise<OpenJournal> {
+  const opened = await of.open(opening(rollbackId), second(at), within());
+  if (opened === "taken") throw new Error(`${rollbackId} is taken`);
+  return opened;
+}
+
+/** An entry that has ended like this. */
+async function closed(status: "success" | "partial_success" | "failed", rollbackId = "r-1"): Promise<JournalEntry> {
+  expect(await (await open(rollbackId)).close(status, result, second(9), within())).toBe("closed");
+  return found(rollbackId);
+}
+
+async function found(rollbackId = "r-1"): Promise<JournalEntry> {
+  const entry = await journal().find(rollbackId, within());
+  if (entry === undefined) throw new Error(`${rollbackId} is not in the journal`);
+  return entry;
+}
+
+const listed = async () =>
+  (await journal().list({ limit: 1_000 }, within())).entries.map(({ rollbackId }) => rollbackId);
+const calls = (action: string) => storage.faults.calls.filter((call) => call === action).length;
+const isDefined = <T>(value: T | undefined): T => {
+  if (value === undefined) throw new Error("is undefined");
+  return value;
+};
+
+describe("a record", () => {
+  test("is found and listed as soon as it is opened, with its plan", async () => {
+    const { entry } = await open();
+    expect(entry).toEqual({
+      rollbackId: "r-1",
+      status: "running",
+      snapshotId: "snapshot-2025-01-15T10:30:00Z",
+      safetySnapshotId: "snapshot-2025-01-15T10:31:00Z",
+      requestedBy: "ana",
+      description: "Back to before the deploy",
+      startedAt: "2025-01-15T10:30:00.000Z",
+      groups: 2,
+      groupNames: ["orders", "42"],
+      fingerprint: "f".repeat(64),
+      planDigest: "d".repeat(64),
+      attempts: 1,
+      writeToken: expect.stringMatching(/^[\da-f-]{36}$/),
+      plan: { name: expect.stringMatching(/^[\da-f-]{36}$/), sha256: expect.stringMatching(/^[\da-f]{64}$/) },
+    });
+    expect(await found()).toEqual(entry);
+    expect(await journal().list({ limit: 5 }, within())).toEqual({ entries: [entry] });
+    expect(await journal().plan(entry, within())).toEqual({
+      groups: { 42: { "orders-0": { to: 2n ** 63n - 1n } } },
+      text: "größe \u{1F600}",
+    });
+    expect(await journal().result(entry, within())).toBeUndefined();
+  });
+
+  test("without a safety snapshot and a caller has neither", async () => {
+    await journal().open(opening("r-1", { safetySnapshotId: null, requestedBy: null }), second(0), within());
+    expect(await found()).toMatchObject({ safetySnapshotId: null, requestedBy: null });
+  });
+
+  test("is closed with its result", async () => {
+    const opened = await open();
+    expect(await opened.close("partial_success", result, second(9), within())).toBe("closed");
+    const entry = await found();
+    expect(entry).toEqual({
+      ...opened.entry,
+      status: "partial_success",
+      endedAt: "2025-01-15T10:30:09.000Z",
+      result: { name: expect.stringMatching(/^[\da-f-]{36}$/), sha256: expect.stringMatching(/^[\da-f]{64}$/) },
+    });
+    expect(await journal().result(entry, within())).toEqual({ status: "success", offset: 9007199254740993n });
+    expect(await journal().plan(entry, within())).toHaveProperty("text");
+  });
+
+  test("that is closed again stays as it was closed", async () => {
+    const opened = await open();
+    expect(await opened.close("success", { a: 1 }, second(8), within())).toBe("closed");
+    const entry = await found();
+    expect(await opened.close("failed", { a: 2 }, second(9), within())).toBe("closed");
+    expect(await found()).toEqual(entry);
+    expect(await journal().result(entry, within())).toEqual({ a: 1 });
+  });
+
+  test("lies in the bucket and the table as the layout says", async () => {
+    const opened = await open();
+    await opened.close("success", result, second(9), within());
+    const entry = await found();
+    const keyOf = (stored?: { name: string }) => `kept/rollbacks/r-1/${stored?.name}.json.gz`;
+
+    expect((await storage.keys()).sort()).toEqual([keyOf(entry.plan), keyOf(entry.result)].sort());
+    const place = { Bucket: storage.config.bucket, Key: keyOf(entry.result) };
+    const head = await storage.s3.send(new HeadObjectCommand({ ...place, ChecksumMode: "ENABLED" }));
+    expect(head).toMatchObject({ ContentType: "application/json", ContentEncoding: "gzip" });
+    expect(Buffer.from(head.ChecksumSHA256 ?? "", "base64").toString("hex")).toBe(entry.result?.sha256);
+    expect(await storage.items("rollback")).toMatchObject([{ sk: { S: "2025-01-15T10:30:00.000Z#r-1" } }]);
+    expect(await storage.items("rollback-id")).toEqual([
+      { pk: { S: "rollback-id" }, sk: { S: "r-1" }, record: { S: "2025-01-15T10:30:00.000Z#r-1" } },
+    ]);
+    expect(await storage.items()).toHaveLength(2);
+  });
+
+  test("stays small with 10,000 groups and a long description, and its plan is whole", async () => {
+    const groups = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
+    const large = opening("r-1", { groups, plan: groups, description: "\u{1F600}".repeat(5_000) });
+    await journal().open(large, second(0), within());
+    expect(JSON.stringify(await storage.items()).length).toBeLessThan(6_000);
+    const entry = await found();
+    expect(entry.groups).toBe(10_000);
+    expect(entry.groupNames).toBeUndefined();
+    expect([...entry.description]).toHaveLength(1_024);
+    expect(await journal().plan(entry, within())).toEqual(groups);
+  });
+
+  test.each(["0", "a:b.c_d-e", "rollback-2025-01-15T10:30:00Z-1a2b3c4d", "__proto__", "a".repeat(128)])(
+    "may have the id %j",
+    async (rollbackId) => {
+      const { entry } = await open(rollbackId);
+      expect(await found(rollbackId)).toEqual(entry);
+      expect(await journal().plan(entry, within())).toHaveProperty("text");
+      expect(await listed()).toEqual([rollbackId]);
+    },
+  );
+
+  test.each(["r-2", "", "a".repeat(129), "a".repeat(3_000), "a/b", "R-1", "r-1 ", "r", "a\u0000"])(
+    "is not found under another id: %j",
+    async (rollbackId) => {
+      await open();
+      expect(await journal().find(rollbackId, within())).toBeUndefined();
+    },
+  );
+});
+
+describe("an id that is in use is taken, whatever became of its rollback:", () => {
+  test.each(["running", "success", "superseded"])("%s", async (status) => {
+    const opened = await open();
+    if (status === "success") await opened.close("success", result, second(9), within());
+    if (status === "superseded") await journal().supersede(opened.entry, "r-2", within());
+    const entry = await found();
+    for (const at of [0, 1]) expect(await journal().open(opening(), second(at), within())).toBe("taken");
+    expect(await found()).toEqual(entry);
+    expect(await listed()).toEqual(["r-1"]);
+  });
+
+  test("of two who open it at once, one has it", async () => {
+    for (let round = 0; round < 5; round++) {
+      const both = await Promise.all(
+        [0, 1].map((at) => journal().open(opening(`r-${round}`), second(round % 2 ? at : 0), within())),
+      );
+      expect(both.filter((outcome) => outcome === "taken")).toHaveLength(1);
+    }
+    expect(await listed()).toHaveLength(5);
+  });
+});
+
+describe("taking up again", () => {
+  test.each(["partial_success", "failed"] as const)(
+    "what ended as %s makes it running, without a result",
+    async (end) => {
+      const before = await closed(end);
+      const again = isDefined(await journal().reopen(before, second(20), within()));
+      const { endedAt: _, result: __, ...kept } = before;
+      expect(again.entry).toEqual({
+        ...kept,
+        status: "running",
+        resumedAt: "2025-01-15T10:30:20.000Z",
+        attempts: 2,
+        writeToken: expect.not.stringMatching(before.writeToken),
+      });
+      expect(await found()).toEqual(again.entry);
+      expect(await journal().plan(again.entry, within())).toHaveProperty("text");
+      expect(await journal().result(again.entry, within())).toBeUndefined();
+
+      expect(await again.close("success", { again: true }, second(30), within())).toBe("closed");
+      expect(await found()).toMatchObject({ status: "success", attempts: 2, endedAt: "2025-01-15T10:30:30.000Z" });
+      expect(await journal().result(await found(), within())).toEqual({ again: true });
+      expect(await listed()).toEqual(["r-1"]);
+    },
+  );
+
+  test("what is unfinished takes it from whoever had it before", async () => {
+    const first = await open();
+    const again = isDefined(await journal().reopen(await found(), second(20), within()));
+    expect(await first.close("failed", { old: true }, second(21), within())).toBe("lost");
+    expect(await found()).toEqual(again.entry);
+    expect(await again.close("success", { new: true }, second(22), within())).toBe("closed");
+    expect(await first.close("failed", { old: true }, second(23), within())).toBe("lost");
+    expect(await journal().result(await found(), within())).toEqual({ new: true });
+  });
+
+  test("counts each time", async () => {
+    const first = await open();
+    const next = isDefined(await journal().reopen(first.entry, second(1), within()));
+    const third = isDefined(await journal().reopen(next.entry, second(2), within()));
+    expect(await journal().reopen(first.entry, second(3), within())).toBeUndefined();
+    expect(await journal().reopen(next.entry, second(3), within())).toBeUndefined();
+    expect(await found()).toEqual(third.entry);
+    expect(third.entry.attempts).toBe(3);
+    expect(await next.close("failed", result, second(3), within())).toBe("lost");
+    expect(await third.close("success", result, second(3), within())).toBe("closed");
+  });
+
+  test("succeeds for one of two who do it at once", async () => {
+    const before = await closed("failed");
+    const both = await Promise.all([1, 2].map((at) => journal().reopen(before, second(at), within())));
+    expect(both.filter((outcome) => outcome === undefined)).toHaveLength(1);
+    expect((await found()).attempts).toBe(2);
+  });
+
+  test("is refused where the record has changed since it was read", async () => {
+    const opened = await open();
+    const asRead = await found();
+    await opened.close("partial_success", result, second(9), within());
+    expect(await journal().reopen(asRead, second(20), within())).toBeUndefined();
+    expect((await found()).status).toBe("partial_success");
+  });
+
+  test("is refused for a success, and for what was superseded", async () => {
+    expect(await journal().reopen(await closed("success", "r-1"), second(20), within())).toBeUndefined();
+    await journal().supersede(await closed("failed", "r-2"), "r-9", within());
+    expect(await journal().reopen(await found("r-2"), second(20), within())).toBeUndefined();
+    await journal().supersede((await open("r-3")).entry, "r-9", within());
+    expect(await journal().reopen(await found("r-3"), second(20), within())).toBeUndefined();
+    expect(
+      (await Promise.all(["r-1", "r-2", "r-3"].map(found))).map(({ status, attempts }) => [status, attempts]),
+    ).toEqual([
+      ["success", 1],
+      ["failed", 1],
+      ["superseded", 1],
+    ]);
+  });
+
+  test("is refused where it was superseded after it was read", async () => {
+    const unfinished = (await open("r-1")).entry;
+    await journal().supersede(unfinished, "r-9", within());
+    expect(await journal().reopen(unfinished, second(20), within())).toBeUndefined();
+    const partial = await closed("partial_success", "r-2");
+    await journal().supersede(partial, "r-9", within());
+    expect(await journal().reopen(partial, second(20), within())).toBeUndefined();
+  });
+});
+
+describe("superseding", () => {
+  test("ends what runs: its writer cannot close it any more", async () => {
+    const opened = await open();
+    await journal().supersede(opened.entry, "r-2", within());
+    expect(await found()).toEqual({ ...opened.entry, status: "superseded", supersededBy: "r-2" });
+    expect(await opened.close("success", result, second(9), within())).toBe("lost");
+    expect((await found()).status).toBe("superseded");
+    expect(await journal().result(await found(), within())).toBeUndefined();
+  });
+
+  test.each(["partial_success", "failed"] as const)(
+    "is noted beside the status of what ended as %s",
+    async (status) => {
+      const before = await closed(status);
+      await journal().supersede(before, "r-2", within());
+      expect(await found()).toEqual({ ...before, supersededBy: "r-2" });
+      expect(await journal().result(await found(), within())).toBeDefined();
+    },
+  );
+
+  test("leaves a success, and what was superseded before, as they are", async () => {
+    const success = await closed("success", "r-1");
+    await journal().supersede(success, "r-9", within());
+    expect(await found("r-1")).toEqual(success);
+
+    await journal().supersede((await open("r-2")).entry, "r-8", within());
+    await journal().supersede(await found("r-2"), "r-9", within());
+    expect((await found("r-2")).supersededBy).toBe("r-8");
+  });
+
+  test("goes by what the record is now, not by what it was when it was read", async () => {
+    const [a, b, c] = [await open("a"), await open("b"), await open("c")];
+    await a.close("success", result, second(9), within());
+    await b.close("failed", result, second(9), within());
+    await journal().reopen(c.entry, second(20), within());
+    for (const { entry } of [a, b, c]) await journal().supersede(entry, "r-9", within());
+
+    expect(await found("a")).toMatchObject({ status: "success" });
+    expect(await found("a")).not.toHaveProperty("supersededBy");
+    expect(await found("b")).toMatchObject({ status: "failed", supersededBy: "r-9" });
+    expect(await found("c")).toMatchObject({ status: "superseded", supersededBy: "r-9", attempts: 2 });
+  });
+
+  test("does not bring back a record that is gone", async () => {
+    const { entry } = await open();
+    for (const { pk, sk } of await storage.items()) {
+      const Key = { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } };
+      await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
+    }
+    await journal().supersede(entry, "r-9", within());
+    expect(await storage.items()).toEqual([]);
+  });
+});
+
+describe("the list", () => {
+  /** Every page, as ids. */
+  async function pages(limit: number): Promise<string[][]> {
+    const seen: string[][] = [];
+    let nextToken: string | undefined;
+    do {
+      const page = await journal().list({ limit, nextToken }, within());
+      seen.push(page.entries.map(({ rollbackId }) => rollbackId));
+      nextToken = page.nextToken;
+    } while (nextToken !== undefined);
+    return seen;
+  }
+
+  test("of nothing is empty, and has no next page", async () => {
+    expect(await journal().list({ limit: 10 }, within())).toEqual({ entries: [] });
+  });
+
+  test("has each once, newest first, and every page but the last is full", async () => {
+    const expected = ["e", "d", "c-2", "c-1", "b", "a"];
+    for (const [id, at] of [
+      ["b", 1],
+      ["a", 0],
+      ["d", 3],
+      ["c-1", 2],
+      ["c-2", 2],
+      ["e", 4],
+    ] as const)
+      await open(id, at);
+    for (const limit of [1, 2, 3, 4, 5, 6, 7]) {
+      const seen = await pages(limit);
+      expect(seen.flat()).toEqual(expected);
+      for (const page of seen.slice(0, -1)) expect(page).toHaveLength(limit);
+      expect(seen.at(-1)).not.toEqual([]);
+    }
+  });
+
+  test("takes one query a page", async () => {
+    for (const at of [0, 1, 2]) await open(`r-${at}`, at);
+    await shaky().list({ limit: 2 }, within());
+    expect(storage.faults.calls).toEqual(["Query"]);
+  });
+
+  test("refuses a token that is not one of its own", async () => {
+    await open();
+    for (const nextToken of ["", "x", Buffer.from("snapshot-2025-01-15T10:30:00Z").toString("base64url")]) {
+      const refused = journal().list({ limit: 2, nextToken }, within());
+      await expect(refused).rejects.toThrow(InvalidRequest);
+      await expect(refused).rejects.toThrow(/next_token/);
+    }
+  });
+
+  test("newest first since a time begins with the newest and ends with those of that time", async () => {
+    for (const at of [0, 1, 2, 3]) await open(`r-${at}`, at);
+    const since = async (time: Date | undefined) => {
+      const ids: string[] = [];
+      for await (const { rollbackId } of journal().newestFirst(time, within())) ids.push(rollbackId);
+      return ids;
+    };
+    expect(await since(undefined)).toEqual(["r-3", "r-2", "r-1", "r-0"]);
+    expect(await since(second(2))).toEqual(["r-3", "r-2"]);
+    expect(await since(new Date(second(2).getTime() + 1))).toEqual(["r-3"]);
+    expect(await since(second(4))).toEqual([]);
+  });
+
+  test("newest first asks for no more than is looked at", async () => {
+    for (let i = 0; i < 30; i++) await open(`r-${i}`, i);
+    for await (const { rollbackId } of shaky().newestFirst(undefined, within())) {
+      expect(rollbackId).toBe("r-29");
+      break;
+    }
+    expect(storage.faults.calls).toEqual(["Query"]);
+    const ids: string[] = [];
+    for await (const { rollbackId } of shaky().newestFirst(undefined, within())) ids.push(rollbackId);
+    expect(ids).toHaveLength(30);
+    expect(storage.faults.calls).toEqual(["Query", "Query", "Query"]); // 25 at a time
+  });
+});
+
+describe("opening, though", () => {
+  test.each([
+    ["PutObject", "lost", 1],
+    ["PutObject", "breaks", 2],
+    ["TransactWriteItems", "lost", 1],
+    ["TransactWriteItems", "lost", 2],
+    ["TransactWriteItems", "lost", all],
+    ["TransactWriteItems", "breaks", 2],
+    ["TransactWriteItems", "conflicts", 3],
+  ] as const)(
+    "calls of %s meet a fault (%s, %s times), has one record, with its plan, that can be closed",
+    async (action, fault, times) => {
+      storage.faults.on(action, fault, times);
+      const opened = await open("r-1", 0, shaky());
+      storage.faults.clear();
+      expect(await found()).toEqual(opened.entry);
+      expect(await listed()).toEqual(["r-1"]);
+      expect(await journal().plan(await found(), within())).toHaveProperty("text");
+      expect(await opened.close("success", result, second(9), within())).toBe("closed");
+    },
+  );
+
+  test("an answer is lost and the id is somebody else's, is taken", async () => {
+    const { entry } = await open();
+    storage.faults.on("TransactWriteItems", "lost", 1);
+    expect(await shaky().open(opening(), second(0), within())).toBe("taken");
+    expect(await found()).toEqual(entry);
+  });
+});
+
+describe("a record that cannot be opened", () => {
+  test.each([
+    ["PutObject", "breaks", StorageUnavailable],
+    ["PutObject", "denied", Configuration],
+    ["TransactWriteItems", "breaks", StorageUnavailable],
+    ["TransactWriteItems", "denied", Configuration],
+    ["TransactWriteItems", "conflicts", StorageUnavailable],
+  ] as const)("is not there: %s %s", async (action, fault, kind) => {
+    storage.faults.on(action, fault);
+    const failed = shaky().open(opening(), second(0), within());
+    await expect(failed).rejects.toThrow(kind);
+    await expect(failed).rejects.toThrow(/the plan of r-1|opening the journal of r-1/);
+    await expect(failed).rejects.toThrow("The journal does not have r-1.");
+    expect(await storage.items()).toEqual([]);
+    expect((await open()).entry.rollbackId).toBe("r-1");
+  });
+
+  test("is said not to be known where it may be there", async () => {
+    storage.faults.on("TransactWriteItems", "lost");
+    storage.faults.on("GetItem", "breaks");
+    const failed = shaky().open(opening(), second(0), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow("Whether the journal has r-1 is not known: look with rollbacks");
+    expect((await found()).status).toBe("running");
+  });
+
+  test.each(["PutObject", "TransactWriteItems"])("ends with its deadline where %s is not answered", async (action) => {
+    storage.faults.on(action, "hangs");
+    await expect(shaky().open(opening(), second(0), within(300))).rejects.toThrow(DeadlineExceeded);
+    expect(await storage.items()).toEqual([]);
+  });
+});
+
+describe("closing, though", () => {
+  test.each([
+    ["PutObject", "lost", 1],
+    ["PutObject", "breaks", 2],
+    ["UpdateItem", "lost", 1],
+    ["UpdateItem", "lost", 2],
+    ["UpdateItem", "lost", all],
+    ["UpdateItem", "breaks", 2],
+  ] as const)("calls of %s meet a fault (%s, %s times), closes with the result", async (action, fault, times) => {
+    const opened = await open("r-1", 0, shaky());
+    storage.faults.on(action, fault, times);
+    expect(await opened.close("failed", result, second(9), within())).toBe("closed");
+    storage.faults.clear();
+    expect(await found()).toMatchObject({ status: "failed", endedAt: "2025-01-15T10:30:09.000Z" });
+    expect(await journal().result(await found(), within())).toHaveProperty("offset");
+  });
+
+  test("its answer is lost and it was taken up again at once, is lost to the other", async () => {
+    const opened = await open("r-1", 0, shaky());
+    storage.faults.on("UpdateItem", "lost", 1);
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
+      isDefined(await journal().reopen(await found(), second(20), within()));
+      return undefined;
+    });
+    expect(await opened.close("failed", result, second(9), within())).toBe("lost");
+    expect(await found()).toMatchObject({ status: "running", attempts: 2 });
+  });
+
+  test.each([
+    ["PutObject", "breaks", StorageUnavailable],
+    ["PutObject", "denied", Configuration],
+    ["UpdateItem", "breaks", StorageUnavailable],
+    ["UpdateItem", "denied", Configuration],
+  ] as const)("%s %s, leaves it running, says so, and can be done again", async (action, fault, kind) => {
+    const opened = await open("r-1", 0, shaky());
+    storage.faults.on(action, fault);
+    const failed = opened.close("success", result, second(9), within());
+    await expect(failed).rejects.toThrow(kind);
+    await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
+    expect(await found()).toEqual(opened.entry);
+
+    storage.faults.clear();
+    expect(await opened.close("success", result, second(9), within())).toBe("closed");
+  });
+
+  test("its end is not known, says so, and can be done again", async () => {
+    const opened = await open("r-1", 0, shaky());
+    storage.faults.on("UpdateItem", "lost");
+    storage.faults.on("GetItem", "breaks");
+    await expect(opened.close("success", result, second(9), within())).rejects.toThrow(
+      "Whether the journal has the end of r-1 is not known: look with rollbacks.",
+    );
+    storage.faults.clear();
+    expect(await opened.close("success", result, second(10), within())).toBe("closed");
+    expect((await found()).endedAt).toBe("2025-01-15T10:30:09.000Z");
+  });
+
+  test.each(["PutObject", "UpdateItem"])("%s is not answered, ends with its deadline", async (action) => {
+    const opened = await open("r-1", 0, shaky());
+    storage.faults.on(action, "hangs");
+    await expect(opened.close("success", result, second(9), within(300))).rejects.toThrow(DeadlineExceeded);
+  });
+});
+
+describe("taking up again, though", () => {
+  test.each([
+    ["lost", 1],
+    ["lost", 2],
+    ["lost", all],
+    ["breaks", 2],
+  ] as const)("calls meet a fault (%s, %s times), has it once", async (fault, times) => {
+    const before = await closed("failed");
+    storage.faults.on("UpdateItem", fault, times);
+    const again = isDefined(await shaky().reopen(before, second(20), within()));
+    storage.faults.clear();
+    expect(await found()).toEqual(again.entry);
+    expect(again.entry.attempts).toBe(2);
+    expect(await again.close("success", result, second(30), within())).toBe("closed");
+  });
+
+  test("an answer is lost and another took it up, is refused", async () => {
+    const before = await closed("failed");
+    storage.faults.on("UpdateItem", "breaks", 1);
+    storage.faults.before("UpdateItem", () => journal().reopen(before, second(20), within()));
+    expect(await shaky().reopen(before, second(21), within())).toBeUndefined();
+    expect((await found()).resumedAt).toBe("2025-01-15T10:30:20.000Z");
+  });
+
+  test("it fails, leaves the record as it was", async () => {
+    const before = await closed("failed");
+    storage.faults.on("UpdateItem", "breaks");
+    const failed = shaky().reopen(before, second(20), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow("The journal has r-1 as it was.");
+    expect(await found()).toEqual(before);
+  });
+
+  test("its outcome is not known, says so, and it can be taken up again", async () => {
+    const before = await closed("failed");
+    storage.faults.on("UpdateItem", "lost");
+    storage.faults.on("GetItem", "breaks");
+    await expect(shaky().reopen(before, second(20), within())).rejects.toThrow(/is not known: .*in either case/);
+    expect((await found()).attempts).toBe(2);
+    const again = isDefined(await journal().reopen(await found(), second(21), within()));
+    expect(await again.close("success", result, second(30), within())).toBe("closed");
+  });
+});
+
+describe("superseding, though", () => {
+  test.each([
+    ["lost", 1],
+    ["lost", 2],
+    ["breaks", 2],
+  ] as const)("calls meet a fault (%s, %s times), is noted once", async (fault, times) => {
+    const { entry } = await open();
+    storage.faults.on("UpdateItem", fault, times);
+    await shaky().supersede(entry, "r-2", within());
+    expect(await found()).toEqual({ ...entry, status: "superseded", supersededBy: "r-2" });
+  });
+
+  test.each(["breaks", "lost"] as const)("it fails (%s), can be done again", async (fault) => {
+    const { entry } = await open();
+    storage.faults.on("UpdateItem", fault);
+    const failed = shaky().supersede(entry, "r-2", within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow("The journal may not say that r-1 is superseded.");
+    storage.faults.clear();
+    await journal().supersede(entry, "r-2", within());
+    expect(await found()).toMatchObject({ status: "superseded", supersededBy: "r-2" });
+  });
+});
+
+describe("what cannot be read is an error, never empty:", () => {
+  const reads: [string, string, (of: Journal, entry: JournalEntry) => Promise<unknown>][] = [
+    ["find", "GetItem", (of) => of.find("r-1", within())],
+    ["list", "Query", (of) => of.list({ limit: 5 }, within())],
+    ["newest first", "Query", (of) => of.newestFirst(undefined, within()).next()],
+    ["the plan", "GetObject", (of, entry) => of.plan(entry, within())],
+    ["the result", "GetObject", (of, entry) => of.result(entry, within())],
+  ];
+
+  test.each(reads)("%s, %s failing", async (_, action, read) => {
+    const entry = await closed("success");
+    storage.faults.on(action, "breaks");
+    await expect(read(shaky(), entry)).rejects.toThrow(StorageUnavailable);
+    expect(calls(action)).toBeGreaterThan(0);
+  });
+
+  test.each(reads)("%s, %s denied: Configuration that names the right", async (_, action, read) => {
+    const entry = await closed("success");
+    storage.faults.on(action, "denied");
+    await expect(read(shaky(), entry)).rejects.toThrow(Configuration);
+    await expect(read(shaky(), entry)).rejects.toThrow(new RegExp(`role needs (s3|dynamodb):${action} `));
+  });
+
+  test("the record, when only its pointer was read", async () => {
+    await closed("success");
+    storage.faults.when({ action: "GetItem", nth: 2 }, () => {
+      storage.faults.on("GetItem", "breaks");
+      return "breaks";
+    });
+    await expect(shaky().find("r-1", within())).rejects.toThrow(StorageUnavailable);
+  });
+});
+
+describe("what is not what was written is SnapshotCorrupt:", () => {
+  const bodies: ["plan" | "result", string][] = [
+    ["plan", "the plan in the journal of r-1"],
+    ["result", "the result in the journal of r-1"],
+  ];
+  const read = async (part: "plan" | "result") => journal()[part](await found(), within());
+  const placeOf = async (part: "plan" | "result") => ({
+    Bucket: storage.config.bucket,
+    Key: `kept/rollbacks/r-1/${(await found())[part]?.name}.json.gz`,
+  });
+
+  test.each(bodies)("the %s, altered by one byte or cut", async (part, name) => {
+    await closed("success");
+    const place = await placeOf(part);
+    const got = await storage.s3.send(new GetObjectCommand(place));
+    const body = Buffer.from((await got.Body?.transformToByteArray()) ?? []);
+    const altered = Buffer.from(body);
+    altered[12] = (altered[12] ?? 0) ^ 1;
+    for (const Body of [altered, body.subarray(0, -1), Buffer.alloc(0)]) {
+      await storage.s3.send(new PutObjectCommand({ ...place, Body }));
+      await expect(read(part)).rejects.toThrow(SnapshotCorrupt);
+      await expect(read(part)).rejects.toThrow(`${name} is not what was written: its SHA-256 is`);
+      await expect(read(part)).rejects.toThrow(`(${Body.length} bytes). Nothing was read from it.`);
+    }
+    await storage.s3.send(new PutObjectCommand({ ...place, Body: body }));
+    expect(await read(part)).toBeDefined();
+  });
+
+  test.each(bodies)("the %s, gone", async (part, name) => {
+    await closed("success");
+    const place = await placeOf(part);
+    await storage.s3.send(new DeleteObjectCommand(place));
+    await expect(read(part)).rejects.toThrow(SnapshotCorrupt);
+    await expect(read(part)).rejects.toThrow(`${name} is gone from the bucket, though the journal has it.`);
+    await expect(read(part)).rejects.toThrow(place.Key);
+  });
+
+  test("a record with an attribute that is missing, wherever it is read", async () => {
+    const { entry } = await open();
+    const [{ fingerprint: _, ...rest } = {}] = await storage.items("rollback");
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: rest }));
+    for (const reads of [
+      () => journal().find("r-1", within()),
+      () => journal().list({ limit: 5 }, within()),
+      () => journal().newestFirst(undefined, within()).next(),
+      () => journal().reopen({ ...entry, writeToken: "another" }, second(1), within()),
+    ]) {
+      await expect(reads()).rejects.toThrow(SnapshotCorrupt);
+      await expect(reads()).rejects.toThrow(
+        'the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written: fingerprint is missing.',
+      );
+    }
+  });
+
+  test("a record that is gone while its id is known", async () => {
+    const { entry } = await open();
+    const Key = { pk: { S: "rollback" }, sk: { S: `${entry.startedAt}#r-1` } };
+    await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
+    await expect(journal().find("r-1", within())).rejects.toThrow(SnapshotCorrupt);
+    await expect(journal().find("r-1", within())).rejects.toThrow("the journal knows r-1, but its record is gone");
+    expect(await journal().open(opening(), second(1), within())).toBe("taken");
+  });
+});

@@ -1,0 +1,534 @@
+import { DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Deadline } from "../../../functions/shared/core/deadline.ts";
+import {
+  Configuration,
+  DeadlineExceeded,
+  RollbackInProgress,
+  SnapshotCorrupt,
+  StorageUnavailable,
+} from "../../../functions/shared/core/errors.ts";
+import { createClients } from "../../../functions/shared/storage/clients.ts";
+import { createLease, type Lease, type LeaseHolder } from "../../../functions/shared/storage/lease.ts";
+import { testArchive, within } from "./fixture.ts";
+
+const storage = testArchive();
+/** Short enough to see its end, long enough for the emulator's answers. */
+const short = { lengthMs: 2_000, renewMs: 250 };
+/** As long as it is in earnest. */
+const long = { lengthMs: 20_000, renewMs: 2_500 };
+/** Held like one whose function crashed: never renewed. */
+const unrenewed = { lengthMs: 1_000, renewMs: 60_000 };
+const all = Number.POSITIVE_INFINITY;
+const realNow = Date.now;
+
+const lease = (times = short) => createLease(storage.config, storage.clients, times);
+/** The same through the proxy. Its clients are its own: one that saw many failures stops repeating calls. */
+const shaky = (times = short) => createLease(storage.config, createClients(storage.faults.url), times);
+const holder = (rollbackId: string, requestedBy: string | null = "ana"): LeaseHolder => ({
+  rollbackId,
+  requestedBy,
+  startedAt: new Date().toISOString(),
+});
+
+const held: Lease[] = [];
+afterEach(async () => {
+  for (const one of held.splice(0)) await one.release(within());
+});
+/** Takes a lease that is released at the end of the test at the latest. */
+async function take(of = lease(), who = holder("r-1"), deadline: Deadline = within()): Promise<Lease> {
+  const taken = await of.acquire(who, deadline);
+  held.push(taken);
+  return taken;
+}
+
+const item = async () => (await storage.items("lease"))[0];
+const expiryOf = async () => Number((await item())?.expires_ms?.N);
+const calls = (action: string) => storage.faults.calls.filter((call) => call === action).length;
+const eventually = <T>(look: () => T, timeout = 10_000) => expect.poll(look, { timeout, interval: 20 });
+
+describe("a lease", () => {
+  test("is one item that says who has it, and for how long: 20 s at most", async () => {
+    const who = holder("r-1");
+    const before = Date.now();
+    const taken = await take(createLease(storage.config, storage.clients), who);
+
+    expect(await storage.items()).toEqual([
+      {
+        pk: { S: "lease" },
+        sk: { S: "rollback" },
+        token: { S: expect.stringMatching(/^[\da-f-]{36}$/) },
+        rollback_id: { S: "r-1" },
+        requested_by: { S: "ana" },
+        started_at: { S: who.startedAt },
+        expires_ms: { N: expect.stringMatching(/^\d{13}$/) },
+      },
+    ]);
+    expect(await expiryOf()).toBeGreaterThanOrEqual(before + 20_000 - 1);
+    expect(await expiryOf()).toBeLessThanOrEqual(Date.now() + 20_000 + 1);
+    expect(taken.lost).toBe(false);
+    expect(taken.remainingMs()).toBeGreaterThan(15_000);
+  });
+
+  test("lasts no longer for its holder than for the others", async () => {
+    const taken = await take();
+    for (let i = 0; i < 20; i++) {
+      const end = Date.now() + taken.remainingMs();
+      expect(end).toBeLessThanOrEqual(await expiryOf());
+    }
+    expect(taken.lost).toBe(false);
+  });
+
+  test("refuses a second rollback with the id, the caller and the age of the first", async () => {
+    const startedAt = new Date(Date.now() - 42_000).toISOString();
+    await take(lease(), { rollbackId: "r-1", requestedBy: "ana", startedAt });
+    const refused = lease().acquire(holder("r-2"), within());
+
+    await expect(refused).rejects.toThrow(RollbackInProgress);
+    await expect(refused).rejects.toThrow(
+      /^RollbackInProgress: r-1 \(requested by "ana"\) has been running for 4\d s, .*Nothing was touched\. Look at it with rollbacks \{"rollback_id": "r-1"\}, and try again when it has ended; if it crashed, it is out of the way in at most 2 s\.$/,
+    );
+    await expect(refused).rejects.toMatchObject({
+      retryable: true,
+      details: {
+        rollback_id: "r-1",
+        requested_by: "ana",
+        started_at: startedAt,
+        age_seconds: expect.toSatisfy((age: number) => 42 <= age && age < 50),
+      },
+    });
+  });
+
+  test("refuses a second rollback of the same id, and one of a caller without a name", async () => {
+    await take(lease(), holder("r-1", null));
+    const refused = lease().acquire(holder("r-1"), within());
+    await expect(refused).rejects.toThrow(/^RollbackInProgress: r-1 has been running/);
+    await expect(refused).rejects.toMatchObject({ details: { requested_by: null } });
+  });
+
+  test("says that a real one is out of the way in at most 20 s", async () => {
+    await take(createLease(storage.config, storage.clients));
+    await expect(createLease(storage.config, storage.clients).acquire(holder("r-2"), within())).rejects.toThrow(
+      "in at most 20 s",
+    );
+  });
+
+  test("has a holder while it is held, and none before and after", async () => {
+    const who = holder("r-1", null);
+    expect(await lease().holder(within())).toBeUndefined();
+    const taken = await take(lease(), who);
+    expect(await lease().holder(within())).toEqual(who);
+    expect(await taken.release(within())).toBe(true);
+    expect(await lease().holder(within())).toBeUndefined();
+  });
+
+  test("is free as soon as it is released, and nothing is left of it", async () => {
+    const taken = await take();
+    expect(await taken.release(within())).toBe(true);
+    expect(taken.remainingMs()).toBe(0);
+    expect(taken.lost).toBe(false);
+    expect(await storage.items()).toEqual([]);
+    expect((await take(lease(), holder("r-2"))).lost).toBe(false);
+  });
+
+  test("may be released again", async () => {
+    const taken = await take();
+    expect([await taken.release(within()), await taken.release(within())]).toEqual([true, true]);
+  });
+
+  test("goes to exactly one of two who want it at the same time", async () => {
+    for (let round = 0; round < 20; round++) {
+      const both = await Promise.allSettled([
+        lease().acquire(holder("r-1"), within()),
+        lease().acquire(holder("r-2"), within()),
+      ]);
+      const winners = both.filter((outcome) => outcome.status === "fulfilled");
+      const losers = both.filter((outcome) => outcome.status === "rejected");
+      expect([winners.length, losers.length]).toEqual([1, 1]);
+      expect(losers[0]?.reason).toBeInstanceOf(RollbackInProgress);
+      expect(await winners[0]?.value.release(within())).toBe(true);
+    }
+  });
+
+  test("is SnapshotCorrupt where its item is not what was written, and tells what to do", async () => {
+    const Item = { pk: { S: "lease" }, sk: { S: "rollback" }, rollback_id: { S: "r-1" } };
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
+    for (const read of [() => lease().acquire(holder("r-2"), within()), () => lease().holder(within())]) {
+      await expect(read()).rejects.toThrow(SnapshotCorrupt);
+      await expect(read()).rejects.toThrow(
+        'the item lease / "rollback" is not what was written: token is missing. Delete it when no rollback runs.',
+      );
+    }
+  });
+});
+
+describe("a holder that crashed", () => {
+  test("is out of the way when its time is over, not before", async () => {
+    const crashed = await take(lease(unrenewed));
+    const expires = await expiryOf();
+    let refusals = 0;
+    const next = await vi.waitFor(
+      async () => {
+        const asked = Date.now();
+        const taken = await lease()
+          .acquire(holder("r-2"), within())
+          .catch((error: unknown) => {
+            expect(error).toBeInstanceOf(RollbackInProgress);
+            expect(asked).toBeLessThanOrEqual(expires);
+            refusals++;
+            throw error;
+          });
+        held.push(taken);
+        return taken;
+      },
+      { timeout: 10_000, interval: 20 },
+    );
+    expect(Date.now()).toBeGreaterThan(expires);
+    expect(refusals).toBeGreaterThan(0);
+    expect(next.lost).toBe(false);
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
+    expect([crashed.lost, crashed.remainingMs()]).toEqual([true, 0]);
+  });
+
+  test("is nobody's holder when its time is over", async () => {
+    await take(lease(unrenewed));
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
+    await eventually(() => lease().holder(within())).toBeUndefined();
+    expect(Date.now()).toBeGreaterThan(await expiryOf());
+  });
+
+  test("has lost it when its time is over, though nobody else has it, and frees it all the same", async () => {
+    const taken = await take(lease(unrenewed));
+    await eventually(() => taken.remainingMs()).toBe(0);
+    expect(taken.lost).toBe(true);
+    expect(await taken.release(within())).toBe(true);
+    expect(await storage.items()).toEqual([]);
+    expect(taken.lost).toBe(true);
+  });
+});
+
+describe("renewing", () => {
+  test("keeps it for longer than its length", async () => {
+    const taken = await take();
+    const first = await expiryOf();
+    await eventually(() => Date.now()).toBeGreaterThan(first + 500);
+    expect(taken.lost).toBe(false);
+    await eventually(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
+    await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
+  });
+
+  test("ends with the release", async () => {
+    const taken = await take(shaky());
+    await eventually(() => calls("UpdateItem")).toBeGreaterThan(1);
+    await taken.release(within());
+    const renewals = calls("UpdateItem");
+    await take(lease(), holder("r-2"));
+    const expires = await expiryOf();
+    await eventually(expiryOf).toBeGreaterThan(expires + 3 * short.renewMs); // as many as the first would have sent
+    expect(calls("UpdateItem")).toBe(renewals);
+  });
+
+  test("ends with the deadline of its invocation, and then the lease is lost", async () => {
+    const over = new AbortController();
+    const taken = await take(shaky(), holder("r-1"), { signal: over.signal, remainingMs: () => 60_000 });
+    await eventually(() => calls("UpdateItem")).toBeGreaterThan(1);
+    over.abort();
+    const renewals = calls("UpdateItem");
+    await eventually(() => taken.lost).toBe(true);
+    expect(calls("UpdateItem")).toBe(renewals);
+    expect(taken.remainingMs()).toBe(0);
+  });
+
+  test("ends with the time of its invocation, even if nobody told it that this is over", async () => {
+    const end = performance.now() + 1_000;
+    const deadline = { signal: new AbortController().signal, remainingMs: () => Math.max(0, end - performance.now()) };
+    const taken = await take(shaky(), holder("r-1"), deadline);
+    await eventually(() => calls("UpdateItem")).toBeGreaterThan(1);
+    await eventually(() => taken.lost).toBe(true);
+  });
+
+  test("keeps what others see in step though the clock is set back", async () => {
+    const taken = await take(shaky());
+    const first = await expiryOf();
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => realNow() - 3_600_000);
+    try {
+      await eventually(expiryOf).toBeGreaterThan(first);
+      expect(await expiryOf()).toBeLessThan(first + 60_000);
+      expect(taken.lost).toBe(false);
+      expect(taken.remainingMs()).toBeLessThanOrEqual(short.lengthMs);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  test("does not count on time that went by while the function was frozen", async () => {
+    const taken = await take();
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => realNow() + short.lengthMs);
+    try {
+      expect(taken.remainingMs()).toBe(0);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(taken.lost).toBe(true);
+  });
+
+  test.each(["breaks", "lost"] as const)("goes on after calls that meet this fault: %s", async (fault) => {
+    const taken = await take(shaky());
+    storage.faults.on("UpdateItem", fault, 3); // all attempts of one renewal
+    await eventually(() => calls("UpdateItem")).toBeGreaterThan(4);
+    const first = await expiryOf();
+    await eventually(expiryOf).toBeGreaterThan(first);
+    await eventually(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
+    expect(taken.lost).toBe(false);
+  });
+
+  test.each(["hangs", "breaks", "denied"] as const)(
+    "that cannot succeed (%s) lets the time run out, and the lease is lost before others can have it",
+    async (fault) => {
+      const taken = await take(shaky());
+      storage.faults.on("UpdateItem", fault);
+      const seen: number[] = [];
+      const ends: number[] = [];
+      await eventually(() => {
+        seen.push(taken.remainingMs());
+        ends.push(Date.now() + taken.remainingMs());
+        return taken.lost;
+      }).toBe(true);
+
+      expect(seen).toEqual(seen.toSorted((a, b) => b - a));
+      expect(seen.at(-1)).toBe(0);
+      expect(Math.max(...ends.slice(0, -1))).toBeLessThanOrEqual(await expiryOf());
+      expect(calls("UpdateItem")).toBeGreaterThan(2);
+      storage.faults.clear();
+      await eventually(() => lease().holder(within())).toBeUndefined();
+      expect(taken.lost).toBe(true); // for good
+    },
+  );
+
+  test("counts from before the request", async () => {
+    const taken = await take(shaky({ ...long, renewMs: 200 }));
+    const end = () => Date.now() + taken.remainingMs();
+    const first = end();
+    const asked = performance.now();
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
+      storage.faults.on("UpdateItem", "hangs"); // all others
+      await eventually(() => performance.now() - asked).toBeGreaterThan(1_800);
+      return undefined;
+    });
+    await eventually(end).toBeGreaterThan(first + 50);
+    expect(end()).toBeLessThanOrEqual(await expiryOf());
+  });
+
+  test("whose answer comes after the time is over changes nothing", async () => {
+    const times = { lengthMs: 2_000, renewMs: 1_800 };
+    const taken = await take(shaky(times));
+    const asked = performance.now();
+    let answered = false;
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
+      await eventually(() => performance.now() - asked).toBeGreaterThan(1_920); // nobody looks at the lease meanwhile
+      answered = true;
+      return undefined;
+    });
+    await eventually(() => answered).toBe(true);
+    await eventually(() => lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // the others believe it
+    expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
+  });
+
+  test("tells a holder that somebody else has it since", async () => {
+    const taken = await take(shaky({ ...long, renewMs: 200 }));
+    await storage.dynamodb.send(
+      new PutItemCommand({
+        TableName: storage.config.table,
+        Item: { ...(await item()), token: { S: "theirs" }, rollback_id: { S: "r-2" } },
+      }),
+    );
+    await eventually(() => taken.lost).toBe(true);
+    expect(taken.remainingMs()).toBe(0);
+    const renewals = calls("UpdateItem");
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
+
+    expect(await taken.release(within())).toBe(true);
+    expect(await item()).toMatchObject({ token: { S: "theirs" } });
+    expect(calls("UpdateItem")).toBe(renewals);
+  });
+
+  test("tells a holder that its lease was deleted, and does not make it again", async () => {
+    const taken = await take(lease({ ...long, renewMs: 200 }));
+    const { pk, sk } = (await item()) ?? {};
+    await storage.dynamodb.send(
+      new DeleteItemCommand({ TableName: storage.config.table, Key: { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } } }),
+    );
+    await eventually(() => taken.lost).toBe(true);
+    expect(await storage.items()).toEqual([]);
+  });
+
+  test("that is under way when the lease is released does not bring it back", async () => {
+    const taken = await take(shaky());
+    const { promise: freed, resolve: free } = Promise.withResolvers<undefined>();
+    const renewal = storage.faults.when({ action: "UpdateItem" }, () => freed);
+    await eventually(() => renewal.happened).toBe(true);
+    expect(await taken.release(within())).toBe(true);
+    expect(await storage.items()).toEqual([]);
+
+    const answered = storage.faults.when({ action: "UpdateItem", at: "answer" }, () => undefined);
+    free(undefined);
+    await eventually(() => answered.happened).toBe(true);
+    expect(await storage.items()).toEqual([]);
+    expect((await take(lease(), holder("r-2"))).lost).toBe(false);
+  });
+
+  test("that reaches the table after a later one does not shorten the lease", async () => {
+    const taken = await take(shaky());
+    const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
+    const slow = storage.faults.when({ action: "UpdateItem" }, () => held);
+    await eventually(() => slow.happened).toBe(true);
+    const first = await expiryOf();
+    await eventually(expiryOf).toBeGreaterThan(first); // by a later renewal: the first was given up
+    const answered = storage.faults.when({ action: "UpdateItem", at: "answer" }, () => undefined);
+    const later = await expiryOf();
+    letGo(undefined);
+    await eventually(() => answered.happened).toBe(true);
+    expect(await expiryOf()).toBeGreaterThanOrEqual(later);
+    expect(taken.lost).toBe(false);
+  });
+});
+
+describe("taking it", () => {
+  test.each([1, 2, 3, all])("succeeds though answers are lost: %s", async (times) => {
+    storage.faults.on("PutItem", "lost", times);
+    const taken = await take(shaky(long));
+    expect(taken.lost).toBe(false);
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
+    await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
+    expect(await taken.release(within())).toBe(true);
+    expect(await storage.items()).toEqual([]);
+  });
+
+  test("succeeds after calls that failed", async () => {
+    storage.faults.on("PutItem", "breaks", 2);
+    expect((await take(shaky())).lost).toBe(false);
+  });
+
+  test("says that it was not taken when DynamoDB fails", async () => {
+    storage.faults.on("PutItem", "breaks");
+    const failed = shaky().acquire(holder("r-1"), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow(/taking the lease for r-1: .*The lease was not taken: try again/);
+    expect(await storage.items()).toEqual([]);
+  });
+
+  test("says so when it is not known whether it was taken, and it expires by itself", async () => {
+    storage.faults.on("PutItem", "lost");
+    storage.faults.on("GetItem", "breaks");
+    const failed = shaky().acquire(holder("r-1"), within());
+    await expect(failed).rejects.toThrow(StorageUnavailable);
+    await expect(failed).rejects.toThrow("Whether the lease was taken is not known: try again in 2 s");
+    storage.faults.clear();
+    await eventually(() => lease().holder(within())).toBeUndefined();
+    expect((await take(lease(), holder("r-2"))).lost).toBe(false);
+  });
+
+  test("is refused by another's lease though an answer is lost", async () => {
+    await take();
+    storage.faults.on("PutItem", "lost", 1);
+    await expect(shaky().acquire(holder("r-2"), within())).rejects.toThrow(/RollbackInProgress: r-1/);
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
+  });
+
+  test("goes on where the other's lease is released between the refusal and the look at it", async () => {
+    const first = await take();
+    storage.faults.before("GetItem", () => first.release(within()));
+    const second = await take(shaky(), holder("r-2"));
+    expect(second.lost).toBe(false);
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
+  });
+
+  test("goes on where the other's lease expires between the refusal and the look at it", async () => {
+    await take(lease(unrenewed));
+    const expires = await expiryOf();
+    storage.faults.before("GetItem", () => eventually(() => Date.now()).toBeGreaterThan(expires));
+    expect((await take(shaky(), holder("r-2"))).lost).toBe(false);
+  });
+
+  test("counts from before the request", async () => {
+    const asked = performance.now();
+    storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
+      await eventually(() => performance.now() - asked).toBeGreaterThan(1_500);
+      return undefined;
+    });
+    const taken = await take(shaky(long));
+    expect(taken.remainingMs()).toBeGreaterThan(0);
+    expect(Date.now() + taken.remainingMs()).toBeLessThanOrEqual(await expiryOf());
+  });
+
+  test("starts again where its answer came too late to count on it", async () => {
+    const asked = performance.now();
+    const slow = storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
+      await eventually(() => performance.now() - asked).toBeGreaterThan(short.lengthMs * 0.96); // others see it yet
+      return undefined;
+    });
+    const taken = await take(shaky());
+    expect(slow.happened).toBe(true);
+    expect(calls("PutItem")).toBeGreaterThan(1);
+    expect(taken.lost).toBe(false);
+    expect(taken.remainingMs()).toBeGreaterThan(0);
+  });
+
+  test("ends with its deadline where DynamoDB does not answer", async () => {
+    storage.faults.on("PutItem", "hangs");
+    await expect(shaky().acquire(holder("r-1"), within(300))).rejects.toThrow(DeadlineExceeded);
+  });
+
+  test("is Configuration where the right is missing", async () => {
+    storage.faults.on("PutItem", "denied");
+    const failed = shaky().acquire(holder("r-1"), within());
+    await expect(failed).rejects.toThrow(Configuration);
+    await expect(failed).rejects.toThrow("needs dynamodb:PutItem");
+  });
+
+  test.each(["breaks", "denied"] as const)("and looking at it are errors, never an absence: %s", async (fault) => {
+    await take();
+    storage.faults.on("GetItem", fault);
+    const expected = fault === "denied" ? Configuration : StorageUnavailable;
+    await expect(shaky().holder(within())).rejects.toThrow(expected);
+    await expect(shaky().acquire(holder("r-2"), within())).rejects.toThrow(expected);
+  });
+});
+
+describe("releasing it", () => {
+  test.each([1, 2, all])("succeeds though answers are lost: %s", async (times) => {
+    const taken = await take(shaky(long));
+    storage.faults.on("DeleteItem", "lost", times);
+    expect(await taken.release(within())).toBe(true);
+    expect(await storage.items()).toEqual([]);
+  });
+
+  test("succeeds, and touches nothing, though an answer is lost and another has taken it since", async () => {
+    const taken = await take(shaky());
+    storage.faults.on("DeleteItem", "lost", 1);
+    storage.faults.when({ action: "DeleteItem", at: "answer" }, async () => {
+      await take(lease(), holder("r-2"));
+      return undefined;
+    });
+    expect(await taken.release(within())).toBe(true);
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
+  });
+
+  test.each(["breaks", "denied", "hangs"] as const)(
+    "that fails (%s) is no error: it expires by itself",
+    async (fault) => {
+      const taken = await take(shaky());
+      storage.faults.on("DeleteItem", fault);
+      const started = performance.now();
+      expect(await taken.release(within())).toBe(false);
+      expect(performance.now() - started).toBeLessThan(2_000);
+      expect(taken.remainingMs()).toBe(0);
+      await eventually(() => lease().holder(within())).toBeUndefined();
+    },
+  );
+
+  test("after the deadline is no error", async () => {
+    const taken = await take();
+    expect(await taken.release({ signal: AbortSignal.abort(), remainingMs: () => 0 })).toBe(false);
+  });
+});

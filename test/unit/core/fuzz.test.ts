@@ -1,0 +1,127 @@
+import { createHash } from "node:crypto";
+import { gunzipSync, gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { DecodeError } from "../../../functions/shared/core/json/decode.ts";
+import { encodeJson, parseJson } from "../../../functions/shared/core/json/json.ts";
+import {
+  decodePlanned,
+  type PlannedRollback,
+  plannedDocument,
+} from "../../../functions/shared/core/rollback/plan-document.ts";
+import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
+import { json, situation, snapshot } from "../../support/arbitraries.ts";
+import { spoil } from "../../support/spoil.ts";
+
+/** Reads a body under a checksum that fits: what only the decoder itself can find. */
+const readForged = (snapshotId: string, body: Uint8Array) =>
+  decodeSnapshot(body, { snapshotId, sha256: createHash("sha256").update(body).digest("hex") });
+
+/** What may become of a body that nobody vouches for: a snapshot that is one, or SnapshotCorrupt, which says why. */
+function readOrCorrupt(snapshotId: string, body: Uint8Array): void {
+  try {
+    const read = readForged(snapshotId, body);
+    expect(readForged(snapshotId, encodeSnapshot(read).body)).toEqual(read);
+  } catch (error) {
+    if (!(error instanceof SnapshotCorrupt)) throw error;
+    expect(error.message).toMatch(
+      / is not what was written: (it is not (gzip|UTF-8|JSON)|\S.* .+)\. Nothing was read/s,
+    );
+    expect(error.message.length).toBeLessThan(1_100);
+  }
+}
+
+/** Bytes that are others, too many or too few. */
+const damage = fc.record({ at: fc.nat(), removed: fc.nat(3), inserted: fc.uint8Array({ maxLength: 3 }) });
+const damaged = (bytes: Uint8Array, damages: readonly { at: number; removed: number; inserted: Uint8Array }[]) =>
+  damages.reduce<Uint8Array>((all, { at, removed, inserted }) => {
+    const start = at % (all.length + 1);
+    return Buffer.concat([all.subarray(0, start), inserted, all.subarray(start + removed)]);
+  }, bytes);
+
+describe("a snapshot's body is a snapshot or corrupt, and says where,", () => {
+  const textOf = (body: Uint8Array) => gunzipSync(body).toString("utf8");
+
+  test("whatever stands in its document", () => {
+    fc.assert(
+      fc.property(snapshot, spoil, (original, change) => {
+        const text = change(textOf(encodeSnapshot(original).body));
+        readOrCorrupt(original.snapshotId, gzipSync(text, { level: 1 }));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test("whatever bytes of its document are others", () => {
+    fc.assert(
+      fc.property(snapshot, fc.array(damage, { minLength: 1, maxLength: 3 }), (original, damages) => {
+        const text = gunzipSync(encodeSnapshot(original).body);
+        readOrCorrupt(original.snapshotId, gzipSync(damaged(text, damages), { level: 1 }));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test("whatever bytes of its gzip are others, wherever it is cut off", () => {
+    fc.assert(
+      fc.property(snapshot, fc.array(damage, { minLength: 1, maxLength: 3 }), fc.nat(), (original, damages, length) => {
+        const { body } = encodeSnapshot(original);
+        readOrCorrupt(original.snapshotId, damaged(body, damages));
+        readOrCorrupt(original.snapshotId, body.subarray(0, length % body.length));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("also where a name in it is not UTF-8: a name that is read is the name that was written", () => {
+    const [original] = fc.sample(snapshot, 1);
+    if (original === undefined) throw new Error("there is a sample");
+    const consumerGroups = new Map([["marked", new Map()]]);
+    const text = gunzipSync(encodeSnapshot({ ...original, consumerGroups }).body);
+    text[text.indexOf("marked")] = 0xff;
+    expect(() => readForged(original.snapshotId, gzipSync(text))).toThrow(/^SnapshotCorrupt: .*it is not UTF-8/);
+  });
+
+  test("and does not unpack without end", () => {
+    const megabytes = gzipSync(Buffer.alloc(16 * 2 ** 20, " "), { level: 1 });
+    const bomb = Buffer.concat(Array.from({ length: 64 }, () => megabytes));
+    const before = process.memoryUsage().rss;
+    expect(() => readForged("snapshot-2025-01-15T10:30:00Z", bomb)).toThrow(
+      /^SnapshotCorrupt: .*it is longer than 256 MB/,
+    );
+    expect(process.memoryUsage().rss - before).toBeLessThan(700 * 2 ** 20);
+  });
+});
+
+describe("a planned rollback", () => {
+  const planned: fc.Arbitrary<PlannedRollback> = fc.tuple(situation, json).map(([one, request]) => ({
+    request,
+    plan: planRollback(one.snapshot, one.part, one.live, one.policy),
+    origin: { name: "s", clusterId: "c1", topics: one.snapshot.observed.topics },
+  }));
+
+  test("is one, or the error names the place, whatever stands in its document", () => {
+    fc.assert(
+      fc.property(planned, spoil, (original, change) => {
+        let parsed: unknown;
+        try {
+          parsed = parseJson(change(encodeJson(plannedDocument(original))));
+        } catch (error) {
+          if (error instanceof SyntaxError) return;
+          throw error;
+        }
+        try {
+          const read = decodePlanned(parsed, "");
+          const again = encodeJson(plannedDocument(read));
+          expect(encodeJson(plannedDocument(decodePlanned(parseJson(again), "")))).toBe(again);
+        } catch (error) {
+          if (!(error instanceof DecodeError)) throw error;
+          expect(error.message.length).toBeLessThan(1_000);
+        }
+      }),
+      { numRuns: 400 },
+    );
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "vitest";
+import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
+import { mapGroups, onTopics, restrict } from "../../../functions/shared/core/restrict.ts";
+import { at, snapshotOf } from "../../support/states.ts";
+
+describe("restrict", () => {
+  const snapshot = snapshotOf(
+    new Map([
+      [
+        "a",
+        new Map([
+          ["t-0", at(1n)],
+          ["u-0", at(2n)],
+        ]),
+      ],
+      ["b", new Map([["t-0", at(3n)]])],
+    ]),
+  );
+  test("picks groups and topics", () => {
+    const part = restrict(snapshot, { groups: ["a"], topics: ["u"] });
+    expect(part.commits).toEqual(new Map([["a", new Map([["u-0", at(2n)]])]]));
+  });
+  test("refuses a group that the snapshot lacks, and patterns that find nothing", () => {
+    expect(() => restrict(snapshot, { groups: ["a", "c"] })).toThrow(/^GroupNotFound: .*"c"/);
+    expect(() => restrict(snapshot, { groups: ["z*"] })).toThrow(/^GroupNotFound: .*"z\*"/);
+    expect(restrict(snapshot, { groups: ["a", "z*"] }).warnings).toEqual([
+      'The pattern "z*" matches no group of the snapshot.',
+    ]);
+  });
+  test("refuses a topic that no selected group has", () => {
+    expect(() => restrict(snapshot, { groups: ["b"], topics: ["u"] })).toThrow(/^InvalidRequest: topics: .*"u".*"t"/);
+  });
+  test("keeps groups whose commits are all on other topics", () => {
+    expect(onTopics(snapshot.consumerGroups, ["u*"]).get("b")?.size).toBe(0);
+  });
+});
+
+describe("mapGroups", () => {
+  const lost = { group: "lost", error: "KafkaAuthorization", message: "no right" };
+  const snapshot = snapshotOf(
+    new Map([
+      ["a", new Map([["t-0", at(1n)]])],
+      ["b", new Map([["t-0", at(2n)]])],
+    ]),
+    { errors: [lost] },
+  );
+  const part = restrict(snapshot, {});
+
+  test("puts every group in the place of another, those that were not captured too, and keeps their names", () => {
+    const mapped = mapGroups(part, new Map(Object.entries({ a: "b", b: "a", lost: "found" })));
+    expect(mapped.commits).toEqual(
+      new Map([
+        ["b", new Map([["t-0", at(1n)]])],
+        ["a", new Map([["t-0", at(2n)]])],
+      ]),
+    );
+    expect(mapped.errors).toEqual([{ ...lost, group: "found" }]);
+    expect(mapped.sources).toEqual(new Map(Object.entries({ b: "a", a: "b", found: "lost" })));
+    expect(mapped.warnings).toBe(part.warnings);
+    expect(part.sources.size).toBe(0);
+  });
+
+  test("takes names that JavaScript's objects treat apart", () => {
+    const odd = restrict(snapshotOf(new Map([["__proto__", new Map([["t-0", at(1n)]])]])), {});
+    expect(mapGroups(odd, new Map([["__proto__", "42"]]))).toMatchObject({
+      commits: new Map([["42", new Map([["t-0", at(1n)]])]]),
+      sources: new Map([["42", "__proto__"]]),
+    });
+  });
+
+  test("names all that is wrong at once: groups without a place, places without a group, places taken twice", () => {
+    const wrong = new Map(Object.entries({ a: "x", b: "x", strange: "y", other: "y" }));
+    try {
+      mapGroups(part, wrong);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(InvalidRequest);
+      expect(error).toMatchObject({
+        message:
+          'InvalidRequest: group_map: "lost" is selected, and the map does not say where to put it; "strange", "other" is ' +
+          'not among the groups that are selected; "x", "y" is the target of more than one group.',
+        details: {
+          problems: [
+            expect.stringMatching(/^group_map: "lost" is selected/),
+            expect.stringMatching(/^group_map: "strange", "other" is not among/),
+            expect.stringMatching(/^group_map: "x", "y" is the target/),
+          ],
+        },
+      });
+    }
+  });
+
+  test.each([
+    ["a group without a place", { a: "x", b: "y" }, /"lost" is selected/],
+    ["a place without a group", { a: "x", b: "y", lost: "z", c: "w" }, /"c" is not among/],
+    ["a place taken twice", { a: "x", b: "x", lost: "z" }, /"x" is the target of more than one/],
+  ])("refuses %s, and says nothing else", (_what, map, message) => {
+    const attempt = () => mapGroups(part, new Map(Object.entries(map)));
+    expect(attempt).toThrow(/^InvalidRequest: group_map: [^;]*\.$/);
+    expect(attempt).toThrow(message);
+  });
+});

@@ -1,0 +1,330 @@
+import { describe, expect, test } from "vitest";
+import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
+import {
+  type Blocker,
+  groupBlockers,
+  type Origin,
+  partitionBlockers,
+} from "../../../../functions/shared/core/rollback/blockers.ts";
+import { at, group, groupOf, liveOf, log } from "../../../support/states.ts";
+
+const origin: Origin = {
+  name: "snapshot-2025-01-15T10:30:00Z",
+  clusterId: "c1",
+  topics: new Map([["t", { topicId: "id" }]]),
+};
+const topic = (partition: ReturnType<typeof log>, topicId: string | null = "id"): ObservedTopic => ({
+  topicId,
+  partitions: new Map([[1, partition]]),
+});
+const usual = topic(log(0n, 100n));
+
+describe("what is in a group's way", () => {
+  const live = liveOf(group({ "t-1": at(50n) }), new Map([["t", usual]]));
+  const described = (description: ObservedGroup): LiveState => ({
+    ...live,
+    observed: { ...live.observed, groups: new Map([["g", description]]) },
+  });
+  const blocked = (now: LiveState, from = origin, then: string | null = "classic") => [
+    ...groupBlockers(from, "g", then, now),
+  ];
+
+  test("is nothing for one that is empty, of any type of consumers", () => {
+    for (const type of ["classic", "consumer", "streams", null]) {
+      expect(blocked(described(groupOf(type, "Empty", 0)))).toEqual([]);
+      expect(blocked(described(groupOf(type, "Empty", null)))).toEqual([]);
+    }
+  });
+
+  test("is nothing for one that does not exist any more", () => {
+    expect(blocked({ ...live, commits: new Map(), observed: { ...live.observed, groups: new Map() } })).toEqual([]);
+  });
+
+  test("is nothing that concerns another group", () => {
+    const others = new Map([["h", groupOf("share", "Stable", 2)]]);
+    const errors = [{ group: "h", error: "PendingTransaction", message: "m" }];
+    expect(blocked({ ...live, errors, observed: { ...live.observed, groups: others } })).toEqual([]);
+  });
+
+  const waits = /Stop its consumers, then try again\..*wait_for_empty_seconds/;
+  const cases: [Blocker["kind"], string, LiveState, Partial<Blocker>, RegExp, RegExp][] = [
+    [
+      "group_not_empty",
+      "members",
+      described(groupOf("classic", "Stable", 2)),
+      { expected: 0, actual: 2 },
+      /^Group "g" has 2 members \(classic group, state Stable\)/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "members of the new protocol",
+      described(groupOf("consumer", "Reconciling", 1)),
+      { expected: 0, actual: 1 },
+      /^Group "g" has 1 member \(consumer group, state Reconciling\)/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "members in a state that was empty a moment ago",
+      described(groupOf("streams", "Empty", 1)),
+      { actual: 1 },
+      /^Group "g" has 1 member \(streams group, state Empty\)/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "an active state in which nobody counted the members",
+      described(groupOf("streams", "Assigning", null)),
+      { actual: null },
+      /^Group "g" cannot be shown to be empty \(streams group, state Assigning, members not known\)/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "a rebalance that no member has joined yet",
+      described(groupOf("classic", "PreparingRebalance", 0)),
+      { actual: 0 },
+      /^Group "g" has 0 members \(classic group, state PreparingRebalance\)/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "a group of which nothing is known",
+      described(groupOf(null, null, null)),
+      { actual: null },
+      /^Group "g" cannot be shown to be empty \(unknown group, state unknown, members not known\)/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "a group without members whose state is not known",
+      described(groupOf("classic", null, 0)),
+      { actual: 0 },
+      /^Group "g" cannot be shown to be empty \(classic group, state unknown/,
+      waits,
+    ],
+    [
+      "group_not_empty",
+      "a group that is listed, and described as Dead",
+      described(groupOf(null, "Dead", 0)),
+      { actual: 0 },
+      /^Group "g" is listed, and its coordinator describes it as Dead/,
+      /Stop its consumers, then try again\.$/,
+    ],
+    [
+      "unsupported_type",
+      "a share group where the snapshot has another",
+      described(groupOf("share", "Empty", 0)),
+      { expected: "classic", actual: "share" },
+      /^Group "g" is a share group, and what is to be restored was read from a classic group:/,
+      /Name the groups to roll back without it\.$/,
+    ],
+    [
+      "cluster_mismatch",
+      "another cluster",
+      { ...live, cluster: { name: "test", clusterId: "c2" } },
+      { expected: "c1", actual: "c2" },
+      /^Group "g": snapshot-2025-01-15T10:30:00Z was taken on cluster c1, and this one is c2\./,
+      /invoke the deployment of the cluster it was taken on\.$/,
+    ],
+    [
+      "cluster_mismatch",
+      "a cluster without id",
+      { ...live, cluster: { name: "test", clusterId: null } },
+      { expected: "c1", actual: null },
+      /cluster c1, and this one is \(unknown\)/,
+      /invoke the deployment/,
+    ],
+    [
+      "pending_transaction",
+      "a pending transaction",
+      {
+        ...live,
+        errors: [{ group: "g", error: "PendingTransaction", message: "a transaction has 3 offsets pending" }],
+      },
+      {},
+      /^Group "g" cannot be read: a transaction has 3 offsets pending\./,
+      /Wait until its transaction ends, then try again\.$/,
+    ],
+  ];
+  test.each(cases)("is %s for %s", (kind, _what, now, figures, what, next) => {
+    const blockers = blocked(now);
+    expect(blockers).toMatchObject([{ kind, group: "g", ...figures }]);
+    expect(blockers[0]?.message).toMatch(what);
+    expect(blockers[0]?.message).toMatch(next);
+  });
+
+  test.each([
+    ["share", "classic", true],
+    ["share", null, true],
+    ["classic", "share", true],
+    [null, "share", true],
+    ["share", "share", false],
+    ["classic", "consumer", false],
+    ["consumer", null, false],
+    [null, "streams", false],
+  ])("is its type, now %s and then %s: %s", (now, then, blocks) => {
+    const blockers = blocked(described(groupOf(now, "Empty", 0)), origin, then);
+    expect(blockers.map(({ kind }) => kind)).toEqual(blocks ? ["unsupported_type"] : []);
+    if (blocks) expect(blockers[0]).toMatchObject({ expected: then, actual: now });
+  });
+
+  test("is a mismatch where the cluster of the snapshot was not known", () => {
+    expect(blocked(live, { ...origin, clusterId: null })).toMatchObject([
+      { kind: "cluster_mismatch", expected: null, actual: "c1", message: expect.stringContaining("cluster (unknown)") },
+    ]);
+  });
+
+  test("is all told at once", () => {
+    const now = {
+      ...described(groupOf("share", "Stable", 3)),
+      cluster: { name: "x", clusterId: "c9" },
+    };
+    const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];
+    expect(blocked({ ...now, errors }).map(({ kind }) => kind)).toEqual([
+      "cluster_mismatch",
+      "pending_transaction",
+      "unsupported_type",
+      "group_not_empty",
+    ]);
+  });
+});
+
+describe("what is in a partition's way", () => {
+  const saved = at(50n, "", 3);
+  const blocked = (live: ObservedTopic | null | undefined, target: Commit | null = saved, from = origin) => [
+    ...partitionBlockers(from, { group: "g", topic: "t", partition: 1, target }, live),
+  ];
+
+  test("is nothing when all is well, at both ends of the log and in the newest epoch too", () => {
+    expect(blocked(usual)).toEqual([]);
+    expect(blocked(topic(log(50n, 100n)))).toEqual([]);
+    expect(blocked(topic(log(0n, 50n)))).toEqual([]);
+    expect(blocked(topic(log(0n, 100n, 3)))).toEqual([]);
+  });
+
+  test("is nothing where a topic's id, or the leader epoch, is not known on one side", () => {
+    expect(blocked(topic(log(0n, 100n), null))).toEqual([]);
+    expect(blocked(usual, saved, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
+    expect(blocked(usual, saved, { ...origin, topics: new Map([["t", null]]) })).toEqual([]);
+    expect(blocked(topic(log(0n, 100n, null)))).toEqual([]);
+    expect(blocked(topic(log(0n, 100n, 0)), at(50n))).toEqual([]);
+  });
+
+  const withoutTopic = /To roll back without it, name the other topics in `topics`\.$/;
+  const orSkip = /snapshot, or set out_of_range to "skip" or "clamp"\. To roll back without it/;
+  const check = /Check that the partition has a leader and that the principal may describe the topic\.$/;
+  const cases: [Blocker["kind"], string, ObservedTopic | null | undefined, Partial<Blocker>, RegExp, RegExp][] = [
+    ["topic_missing", "a topic that is gone", undefined, {}, /topic "t" does not exist\./, withoutTopic],
+    [
+      "partition_missing",
+      "a partition that is gone",
+      { topicId: "id", partitions: new Map([[0, log(0n, 100n)]]) },
+      { actual: 1 },
+      /topic "t" has no partition 1, it has 1 partition\./,
+      withoutTopic,
+    ],
+    [
+      "topic_recreated",
+      "another topic id",
+      topic(log(0n, 100n), "new"),
+      { expected: "id", actual: "new" },
+      /"t" was deleted and created again since \(its id was id and is new\), so that offset 50 means other records/,
+      withoutTopic,
+    ],
+    [
+      "topic_recreated",
+      "a leader epoch above the current one",
+      topic(log(0n, 100n, 2)),
+      { expected: 3, actual: 2 },
+      /created again since \(the saved leader epoch 3 is above the current one, 2\), so that offset 50/,
+      withoutTopic,
+    ],
+    [
+      "below_log_start",
+      "an offset below the log",
+      topic(log(51n, 100n)),
+      { expected: 50n, actual: 51n },
+      /offset 50 is below the log start offset, 51:/,
+      orSkip,
+    ],
+    [
+      "above_log_end",
+      "an offset above the log",
+      topic(log(0n, 49n)),
+      { expected: 50n, actual: 49n },
+      /offset 50 is above the log end offset, 49:/,
+      orSkip,
+    ],
+    [
+      "range_unknown",
+      "a log start that is not known",
+      topic(log(null, 100n)),
+      { expected: 50n },
+      /range cannot be read, so nobody can tell whether offset 50 is in it/,
+      check,
+    ],
+    ["range_unknown", "a log end that is not known", topic(log(0n, null)), { expected: 50n }, /cannot be read/, check],
+    ["range_unknown", "a topic that cannot be described", null, { expected: 50n }, /cannot be read/, check],
+  ];
+  test.each(cases)("is %s for %s", (kind, _what, live, figures, what, next) => {
+    const blockers = blocked(live);
+    expect(blockers).toMatchObject([{ kind, group: "g", topic: "t", partition: 1, ...figures }]);
+    expect(blockers[0]?.message).toMatch(/^Group "g", t-1: /);
+    expect(blockers[0]?.message).toMatch(what);
+    expect(blockers[0]?.message).toMatch(next);
+  });
+
+  test("is topic_recreated for a topic that did not exist when the snapshot was taken, and does now", () => {
+    expect(blocked(usual, saved, { ...origin, topics: new Map() })).toMatchObject([
+      {
+        kind: "topic_recreated",
+        expected: null,
+        actual: "id",
+        message: expect.stringContaining("it did not exist when the snapshot was taken"),
+      },
+    ]);
+  });
+
+  test("of a commit that is to be deleted is a topic that the snapshot could not observe: it may have had one", () => {
+    const unknown = { ...origin, topics: new Map([["t", null]]) };
+    for (const live of [usual, null]) {
+      expect(blocked(live, null, unknown)).toMatchObject([
+        {
+          kind: "not_captured",
+          group: "g",
+          topic: "t",
+          partition: 1,
+          message: expect.stringMatching(
+            /^Group "g", t-1: topic "t" could not be observed .*none is deleted\. To roll back/,
+          ),
+        },
+      ]);
+    }
+    expect(blocked(usual, null, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
+    expect(blocked(usual, null, { ...origin, topics: new Map() })).toEqual([]);
+  });
+
+  test("of a commit that is to be deleted is a topic that is gone: Kafka deletes nothing there", () => {
+    expect(blocked(undefined, null)).toMatchObject([
+      {
+        kind: "topic_missing",
+        message: expect.stringMatching(/Kafka deletes no commits on topics that it does not know/),
+      },
+    ]);
+    const others = [null, usual, topic(log(null, null), "new"), { topicId: "id", partitions: new Map() }];
+    for (const live of others) expect(blocked(live, null)).toEqual([]);
+  });
+
+  test("is told at once, what is outside of the log last", () => {
+    expect(blocked(topic(log(60n, 100n), "new")).map(({ kind }) => kind)).toEqual([
+      "topic_recreated",
+      "below_log_start",
+    ]);
+    expect(blocked(topic(log(null, null), "new")).map(({ kind }) => kind)).toEqual([
+      "topic_recreated",
+      "range_unknown",
+    ]);
+  });
+});

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import type { LiveState, ObservedTopic, Snapshot } from "../../../../functions/shared/core/model.ts";
+import { restrict } from "../../../../functions/shared/core/restrict.ts";
+import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
+import { at, group, groupOf, liveOf, planOf, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
+
+const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
+
+describe("the warnings of a plan", () => {
+  const saved = group({ "t-0": at(5n) });
+
+  test("name the groups whose extra commits are kept, and how to have them deleted", () => {
+    const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
+    expect(planOf(saved, live).warnings).toEqual([expect.stringMatching(/^Kept, .*2 commits of "g".*"exact": true/)]);
+    expect(planOf(saved, live, { exact: true }).warnings).toEqual([]);
+  });
+
+  test("name a topic of which nobody can tell whether it is the same", () => {
+    const old = topicsFor(saved);
+    const unknown = new Map([...old].map(([name, one]) => [name, { ...one, topicId: null }]));
+    const plan = (then: ReadonlyMap<string, ObservedTopic | null>, now: ReadonlyMap<string, ObservedTopic | null>) =>
+      planFrom(snapshotOf(saved, { observed: { groups: new Map(), topics: then } }), liveOf(saved, now));
+    expect(plan(old, old).warnings).toEqual([]);
+    for (const [then, now] of [
+      [unknown, old],
+      [old, unknown],
+      [new Map([["t", null]]), old],
+    ] as const) {
+      expect(plan(then, now)).toMatchObject({
+        blockers: [],
+        warnings: [expect.stringMatching(/"t".*cannot be told/)],
+      });
+    }
+  });
+
+  test("name simple groups, which nobody can see to be in use", () => {
+    const simple = {
+      groups: new Map([["g", { ...groupOf("classic", "Empty", 0), protocolType: "" }]]),
+      topics: topicsFor(saved),
+    };
+    const planNow = (observed: LiveState["observed"]) =>
+      planFrom(snapshotOf(saved, { observed }), liveOf(saved, observed.topics, { observed }));
+    expect(planNow(simple).warnings).toEqual([expect.stringMatching(/^"g" has never had members: .* assign\(\)/)]);
+    expect(planNow({ ...simple, groups: new Map([["g", groupOf("classic", "Empty", 0)]]) }).warnings).toEqual([]);
+  });
+
+  test("name streams groups, whose state stores stay as they are", () => {
+    const streams = {
+      groups: new Map([["g", groupOf("streams", "Empty", 0)]]),
+      topics: topicsFor(saved),
+    };
+    const snapshot = snapshotOf(saved, { observed: streams });
+    expect(planFrom(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
+      expect.stringMatching(/"g" is a streams group: state stores do not move/),
+    ]);
+  });
+});

@@ -1,0 +1,625 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type Commit,
+  type Commits,
+  type LiveState,
+  type ObservedTopic,
+  placeOf,
+  type Snapshot,
+  sameCommit,
+} from "../../../../functions/shared/core/model.ts";
+import { mapGroups, restrict } from "../../../../functions/shared/core/restrict.ts";
+import {
+  type Blocker,
+  groupBlockers,
+  type Origin,
+  partitionBlockers,
+} from "../../../../functions/shared/core/rollback/blockers.ts";
+import {
+  commitsOf,
+  deletesOf,
+  type PartitionPlan,
+  type Plan,
+  type Policy,
+} from "../../../../functions/shared/core/rollback/plan.ts";
+import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
+import { commits, type Situation, situation } from "../../../support/arbitraries.ts";
+import {
+  apply,
+  at,
+  group,
+  groupOf,
+  liveOf,
+  log,
+  MAX,
+  planOf,
+  refuse,
+  snapshotOf,
+  topicsFor,
+  writesOf,
+} from "../../../support/states.ts";
+
+const planFor = (snapshot: Snapshot, live: LiveState, policy: Partial<Policy> = {}) =>
+  planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, ...policy });
+const planIn = ({ snapshot, part, live, policy }: Situation) => planRollback(snapshot, part, live, policy);
+const partitionsIn = (plan: Plan) =>
+  [...plan.groups].flatMap(([group, { partitions }]) => [...partitions].map(([key, one]) => ({ group, key, ...one })));
+const theTopic = (...logs: ReturnType<typeof log>[]): Map<string, ObservedTopic> =>
+  new Map([["t", { topicId: "id", partitions: new Map(logs.entries()) }]]);
+
+describe("a plan", () => {
+  test("applied to the live state gives the snapshot, beside the extra commits that it reports and keeps", () => {
+    fc.assert(
+      fc.property(commits, commits, (saved, live) => {
+        const plan = planOf(saved, live);
+        expect(plan.blockers).toEqual([]);
+        expect(deletesOf(plan).size).toBe(0);
+        const after = apply(live, writesOf(plan));
+        for (const [group, partitions] of saved) {
+          const extra = plan.extra.filter((one) => one.group === group);
+          const found = after.get(group) ?? new Map();
+          expect(found.size).toBe(partitions.size + extra.length);
+          for (const [key, commit] of partitions) expect(sameCommit(found.get(key), commit)).toBe(true);
+          for (const { topic, partition, commit } of extra) expect(found.get(`${topic}-${partition}`)).toEqual(commit);
+        }
+      }),
+    );
+  });
+
+  test("that is exact gives the snapshot and nothing else, and touches no group that the snapshot lacks", () => {
+    fc.assert(
+      fc.property(commits, commits, (saved, live) => {
+        const plan = planOf(saved, live, { exact: true });
+        expect(plan).toMatchObject({ blockers: [], extra: [] });
+        const after = apply(live, writesOf(plan));
+        for (const [group, partitions] of saved) expect(after.get(group) ?? new Map()).toEqual(partitions);
+        for (const [group, partitions] of live) if (!saved.has(group)) expect(after.get(group)).toEqual(partitions);
+      }),
+    );
+  });
+
+  test("has every partition of the snapshot and of its groups' live commits exactly once", () => {
+    fc.assert(
+      fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
+        const plan = planOf(saved, live, { exact });
+        const planned = partitionsIn(plan).map(({ group, key }) => JSON.stringify([group, key]));
+        const extra = plan.extra.map(({ group, topic, partition }) => JSON.stringify([group, `${topic}-${partition}`]));
+        const expected = [...saved].flatMap(([group, partitions]) =>
+          [...new Set([...partitions.keys(), ...(live.get(group)?.keys() ?? [])])].map((key) =>
+            JSON.stringify([group, key]),
+          ),
+        );
+        expect([...planned, ...extra].sort()).toEqual(expected.sort());
+      }),
+    );
+  });
+
+  test("has nothing to do when the live state is the snapshot", () => {
+    fc.assert(
+      fc.property(commits, fc.boolean(), (saved, exact) => {
+        const plan = planOf(saved, saved, { exact });
+        expect(writesOf(plan).size).toBe(0);
+        expect(plan.extra).toEqual([]);
+        expect(partitionsIn(plan).every(({ action }) => action === "unchanged")).toBe(true);
+      }),
+    );
+  });
+
+  test("commits what it is to set and deletes what it is to remove, and neither where it changes nothing", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        const plan = planIn(one);
+        const writes = writesOf(plan);
+        const changed = partitionsIn(plan).filter(({ from, to }) => !sameCommit(from, to));
+        for (const { group, key, to } of changed) expect(writes.get(group)?.get(key)).toEqual(to);
+        expect([...writes.values()].reduce((n, { size }) => n + size, 0)).toBe(changed.length);
+        expect([...writes.values()].every(({ size }) => size > 0)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("counts replayed and skipped offsets inside the present log only", () => {
+    const saved = group({
+      "t-0": at(5n),
+      "t-1": at(5n),
+      "t-2": at(50n),
+      "t-3": at(7n),
+      "t-4": at(7n, "m"),
+      "t-5": at(5n),
+    });
+    const live = group({
+      "t-0": at(20n),
+      "t-1": at(200n),
+      "t-2": at(10n),
+      "t-4": at(7n),
+      "t-5": at(5n),
+      "t-6": at(9n),
+    });
+    const topics = theTopic(...Array.from({ length: 7 }, () => log(3n, 100n)));
+    const plan = planFor(snapshotOf(saved), liveOf(live, topics), { exact: true });
+    const actions = [...(plan.groups.get("g")?.partitions ?? [])].map(([key, { action, replayed, skipped }]) => [
+      key,
+      action,
+      replayed,
+      skipped,
+    ]);
+    expect(actions).toEqual([
+      ["t-0", "rewind", 15n, 0n],
+      ["t-1", "rewind", 95n, 0n],
+      ["t-2", "fast_forward", 0n, 40n],
+      ["t-3", "create", null, null],
+      ["t-4", "metadata", 0n, 0n],
+      ["t-5", "unchanged", 0n, 0n],
+      ["t-6", "delete", null, null],
+    ]);
+    expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: null, state: "Empty" });
+    const known = new Map([...(saved.get("g") ?? [])].filter(([key]) => key !== "t-3"));
+    const sums = planFor(snapshotOf(new Map([["g", known]])), liveOf(live, topics)).groups.get("g");
+    expect(sums).toMatchObject({ replayed: 110n, skipped: 40n });
+  });
+
+  test("counts as many offsets as there are between the two commits and in the log", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        for (const { key, from, to, action, replayed, skipped } of partitionsIn(planIn(one))) {
+          const { topic, partition } = placeOf(key);
+          const found = one.live.observed.topics.get(topic)?.partitions.get(partition);
+          if (from === null || to === null) {
+            expect([replayed, skipped]).toEqual(action === "skip" || from === to ? [0n, 0n] : [null, null]);
+            continue;
+          }
+          const between = (low: bigint, high: bigint) => {
+            if (low >= high) return 0n;
+            const [start, end] = [found?.logStartOffset ?? null, found?.logEndOffset ?? null];
+            if (start === null || end === null) return null;
+            let n = 0n;
+            for (let offset = low; offset < high; offset++) if (offset >= start && offset < end) n++;
+            return n;
+          };
+          expect([replayed, skipped]).toEqual([between(to.offset, from.offset), between(from.offset, to.offset)]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("invents no impact where the log is unknown", () => {
+    const unknown = theTopic(log(null, null));
+    const plan = planFor(snapshotOf(group({ "t-0": at(5n) })), liveOf(group({ "t-0": at(9n) }), unknown));
+    expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: 0n });
+  });
+
+  test("gives the state of a group, and null where it does not exist", () => {
+    const saved = group({ "t-0": at(5n) });
+    const gone = liveOf(new Map(), topicsFor(saved), { missing: new Set(["g"]) });
+    expect(planFor(snapshotOf(saved, { observed: gone.observed }), gone)).toMatchObject({
+      blockers: [],
+      groups: new Map([["g", { state: null }]]),
+    });
+  });
+});
+
+describe("a plan's digest", () => {
+  const saved = group({ "t-0": at(5n) });
+  const live = group({ "t-0": at(9n) });
+  const digest = (
+    a: Commits,
+    b: Commits,
+    change: Partial<LiveState> = {},
+    topics = topicsFor(a, b),
+    policy: Partial<Policy> = {},
+    snapshotId = "snapshot-2025-01-15T10:30:00Z",
+  ) => {
+    const snapshot = snapshotOf(a, { snapshotId, observed: { groups: new Map(), topics: topicsFor(a, b) } });
+    return planFor(snapshot, { ...liveOf(b, topics), ...change }, policy).digest;
+  };
+  const first = digest(saved, live);
+  const withTopic = (topicId: string, partition: ReturnType<typeof log>) =>
+    digest(saved, live, {}, new Map([["t", { topicId, partitions: new Map([[0, partition]]) }]]));
+
+  test("is the same for the same, whatever the log ends, the members and the warnings are", () => {
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    expect(digest(group({ "t-0": at(5n) }), group({ "t-0": at(9n) }))).toBe(first);
+    expect(digest(saved, live, { warnings: ["w"] })).toBe(first);
+    expect(withTopic("id of t", log(3n, 70n, 2))).toBe(first);
+    const held = new Map([["g", groupOf("classic", "Stable", 3)]]);
+    expect(digest(saved, live, { observed: { groups: held, topics: topicsFor(saved) } })).toBe(first);
+  });
+
+  test("changes with the snapshot, targets, live commits, topic ids and every option", () => {
+    const all = topicsFor(saved);
+    const others = [
+      digest(saved, live, {}, all, {}, "snapshot-2025-01-15T10:30:01Z"),
+      digest(group({ "t-0": at(5n, "m") }), live),
+      digest(group({ "t-0": at(5n, "", 1) }), live),
+      digest(saved, group({ "t-0": at(10n) })),
+      digest(saved, group({ "t-0": at(9n), "t-1": at(1n) })),
+      withTopic("another", log(0n, MAX)),
+      digest(saved, live, {}, all, { exact: true }),
+      digest(saved, live, {}, all, { outOfRange: "clamp" }),
+      digest(saved, live, {}, all, { outOfRange: "skip" }),
+      digest(saved, live, {}, all, { skipBlocked: true }),
+    ];
+    expect(new Set([first, ...others]).size).toBe(others.length + 1);
+  });
+
+  test("changes with the group that is put into another", () => {
+    const two = new Map([
+      ["a", new Map([["t-0", at(5n)]])],
+      ["b", new Map([["t-0", at(5n)]])],
+    ]);
+    const snapshot = snapshotOf(two);
+    const mapped = (source: string) =>
+      planRollback(
+        snapshot,
+        mapGroups(restrict(snapshot, { groups: [source] }), new Map([[source, "g"]])),
+        liveOf(live, topicsFor(two)),
+        refuse,
+      ).digest;
+    expect(mapped("a")).not.toBe(mapped("b"));
+    expect(mapped("a")).not.toBe(first);
+  });
+
+  test("changes when a partition that was skipped, or a group that was left out, is not any more", () => {
+    const two = group({ "t-0": at(5n), "t-1": at(50n) });
+    const withEnd = (end: bigint) => {
+      const now = liveOf(live, theTopic(log(0n, 100n), log(0n, end)));
+      return planFor(snapshotOf(two, { observed: now.observed }), now, { outOfRange: "skip" });
+    };
+    expect(withEnd(49n).skipped.length).toBe(1);
+    expect(withEnd(49n).digest).not.toBe(withEnd(50n).digest);
+    expect(withEnd(49n).digest).toBe(withEnd(40n).digest);
+    const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
+    const withMembers = (members: number) => {
+      const held = new Map([
+        ["g", groupOf("classic", "Empty", members)],
+        ["h", groupOf("classic", "Empty", 0)],
+      ]);
+      const now = liveOf(both, theTopic(log(0n, 100n)));
+      const snapshot = snapshotOf(both, { observed: now.observed });
+      return planFor(snapshot, { ...now, observed: { ...now.observed, groups: held } }, { skipBlocked: true });
+    };
+    expect(withMembers(1)).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "g" }] });
+    expect(withMembers(1).digest).not.toBe(withMembers(0).digest);
+    expect(withMembers(1).digest).toBe(withMembers(2).digest);
+    const alone = snapshotOf(both, { observed: { groups: new Map(), topics: theTopic(log(0n, 100n)) } });
+    const h = restrict(alone, { groups: ["h"] });
+    const ofOne = planRollback(alone, h, liveOf(both, theTopic(log(0n, 100n))), { ...refuse, skipBlocked: true });
+    expect(ofOne.blockers).toEqual([]);
+    expect(withMembers(1).digest).not.toBe(ofOne.digest);
+  });
+});
+
+describe("what is in the way", () => {
+  /** What is in the way of a target, told apart by what the policy says about it. */
+  function reasonsOf(
+    { snapshot, part, live, policy }: Situation,
+    group: string,
+    targets: ReadonlyMap<string, Commit | null>,
+  ) {
+    const origin: Origin = {
+      name: snapshot.snapshotId,
+      clusterId: snapshot.cluster.clusterId,
+      topics: snapshot.observed.topics,
+    };
+    // The snapshots of these situations tell no types; what had no commits then is of whatever type it is now.
+    const hadCommits = snapshot.consumerGroups.get(part.sources.get(group) ?? group)?.size !== 0;
+    const then = hadCommits ? null : (live.observed.groups.get(group)?.type ?? null);
+    const nothing = targets.size === 0 && !policy.exact && !live.errors.some((error) => error.group === group);
+    const hard = [...groupBlockers(origin, group, then, live)].filter(
+      ({ kind }) => !(nothing && kind === "group_not_empty"),
+    );
+    const range = new Map<string, Blocker>();
+    if (live.errors.some((error) => error.group === group)) return { hard, range };
+    for (const [key, target] of targets) {
+      const place = placeOf(key);
+      for (const one of partitionBlockers(origin, { group, ...place, target }, live.observed.topics.get(place.topic))) {
+        const outside = one.kind === "below_log_start" || one.kind === "above_log_end";
+        if (outside && policy.outOfRange !== "refuse") range.set(key, one);
+        else hard.push(one);
+      }
+    }
+    return { hard, range };
+  }
+
+  test("blocks, is clamped, is skipped or is left out, exactly as the policy says, in any situation", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        const { part, live, policy } = one;
+        const plan = planIn(one);
+        const told = [...plan.blockers, ...plan.skipped].map(({ message }) => message);
+        const expected: string[] = [];
+        let clamped = 0;
+        for (const { group } of part.errors) {
+          expect(told.some((message) => message.includes(`"${part.sources.get(group) ?? group}"`))).toBe(true);
+          expect(plan.groups.get(group)?.leftOut).toBe(policy.skipBlocked ? true : undefined);
+        }
+        for (const [group, saved] of part.commits) {
+          const current = live.commits.get(group) ?? new Map<string, Commit>();
+          const more = [...current.keys()].filter((key) => !saved.has(key));
+          const targets = new Map<string, Commit | null>([
+            ...saved,
+            ...(policy.exact ? more.map((key) => [key, null] as const) : []),
+          ]);
+          const { hard, range } = reasonsOf(one, group, targets);
+          expected.push(...hard.map(({ message }) => message));
+          const planned = plan.groups.get(group);
+          const left = policy.skipBlocked && hard.length > 0;
+          expect(planned?.leftOut).toBe(left ? true : undefined);
+          if (live.errors.some((error) => error.group === group)) {
+            expect(planned?.partitions.size).toBe(left ? 0 : undefined);
+            continue;
+          }
+          expect(planned?.source).toBe(part.sources.get(group));
+          expect([...(planned?.partitions.keys() ?? [])]).toEqual([...targets.keys()]);
+          for (const [key, target] of targets) {
+            const found: Partial<PartitionPlan> = planned?.partitions.get(key) ?? {};
+            const from = current.get(key) ?? null;
+            expect(found.from).toEqual(from);
+            const outside = range.get(key);
+            const skips = outside !== undefined && policy.outOfRange === "skip";
+            if (skips) expected.push(outside.message);
+            if (left || skips) {
+              expect(found).toMatchObject({ action: "skip", replayed: 0n, skipped: 0n });
+              expect(found.to).toEqual(from);
+              expect(found.asked).toEqual(target);
+            } else if (outside !== undefined) {
+              const bound = outside.actual;
+              expect(found.to).toEqual({ offset: bound, metadata: target?.metadata });
+              expect(found.asked).toEqual(target);
+              clamped++;
+            } else {
+              expect(found.to).toEqual(target);
+              expect(found).not.toHaveProperty("asked");
+            }
+          }
+        }
+        const uncaptured = [...plan.blockers, ...plan.skipped].filter(
+          ({ kind, topic }) => kind === "not_captured" && topic === undefined,
+        );
+        expect([...told].sort()).toEqual([...expected, ...uncaptured.map(({ message }) => message)].sort());
+        expect(uncaptured.length).toBe(part.errors.length);
+        const warned = plan.warnings.filter((warning) => warning.startsWith("Clamped"));
+        expect(warned.map((warning) => /(\d+) offsets?: "/.exec(warning)?.[1])).toEqual(
+          clamped > 0 ? [`${clamped}`] : [],
+        );
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("blocks after all where nothing at all would be left to do", () => {
+    fc.assert(
+      fc.property(situation, (one) => {
+        const plan = planIn(one);
+        const planned = [...plan.groups.values()];
+        const something = planned.some(
+          ({ leftOut, partitions }) => !leftOut && [...partitions.values()].some(({ action }) => action !== "skip"),
+        );
+        if (!something && plan.blockers.length === 0) expect(plan.skipped).toEqual([]);
+        if (one.policy.skipBlocked && something) expect(plan.blockers).toEqual([]);
+        if (plan.blockers.length > 0 && one.policy.skipBlocked) expect(plan.skipped).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  const saved = group({ "t-0": at(5n), "t-1": at(50n, "m", 3) });
+  const before = group({ "t-0": at(9n), "t-1": at(60n) });
+  const inLog = (start: bigint | null, end: bigint | null, policy: Partial<Policy>, live: Commits = before) =>
+    planFor(
+      snapshotOf(saved, { observed: { groups: new Map(), topics: theTopic(log(0n, 100n), log(0n, 100n)) } }),
+      liveOf(live, theTopic(log(0n, 100n), log(start, end))),
+      policy,
+    );
+  const secondOf = (plan: Plan) => plan.groups.get("g")?.partitions.get("t-1");
+
+  test("clamps to the log's start and end, without the leader epoch, and says what was asked for", () => {
+    const up = inLog(55n, 100n, { outOfRange: "clamp" });
+    expect(up).toMatchObject({ blockers: [], skipped: [] });
+    expect(secondOf(up)).toEqual({
+      action: "rewind",
+      from: at(60n),
+      to: at(55n, "m"),
+      asked: at(50n, "m", 3),
+      replayed: 5n,
+      skipped: 0n,
+    });
+    expect(commitsOf(up).get("g")?.get("t-1")).toEqual(at(55n, "m"));
+    expect(up.warnings).toEqual([expect.stringMatching(/^Clamped .*1 offset: "g t-1: 50 becomes 55"/)]);
+    const down = inLog(0n, 40n, { outOfRange: "clamp" });
+    expect(secondOf(down)).toMatchObject({ to: at(40n, "m"), asked: at(50n, "m", 3) });
+    expect(down.warnings).toEqual([expect.stringContaining('"g t-1: 50 becomes 40"')]);
+  });
+
+  test("is nothing to clamp or to skip at either end of the log", () => {
+    for (const outOfRange of ["clamp", "skip"] as const) {
+      for (const plan of [inLog(50n, 100n, { outOfRange }), inLog(0n, 50n, { outOfRange })]) {
+        expect(plan).toMatchObject({ blockers: [], skipped: [], warnings: [] });
+        expect(secondOf(plan)).toEqual({
+          action: "rewind",
+          from: at(60n),
+          to: at(50n, "m", 3),
+          replayed: expect.anything(),
+          skipped: 0n,
+        });
+      }
+    }
+  });
+
+  test("skips a partition outside of the log, which stays where it is, and lists it", () => {
+    const plan = inLog(55n, 100n, { outOfRange: "skip" });
+    expect(plan).toMatchObject({
+      blockers: [],
+      skipped: [{ kind: "below_log_start", group: "g", topic: "t", partition: 1, expected: 50n, actual: 55n }],
+    });
+    expect(secondOf(plan)).toEqual({
+      action: "skip",
+      from: at(60n),
+      to: at(60n),
+      asked: at(50n, "m", 3),
+      replayed: 0n,
+      skipped: 0n,
+    });
+    expect(commitsOf(plan)).toEqual(group({ "t-0": at(5n) }));
+    const uncommitted = inLog(0n, 49n, { outOfRange: "skip" }, group({ "t-0": at(9n) }));
+    expect(uncommitted.skipped).toMatchObject([{ kind: "above_log_end", actual: 49n }]);
+    expect(secondOf(uncommitted)).toMatchObject({ action: "skip", from: null, to: null });
+    expect(writesOf(uncommitted)).toEqual(group({ "t-0": at(5n) }));
+  });
+
+  test.each(["clamp", "skip"] as const)("is a blocker for a range that cannot be read, with %s too", (outOfRange) => {
+    for (const plan of [inLog(null, 100n, { outOfRange }), inLog(0n, null, { outOfRange })]) {
+      expect(plan).toMatchObject({ blockers: [{ kind: "range_unknown" }], skipped: [], warnings: [] });
+    }
+  });
+
+  test.each(["clamp", "skip"] as const)("is a blocker for a topic created again, with %s too", (outOfRange) => {
+    const then = new Map([["t", { topicId: "old", partitions: new Map() }]]);
+    const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: then } });
+    const live = liveOf(before, theTopic(log(0n, 100n), log(55n, 100n)));
+    expect(planFor(snapshot, live, { outOfRange }).blockers.map(({ kind }) => kind)).toEqual([
+      "topic_recreated",
+      "topic_recreated",
+    ]);
+  });
+
+  const withMembers = (live: LiveState, members: ReadonlyMap<string, number>): LiveState => ({
+    ...live,
+    observed: {
+      ...live.observed,
+      groups: new Map([...members].map(([name, n]) => [name, groupOf("classic", "Stable", n)])),
+    },
+  });
+  const both = new Map([...saved, ["h", new Map([["t-0", at(1n)]])] as const]);
+  const snapshot = snapshotOf(both, { observed: { groups: new Map(), topics: topicsFor(both) } });
+  const bothLive = liveOf(new Map([...before, ["h", new Map([["t-0", at(2n)]])] as const]), topicsFor(both));
+
+  test("leaves a group with members out where the caller asked for that, and names it", () => {
+    const live = withMembers(bothLive, new Map([["h", 2]]));
+    expect(planFor(snapshot, live).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
+    const plan = planFor(snapshot, live, { skipBlocked: true });
+    expect(plan).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "h", actual: 2 }] });
+    expect(plan.groups.get("h")).toMatchObject({ leftOut: true, state: "Stable" });
+    expect(commitsOf(plan)).toEqual(saved);
+  });
+
+  test("is not kept from a group by members that can overwrite nothing, unless it is to be exact", () => {
+    const bare = snapshotOf(new Map([...saved, ["h", new Map()]]), {
+      observed: { groups: new Map(), topics: topicsFor(both) },
+    });
+    const live = withMembers(bothLive, new Map([["h", 2]]));
+    const plan = planFor(bare, live);
+    expect(plan.blockers).toEqual([]);
+    expect(plan.groups.get("h")).toMatchObject({ state: "Stable", partitions: new Map() });
+    expect(plan.extra).toMatchObject([{ group: "h" }]);
+    expect(planFor(bare, live, { exact: true }).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
+    // The group's members go on, which is nothing to the plan.
+    const onward = liveOf(new Map([...bothLive.commits, ["h", new Map([["t-0", at(3n)]])]]), topicsFor(both));
+    expect(planFor(bare, withMembers(onward, new Map([["h", 2]]))).digest).toBe(plan.digest);
+    // And a success of it alone would be none.
+    const held = new Map(["g", "h"].map((name) => [name, 1] as const));
+    expect(planFor(bare, withMembers(bothLive, held), { skipBlocked: true })).toMatchObject({
+      blockers: [{ kind: "group_not_empty", group: "g" }],
+      skipped: [],
+    });
+    const elsewhere = { ...live, cluster: { ...live.cluster, clusterId: "c2" } };
+    expect(planFor(bare, elsewhere).blockers.map(({ kind, group }) => [kind, group])).toEqual([
+      ["cluster_mismatch", "g"],
+      ["cluster_mismatch", "h"],
+    ]);
+  });
+
+  test("blocks where every group would be left out", () => {
+    const live = withMembers(
+      bothLive,
+      new Map([
+        ["g", 1],
+        ["h", 2],
+      ]),
+    );
+    const plan = planFor(snapshot, live, { skipBlocked: true });
+    expect(plan.blockers.map(({ group }) => group)).toEqual(["g", "h"]);
+    expect(plan.skipped).toEqual([]);
+    expect(writesOf(plan).size).toBe(0);
+  });
+
+  test("of a group that could not be captured, or that has a transaction pending, blocks it or leaves it out", () => {
+    const partial = {
+      ...snapshot,
+      errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
+    };
+    const pending = {
+      ...bothLive,
+      commits: new Map([...bothLive.commits].filter(([name]) => name !== "h")),
+      errors: [{ group: "h", error: "PendingTransaction", message: "88" }],
+    };
+    const refused = planFor(partial, pending);
+    expect(refused.blockers).toMatchObject([
+      {
+        kind: "not_captured",
+        group: "lost",
+        message: expect.stringMatching(/"lost".*KafkaAuthorization: no right.*another snapshot/),
+      },
+      { kind: "pending_transaction", group: "h" },
+    ]);
+    expect([...refused.groups.keys()]).toEqual(["g"]);
+    const plan = planFor(partial, pending, { skipBlocked: true });
+    expect(plan.blockers).toEqual([]);
+    expect(plan.skipped.map(({ kind, group }) => [kind, group])).toEqual([
+      ["not_captured", "lost"],
+      ["pending_transaction", "h"],
+    ]);
+    for (const name of ["lost", "h"]) {
+      expect(plan.groups.get(name)).toEqual({
+        type: null,
+        state: null,
+        leftOut: true,
+        replayed: 0n,
+        skipped: 0n,
+        partitions: new Map(),
+      });
+    }
+    expect(commitsOf(plan)).toEqual(saved);
+  });
+
+  test("is named by the group that the snapshot has, where another is to take its place", () => {
+    const partial = { ...snapshot, errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }] };
+    const map = new Map([
+      ["g", "g2"],
+      ["h", "h2"],
+      ["lost", "lost2"],
+    ]);
+    const live = liveOf(new Map([["g2", new Map([["t-7", at(3n)]])]]), topicsFor(both, group({ "t-7": at(3n) })));
+    const plan = planRollback(partial, mapGroups(restrict(partial, {}), map), live, { ...refuse, skipBlocked: true });
+    expect(plan.skipped).toMatchObject([
+      { kind: "not_captured", group: "lost2", message: expect.stringContaining('"lost"') },
+    ]);
+    expect([...plan.groups].map(([name, { source, leftOut }]) => [name, leftOut ? "left out" : source])).toEqual([
+      ["lost2", "left out"],
+      ["g2", "g"],
+      ["h2", "h"],
+    ]);
+    expect(commitsOf(plan)).toEqual(new Map([...both].map(([name, one]) => [`${name}2`, one])));
+    expect(plan.extra).toMatchObject([{ group: "g2", topic: "t", partition: 7 }]);
+  });
+
+  test("is all reported at once, group by group", () => {
+    const observed = {
+      groups: new Map([["g", groupOf("classic", "Stable", 1)]]),
+      topics: new Map([["t", { topicId: "new", partitions: new Map([[1, log(60n, 100n)]]) }]]),
+    };
+    const live = liveOf(before, observed.topics, { cluster: { name: "x", clusterId: "c9" }, observed });
+    expect(planFor(snapshot, live).blockers.map(({ kind, group, partition }) => [kind, group, partition])).toEqual([
+      ["cluster_mismatch", "g", undefined],
+      ["group_not_empty", "g", undefined],
+      ["partition_missing", "g", 0],
+      ["topic_recreated", "g", 1],
+      ["below_log_start", "g", 1],
+      ["cluster_mismatch", "h", undefined],
+      ["partition_missing", "h", 0],
+    ]);
+  });
+});

@@ -1,0 +1,366 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type Commit,
+  type Commits,
+  type LiveState,
+  placeOf,
+  sameCommit,
+} from "../../../../functions/shared/core/model.ts";
+import { restrict } from "../../../../functions/shared/core/restrict.ts";
+import { commitsOf, deletesOf, type Plan } from "../../../../functions/shared/core/rollback/plan.ts";
+import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
+import { originOf, partitionsOf, planResume, targetsHold } from "../../../../functions/shared/core/rollback/resume.ts";
+import { settle } from "../../../../functions/shared/core/rollback/settle.ts";
+import { commitDocument } from "../../../../functions/shared/core/snapshot.ts";
+import { executable, nearCommit } from "../../../support/arbitraries.ts";
+import {
+  apply,
+  at,
+  group,
+  groupOf,
+  journaled,
+  later,
+  liveOf,
+  log,
+  planOf,
+  refuse,
+  snapshotOf,
+  topicsFor,
+  writesOf,
+} from "../../../support/states.ts";
+
+/** The partitions that a plan is about, those that it skips aside. */
+const targetsIn = (plan: Plan) =>
+  [...plan.groups].flatMap(([name, { leftOut, partitions }]) =>
+    [...partitions].flatMap(([key, { from, to, action }]) =>
+      leftOut || action === "skip" ? [] : [{ group: name, key, from, to }],
+    ),
+  );
+
+/** All of it is skipped. */
+const isIdle = (partitions: ReadonlyMap<string, { action: string }>) =>
+  [...partitions.values()].every(({ action }) => action === "skip");
+
+const standing = (commits: Commits, name: string, key: string) => commits.get(name)?.get(key) ?? null;
+
+/** The state after an attempt that got some of the way, wherever it was stopped. */
+function interrupted(plan: Plan, live: LiveState, pick: fc.GeneratorValue): LiveState {
+  const some = [...writesOf(plan)].map(([name, keys]) => {
+    return [name, new Map([...keys].filter(() => pick(fc.boolean)))] as const;
+  });
+  return later(live, apply(live.commits, new Map(some)));
+}
+
+/** That state, and what somebody has moved to where neither the plan found it nor wants it. */
+function meddledWith(plan: Plan, live: LiveState, pick: fc.GeneratorValue) {
+  const moves = new Map<string, Map<string, Commit | null>>();
+  for (const { group: name, key, from, to } of targetsIn(plan)) {
+    const elsewhere = pick(fc.option, nearCommit);
+    if (pick(fc.nat, { max: 3 }) > 0 || sameCommit(elsewhere, from) || sameCommit(elsewhere, to)) continue;
+    moves.set(name, new Map([...(moves.get(name) ?? []), [key, elsewhere] as const]));
+  }
+  return { moves, after: later(live, apply(live.commits, moves)) };
+}
+
+/** The same state, with members in these groups. */
+const joined = (live: LiveState, groups: Iterable<string>): LiveState => ({
+  ...live,
+  observed: {
+    ...live.observed,
+    groups: new Map([
+      ...live.observed.groups,
+      ...[...groups].map((name) => [name, groupOf("classic", "Stable", 2)] as const),
+    ]),
+  },
+});
+
+describe("a resumed plan", () => {
+  test("does what is left, wherever the first attempt stopped, and then has nothing more to do", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const planned = journaled(plan, live);
+        const now = interrupted(plan, live, pick);
+        const rest = planResume(planned, now, false);
+        expect(rest.blockers).toEqual([]);
+        expect(rest.skipped).toEqual(plan.skipped);
+        const end = later(now, apply(now.commits, writesOf(rest)));
+        for (const { group: name, key, to } of targetsIn(plan)) expect(standing(end.commits, name, key)).toEqual(to);
+        expect(targetsHold(plan, end)).toBe(true);
+        const again = planResume(planned, end, false);
+        expect(again.blockers).toEqual([]);
+        expect(writesOf(again).size).toBe(0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("commits nothing that stands at its target already, and touches nothing that the plan does not", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const now = interrupted(plan, live, pick);
+        const writes = writesOf(planResume(journaled(plan, live), now, false));
+        const first = writesOf(plan);
+        for (const [name, keys] of writes) {
+          for (const [key, to] of keys) {
+            expect(first.get(name)?.get(key)).toEqual(to);
+            expect(sameCommit(standing(now.commits, name, key), to)).toBe(false);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("is the plan as it was, save for what is done by now", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const now = interrupted(plan, live, pick);
+        const rest = planResume(journaled(plan, live), now, false);
+        const same = ({ snapshotId, digest, extra, warnings, skipped }: Plan) => ({
+          snapshotId,
+          digest,
+          extra,
+          warnings,
+          skipped,
+        });
+        expect(same(rest)).toEqual(same(plan));
+        expect([...rest.groups.keys()]).toEqual([...plan.groups.keys()]);
+        for (const [name, before] of plan.groups) {
+          const after = rest.groups.get(name);
+          expect([after?.source, after?.leftOut]).toEqual([before.source, before.leftOut]);
+          expect([...(after?.partitions.keys() ?? [])]).toEqual([...before.partitions.keys()]);
+          for (const [key, { action, from, to, asked }] of before.partitions) {
+            const there = !before.leftOut && action !== "skip" && sameCommit(standing(now.commits, name, key), to);
+            const found = after?.partitions.get(key);
+            expect(found).toMatchObject({ action, from, to, ...(asked !== undefined && { asked }) });
+            expect(found?.done).toBe(there && action !== "unchanged" ? true : undefined);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("is blocked by whatever stands neither where the plan found it nor at its target, and by nothing else", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
+        const { blockers } = planResume(journaled(plan, live), after, false);
+        const found = blockers.map(({ kind, group: name, topic, partition, expected, actual }) => {
+          return { kind, name, key: `${topic}-${partition}`, expected, actual };
+        });
+        const expected = targetsIn(plan).flatMap(({ group: name, key, from }) => {
+          const elsewhere = moves.get(name)?.get(key);
+          if (elsewhere === undefined) return [];
+          const [was, is] = [commitDocument(from), commitDocument(elsewhere)];
+          return [{ kind: "moved_since", name, key, expected: was, actual: is }];
+        });
+        expect(found).toEqual(expected);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("leaves out the groups that somebody has moved, if that is asked for, and does the others", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
+        const rest = planResume(journaled(plan, live), after, true);
+        const writes = writesOf(rest);
+        const end = apply(after.commits, writes);
+        for (const name of moves.keys()) {
+          expect(writes.has(name)).toBe(false);
+          expect(rest.groups.get(name)?.leftOut).toBe(true);
+        }
+        for (const { group: name, key, to } of targetsIn(plan)) {
+          if (!moves.has(name)) expect(standing(end, name, key)).toEqual(to);
+        }
+        const others = [...plan.groups].filter(([name, { leftOut }]) => !leftOut && !moves.has(name));
+        const left = rest.blockers.length > 0 ? rest.blockers : rest.skipped.slice(plan.skipped.length);
+        expect(left.map(({ kind }) => kind)).toEqual(
+          [...moves.values()].flatMap((keys) => [...keys].map(() => "moved_since")),
+        );
+        if (moves.size > 0) expect(rest.blockers.length > 0).toBe(others.every(([, one]) => isIdle(one.partitions)));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("says of what it leaves out where it stands, and what was asked for", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
+        const rest = planResume(journaled(plan, live), after, true);
+        for (const name of moves.keys()) {
+          const before = plan.groups.get(name)?.partitions ?? new Map();
+          const partitions = rest.groups.get(name)?.partitions ?? new Map();
+          expect([...partitions.keys()]).toEqual([...before.keys()]);
+          for (const [key, one] of partitions) {
+            const { action, to, asked = to } = before.get(key);
+            const now = action === "skip" ? to : standing(after.commits, name, key);
+            expect(one).toEqual({ action: "skip", from: now, to: now, asked, replayed: 0n, skipped: 0n });
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  const saved = group({ "t-0": at(5n), "t-1": at(6n, "m", 2) });
+  const live = liveOf(group({ "t-0": at(9n), "t-1": at(9n) }), topicsFor(saved));
+  const plan = planOf(saved, live.commits);
+  const half = later(live, group({ "t-0": at(5n), "t-1": at(9n) }));
+
+  test("of half a rollback commits the other half", () => {
+    const rest = planResume(journaled(plan, live), half, false);
+    expect(commitsOf(rest)).toEqual(group({ "t-1": at(6n, "m", 2) }));
+    expect(rest.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "rewind", from: at(9n), done: true });
+  });
+
+  test("deletes what is still to be deleted", () => {
+    const exact = planOf(group({}), live.commits, { exact: true });
+    const rest = planResume(journaled(exact, live), later(live, group({ "t-1": at(9n) })), false);
+    expect(rest.blockers).toEqual([]);
+    expect(deletesOf(rest)).toEqual(new Map([["g", ["t-1"]]]));
+    expect(planResume(journaled(exact, live), later(live, group({ "t-1": at(8n) })), true)).toMatchObject({
+      blockers: [{ kind: "moved_since", expected: { offset: 9n }, actual: { offset: 8n } }],
+      groups: new Map([["g", { leftOut: true }]]),
+    });
+  });
+
+  test("says in a blocker where the partition stands, where it was found, where it was to be, and what to do", () => {
+    const { blockers } = planResume(journaled(plan, live), later(live, group({ "t-0": at(7n) })), false);
+    expect(blockers).toMatchObject([
+      {
+        kind: "moved_since",
+        group: "g",
+        topic: "t",
+        partition: 0,
+        expected: { offset: 9n },
+        actual: { offset: 7n },
+        message: expect.stringMatching(
+          /^Group "g", t-0 stands at offset 7: .*found it \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked\.$/,
+        ),
+      },
+      { partition: 1, expected: { offset: 9n }, actual: null, message: expect.stringContaining("stands at no commit") },
+    ]);
+  });
+
+  test("is blocked by members of a group that is not done, and not by those of one that is", () => {
+    expect(planResume(journaled(plan, live), joined(half, ["g"]), false).blockers).toMatchObject([
+      { kind: "group_not_empty", group: "g", actual: 2 },
+    ]);
+    fc.assert(
+      fc.property(executable, ({ plan: any, live: before }) => {
+        const done = later(before, apply(before.commits, writesOf(any)));
+        const rest = planResume(journaled(any, before), joined(done, any.groups.keys()), false);
+        expect(rest.blockers).toEqual([]);
+        expect(writesOf(rest).size).toBe(0);
+      }),
+    );
+  });
+
+  test("is blocked when what it is to commit would mean something else by now", () => {
+    const planned = journaled(plan, live);
+    const blockedBy = (change: (half: LiveState) => LiveState) =>
+      planResume(planned, change(half), false).blockers.map(({ kind, partition }) => [kind, partition]);
+    const withTopics = (topicId: string, start: bigint) => ({
+      ...half,
+      observed: {
+        ...half.observed,
+        topics: new Map([["t", { topicId, partitions: new Map([log(start, 99n), log(start, 99n)].entries()) }]]),
+      },
+    });
+    expect(blockedBy(() => withTopics("id of t", 0n))).toEqual([]);
+    expect(blockedBy(() => withTopics("another id", 0n))).toEqual([["topic_recreated", 1]]);
+    expect(blockedBy(() => withTopics("id of t", 7n))).toEqual([["below_log_start", 1]]);
+    expect(blockedBy((now) => ({ ...now, observed: { ...now.observed, topics: new Map() } }))).toEqual([
+      ["topic_missing", 1],
+    ]);
+    expect(blockedBy((now) => ({ ...now, cluster: { name: "x", clusterId: "c9" } }))).toEqual([
+      ["cluster_mismatch", undefined],
+    ]);
+  });
+
+  test("keeps a clamped target, though the log would give another by now", () => {
+    const topics = (end: bigint) => new Map([["t", { topicId: "id", partitions: new Map([[0, log(0n, end)]]) }]]);
+    const snapshot = snapshotOf(group({ "t-0": at(50n, "", 1) }), {
+      observed: { groups: new Map(), topics: topics(99n) },
+    });
+    const then = liveOf(group({ "t-0": at(3n) }), topics(40n));
+    const clamped = planRollback(snapshot, restrict(snapshot, {}), then, { ...refuse, outOfRange: "clamp" });
+    const now = { ...then, observed: { ...then.observed, topics: topics(45n) } };
+    const rest = planResume(journaled(clamped, then), now, false);
+    expect(commitsOf(rest)).toEqual(group({ "t-0": at(40n) }));
+    expect(rest.groups.get("g")?.partitions.get("t-0")).toMatchObject({ to: at(40n), asked: at(50n, "", 1) });
+  });
+
+  test("plans nothing for a group that has a transaction pending, or leaves it out", () => {
+    const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];
+    const two = planOf(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
+    const now = { ...later(live, new Map()), errors };
+    const refused = planResume(journaled(two, live), now, false);
+    expect(refused.blockers).toMatchObject([{ kind: "pending_transaction", group: "g" }]);
+    expect([...refused.groups.keys()]).toEqual(["h"]);
+    const named = new Map([...two.groups].map(([name, one]) => [name, { ...one, source: `${name} then` }]));
+    const rest = planResume(journaled({ ...two, groups: named }, live), now, true);
+    expect(rest).toMatchObject({ blockers: [], skipped: [{ kind: "pending_transaction", group: "g" }] });
+    expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g then", partitions: new Map() });
+    expect([...writesOf(rest).keys()]).toEqual(["h"]);
+  });
+
+  test("settles what the earlier attempt did as done, and tells where it has been moved since", () => {
+    const rest = planResume(journaled(plan, live), half, false);
+    const sent = new Map([["g", new Map([["t-1", { kind: "accepted" } as const]])]]);
+    expect(settle(rest, sent, { commits: saved, errors: [] })).toMatchObject({ status: "success", offsetsRestored: 2 });
+    const again = settle(rest, sent, { commits: group({ "t-0": at(8n), "t-1": at(6n, "m", 2) }), errors: [] });
+    expect(again.status).toBe("partial_success");
+    expect(again.groups.get("g")?.partitions.get("t-0")).toMatchObject({ outcome: "moved_since", actual: at(8n) });
+  });
+});
+
+describe("targetsHold", () => {
+  test("is true exactly when every partition that the plan is about stands at its target", () => {
+    fc.assert(
+      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+        const now = interrupted(plan, live, pick);
+        const all = targetsIn(plan).every(({ group: name, key, to }) =>
+          sameCommit(standing(now.commits, name, key), to),
+        );
+        expect(targetsHold(plan, now)).toBe(all);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("is false where a group could not be read, though all of its commits were to be deleted", () => {
+    const live = group({ "t-0": at(9n) });
+    const plan = planOf(group({}), live, { exact: true });
+    const failed = (name: string) => [{ group: name, error: "KafkaUnavailable", message: "m" }];
+    expect(targetsHold(plan, { commits: group({}), errors: [] })).toBe(true);
+    expect(targetsHold(plan, { commits: new Map(), errors: [] })).toBe(true); // it does not exist any more
+    expect(targetsHold(plan, { commits: new Map(), errors: failed("g") })).toBe(false);
+    expect(targetsHold(plan, { commits: group({}), errors: failed("h") })).toBe(true);
+  });
+});
+
+describe("what has to be known of a plan", () => {
+  test("is every partition that it is about, and the ids of their topics", () => {
+    fc.assert(
+      fc.property(executable, ({ plan, live }) => {
+        const partitions = partitionsOf(plan);
+        const keys = [...partitions].flatMap(([name, one]) => [...one.keys()].map((key) => [name, key]));
+        expect(keys).toEqual(targetsIn(plan).map(({ group: name, key }) => [name, key]));
+        const wanted = [...plan.groups].filter(([, one]) => !one.leftOut && !isIdle(one.partitions));
+        expect([...partitions.keys()]).toEqual(wanted.map(([name]) => name));
+        const { topics, ...rest } = originOf(plan, live);
+        expect(rest).toEqual({ name: plan.snapshotId, clusterId: live.cluster.clusterId });
+        for (const { key } of targetsIn(plan)) {
+          const { topic } = placeOf(key);
+          expect(topics.get(topic)).toEqual({ topicId: live.observed.topics.get(topic)?.topicId ?? null });
+        }
+      }),
+    );
+  });
+});

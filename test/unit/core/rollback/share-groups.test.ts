@@ -1,0 +1,162 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { CommitOutcome, Commits, LiveState, Observed } from "../../../../functions/shared/core/model.ts";
+import { mapGroups, restrict } from "../../../../functions/shared/core/restrict.ts";
+import { commitsOf, deletesOf, type Policy, shareGroupsOf } from "../../../../functions/shared/core/rollback/plan.ts";
+import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
+import { planResume } from "../../../../functions/shared/core/rollback/resume.ts";
+import { settle } from "../../../../functions/shared/core/rollback/settle.ts";
+import {
+  accepted,
+  apply,
+  at,
+  group,
+  groupOf,
+  journaled,
+  liveOf,
+  log,
+  outcomes,
+  refuse,
+  snapshotOf,
+  writesOf,
+} from "../../../support/states.ts";
+
+const topics: Observed["topics"] = new Map([
+  ["t", { topicId: "id", partitions: new Map([0, 1, 2].map((partition) => [partition, log(2n, 10n)])) }],
+]);
+const share = new Map([["g", groupOf("share", "Empty", 0)]]);
+const snapshotAt = (saved: Commits, groups: Observed["groups"] = share) =>
+  snapshotOf(saved, { observed: { groups, topics } });
+const liveAt = (live: Commits, groups: Observed["groups"] = share): LiveState =>
+  liveOf(live, topics, { observed: { groups, topics } });
+const planOf = (saved: Commits, live: LiveState, policy: Partial<Policy> = {}) => {
+  const snapshot = snapshotAt(saved);
+  return planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, ...policy });
+};
+
+describe("a plan for a share group", () => {
+  const saved = group({ "t-0": at(4n), "t-1": at(5n), "t-2": at(6n) });
+
+  test("rewinds even what stands at its target, since what was acknowledged beyond it does not show", () => {
+    const plan = planOf(saved, liveAt(group({ "t-0": at(9n), "t-1": at(5n), "t-2": at(3n) })));
+    expect(plan.blockers).toEqual([]);
+    expect(Object.fromEntries(plan.groups.get("g")?.partitions ?? [])).toMatchObject({
+      "t-0": { action: "rewind", replayed: 6n, skipped: 0n },
+      "t-1": { action: "rewind", from: at(5n), to: at(5n), replayed: 5n, skipped: 0n },
+      "t-2": { action: "fast_forward", replayed: 4n, skipped: 3n },
+    });
+    expect(commitsOf(plan)).toEqual(saved);
+    expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
+  });
+
+  test("goes back to having no start offsets where the group did not exist then: the undo of what made it", () => {
+    const snapshot = snapshotAt(group({}), new Map());
+    const live = liveAt(saved);
+    const plan = planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, exact: true });
+    expect(plan.blockers).toEqual([]);
+    expect([...deletesOf(plan)]).toEqual([["g", ["t-0", "t-1", "t-2"]]]);
+    expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
+  });
+
+  test("says what the start offsets do not keep", () => {
+    expect(planOf(saved, liveAt(saved)).warnings).toEqual([
+      expect.stringMatching(/^"g" is a share group: what was acknowledged .* is delivered again/),
+    ]);
+  });
+
+  test("creates start offsets that are not there, and un-initializes others only where that is wanted", () => {
+    const [some, others] = [group({ "t-0": at(4n) }), group({ "t-1": at(5n) })];
+    const kept = planOf(some, liveAt(others));
+    expect(kept.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "create", from: null, to: at(4n) });
+    expect(kept.extra).toMatchObject([{ group: "g", topic: "t", partition: 1 }]);
+    const exact = planOf(some, liveAt(others), { exact: true });
+    expect(exact.blockers).toEqual([]);
+    expect(deletesOf(exact)).toEqual(new Map([["g", ["t-1"]]]));
+  });
+
+  test("makes a share group where there is none any more, also under another name", () => {
+    const nobody = liveOf(new Map(), topics, { missing: new Set(["g"]) });
+    expect(shareGroupsOf(planOf(saved, nobody))).toEqual(new Set(["g"]));
+    const snapshot = snapshotAt(saved);
+    const part = mapGroups(restrict(snapshot, {}), new Map([["g", "h"]]));
+    const other = planRollback(snapshot, part, liveOf(new Map(), topics, { missing: new Set(["h"]) }), refuse);
+    expect(other.blockers).toEqual([]);
+    expect([...other.groups].map(([name, { type }]) => [name, type])).toEqual([["h", "share"]]);
+  });
+
+  test.each([
+    ["share", "classic"],
+    ["classic", "share"],
+    [null, "share"],
+  ])("is refused where the snapshot has a %s group and there is a %s group now", (then, now) => {
+    const snapshot = snapshotAt(saved, new Map([["g", groupOf(then, "Empty", 0)]]));
+    const live = liveAt(saved, new Map([["h", groupOf(now, "Empty", 0)]]));
+    const part = mapGroups(restrict(snapshot, {}), new Map([["g", "h"]]));
+    const plan = planRollback(snapshot, part, live, refuse);
+    expect(plan.blockers).toMatchObject([{ kind: "unsupported_type", group: "h", expected: then, actual: now }]);
+  });
+
+  test("has the blockers of a log, and of members, that other groups have", () => {
+    const held = liveAt(saved, new Map([["g", groupOf("share", "Stable", 2)]]));
+    expect(planOf(group({ "t-0": at(11n), "t-1": at(1n) }), held).blockers.map(({ kind }) => kind)).toEqual([
+      "group_not_empty",
+      "above_log_end",
+      "below_log_start",
+    ]);
+  });
+});
+
+describe("what became of a share group that was rewound in place", () => {
+  const saved = group({ "t-0": at(4n), "t-1": at(5n) });
+  const live = liveAt(saved);
+  const plan = planOf(saved, live);
+  const said = (outcome: CommitOutcome) => new Map([["g", outcomes(["t-0", "t-1"], outcome)]]);
+  const readBack = { commits: saved, errors: [] };
+
+  test("is told by Kafka's answer: nothing else shows it", () => {
+    expect(settle(plan, said({ kind: "accepted" }), readBack)).toMatchObject({ status: "success", offsetsRestored: 2 });
+  });
+
+  test.each([
+    ["refused", "failed", {}],
+    ["unknown", "failed", { inDoubt: true }],
+    ["not_attempted", "not_attempted", {}],
+  ] as const)("is not a success where that is %s, though it stands at its target", (kind, outcome, more) => {
+    const result = settle(plan, said({ kind, error: "KafkaUnavailable", message: "m" }), readBack);
+    expect(result).toMatchObject({ status: "failed", groupsRolledBack: 0, groupsFailed: 1, offsetsRestored: 0 });
+    expect(result.groups.get("g")).toMatchObject({
+      status: "failed",
+      error: expect.stringMatching(/^KafkaUnavailable: m/),
+    });
+    expect(result.groups.get("g")?.partitions.get("t-0")).toEqual({
+      ...{ outcome, from: at(4n), to: at(4n), actual: at(4n) },
+      ...more,
+    });
+  });
+
+  test("is done once more by who resumes, unlike what was seen to move", () => {
+    const moved = planOf(group({ "t-0": at(4n), "t-1": at(6n) }), live);
+    const now = liveAt(group({ "t-0": at(4n), "t-1": at(6n) }));
+    const rest = planResume(journaled(moved, live), now, false);
+    expect(rest.blockers).toEqual([]);
+    expect(writesOf(rest)).toEqual(new Map([["g", new Map([["t-0", at(4n)]])]]));
+    expect(rest.groups.get("g")?.partitions.get("t-1")).toMatchObject({ done: true });
+  });
+});
+
+test("a rollback of a share group that is carried out stands at its targets, from anywhere", () => {
+  const near = fc.option(fc.bigInt({ min: 2n, max: 10n }), { freq: 3 });
+  const offsets = fc
+    .array(near, { minLength: 3, maxLength: 3 })
+    .map((all) => group(Object.fromEntries(all.flatMap((o, i) => (o === null ? [] : [[`t-${i}`, at(o)] as const])))));
+  fc.assert(
+    fc.property(offsets, offsets, fc.boolean(), (saved, live, exact) => {
+      const plan = planOf(saved, liveAt(live), { exact });
+      const after = apply(live, writesOf(plan));
+      const result = settle(plan, accepted(plan), { commits: after, errors: [] });
+      expect(result).toMatchObject({ status: "success", verification: { verified: true } });
+      for (const [key, commit] of saved.get("g") ?? []) expect(after.get("g")?.get(key)).toEqual(commit);
+      if (exact) expect(after.get("g")?.size).toBe(saved.get("g")?.size);
+    }),
+  );
+});

@@ -1,0 +1,147 @@
+import { createHash } from "node:crypto";
+import { gunzipSync, gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import type { Snapshot } from "../../../functions/shared/core/model.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
+import { snapshot } from "../../support/arbitraries.ts";
+import { groupOf } from "../../support/states.ts";
+
+const example: Snapshot = {
+  snapshotId: "snapshot-2025-01-15T10:30:00Z",
+  description: "Before consuming remaining messages",
+  createdAt: "2025-01-15T10:30:00Z",
+  trigger: "invoke",
+  selection: { groups: ["*"], exclude: [] },
+  cluster: { name: "local", clusterId: "abc" },
+  consumerGroups: new Map([["orders-streams", new Map([["orders-0", { offset: 17n, metadata: "", leaderEpoch: 0 }]])]]),
+  errors: [],
+  warnings: [],
+  observed: {
+    groups: new Map([["orders-streams", { ...groupOf("classic", "Empty", 0), asOf: "2025-01-15T10:29:59.875Z" }]]),
+    topics: new Map([
+      [
+        "orders",
+        { topicId: "id", partitions: new Map([[0, { logStartOffset: 0n, logEndOffset: 33n, leaderEpoch: 0 }]]) },
+      ],
+    ]),
+  },
+};
+
+const text = (encoded: { body: Uint8Array }) => gunzipSync(encoded.body).toString("utf8");
+
+/** A body with other JSON in it, under a checksum that fits: what only the decoder itself can find. */
+function forged(json: string) {
+  const body = gzipSync(json);
+  const sha256 = createHash("sha256").update(body).digest("hex");
+  return () => decodeSnapshot(body, { snapshotId: example.snapshotId, sha256 });
+}
+
+describe("a snapshot's body", () => {
+  test("decodes to exactly what was encoded, for any names and offsets", () => {
+    fc.assert(
+      fc.property(snapshot, (original) => {
+        const { body, sha256 } = encodeSnapshot(original);
+        expect(decodeSnapshot(body, { snapshotId: original.snapshotId, sha256 })).toEqual(original);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("is one line that begins with the documented keys in their order", () => {
+    const json = text(encodeSnapshot(example));
+    expect(json).not.toContain("\n");
+    expect(json).toMatch(
+      /^\{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","description":"Before consuming remaining messages","created_at":"2025-01-15T10:30:00Z","consumer_groups":\{"orders-streams":\{"partitions":\{"orders-0":\{"offset":17,"metadata":"","leader_epoch":0\}\}\}\},/,
+    );
+  });
+
+  test("tells of each group what its members speak, and since when its commits count, if that is known", () => {
+    const json = text(encodeSnapshot(example));
+    const more = ',"protocol_type":"consumer","as_of":"2025-01-15T10:29:59.875Z"';
+    expect(json).toContain(`{"type":"classic","state":"Empty","members":0${more}}`);
+    const old = gzipSync(json.replace(more, ""));
+    const sha256 = createHash("sha256").update(old).digest("hex");
+    const { observed } = decodeSnapshot(old, { snapshotId: example.snapshotId, sha256 });
+    expect(observed.groups.get("orders-streams")).toEqual({
+      ...{ type: "classic", state: "Empty", members: 0 },
+      ...{ protocolType: null, asOf: null },
+    });
+  });
+
+  test("is the same text whatever order the groups were read in", () => {
+    fc.assert(
+      fc.property(snapshot, (original) => {
+        const reversed = { ...original, consumerGroups: new Map([...original.consumerGroups].reverse()) };
+        expect(text(encodeSnapshot(reversed))).toBe(text(encodeSnapshot(original)));
+      }),
+    );
+  });
+
+  test("is corrupt when any one byte was altered", () => {
+    const { body, sha256 } = encodeSnapshot(example);
+    fc.assert(
+      fc.property(fc.nat({ max: body.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, change) => {
+        const altered = Uint8Array.from(body, (byte, i) => (i === at ? byte ^ change : byte));
+        expect(() => decodeSnapshot(altered, { snapshotId: example.snapshotId, sha256 })).toThrow(SnapshotCorrupt);
+      }),
+    );
+  });
+
+  test("is corrupt when it was cut off, anywhere", () => {
+    const { body, sha256 } = encodeSnapshot(example);
+    for (let length = 0; length < body.length; length++) {
+      expect(() => decodeSnapshot(body.subarray(0, length), { snapshotId: example.snapshotId, sha256 })).toThrow(
+        /^SnapshotCorrupt: /,
+      );
+    }
+  });
+
+  test("is corrupt under another id, though its checksum fits", () => {
+    const { body, sha256 } = encodeSnapshot(example);
+    expect(() => decodeSnapshot(body, { snapshotId: "snapshot-2025-01-15T10:30:00Z-2", sha256 })).toThrow(
+      /another snapshot's body/,
+    );
+  });
+
+  const json = text(encodeSnapshot(example));
+  test.each([
+    [
+      "a negative offset",
+      '"offset":17',
+      '"offset":-1',
+      'consumer_groups["orders-streams"].partitions["orders-0"].offset must not be negative',
+    ],
+    ["an offset beyond int64", '"offset":17', '"offset":9223372036854775808', ".offset must be a 64-bit integer"],
+    ["an offset as text", '"offset":17', '"offset":"17"', '.offset must be a 64-bit integer, not "17"'],
+    ["no offset", '"offset":17,', "", ".offset is missing"],
+    ["metadata that is null", '"metadata":""', '"metadata":null', ".metadata must be a string, not null"],
+    [
+      "a key that is no partition",
+      '"orders-0":{"offset"',
+      '"orders":{"offset"',
+      'partitions["orders"] is not <topic>-<partition>',
+    ],
+    ["an unknown field", '"schema_version":2', '"schema_version":2,"more":2', "more is not a field of this document"],
+    ["a status that its errors deny", '"status":"complete"', '"status":"partial"', "status is partial"],
+    ["a newer schema", '"schema_version":2', '"schema_version":3', "deploy a newer one"],
+    [
+      "groups as a list",
+      /"consumer_groups":\{.*?\}\}\}\}/,
+      '"consumer_groups":[]',
+      "consumer_groups must be an object",
+    ],
+  ])("names the place of %s", (_what, original, replacement, place) => {
+    const changed = json.replace(original, replacement);
+    expect(changed).not.toBe(json);
+    expect(forged(changed)).toThrow(SnapshotCorrupt);
+    expect(forged(changed)).toThrow(place);
+  });
+
+  test("says so when it is not JSON, and when it is not gzip", () => {
+    expect(forged("{")).toThrow(/it is not JSON/);
+    const sha256 = createHash("sha256").update("plain").digest("hex");
+    expect(() => decodeSnapshot(Buffer.from("plain"), { snapshotId: "x", sha256 })).toThrow(/it is not gzip/);
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { NoAnswer, unavailable } from "../../../../functions/shared/kafka/calls/problems.ts";
+import { inParallel, settleAll } from "../../../../functions/shared/kafka/calls/retry.ts";
+
+const ofMs = (ms: number) => {
+  const started = performance.now();
+  return { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) };
+};
+
+const trial = (ms: number) => ({ deadline: ofMs(ms), doing: "reading" });
+
+describe("settleAll", () => {
+  it("tries again what wants to, and only that", async () => {
+    const rounds: string[][] = [];
+    const settled = await settleAll<string, number>(["a", "b"], trial(10_000), async (pending, tell) => {
+      rounds.push([...pending]);
+      tell("a", { done: 1 });
+      if (rounds.length < 3) tell("b", { again: unavailable("not yet") });
+      else tell("b", { done: 2 });
+    });
+    expect(settled).toEqual(
+      new Map([
+        ["a", { done: 1 }],
+        ["b", { done: 2 }],
+      ]),
+    );
+    expect(rounds).toEqual([["a", "b"], ["b"], ["b"]]);
+  });
+
+  it("gives up what stalls, but not while there is progress", async () => {
+    let now = performance.now();
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    onTestFinished(() => clock.mockRestore());
+    let rounds = 0;
+    const limits = { ...trial(60_000), stallMs: 3_000 };
+    const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, tell) => {
+      now += 1_900; // a round takes that long
+      const done = rounds++ < 3 ? Math.min(...pending) : -1; // one a round, then none any more
+      for (const key of pending) tell(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
+    });
+    expect([...settled.values()].filter((result) => "done" in result)).toHaveLength(3);
+    expect(settled.get(3)).toEqual({ failed: unavailable("stuck") });
+    expect(rounds).toBe(5); // three with progress, one without, one more
+  });
+
+  it("fails what an answer leaves out", async () => {
+    const settled = await settleAll<string, number>(["a"], trial(10_000), async () => {});
+    expect(settled.get("a")).toEqual({ failed: unavailable("reading: the answer of Kafka left it out") });
+  });
+
+  it("gives up before the deadline, with the last reason", async () => {
+    const limits = trial(400);
+    const settled = await settleAll<string, number>(["a"], limits, async (_, tell) =>
+      tell("a", { again: unavailable("still loading") }),
+    );
+    expect(settled.get("a")).toEqual({ failed: unavailable("still loading") });
+    expect(limits.deadline.remainingMs()).toBeGreaterThan(0);
+  });
+
+  it("takes a lost answer for a reason to try again, and a fault of ours for what it is", async () => {
+    let round = 0;
+    const settled = await settleAll<string, number>(["a"], trial(10_000), async (_, tell) => {
+      if (round++ === 0) throw new NoAnswer("b:1", "closed the connection", true);
+      tell("a", { done: 1 });
+    });
+    expect(settled.get("a")).toEqual({ done: 1 });
+    const fault = settleAll<string, number>(["a"], trial(10_000), async () => {
+      throw new TypeError("ours");
+    });
+    await expect(fault).rejects.toThrow(TypeError);
+  });
+});
+
+describe("inParallel", () => {
+  it("does everything, and no more at once than it may", async () => {
+    let running = 0;
+    let most = 0;
+    const done: number[] = [];
+    await inParallel([1, 2, 3, 4, 5, 6, 7], 3, async (item) => {
+      most = Math.max(most, ++running);
+      await Promise.resolve();
+      running--;
+      done.push(item);
+    });
+    expect(done.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(most).toBe(3);
+  });
+
+  it("begins nothing more once some work has failed", async () => {
+    const begun: number[] = [];
+    const work = async (item: number) => {
+      begun.push(item);
+      await Promise.resolve();
+      if (item === 2) throw new Error("no more");
+    };
+
+    await expect(inParallel([1, 2, 3, 4, 5, 6, 7, 8], 2, work)).rejects.toThrow("no more");
+    await new Promise((done) => setImmediate(done));
+
+    expect(begun).toEqual([1, 2, 3]);
+  });
+});

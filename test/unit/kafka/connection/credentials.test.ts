@@ -1,0 +1,120 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { lasting } from "../../../../functions/shared/core/deadline.ts";
+import { credentialSource } from "../../../../functions/shared/kafka/connection/credentials.ts";
+import { oauthTokens } from "../../../../functions/shared/kafka/connection/tokens.ts";
+
+afterEach(() => void vi.unstubAllEnvs());
+
+/** A server that answers every request with what `answer` gives, and counts them. */
+async function serve(answer: () => { status?: number; body: unknown }) {
+  const served = { count: 0, url: "" };
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => {
+      served.count++;
+      const { status = 200, body } = answer();
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  served.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return served;
+}
+
+/** Secrets Manager, with one value for every secret. */
+async function secretsManager(value: object) {
+  const held = { value, status: 200 };
+  const served = await serve(() => ({ status: held.status, body: { SecretString: JSON.stringify(held.value) } }));
+  for (const [name, text] of Object.entries({
+    AWS_ENDPOINT_URL: served.url,
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+  })) {
+    vi.stubEnv(name, text);
+  }
+  return { held, served };
+}
+
+const sourceOf = (secretArn: string) => credentialSource({ sasl: { mechanism: "PLAIN", secretArn } }, lasting(10_000));
+const login = (password: string) => ({ login: { mechanism: "PLAIN", username: "ana", password } });
+
+test("a secret is read once in a process, however many invocations and connections there are", async () => {
+  const { served } = await secretsManager({ username: "ana", password: "one" });
+  const source = sourceOf("arn:once");
+  expect(await Promise.all([source(), source()])).toEqual([login("one"), login("one")]);
+  expect(await sourceOf("arn:once")()).toEqual(login("one"));
+  expect(served.count).toBe(1);
+});
+
+test("a secret is read once more for all who were refused at the same time, and the new value is kept", async () => {
+  const { held, served } = await secretsManager({ username: "ana", password: "one" });
+  const source = sourceOf("arn:changed");
+  const refused = await source();
+  held.value = { username: "ana", password: "two" };
+  const now = await Promise.all([source(refused), source(refused), source(refused)]);
+  expect(now).toEqual([login("two"), login("two"), login("two")]);
+  expect(await source(refused)).toBe(now[0]);
+  expect(await source()).toBe(now[0]);
+  expect(await sourceOf("arn:changed")()).toEqual(login("two"));
+  expect(served.count).toBe(2);
+});
+
+test("credentials that were refused are given back as they are where the secret is the same", async () => {
+  await secretsManager({ username: "ana", password: "one" });
+  const source = sourceOf("arn:same");
+  const refused = await source();
+  expect(await source(refused)).toBe(refused);
+});
+
+test("a secret that could not be read again is read once more for the next who is refused", async () => {
+  const { held } = await secretsManager({ username: "ana", password: "one" });
+  const source = sourceOf("arn:poisoned");
+  const refused = await source();
+  held.status = 400;
+  await expect(source(refused)).rejects.toMatchObject({ name: "StorageUnavailable" });
+  Object.assign(held, { status: 200, value: { username: "ana", password: "two" } });
+  expect(await source(refused)).toEqual(login("two"));
+});
+
+test("a secret whose token endpoint gives no token is read again by the next invocation", async () => {
+  const issuer = await serve(() => ({ body: { access_token: "token", expires_in: 60 } }));
+  const gone = await serve(() => ({ status: 503, body: {} }));
+  const { held } = await secretsManager(client(gone.url));
+  const sasl = { mechanism: "OAUTHBEARER", secretArn: "arn:endpoint" } as const;
+  const tokenOf = async () => {
+    const { login } = await credentialSource({ sasl }, lasting(10_000))();
+    return login !== undefined && "token" in login ? login.token() : undefined;
+  };
+  await expect(tokenOf()).rejects.toThrow("answered 503");
+  held.value = client(issuer.url);
+  expect(await tokenOf()).toBe("token");
+});
+
+const client = (url: string) => ({ token_endpoint_url: url, client_id: "ana", client_secret: "s" });
+
+test("a token is used for as long as it is valid for some time yet, and not longer", async () => {
+  let lifetime = 3_600;
+  const server = await serve(() => ({ body: { access_token: `token-${server.count}`, expires_in: lifetime } }));
+  const token = oauthTokens(client(server.url), lasting(10_000));
+  expect(await Promise.all([token(), token()])).toEqual(["token-1", "token-1"]);
+  lifetime = 0;
+  const brief = oauthTokens(client(server.url), lasting(10_000));
+  expect([await brief(), await brief()]).toEqual(["token-2", "token-3"]);
+});
+
+test("an authorization server in trouble is worth another attempt, which asks it again", async () => {
+  let status = 503;
+  const server = await serve(() => ({ status, body: { access_token: "token", expires_in: 60 } }));
+  const token = oauthTokens(client(server.url), lasting(10_000));
+  await expect(token()).rejects.toThrow(/token endpoint 127\.0\.0\.1:\d+ answered 503/);
+  status = 200;
+  expect(await token()).toBe("token");
+});

@@ -1,0 +1,399 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { onTestFinished } from "vitest";
+import { type Cluster, connectCluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
+import { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
+import {
+  consumerGroupDescribe,
+  describeGroups,
+  findCoordinator,
+  findOneCoordinator,
+  listGroups,
+} from "../../../functions/shared/kafka/wire/groups.ts";
+import { listOffsets, metadata } from "../../../functions/shared/kafka/wire/metadata.ts";
+import {
+  offsetCommit,
+  offsetDelete,
+  offsetFetch,
+  offsetFetchOfOne,
+} from "../../../functions/shared/kafka/wire/offsets.ts";
+
+/** What OffsetFetch answers of one group; `undefined` leaves it out. */
+type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
+
+/**
+ * One broker that says what a test makes it say, for answers that a real one gives only under rights or in moments that
+ * a test cannot make. Topics have one partition each, 0.
+ */
+export interface FakeBroker {
+  clusterId: string;
+  /** Whether it takes one group a request, as brokers before 3.0 do. */
+  old: boolean;
+  /** Listed as classic and empty, where nothing else is said of them. */
+  groups: string[];
+  /** Those of them that are described as dead, and how many lists still have them. */
+  dead: Record<string, number>;
+  /** Those of them that have a member, and the topics that it is assigned. */
+  members: Record<string, readonly string[]>;
+  /** Those of type `consumer`, with a member, and the code of their description. */
+  consumers: Record<string, number>;
+  /** Those of type `share`, of which it tells nothing more: a broker of 4.0. */
+  shares: string[];
+  /** Codes of topics in Metadata; 0 for those not named. */
+  topicCodes: Record<string, number>;
+  /** The leader epoch that Metadata tells of `__consumer_offsets`, by number of the question. */
+  epoch: (question: number) => number;
+  fetch: (group: string, topics: readonly string[] | null) => Fetched;
+  /** Codes of a commit by topic; topics not named are left out. Null hangs up instead of answering. */
+  commit: (group: string) => Record<string, number> | null;
+  /** The same of a deletion of commits. */
+  remove: (group: string) => Record<string, number> | null;
+  /** How long a commit takes. */
+  commitMs: number;
+  /** Whether a request, by its API, is never answered: a broker that nothing reaches any more. */
+  silent: (api: Api<never, unknown> | undefined) => boolean;
+  /** The ports of other brokers of its cluster, which have the ids 2, 3, … */
+  peers: number[];
+  /** The host that is told of every coordinator. */
+  coordinator: () => string;
+  /** What is sent in place of the answer to a request of an API, by its key: frames with their sizes. */
+  spoil: (frame: Buffer, key: number) => Buffer;
+  /** Called when a connection is closed. */
+  onClose: () => void;
+}
+
+type Request = { key: number; reader: Reader };
+
+const apis: readonly Api<never, unknown>[] = [
+  metadata,
+  findCoordinator,
+  listGroups,
+  listOffsets,
+  offsetCommit,
+  offsetDelete,
+  offsetFetch,
+  describeGroups,
+  consumerGroupDescribe,
+];
+const probe = /^offset-rollback-probe-/;
+
+/** Starts a fake broker, and connects to it; both end with the test. */
+export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promise<Cluster> {
+  return connectTo([await startFakeBroker(script)], ms);
+}
+
+/** Connects to fake brokers, for as long as the test takes. */
+export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise<Cluster> {
+  const started = performance.now();
+  const cluster = await connectCluster(
+    { clusterName: "fake", bootstrapServers, security: { protocol: "PLAINTEXT" } },
+    { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, ms - (performance.now() - started)) },
+  );
+  onTestFinished(() => cluster.close());
+  return cluster;
+}
+
+/** Starts a fake broker that ends with the test, and gives its address. */
+export async function startFakeBroker(script: Partial<FakeBroker>): Promise<string> {
+  const broker: FakeBroker = {
+    clusterId: "fake-cluster-id",
+    old: false,
+    groups: [],
+    dead: {},
+    members: {},
+    consumers: {},
+    shares: [],
+    topicCodes: {},
+    epoch: () => 0,
+    fetch: () => ({}),
+    commit: () => ({}),
+    commitMs: 0,
+    remove: () => ({}),
+    silent: () => false,
+    peers: [],
+    coordinator: () => "127.0.0.1",
+    spoil: (frame) => frame,
+    onClose: () => {},
+    ...script,
+  };
+  const sockets: Socket[] = [];
+  let questions = 0;
+  let lists = 0;
+  let busyUntil = 0;
+  const server = createServer((socket) => {
+    sockets.push(socket.on("error", () => {}).on("close", () => broker.onClose()));
+    let received = Buffer.alloc(0);
+    socket.on("data", (data) => {
+      received = Buffer.concat([received, data]);
+      while (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) {
+        const frame = received.subarray(4, 4 + received.readInt32BE(0));
+        received = received.subarray(4 + frame.length);
+        const reader = new Reader(frame);
+        const key = reader.int16();
+        reader.int16();
+        const correlation = reader.int32();
+        reader.classicString();
+        if (broker.silent(apis.find((api) => api.key === key))) continue;
+        const body = answerTo({ key, reader });
+        if (body === null) {
+          socket.destroy();
+          return;
+        }
+        const head = Buffer.alloc(8);
+        head.writeInt32BE(4 + body.length, 0);
+        head.writeInt32BE(correlation, 4);
+        const answer = broker.spoil(Buffer.concat([head, body]), key);
+        if (key === offsetCommit.key && broker.commitMs > 0) {
+          busyUntil = Math.max(busyUntil, performance.now()) + broker.commitMs;
+          setTimeout(() => socket.write(answer), busyUntil - performance.now());
+        } else {
+          socket.write(answer);
+        }
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  const answerTo = ({ key, reader }: Request): Buffer | null => {
+    const writer = new Writer();
+    if (key === 18) {
+      writer.int16(0);
+      const older = new Map([findOneCoordinator, offsetFetchOfOne].map((api) => [api.key, api.versions]));
+      writer.classicArray(apis, (api) => {
+        const [min, max] = (broker.old && older.get(api.key)) || api.versions;
+        writer.int16(api.key);
+        writer.int16(min);
+        writer.int16(max);
+      });
+      writer.int32(0);
+      return writer.bytes();
+    }
+    if (key === offsetDelete.key) {
+      const codes = broker.remove(reader.classicString());
+      if (codes === null) return null;
+      writer.int16(0);
+      writer.int32(0);
+      writer.classicArray(Object.entries(codes), ([topic, code]) => {
+        writer.classicString(topic);
+        writer.classicArray([0], (partition) => {
+          writer.int32(partition);
+          writer.int16(code);
+        });
+      });
+      return writer.bytes();
+    }
+    reader.skipTags();
+    writer.noTags();
+    writer.int32(0);
+    if (key === metadata.key) {
+      const topics = reader.array(() => {
+        reader.uuid();
+        const topic = reader.string();
+        reader.skipTags();
+        return topic;
+      });
+      writeMetadata(writer, broker, topics, port, topics.includes("__consumer_offsets") ? questions++ : questions);
+    } else if (key === listGroups.key) {
+      lists++;
+      writer.int16(0);
+      const { groups, consumers, shares, dead } = broker;
+      writer.array(
+        [...groups, ...shares, ...Object.keys(consumers)].filter((group) => lists <= (dead[group] ?? lists)),
+        (group) => {
+          const stable = group in broker.members || group in consumers;
+          for (const text of [
+            group,
+            "consumer",
+            stable ? "Stable" : "Empty",
+            shares.includes(group) ? "share" : group in consumers ? "consumer" : "classic",
+          ])
+            writer.string(text);
+          writer.noTags();
+        },
+      );
+      writer.noTags();
+    } else if (key === findCoordinator.key && broker.old) {
+      writer.int16(0);
+      writer.nullableString(null);
+      writer.int32(1);
+      writer.string(broker.coordinator());
+      writer.int32(port);
+      writer.noTags();
+    } else if (key === findCoordinator.key) {
+      reader.int8();
+      const groups = reader.array(() => reader.string());
+      writer.array(groups, (group) => {
+        writer.string(group);
+        writer.int32(1);
+        writer.string(broker.coordinator());
+        writer.int32(port);
+        writer.int16(0);
+        writer.nullableString(null);
+        writer.noTags();
+      });
+      writer.noTags();
+    } else if (key === offsetFetch.key) {
+      if (broker.old) writeFetchOfOne(writer, reader, broker);
+      else writeFetch(writer, reader, broker);
+    } else if (key === offsetCommit.key) {
+      const codes = broker.commit(reader.string());
+      if (codes === null) return null;
+      writer.array(Object.entries(codes), ([topic, code]) => {
+        writer.string(topic);
+        writer.array([0], (partition) => {
+          writer.int32(partition);
+          writer.int16(code);
+          writer.noTags();
+        });
+        writer.noTags();
+      });
+      writer.noTags();
+    } else if (key === describeGroups.key) {
+      writer.array(
+        reader.array(() => reader.string()),
+        (group) => {
+          const topics = broker.members[group];
+          writer.int16(0);
+          writer.string(group);
+          writer.string(group in broker.dead ? "Dead" : topics === undefined ? "Empty" : "Stable");
+          writer.string("consumer");
+          writer.string("range");
+          writer.array(topics === undefined || group in broker.dead ? [] : [topics], (assigned) => {
+            for (let i = 0; i < 5; i++) writer.string("");
+            writeAssignment(writer, assigned);
+            writer.noTags();
+          });
+          writer.int32(0);
+          writer.noTags();
+        },
+      );
+      writer.noTags();
+    } else if (key === consumerGroupDescribe.key) {
+      writer.array(
+        reader.array(() => reader.string()),
+        (group) => {
+          writer.int16(broker.consumers[group] ?? 69);
+          writer.nullableString(null);
+          writer.string(group);
+          writer.string("");
+          writer.int32(0);
+          writer.int32(0);
+          writer.string("");
+          writer.array([], () => {});
+          writer.int32(0);
+          writer.noTags();
+        },
+      );
+      writer.noTags();
+    } else if (key === listOffsets.key) {
+      writer.array([], () => {});
+      writer.noTags();
+    }
+    return writer.bytes();
+  };
+
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `127.0.0.1:${port}`;
+}
+
+/** ConsumerProtocolAssignment, as the bytes that it is for a broker. */
+function writeAssignment(writer: Writer, topics: readonly string[]) {
+  const assignment = new Writer();
+  assignment.int16(3);
+  assignment.classicArray(topics, (topic) => {
+    assignment.classicString(topic);
+    assignment.classicArray([0], (partition) => assignment.int32(partition));
+  });
+  assignment.int32(-1);
+  writer.array([...assignment.bytes()], (byte) => writer.int8((byte << 24) >> 24));
+}
+
+function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, question: number) {
+  writer.array([port, ...broker.peers].entries().toArray(), ([i, portOfNode]) => {
+    writer.int32(i + 1);
+    writer.string("127.0.0.1");
+    writer.int32(portOfNode);
+    writer.nullableString(null);
+    writer.noTags();
+  });
+  writer.nullableString(broker.clusterId);
+  writer.int32(1);
+  writer.array(topics, (topic) => {
+    const code = broker.topicCodes[topic] ?? 0;
+    writer.int16(code);
+    writer.nullableString(topic);
+    writer.uuid(null);
+    writer.boolean(false);
+    writer.array(code === 0 ? [0] : [], (partition) => {
+      writer.int16(0);
+      writer.int32(partition);
+      writer.int32(1);
+      writer.int32(topic === "__consumer_offsets" ? broker.epoch(question) : 0);
+      for (let i = 0; i < 3; i++) writer.array([1], (node) => writer.int32(node));
+      writer.noTags();
+    });
+    writer.int32(0);
+    writer.noTags();
+  });
+  writer.noTags();
+}
+
+function writeFetch(writer: Writer, reader: Reader, broker: FakeBroker) {
+  const asked = reader.array(() => {
+    const wanted = readWanted(reader);
+    reader.skipTags();
+    return wanted;
+  });
+  const answers = asked.flatMap(({ group, topics }) => {
+    const answer = answerOf(broker, group, topics);
+    return answer === undefined ? [] : [{ group, answer }];
+  });
+  writer.array(answers, ({ group, answer }) => {
+    writer.string(group);
+    writeFetched(writer, answer);
+  });
+  writer.noTags();
+}
+
+function writeFetchOfOne(writer: Writer, reader: Reader, broker: FakeBroker) {
+  const { group, topics } = readWanted(reader);
+  writeFetched(writer, answerOf(broker, group, topics) ?? {});
+}
+
+const answerOf = (broker: FakeBroker, group: string, topics: readonly string[] | null) =>
+  broker.fetch(group, topics) ?? (probe.test(group) ? {} : undefined);
+
+function readWanted(reader: Reader) {
+  const group = reader.string();
+  const topics: string[] = [];
+  const length = reader.uvarint();
+  for (let i = 1; i < length; i++) {
+    topics.push(reader.string());
+    reader.array(() => reader.int32());
+    reader.skipTags();
+  }
+  return { group, topics: length === 0 ? null : topics };
+}
+
+function writeFetched(writer: Writer, { code, offsets }: NonNullable<Fetched>) {
+  writer.array(Object.entries(offsets ?? {}), ([topic, offset]) => {
+    writer.string(topic);
+    writer.array([0], (partition) => {
+      writer.int32(partition);
+      writer.int64(typeof offset === "bigint" ? offset : -1n);
+      writer.int32(-1);
+      writer.nullableString("");
+      writer.int16(typeof offset === "bigint" ? 0 : offset.code);
+      writer.noTags();
+    });
+    writer.noTags();
+  });
+  writer.int16(code ?? 0);
+  writer.noTags();
+}

@@ -1,0 +1,397 @@
+import { describe, expect, it } from "vitest";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { listGroups } from "../../../functions/shared/kafka/groups/group-list.ts";
+import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
+import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
+
+const all = { groups: ["*"], exclude: [] };
+const isProbe = (group: string) => group.startsWith("offset-rollback-probe-");
+const commit = (offset: bigint) => ({ offset, metadata: "" });
+
+describe("capture", () => {
+  it("names the right that is missing on a group, and reads the others", async () => {
+    const cluster = await fakeBroker({
+      groups: ["secret", "open"],
+      fetch: (group) => (group === "secret" ? { code: 30 } : { offsets: { t: 7n } }),
+    });
+    const state = await capture(cluster, all);
+    expect(state.errors).toMatchObject([{ group: "secret", error: "KafkaAuthorization" }]);
+    expect(state.errors[0]?.message).toContain('needs DESCRIBE on group "secret"');
+    expect([...state.commits.keys()]).toEqual(["open"]);
+  });
+
+  it("fails a group that the answer leaves out, and one with a code that nobody knows", async () => {
+    const cluster = await fakeBroker({
+      groups: ["left-out", "odd"],
+      fetch: (group) => (group === "odd" ? { offsets: { t: { code: 999 } } } : undefined),
+    });
+    const state = await capture(cluster, all);
+    expect(state.commits.size).toBe(0);
+    expect(new Map(state.errors.map(({ group, error }) => [group, error]))).toEqual(
+      new Map([
+        ["left-out", "KafkaUnavailable"],
+        ["odd", "ERROR_999"],
+      ]),
+    );
+  });
+
+  it.each([14, 15, 16])("finds the coordinator again and retries after code %i", async (code) => {
+    let answers = 0;
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      fetch: (group) => (isProbe(group) ? {} : answers++ === 0 ? { code } : { offsets: { t: 7n } }),
+    });
+    const state = await capture(cluster, all);
+    expect(state.errors).toEqual([]);
+    expect(state.commits.get("g")).toEqual(new Map([["t-0", commit(7n)]]));
+    expect(cluster.requests.get("FindCoordinator")).toBe(1); // at first, it was who listed the group
+  });
+
+  it("gives up on a coordinator that never comes before the deadline does, by name", async () => {
+    const cluster = await fakeBroker({ groups: ["g"], fetch: (group) => ({ code: isProbe(group) ? 0 : 15 }) }, 1_000);
+    const state = await capture(cluster, all);
+    expect(state.errors).toMatchObject([{ group: "g", error: "KafkaUnavailable" }]);
+    expect(state.errors[0]?.message).toContain("15 COORDINATOR_NOT_AVAILABLE");
+    expect(cluster.deadline.remainingMs()).toBeGreaterThan(0);
+  });
+
+  it("has null and a warning for logs that the answer leaves out", async () => {
+    const cluster = await fakeBroker({ groups: ["g"], fetch: () => ({ offsets: { t: 7n } }) });
+    const { observed, warnings, errors } = await capture(cluster, all);
+    expect(errors).toEqual([]);
+    expect(observed.topics.get("t")?.partitions.get(0)).toEqual({
+      logStartOffset: null,
+      logEndOffset: null,
+      leaderEpoch: 0,
+    });
+    expect(warnings).toEqual([expect.stringContaining('1 log could not be read for their start and end: "t-0"')]);
+  });
+
+  it("has null for a topic that may not be described, and leaves out one that does not exist", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      topicCodes: { hidden: 29, gone: 3 },
+      fetch: () => ({ offsets: { hidden: 7n, gone: 7n } }),
+    });
+    const { observed, warnings } = await capture(cluster, all);
+    expect(observed.topics).toEqual(new Map([["hidden", null]]));
+    expect(warnings).toEqual([expect.stringContaining('needs DESCRIBE on topic "hidden"')]);
+  });
+});
+
+describe("observe", () => {
+  it("asks by name for commits that are absent: a topic that is hidden is a missing right, not absence", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      fetch: (_, topics) => (topics === null ? {} : { offsets: { hidden: { code: 29 } } }),
+    });
+    const state = await observe(cluster, new Map([["g", new Map([["hidden-0", null]])]]));
+    expect(state.commits.has("g")).toBe(false);
+    expect(state.errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
+    expect(state.errors[0]?.message).toContain('needs DESCRIBE on topic "hidden"');
+  });
+
+  it("fails a group of which a partition, asked for by name, is left out", async () => {
+    const cluster = await fakeBroker({ groups: ["g"], fetch: () => ({}) });
+    const keys = new Map([["g", ["t-0"]]]);
+    const { commits, errors } = await readCommits(cluster, keys);
+    expect(commits.size).toBe(0);
+    expect(errors).toMatchObject([{ group: "g", error: "KafkaUnavailable" }]);
+    expect(errors[0]?.message).toContain("left out t-0");
+  });
+});
+
+describe("a question that any broker may answer", () => {
+  it("is put to the next one in time, where the first never answers", async () => {
+    const port = Number((await startFakeBroker({})).split(":")[1]);
+    const cluster = await fakeBroker({ silent: (api) => api === findCoordinator, peers: [port] });
+    const started = performance.now();
+    expect(await cluster.ask(findCoordinator, ["g"], 1_500)).toMatchObject([{ group: "g", code: 0 }]);
+    expect(performance.now() - started).toBeLessThan(1_500);
+    expect(cluster.requests.get("FindCoordinator")).toBe(2);
+  });
+
+  it("has no answer, within its time, where none gives one", async () => {
+    const cluster = await fakeBroker({ silent: (api) => api === findCoordinator });
+    const started = performance.now();
+    await expect(cluster.ask(findCoordinator, ["g"], 800)).rejects.toThrow(/did not answer FindCoordinator in 0\.\d s/);
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});
+
+describe("listGroups", () => {
+  it("lists again when the leadership of __consumer_offsets moves meanwhile", async () => {
+    const cluster = await fakeBroker({ groups: ["g"], epoch: (question) => Math.min(question, 3) });
+    const { groups } = await listGroups(cluster);
+    expect([...groups.keys()]).toEqual(["g"]);
+    expect(cluster.requests.get("ListGroups")).toBe(3);
+  });
+
+  it("does not believe a list while a coordinator does not answer for its partition", async () => {
+    let probes = 0;
+    const cluster = await fakeBroker({ fetch: () => ({ code: probes++ < 2 ? 16 : 0 }) });
+    await listGroups(cluster);
+    expect(cluster.requests.get("ListGroups")).toBe(1);
+    expect(cluster.requests.get("OffsetFetch")).toBe(3);
+  });
+
+  it("warns where the rights do not let it prove that nothing is missing", async () => {
+    const hidden = await fakeBroker({ fetch: () => ({ code: 30 }) });
+    expect((await listGroups(hidden)).warnings).toEqual([expect.stringContaining("may describe some groups only")]);
+    const noTopic = await fakeBroker({ topicCodes: { __consumer_offsets: 29 } });
+    expect((await listGroups(noTopic)).warnings).toEqual([expect.stringContaining("may not describe")]);
+  });
+
+  it("believes that there are no groups only when it is said twice", async () => {
+    const cluster = await fakeBroker({ topicCodes: { __consumer_offsets: 3 } });
+    expect((await listGroups(cluster)).groups.size).toBe(0);
+    expect(cluster.requests.get("ListGroups")).toBe(2);
+  });
+});
+
+describe("bootstrap servers of different clusters", () => {
+  it.each([
+    ["A", "B"],
+    ["B", "A"],
+  ])("are refused, named %s first and %s second: nothing is read from either", async (...clusters) => {
+    const servers = await Promise.all(clusters.map((clusterId) => startFakeBroker({ clusterId, groups: ["g"] })));
+    await expect(connectTo(servers)).rejects.toMatchObject({
+      name: "KafkaUnavailable",
+      message: expect.stringMatching(/different clusters: one says [AB], another [AB]/),
+    });
+  });
+
+  it("are no reason to refuse when one of them merely does not answer", async () => {
+    const cluster = await connectTo([await startFakeBroker({ groups: ["g"] }), "127.0.0.1:1"]);
+    expect((await listGroups(cluster)).groups.size).toBe(1);
+  });
+});
+
+describe("capture with commits that are known", () => {
+  it("asks for those that are hidden by name, so that a missing right is no removal", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      fetch: (_group, topics) => ({ offsets: topics?.includes("hidden") ? { hidden: { code: 29 } } : {} }),
+    });
+    const known = new Map([["g", new Map([["hidden-0", commit(1n)]])]]);
+    expect((await capture(cluster, all, known)).errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
+  });
+});
+
+describe("a group that vanishes between the list and its reading", () => {
+  const vanishing = () => fakeBroker({ groups: ["here", "gone"], dead: { gone: 1 } });
+
+  it("is a warning where a pattern picked it: nobody asked for it by name", async () => {
+    const state = await capture(await vanishing(), all);
+    expect([...state.commits.keys()]).toEqual(["here"]);
+    expect([...state.missing, ...state.errors]).toEqual([]);
+    expect(state.warnings).toEqual([expect.stringContaining('1 group vanished while the groups were read: "gone"')]);
+  });
+
+  it("is missing where it was named", async () => {
+    const state = await capture(await vanishing(), { groups: ["*", "gone"], exclude: [] });
+    expect([...state.missing]).toEqual(["gone"]);
+  });
+
+  it("is missing where it was observed, also when it vanished after the late list", async () => {
+    for (const lists of [1, 2]) {
+      const cluster = await fakeBroker({ groups: ["gone"], dead: { gone: lists } });
+      const state = await observe(cluster, new Map([["gone", new Map()]]));
+      expect([...state.missing]).toEqual(["gone"]);
+      expect([...state.commits.keys(), ...state.observed.groups.keys()]).toEqual([]);
+    }
+  });
+
+  it("has commits and no state where they were read before", async () => {
+    const cluster = await fakeBroker({
+      groups: ["gone"],
+      members: { gone: ["t"] },
+      dead: { gone: 2 },
+      fetch: () => ({ offsets: { t: 7n } }),
+    });
+    const state = await observe(cluster, new Map([["gone", new Map()]]));
+    expect(state.commits.get("gone")).toEqual(new Map([["t-0", commit(7n)]]));
+    expect(state.observed.groups.get("gone")).toMatchObject({ type: null, state: null, members: null });
+    expect(state.warnings.join()).not.toContain("described as dead");
+  });
+});
+
+describe("a group that is listed and described as dead", () => {
+  const always = Number.POSITIVE_INFINITY;
+  const unknownMembers = 'The members of 1 group are not known, listed and yet described as dead: "odd".';
+
+  it("is not taken for absent by a capture, nor for one without members", async () => {
+    const cluster = await fakeBroker({ groups: ["here", "odd"], dead: { odd: always } });
+    const state = await capture(cluster, all);
+    expect([...state.commits]).toEqual([
+      ["here", new Map()],
+      ["odd", new Map()],
+    ]);
+    expect([...state.missing, ...state.errors]).toEqual([]);
+    expect(state.observed.groups.get("odd")).toMatchObject({ type: "classic", state: "Dead", members: null });
+    expect(state.observed.groups.get("here")).toMatchObject({ type: "classic", state: "Empty", members: 0 });
+    expect(state.warnings).toEqual([unknownMembers]);
+    expect(cluster.requests.get("ListGroups")).toBe(2);
+  });
+
+  it("is not taken for absent by an observation, with commits or without", async () => {
+    for (const offsets of [{}, { t: 7n }]) {
+      const cluster = await fakeBroker({
+        groups: ["odd"],
+        members: { odd: ["t"] },
+        dead: { odd: always },
+        fetch: () => ({ offsets }),
+      });
+      const state = await observe(cluster, new Map([["odd", new Map()]]));
+      expect(state.commits.get("odd")?.size).toBe(Object.keys(offsets).length);
+      expect(state.missing.size).toBe(0);
+      expect(state.observed.groups.get("odd")).toMatchObject({ type: "classic", state: "Dead", members: null });
+      expect(state.warnings).toContain(unknownMembers);
+      expect(cluster.requests.get("ListGroups")).toBe(3);
+    }
+  });
+
+  it("is the same for a group of type consumer that its coordinator does not know (69)", async () => {
+    const cluster = await fakeBroker({ consumers: { odd: 69 } });
+    const state = await observe(cluster, new Map([["odd", new Map()]]));
+    expect(state.observed.groups.get("odd")).toMatchObject({ type: "consumer", state: "Dead", members: null });
+  });
+
+  it("is the only reason to list again", async () => {
+    const cluster = await fakeBroker({ groups: ["here"] });
+    await observe(cluster, new Map([["here", new Map()]]));
+    expect(cluster.requests.get("ListGroups")).toBe(2);
+  });
+});
+
+describe("topics that the principal may not describe", () => {
+  it("are warned of where the last snapshot names them, and are null: their commits may be missing", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      topicCodes: { hidden: 29, gone: 3, odd: 17 },
+      fetch: () => ({ offsets: { t: 7n } }),
+    });
+    const state = await capture(cluster, all, undefined, async () => ["t", "hidden", "gone", "odd", "idle"]);
+    expect(state.warnings.filter((warning) => !warning.includes("log"))).toEqual([
+      'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which the last snapshot names, and Kafka ' +
+        "leaves the commits on such topics out without a word.",
+    ]);
+    expect([...state.observed.topics.keys()]).toEqual(["t", "hidden"]);
+    expect(state.observed.topics.get("hidden")).toBeNull();
+    expect(state.commits.get("g")).toEqual(new Map([["t-0", commit(7n)]]));
+  });
+
+  it("are warned of where a member is assigned them, by the names of the groups", async () => {
+    const cluster = await fakeBroker({
+      groups: ["a", "b", "c"],
+      members: { a: ["hidden", "open"], b: ["open", "hidden"], c: ["open"] },
+      topicCodes: { hidden: 29 },
+    });
+    const state = await capture(cluster, all, undefined, async () => ["hidden"]);
+    expect(state.warnings).toEqual([
+      'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which members of group "a", "b" read, and ' +
+        "Kafka leaves the commits on such topics out without a word.",
+    ]);
+  });
+
+  it("are not looked for where every topic that is named has commits", async () => {
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      members: { g: ["t"] },
+      fetch: () => ({ offsets: { t: 7n } }),
+    });
+    await capture(cluster, all);
+    const before = cluster.requests.get("Metadata") ?? 0;
+    await capture(cluster, all, undefined, async () => ["t"]);
+    const named = (cluster.requests.get("Metadata") ?? 0) - before;
+    await capture(cluster, all, undefined, async () => ["t", "other"]);
+    expect((cluster.requests.get("Metadata") ?? 0) - before - named).toBe(named + 1);
+  });
+
+  it("stay null, with a warning, where Kafka does not say", async () => {
+    const cluster = await fakeBroker({ topicCodes: { other: 999 } });
+    const state = await capture(cluster, all, undefined, async () => ["other"]);
+    expect(state.warnings).toEqual([
+      'No group matches "*".',
+      expect.stringMatching(/^Whether commits on 1 topic are missing could not be found out: "other" \(ERROR_999: /),
+    ]);
+    expect(state.observed.topics).toEqual(new Map([["other", null]]));
+  });
+
+  it("keep the members of a group from being counted, which names the right", async () => {
+    const cluster = await fakeBroker({ consumers: { g: 29 }, fetch: () => ({ offsets: { t: 7n } }) });
+    const state = await capture(cluster, all);
+    expect(state.observed.groups.get("g")).toMatchObject({ type: "consumer", state: "Stable", members: null });
+    expect(state.warnings).toContain(
+      'The members of 1 group could not be counted: "g" (KafkaAuthorization: could not describe group "g": the principal ' +
+        "needs DESCRIBE on every topic that the group reads, or else their commits are hidden too (29 " +
+        "TOPIC_AUTHORIZATION_FAILED)).",
+    );
+  });
+});
+
+describe("capture with groups that are known", () => {
+  it("asks for those that are not listed by name, so that a missing right is no removal", async () => {
+    const cluster = await fakeBroker({ fetch: (group) => (group === "g" ? { code: 30 } : {}) });
+    const known = new Map([
+      ["g", new Map([["t-0", commit(1n)]])],
+      ["other", new Map()],
+    ]);
+    const state = await capture(cluster, { groups: ["g*"], exclude: [] }, known);
+    expect(state.errors).toMatchObject([{ group: "g", error: "KafkaAuthorization" }]);
+    expect([...state.missing, ...state.commits.keys()]).toEqual([]);
+  });
+});
+
+describe("the time that a group's commits are told for", () => {
+  it("is right before they were read, in the attempt that read them", async () => {
+    const reads: number[] = [];
+    const cluster = await fakeBroker({
+      groups: ["g"],
+      fetch: (group) => {
+        if (isProbe(group)) return {};
+        const now = Date.now();
+        reads.push(now);
+        while (Date.now() < now + 5); // so that what is told later than this is seen to be
+        return reads.length === 1 ? { code: 16 } : { offsets: { t: 7n } };
+      },
+    });
+    const state = await capture(cluster, all);
+    const asOf = Date.parse(state.observed.groups.get("g")?.asOf ?? "");
+    const [first = 0, second = 0] = reads;
+    expect(reads).toHaveLength(2);
+    expect(asOf).toBeGreaterThan(first);
+    expect(asOf).toBeLessThanOrEqual(second);
+  });
+});
+
+describe("share groups of brokers that do not tell where they stand", () => {
+  const brokers = { groups: ["g"], shares: ["s"], fetch: () => ({ offsets: { t: 7n } }) };
+  const reason = 'group "s" is a share group, and its broker does not tell where those stand: Kafka 4.1 or newer does';
+
+  it("are passed over by a pattern, with a warning, and others are read", async () => {
+    const state = await capture(await fakeBroker(brokers), all);
+    expect([...state.commits.keys()]).toEqual(["g"]);
+    expect(state.errors).toEqual([]);
+    expect(state.warnings).toContain(`1 share group left out: "s" (${reason}).`);
+  });
+
+  it.each([
+    ["named", { groups: ["*", "s"], exclude: [] }, undefined],
+    ["known from before", all, new Map([["s", new Map()]])],
+  ])("are an error where they are %s", async (_, selection, known) => {
+    const state = await capture(await fakeBroker(brokers), selection, known);
+    expect([...state.commits.keys()]).toEqual(["g"]);
+    expect(state.errors).toEqual([{ group: "s", error: "InvalidRequest", message: reason }]);
+  });
+
+  it("are an error of whoever observes them, and are not written to", async () => {
+    const cluster = await fakeBroker(brokers);
+    const commits = new Map([["s", new Map([["t-0", { offset: 1n, metadata: "" }]])]]);
+    expect((await observe(cluster, commits)).errors).toMatchObject([{ group: "s", error: "InvalidRequest" }]);
+    const outcomes = await commitOffsets(cluster, commits, { shareGroups: new Set(["s"]) });
+    expect(outcomes.get("s")?.get("t-0")).toMatchObject({ kind: "refused", error: "UNSUPPORTED_VERSION" });
+    expect(cluster.requests.get("OffsetCommit")).toBeUndefined();
+  });
+});

@@ -1,0 +1,98 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { type Snapshot, statusOf, topicsOf } from "../../../functions/shared/core/model.ts";
+import { decodeEntry, encodeEntry, indexEntryOf, topicsNamed } from "../../../functions/shared/storage/index-entry.ts";
+import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
+import { spoilItem } from "../../support/spoil.ts";
+
+const body = { sha256: "ab".repeat(32), bytes: 1_234 };
+
+describe("an index entry", () => {
+  test("comes back from its item as it was", () => {
+    fc.assert(
+      fc.property(anySnapshot, (snapshot) => {
+        const entry = indexEntryOf(snapshot, body);
+        expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
+        expect(entry).toMatchObject({ snapshotId: snapshot.snapshotId, status: statusOf(snapshot), ...body });
+        expect(entry.topics).toEqual(topicsNamed(snapshot));
+      }),
+    );
+  });
+
+  test("keeps the time at which it may be forgotten", () => {
+    fc.assert(
+      fc.property(anySnapshot, fc.integer({ min: 0, max: 4_000_000_000 }), (snapshot, seconds) => {
+        const expiresAt = new Date(seconds * 1_000).toISOString();
+        const entry = { ...indexEntryOf(snapshot, body), expiresAt };
+        expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
+      }),
+    );
+  });
+
+  test("stays small, and its texts are texts, whatever the snapshot's are", () => {
+    const long = fc.string({ unit: "binary", minLength: 1, maxLength: 5 }).map((text) => `${text}\ud83d`.repeat(5_000));
+    fc.assert(
+      fc.property(anySnapshot, long, fc.boolean(), (some, text, literal) => {
+        const snapshot: Snapshot = {
+          ...some,
+          description: text,
+          cluster: { name: text, clusterId: text },
+          schedule: { name: text, executionId: text, scheduledTime: text },
+          selection: { groups: [literal ? { name: text } : text], exclude: [] },
+        };
+        const entry = indexEntryOf(snapshot, body);
+        const attributes = Object.values(encodeEntry(entry, "token"));
+        const texts = attributes.flatMap(({ S }) => S ?? []);
+        expect(Buffer.byteLength(texts.join(""))).toBeLessThan(12_000);
+        expect(texts.every((value) => value.isWellFormed())).toBe(true);
+        expect([...entry.description]).toHaveLength(1_024);
+        expect(entry.description.endsWith("…")).toBe(true);
+        expect(entry.selection).toBeUndefined();
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test("names the topics that have commits or could not be observed, unless they are too many", () => {
+    fc.assert(
+      fc.property(anySnapshot, (snapshot) => {
+        const named = topicsNamed(snapshot);
+        const { topics } = snapshot.observed;
+        for (const topic of topicsOf(snapshot.consumerGroups)) expect(named).toContain(topic);
+        for (const [topic, found] of topics) if (found === null) expect(named).toContain(topic);
+        for (const topic of named) {
+          expect(topicsOf(snapshot.consumerGroups).has(topic) || topics.get(topic) === null).toBe(true);
+        }
+        const many = new Map(Array.from({ length: 1_000 }, (_, i) => [`topic-${i}`, null]));
+        const entry = indexEntryOf({ ...snapshot, observed: { ...snapshot.observed, topics: many } }, body);
+        expect(entry.topics).toBeUndefined();
+        expect(encodeEntry(entry, "token").topics).toBeUndefined();
+      }),
+    );
+  });
+
+  test.each(["orders", '"orders"', "[1]", "{}"])("whose topics are %s is corrupt", (topics) => {
+    const [snapshot] = fc.sample(anySnapshot, 1);
+    if (snapshot === undefined) throw new Error("there is a sample");
+    const item = { ...encodeEntry(indexEntryOf(snapshot, body), "token"), topics: { S: topics } };
+    expect(() => decodeEntry(item)).toThrow(SnapshotCorrupt);
+    expect(() => decodeEntry(item)).toThrow(/topics/);
+  });
+
+  test("is corrupt, and says where, or comes back from its own item, whatever stands in its attributes", () => {
+    fc.assert(
+      fc.property(anySnapshot, spoilItem, (snapshot, change) => {
+        const item = encodeEntry({ ...indexEntryOf(snapshot, body), expiresAt: "2030-01-01T00:00:00.000Z" }, "token");
+        try {
+          const read = decodeEntry(change(item));
+          expect(decodeEntry(encodeEntry(read, "token"))).toEqual(read);
+        } catch (error) {
+          if (!(error instanceof SnapshotCorrupt)) throw error;
+          expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

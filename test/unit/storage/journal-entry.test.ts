@@ -1,0 +1,216 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import {
+  decodePointer,
+  decodeRecord,
+  decodeToken,
+  encodePointer,
+  encodeRecord,
+  type JournalEntry,
+  pointerKey,
+  recordKey,
+  textsOf,
+  tokenAfter,
+} from "../../../functions/shared/storage/journal-entry.ts";
+import { groupName } from "../../support/arbitraries.ts";
+import { spoilItem } from "../../support/spoil.ts";
+
+const rollbackId = fc.oneof(
+  fc.stringMatching(/^[A-Za-z0-9:._-]{1,128}$/),
+  fc.constantFrom("rollback-2025-01-15T10:30:00Z-1a2b3c4d", "0", "-", "__proto__", "a".repeat(128)),
+);
+const time = fc
+  .date({ min: new Date(0), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true })
+  .map((date) => date.toISOString());
+const name = fc.string({ unit: "grapheme", maxLength: 40 });
+const stored = fc.record({
+  name: fc.uuid(),
+  sha256: fc.stringMatching(/^[\da-f]{64}$/),
+});
+const ended = (status: "success" | "partial_success" | "failed") =>
+  fc.record({ status: fc.constant(status), endedAt: time, result: stored });
+const fate = fc.oneof(
+  fc.constant({ status: "running" as const }),
+  fc.record({ status: fc.constant("superseded" as const), supersededBy: rollbackId }),
+  ended("success"),
+  fc
+    .tuple(
+      fc.constantFrom("partial_success" as const, "failed" as const).chain(ended),
+      fc.option(rollbackId, { nil: undefined }),
+    )
+    .map(([end, supersededBy]) => (supersededBy === undefined ? end : { ...end, supersededBy })),
+);
+
+/** Any entry that can be written. */
+const entry: fc.Arbitrary<JournalEntry> = fc
+  .record({
+    rollbackId,
+    snapshotId: name,
+    safetySnapshotId: fc.option(name),
+    requestedBy: fc.option(name),
+    startedAt: time,
+    resumedAt: fc.option(time, { nil: undefined }),
+    groups: fc.array(groupName, { maxLength: 5 }),
+    description: fc.string({ unit: "grapheme" }),
+    fingerprint: name,
+    planDigest: name,
+    attempts: fc.integer({ min: 1, max: 1_000 }),
+    writeToken: fc.uuid(),
+    plan: stored,
+    fate,
+  })
+  .map(({ groups, description, resumedAt, fate, ...rest }) => ({
+    ...rest,
+    ...(resumedAt !== undefined && { resumedAt }),
+    ...textsOf(groups, description),
+    ...fate,
+  }));
+
+const sample: JournalEntry = {
+  rollbackId: "r-1",
+  status: "success",
+  snapshotId: "snapshot-2025-01-15T10:30:00Z",
+  safetySnapshotId: null,
+  requestedBy: "ana",
+  description: "d",
+  startedAt: "2025-01-15T10:30:00.000Z",
+  endedAt: "2025-01-15T10:30:01.000Z",
+  groups: 1,
+  groupNames: ["a"],
+  fingerprint: "f",
+  planDigest: "p",
+  attempts: 1,
+  writeToken: "t",
+  plan: { name: "0".repeat(36), sha256: "0".repeat(64) },
+  result: { name: "1".repeat(36), sha256: "1".repeat(64) },
+};
+
+describe("an entry of the journal", () => {
+  test("comes back from its item as it was, and its pointer leads to it", () => {
+    fc.assert(
+      fc.property(entry, (written) => {
+        const item = encodeRecord(written);
+        expect(decodeRecord(item)).toEqual(written);
+        const pointer = encodePointer(written);
+        expect({ pk: pointer.pk, sk: pointer.sk }).toEqual(pointerKey(written.rollbackId));
+        expect(decodePointer(pointer)).toEqual({ pk: item.pk, sk: item.sk });
+        expect(decodePointer(pointer)).toEqual(recordKey(written));
+      }),
+    );
+  });
+
+  test("stands in the order of time", () => {
+    fc.assert(
+      fc.property(entry, entry, (a, b) => {
+        fc.pre(a.startedAt < b.startedAt);
+        expect(Buffer.compare(Buffer.from(recordKey(a).sk.S), Buffer.from(recordKey(b).sk.S))).toBe(-1);
+      }),
+    );
+  });
+
+  test("stays small, and its texts are texts, however many groups there are and however long the description is", () => {
+    const many = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
+    const { groupNames: _, ...base } = sample;
+    const large = { ...base, ...textsOf(many, "\u{1F600}\ud83d".repeat(5_000)) };
+    const texts = Object.values(encodeRecord(large)).flatMap(({ S }) => S ?? []);
+    expect(Buffer.byteLength(texts.join(""))).toBeLessThan(6_000);
+    expect(texts.every((value) => value.isWellFormed())).toBe(true);
+    expect(large.groups).toBe(10_000);
+    expect([...large.description]).toHaveLength(1_024);
+    expect(large.groupNames).toBeUndefined();
+  });
+
+  test("has the groups' names up to 8 kB, and none of them beyond that", () => {
+    const fits = ["a".repeat(4_000), "b".repeat(4_000), "c".repeat(181)];
+    expect(JSON.stringify(fits)).toHaveLength(8_191);
+    expect(textsOf([...fits.slice(0, 2), "c".repeat(182)], "").groupNames).toHaveLength(3);
+    expect(textsOf([...fits.slice(0, 2), "c".repeat(183)], "")).toEqual({ groups: 3, description: "" });
+    expect(textsOf(["\u{1F600}".repeat(2_048)], "")).not.toHaveProperty("groupNames");
+  });
+});
+
+describe("an item that is not what was written is SnapshotCorrupt, and names the attribute:", () => {
+  test.each([
+    ["rollback_id", undefined, "rollback_id is missing"],
+    ["rollback_id", { S: "r-2" }, "belongs under another key"],
+    ["rollback_id", { S: "a/b" }, "rollback_id must be the id of a rollback"],
+    ["status", { S: "done" }, "status must be one of running, success, partial_success, failed, superseded"],
+    ["status", { S: "superseded" }, "superseded_by is missing"],
+    ["started_at", { S: "2025-01-15T10:30:00Z" }, "started_at must be a time"],
+    ["started_at", { S: "2025-01-15T10:30:00.001Z" }, "belongs under another key"],
+    ["ended_at", undefined, "ended_at is missing"],
+    ["ended_at", { S: "yesterday" }, "ended_at must be a time"],
+    ["resumed_at", { N: "3" }, "resumed_at is not of type S"],
+    ["groups", { N: "1.5" }, "groups must be a count"],
+    ["group_names", { S: "{" }, "group_names is not JSON"],
+    ["group_names", { S: "[3]" }, "group_names[0] must be a string"],
+    ["attempts", undefined, "attempts is missing"],
+    ["write_token", undefined, "write_token is missing"],
+    ["plan_name", { S: "../../etc/passwd" }, "plan_name must be the name of an object"],
+    ["plan_sha256", { S: "x" }, "plan_sha256 must be a SHA-256"],
+    ["result_name", undefined, "result_name is missing"],
+    ["result_sha256", { S: "x" }, "result_sha256 must be a SHA-256"],
+  ])("%s as %j", (attribute, value, problem) => {
+    const { [attribute]: _, ...rest } = encodeRecord(sample);
+    const item = value === undefined ? rest : { ...rest, [attribute]: value };
+    const read = () => decodeRecord(item);
+    expect(read).toThrow(SnapshotCorrupt);
+    expect(read).toThrow(problem);
+    expect(read).toThrow('the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written');
+  });
+
+  test.each(["", "r-1", "2025-01-15T10:30:00.000Z#r-2", "2025-01-15T10:30:00Z#r-1", "2025-01-15T10:30:00.000Z#"])(
+    "a pointer to %j",
+    (record) => {
+      const read = () => decodePointer({ ...encodePointer(sample), record: { S: record } });
+      expect(read).toThrow(SnapshotCorrupt);
+      expect(read).toThrow('the item rollback-id / "r-1" is not what was written: record is');
+    },
+  );
+
+  test("anything else, whatever stands in its attributes, or it comes back from its own item", () => {
+    fc.assert(
+      fc.property(entry, spoilItem, (written, change) => {
+        try {
+          const read = decodeRecord(change(encodeRecord(written)));
+          expect(decodeRecord(encodeRecord(read))).toEqual(read);
+          decodePointer(change(encodePointer(written)));
+        } catch (error) {
+          if (!(error instanceof SnapshotCorrupt)) throw error;
+          expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("the token of a page", () => {
+  test("stands for the entry before it", () => {
+    fc.assert(
+      fc.property(entry, (last) => {
+        expect(decodeToken(tokenAfter(last))).toEqual(recordKey(last));
+      }),
+    );
+  });
+
+  test.each([
+    "",
+    "x",
+    "!!",
+    Buffer.from("snapshot-2025-01-15T10:30:04Z").toString("base64url"),
+    Buffer.from("2025-01-15T10:30:00Z#r-1").toString("base64url"),
+    Buffer.from("2025-01-15T10:30:00.000Z#").toString("base64url"),
+    Buffer.from("2025-01-15T10:30:00.000Z#a/b").toString("base64url"),
+    Buffer.from("2025-13-15T10:30:00.000Z#r-1").toString("base64url"),
+    `${tokenAfter(sample)}=`,
+  ])("is refused if it is not one: %j", (token) => {
+    expect(() => decodeToken(token)).toThrow(InvalidRequest);
+    expect(() => decodeToken(token)).toThrow(/next_token/);
+  });
+
+  test.each(["", "a b", "a/b", "a\u0000", "größe", "a".repeat(129)])("no rollback can have the id %j", (id) => {
+    expect(pointerKey(id)).toBeUndefined();
+  });
+});
