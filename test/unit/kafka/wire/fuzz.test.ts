@@ -9,7 +9,7 @@ const isApi = (value: unknown): value is Api<never, unknown> =>
   typeof value === "object" && value !== null && "decode" in value && "versions" in value;
 
 /** Every API in every version that we speak, whatever file of `wire` it is in. */
-const wire = new URL("../../../functions/shared/kafka/wire/", import.meta.url);
+const wire = new URL("../../../../functions/shared/kafka/wire/", import.meta.url);
 const modules: object[] = await Promise.all(readdirSync(wire).map((file) => import(new URL(file, wire).href)));
 const codecs = modules
   .flatMap((module) => Object.values(module))
