@@ -8,7 +8,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import type { Deadline } from "../core/deadline.ts";
-import { SnapshotCorrupt } from "../core/errors.ts";
+import { JournalCorrupt } from "../core/errors.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
@@ -53,10 +53,10 @@ export interface Bodies {
   /**
    * A value that was stored so, as `parseJson` gives it.
    *
-   * @throws SnapshotCorrupt where it is gone, or is not what was written
+   * @throws JournalCorrupt where it is gone, or is not what was written
    */
   getJson(folder: string, stored: StoredJson, what: string, deadline: Deadline): Promise<unknown>;
-  /** Stores a JSON text under a name nobody can guess. */
+  /** Stores a JSON text under a name that cannot be guessed. */
   putResult(text: string, deadline: Deadline): Promise<StoredResult>;
 }
 
@@ -135,11 +135,10 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
     async getJson(folder, { name, sha256 }, what, deadline) {
       const place = inFolder(folder, name);
       const corrupt = (problem: string, cause?: unknown) =>
-        new SnapshotCorrupt(
-          `${what} ${problem}. Nothing was read from it. Restore an earlier version of ${place.Key} in the bucket, which ` +
-            "is versioned.",
-          { cause },
-        );
+        new JournalCorrupt(`${what} ${problem}.`, {
+          next: `Restore an earlier version of ${place.Key} in the bucket, which is versioned.`,
+          cause,
+        });
       const body = await read(place, `reading ${what}`, deadline);
       if (body === undefined) throw corrupt("is gone from the bucket, though the journal has it");
       const actual = hash(body);

@@ -1,7 +1,15 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { S3Client } from "@aws-sdk/client-s3";
 
-/** The AWS clients that the archive works with. */
+/** Where snapshots and the journal of rollbacks are kept. */
+export interface StorageConfig {
+  readonly bucket: string;
+  /** Empty, or ends in `/`. */
+  readonly prefix: string;
+  readonly table: string;
+}
+
+/** The AWS clients that the storage works with. */
 export interface Clients {
   readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;

@@ -7,20 +7,19 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
-import type { SnapshotStatus } from "../core/model.ts";
 import type { SendOptions } from "./aws-call.ts";
-import { decodeEntry, encodeEntry, entryKey, type Item, type SnapshotEntry, snapshotPartition } from "./index-entry.ts";
-import { createTable, type Key } from "./table.ts";
-
-/** A stretch of the index, by sort keys: `from` and `to` belong to it, `after` (the last one seen) does not. */
-export interface Stretch {
-  readonly from: string;
-  readonly to: string;
-  readonly after?: string;
-  readonly status?: SnapshotStatus;
-  /** How many entries are probably wanted. */
-  readonly expect: number;
-}
+import {
+  decodeEntry,
+  encodeEntry,
+  entryKey,
+  filterExpression,
+  keyAt,
+  type SnapshotEntry,
+  type Stretch,
+  snapshotPartition,
+} from "./index-entry.ts";
+import { type Item, type Key, number, optionalText } from "./items.ts";
+import { createTable } from "./table.ts";
 
 /** The firing of a schedule that a snapshot is the answer to. */
 interface Claim {
@@ -99,7 +98,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
       Item: {
         ...executionKey(claim.executionId),
         ...(item.snapshot_id && { snapshot_id: item.snapshot_id }),
-        expires_at: { N: String(claim.expiresAt) },
+        expires_at: number(claim.expiresAt),
       },
       ...(stale === undefined
         ? { ConditionExpression: "attribute_not_exists(pk)" }
@@ -143,19 +142,21 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
       return snapshotId === undefined ? undefined : get(snapshotId, deadline);
     },
 
-    async *newestFirst({ from, to, after, status, expect }, deadline) {
+    async *newestFirst({ from, to, after, filters = {}, expect }, deadline) {
+      const { FilterExpression, names, values } = filterExpression(filters);
+      const filtered = Object.keys(names).length > 0;
       const query = {
         KeyConditionExpression: "pk = :pk AND sk BETWEEN :from AND :to",
-        FilterExpression: `attribute_not_exists(deleting)${status === undefined ? "" : " AND #status = :status"}`,
-        ...(status !== undefined && { ExpressionAttributeNames: { "#status": "status" } }),
+        FilterExpression,
+        ...(filtered && { ExpressionAttributeNames: names }),
         ExpressionAttributeValues: {
+          ...values,
           ":pk": { S: snapshotPartition },
           ":from": { S: from },
           ":to": { S: to },
-          ...(status !== undefined && { ":status": { S: status } }),
         },
-        ...(status === undefined && { Limit: expect }), // a filter may hide most of a page: then as much as fits
-        ExclusiveStartKey: after === undefined ? undefined : { pk: { S: snapshotPartition }, sk: { S: after } },
+        ...(!filtered && { Limit: expect }), // a filter may hide most of a page: then as much as fits
+        ExclusiveStartKey: after === undefined ? undefined : keyAt(after),
       };
       for await (const item of table.descending(query, "reading the list of snapshots", deadline)) {
         yield decodeEntry(item);
@@ -212,7 +213,7 @@ function encodeDeletion(snapshotId: string, { requestedBy, requestId, at }: Dele
     pk: { S: "deletion" },
     sk: { S: `${deletedAt}#${snapshotId}#${randomUUID()}` },
     snapshot_id: { S: snapshotId },
-    ...(requestedBy !== null && { requested_by: { S: requestedBy } }),
+    ...optionalText("requested_by", requestedBy),
     request_id: { S: requestId },
     deleted_at: { S: deletedAt },
   };

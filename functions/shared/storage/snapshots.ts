@@ -6,19 +6,18 @@ import { type Selector, uncovered } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
-import { createBodies, type StoredResult } from "./bodies.ts";
-import { type Clients, sharedClients } from "./clients.ts";
-import { indexEntryOf, type SnapshotEntry, topicsNamed } from "./index-entry.ts";
+import { createBodies } from "./bodies.ts";
+import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
+import {
+  indexEntryOf,
+  keysBetween,
+  type ListRequest,
+  type SnapshotEntry,
+  stretchOf,
+  topicsNamed,
+} from "./index-entry.ts";
 import { createIndexTable, type Deletion } from "./index-table.ts";
-import { keysBetween, type ListRequest, stretchOf, tokenAfter } from "./paging.ts";
-
-/** Where snapshots are kept. */
-export interface ArchiveConfig {
-  readonly bucket: string;
-  /** Empty, or ends in `/`. */
-  readonly prefix: string;
-  readonly table: string;
-}
+import { type Page, readPage } from "./paging.ts";
 
 /** A snapshot that is kept. `repeated`: it is the one that an earlier delivery of the same scheduled execution took. */
 interface Saved {
@@ -30,12 +29,6 @@ interface Saved {
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
 type SnapshotReference = string | { readonly at: Date };
 
-/** Some entries, newest first; `nextToken` is there if and only if there are more. */
-interface EntryPage {
-  readonly entries: readonly SnapshotEntry[];
-  readonly nextToken?: string;
-}
-
 /**
  * The snapshots that are kept: bodies in S3, each written once, and an index in DynamoDB.
  *
@@ -43,7 +36,7 @@ interface EntryPage {
  * answer, Configuration when a right, the bucket or the table is missing, and SnapshotCorrupt when what was stored is not
  * what was written. What could not be read is an error, never an empty answer.
  */
-export interface Archive {
+export interface Snapshots {
   /**
    * Keeps a snapshot under an id made of `now`: body first, index second, so that a snapshot that is listed has its body,
    * and one that was returned is listed. No two calls get the same id, except for those with the same `executionId`, the
@@ -86,7 +79,7 @@ export interface Archive {
    *
    * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
    */
-  list(request: ListRequest, deadline: Deadline): Promise<EntryPage>;
+  list(request: ListRequest, deadline: Deadline): Promise<Page<SnapshotEntry>>;
   /**
    * Deletes a snapshot, and keeps a note of who did. At the first step, which is that of the note, it is gone from all
    * other methods; calling again finishes what was interrupted, and leaves another note.
@@ -94,16 +87,14 @@ export interface Archive {
    * @throws SnapshotNotFound where there is none of that id (any more)
    */
   remove(snapshotId: string, by: Omit<Deletion, "at">, deadline: Deadline): Promise<void>;
-  /** Stores a result that is too large for an answer; the URL is for anybody who has it, until it expires. */
-  storeResult(text: string, deadline: Deadline): Promise<StoredResult>;
 }
 
 /** How long a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
 const mostFormer = 50;
 
-/** The archive in a bucket and a table. Clients are those of the process unless others are given. */
-export function createArchive(config: ArchiveConfig, clients: Clients = sharedClients()): Archive {
+/** The snapshots in a bucket and a table. Clients are those of the process unless others are given. */
+export function createSnapshots(config: StorageConfig, clients: Clients = sharedClients()): Snapshots {
   const bodies = createBodies(clients.s3, config.bucket, config.prefix);
   const index = createIndexTable(clients.dynamodb, config.table);
 
@@ -118,10 +109,9 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
     const body = await bodies.get(snapshotId, deadline);
     if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
     await entry(snapshotId, deadline); // deleted in between?
-    throw new SnapshotCorrupt(
-      `the body of ${snapshotId} is gone from the bucket, though the index has the snapshot. Nothing was read. ` +
-        "Use another snapshot, or restore the object: the bucket is versioned.",
-    );
+    throw new SnapshotCorrupt(`the body of ${snapshotId} is gone from the bucket, though the index has the snapshot.`, {
+      next: "Use another snapshot, or restore the object: the bucket is versioned.",
+    });
   };
 
   const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, deadline: Deadline) =>
@@ -184,31 +174,21 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
       return [];
     },
 
-    async list(request, deadline) {
-      const entries: SnapshotEntry[] = [];
-      for await (const found of index.newestFirst(stretchOf(request), deadline)) {
-        const last = entries.at(-1);
-        if (entries.length === request.limit && last) return { entries, nextToken: tokenAfter(last) };
-        entries.push(found);
-      }
-      return { entries };
-    },
+    list: async (request, deadline) =>
+      readPage(index.newestFirst(stretchOf(request), deadline), request.limit, ({ snapshotId }) => snapshotId),
 
     async remove(snapshotId, by, deadline) {
       if (!(await index.hide(snapshotId, { ...by, at: new Date() }, deadline))) throw notFound(snapshotId);
       await bodies.remove(snapshotId, deadline);
       await index.forget(snapshotId, deadline);
     },
-
-    storeResult: (text, deadline) => bodies.putResult(text, deadline),
   };
 }
 
 const notFound = (snapshotId: string) =>
-  new SnapshotNotFound(
-    `there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}. List shows those there are, and "latest" stands ` +
-      "for the newest complete one.",
-  );
+  new SnapshotNotFound(`there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}.`, {
+    next: 'Call list to see all snapshots; "latest" is the newest complete one.',
+  });
 
 /** Why a snapshot is not what `latest` or a time stands for; undefined if it is. */
 async function unfitness(
@@ -232,5 +212,7 @@ function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefin
   const when = at === undefined ? "" : ` taken at or before ${at.toISOString()}`;
   const none = at === undefined ? "There is none at all" : "There is none that old";
   const why = unfit.length === 0 ? none : `The newest: ${unfit.join("; ")}`;
-  return new SnapshotNotFound(`there is no ${what}${when}. ${why}. Take one, or name a snapshot by its id.`);
+  return new SnapshotNotFound(`there is no ${what}${when}. ${why}.`, {
+    next: "Take one, or name a snapshot by its id.",
+  });
 }

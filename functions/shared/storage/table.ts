@@ -1,5 +1,4 @@
 import {
-  type AttributeValue,
   ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
@@ -10,10 +9,7 @@ import {
 import type { Deadline } from "../core/deadline.ts";
 import { Configuration, StorageUnavailable } from "../core/errors.ts";
 import { type AwsCall, awsFailure, callAws, pause, type SendOptions } from "./aws-call.ts";
-import type { Item } from "./index-entry.ts";
-
-/** The key of an item. */
-export type Key = { readonly pk: AttributeValue.SMember; readonly sk: AttributeValue.SMember };
+import type { Item, Key } from "./items.ts";
 
 /** A write on a condition. */
 interface ConditionalWrite {
@@ -108,7 +104,8 @@ export function createTable(dynamodb: DynamoDBClient, table: string): Table {
         if (outcome === "refused") return (await write.tookEffect?.(deadline)) ?? false;
         if (attempt === mostConflicts) {
           throw new StorageUnavailable(
-            `somebody else kept writing to table ${table} what was to be written for ${write.doing}. ${write.undone}`,
+            `other writers kept changing the same items of table ${table} while ${write.doing}.`,
+            { next: write.undone },
           );
         }
         await pause(attempt, deadline);

@@ -13,7 +13,7 @@ import { createClients } from "../../../functions/shared/storage/clients.ts";
 import {
   createJournal,
   type Journal,
-  type JournalEntry,
+  type JournalRecord,
   type JournalOpening,
   type OpenJournal,
 } from "../../../functions/shared/storage/journal.ts";
@@ -48,12 +48,12 @@ async function open(rollbackId = "r-1", at = 0, of: Journal = journal()): Promis
 }
 
 /** An entry that has ended like this. */
-async function closed(status: "success" | "partial_success" | "failed", rollbackId = "r-1"): Promise<JournalEntry> {
+async function closed(status: "success" | "partial_success" | "failed", rollbackId = "r-1"): Promise<JournalRecord> {
   expect(await (await open(rollbackId)).close(status, result, second(9), within())).toBe("closed");
   return found(rollbackId);
 }
 
-async function found(rollbackId = "r-1"): Promise<JournalEntry> {
+async function found(rollbackId = "r-1"): Promise<JournalRecord> {
   const entry = await journal().find(rollbackId, within());
   if (entry === undefined) throw new Error(`${rollbackId} is not in the journal`);
   return entry;
@@ -609,7 +609,7 @@ describe("superseding, though", () => {
 });
 
 describe("what cannot be read is an error, never empty:", () => {
-  const reads: [string, string, (of: Journal, entry: JournalEntry) => Promise<unknown>][] = [
+  const reads: [string, string, (of: Journal, entry: JournalRecord) => Promise<unknown>][] = [
     ["find", "GetItem", (of) => of.find("r-1", within())],
     ["list", "Query", (of) => of.list({ limit: 5 }, within())],
     ["newest first", "Query", (of) => of.newestFirst(undefined, within()).next()],

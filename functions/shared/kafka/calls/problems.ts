@@ -1,4 +1,5 @@
-import { errorNamed, KafkaUnavailable, OperationError } from "../../core/errors.ts";
+import { errorNamed } from "../../core/error-names.ts";
+import { KafkaUnavailable, OperationError } from "../../core/errors.ts";
 import { code, codeName, codeText, isTransient } from "../wire/codes.ts";
 
 /** Why one group, topic or partition could not be read or written: an error's name and its text, as values. */
@@ -47,9 +48,7 @@ export function unavailable(message: string): Problem {
 export function problemFrom(error: unknown): Problem {
   if (error instanceof NoAnswer && !(error.cause instanceof OperationError)) return unavailable(error.message);
   if (error instanceof NoAnswer) return problemFrom(error.cause);
-  if (error instanceof OperationError) {
-    return { error: error.name, message: error.message.replace(`${error.name}: `, "") };
-  }
+  if (error instanceof OperationError) return { error: error.name, message: error.summary };
   throw error;
 }
 
@@ -63,10 +62,9 @@ export function attemptFrom(error: unknown): Trouble {
 
 /** Throws a problem as the error that it names. */
 export function errorOf({ error, message }: Problem): OperationError {
-  const sentence = message.endsWith(".") ? message : `${message}.`;
-  const named = errorNamed(error, sentence);
+  const named = errorNamed(error, message);
   if (!(named instanceof KafkaUnavailable)) return named;
-  return new KafkaUnavailable(`${sentence} Try again; if it stays so, look at the brokers and the network between.`);
+  return new KafkaUnavailable(message, { next: "Try again; if it fails again, check the brokers and the network." });
 }
 
 /** What a request was about: `doing` as in "could not … ", and the right that it needs. */

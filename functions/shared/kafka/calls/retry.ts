@@ -77,7 +77,7 @@ export async function settleAll<K, R>(
     if (pending.length === 0 || stalled || deadline.remainingMs() - pause < giveUpAt) break;
     await delay(pause, undefined, { signal: deadline.signal }).catch(() => {});
   }
-  const late = { error: "DeadlineExceeded", message: deadlineExceeded(doing).message };
+  const late = { error: "DeadlineExceeded", message: deadlineExceeded(doing).summary };
   for (const key of pending) settled.set(key, { failed: reasons.get(key) ?? late });
   for (const [key, result] of settled) {
     const reason = reasons.get(key);

@@ -7,12 +7,12 @@ import {
   decodeToken,
   encodePointer,
   encodeRecord,
-  type JournalEntry,
+  type JournalRecord,
   pointerKey,
   recordKey,
   textsOf,
   tokenAfter,
-} from "../../../functions/shared/storage/journal-entry.ts";
+} from "../../../functions/shared/storage/journal-record.ts";
 import { groupName } from "../../support/arbitraries.ts";
 import { spoilItem } from "../../support/spoil.ts";
 
@@ -43,7 +43,7 @@ const fate = fc.oneof(
 );
 
 /** Any entry that can be written. */
-const entry: fc.Arbitrary<JournalEntry> = fc
+const entry: fc.Arbitrary<JournalRecord> = fc
   .record({
     rollbackId,
     snapshotId: name,
@@ -67,7 +67,7 @@ const entry: fc.Arbitrary<JournalEntry> = fc
     ...fate,
   }));
 
-const sample: JournalEntry = {
+const sample: JournalRecord = {
   rollbackId: "r-1",
   status: "success",
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
