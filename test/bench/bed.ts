@@ -8,7 +8,7 @@ import { type KafkaAccess, withCluster } from "../../functions/shared/kafka/conn
 import { readCommits } from "../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets, type Outcomes } from "../../functions/shared/kafka/groups/write-commits.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
-import type { ArchiveConfig } from "../../functions/shared/storage/snapshots.ts";
+import type { StorageConfig } from "../../functions/shared/storage/clients.ts";
 import { choose } from "../../localstack/choice.ts";
 import { type Cloud, useOrStartCloud } from "../../localstack/cloud.ts";
 import { type Kafka, startKafka } from "../../localstack/kafka.ts";
@@ -187,7 +187,7 @@ function allLed(access: KafkaAccess): Promise<boolean> {
 /** A local cloud with a bucket and a table, which this process' environment names. */
 export interface BenchCloud {
   readonly cloud: Cloud;
-  readonly archive: ArchiveConfig;
+  readonly archive: StorageConfig;
 }
 
 /** Does some work with a local cloud of its own. Once a process: the AWS clients of the handlers keep their endpoint. */

@@ -7,7 +7,7 @@ import { listGroups } from "../../functions/shared/kafka/groups/group-list.ts";
 import { countMembers } from "../../functions/shared/kafka/groups/members.ts";
 import { fetchCommits } from "../../functions/shared/kafka/groups/read-commits.ts";
 import { observeTopics } from "../../functions/shared/kafka/groups/topics.ts";
-import { createArchive } from "../../functions/shared/storage/snapshots.ts";
+import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import {
   type Bed,
@@ -187,7 +187,7 @@ async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Scen
   );
   expectSame("capture", countOffsets(live.commits), groups * PARTITIONS);
   const content = contentOf(live);
-  const archive = createArchive(cloud.archive);
+  const archive = createSnapshots(cloud.archive);
   let bytes = 0;
   const parts = await inTurns(
     {

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { handler as list } from "../../functions/list/handler.ts";
 import { handler as rollback } from "../../functions/rollback/handler.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
-import { createArchive } from "../../functions/shared/storage/snapshots.ts";
+import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { handler as snapshot } from "../../functions/snapshot/handler.ts";
 import { context } from "../support/events.ts";
 import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
@@ -129,7 +129,7 @@ describe("the handlers in this process,", () => {
   test("tell a rollback that Kafka refused in part: which groups moved, which did not, and where the state before is", async () => {
     const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
-    const archive = createArchive({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
+    const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
     const { snapshot_id } = Object(await stack.call("snapshot", { groups: [good, bad] }));
     const taken = await archive.load(String(snapshot_id), deadlineIn(10_000));
     // Brokers take 4,096 bytes of metadata: a commit with more is refused, after the plan has found nothing against it.

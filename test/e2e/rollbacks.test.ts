@@ -63,8 +63,8 @@ async function begin(
   return opened;
 }
 
-const idOf = ({ entry }: OpenJournal) => entry.rollbackId;
-const hold = async ({ entry: { rollbackId, requestedBy, startedAt } }: OpenJournal) => {
+const idOf = ({ record }: OpenJournal) => record.rollbackId;
+const hold = async ({ record: { rollbackId, requestedBy, startedAt } }: OpenJournal) => {
   held = await leases.acquire({ rollbackId, requestedBy, startedAt }, soon());
   return held;
 };
@@ -93,7 +93,7 @@ describe("the journal of rollbacks", () => {
       snapshot_id: "snapshot-2025-01-15T10:30:00Z",
       safety_snapshot_id: "snapshot-2025-01-15T10:31:00Z",
       requested_by: "ana",
-      started_at: opened.entry.startedAt,
+      started_at: opened.record.startedAt,
       ended_at: expect.stringMatching(/^\d{4}-.*Z$/),
       groups: 2,
       description: "after the incident",
@@ -159,11 +159,11 @@ describe("the journal of rollbacks", () => {
       result: { status: "partial_success" },
     });
     const entry = await journal.find(idOf(opened), soon());
-    const again = entry && (await journal.reopen(entry, new Date(), soon()));
+    const again = entry && (await journal.resume(entry, new Date(), soon()));
     if (again === undefined) throw new Error("it could not be taken up again");
     await hold(again);
     const whole = await show(idOf(opened));
-    expect(whole).toMatchObject({ status: "running", attempts: 2, resumed_at: again.entry.resumedAt });
+    expect(whole).toMatchObject({ status: "running", attempts: 2, resumed_at: again.record.resumedAt });
     expect(whole).not.toHaveProperty("result");
     await end(again, "success", { status: "success" });
     expect(await show(idOf(opened))).toMatchObject({ status: "success", attempts: 2, result: { status: "success" } });
@@ -336,7 +336,7 @@ describe("what happens while it is being looked at:", () => {
     const opened = await begin();
     beforeReading("rollback-id", async () => {
       await hold(opened);
-      await journal.reopen(opened.entry, new Date(), soon());
+      await journal.resume(opened.record, new Date(), soon());
     });
     expect(await rowOf(opened)).toMatchObject({ status: "running", attempts: 2 });
   });

@@ -1,7 +1,7 @@
 import { Match } from "aws-cdk-lib/assertions";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
-import { request } from "../../functions/snapshot/handler.ts";
+import { request } from "../../functions/snapshot/schema.ts";
 import { example, local } from "./configs.ts";
 import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
 

@@ -2,7 +2,7 @@ import { createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Configuration, DeadlineExceeded, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
 import { createClients } from "../../../functions/shared/storage/clients.ts";
-import { type Archive, createArchive } from "../../../functions/shared/storage/snapshots.ts";
+import { createSnapshots } from "../../../functions/shared/storage/snapshots.ts";
 import { ana, content, second, testArchive, within } from "./fixture.ts";
 
 const storage = testArchive();
@@ -92,7 +92,7 @@ describe("a snapshot that cannot be kept", () => {
 });
 
 describe("what cannot be read is an error, never empty:", () => {
-  const reads: [string, string, (archive: Archive) => Promise<unknown>][] = [
+  const reads: [string, string, (archive: typeof storage.archive) => Promise<unknown>][] = [
     ["list", "Query", (archive) => archive.list({ limit: 5 }, within())],
     ["latest", "Query", (archive) => archive.resolve("latest", undefined, within())],
     ["entry", "GetItem", (archive) => archive.entry(snapshotId, within())],
@@ -123,7 +123,7 @@ describe("what cannot be read is an error, never empty:", () => {
 
 describe("a deployment that is set up wrongly is Configuration:", () => {
   test("no such bucket", async () => {
-    const archive = createArchive({ ...storage.config, bucket: "no-such-bucket-anywhere" });
+    const archive = createSnapshots({ ...storage.config, bucket: "no-such-bucket-anywhere" });
     const failed = archive.save(content(), second(0), within());
     await expect(failed).rejects.toThrow(Configuration);
     await expect(failed).rejects.toThrow(/NoSuchBucket.*no bucket no-such-bucket-anywhere/);
@@ -131,7 +131,7 @@ describe("a deployment that is set up wrongly is Configuration:", () => {
   });
 
   test("no such table", async () => {
-    const archive = createArchive({ ...storage.config, table: "no-such-table-anywhere" });
+    const archive = createSnapshots({ ...storage.config, table: "no-such-table-anywhere" });
     for (const read of [
       () => archive.list({ limit: 5 }, within()),
       () => archive.load(snapshotId, within()),
@@ -156,7 +156,7 @@ describe("an endpoint", () => {
 
   test("that refuses connections is StorageUnavailable within seconds", async () => {
     const started = performance.now();
-    const archive = createArchive(storage.config, createClients("http://127.0.0.1:1"));
+    const archive = createSnapshots(storage.config, createClients("http://127.0.0.1:1"));
     await expect(archive.list({ limit: 5 }, within())).rejects.toThrow(/StorageUnavailable: .*ECONNREFUSED/);
     await expect(archive.save(content(), second(0), within())).rejects.toThrow(/StorageUnavailable: .*ECONNREFUSED/);
     expect(performance.now() - started).toBeLessThan(5_000);
@@ -165,7 +165,7 @@ describe("an endpoint", () => {
   test("that never answers is DeadlineExceeded when the time is over, and names what was going on", async () => {
     const address = silent.address();
     const port = typeof address === "object" ? address?.port : undefined;
-    const archive = createArchive(storage.config, createClients(`http://127.0.0.1:${port}`));
+    const archive = createSnapshots(storage.config, createClients(`http://127.0.0.1:${port}`));
     const started = performance.now();
     for (const [work, doing] of [
       [() => archive.list({ limit: 5 }, within(300)), "reading the list"],
@@ -191,7 +191,7 @@ describe("an endpoint", () => {
     await expect(failed).rejects.toThrow(/DeadlineExceeded: .*Whether it was listed is not known/);
   });
 
-  const works: [string, (archive: Archive) => Promise<unknown>][] = [
+  const works: [string, (archive: typeof storage.archive) => Promise<unknown>][] = [
     ["PutObject", (archive) => archive.save(content(), second(1), within(300))],
     ["PutItem", (archive) => archive.save(content(), second(1), within(300))],
     ["TransactWriteItems", (archive) => archive.save(content(), second(1), within(300), "run")],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Configuration } from "../../../functions/shared/core/errors.ts";
-import { archiveSettings, settings } from "../../../functions/shared/lambda/config.ts";
+import { settings, storageSettings } from "../../../functions/shared/lambda/config.ts";
 
 const complete = {
   KAFKA_BOOTSTRAP_SERVERS: "a:9092, b.example:9094",
@@ -29,7 +29,7 @@ describe("settings", () => {
   });
 
   test("of a function without Kafka need none of Kafka's", () => {
-    expect(archiveSettings({ SNAPSHOT_BUCKET: "bucket", SNAPSHOT_TABLE: "table" }).table).toBe("table");
+    expect(storageSettings({ SNAPSHOT_BUCKET: "bucket", SNAPSHOT_TABLE: "table" }).table).toBe("table");
   });
 
   test.each([

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { fingerprintOf, groupsOf, policyOf, request } from "../../../functions/rollback/request.ts";
+import { fingerprintOf, groupsOf, policyOf } from "../../../functions/rollback/request.ts";
+import { request } from "../../../functions/rollback/schema.ts";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
-import { parseRequest } from "../../../functions/shared/lambda/operation.ts";
+import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
 
 const id = "snapshot-2025-01-15T10:30:00Z";
 const read = (fields: object) => parseRequest(request, { snapshot_id: id, ...fields });
@@ -15,7 +16,7 @@ const problemsOf = (fields: object): unknown => {
 };
 
 describe("a rollback request", () => {
-  test("refuses by default whatever is in the way, and keeps extra commits", () => {
+  test("is refused by default if anything is blocked, and keeps extra commits", () => {
     expect(policyOf(read({}))).toEqual({ exact: false, outOfRange: "refuse", skipBlocked: false });
   });
 

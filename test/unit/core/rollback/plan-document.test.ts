@@ -42,7 +42,7 @@ const full: PlannedRollback = {
     blockers: [
       { kind: "below_log_start", group: "g", topic: "t", partition: 0, expected: 50n, actual: 55n, message: "below" },
     ],
-    skipped: [{ kind: "group_not_empty", group: "h", message: "members" }],
+    leftOut: [{ kind: "group_not_empty", group: "h", message: "members" }],
     warnings: ["w"],
     groups: new Map([
       [
@@ -86,7 +86,7 @@ describe("a planned rollback", () => {
         const expected: Plan = {
           ...plan,
           blockers: plan.blockers.map(rereadBlocker),
-          skipped: plan.skipped.map(rereadBlocker),
+          leftOut: plan.leftOut.map(rereadBlocker),
         };
         expect(found).toEqual({ request: reread(request), plan: expected, origin: planned.origin });
         expect(written(found)).toBe(written(planned));
@@ -108,7 +108,7 @@ describe("a planned rollback", () => {
             { type: null, state: null, replayed: null, skipped: distance * 3n, partitions },
           ]),
         );
-        const plan: Plan = { ...full.plan, blockers: [], skipped: [], groups };
+        const plan: Plan = { ...full.plan, blockers: [], leftOut: [], groups };
         const planned = { ...full, request: null, plan };
         expect(read(written(planned))).toEqual(planned);
       }),
@@ -156,7 +156,7 @@ describe("a planned rollback", () => {
       namesOf(actions).map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
     );
     const groups = new Map([["g", { type: null, state: null, replayed: 0n, skipped: 0n, partitions }]]);
-    const planned = { ...full, request: {}, plan: { ...full.plan, blockers, skipped: blockers, groups } };
+    const planned = { ...full, request: {}, plan: { ...full.plan, blockers, leftOut: blockers, groups } };
     expect(read(written(planned))).toEqual(planned);
   });
 

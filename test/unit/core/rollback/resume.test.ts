@@ -83,7 +83,7 @@ describe("a resumed plan", () => {
         const now = interrupted(plan, live, pick);
         const rest = planResume(planned, now, false);
         expect(rest.blockers).toEqual([]);
-        expect(rest.skipped).toEqual(plan.skipped);
+        expect(rest.leftOut).toEqual(plan.leftOut);
         const end = later(now, apply(now.commits, writesOf(rest)));
         for (const { group: name, key, to } of targetsIn(plan)) expect(standing(end.commits, name, key)).toEqual(to);
         expect(targetsHold(plan, end)).toBe(true);
@@ -117,12 +117,12 @@ describe("a resumed plan", () => {
       fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const rest = planResume(journaled(plan, live), now, false);
-        const same = ({ snapshotId, digest, extra, warnings, skipped }: Plan) => ({
+        const same = ({ snapshotId, digest, extra, warnings, leftOut }: Plan) => ({
           snapshotId,
           digest,
           extra,
           warnings,
-          skipped,
+          leftOut,
         });
         expect(same(rest)).toEqual(same(plan));
         expect([...rest.groups.keys()]).toEqual([...plan.groups.keys()]);
@@ -177,7 +177,7 @@ describe("a resumed plan", () => {
           if (!moves.has(name)) expect(standing(end, name, key)).toEqual(to);
         }
         const others = [...plan.groups].filter(([name, { leftOut }]) => !leftOut && !moves.has(name));
-        const left = rest.blockers.length > 0 ? rest.blockers : rest.skipped.slice(plan.skipped.length);
+        const left = rest.blockers.length > 0 ? rest.blockers : rest.leftOut.slice(plan.leftOut.length);
         expect(left.map(({ kind }) => kind)).toEqual(
           [...moves.values()].flatMap((keys) => [...keys].map(() => "moved_since")),
         );
@@ -305,7 +305,7 @@ describe("a resumed plan", () => {
     expect([...refused.groups.keys()]).toEqual(["h"]);
     const named = new Map([...two.groups].map(([name, one]) => [name, { ...one, source: `${name} then` }]));
     const rest = planResume(journaled({ ...two, groups: named }, live), now, true);
-    expect(rest).toMatchObject({ blockers: [], skipped: [{ kind: "pending_transaction", group: "g" }] });
+    expect(rest).toMatchObject({ blockers: [], leftOut: [{ kind: "pending_transaction", group: "g" }] });
     expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g then", partitions: new Map() });
     expect([...writesOf(rest).keys()]).toEqual(["h"]);
   });

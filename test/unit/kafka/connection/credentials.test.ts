@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { lasting } from "../../../../functions/shared/core/deadline.ts";
+import { deadlineIn } from "../../../../functions/shared/core/deadline.ts";
 import { credentialSource } from "../../../../functions/shared/kafka/connection/credentials.ts";
 import { oauthTokens } from "../../../../functions/shared/kafka/connection/tokens.ts";
 
@@ -43,7 +43,8 @@ async function secretsManager(value: object) {
   return { held, served };
 }
 
-const sourceOf = (secretArn: string) => credentialSource({ sasl: { mechanism: "PLAIN", secretArn } }, lasting(10_000));
+const sourceOf = (secretArn: string) =>
+  credentialSource({ sasl: { mechanism: "PLAIN", secretArn } }, deadlineIn(10_000));
 const login = (password: string) => ({ login: { mechanism: "PLAIN", username: "ana", password } });
 
 test("a secret is read once in a process, however many invocations and connections there are", async () => {
@@ -90,7 +91,7 @@ test("a secret whose token endpoint gives no token is read again by the next inv
   const { held } = await secretsManager(client(gone.url));
   const sasl = { mechanism: "OAUTHBEARER", secretArn: "arn:endpoint" } as const;
   const tokenOf = async () => {
-    const { login } = await credentialSource({ sasl }, lasting(10_000))();
+    const { login } = await credentialSource({ sasl }, deadlineIn(10_000))();
     return login !== undefined && "token" in login ? login.token() : undefined;
   };
   await expect(tokenOf()).rejects.toThrow("answered 503");
@@ -103,17 +104,17 @@ const client = (url: string) => ({ token_endpoint_url: url, client_id: "ana", cl
 test("a token is used for as long as it is valid for some time yet, and not longer", async () => {
   let lifetime = 3_600;
   const server = await serve(() => ({ body: { access_token: `token-${server.count}`, expires_in: lifetime } }));
-  const token = oauthTokens(client(server.url), lasting(10_000));
+  const token = oauthTokens(client(server.url), deadlineIn(10_000));
   expect(await Promise.all([token(), token()])).toEqual(["token-1", "token-1"]);
   lifetime = 0;
-  const brief = oauthTokens(client(server.url), lasting(10_000));
+  const brief = oauthTokens(client(server.url), deadlineIn(10_000));
   expect([await brief(), await brief()]).toEqual(["token-2", "token-3"]);
 });
 
 test("an authorization server in trouble is worth another attempt, which asks it again", async () => {
   let status = 503;
   const server = await serve(() => ({ status, body: { access_token: "token", expires_in: 60 } }));
-  const token = oauthTokens(client(server.url), lasting(10_000));
+  const token = oauthTokens(client(server.url), deadlineIn(10_000));
   await expect(token()).rejects.toThrow(/token endpoint 127\.0\.0\.1:\d+ answered 503/);
   status = 200;
   expect(await token()).toBe("token");
