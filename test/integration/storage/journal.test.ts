@@ -5,7 +5,7 @@ import {
   Configuration,
   DeadlineExceeded,
   InvalidRequest,
-  SnapshotCorrupt,
+  JournalCorrupt,
   StorageUnavailable,
 } from "../../../functions/shared/core/errors.ts";
 import type { Json } from "../../../functions/shared/core/json/json.ts";
@@ -641,7 +641,7 @@ describe("what cannot be read is an error, never empty:", () => {
   });
 });
 
-describe("what is not what was written is SnapshotCorrupt:", () => {
+describe("what is not what was written is JournalCorrupt:", () => {
   const bodies: ["plan" | "result", string][] = [
     ["plan", "the plan in the journal of r-1"],
     ["result", "the result in the journal of r-1"],
@@ -661,7 +661,7 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
     altered[12] = (altered[12] ?? 0) ^ 1;
     for (const Body of [altered, body.subarray(0, -1), Buffer.alloc(0)]) {
       await storage.s3.send(new PutObjectCommand({ ...place, Body }));
-      await expect(read(part)).rejects.toThrow(SnapshotCorrupt);
+      await expect(read(part)).rejects.toThrow(JournalCorrupt);
       await expect(read(part)).rejects.toThrow(`${name} is not what was written: its SHA-256 is`);
       await expect(read(part)).rejects.toThrow(`(${Body.length} bytes). Nothing was read from it.`);
     }
@@ -673,7 +673,7 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
     await closed("success");
     const place = await placeOf(part);
     await storage.s3.send(new DeleteObjectCommand(place));
-    await expect(read(part)).rejects.toThrow(SnapshotCorrupt);
+    await expect(read(part)).rejects.toThrow(JournalCorrupt);
     await expect(read(part)).rejects.toThrow(`${name} is gone from the bucket, though the journal has it.`);
     await expect(read(part)).rejects.toThrow(place.Key);
   });
@@ -688,7 +688,7 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
       () => journal().newestFirst(undefined, within()).next(),
       () => journal().resume({ ...record, writeToken: "another" }, second(1), within()),
     ]) {
-      await expect(reads()).rejects.toThrow(SnapshotCorrupt);
+      await expect(reads()).rejects.toThrow(JournalCorrupt);
       await expect(reads()).rejects.toThrow(
         'the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written: fingerprint is missing.',
       );
@@ -699,7 +699,7 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
     const { record } = await open();
     const Key = { pk: { S: "rollback" }, sk: { S: `${record.startedAt}#r-1` } };
     await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
-    await expect(journal().find("r-1", within())).rejects.toThrow(SnapshotCorrupt);
+    await expect(journal().find("r-1", within())).rejects.toThrow(JournalCorrupt);
     await expect(journal().find("r-1", within())).rejects.toThrow("the journal knows r-1, but its record is gone");
     expect(await journal().open(opening(), second(1), within())).toBe("taken");
   });

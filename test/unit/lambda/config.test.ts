@@ -12,7 +12,7 @@ const complete = {
 describe("settings", () => {
   test("come from the environment, with defaults for what is optional", () => {
     expect(settings(complete)).toEqual({
-      archive: { bucket: "bucket", prefix: "", table: "table" },
+      storage: { bucket: "bucket", prefix: "", table: "table" },
       kafka: {
         clusterName: "prod",
         bootstrapServers: ["a:9092", "b.example:9094"],

@@ -42,9 +42,9 @@ describe("a rollback request", () => {
     expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...again })).toHaveLength(9);
   });
 
-  test("wants an id where no groups are named, by groups or by the map", () => {
+  test("requires an id where no groups are named, by groups or by the map", () => {
     for (const snapshot_id of ["latest", { at: "2025-01-15T10:30:00Z" }]) {
-      expect(problemsOf({ snapshot_id })).toEqual([expect.stringContaining("too easy to regret")]);
+      expect(problemsOf({ snapshot_id })).toEqual([expect.stringContaining("must name its snapshot exactly")]);
       expect(problemsOf({ snapshot_id, groups: ["a"] })).toBeUndefined();
       expect(problemsOf({ snapshot_id, group_map: { a: "b" } })).toBeUndefined();
     }

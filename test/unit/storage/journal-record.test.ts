@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { InvalidRequest, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
 import {
   decodePointer,
   decodeRecord,
@@ -131,7 +131,7 @@ describe("an record of the journal", () => {
   });
 });
 
-describe("an item that is not what was written is SnapshotCorrupt, and names the attribute:", () => {
+describe("an item that is not what was written is JournalCorrupt, and names the attribute:", () => {
   test.each([
     ["rollback_id", undefined, "rollback_id is missing"],
     ["rollback_id", { S: "r-2" }, "belongs under another key"],
@@ -156,7 +156,7 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
     const { [attribute]: _, ...rest } = encodeRecord(sample);
     const item = value === undefined ? rest : { ...rest, [attribute]: value };
     const read = () => decodeRecord(item);
-    expect(read).toThrow(SnapshotCorrupt);
+    expect(read).toThrow(JournalCorrupt);
     expect(read).toThrow(problem);
     expect(read).toThrow('the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written');
   });
@@ -165,7 +165,7 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
     "a pointer to %j",
     (record) => {
       const read = () => decodePointer({ ...encodePointer(sample), record: { S: record } });
-      expect(read).toThrow(SnapshotCorrupt);
+      expect(read).toThrow(JournalCorrupt);
       expect(read).toThrow('the item rollback-id / "r-1" is not what was written: record is');
     },
   );
@@ -178,7 +178,7 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
           expect(decodeRecord(encodeRecord(read))).toEqual(read);
           decodePointer(change(encodePointer(written)));
         } catch (error) {
-          if (!(error instanceof SnapshotCorrupt)) throw error;
+          if (!(error instanceof JournalCorrupt)) throw error;
           expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);
         }
       }),

@@ -195,8 +195,8 @@ describe("the document of a plan", () => {
   test("has the documented names, and no field for what there is not", () => {
     expect(encodeJson(planDocument(full.plan))).toBe(
       '{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","plan_digest":"d1","blockers":[{"kind":"below_log_start","group":"g",' +
-        '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"skipped":[{"kind":"group_not_empty",' +
-        '"group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","type":"share","state":"Empty","left_out":true,' +
+        '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"left_out":[{"kind":"group_not_empty",' +
+        '"group":"h","message":"members"}],"skipped":[{"kind":"group_not_empty","group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","type":"share","state":"Empty","left_out":true,' +
         '"replayed":7,"skipped":null,"partitions":{"t-0":{"action":"rewind","from":{"offset":9223372036854775807,' +
         '"metadata":"m","leader_epoch":3},"to":{"offset":55,"metadata":""},"asked":{"offset":50,"metadata":"",' +
         '"leader_epoch":1},"done":true,"replayed":7,"skipped":null}}}},"extra":[{"group":"g","topic":"u","partition":2,' +

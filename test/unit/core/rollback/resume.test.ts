@@ -240,7 +240,7 @@ describe("a resumed plan", () => {
         expected: { offset: 9n },
         actual: { offset: 7n },
         message: expect.stringMatching(
-          /^Group "g", t-0 stands at offset 7: .*found it \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked\.$/,
+          /^Group "g", t-0 stands at offset 7: .*the rollback found \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked\.$/,
         ),
       },
       { partition: 1, expected: { offset: 9n }, actual: null, message: expect.stringContaining("stands at no commit") },

@@ -109,7 +109,7 @@ describe("settle", () => {
     expect(partitions?.get("t-0")).not.toHaveProperty("inDoubt");
     expect(partitions?.get("t-1")).toMatchObject({ outcome: "failed", inDoubt: true, actual: at(9n) });
     expect(result.groups.get("g")?.error).toMatch(
-      /^KafkaUnavailable: no answer\. .*may carry it out yet, and resume looks again$/,
+      /^KafkaUnavailable: no answer\. .*may still carry it out, and resume checks that$/,
     );
   });
 

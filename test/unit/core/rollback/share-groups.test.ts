@@ -60,7 +60,7 @@ describe("a plan for a share group", () => {
 
   test("says what the start offsets do not keep", () => {
     expect(planOf(saved, liveAt(saved)).warnings).toEqual([
-      expect.stringMatching(/^"g" is a share group: what was acknowledged .* is delivered again/),
+      expect.stringMatching(/^"g" is a share group: records acknowledged .* are delivered again/),
     ]);
   });
 
