@@ -226,7 +226,7 @@ describe("the journal of rollbacks", () => {
   test("fails by name to show a rollback whose plan is gone, and lists it all the same", async () => {
     const opened = await begin();
     await end(opened);
-    const { s3 } = createClients();
+    const s3 = await createClients().s3();
     const place = { Bucket: config.bucket, Prefix: `rollbacks/${idOf(opened)}/` };
     const { Contents = [] } = await s3.send(new ListObjectsV2Command(place));
     expect(Contents).toHaveLength(2);

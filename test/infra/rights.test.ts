@@ -63,7 +63,7 @@ function noting(asked: Set<string>): Clients {
       },
     { step: "initialize" },
   );
-  return { dynamodb, s3 };
+  return { dynamodb, s3: async () => s3 };
 }
 
 const content: SnapshotContent = {

@@ -27,10 +27,11 @@ export const int64 = z.union([z.number(), z.bigint()]);
 export const count = z.int();
 
 /** An object whose keys are names from outside. */
-export const byName = <T extends z.ZodMiniType>(entry: T) => z.record(z.string(), entry);
+export const byName = /* @__NO_SIDE_EFFECTS__ */ <T extends z.ZodMiniType>(entry: T) => z.record(z.string(), entry);
 
 /** Values by group and topic-partition: `{"g": {"partitions": {"orders-0": …}}}`. */
-export const byPartition = <T extends z.ZodMiniType>(entry: T) => byName(z.strictObject({ partitions: byName(entry) }));
+export const byPartition = /* @__NO_SIDE_EFFECTS__ */ <T extends z.ZodMiniType>(entry: T) =>
+  byName(z.strictObject({ partitions: byName(entry) }));
 
 /** A partition's commit; null is no commit. */
 export const commit = z.nullable(

@@ -5,8 +5,7 @@ import { JournalCorrupt } from "../core/errors.ts";
 import type { Json } from "../core/json/json.ts";
 import type { RollbackStatus } from "../core/model.ts";
 import type { SendOptions } from "./aws-call.ts";
-import { createBodies } from "./bodies.ts";
-import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
+import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import type { Key } from "./items.ts";
 import {
   decodePointer,
@@ -96,7 +95,7 @@ const seeIt = "call rollbacks to see it";
 
 /** The journal in a bucket and a table. Clients are those of the process unless others are given. */
 export function createJournal(config: StorageConfig, clients: Clients = sharedClients()): Journal {
-  const bodies = createBodies(clients.s3, config.bucket, config.prefix);
+  const bodies = lazyBodies(config, clients);
   const table = createTable(clients.dynamodb, config.table);
   const folderOf = (rollbackId: string) => `rollbacks/${rollbackId}`;
 
@@ -119,7 +118,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       const doing = `closing the journal of ${rollbackId}`;
       const undone = `The journal has no end of ${rollbackId}, which counts as unfinished.`;
       const what = `the result of ${rollbackId}`;
-      const stored = await bodies.putJson(folderOf(rollbackId), result, what, undone, deadline);
+      const stored = await (await bodies()).putJson(folderOf(rollbackId), result, what, undone, deadline);
       const closed = await table.write(
         {
           action: "UpdateItem",
@@ -178,7 +177,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
         startedAt: now.toISOString(),
         attempts: 1,
         writeToken: randomUUID(),
-        plan: await bodies.putJson(folderOf(rollbackId), plan, what, undone, deadline),
+        plan: await (await bodies()).putJson(folderOf(rollbackId), plan, what, undone, deadline),
       };
       const doing = `opening the journal of ${rollbackId}`;
       const once = { TableName: config.table, ConditionExpression: "attribute_not_exists(pk)" };
@@ -299,12 +298,17 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       return readPage(newestFirst({ after, expect: limit + 1 }, deadline), limit, sortKeyOf);
     },
 
-    plan: ({ rollbackId, plan }, deadline) =>
-      bodies.getJson(folderOf(rollbackId), plan, `the plan in the journal of ${rollbackId}`, deadline),
+    plan: async ({ rollbackId, plan }, deadline) =>
+      (await bodies()).getJson(folderOf(rollbackId), plan, `the plan in the journal of ${rollbackId}`, deadline),
 
     async result({ rollbackId, result }, deadline) {
       if (result === undefined) return undefined;
-      return bodies.getJson(folderOf(rollbackId), result, `the result in the journal of ${rollbackId}`, deadline);
+      return (await bodies()).getJson(
+        folderOf(rollbackId),
+        result,
+        `the result in the journal of ${rollbackId}`,
+        deadline,
+      );
     },
   };
 }

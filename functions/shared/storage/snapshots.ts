@@ -6,8 +6,7 @@ import { type Selector, uncovered } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
-import { createBodies } from "./bodies.ts";
-import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
+import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import {
   indexEntryOf,
   keysBetween,
@@ -95,7 +94,7 @@ const mostFormer = 50;
 
 /** The snapshots in a bucket and a table. Clients are those of the process unless others are given. */
 export function createSnapshots(config: StorageConfig, clients: Clients = sharedClients()): Snapshots {
-  const bodies = createBodies(clients.s3, config.bucket, config.prefix);
+  const bodies = lazyBodies(config, clients);
   const index = createIndexTable(clients.dynamodb, config.table);
 
   const entry = async (snapshotId: string, deadline: Deadline) => {
@@ -106,7 +105,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
 
   const load = async (snapshotId: string, deadline: Deadline) => {
     const { sha256 } = await entry(snapshotId, deadline);
-    const body = await bodies.get(snapshotId, deadline);
+    const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
     await entry(snapshotId, deadline); // deleted in between?
     throw new SnapshotCorrupt(`the body of ${snapshotId} is gone from the bucket, though the index has the snapshot.`, {
@@ -135,7 +134,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
         const snapshotId = formatSnapshotId({ createdAt, number });
         const snapshot: Snapshot = { ...content, snapshotId, createdAt };
         const encoded = encodeSnapshot(snapshot);
-        if ((await bodies.put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
+        if ((await (await bodies()).put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
         const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
         const listed = await index.insert(written, writeToken, claim, deadline);
         if (listed === "listed") return { entry: written, snapshot, repeated: false };
@@ -179,7 +178,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
 
     async remove(snapshotId, by, deadline) {
       if (!(await index.hide(snapshotId, { ...by, at: new Date() }, deadline))) throw notFound(snapshotId);
-      await bodies.remove(snapshotId, deadline);
+      await (await bodies()).remove(snapshotId, deadline);
       await index.forget(snapshotId, deadline);
     },
   };

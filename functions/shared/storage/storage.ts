@@ -1,6 +1,6 @@
 import type { Deadline } from "../core/deadline.ts";
-import { createBodies, type StoredResult } from "./bodies.ts";
-import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
+import type { StoredResult } from "./bodies.ts";
+import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import { createLease, type RollbackLease } from "./lease.ts";
 import { createSnapshots, type Snapshots } from "./snapshots.ts";
@@ -16,11 +16,11 @@ export interface Storage {
 
 /** The storage in a bucket and a table. Clients are those of the process unless others are given. */
 export function createStorage(config: StorageConfig, clients: Clients = sharedClients()): Storage {
-  const bodies = createBodies(clients.s3, config.bucket, config.prefix);
+  const bodies = lazyBodies(config, clients);
   return {
     snapshots: createSnapshots(config, clients),
     journal: createJournal(config, clients),
     lease: createLease(config, clients),
-    storeResult: (text, deadline) => bodies.putResult(text, deadline),
+    storeResult: async (text, deadline) => (await bodies()).putResult(text, deadline),
   };
 }

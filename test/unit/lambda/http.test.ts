@@ -1,7 +1,13 @@
 import type { APIGatewayProxyEvent } from "aws-lambda";
 import { describe, expect, test } from "vitest";
 import * as errors from "../../../functions/shared/core/errors.ts";
-import { httpError, isHttpEvent, requestOf, statuses, toOperationError } from "../../../functions/shared/lambda/http.ts";
+import {
+  httpError,
+  isHttpEvent,
+  requestOf,
+  statuses,
+  toOperationError,
+} from "../../../functions/shared/lambda/http.ts";
 import { proxyEvent } from "../../support/events.ts";
 
 const request = (event: Partial<APIGatewayProxyEvent>, field = "snapshot_id") => requestOf(proxyEvent(event), field);

@@ -265,7 +265,14 @@ describe("a blocker of a partition", () => {
       /start and end of the log could not be read, so whether offset 50 is in it is not known/,
       check,
     ],
-    ["range_unknown", "a log end that is not known", topic(log(0n, null)), { expected: 50n }, /could not be read/, check],
+    [
+      "range_unknown",
+      "a log end that is not known",
+      topic(log(0n, null)),
+      { expected: 50n },
+      /could not be read/,
+      check,
+    ],
     ["range_unknown", "a topic that cannot be described", null, { expected: 50n }, /could not be read/, check],
   ];
   test.each(cases)("is %s for %s", (kind, _what, live, figures, what, next) => {

@@ -11,7 +11,9 @@ describe("the warnings of a plan", () => {
 
   test("name the groups whose extra commits are kept, and how to have them deleted", () => {
     const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
-    expect(planOf(saved, live).warnings).toEqual([expect.stringMatching(/^The rollback keeps 2 commits .* of "g".*"exact": true/)]);
+    expect(planOf(saved, live).warnings).toEqual([
+      expect.stringMatching(/^The rollback keeps 2 commits .* of "g".*"exact": true/),
+    ]);
     expect(planOf(saved, live, { exact: true }).warnings).toEqual([]);
   });
 

@@ -428,7 +428,9 @@ describe("a plan with blockers", () => {
       skipped: 0n,
     });
     expect(commitsOf(up).get("g")?.get("t-1")).toEqual(at(55n, "m"));
-    expect(up.warnings).toEqual([expect.stringMatching(/^1 offset outside of the log is clamped .*: "g t-1: 50 becomes 55"/)]);
+    expect(up.warnings).toEqual([
+      expect.stringMatching(/^1 offset outside of the log is clamped .*: "g t-1: 50 becomes 55"/),
+    ]);
     const down = inLog(0n, 40n, { outOfRange: "clamp" });
     expect(secondOf(down)).toMatchObject({ to: at(40n, "m"), asked: at(50n, "m", 3) });
     expect(down.warnings).toEqual([expect.stringContaining('"g t-1: 50 becomes 40"')]);
