@@ -13,7 +13,7 @@ import {
   deleteOffsets,
   type Outcomes,
   WRITE_TIMEOUT_MS,
-  type Writing,
+  type WriteOptions,
 } from "../shared/kafka/groups/write-commits.ts";
 import type { Invocation, Result } from "../shared/lambda/operation.ts";
 import type { Journal, JournalEntry, OpenJournal } from "../shared/storage/journal.ts";
@@ -158,7 +158,7 @@ export async function carryOut(
 
 async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Promise<Settlement> {
   const commits = commitsOf(plan);
-  const permit: Writing["permit"] = () => {
+  const permit: WriteOptions["permit"] = () => {
     if (lease.lost)
       return { failed: { error: "LeaseLost", message: "the rollback's lease was lost, or could not be renewed" } };
     if (lease.remainingMs() >= WRITE_TIMEOUT_MS) return undefined;
@@ -180,7 +180,7 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
  * Deletes what a plan deletes, of groups whose commits were all accepted, and that are still empty and where the plan found
  * them: unlike a commit, Kafka lets anybody delete where a group has members, except on topics that they are subscribed to.
  */
-async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: Writing): Promise<Outcomes> {
+async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: WriteOptions): Promise<Outcomes> {
   const planned = deletesOf(plan);
   const deletes = new Map<string, string[]>();
   const kept: Outcomes = new Map();

@@ -24,7 +24,7 @@ describe("a broker that takes one group a request", () => {
 
   it("is asked for coordinators one by one too, each for its group", async () => {
     const cluster = await fakeBroker({ old: true });
-    const found = await cluster.ask(findCoordinator, groups);
+    const found = await cluster.sendToAny(findCoordinator, groups);
     expect(found.map(({ group, nodeId, code }) => [group, nodeId, code])).toEqual(groups.map((group) => [group, 1, 0]));
     expect(cluster.requests.get("FindCoordinator")).toBe(groups.length);
   });

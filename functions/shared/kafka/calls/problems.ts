@@ -1,5 +1,5 @@
 import { errorNamed, KafkaUnavailable, OperationError } from "../../core/errors.ts";
-import { code, codeName, codeText, isTransient } from "../wire/codes.ts";
+import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 
 /** Why one group, topic or partition could not be read or written: an error's name and its text, as values. */
 export interface Problem {
@@ -8,10 +8,10 @@ export interface Problem {
 }
 
 /** What stands in the way: a failure for good, or a reason to try again. */
-export type Trouble = { readonly failed: Problem } | { readonly again: Problem };
+export type Failure = { readonly failed: Problem } | { readonly again: Problem };
 
 /** What one attempt made of something. */
-export type Attempt<R> = { readonly done: R } | Trouble;
+export type Attempt<R> = { readonly done: R } | Failure;
 
 /** What became of something in the end. */
 export type Settled<R> = { readonly done: R } | { readonly failed: Problem };
@@ -30,11 +30,11 @@ export class NoAnswer extends Error {
 }
 
 /** Trouble as an exception, for work that stops at its first one. */
-export class Troubled extends Error {
-  readonly trouble: Trouble;
-  constructor(trouble: Trouble) {
+export class RequestFailed extends Error {
+  readonly failure: Failure;
+  constructor(trouble: Failure) {
     super("again" in trouble ? trouble.again.message : trouble.failed.message);
-    this.trouble = trouble;
+    this.failure = trouble;
   }
 }
 
@@ -44,9 +44,9 @@ export function unavailable(message: string): Problem {
 }
 
 /** An exception as a problem. One that is no trouble of Kafka's is a fault of ours and goes on up. */
-export function problemFrom(error: unknown): Problem {
+export function toProblem(error: unknown): Problem {
   if (error instanceof NoAnswer && !(error.cause instanceof OperationError)) return unavailable(error.message);
-  if (error instanceof NoAnswer) return problemFrom(error.cause);
+  if (error instanceof NoAnswer) return toProblem(error.cause);
   if (error instanceof OperationError) {
     return { error: error.name, message: error.message.replace(`${error.name}: `, "") };
   }
@@ -54,15 +54,15 @@ export function problemFrom(error: unknown): Problem {
 }
 
 /** What an exception means for what was asked: a lost answer is worth another attempt, all else is final. */
-export function attemptFrom(error: unknown): Trouble {
-  if (error instanceof Troubled) return error.trouble;
-  const problem = problemFrom(error);
-  const passing = error instanceof NoAnswer && !(error.cause instanceof OperationError);
-  return passing ? { again: problem } : { failed: problem };
+export function failureOfException(error: unknown): Failure {
+  if (error instanceof RequestFailed) return error.failure;
+  const problem = toProblem(error);
+  const isLost = error instanceof NoAnswer && !(error.cause instanceof OperationError);
+  return isLost ? { again: problem } : { failed: problem };
 }
 
 /** Throws a problem as the error that it names. */
-export function errorOf({ error, message }: Problem): OperationError {
+export function toError({ error, message }: Problem): OperationError {
   const sentence = message.endsWith(".") ? message : `${message}.`;
   const named = errorNamed(error, sentence);
   if (!(named instanceof KafkaUnavailable)) return named;
@@ -74,7 +74,7 @@ export interface Subject {
   /** `read the commits of group "g"`. */
   readonly doing: string;
   /** `DESCRIBE on group "g"`. */
-  readonly right?: string;
+  readonly groupRight?: string;
   /** `READ on topic "t"`. */
   readonly topicRight?: string;
 }
@@ -83,30 +83,33 @@ export interface Subject {
  * What a code other than 0 means: a missing right by its name, a reason to try again, or a failure under Kafka's own
  * name for it.
  */
-export function attemptOf(number: number, subject: Subject): Trouble {
+export function failureOfCode(number: number, subject: Subject): Failure {
   const could = `could not ${subject.doing}`;
-  const needs = (right: string): Trouble => ({
-    failed: { error: "KafkaAuthorization", message: `${could}: the principal needs ${right} (${codeText(number)})` },
+  const needs = (right: string): Failure => ({
+    failed: {
+      error: "KafkaAuthorization",
+      message: `${could}: the principal needs ${right} (${errorCodeText(number)})`,
+    },
   });
   switch (number) {
-    case code.GROUP_AUTHORIZATION_FAILED:
-      return needs(subject.right ?? "a right on the group");
-    case code.TOPIC_AUTHORIZATION_FAILED:
+    case errorCodes.GROUP_AUTHORIZATION_FAILED:
+      return needs(subject.groupRight ?? "a right on the group");
+    case errorCodes.TOPIC_AUTHORIZATION_FAILED:
       return needs(subject.topicRight ?? "DESCRIBE on the topic");
-    case code.CLUSTER_AUTHORIZATION_FAILED:
+    case errorCodes.CLUSTER_AUTHORIZATION_FAILED:
       return needs("a right on the cluster");
-    case code.UNSTABLE_OFFSET_COMMIT:
+    case errorCodes.UNSTABLE_OFFSET_COMMIT:
       return {
         again: {
           error: "PendingTransaction",
           message:
-            `${could}: a transaction has an offset commit pending (${codeText(number)}). Try again when the ` +
+            `${could}: a transaction has an offset commit pending (${errorCodeText(number)}). Try again when the ` +
             "producer has ended it, or Kafka has (transaction.timeout.ms)",
         },
       };
   }
-  const broker = `${could}: Kafka answers ${codeText(number)}`;
+  const broker = `${could}: Kafka answers ${errorCodeText(number)}`;
   return isTransient(number)
     ? { again: unavailable(broker) }
-    : { failed: { error: codeName(number), message: broker } };
+    : { failed: { error: errorCodeName(number), message: broker } };
 }

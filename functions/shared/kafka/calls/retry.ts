@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Deadline, deadlineExceeded } from "../../core/deadline.ts";
-import { type Attempt, attemptFrom, type Problem, type Settled, unavailable } from "./problems.ts";
+import { type Attempt, failureOfException, type Problem, type Settled, unavailable } from "./problems.ts";
 
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2_000;
@@ -12,10 +12,10 @@ const LONGEST_WAIT_MS = 2_000;
 export const READ_PATIENCE_MS = 45_000;
 
 /** Tells what an attempt made of a key; the last word on a key in a round counts. */
-export type Tell<K, R> = (key: K, attempt: Attempt<R>) => void;
+export type Report<K, R> = (key: K, attempt: Attempt<R>) => void;
 
 /** How long to try, and how to name it. */
-export interface Trial {
+export interface RetryLimits {
   readonly deadline: Deadline;
   /** `reading the commits of 12 groups`. */
   readonly doing: string;
@@ -40,8 +40,8 @@ export type TimeLeft = () => number;
  */
 export async function settleAll<K, R>(
   keys: Iterable<K>,
-  trial: Trial,
-  round: (pending: readonly K[], tell: Tell<K, R>, leftMs: TimeLeft) => Promise<void>,
+  trial: RetryLimits,
+  round: (pending: readonly K[], report: Report<K, R>, leftMs: TimeLeft) => Promise<void>,
 ): Promise<Map<K, Settled<R>>> {
   const { deadline, doing } = trial;
   const settled = new Map<K, Settled<R>>();
@@ -54,10 +54,10 @@ export async function settleAll<K, R>(
   for (let wait = FIRST_WAIT_MS; pending.length > 0; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     const attempts = new Map<K, Attempt<R>>();
     try {
-      const tell: Tell<K, R> = (key, attempt) => attempts.set(key, attempt);
-      await round(pending, tell, () => Math.max(0, deadline.remainingMs() - endsAt));
+      const report: Report<K, R> = (key, attempt) => attempts.set(key, attempt);
+      await round(pending, report, () => Math.max(0, deadline.remainingMs() - endsAt));
     } catch (error) {
-      const attempt = attemptFrom(error);
+      const attempt = failureOfException(error);
       for (const key of pending) if (!attempts.has(key)) attempts.set(key, attempt);
     }
     const again: K[] = [];
@@ -119,7 +119,7 @@ export class TimedOut extends Error {}
  *
  * @throws TimedOut
  */
-export async function within<T>(work: Promise<T>, timeoutMs: number, signal?: AbortSignal): Promise<T> {
+export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, signal?: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(new TimedOut("the time ended"));
   const timer = setTimeout(() => reject(new TimedOut(`no result in ${timeoutMs} ms`)), Math.max(0, timeoutMs));

@@ -59,10 +59,10 @@ export class BrokerConnections {
     const lanes: Promise<unknown>[] = [];
     const added: Opening[] = [];
     let left = items.length;
-    let refused = false;
+    let openFailed = false;
     let unreached: { readonly error: unknown } | undefined;
 
-    const ride = async (connection: () => Promise<Connection>, lasts: () => boolean) => {
+    const workOn = async (connection: () => Promise<Connection>, lasts: () => boolean) => {
       while (lasts() && !over.signal.aborted) {
         const { done, value } = queue.next();
         if (done) return;
@@ -72,7 +72,7 @@ export class BrokerConnections {
       }
     };
     const addLane = (connection: () => Promise<Connection>, lasts: () => boolean) => {
-      const lane = Promise.all(Array.from({ length: IN_FLIGHT }, () => ride(connection, lasts)));
+      const lane = Promise.all(Array.from({ length: IN_FLIGHT }, () => workOn(connection, lasts)));
       lane.catch(() => over.abort());
       lanes.push(lane);
     };
@@ -80,7 +80,7 @@ export class BrokerConnections {
       const known = this.#kept();
       const alive = known.filter(isAlive).length;
       const worthIt = left >= WORTH_A_CONNECTION * (known.length + 1);
-      if (!worthIt || refused || known.length >= this.#most || known.length >= 2 * alive) return;
+      if (!worthIt || openFailed || known.length >= this.#most || known.length >= 2 * alive) return;
       const another = this.#add(over.signal);
       added.push(another);
       another.promise.then(
@@ -93,7 +93,7 @@ export class BrokerConnections {
             );
         },
         () => {
-          refused = true;
+          openFailed = true;
         },
       );
     };

@@ -1,8 +1,8 @@
 import { type Deadline, deadlineExceeded } from "../../core/deadline.ts";
 import { Configuration, KafkaUnavailable, OperationError } from "../../core/errors.ts";
 import type { ClusterIdentity } from "../../core/model.ts";
-import { NoAnswer, problemFrom } from "../calls/problems.ts";
-import { inParallel, TimedOut, within } from "../calls/retry.ts";
+import { NoAnswer, toProblem } from "../calls/problems.ts";
+import { inParallel, TimedOut, withTimeout } from "../calls/retry.ts";
 import type { Api } from "../wire/api.ts";
 import { type Broker, type ClusterMetadata, metadata } from "../wire/metadata.ts";
 import { BrokerConnections } from "./broker-connections.ts";
@@ -117,14 +117,14 @@ export class Cluster {
         foreign ??= this.#foreign(answer);
         if (foreign === undefined && this.#addresses.size === 0) this.#learn(answer);
       } catch (error) {
-        verdicts.set(server, problemFrom(error).message);
+        verdicts.set(server, toProblem(error).message);
         if (error instanceof OperationError && !(error instanceof KafkaUnavailable)) named.push(error);
         throw error;
       }
     });
-    await within(Promise.any(attempts), limit, this.#end.signal).catch(() => {});
+    await withTimeout(Promise.any(attempts), limit, this.#end.signal).catch(() => {});
     if (this.#addresses.size > 0) {
-      await within(Promise.allSettled(attempts), GRACE_MS, this.#end.signal).catch(() => {});
+      await withTimeout(Promise.allSettled(attempts), GRACE_MS, this.#end.signal).catch(() => {});
       if (foreign !== undefined) throw foreign;
       return;
     }
@@ -180,7 +180,7 @@ export class Cluster {
    * `timeoutMs` at most; so that there is time for the others, each broker is given half of what is left. Throws as
    * `send`.
    */
-  async ask<Request, Answer>(
+  async sendToAny<Request, Answer>(
     api: Api<Request, Answer>,
     request: Request,
     timeoutMs = Number.POSITIVE_INFINITY,
@@ -188,13 +188,13 @@ export class Cluster {
     const end = performance.now() + timeoutMs;
     const share = () => (end - performance.now()) / 2;
     try {
-      return await this.#askKnown(api, request, share);
+      return await this.sendToKnown(api, request, share);
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       for (const server of this.#config.bootstrapServers) {
         try {
           this.#learn(await this.#sendTo(server, metadata, { topics: [] }, share()));
-          return await this.#askKnown(api, request, share);
+          return await this.sendToKnown(api, request, share);
         } catch (failure) {
           if (!(failure instanceof NoAnswer)) throw failure;
         }
@@ -203,7 +203,11 @@ export class Cluster {
     }
   }
 
-  async #askKnown<Request, Answer>(api: Api<Request, Answer>, request: Request, share: () => number): Promise<Answer> {
+  async sendToKnown<Request, Answer>(
+    api: Api<Request, Answer>,
+    request: Request,
+    share: () => number,
+  ): Promise<Answer> {
     const known = [...this.#addresses.values()];
     const turn = this.#turn++ % Math.max(1, known.length);
     const rotated = [...known.slice(turn), ...known.slice(0, turn)];
@@ -225,13 +229,13 @@ export class Cluster {
     const request = { topics };
     return this.#learn(
       await (node === undefined
-        ? this.ask(metadata, request, timeoutMs)
+        ? this.sendToAny(metadata, request, timeoutMs)
         : this.send(node, metadata, request, timeoutMs)),
     );
   }
 
   /** Remembers where a broker is. */
-  learn({ nodeId, host, port }: Broker): void {
+  rememberBroker({ nodeId, host, port }: Broker): void {
     this.#addresses.set(nodeId, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
   }
 
@@ -252,7 +256,7 @@ export class Cluster {
     if (answer.brokers.length > 0) {
       this.#clusterId = answer.clusterId;
       this.#addresses.clear();
-      for (const broker of answer.brokers) this.learn(broker);
+      for (const broker of answer.brokers) this.rememberBroker(broker);
     }
     return answer;
   }
@@ -277,13 +281,13 @@ export class Cluster {
     const end = started + Math.max(0, Math.min(timeoutMs, REQUEST_TIMEOUT_MS));
     const leftMs = () => end - performance.now();
     const unconnected = () => new NoAnswer(address, "did not accept the connection in time", false);
-    const connection = await within(open(), leftMs(), this.#end.signal).catch((error) => {
+    const connection = await withTimeout(open(), leftMs(), this.#end.signal).catch((error) => {
       this.#end.signal.throwIfAborted();
       throw error instanceof TimedOut ? unconnected() : error;
     });
     if (leftMs() <= 0) throw unconnected();
-    if (api.otherwise !== undefined && !connection.speaks(api)) {
-      return api.otherwise(request, (one, requests) => this.#sendAll(address, one, requests, started + timeoutMs));
+    if (api.fallback !== undefined && !connection.supports(api)) {
+      return api.fallback(request, (one, requests) => this.#sendAll(address, one, requests, started + timeoutMs));
     }
     this.#requests.set(api.name, (this.#requests.get(api.name) ?? 0) + 1);
     return connection.send(api, request, leftMs());

@@ -5,7 +5,7 @@ import type KafkaJsConnection from "kafkajs/src/network/connection.js";
 import KafkaJsPool from "kafkajs/src/network/connectionPool.js";
 import { KafkaAuthentication, KafkaCertificate, KafkaUnavailable, OperationError } from "../../core/errors.ts";
 import { NoAnswer } from "../calls/problems.ts";
-import { TimedOut, within } from "../calls/retry.ts";
+import { TimedOut, withTimeout } from "../calls/retry.ts";
 import { type Api, commonVersion, decodeAnswer, encodeRequest, type VersionRange } from "../wire/api.ts";
 import { MalformedAnswer } from "../wire/bytes.ts";
 import {
@@ -22,7 +22,7 @@ export interface Connection {
   /** False once it was closed or lost; it never comes back. */
   readonly alive: boolean;
   /** Whether both sides speak a version of an API. */
-  speaks(api: Api<never, unknown>): boolean;
+  supports(api: Api<never, unknown>): boolean;
   /**
    * Sends a request in the highest version that both sides speak. A connection on which an answer takes longer than
    * `timeoutMs` (15 s at most) is lost: answers come in their order, and nothing is to take effect later.
@@ -82,14 +82,14 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       },
     });
     const dueBy = new Map<string, number>();
-    for (const connection of pool.pool) harden(connection, sockets, dueBy);
+    for (const connection of pool.pool) patchKafkajs(connection, sockets, dueBy);
     const logins = pool.pool.map(watchLogin);
     const broker = new KafkaJsBroker({ connectionPool: pool, logger });
     const destroy = (reason: Error) => {
       for (const socket of sockets) socket.destroy(reason);
     };
     try {
-      await within(broker.connect(), timeoutMs, signal);
+      await withTimeout(broker.connect(), timeoutMs, signal);
     } catch (thrown) {
       destroy(new Error("given up"));
       if (thrown instanceof OperationError || thrown instanceof NoAnswer) throw thrown;
@@ -109,7 +109,7 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       } catch (refusal) {
         const refused = refusal instanceof KafkaAuthentication || refusal instanceof KafkaCertificate;
         if (!refused || credentials === undefined) throw refusal;
-        const now = await within(credentials(known), end - performance.now(), signal).catch((error: unknown) => {
+        const now = await withTimeout(credentials(known), end - performance.now(), signal).catch((error: unknown) => {
           throw error instanceof TimedOut ? refusal : error;
         });
         if (now === known) throw refusal;
@@ -128,7 +128,11 @@ class Overdue extends Error {}
  *
  * @param dueBy until when each request may be written, by the name it has with kafkajs
  */
-function harden(connection: KafkaJsConnection, sockets: readonly Socket[], dueBy: ReadonlyMap<string, number>): void {
+function patchKafkajs(
+  connection: KafkaJsConnection,
+  sockets: readonly Socket[],
+  dueBy: ReadonlyMap<string, number>,
+): void {
   // What is not an answer of Kafka's makes its decoder throw in a socket's event: that would end the process.
   const processData = connection.processData.bind(connection);
   connection.processData = (data) => {
@@ -202,12 +206,12 @@ function openConnection(
       return alive;
     },
     close,
-    speaks: (api) => commonVersion(api, broker.versions?.[api.key]) !== undefined,
+    supports: (api) => commonVersion(api, broker.versions?.[api.key]) !== undefined,
     async send(api, request, timeoutMs) {
       if (!alive) throw new NoAnswer(address, "closed the connection", false, closedFor);
       const range = broker.versions?.[api.key];
       const version = commonVersion(api, range);
-      if (version === undefined) throw unspoken(address, api, range);
+      if (version === undefined) throw unsupported(address, api, range);
       const apiName = `${api.name} ${++sent}`; // each has a name of its own
       dueBy.set(apiName, performance.now() + timeoutMs * WRITTEN_WITHIN);
       const bytes = encodeRequest(api, version, request);
@@ -225,7 +229,7 @@ function openConnection(
           },
           logResponseError: false,
         });
-        return await within(answer, timeoutMs);
+        return await withTimeout(answer, timeoutMs);
       } catch (error) {
         if (error instanceof Overdue) {
           lost();
@@ -252,7 +256,7 @@ function malformed(address: string, api: Api<never, unknown>, cause: MalformedAn
   return new NoAnswer(address, what, true, new KafkaUnavailable(`the broker ${address} ${what}.`, { cause }));
 }
 
-function unspoken(address: string, api: Api<never, unknown>, range: VersionRange | undefined): KafkaUnavailable {
+function unsupported(address: string, api: Api<never, unknown>, range: VersionRange | undefined): KafkaUnavailable {
   const speaks = range === undefined ? "does not speak it" : `speaks versions ${range.minVersion}–${range.maxVersion}`;
   const [min, max] = api.versions;
   return new KafkaUnavailable(

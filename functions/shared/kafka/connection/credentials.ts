@@ -19,7 +19,7 @@ export interface CredentialSettings {
 }
 
 /** The texts of the secrets that could be used, by ARN: kept for the invocations to come. */
-const kept = new Map<string, string>();
+const cachedSecrets = new Map<string, string>();
 
 /**
  * Gives the credentials of connections. Secrets are read once in a process, and again when the credentials made from them
@@ -34,14 +34,14 @@ export function credentialSource(
   deadline: Deadline,
 ): (refused?: Credentials) => Promise<Credentials> {
   const arns = [sasl !== undefined && "secretArn" in sasl ? sasl.secretArn : undefined, tls?.secretArn];
-  const texts = () => arns.map((arn) => arn && kept.get(arn)).join();
+  const texts = () => arns.map((arn) => arn && cachedSecrets.get(arn)).join();
   const make = async (): Promise<Credentials> => {
     const [login, trust] = await Promise.all([sasl && loginOf(sasl, deadline), tls && tlsOf(tls.secretArn, deadline)]);
     return { ...(login && { login }), ...(trust && { tls: trust }) };
   };
-  const makeAnew = async (refused: Credentials): Promise<Credentials> => {
+  const makeAgain = async (refused: Credentials): Promise<Credentials> => {
     const before = texts();
-    for (const arn of arns) if (arn !== undefined) kept.delete(arn);
+    for (const arn of arns) if (arn !== undefined) cachedSecrets.delete(arn);
     const credentials = await make();
     return texts() === before ? refused : credentials;
   };
@@ -52,11 +52,11 @@ export function credentialSource(
     const known = await asked;
     if (refused !== known) return known;
     if (latest === asked) {
-      const anew = makeAnew(known); // whoever else was refused waits for the same
-      latest = anew;
+      const again = makeAgain(known); // whoever else was refused waits for the same
+      latest = again;
       // Where it could not be read, the next one who is refused tries again.
-      anew.catch(() => {
-        if (latest === anew) latest = asked;
+      again.catch(() => {
+        if (latest === again) latest = asked;
       });
     }
     return latest;
@@ -151,7 +151,7 @@ async function tokensOf(secretArn: string, deadline: Deadline): Promise<() => Pr
     try {
       return await token();
     } catch (error) {
-      kept.delete(secretArn);
+      cachedSecrets.delete(secretArn);
       throw error;
     }
   };
@@ -171,7 +171,7 @@ function secureContext(secretArn: string, options: SecureContextOptions): Secure
   try {
     return createSecureContext(options);
   } catch (cause) {
-    kept.delete(secretArn);
+    cachedSecrets.delete(secretArn);
     const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
     throw new Configuration(
       `the secret ${secretArn} cannot be used: OpenSSL refuses its certificate or its key${why}. Put a new value into it.`,
@@ -180,7 +180,7 @@ function secureContext(secretArn: string, options: SecureContextOptions): Secure
 }
 
 async function readSecret<T>(arn: string, schema: z.ZodMiniType<T>, deadline: Deadline): Promise<T> {
-  const known = kept.get(arn) ?? (await fetchSecret(arn, deadline));
+  const known = cachedSecrets.get(arn) ?? (await fetchSecret(arn, deadline));
   const parsed = schema.safeParse(jsonOf(known));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path: [field], message }) =>
@@ -190,7 +190,7 @@ async function readSecret<T>(arn: string, schema: z.ZodMiniType<T>, deadline: De
       details: { problems },
     });
   }
-  kept.set(arn, known);
+  cachedSecrets.set(arn, known);
   return parsed.data;
 }
 
@@ -202,7 +202,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-const ours = new Set([
+const configurationErrors = new Set([
   "ResourceNotFoundException",
   "AccessDeniedException",
   "DecryptionFailure",
@@ -221,7 +221,7 @@ async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
     if (deadline.signal.aborted) throw deadlineExceeded("the secret with Kafka's credentials was read", cause);
     const name = cause instanceof Error ? cause.name : String(cause);
     const what = `the secret ${arn} with Kafka's credentials could not be read (${name})`;
-    if (ours.has(name)) {
+    if (configurationErrors.has(name)) {
       throw new Configuration(`${what}. Look at the ARN, and at the function's right to read and decrypt it.`, {
         cause,
       });

@@ -4,7 +4,7 @@ import { connect as connectTls, type PeerCertificate, type SecureContext } from 
 import type { Mechanism, SASLOptions } from "kafkajs";
 import { KafkaAuthentication, KafkaCertificate } from "../../core/errors.ts";
 import { NoAnswer } from "../calls/problems.ts";
-import { within } from "../calls/retry.ts";
+import { withTimeout } from "../calls/retry.ts";
 
 /** How to log in. */
 export type Login =
@@ -53,7 +53,7 @@ export interface FailedLogin {
 }
 
 /** How long to look at the certificate that a broker was refused for. */
-const LOOK_MS = 2_000;
+const CERTIFICATE_TIMEOUT_MS = 2_000;
 
 /** Whether a protocol has TLS. */
 export const encrypts = (protocol: KafkaSecurity["protocol"]): boolean => protocol.endsWith("SSL");
@@ -147,16 +147,16 @@ function loginFailure({ address, protocol, credentials, error, mechanisms }: Fai
     case "KafkaJSSASLAuthenticationError":
       return refused(
         `refused the ${mechanism === "OAUTHBEARER" ? "token" : `user name or the password (${mechanism})`}: ` +
-          `${sentence(error.message)} ${look(mechanism)}`,
+          `${sentence(error.message)} ${nextStep(mechanism)}`,
       );
   }
   if (!(error instanceof TokenRefused)) return undefined;
-  return refused(`refused the token (${error.message}). ${look(mechanism)}`);
+  return refused(`refused the token (${error.message}). ${nextStep(mechanism)}`);
 }
 
 const sentence = (text: string) => (text.endsWith(".") ? text : `${text}.`);
 
-const look = (mechanism: Login["mechanism"]) =>
+const nextStep = (mechanism: Login["mechanism"]) =>
   mechanism === "OAUTHBEARER"
     ? "Look at who issues it, its scope and audience, and what the broker expects; with AWS_MSK_IAM, at the function's " +
       "right kafka-cluster:Connect and at the region."
@@ -175,26 +175,26 @@ const unknownAuthority = new Set([
 ]);
 
 /** An alert with which a broker ends TLS for our certificate, or for lack of one. */
-const refusesOurs = /^ERR_SSL_.*_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
+const rejectsClientCertificate = /^ERR_SSL_.*_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
 
 async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   const { address, protocol, credentials, error, reached } = failed;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-  if (refusesOurs.test(code)) {
+  if (rejectsClientCertificate.test(code)) {
     return new KafkaAuthentication(
-      `the broker ${address} ended TLS ${ours(credentials.tls?.certificate)} (${code}). Look at "certificate" and ` +
+      `the broker ${address} ended TLS ${clientCertificateFailure(credentials.tls?.certificate)} (${code}). Look at "certificate" and ` +
         '"private_key" in the secret of cluster.security.tls, and at the authorities that the broker trusts.',
       { cause: error },
     );
   }
-  const distrusted = (what: string) =>
+  const untrusted = (what: string) =>
     new KafkaCertificate(`the certificate of the broker ${address} ${what}`, { cause: error });
   const advice = '"ca" in the secret of cluster.security.tls';
   if (unknownAuthority.has(code)) {
     const { issuer } = (await certificateAt(address)) ?? {};
     const trusted =
       credentials.tls === undefined ? "only public ones are" : "the ones of that secret, or public ones, are";
-    return distrusted(
+    return untrusted(
       `is issued by an authority that is not trusted here${issuer?.CN === undefined ? "" : ` (${issuer.CN})`}: ` +
         `${trusted}. Set ${advice} to that authority's certificate, if this is the right broker (${code}).`,
     );
@@ -203,14 +203,14 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
     const { valid_from, valid_to } = (await certificateAt(address)) ?? {};
     const range =
       valid_to === undefined ? "" : `: it, or its authority's, is valid from ${time(valid_from)} to ${time(valid_to)}`;
-    return distrusted(
+    return untrusted(
       `${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}${range}. ` +
         `The brokers need a new one; where it was an authority's, so does ${advice}.`,
     );
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     const { subjectaltname } = (await certificateAt(address)) ?? {};
-    return distrusted(
+    return untrusted(
       `is for another host: it has ${subjectaltname ?? "no name"}. Name the brokers as their certificates do ` +
         "(cluster.bootstrap_servers, and advertised.listeners of the brokers).",
     );
@@ -223,7 +223,7 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   return new NoAnswer(address, `broke TLS off (${code})${hint}`, false, error);
 }
 
-function ours(certificate: X509Certificate | undefined): string {
+function clientCertificateFailure(certificate: X509Certificate | undefined): string {
   if (certificate === undefined) return "as it wants a certificate of the client, and there is none";
   const expired = certificate.validToDate.getTime() < Date.now();
   return `and refused the client's certificate${expired ? `, which has expired on ${time(certificate.validTo)}` : ""}`;
@@ -249,7 +249,7 @@ async function certificateAt(address: string): Promise<PeerCertificate | undefin
   const socket = connectTls(options, () => resolve(socket.getPeerCertificate()));
   socket.once("error", reject);
   try {
-    return await within(promise, LOOK_MS);
+    return await withTimeout(promise, CERTIFICATE_TIMEOUT_MS);
   } catch {
     return undefined;
   } finally {

@@ -13,9 +13,9 @@ import type { Settled } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { ListedGroup } from "../wire/groups.ts";
 import type { FetchGroup } from "../wire/offsets.ts";
+import { describeGroups, type GroupDescriptions } from "./describe-groups.ts";
 import { type GroupList, listGroups } from "./group-list.ts";
 import { findHiddenTopics } from "./hidden-topics.ts";
-import { countMembers, type Members } from "./members.ts";
 import { byTopics, type CommitsRead, fetchCommits } from "./read-commits.ts";
 import { fetchStartOffsets } from "./share-groups.ts";
 import { observeTopics } from "./topics.ts";
@@ -44,20 +44,20 @@ export async function capture(
   formerTopics: () => Promise<readonly string[]> = async () => [],
 ): Promise<LiveState> {
   const list = await listGroups(cluster);
-  const picks = compileSelection(selection);
-  const picked = selectNames(selection.groups, list.groups.keys());
+  const isSelected = compileSelection(selection);
+  const matched = selectNames(selection.groups, list.groups.keys());
   const { literals } = compileSelectors(selection.groups);
-  const wanted = [...new Set([...picked.names, ...picked.missingLiterals, ...known.keys()])].filter(picks);
+  const wanted = [...new Set([...matched.names, ...matched.missingLiterals, ...known.keys()])].filter(isSelected);
   const warnings = [];
-  if (picked.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(picked.idlePatterns)}.`);
-  const groups = new Map(wanted.map((group) => [group, known.get(group) ?? none]));
+  if (matched.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(matched.idlePatterns)}.`);
+  const groups = new Map(wanted.map((group) => [group, known.get(group) ?? noPartitions]));
   const { topicsOfMembers, ...state } = await read(cluster, list, groups);
   const hidden = await findHiddenTopics(cluster, state.observed.topics, topicsOfMembers, await formerTopics());
   const named = (group: string) => literals.has(group) || known.has(group);
-  const passed = state.errors.filter(({ group, error }) => error === "InvalidRequest" && !named(group));
-  if (passed.length > 0) {
-    const names = nameSome(passed.map(({ group }) => group));
-    warnings.push(`${count(passed.length, "share group")} left out: ${names} (${passed[0]?.message}).`);
+  const unsupported = state.errors.filter(({ group, error }) => error === "InvalidRequest" && !named(group));
+  if (unsupported.length > 0) {
+    const names = nameSome(unsupported.map(({ group }) => group));
+    warnings.push(`${count(unsupported.length, "share group")} left out: ${names} (${unsupported[0]?.message}).`);
   }
   const vanished = [...state.missing].filter((group) => !named(group));
   if (vanished.length > 0) {
@@ -65,14 +65,14 @@ export async function capture(
   }
   return {
     ...state,
-    errors: state.errors.filter((error) => !passed.includes(error)),
+    errors: state.errors.filter((error) => !unsupported.includes(error)),
     missing: new Set([...state.missing].filter(named)),
     warnings: [...warnings, ...state.warnings, ...hidden.warnings],
     observed: { ...state.observed, topics: new Map([...state.observed.topics, ...hidden.topics]) },
   };
 }
 
-const none: ReadonlyMap<string, unknown> = new Map();
+const noPartitions: ReadonlyMap<string, unknown> = new Map();
 
 /**
  * Observes groups by name. The logs of the partitions given with each are observed too, and where such a partition has
@@ -96,20 +96,20 @@ async function read(
   cluster: Cluster,
   list: GroupList,
   wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
-  listLate?: () => Promise<GroupList>,
-): Promise<LiveState & { readonly topicsOfMembers: Members["topics"] }> {
+  listAtEnd?: () => Promise<GroupList>,
+): Promise<LiveState & { readonly topicsOfMembers: GroupDescriptions["topics"] }> {
   const { commits, asOf, errors } = await readGroups(cluster, list, wanted);
   const describe = async () => {
-    const listed = await (listLate?.() ?? listOfStrangers(cluster, list, commits));
+    const listed = await (listAtEnd?.() ?? listWithCreated(cluster, list, commits));
     const toDescribe = new Map<string, ListedGroup>();
     for (const [group, partitions] of commits) {
       const found = listed.groups.get(group);
       if (found !== undefined && (found.state !== "Empty" || partitions.size === 0)) toDescribe.set(group, found);
     }
-    return { listed, described: await countMembers(cluster, toDescribe) };
+    return { listed, described: await describeGroups(cluster, toDescribe) };
   };
   const observing = observeTopics(cluster, [...topicsOf(commits), ...topicsOf(wanted)]);
-  const describing = listLate === undefined ? describe() : observing.then(describe);
+  const describing = listAtEnd === undefined ? describe() : observing.then(describe);
   const [topics, { listed, described }] = await Promise.all([observing, describing]);
   // A list has the group, and its coordinator knows nothing of it: only a newer list without it proves that it is gone.
   const relisted = described.dead.size > 0 ? await listGroups(cluster) : listed;
@@ -125,12 +125,12 @@ async function read(
       continue;
     }
     existing.set(group, partitions);
-    const now = found && described.groups.get(group);
+    const description = found && described.groups.get(group);
     if (isDead && found !== undefined) dead.push(group);
     observed.set(group, {
       type: found?.type ?? null,
-      state: now?.state ?? found?.state ?? null,
-      members: now !== undefined ? now.members : found === undefined ? null : 0,
+      state: description?.state ?? found?.state ?? null,
+      members: description !== undefined ? description.members : found === undefined ? null : 0,
       protocolType: found?.protocolType ?? null,
       asOf: asOf.get(group) ?? null,
     });
@@ -220,11 +220,11 @@ export async function readCommits(
 }
 
 /** The list again, if groups that it lacks turn out to have commits: they were created since. */
-async function listOfStrangers(
+async function listWithCreated(
   cluster: Cluster,
   list: GroupList,
   commits: ReadonlyMap<string, GroupCommits>,
 ): Promise<GroupList> {
-  const strangers = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
-  return strangers ? listGroups(cluster) : list;
+  const created = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
+  return created ? listGroups(cluster) : list;
 }

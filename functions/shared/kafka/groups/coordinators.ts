@@ -1,8 +1,8 @@
 import { count, nameSome } from "../../core/text.ts";
-import { attemptFrom, attemptOf, type Settled } from "../calls/problems.ts";
-import { inParallel, settleAll, type Tell, type TimeLeft } from "../calls/retry.ts";
+import { failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
+import { inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import { findCoordinator } from "../wire/groups.ts";
 
 /** What is to be done with groups, and how to name it. */
@@ -27,29 +27,33 @@ export function perCoordinator<K, R>(
   cluster: Cluster,
   keys: Iterable<K>,
   { groupOf, doing, ...trial }: GroupWork<K>,
-  work: (node: number, keys: readonly K[], tell: Tell<K, R>, leftMs: TimeLeft) => Promise<void>,
+  work: (node: number, keys: readonly K[], report: Report<K, R>, leftMs: TimeLeft) => Promise<void>,
 ): Promise<Map<K, Settled<R>>> {
   const all = [...keys];
   const named = `${doing} of ${nameSome(new Set(all.map(groupOf)))}`;
-  return settleAll<K, R>(all, { deadline: cluster.deadline, doing: named, ...trial }, async (pending, tell, leftMs) => {
-    const unanswered = new Set(pending);
-    const tellAndForget: Tell<K, R> = (key, attempt) => {
-      unanswered.delete(key);
-      if ("again" in attempt) cluster.coordinators.delete(groupOf(key));
-      tell(key, attempt);
-    };
-    await locate(cluster, pending, groupOf, tellAndForget, leftMs);
-    const located = pending.filter((key) => unanswered.has(key));
-    const byNode = Map.groupBy(located, (key) => cluster.coordinators.get(groupOf(key)) ?? -1);
-    await inParallel([...byNode], byNode.size, async ([node, keysOfNode]) => {
-      try {
-        await work(node, keysOfNode, tellAndForget, leftMs);
-      } catch (error) {
-        const attempt = attemptFrom(error);
-        for (const key of keysOfNode) if (unanswered.has(key)) tellAndForget(key, attempt);
-      }
-    });
-  });
+  return settleAll<K, R>(
+    all,
+    { deadline: cluster.deadline, doing: named, ...trial },
+    async (pending, report, leftMs) => {
+      const unanswered = new Set(pending);
+      const reportAndForget: Report<K, R> = (key, attempt) => {
+        unanswered.delete(key);
+        if ("again" in attempt) cluster.coordinators.delete(groupOf(key));
+        report(key, attempt);
+      };
+      await locate(cluster, pending, groupOf, reportAndForget, leftMs);
+      const located = pending.filter((key) => unanswered.has(key));
+      const byNode = Map.groupBy(located, (key) => cluster.coordinators.get(groupOf(key)) ?? -1);
+      await inParallel([...byNode], byNode.size, async ([node, keysOfNode]) => {
+        try {
+          await work(node, keysOfNode, reportAndForget, leftMs);
+        } catch (error) {
+          const attempt = failureOfException(error);
+          for (const key of keysOfNode) if (unanswered.has(key)) reportAndForget(key, attempt);
+        }
+      });
+    },
+  );
 }
 
 /** Finds the coordinators that are not known yet; tells about the groups for which that does not work. */
@@ -57,7 +61,7 @@ async function locate<K>(
   cluster: Cluster,
   keys: readonly K[],
   groupOf: (key: K) => string,
-  tell: Tell<K, never>,
+  report: Report<K, never>,
   leftMs: TimeLeft,
 ): Promise<void> {
   const byGroup = Map.groupBy(keys, groupOf);
@@ -66,28 +70,28 @@ async function locate<K>(
     const tooLong = Buffer.byteLength(group) > LONGEST_GROUP_ID;
     const message = `a group id ends at ${LONGEST_GROUP_ID} bytes, and ${nameSome([group.slice(0, 40)])}… is longer`;
     if (tooLong)
-      for (const key of byGroup.get(group) ?? []) tell(key, { failed: { error: "InvalidRequest", message } });
+      for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "InvalidRequest", message } });
     return !tooLong;
   });
   for (let at = 0; at < unknown.length; at += COORDINATORS_A_REQUEST) {
     const asked = unknown.slice(at, at + COORDINATORS_A_REQUEST);
-    const found = await cluster.ask(findCoordinator, asked, leftMs());
+    const found = await cluster.sendToAny(findCoordinator, asked, leftMs());
     for (const coordinator of found) {
       const { group } = coordinator;
-      if (coordinator.code === code.NONE) {
-        cluster.learn(coordinator);
+      if (coordinator.code === errorCodes.NONE) {
+        cluster.rememberBroker(coordinator);
         cluster.coordinators.set(group, coordinator.nodeId);
         continue;
       }
       const doing = `find the coordinator of group ${nameSome([group])}`;
-      const attempt = attemptOf(coordinator.code, { doing, right: `DESCRIBE on group ${nameSome([group])}` });
-      for (const key of byGroup.get(group) ?? []) tell(key, attempt);
+      const attempt = failureOfCode(coordinator.code, { doing, groupRight: `DESCRIBE on group ${nameSome([group])}` });
+      for (const key of byGroup.get(group) ?? []) report(key, attempt);
     }
     const answered = new Set(found.map(({ group }) => group));
     for (const group of asked) {
       if (answered.has(group)) continue;
       const message = `the answer of Kafka about the coordinators of ${count(asked.length, "group")} left out group ${nameSome([group])}`;
-      for (const key of byGroup.get(group) ?? []) tell(key, { failed: { error: "KafkaUnavailable", message } });
+      for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "KafkaUnavailable", message } });
     }
   }
 }

@@ -1,8 +1,8 @@
 import { nameSome } from "../../core/text.ts";
-import { attemptOf, errorOf, Troubled, unavailable } from "../calls/problems.ts";
+import { failureOfCode, RequestFailed, toError, unavailable } from "../calls/problems.ts";
 import { READ_PATIENCE_MS, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import { type ListedGroup, listGroups as listGroupsApi } from "../wire/groups.ts";
 import type { TopicMetadata } from "../wire/metadata.ts";
 import { offsetFetch } from "../wire/offsets.ts";
@@ -34,21 +34,21 @@ const OFFSETS_TOPIC = "__consumer_offsets";
 export async function listGroups(cluster: Cluster): Promise<GroupList> {
   let unknownBefore = false;
   const trial = { deadline: cluster.deadline, doing: "listing the groups", patienceMs: READ_PATIENCE_MS };
-  const settled = await settleAll<"groups", GroupList>(["groups"], trial, async (_, tell) => {
+  const settled = await settleAll<"groups", GroupList>(["groups"], trial, async (_, report) => {
     const { brokers } = await cluster.metadata([]);
     const nodes = brokers.map(({ nodeId }) => nodeId);
     const views = await Promise.all(nodes.map((node) => viewOf(cluster, node)));
     const { coordinators, ...list } = merge(nodes, views);
     for (const [group, node] of coordinators) cluster.coordinators.set(group, node);
     // A broker that starts does not know the topic at once: that there is none is believed when it is said twice.
-    const unknown = views.every(({ topic }) => topic.code === code.UNKNOWN_TOPIC_OR_PARTITION);
-    const believed = !unknown || unknownBefore;
+    const unknown = views.every(({ topic }) => topic.code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
+    const confirmed = !unknown || unknownBefore;
     unknownBefore = unknown;
-    tell("groups", believed ? { done: list } : { again: unavailable("no broker knows of any group yet") });
+    report("groups", confirmed ? { done: list } : { again: unavailable("no broker knows of any group yet") });
   });
   const result = settled.get("groups");
   if (result !== undefined && "done" in result) return result.done;
-  throw errorOf(result?.failed ?? unavailable("the groups could not be listed"));
+  throw toError(result?.failed ?? unavailable("the groups could not be listed"));
 }
 
 /** What one broker says. */
@@ -67,9 +67,10 @@ async function viewOf(cluster: Cluster, node: number): Promise<View> {
   const before = await offsetsTopic(cluster, node);
   const hidden = await probe(cluster, node, before.topic);
   const { code: listCode, groups } = await cluster.send(node, listGroupsApi, null);
-  if (listCode !== code.NONE) throw new Troubled(attemptOf(listCode, { doing: `list the groups of broker ${node}` }));
+  if (listCode !== errorCodes.NONE)
+    throw new RequestFailed(failureOfCode(listCode, { doing: `list the groups of broker ${node}` }));
   const after = await offsetsTopic(cluster, node);
-  if (leadership(before.topic) !== leadership(after.topic)) throw moved();
+  if (leadership(before.topic) !== leadership(after.topic)) throw leadershipMoved();
   return { node, ...after, groups, hidden };
 }
 
@@ -77,11 +78,17 @@ async function offsetsTopic(cluster: Cluster, node: number): Promise<Pick<View, 
   const { topics, brokers } = await cluster.metadata([OFFSETS_TOPIC], node);
   const topic = topics.find((answer) => answer.topic === OFFSETS_TOPIC);
   if (topic === undefined) {
-    throw new Troubled({ failed: unavailable(`broker ${node} left ${OFFSETS_TOPIC} out of its answer to Metadata`) });
+    throw new RequestFailed({
+      failed: unavailable(`broker ${node} left ${OFFSETS_TOPIC} out of its answer to Metadata`),
+    });
   }
-  const expected: readonly number[] = [code.NONE, code.UNKNOWN_TOPIC_OR_PARTITION, code.TOPIC_AUTHORIZATION_FAILED];
+  const expected: readonly number[] = [
+    errorCodes.NONE,
+    errorCodes.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCodes.TOPIC_AUTHORIZATION_FAILED,
+  ];
   if (!expected.includes(topic.code)) {
-    throw new Troubled(attemptOf(topic.code, { doing: `describe ${OFFSETS_TOPIC}, where the groups are` }));
+    throw new RequestFailed(failureOfCode(topic.code, { doing: `describe ${OFFSETS_TOPIC}, where the groups are` }));
   }
   return { topic, brokers: brokers.map(({ nodeId }) => nodeId) };
 }
@@ -97,13 +104,13 @@ async function probe(cluster: Cluster, node: number, topic: TopicMetadata): Prom
   let hidden = false;
   for (const { group } of asked) {
     const answered = codes.get(group);
-    if (answered === code.GROUP_AUTHORIZATION_FAILED) {
+    if (answered === errorCodes.GROUP_AUTHORIZATION_FAILED) {
       hidden = true;
-    } else if (answered !== code.NONE) {
-      throw new Troubled(
+    } else if (answered !== errorCodes.NONE) {
+      throw new RequestFailed(
         answered === undefined
           ? { failed: unavailable(`broker ${node} left a group out of its answer to OffsetFetch`) }
-          : attemptOf(answered, {
+          : failureOfCode(answered, {
               doing: `list the groups of broker ${node}, which does not coordinate all of them yet`,
             }),
       );
@@ -137,9 +144,9 @@ function leadership({ code: topicCode, partitions }: TopicMetadata): string {
   return [topicCode, ...leaders.sort()].join(" ");
 }
 
-function moved(): Troubled {
+function leadershipMoved(): RequestFailed {
   const what = `the leadership of ${OFFSETS_TOPIC} moved while the groups were listed`;
-  return new Troubled({ again: unavailable(`${what}, so that the list may lack some`) });
+  return new RequestFailed({ again: unavailable(`${what}, so that the list may lack some`) });
 }
 
 /** One list of what all brokers say, if they say it about the same state of the cluster. */
@@ -148,18 +155,18 @@ function merge(
   views: readonly View[],
 ): GroupList & { readonly coordinators: ReadonlyMap<string, number> } {
   const [first] = views;
-  if (first === undefined) throw new Troubled({ again: unavailable("the cluster knows of no brokers") });
+  if (first === undefined) throw new RequestFailed({ again: unavailable("the cluster knows of no brokers") });
   const { partitions } = first.topic;
   const nodes = new Set(asked);
   for (const { brokers, topic } of views) {
     const sameBrokers = brokers.length === nodes.size && brokers.every((broker) => nodes.has(broker));
-    if (!sameBrokers || leadership(topic) !== leadership(first.topic)) throw moved();
+    if (!sameBrokers || leadership(topic) !== leadership(first.topic)) throw leadershipMoved();
   }
-  const orphans = partitions.filter(({ leader }) => !nodes.has(leader)).map(({ partition }) => `${partition}`);
-  if (orphans.length > 0) {
-    throw new Troubled({
+  const leaderless = partitions.filter(({ leader }) => !nodes.has(leader)).map(({ partition }) => `${partition}`);
+  if (leaderless.length > 0) {
+    throw new RequestFailed({
       again: unavailable(
-        `the groups on ${OFFSETS_TOPIC} partition ${nameSome(orphans, 10)} (of ${partitions.length}) cannot be listed: ` +
+        `the groups on ${OFFSETS_TOPIC} partition ${nameSome(leaderless, 10)} (of ${partitions.length}) cannot be listed: ` +
           "the partition has no leader",
       ),
     });
@@ -175,7 +182,7 @@ function merge(
     }
   }
   const warnings: string[] = [];
-  if (first.topic.code === code.TOPIC_AUTHORIZATION_FAILED) {
+  if (first.topic.code === errorCodes.TOPIC_AUTHORIZATION_FAILED) {
     warnings.push(
       `It could not be proven that the list of groups is complete: the principal may not describe ${OFFSETS_TOPIC}.`,
     );

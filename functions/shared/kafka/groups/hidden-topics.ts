@@ -1,9 +1,9 @@
 import type { Observed } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
-import { type Attempt, attemptOf, type Problem } from "../calls/problems.ts";
+import { type Attempt, failureOfCode, type Problem } from "../calls/problems.ts";
 import { chunks, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import type { TopicMetadata } from "../wire/metadata.ts";
 import type { TopicsObserved } from "./topics.ts";
 
@@ -25,7 +25,7 @@ export async function findHiddenTopics(
 ): Promise<TopicsObserved> {
   const byMembers = new Set([...topicsOfMembers.values()].flat());
   const named = new Set([...byMembers, ...formerTopics]);
-  const { hidden, unknown } = await ask(
+  const { hidden, unknown } = await checkTopics(
     cluster,
     [...named].filter((topic) => !observed.has(topic)),
   );
@@ -34,9 +34,9 @@ export async function findHiddenTopics(
   const readers = [...topicsOfMembers].filter(([, topics]) => topics.some((topic) => ofMembers.has(topic)));
   const warnings: string[] = [];
   if (ofMembers.size > 0) {
-    warnings.push(warningOf(ofMembers, `members of group ${nameSome(readers.map(([group]) => group))} read`));
+    warnings.push(hiddenWarning(ofMembers, `members of group ${nameSome(readers.map(([group]) => group))} read`));
   }
-  if (ofSnapshot.length > 0) warnings.push(warningOf(ofSnapshot, "the last snapshot names"));
+  if (ofSnapshot.length > 0) warnings.push(hiddenWarning(ofSnapshot, "the last snapshot names"));
   const [first] = unknown.values();
   if (first !== undefined) {
     warnings.push(
@@ -47,20 +47,20 @@ export async function findHiddenTopics(
   return { topics: new Map([...hidden, ...unknown.keys()].map((topic) => [topic, null])), warnings };
 }
 
-const warningOf = (topics: Iterable<string>, whoNames: string): string =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MOST_NAMES)}, which ${whoNames}, and ` +
+const hiddenWarning = (topics: Iterable<string>, namedBy: string): string =>
+  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MOST_NAMES)}, which ${namedBy}, and ` +
   "Kafka leaves the commits on such topics out without a word.";
 
 /** Which topics the principal may not describe, and of which that could not be found out. */
-async function ask(
+async function checkTopics(
   cluster: Cluster,
   names: readonly string[],
 ): Promise<{ readonly hidden: readonly string[]; readonly unknown: ReadonlyMap<string, Problem> }> {
   const trial = { deadline: cluster.deadline, doing: "looking for hidden topics", patienceMs: PATIENCE_MS };
-  const settled = await settleAll<string, boolean>(names, trial, async (pending, tell, leftMs) => {
+  const settled = await settleAll<string, boolean>(names, trial, async (pending, report, leftMs) => {
     for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
-      for (const answer of topics) tell(answer.topic, isHidden(answer));
+      for (const answer of topics) report(answer.topic, isHidden(answer));
     }
   });
   const hidden: string[] = [];
@@ -72,9 +72,15 @@ async function ask(
   return { hidden, unknown };
 }
 
-const told: readonly number[] = [code.NONE, code.UNKNOWN_TOPIC_OR_PARTITION, code.INVALID_TOPIC_EXCEPTION];
+const notHidden: readonly number[] = [
+  errorCodes.NONE,
+  errorCodes.UNKNOWN_TOPIC_OR_PARTITION,
+  errorCodes.INVALID_TOPIC_EXCEPTION,
+];
 
 function isHidden({ topic, code: number }: TopicMetadata): Attempt<boolean> {
-  if (number === code.TOPIC_AUTHORIZATION_FAILED) return { done: true };
-  return told.includes(number) ? { done: false } : attemptOf(number, { doing: `describe topic ${nameSome([topic])}` });
+  if (number === errorCodes.TOPIC_AUTHORIZATION_FAILED) return { done: true };
+  return notHidden.includes(number)
+    ? { done: false }
+    : failureOfCode(number, { doing: `describe topic ${nameSome([topic])}` });
 }

@@ -1,10 +1,10 @@
 import { type Commit, type GroupCommits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
-import { type Attempt, attemptFrom, attemptOf, type Settled, type Trouble } from "../calls/problems.ts";
+import { type Attempt, type Failure, failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
 import { inParallel, READ_PATIENCE_MS } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import {
   type FetchedGroup,
   type FetchedOffset,
@@ -42,7 +42,7 @@ export function fetchCommits(
     patienceMs: READ_PATIENCE_MS,
   };
   const keyOf = sharedKeys();
-  return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, tell, leftMs) => {
+  return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, report, leftMs) => {
     await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
       const asOf = new Date().toISOString();
       try {
@@ -52,11 +52,11 @@ export function fetchCommits(
           const answer = byGroup.get(wanted.group);
           if (answer === undefined) continue;
           const attempt = commitsFrom(wanted, answer, keyOf);
-          tell(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
+          report(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
         }
       } catch (error) {
-        const attempt = attemptFrom(error);
-        for (const wanted of batch) tell(wanted, attempt);
+        const attempt = failureOfException(error);
+        for (const wanted of batch) report(wanted, attempt);
       }
     });
   });
@@ -85,24 +85,24 @@ function commitsFrom(
   keyOf: typeof topicPartition,
 ): Attempt<GroupCommits> {
   const doing = () => `read the commits of group ${nameSome([group])}`;
-  if (answer.code !== code.NONE) {
-    return attemptOf(answer.code, { doing: doing(), right: `DESCRIBE on group ${nameSome([group])}` });
+  if (answer.code !== errorCodes.NONE) {
+    return failureOfCode(answer.code, { doing: doing(), groupRight: `DESCRIBE on group ${nameSome([group])}` });
   }
   const commits = new Map<string, Commit>();
-  let trouble: Trouble | undefined;
+  let failure: Failure | undefined;
   for (const fetched of answer.offsets) {
     const key = keyOf(fetched.topic, fetched.partition);
-    if (fetched.code !== code.NONE) {
-      const attempt = attemptOf(fetched.code, {
+    if (fetched.code !== errorCodes.NONE) {
+      const attempt = failureOfCode(fetched.code, {
         doing: `${doing()} on ${key}`,
         topicRight: `DESCRIBE on topic ${nameSome([fetched.topic])}`,
       });
-      if (trouble === undefined || "failed" in attempt) trouble = attempt;
+      if (failure === undefined || "failed" in attempt) failure = attempt;
     } else if (fetched.offset >= 0n) {
       commits.set(key, commitFrom(fetched));
     }
   }
-  if (trouble !== undefined) return trouble;
+  if (failure !== undefined) return failure;
   if (topics === null) return { done: commits };
   const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
   const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));

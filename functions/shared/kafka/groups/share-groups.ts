@@ -1,7 +1,7 @@
 import { nameSome } from "../../core/text.ts";
 import type { Problem, Settled } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code, codeName } from "../wire/codes.ts";
+import { errorCodeName, errorCodes } from "../wire/codes.ts";
 import type { FetchGroup, TopicPartitions } from "../wire/offsets.ts";
 import { describeShareGroupOffsets } from "../wire/share.ts";
 import { type CommitsRead, fetchCommits } from "./read-commits.ts";
@@ -16,15 +16,18 @@ export async function fetchStartOffsets(
   cluster: Cluster,
   groups: readonly FetchGroup[],
 ): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
-  const prune = await pruner(cluster, new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic)));
+  const prune = await existingPartitions(
+    cluster,
+    new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic)),
+  );
   const asked = new Map<FetchGroup, FetchGroup>(
     groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(prune) ?? null }, wanted]),
   );
   const settled = new Map<FetchGroup, Settled<CommitsRead>>();
   for (const [pruned, result] of await fetchCommits(cluster, [...asked.keys()], describeShareGroupOffsets)) {
     const wanted = asked.get(pruned) ?? pruned;
-    const untold = "failed" in result && result.failed.error === codeName(code.UNSUPPORTED_VERSION);
-    settled.set(wanted, untold ? { failed: unsupported(wanted) } : result);
+    const isUnsupported = "failed" in result && result.failed.error === errorCodeName(errorCodes.UNSUPPORTED_VERSION);
+    settled.set(wanted, isUnsupported ? { failed: unsupported(wanted) } : result);
   }
   return settled;
 }
@@ -35,7 +38,7 @@ const unsupported = ({ group }: FetchGroup): Problem => ({
 });
 
 /** Leaves out partitions that do not exist: a broker that is asked for the start offset of one never answers (4.3.1). */
-async function pruner(
+async function existingPartitions(
   cluster: Cluster,
   topics: ReadonlySet<string>,
 ): Promise<(wanted: TopicPartitions) => TopicPartitions[]> {
@@ -45,8 +48,9 @@ async function pruner(
     existing.set(topic, new Set(result.done.partitions.map(({ partition }) => partition)));
   }
   return ({ topic, partitions }) => {
-    const there = existing.get(topic);
-    const left = there === undefined ? partitions : partitions.filter((partition) => there.has(partition));
+    const partitionsOfTopic = existing.get(topic);
+    const left =
+      partitionsOfTopic === undefined ? partitions : partitions.filter((partition) => partitionsOfTopic.has(partition));
     return left.length > 0 ? [{ topic, partitions: left }] : [];
   };
 }

@@ -1,9 +1,16 @@
 import type { ObservedPartition, ObservedTopic } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
-import { type Attempt, attemptFrom, attemptOf, type Problem, type Settled, unavailable } from "../calls/problems.ts";
-import { chunks, inParallel, settleAll, type Tell, type TimeLeft } from "../calls/retry.ts";
+import {
+  type Attempt,
+  failureOfCode,
+  failureOfException,
+  type Problem,
+  type Settled,
+  unavailable,
+} from "../calls/problems.ts";
+import { chunks, inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import { listOffsets, logEnd, type TopicMetadata } from "../wire/metadata.ts";
 
 /** Topics as `Observed` has them. */
@@ -67,24 +74,24 @@ export function describeTopics(
   cluster: Cluster,
   names: Iterable<string>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
-  const doubted = new Set<string>();
+  const reportedUnknown = new Set<string>();
   const trial = { deadline: cluster.deadline, doing: "observing topics", patienceMs: PATIENCE_MS };
   const attempt = (answer: TopicMetadata): Attempt<TopicMetadata | undefined> => {
     const { topic } = answer;
-    if (answer.code === code.NONE) return { done: answer };
-    if (answer.code === code.INVALID_TOPIC_EXCEPTION) return { done: undefined };
-    if (answer.code === code.UNKNOWN_TOPIC_OR_PARTITION) {
-      if (doubted.has(topic)) return { done: undefined };
-      doubted.add(topic);
+    if (answer.code === errorCodes.NONE) return { done: answer };
+    if (answer.code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
+    if (answer.code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION) {
+      if (reportedUnknown.has(topic)) return { done: undefined };
+      reportedUnknown.add(topic);
       return { again: unavailable(`a broker does not know topic ${nameSome([topic])}`) };
     }
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
-    return attemptOf(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
+    return failureOfCode(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   };
-  return settleAll<string, TopicMetadata | undefined>(names, trial, async (pending, tell, leftMs) => {
+  return settleAll<string, TopicMetadata | undefined>(names, trial, async (pending, report, leftMs) => {
     for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
-      for (const answer of topics) tell(answer.topic, attempt(answer));
+      for (const answer of topics) report(answer.topic, attempt(answer));
     }
   });
 }
@@ -104,12 +111,12 @@ async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promis
   const trial = { deadline: cluster.deadline, doing: "reading log start and end offsets", patienceMs: PATIENCE_MS };
   let leaderOf = ({ leader }: Leader) => leader;
   let first = true;
-  return settleAll<Leader, Log>(partitions, trial, async (pending, tell, leftMs) => {
+  return settleAll<Leader, Log>(partitions, trial, async (pending, report, leftMs) => {
     if (!first) leaderOf = await leadersNow(cluster, pending, leftMs);
     first = false;
     const byLeader = Map.groupBy(pending, leaderOf);
     await inParallel([...byLeader], byLeader.size, async ([leader, led]) => {
-      for (const asked of chunks(led, PARTITIONS_A_REQUEST)) await readLogsOf(cluster, leader, asked, tell, leftMs);
+      for (const asked of chunks(led, PARTITIONS_A_REQUEST)) await readLogsOf(cluster, leader, asked, report, leftMs);
     });
   });
 }
@@ -131,12 +138,12 @@ async function readLogsOf(
   cluster: Cluster,
   leader: number,
   asked: readonly Leader[],
-  tell: Tell<Leader, Log>,
+  report: Report<Leader, Log>,
   leftMs: TimeLeft,
 ): Promise<void> {
   if (leader < 0) {
     for (const key of asked) {
-      tell(key, { again: unavailable(`${key.topic}-${key.partition} has no leader`) });
+      report(key, { again: unavailable(`${key.topic}-${key.partition} has no leader`) });
     }
     return;
   }
@@ -154,19 +161,19 @@ async function readLogsOf(
       const start = starts?.get(name);
       const end = ends?.get(name);
       if (start === undefined || end === undefined) continue; // left out: a failure, see settleAll
-      const failed = start.code === code.NONE ? end.code : start.code;
-      if (failed === code.NONE) tell(key, { done: { logStartOffset: start.offset, logEndOffset: end.offset } });
+      const failed = start.code === errorCodes.NONE ? end.code : start.code;
+      if (failed === errorCodes.NONE) report(key, { done: { logStartOffset: start.offset, logEndOffset: end.offset } });
       else
-        tell(
+        report(
           key,
-          attemptOf(failed, {
+          failureOfCode(failed, {
             doing: `read the log of ${name}`,
             topicRight: `DESCRIBE on topic ${nameSome([key.topic])}`,
           }),
         );
     }
   } catch (error) {
-    const attempt = attemptFrom(error);
-    for (const key of asked) tell(key, attempt);
+    const attempt = failureOfException(error);
+    for (const key of asked) report(key, attempt);
   }
 }

@@ -1,9 +1,16 @@
 import { type Commit, type CommitOutcome, type Commits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
-import { attemptFrom, attemptOf, NoAnswer, type Problem, type Settled, type Trouble } from "../calls/problems.ts";
-import { READ_PATIENCE_MS, type Tell, type TimeLeft } from "../calls/retry.ts";
+import {
+  type Failure,
+  failureOfCode,
+  failureOfException,
+  NoAnswer,
+  type Problem,
+  type Settled,
+} from "../calls/problems.ts";
+import { READ_PATIENCE_MS, type Report, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster, Sender } from "../connection/cluster.ts";
-import { code, codeName, codeText, isTransient } from "../wire/codes.ts";
+import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 import { type CommitRequest, offsetCommit, offsetDelete, type PartitionCode } from "../wire/offsets.ts";
 import { alterShareGroupOffsets } from "../wire/share.ts";
 import { perCoordinator } from "./coordinators.ts";
@@ -36,7 +43,7 @@ type Codes = ReadonlyMap<string, number>;
 export type Outcomes = Map<string, Map<string, CommitOutcome>>;
 
 /** Until when, and as long as what, to write. */
-export interface Writing {
+export interface WriteOptions {
   /** How much of the time is left, at the least, when all writing has ended. What was not sent by then is `not_attempted`. */
   readonly reserveMs?: number;
   /**
@@ -44,7 +51,7 @@ export interface Writing {
    * `WRITE_TIMEOUT_MS` at most. `again`: the request waits, and asks again. `failed`: its partitions are
    * `not_attempted`. Either way the problem is told.
    */
-  readonly permit?: () => Trouble | undefined;
+  readonly permit?: () => Failure | undefined;
   /** The groups that are share groups, or become ones: what is written are their start offsets (KIP-932). */
   readonly shareGroups?: ReadonlySet<string>;
 }
@@ -55,7 +62,7 @@ export interface Writing {
  * again until the deadline is near, or nothing has succeeded for 45 s: the same commit twice is the same. Every partition
  * is in the result. Never throws, but for faults of ours.
  */
-export function commitOffsets(cluster: Cluster, commits: Commits, writing: Writing = {}): Promise<Outcomes> {
+export function commitOffsets(cluster: Cluster, commits: Commits, writing: WriteOptions = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
   const work = { doing: "committing the offsets", rightOn: () => "READ", ...writing };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
@@ -87,7 +94,7 @@ function commitRequest({ group, keys }: Slice, commitAt: (key: string) => Commit
 export function deleteOffsets(
   cluster: Cluster,
   partitions: ReadonlyMap<string, Iterable<string>>,
-  writing: Writing = {},
+  writing: WriteOptions = {},
 ): Promise<Outcomes> {
   const slices = [...partitions].flatMap(([group, keys]) =>
     slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
@@ -102,7 +109,7 @@ export function deleteOffsets(
       return codesOfAll(slice, await broker.send(alterShareGroupOffsets, request, timeoutMs));
     }
     const answer = await broker.send(offsetDelete, { group, topics: byTopics(keys) }, timeoutMs);
-    if (answer.code === code.GROUP_ID_NOT_FOUND) return new Map(keys.map((key) => [key, code.NONE]));
+    if (answer.code === errorCodes.GROUP_ID_NOT_FOUND) return new Map(keys.map((key) => [key, errorCodes.NONE]));
     return codesOfAll(slice, answer);
   });
 }
@@ -114,7 +121,7 @@ const codesOf = (partitions: readonly PartitionCode[]): Codes =>
 const codesOfAll = (
   { keys }: Slice,
   answer: { readonly code: number; readonly partitions: readonly PartitionCode[] },
-) => (answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code])));
+) => (answer.code === errorCodes.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code])));
 
 function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly metadata?: string }>): Slice[] {
   const slices: string[][] = [];
@@ -137,7 +144,7 @@ function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly meta
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  { permit, rightOn, ...trial }: Writing & { readonly doing: string; readonly rightOn: (group: string) => string },
+  { permit, rightOn, ...trial }: WriteOptions & { readonly doing: string; readonly rightOn: (group: string) => string },
   send: (broker: Sender, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
   const late = {
@@ -146,25 +153,25 @@ async function write(
   };
   const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
   const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (trial.reserveMs ?? 0)) / 5);
-  const attempted = async (broker: Sender, slice: Slice, tell: Tell<Slice, Codes>, leftMs: TimeLeft) => {
+  const attempt = async (broker: Sender, slice: Slice, report: Report<Slice, Codes>, leftMs: TimeLeft) => {
     const left = leftMs();
-    if (left <= margin) return tell(slice, { failed: late });
-    const trouble = permit?.();
-    if (trouble !== undefined) return tell(slice, trouble);
+    if (left <= margin) return report(slice, { failed: late });
+    const denied = permit?.();
+    if (denied !== undefined) return report(slice, denied);
     try {
       const codes = await send(broker, slice, Math.min(WRITE_TIMEOUT_MS, left));
-      const passing = [...codes.values()].find(isTransient);
-      if (passing === undefined) return tell(slice, { done: codes });
+      const transientCode = [...codes.values()].find(isTransient);
+      if (transientCode === undefined) return report(slice, { done: codes });
       doubtful.add(slice);
-      tell(slice, attemptOf(passing, { doing: `write to group ${nameSome([slice.group])}` }));
+      report(slice, failureOfCode(transientCode, { doing: `write to group ${nameSome([slice.group])}` }));
     } catch (error) {
       if (error instanceof NoAnswer && error.sent) doubtful.add(slice);
-      tell(slice, attemptFrom(error));
+      report(slice, failureOfException(error));
     }
   };
   const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...trial };
-  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell, leftMs) =>
-    cluster.spread(node, asked, (slice, broker) => attempted(broker, slice, tell, leftMs)),
+  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, report, leftMs) =>
+    cluster.spread(node, asked, (slice, broker) => attempt(broker, slice, report, leftMs)),
   );
   const outcomes: Outcomes = new Map();
   for (const [slice, result] of written) {
@@ -185,7 +192,7 @@ function outcomeOf(
 ): CommitOutcome {
   if ("failed" in result) return { kind: doubtful ? "unknown" : notSent(result.failed), ...result.failed };
   const answered = result.done.get(key);
-  if (answered === code.NONE) return { kind: "accepted" };
+  if (answered === errorCodes.NONE) return { kind: "accepted" };
   if (answered === undefined) {
     const message = `group ${nameSome([group])}, ${key}: the answer of Kafka left it out`;
     return { kind: "unknown", error: "KafkaUnavailable", message };
@@ -199,23 +206,23 @@ const notSent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refus
 function refusal(group: string, key: string, number: number, right: string): Problem {
   const where = `group ${nameSome([group])}, ${key}`;
   switch (number) {
-    case code.UNKNOWN_MEMBER_ID:
-    case code.ILLEGAL_GENERATION:
-    case code.REBALANCE_IN_PROGRESS:
-    case code.STALE_MEMBER_EPOCH:
-    case code.NON_EMPTY_GROUP:
-    case code.GROUP_SUBSCRIBED_TO_TOPIC:
+    case errorCodes.UNKNOWN_MEMBER_ID:
+    case errorCodes.ILLEGAL_GENERATION:
+    case errorCodes.REBALANCE_IN_PROGRESS:
+    case errorCodes.STALE_MEMBER_EPOCH:
+    case errorCodes.NON_EMPTY_GROUP:
+    case errorCodes.GROUP_SUBSCRIBED_TO_TOPIC:
       return {
         error: "GroupNotEmpty",
-        message: `${where}: the group has got members, and Kafka lets nobody else write (${codeText(number)})`,
+        message: `${where}: the group has got members, and Kafka lets nobody else write (${errorCodeText(number)})`,
       };
-    case code.GROUP_ID_NOT_FOUND:
-      return { error: "GroupNotFound", message: `${where}: there is no such group (${codeText(number)})` };
+    case errorCodes.GROUP_ID_NOT_FOUND:
+      return { error: "GroupNotFound", message: `${where}: there is no such group (${errorCodeText(number)})` };
   }
-  const attempt = attemptOf(number, {
+  const attempt = failureOfCode(number, {
     doing: `write to ${where}`,
-    right: `${right} on group ${nameSome([group])}`,
+    groupRight: `${right} on group ${nameSome([group])}`,
     topicRight: `READ on topic ${nameSome([placeOf(key).topic])}`,
   });
-  return "failed" in attempt ? attempt.failed : { error: codeName(number), message: attempt.again.message };
+  return "failed" in attempt ? attempt.failed : { error: errorCodeName(number), message: attempt.again.message };
 }

@@ -13,11 +13,11 @@ export interface Api<Request, Answer> {
   encode(writer: Writer, request: Request, version: number): void;
   decode(reader: Reader, version: number): Answer;
   /** Has the same of a broker that speaks none of these versions, in another way. Absent where there is none. */
-  otherwise?(request: Request, ask: AskAll): Promise<Answer>;
+  fallback?(request: Request, sendAll: SendAll): Promise<Answer>;
 }
 
 /** Sends requests to one broker, many at a time, and gives each with its answer, in their order. Fails as the first that does. */
-export type AskAll = <Request, Answer>(
+export type SendAll = <Request, Answer>(
   api: Api<Request, Answer>,
   requests: readonly Request[],
 ) => Promise<(readonly [Request, Answer])[]>;

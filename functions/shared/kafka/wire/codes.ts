@@ -1,5 +1,5 @@
 /** The codes that decide what happens next, by Kafka's names for them. */
-export const code = {
+export const errorCodes = {
   NONE: 0,
   UNKNOWN_TOPIC_OR_PARTITION: 3,
   COORDINATOR_LOAD_IN_PROGRESS: 14,
@@ -21,7 +21,7 @@ export const code = {
 } as const;
 
 const names: ReadonlyMap<number, string> = new Map([
-  ...Object.entries(code).map(([name, number]) => [number, name] as const),
+  ...Object.entries(errorCodes).map(([name, number]) => [number, name] as const),
   [-1, "UNKNOWN_SERVER_ERROR"],
   [5, "LEADER_NOT_AVAILABLE"],
   [6, "NOT_LEADER_OR_FOLLOWER"],
@@ -53,13 +53,13 @@ const names: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** Kafka's name of a code; `ERROR_<number>` for one that these APIs are not known to answer. */
-export function codeName(number: number): string {
+export function errorCodeName(number: number): string {
   return names.get(number) ?? `ERROR_${number}`;
 }
 
 /** `16 NOT_COORDINATOR`, as messages show a code. */
-export function codeText(number: number): string {
-  return `${number} ${codeName(number)}`;
+export function errorCodeText(number: number): string {
+  return `${number} ${errorCodeName(number)}`;
 }
 
 /** Codes that pass by themselves: something loads, moves, elects, is slow, or has not heard of it yet. */

@@ -97,7 +97,7 @@ export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]
     reader.skipTags();
     return coordinators;
   },
-  async otherwise(groups, ask) {
+  async fallback(groups, ask) {
     return (await ask(findOneCoordinator, groups)).map(([group, found]) => ({ group, ...found }));
   },
 };

@@ -73,7 +73,7 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
     reader.skipTags();
     return groups;
   },
-  async otherwise(groups, ask) {
+  async fallback(groups, ask) {
     return (await ask(offsetFetchOfOne, groups)).map(([{ group }, fetched]) => ({ group, ...fetched }));
   },
 };

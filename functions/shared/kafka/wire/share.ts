@@ -1,5 +1,5 @@
 import type { Api } from "./api.ts";
-import { code } from "./codes.ts";
+import { errorCodes } from "./codes.ts";
 import { type DescribedGroup, encodeDescribe, readAssignment } from "./groups.ts";
 import {
   type CommitRequest,
@@ -90,8 +90,8 @@ export const describeShareGroupOffsets: Api<readonly FetchGroup[], readonly Fetc
     reader.skipTags();
     return groups;
   },
-  async otherwise(groups) {
-    return groups.map(({ group }) => ({ group, code: code.UNSUPPORTED_VERSION, offsets: [] }));
+  async fallback(groups) {
+    return groups.map(({ group }) => ({ group, code: errorCodes.UNSUPPORTED_VERSION, offsets: [] }));
   },
 };
 
@@ -139,7 +139,7 @@ export const alterShareGroupOffsets: Api<
     reader.skipTags();
     return { code: ofAll, partitions };
   },
-  async otherwise() {
-    return { code: code.UNSUPPORTED_VERSION, partitions: [] };
+  async fallback() {
+    return { code: errorCodes.UNSUPPORTED_VERSION, partitions: [] };
   },
 };

@@ -12,11 +12,11 @@ const trial = (ms: number) => ({ deadline: ofMs(ms), doing: "reading" });
 describe("settleAll", () => {
   it("tries again what wants to, and only that", async () => {
     const rounds: string[][] = [];
-    const settled = await settleAll<string, number>(["a", "b"], trial(10_000), async (pending, tell) => {
+    const settled = await settleAll<string, number>(["a", "b"], trial(10_000), async (pending, report) => {
       rounds.push([...pending]);
-      tell("a", { done: 1 });
-      if (rounds.length < 3) tell("b", { again: unavailable("not yet") });
-      else tell("b", { done: 2 });
+      report("a", { done: 1 });
+      if (rounds.length < 3) report("b", { again: unavailable("not yet") });
+      else report("b", { done: 2 });
     });
     expect(settled).toEqual(
       new Map([
@@ -33,10 +33,10 @@ describe("settleAll", () => {
     onTestFinished(() => clock.mockRestore());
     let rounds = 0;
     const limits = { ...trial(60_000), stallMs: 3_000 };
-    const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, tell) => {
+    const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, report) => {
       now += 1_900; // a round takes that long
       const done = rounds++ < 3 ? Math.min(...pending) : -1; // one a round, then none any more
-      for (const key of pending) tell(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
+      for (const key of pending) report(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
     });
     expect([...settled.values()].filter((result) => "done" in result)).toHaveLength(3);
     expect(settled.get(3)).toEqual({ failed: unavailable("stuck") });
@@ -50,8 +50,8 @@ describe("settleAll", () => {
 
   it("gives up before the deadline, with the last reason", async () => {
     const limits = trial(400);
-    const settled = await settleAll<string, number>(["a"], limits, async (_, tell) =>
-      tell("a", { again: unavailable("still loading") }),
+    const settled = await settleAll<string, number>(["a"], limits, async (_, report) =>
+      report("a", { again: unavailable("still loading") }),
     );
     expect(settled.get("a")).toEqual({ failed: unavailable("still loading") });
     expect(limits.deadline.remainingMs()).toBeGreaterThan(0);
@@ -59,9 +59,9 @@ describe("settleAll", () => {
 
   it("takes a lost answer for a reason to try again, and a fault of ours for what it is", async () => {
     let round = 0;
-    const settled = await settleAll<string, number>(["a"], trial(10_000), async (_, tell) => {
+    const settled = await settleAll<string, number>(["a"], trial(10_000), async (_, report) => {
       if (round++ === 0) throw new NoAnswer("b:1", "closed the connection", true);
-      tell("a", { done: 1 });
+      report("a", { done: 1 });
     });
     expect(settled.get("a")).toEqual({ done: 1 });
     const fault = settleAll<string, number>(["a"], trial(10_000), async () => {

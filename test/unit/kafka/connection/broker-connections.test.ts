@@ -52,7 +52,7 @@ function countedConnection(name: number): Counted {
     name,
     alive: true,
     done: 0,
-    speaks: () => true,
+    supports: () => true,
     send: () => Promise.reject(new Error("nothing is sent here")),
     lose() {
       connection.alive = false;

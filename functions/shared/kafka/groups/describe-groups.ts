@@ -1,13 +1,13 @@
 import { count, nameSome } from "../../core/text.ts";
-import { type Attempt, attemptFrom, attemptOf, type Problem } from "../calls/problems.ts";
+import { type Attempt, failureOfCode, failureOfException, type Problem } from "../calls/problems.ts";
 import { chunks, inParallel } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import {
   consumerGroupDescribe,
   type DescribedGroup,
-  describeGroups,
+  describeGroups as describeGroupsApi,
   type ListedGroup,
   streamsGroupDescribe,
 } from "../wire/groups.ts";
@@ -15,7 +15,7 @@ import { shareGroupDescribe } from "../wire/share.ts";
 import { perCoordinator } from "./coordinators.ts";
 
 /** Groups as their coordinators describe them, after their commits were read. */
-export interface Members {
+export interface GroupDescriptions {
   /** `members` is null where it could not be had; the state is the newest that is known. */
   readonly groups: ReadonlyMap<string, { readonly state: string; readonly members: number | null }>;
   /** The groups of which the coordinator knows nothing: their state is `Dead`, their members are not known. */
@@ -30,7 +30,7 @@ const IN_FLIGHT = 8;
 const PATIENCE_MS = 15_000;
 
 const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]>> = new Map([
-  ["classic", describeGroups],
+  ["classic", describeGroupsApi],
   ["consumer", consumerGroupDescribe],
   ["streams", streamsGroupDescribe],
   ["share", shareGroupDescribe],
@@ -41,7 +41,10 @@ const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]
  * it is dead. For other types, and where a description cannot be had, the number is null, with a warning. Never throws,
  * but for faults of ours.
  */
-export async function countMembers(cluster: Cluster, groups: ReadonlyMap<string, ListedGroup>): Promise<Members> {
+export async function describeGroups(
+  cluster: Cluster,
+  groups: ReadonlyMap<string, ListedGroup>,
+): Promise<GroupDescriptions> {
   const described = new Map<string, { state: string; members: number | null }>();
   const dead = new Set<string>();
   const topics = new Map<string, readonly string[]>();
@@ -53,16 +56,16 @@ export async function countMembers(cluster: Cluster, groups: ReadonlyMap<string,
     cluster,
     describable,
     work,
-    async (node, asked, tell, leftMs) => {
-      const batches = [...Map.groupBy(asked, (group) => apis.get(typeOf(group)) ?? describeGroups)].flatMap(
+    async (node, asked, report, leftMs) => {
+      const batches = [...Map.groupBy(asked, (group) => apis.get(typeOf(group)) ?? describeGroupsApi)].flatMap(
         ([api, names]) => chunks(names, GROUPS_A_REQUEST).map((batch) => ({ api, batch })),
       );
       await inParallel(batches, IN_FLIGHT, async ({ api, batch }) => {
         try {
-          for (const answer of await cluster.send(node, api, batch, leftMs())) tell(answer.group, attemptAt(answer));
+          for (const answer of await cluster.send(node, api, batch, leftMs())) report(answer.group, attemptAt(answer));
         } catch (error) {
-          const attempt = attemptFrom(error);
-          for (const group of batch) tell(group, attempt);
+          const attempt = failureOfException(error);
+          for (const group of batch) report(group, attempt);
         }
       });
     },
@@ -70,7 +73,7 @@ export async function countMembers(cluster: Cluster, groups: ReadonlyMap<string,
   for (const [group, result] of answers) {
     if ("failed" in result) {
       problems.set(group, result.failed);
-    } else if (result.done.code === code.GROUP_ID_NOT_FOUND || result.done.state === "Dead") {
+    } else if (result.done.code === errorCodes.GROUP_ID_NOT_FOUND || result.done.state === "Dead") {
       dead.add(group);
       described.set(group, { state: "Dead", members: null });
     } else {
@@ -96,11 +99,11 @@ export async function countMembers(cluster: Cluster, groups: ReadonlyMap<string,
 }
 
 function attemptAt(answer: DescribedGroup): Attempt<DescribedGroup> {
-  if (answer.code === code.NONE || answer.code === code.GROUP_ID_NOT_FOUND) return { done: answer };
+  if (answer.code === errorCodes.NONE || answer.code === errorCodes.GROUP_ID_NOT_FOUND) return { done: answer };
   const group = nameSome([answer.group]);
-  return attemptOf(answer.code, {
+  return failureOfCode(answer.code, {
     doing: `describe group ${group}`,
-    right: `DESCRIBE on group ${group}`,
+    groupRight: `DESCRIBE on group ${group}`,
     topicRight: "DESCRIBE on every topic that the group reads, or else their commits are hidden too",
   });
 }
