@@ -45,7 +45,7 @@ describe("settleAll", () => {
 
   it("fails what an answer leaves out", async () => {
     const settled = await settleAll<string, number>(["a"], trial(10_000), async () => {});
-    expect(settled.get("a")).toEqual({ failed: unavailable("reading: the answer of Kafka left it out") });
+    expect(settled.get("a")).toEqual({ failed: unavailable("reading: missing in Kafka's answer") });
   });
 
   it("gives up before the deadline, with the last reason", async () => {

@@ -134,7 +134,7 @@ describe("Kafka's primitives", () => {
 
   it.each(primitives)("$name cut short anywhere is malformed", ({ truncation }) => truncation());
 
-  it("are malformed where bytes are left over", () => {
+  it("are malformed if bytes are left over", () => {
     expect(() => reader(0).end()).toThrow(/1 bytes are left over/);
   });
 
@@ -144,7 +144,7 @@ describe("Kafka's primitives", () => {
   });
 
   it("are malformed where a value must not be null", () => {
-    expect(() => reader(0).string()).toThrow(/is null/);
+    expect(() => reader(0).string()).toThrow(/a string must not be null/);
     expect(() => reader(0).array(() => 0)).toThrow(MalformedAnswer);
   });
 
