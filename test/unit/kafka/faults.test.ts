@@ -156,15 +156,15 @@ describe("bootstrap servers of different clusters", () => {
   it.each([
     ["A", "B"],
     ["B", "A"],
-  ])("are refused, named %s first and %s second: nothing is read from either", async (...clusters) => {
+  ])("are rejected if %s is listed first and %s second", async (...clusters) => {
     const servers = await Promise.all(clusters.map((clusterId) => startFakeBroker({ clusterId, groups: ["g"] })));
     await expect(connectTo(servers)).rejects.toMatchObject({
       name: "KafkaUnavailable",
-      message: expect.stringMatching(/different clusters: one says [AB], another [AB]/),
+      message: expect.stringMatching(/different clusters: (A and B|B and A)\. List servers of one cluster only/),
     });
   });
 
-  it("are no reason to refuse when one of them merely does not answer", async () => {
+  it("are accepted if one of them only does not answer", async () => {
     const cluster = await connectTo([await startFakeBroker({ groups: ["g"] }), "127.0.0.1:1"]);
     expect((await listGroups(cluster)).groups.size).toBe(1);
   });
