@@ -212,7 +212,7 @@ describe("a principal without DESCRIBE on a topic", () => {
       await expect.poll(() => stateOf(cluster), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: null });
       const state = await capture(cluster, select(group));
       expect(state.warnings.join()).toContain(
-        `"${group}": the principal needs DESCRIBE on every topic that the group reads, or else their commits are hidden too`,
+        `"${group}": the principal needs DESCRIBE on every topic that the group reads; otherwise Kafka also omits their commits`,
       );
     },
   );

@@ -17,8 +17,8 @@ export type Attempt<R> = { readonly done: R } | Failure;
 export type Settled<R> = { readonly done: R } | { readonly failed: Problem };
 
 /**
- * A request without a usable answer: the broker was unreachable, closed the connection, took too long or sent invalid
- * bytes, or we closed the connection. If its cause is an `OperationError`, another attempt is pointless.
+ * A request without a usable answer: the broker was unreachable, hung up, was late or sent invalid bytes, or this program
+ * closed the connection. If the cause is an `OperationError`, a retry is useless.
  */
 export class NoAnswer extends Error {
   /** Whether the request was sent and so may have changed something. */
@@ -32,9 +32,9 @@ export class NoAnswer extends Error {
 /** A failure as an exception, for work that stops at the first one. */
 export class RequestFailed extends Error {
   readonly failure: Failure;
-  constructor(trouble: Failure) {
-    super("again" in trouble ? trouble.again.message : trouble.failed.message);
-    this.failure = trouble;
+  constructor(failure: Failure) {
+    super("again" in failure ? failure.again.message : failure.failed.message);
+    this.failure = failure;
   }
 }
 
@@ -43,7 +43,7 @@ export function unavailable(message: string): Problem {
   return { error: "KafkaUnavailable", message };
 }
 
-/** An exception as a problem. Rethrows what is neither `NoAnswer` nor `OperationError`: an internal error. */
+/** An exception as a problem. Rethrows internal errors. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof NoAnswer && !(error.cause instanceof OperationError)) return unavailable(error.message);
   if (error instanceof NoAnswer) return toProblem(error.cause);
@@ -69,9 +69,9 @@ export function toError({ error, message }: Problem): OperationError {
   return new KafkaUnavailable(`${sentence} Try again; if it fails again, check the brokers and the network to them.`);
 }
 
-/** What a request was for, and the rights that it needs. */
+/** What a request was for (after "could not"), and the rights that it needs. */
 export interface Subject {
-  /** Follows "could not": `read the commits of group "g"`. */
+  /** `read the commits of group "g"`. */
   readonly doing: string;
   /** `DESCRIBE on group "g"`. */
   readonly groupRight?: string;

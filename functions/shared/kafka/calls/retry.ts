@@ -14,7 +14,7 @@ export const READ_PATIENCE_MS = 45_000;
 /** Reports the result of an attempt for a key. The last report of a round counts. */
 export type Report<K, R> = (key: K, attempt: Attempt<R>) => void;
 
-/** How long to retry, and what messages call the work. */
+/** How long to retry which work. */
 export interface RetryLimits {
   readonly deadline: Deadline;
   /** `reading the commits of 12 groups`. */

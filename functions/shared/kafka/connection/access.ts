@@ -30,7 +30,7 @@ export async function withCluster<T>(
   const { clusterName, bootstrapServers, protocol, sasl } = access;
   const defaultLimit = sasl?.mechanism === "AWS_MSK_IAM" ? CONNECTIONS_WITH_IAM : undefined;
   const credentials = credentialSource(access, deadline);
-  await credentials(); // before the first connection: without credentials none is opened
+  await credentials(); // fails before any connection is opened
   const cluster = await connectCluster(
     {
       clusterName,

@@ -23,7 +23,7 @@ export class BrokerConnections {
   readonly #most: number;
   #openings: readonly Opening[] = [];
 
-  /** @param most the number of connections at a time */
+  /** @param most connections at a time */
   constructor(open: (signal?: AbortSignal) => Promise<Connection>, most: number) {
     this.#open = open;
     this.#most = most;
@@ -36,7 +36,7 @@ export class BrokerConnections {
 
   /** The first open connection, or a new one. Throws as `open` does. */
   first(): Promise<Connection> {
-    const known = this.notLost();
+    const known = this.#notLost();
     return (known.find(isAlive) ?? known[0] ?? this.#add()).promise;
   }
 
@@ -77,7 +77,7 @@ export class BrokerConnections {
       lanes.push(lane);
     };
     const addConnection = () => {
-      const known = this.notLost();
+      const known = this.#notLost();
       const alive = known.filter(isAlive).length;
       const enoughItems = remaining >= ITEMS_PER_CONNECTION * (known.length + 1);
       if (!enoughItems || openFailed || known.length >= this.#most || known.length >= 2 * alive) return;
@@ -85,7 +85,7 @@ export class BrokerConnections {
       added.push(another);
       another.promise.then(
         (connection) => {
-          if (ended.signal.aborted) connection.close(new Error("the connection is no longer needed"));
+          if (ended.signal.aborted) connection.close(new Error("no longer needed"));
           else
             addLane(
               () => another.promise,
@@ -106,22 +106,21 @@ export class BrokerConnections {
       });
     addLane(first, () => true);
     try {
-      for (const lane of lanes) await lane; // lanes may be added meanwhile
+      for (const lane of lanes) await lane; // lanes may be added
       if (firstFailed !== undefined) throw firstFailed.error;
     } finally {
       ended.abort();
-      const first = this.notLost().find(isAlive);
-      for (const one of added)
-        if (one !== first) one.connection?.close(new Error("the connection is no longer needed"));
+      const first = this.#notLost().find(isAlive);
+      for (const one of added) if (one !== first) one.connection?.close(new Error("no longer needed"));
     }
   }
 
-  /** Closes all connections at once. Requests in flight fail with `reason`. */
+  /** Closes all at once. Requests in flight fail with `reason`. */
   close(reason: Error): void {
     for (const { connection } of this.#openings) connection?.close(reason);
   }
 
-  notLost(): readonly Opening[] {
+  #notLost(): readonly Opening[] {
     this.#openings = this.#openings.filter((opening) => !isLost(opening));
     return this.#openings;
   }

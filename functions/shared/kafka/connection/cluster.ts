@@ -72,7 +72,7 @@ export class Cluster {
   #clusterId: string | null = null;
   #turn = 0;
 
-  /** Opens no connection; call `connectCluster` instead. */
+  /** Opens nothing; call `connectCluster` instead. */
   constructor(config: KafkaConfig, deadline: Deadline) {
     this.#config = config;
     this.deadline = deadline;
@@ -113,8 +113,8 @@ export class Cluster {
       try {
         const answer = await this.#sendTo(server, metadata, { topics: [] });
         if (answer.brokers.length === 0) throw new NoAnswer(server, "does not list any brokers yet", true);
-        otherCluster ??= this.errorOfOtherCluster(answer);
-        if (otherCluster === undefined && this.#addresses.size === 0) this.remember(answer);
+        otherCluster ??= this.#errorOfOtherCluster(answer);
+        if (otherCluster === undefined && this.#addresses.size === 0) this.#remember(answer);
       } catch (error) {
         failures.set(server, toProblem(error).message);
         if (error instanceof OperationError && !(error instanceof KafkaUnavailable)) specific.push(error);
@@ -185,13 +185,13 @@ export class Cluster {
     const end = performance.now() + timeoutMs;
     const share = () => (end - performance.now()) / 2;
     try {
-      return await this.sendToKnown(api, request, share);
+      return await this.#tryKnown(api, request, share);
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       for (const server of this.#config.bootstrapServers) {
         try {
-          this.remember(await this.#sendTo(server, metadata, { topics: [] }, share()));
-          return await this.sendToKnown(api, request, share);
+          this.#remember(await this.#sendTo(server, metadata, { topics: [] }, share()));
+          return await this.#tryKnown(api, request, share);
         } catch (failure) {
           if (!(failure instanceof NoAnswer)) throw failure;
         }
@@ -200,11 +200,7 @@ export class Cluster {
     }
   }
 
-  async sendToKnown<Request, Answer>(
-    api: Api<Request, Answer>,
-    request: Request,
-    share: () => number,
-  ): Promise<Answer> {
+  async #tryKnown<Request, Answer>(api: Api<Request, Answer>, request: Request, share: () => number): Promise<Answer> {
     const known = [...this.#addresses.values()];
     const turn = this.#turn++ % Math.max(1, known.length);
     const rotated = [...known.slice(turn), ...known.slice(0, turn)];
@@ -224,7 +220,7 @@ export class Cluster {
   /** Brokers and topics as `node` or any broker sees them. Remembers the brokers' addresses. Throws as `send`. */
   async metadata(topics: readonly string[], node?: number, timeoutMs?: number): Promise<ClusterMetadata> {
     const request = { topics };
-    return this.remember(
+    return this.#remember(
       await (node === undefined
         ? this.sendToAny(metadata, request, timeoutMs)
         : this.send(node, metadata, request, timeoutMs)),
@@ -247,8 +243,8 @@ export class Cluster {
     for (const connections of this.#connections.values()) connections.close(reason);
   }
 
-  remember(answer: ClusterMetadata): ClusterMetadata {
-    const otherCluster = this.errorOfOtherCluster(answer);
+  #remember(answer: ClusterMetadata): ClusterMetadata {
+    const otherCluster = this.#errorOfOtherCluster(answer);
     if (otherCluster !== undefined) throw otherCluster;
     if (answer.brokers.length > 0) {
       this.#clusterId = answer.clusterId;
@@ -259,7 +255,7 @@ export class Cluster {
   }
 
   /** The error if an answer comes from another cluster than earlier answers. */
-  errorOfOtherCluster({ clusterId }: ClusterMetadata): KafkaUnavailable | undefined {
+  #errorOfOtherCluster({ clusterId }: ClusterMetadata): KafkaUnavailable | undefined {
     if (this.#clusterId === null || clusterId === this.#clusterId) return undefined;
     return new KafkaUnavailable(
       `the bootstrap servers belong to different clusters: ${this.#clusterId} and ${clusterId}. ` +

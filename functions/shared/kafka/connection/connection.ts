@@ -43,7 +43,7 @@ const SASL_AUTHENTICATE = 36;
 /** The time limit of a request. */
 export const REQUEST_TIMEOUT_MS = 15_000;
 
-/** The fraction of a request's time after which it is no longer written to the socket. */
+/** After this fraction of its time a request is no longer written. */
 const WRITE_FRACTION = 0.25;
 
 /** Opens connections with one configuration. */
@@ -152,8 +152,8 @@ function patchKafkajs(
   const push = queue.push.bind(queue);
   queue.push = (request) => {
     const sendRequest = () => {
-      if (performance.now() > (writeDeadlines.get(request.entry.apiName) ?? Number.POSITIVE_INFINITY))
-        throw new WriteTooLate();
+      const deadline = writeDeadlines.get(request.entry.apiName);
+      if (deadline !== undefined && performance.now() > deadline) throw new WriteTooLate();
       request.sendRequest();
     };
     push({ ...request, sendRequest });
@@ -238,7 +238,7 @@ function openConnection(
           throw new NoAnswer(address, `was not sent ${api.name}: it was too late to write it`, false, closeReason);
         }
         if (closeReason !== undefined)
-          throw new NoAnswer(address, "had not answered when the connection was closed", true, closeReason);
+          throw new NoAnswer(address, "had not answered before closing", true, closeReason);
         if (error instanceof MalformedAnswer) throw malformed(address, api, error);
         const late =
           error instanceof TimedOut || (error instanceof Error && error.name === "KafkaJSRequestTimeoutError");

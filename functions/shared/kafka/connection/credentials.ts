@@ -14,7 +14,7 @@ export type SaslSettings =
 /** Where the credentials of connections are stored. */
 export interface CredentialSettings {
   readonly sasl: SaslSettings | undefined;
-  /** The secret `{"ca", "certificate", "private_key", "passphrase"}`; without it, only public authorities are trusted. */
+  /** The secret `{"ca", "certificate", "private_key", "passphrase"}`; without it, public authorities are trusted. */
   readonly tls?: { readonly secretArn: string } | undefined;
 }
 
@@ -51,9 +51,9 @@ export function credentialSource(
     const known = await asked;
     if (refused !== known) return known;
     if (latest === asked) {
-      const again = makeAgain(known); // other rejected connections wait for the same read
+      const again = makeAgain(known); // shared with other rejected connections
       latest = again;
-      // If the secret could not be read, the next rejected connection tries again.
+      // After a failed read, the next rejected connection tries again.
       again.catch(() => {
         if (latest === again) latest = asked;
       });
@@ -208,7 +208,7 @@ const configurationErrors = new Set([
   "InvalidRequestException",
 ]);
 
-/** Reads a secret. Only here is the AWS client loaded. */
+/** The AWS client is loaded only here. */
 async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
   const { SecretsManagerClient, GetSecretValueCommand } = await import("@aws-sdk/client-secrets-manager");
   const secrets = new SecretsManagerClient({ requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000 } });

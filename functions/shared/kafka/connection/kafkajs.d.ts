@@ -30,7 +30,7 @@ declare module "kafkajs/src/network/connection.js" {
     readonly logResponseError?: boolean;
   }
 
-  /** The parts of the result of `encode` that kafkajs reads. */
+  /** What kafkajs reads of an encoded request. */
   export interface Encoder {
     readonly buf: Buffer;
     readonly buffer: Buffer;

@@ -101,7 +101,7 @@ export function saslOptions(login: Login): SASLOptions | Mechanism {
 /** A broker rejected a token (RFC 7628). */
 class TokenRejected extends Error {}
 
-/** OAUTHBEARER; kafkajs' own accepts the answer to a rejected token (a success that contains an error) as a success. */
+/** kafkajs' own mechanism takes the answer to a rejected token, a success with an error in it, for a success. */
 const bearerMechanism = (token: () => Promise<string>): Mechanism => ({
   mechanism: "OAUTHBEARER",
   authenticationProvider: ({ saslAuthenticate }) => ({
@@ -174,7 +174,7 @@ const unknownAuthority = new Set([
   "INVALID_CA",
 ]);
 
-/** The TLS alert of a broker that rejects the client certificate, or the lack of one. */
+/** The TLS alert of a broker that rejects or misses the client certificate. */
 const clientCertificateAlert = /^ERR_SSL_.*_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
 
 async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {

@@ -14,13 +14,13 @@ import {
 import { shareGroupDescribe } from "../wire/share.ts";
 import { perCoordinator } from "./coordinators.ts";
 
-/** Groups as their coordinators describe them, after their commits were read. */
+/** Groups as described by their coordinators. */
 export interface GroupDescriptions {
-  /** `members` is null where it could not be had; the state is the newest that is known. */
+  /** `members` is null if unknown; the state is the newest known. */
   readonly groups: ReadonlyMap<string, { readonly state: string; readonly members: number | null }>;
-  /** The groups of which the coordinator knows nothing: their state is `Dead`, their members are not known. */
+  /** The groups unknown to their coordinator: state `Dead`, members unknown. */
   readonly dead: ReadonlySet<string>;
-  /** The topics that the members of a group read, where they could be had. */
+  /** The topics that the members of a group read, if known. */
   readonly topics: ReadonlyMap<string, readonly string[]>;
   readonly warnings: readonly string[];
 }
@@ -37,9 +37,8 @@ const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]
 ]);
 
 /**
- * Counts the members of groups, with the API of each type: DescribeGroups says of every group that is not classic that
- * it is dead. For other types, and where a description cannot be had, the number is null, with a warning. Never throws,
- * but for faults of ours.
+ * Describes groups with the API of each type: DescribeGroups reports every group that is not classic as `Dead`. The number
+ * of members is null, with a warning, for other types and failed descriptions. Throws internal errors only.
  */
 export async function describeGroups(
   cluster: Cluster,
@@ -51,7 +50,7 @@ export async function describeGroups(
   const problems = new Map<string, Problem>();
   const typeOf = (group: string) => groups.get(group)?.type ?? "classic";
   const [describable, others] = partition([...groups.keys()], (group) => apis.has(typeOf(group)));
-  const work = { groupOf: (group: string) => group, doing: "counting the members", patienceMs: PATIENCE_MS };
+  const work = { groupOf: (group: string) => group, doing: "reading the members", patienceMs: PATIENCE_MS };
   const answers = await perCoordinator<string, DescribedGroup>(
     cluster,
     describable,
@@ -86,13 +85,13 @@ export async function describeGroups(
     const type = typeOf(group);
     const state = groups.get(group)?.state;
     if (state === "Empty") described.set(group, { state, members: 0 });
-    else problems.set(group, { error: "unsupported", message: `members of ${type} groups are not counted yet` });
+    else problems.set(group, { error: "unsupported", message: `this version cannot describe groups of type ${type}` });
   }
   for (const group of problems.keys())
     described.set(group, { state: groups.get(group)?.state ?? "Unknown", members: null });
   const warnings = [...Map.groupBy(problems, ([, { error }]) => error).values()].map(
     (same) =>
-      `The members of ${count(same.length, "group")} could not be counted: ${nameSome(same.map(([group]) => group))} ` +
+      `The members of ${count(same.length, "group")} could not be read: ${nameSome(same.map(([group]) => group))} ` +
       `(${same[0]?.[1].error}: ${same[0]?.[1].message}).`,
   );
   return { groups: described, dead, topics, warnings };
@@ -104,7 +103,7 @@ function attemptAt(answer: DescribedGroup): Attempt<DescribedGroup> {
   return failureOfCode(answer.code, {
     doing: `describe group ${group}`,
     groupRight: `DESCRIBE on group ${group}`,
-    topicRight: "DESCRIBE on every topic that the group reads, or else their commits are hidden too",
+    topicRight: "DESCRIBE on every topic that the group reads; otherwise Kafka also omits their commits",
   });
 }
 

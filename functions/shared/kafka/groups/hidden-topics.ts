@@ -12,10 +12,9 @@ const TOPICS_A_REQUEST = 2_000;
 const MOST_NAMES = 10;
 
 /**
- * Finds, among the topics that members of groups read and those that the last snapshot names, the ones that were not
- * observed because the principal may not describe them: null, with a warning. So are those of which that could not be
- * found out. Kafka says of a topic that does not exist that it may not be described, so as not to tell. Never throws, but
- * for faults of ours.
+ * Finds topics that were not observed because the principal may not describe them, among those that members read and those
+ * in the last snapshot. They are null, with a warning; so are topics for which that is unknown. To hide which topics exist,
+ * Kafka answers code 29 for missing topics too without that right. Throws internal errors only.
  */
 export async function findHiddenTopics(
   cluster: Cluster,
@@ -34,13 +33,13 @@ export async function findHiddenTopics(
   const readers = [...topicsOfMembers].filter(([, topics]) => topics.some((topic) => ofMembers.has(topic)));
   const warnings: string[] = [];
   if (ofMembers.size > 0) {
-    warnings.push(hiddenWarning(ofMembers, `members of group ${nameSome(readers.map(([group]) => group))} read`));
+    warnings.push(hiddenWarning(ofMembers, `which members of group ${nameSome(readers.map(([group]) => group))} read`));
   }
-  if (ofSnapshot.length > 0) warnings.push(hiddenWarning(ofSnapshot, "the last snapshot names"));
+  if (ofSnapshot.length > 0) warnings.push(hiddenWarning(ofSnapshot, "which the last snapshot contains"));
   const [first] = unknown.values();
   if (first !== undefined) {
     warnings.push(
-      `Whether commits on ${count(unknown.size, "topic")} are missing could not be found out: ` +
+      `Commits may be missing: ${count(unknown.size, "topic")} could not be checked for DESCRIBE: ` +
         `${nameSome(unknown.keys(), MOST_NAMES)} (${first.error}: ${first.message}).`,
     );
   }
@@ -48,16 +47,16 @@ export async function findHiddenTopics(
 }
 
 const hiddenWarning = (topics: Iterable<string>, namedBy: string): string =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MOST_NAMES)}, which ${namedBy}, and ` +
-  "Kafka leaves the commits on such topics out without a word.";
+  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MOST_NAMES)}, ${namedBy}. Kafka ` +
+  "silently omits commits on such topics. Grant DESCRIBE on them.";
 
-/** Which topics the principal may not describe, and of which that could not be found out. */
+/** The topics that the principal may not describe, and those for which that is unknown. */
 async function checkTopics(
   cluster: Cluster,
   names: readonly string[],
 ): Promise<{ readonly hidden: readonly string[]; readonly unknown: ReadonlyMap<string, Problem> }> {
-  const trial = { deadline: cluster.deadline, doing: "looking for hidden topics", patienceMs: PATIENCE_MS };
-  const settled = await settleAll<string, boolean>(names, trial, async (pending, report, leftMs) => {
+  const limits = { deadline: cluster.deadline, doing: "checking DESCRIBE on topics", patienceMs: PATIENCE_MS };
+  const settled = await settleAll<string, boolean>(names, limits, async (pending, report, leftMs) => {
     for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
       for (const answer of topics) report(answer.topic, isHidden(answer));
@@ -72,15 +71,14 @@ async function checkTopics(
   return { hidden, unknown };
 }
 
-const notHidden: readonly number[] = [
-  errorCodes.NONE,
-  errorCodes.UNKNOWN_TOPIC_OR_PARTITION,
-  errorCodes.INVALID_TOPIC_EXCEPTION,
-];
-
-function isHidden({ topic, code: number }: TopicMetadata): Attempt<boolean> {
-  if (number === errorCodes.TOPIC_AUTHORIZATION_FAILED) return { done: true };
-  return notHidden.includes(number)
-    ? { done: false }
-    : failureOfCode(number, { doing: `describe topic ${nameSome([topic])}` });
+function isHidden({ topic, code }: TopicMetadata): Attempt<boolean> {
+  switch (code) {
+    case errorCodes.TOPIC_AUTHORIZATION_FAILED:
+      return { done: true };
+    case errorCodes.NONE:
+    case errorCodes.UNKNOWN_TOPIC_OR_PARTITION:
+    case errorCodes.INVALID_TOPIC_EXCEPTION:
+      return { done: false };
+  }
+  return failureOfCode(code, { doing: `describe topic ${nameSome([topic])}` });
 }

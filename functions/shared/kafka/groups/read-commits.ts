@@ -18,18 +18,18 @@ const GROUPS_A_REQUEST = 1_000;
 const PARTITIONS_A_REQUEST = 50_000;
 const IN_FLIGHT = 64;
 
-/** The commits of a group, and when its coordinator was asked for them: see `ObservedGroup`. */
+/** The commits of a group, and when they were requested: see `ObservedGroup`. */
 export interface CommitsRead {
   readonly commits: GroupCommits;
   readonly asOf: string;
 }
 
 /**
- * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
- * requests at a time. Every group is in the result: with commits, none for one that does not exist, or with a problem.
- * A pending transaction is waited for, 45 s at most, then it is the problem `PendingTransaction`.
+ * Fetches the commits of groups: all, or those of the partitions in `topics`; many groups per request, many requests in
+ * parallel. The result has every group, with its commits (none if it does not exist) or a problem. Waits at most 45 s for a
+ * pending transaction; then the problem is `PendingTransaction`.
  *
- * @param api what to ask the coordinators: something else of share groups, see `fetchStartOffsets`
+ * @param api the API for the coordinators; another one for share groups, see `fetchStartOffsets`
  */
 export function fetchCommits(
   cluster: Cluster,
@@ -106,13 +106,13 @@ function commitsFrom(
   if (topics === null) return { done: commits };
   const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
   const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));
-  const leftOut = asked.find((key) => !answered.has(key));
-  if (leftOut === undefined) return { done: commits };
-  const message = `could not ${doing()}: the answer of Kafka left out ${leftOut}`;
+  const omitted = asked.find((key) => !answered.has(key));
+  if (omitted === undefined) return { done: commits };
+  const message = `could not ${doing()}: Kafka's answer omits ${omitted}`;
   return { failed: { error: "KafkaUnavailable", message } };
 }
 
-/** Gives the keys of partitions, one text for each: ten thousand groups may have commits on the same ones. */
+/** Returns one string per partition, to save memory: many groups have commits on the same partitions. */
 function sharedKeys(): typeof topicPartition {
   const topics = new Map<string, Map<number, string>>();
   return (topic, partition) => {
@@ -128,7 +128,7 @@ function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
   return leaderEpoch < 0 ? { offset, metadata } : { offset, metadata, leaderEpoch };
 }
 
-/** The topics of partition keys. Throws for what is not a key: a fault of ours. */
+/** Groups partition keys by topic. Throws an internal error for an invalid key. */
 export function byTopics(keys: Iterable<string>): TopicPartitions[] {
   const topics = new Map<string, number[]>();
   for (const key of keys) {

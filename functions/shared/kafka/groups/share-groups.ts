@@ -8,20 +8,18 @@ import { type CommitsRead, fetchCommits } from "./read-commits.ts";
 import { describeTopics } from "./topics.ts";
 
 /**
- * Fetches the start offsets of share groups (KIP-932), as `fetchCommits` does the commits of others: that of each partition
- * at a moment of its own. One that is not initialized is absent, as is that of a partition that does not exist. Where the
- * brokers do not tell them, the problem is an `InvalidRequest`.
+ * Fetches the start offsets of share groups (KIP-932), as `fetchCommits` does for other groups, each partition at its own
+ * time. Partitions that are not initialized or do not exist are absent. If the brokers do not support it, the problem is
+ * `InvalidRequest`.
  */
 export async function fetchStartOffsets(
   cluster: Cluster,
   groups: readonly FetchGroup[],
 ): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
-  const prune = await existingPartitions(
-    cluster,
-    new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic)),
-  );
+  const topics = new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic));
+  const existing = await existingPartitions(cluster, topics);
   const asked = new Map<FetchGroup, FetchGroup>(
-    groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(prune) ?? null }, wanted]),
+    groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(existing) ?? null }, wanted]),
   );
   const settled = new Map<FetchGroup, Settled<CommitsRead>>();
   for (const [pruned, result] of await fetchCommits(cluster, [...asked.keys()], describeShareGroupOffsets)) {
@@ -34,10 +32,10 @@ export async function fetchStartOffsets(
 
 const unsupported = ({ group }: FetchGroup): Problem => ({
   error: "InvalidRequest",
-  message: `group ${nameSome([group])} is a share group, and its broker does not tell where those stand: Kafka 4.1 or newer does`,
+  message: `the broker does not support reading offsets of share group ${nameSome([group])}: Kafka 4.1 or newer is required`,
 });
 
-/** Leaves out partitions that do not exist: a broker that is asked for the start offset of one never answers (4.3.1). */
+/** Filters out partitions that do not exist: a request for one is never answered (4.3.1). */
 async function existingPartitions(
   cluster: Cluster,
   topics: ReadonlySet<string>,
@@ -48,9 +46,8 @@ async function existingPartitions(
     existing.set(topic, new Set(result.done.partitions.map(({ partition }) => partition)));
   }
   return ({ topic, partitions }) => {
-    const partitionsOfTopic = existing.get(topic);
-    const left =
-      partitionsOfTopic === undefined ? partitions : partitions.filter((partition) => partitionsOfTopic.has(partition));
+    const known = existing.get(topic);
+    const left = known === undefined ? partitions : partitions.filter((partition) => known.has(partition));
     return left.length > 0 ? [{ topic, partitions: left }] : [];
   };
 }

@@ -1,4 +1,4 @@
-import type { ObservedPartition, ObservedTopic } from "../../core/model.ts";
+import { type ObservedPartition, type ObservedTopic, topicPartition } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
 import {
   type Attempt,
@@ -13,22 +13,21 @@ import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
 import { listOffsets, logEnd, type TopicMetadata } from "../wire/metadata.ts";
 
-/** Topics as `Observed` has them. */
+/** Topics, as in `Observed`. */
 export interface TopicsObserved {
   readonly topics: ReadonlyMap<string, ObservedTopic | null>;
   readonly warnings: readonly string[];
 }
 
-/** Longer than an election takes; what is still unknown then is a warning, offsets are what counts. */
+/** Longer than a leader election; what is unknown then is a warning, as only offsets are required. */
 const PATIENCE_MS = 15_000;
 const TOPICS_A_REQUEST = 2_000;
 const PARTITIONS_A_REQUEST = 20_000;
 
 /**
- * Observes topics: id, partitions, and of each partition log start, log end and leader epoch. A topic that does not
- * exist (said twice: a broker that has just started may not know it yet) is absent; one that may not be described or
- * is left out of the answer is null, a log that cannot be read has nulls, both with a warning. Never throws, but for
- * faults of ours.
+ * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic is absent, after a
+ * second answer: a broker that has just started may not know it yet. A topic that cannot be described is null and a log that
+ * cannot be read has nulls, both with a warning. Throws internal errors only.
  */
 export async function observeTopics(cluster: Cluster, names: Iterable<string>): Promise<TopicsObserved> {
   const topics = new Map<string, ObservedTopic | null>();
@@ -50,7 +49,7 @@ export async function observeTopics(cluster: Cluster, names: Iterable<string>): 
   const unread = new Map<string, Problem>();
   const logs = new Map<string, Map<number, ObservedPartition>>();
   for (const [{ topic, partition, leaderEpoch }, range] of ranges) {
-    if ("failed" in range) unread.set(`${topic}-${partition}`, range.failed);
+    if ("failed" in range) unread.set(topicPartition(topic, partition), range.failed);
     const log = "done" in range ? range.done : { logStartOffset: null, logEndOffset: null };
     const partitions = logs.get(topic) ?? new Map<number, ObservedPartition>();
     logs.set(topic, partitions.set(partition, { ...log, leaderEpoch: leaderEpoch < 0 ? null : leaderEpoch }));
@@ -60,7 +59,7 @@ export async function observeTopics(cluster: Cluster, names: Iterable<string>): 
     topics.set(name, { topicId: result.done.topicId, partitions: logs.get(name) ?? new Map() });
   }
   if (unseen.size > 0) warnings.push(warningOf(unseen, "topic", "could not be observed"));
-  if (unread.size > 0) warnings.push(warningOf(unread, "log", "could not be read for their start and end"));
+  if (unread.size > 0) warnings.push(warningOf(unread, "log", "could not be read for start and end offsets"));
   return { topics, warnings };
 }
 
@@ -69,13 +68,13 @@ function warningOf(problems: ReadonlyMap<string, Problem>, noun: string, what: s
   return `${count(problems.size, noun)} ${what}: ${nameSome(problems.keys())} (${first?.error}: ${first?.message}).`;
 }
 
-/** Metadata of topics by name; undefined for one that does not exist (said twice). Never throws, but for faults of ours. */
+/** Metadata of topics by name; undefined for one that is missing in two answers. Throws internal errors only. */
 export function describeTopics(
   cluster: Cluster,
   names: Iterable<string>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
   const reportedUnknown = new Set<string>();
-  const trial = { deadline: cluster.deadline, doing: "observing topics", patienceMs: PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "observing topics", patienceMs: PATIENCE_MS };
   const attempt = (answer: TopicMetadata): Attempt<TopicMetadata | undefined> => {
     const { topic } = answer;
     if (answer.code === errorCodes.NONE) return { done: answer };
@@ -88,7 +87,7 @@ export function describeTopics(
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
     return failureOfCode(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   };
-  return settleAll<string, TopicMetadata | undefined>(names, trial, async (pending, report, leftMs) => {
+  return settleAll<string, TopicMetadata | undefined>(names, limits, async (pending, report, leftMs) => {
     for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
       for (const answer of topics) report(answer.topic, attempt(answer));
@@ -96,7 +95,7 @@ export function describeTopics(
   });
 }
 
-/** A partition and who led it when its topic was described. */
+/** A partition and its leader when the topic was described. */
 interface Leader {
   readonly topic: string;
   readonly partition: number;
@@ -106,12 +105,12 @@ interface Leader {
 
 type Log = Pick<ObservedPartition, "logStartOffset" | "logEndOffset">;
 
-/** Log start and end of partitions, from their leaders: two requests a leader. */
+/** Log start and end of partitions, with two requests per leader. */
 async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promise<Map<Leader, Settled<Log>>> {
-  const trial = { deadline: cluster.deadline, doing: "reading log start and end offsets", patienceMs: PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "reading log start and end offsets", patienceMs: PATIENCE_MS };
   let leaderOf = ({ leader }: Leader) => leader;
   let first = true;
-  return settleAll<Leader, Log>(partitions, trial, async (pending, report, leftMs) => {
+  return settleAll<Leader, Log>(partitions, limits, async (pending, report, leftMs) => {
     if (!first) leaderOf = await leadersNow(cluster, pending, leftMs);
     first = false;
     const byLeader = Map.groupBy(pending, leaderOf);
@@ -128,10 +127,11 @@ async function leadersNow(
 ): Promise<(partition: Leader) => number> {
   const names = [...new Set(partitions.map(({ topic }) => topic))];
   const { topics } = await cluster.metadata(names, undefined, leftMs());
-  const leaders = new Map(
-    topics.flatMap(({ topic, partitions }) => partitions.map((p) => [`${topic}-${p.partition}`, p.leader] as const)),
-  );
-  return ({ topic, partition }) => leaders.get(`${topic}-${partition}`) ?? -1;
+  const leaders = new Map<string, number>();
+  for (const { topic, partitions } of topics) {
+    for (const { partition, leader } of partitions) leaders.set(topicPartition(topic, partition), leader);
+  }
+  return ({ topic, partition }) => leaders.get(topicPartition(topic, partition)) ?? -1;
 }
 
 async function readLogsOf(
@@ -143,7 +143,7 @@ async function readLogsOf(
 ): Promise<void> {
   if (leader < 0) {
     for (const key of asked) {
-      report(key, { again: unavailable(`${key.topic}-${key.partition} has no leader`) });
+      report(key, { again: unavailable(`${topicPartition(key.topic, key.partition)} has no leader`) });
     }
     return;
   }
@@ -153,24 +153,22 @@ async function readLogsOf(
     const [starts, ends] = await Promise.all(
       [logEnd.earliest, logEnd.latest].map(async (end) => {
         const offsets = await cluster.send(leader, listOffsets, { end, topics }, leftMs());
-        return new Map(offsets.map((offset) => [`${offset.topic}-${offset.partition}`, offset]));
+        return new Map(offsets.map((offset) => [topicPartition(offset.topic, offset.partition), offset]));
       }),
     );
     for (const key of asked) {
-      const name = `${key.topic}-${key.partition}`;
+      const name = topicPartition(key.topic, key.partition);
       const start = starts?.get(name);
       const end = ends?.get(name);
-      if (start === undefined || end === undefined) continue; // left out: a failure, see settleAll
+      if (start === undefined || end === undefined) continue; // a failure, see settleAll
       const failed = start.code === errorCodes.NONE ? end.code : start.code;
-      if (failed === errorCodes.NONE) report(key, { done: { logStartOffset: start.offset, logEndOffset: end.offset } });
-      else
-        report(
-          key,
-          failureOfCode(failed, {
-            doing: `read the log of ${name}`,
-            topicRight: `DESCRIBE on topic ${nameSome([key.topic])}`,
-          }),
-        );
+      const subject = { doing: `read the log of ${name}`, topicRight: `DESCRIBE on topic ${nameSome([key.topic])}` };
+      report(
+        key,
+        failed === errorCodes.NONE
+          ? { done: { logStartOffset: start.offset, logEndOffset: end.offset } }
+          : failureOfCode(failed, subject),
+      );
     }
   } catch (error) {
     const attempt = failureOfException(error);

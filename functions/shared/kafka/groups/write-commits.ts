@@ -16,51 +16,50 @@ import { alterShareGroupOffsets } from "../wire/share.ts";
 import { perCoordinator } from "./coordinators.ts";
 import { byTopics } from "./read-commits.ts";
 
-/** Brokers refuse to write a batch near 1 MB; in their log, each commit and each deletion repeats the group's id. */
+/** Brokers reject a batch near 1 MB; each commit and each deletion in their log repeats the group's id. */
 const WRITE_BYTES = 400_000;
 
-/** The start offset that stands for none. (DeleteShareGroupOffsets deletes those of whole topics only.) */
+/** The start offset that means none. (DeleteShareGroupOffsets only deletes those of whole topics.) */
 const UNINITIALIZED = -1n;
 
 /**
- * How long a commit or a deletion may take from the moment that it is permitted. Then its connection is dropped: what was
- * not sent by then never is, what was sent is doubtful, and is tried again.
+ * How long a permitted commit or deletion may take. Then its connection is closed: what was not sent is never sent; what was
+ * sent may have had effect, and is tried again.
  */
 export const WRITE_TIMEOUT_MS = 8_000;
-/** What a request needs at least to be begun: one that ends as doubtful is worse than one that was not attempted. */
+/** The least time left to start a request: an unknown outcome is worse than `not_attempted`. */
 const WRITE_MARGIN_MS = 1_000;
 
-/** Some partitions of one group: what goes into one request. */
+/** The partitions of one group in one request. */
 interface Slice {
   readonly group: string;
   readonly keys: readonly string[];
 }
 
-/** What the broker said to each partition of a slice. */
+/** The error code for each partition of a slice. */
 type Codes = ReadonlyMap<string, number>;
 
-/** What became of each partition, by group and key: every one that was to be written is there. */
+/** The outcome of every partition, by group and key. */
 export type Outcomes = Map<string, Map<string, CommitOutcome>>;
 
-/** Until when, and as long as what, to write. */
+/** How long and under which condition to write. */
 export interface WriteOptions {
-  /** How much of the time is left, at the least, when all writing has ended. What was not sent by then is `not_attempted`. */
+  /** The time to leave unused at the end. What is not sent by then is `not_attempted`. */
   readonly reserveMs?: number;
   /**
-   * Asked right before each request, which it lets pass by saying nothing; from then on the request takes
-   * `WRITE_TIMEOUT_MS` at most. `again`: the request waits, and asks again. `failed`: its partitions are
-   * `not_attempted`. Either way the problem is told.
+   * Called right before each request. `undefined` permits it; it then takes at most `WRITE_TIMEOUT_MS`. `again`: called
+   * again later. `failed`: its partitions are `not_attempted`. The outcomes carry the problem.
    */
   readonly permit?: () => Failure | undefined;
-  /** The groups that are share groups, or become ones: what is written are their start offsets (KIP-932). */
+  /** The groups that are or become share groups: their start offsets are written (KIP-932). */
   readonly shareGroups?: ReadonlySet<string>;
 }
 
 /**
- * Commits offsets from outside of the groups, which coordinators accept only while a group has no members. A request
- * carries one group; groups are committed in parallel, a large one in several requests. What fails on the way is sent
- * again until the deadline is near, or nothing has succeeded for 45 s: the same commit twice is the same. Every partition
- * is in the result. Never throws, but for faults of ours.
+ * Commits offsets from outside the groups, which coordinators accept only while a group has no members. A request has one
+ * group; groups are committed in parallel, large ones in several requests. Transient failures are retried until the deadline
+ * is near or nothing has succeeded for 45 s: commits are idempotent. The result has every partition. Throws internal errors
+ * only.
  */
 export function commitOffsets(cluster: Cluster, commits: Commits, writing: WriteOptions = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
@@ -86,10 +85,10 @@ function commitRequest({ group, keys }: Slice, commitAt: (key: string) => Commit
 }
 
 /**
- * Deletes commits (OffsetDelete, KIP-496); start offsets of a share group are set back to uninitialized, as they are until
- * a record is acknowledged. Same promises as `commitOffsets`, but members of a group (other than a share group) protect only
- * what they are subscribed to: other topics are deleted under them. Where there is no commit, or no group, it is accepted: nothing
- * is left to be deleted. A partition of a topic that does not exist is refused: Kafka deletes those commits itself.
+ * Deletes commits (OffsetDelete, KIP-496). Start offsets of a share group become uninitialized, as before the first
+ * acknowledgement. Promises as `commitOffsets`, but members of a group (other than a share group) block only the topics that
+ * they are subscribed to. A missing commit or group is `accepted`. A partition of a missing topic is `refused`: Kafka deletes
+ * those commits itself.
  */
 export function deleteOffsets(
   cluster: Cluster,
@@ -117,7 +116,7 @@ export function deleteOffsets(
 const codesOf = (partitions: readonly PartitionCode[]): Codes =>
   new Map(partitions.map((answer) => [topicPartition(answer.topic, answer.partition), answer.code]));
 
-/** Of an answer that may refuse the whole request. */
+/** For an answer that may reject all of it. */
 const codesOfAll = (
   { keys }: Slice,
   answer: { readonly code: number; readonly partitions: readonly PartitionCode[] },
@@ -140,24 +139,21 @@ function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly meta
   return slices.map((keys) => ({ group, keys }));
 }
 
-/** Sends slices where they belong, and tells for each partition what is known of it in the end. */
+/** Sends slices to their coordinators and returns the outcome of each partition. */
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  { permit, rightOn, ...trial }: WriteOptions & { readonly doing: string; readonly rightOn: (group: string) => string },
+  { permit, rightOn, ...limits }: WriteOptions & { doing: string; rightOn: (group: string) => string },
   send: (broker: Sender, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
-  const late = {
-    error: "DeadlineExceeded",
-    message: `${trial.doing}: there was no time left to begin with this group`,
-  };
-  const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
-  const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (trial.reserveMs ?? 0)) / 5);
+  const tooLate = { error: "DeadlineExceeded", message: `${limits.doing}: no time was left to start this group` };
+  const doubtful = new Set<Slice>(); // sent at least once, with an unknown effect
+  const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (limits.reserveMs ?? 0)) / 5);
   const attempt = async (broker: Sender, slice: Slice, report: Report<Slice, Codes>, leftMs: TimeLeft) => {
     const left = leftMs();
-    if (left <= margin) return report(slice, { failed: late });
-    const denied = permit?.();
-    if (denied !== undefined) return report(slice, denied);
+    if (left <= margin) return report(slice, { failed: tooLate });
+    const notPermitted = permit?.();
+    if (notPermitted !== undefined) return report(slice, notPermitted);
     try {
       const codes = await send(broker, slice, Math.min(WRITE_TIMEOUT_MS, left));
       const transientCode = [...codes.values()].find(isTransient);
@@ -169,7 +165,7 @@ async function write(
       report(slice, failureOfException(error));
     }
   };
-  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...trial };
+  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...limits };
   const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, report, leftMs) =>
     cluster.spread(node, asked, (slice, broker) => attempt(broker, slice, report, leftMs)),
   );
@@ -187,25 +183,25 @@ function outcomeOf(
   { group }: Slice,
   key: string,
   result: Settled<Codes>,
-  doubtful: boolean,
+  isDoubtful: boolean,
   right: string,
 ): CommitOutcome {
-  if ("failed" in result) return { kind: doubtful ? "unknown" : notSent(result.failed), ...result.failed };
-  const answered = result.done.get(key);
-  if (answered === errorCodes.NONE) return { kind: "accepted" };
-  if (answered === undefined) {
-    const message = `group ${nameSome([group])}, ${key}: the answer of Kafka left it out`;
+  if ("failed" in result) return { kind: isDoubtful ? "unknown" : kindOfUnsent(result.failed), ...result.failed };
+  const code = result.done.get(key);
+  if (code === errorCodes.NONE) return { kind: "accepted" };
+  if (code === undefined) {
+    const message = `group ${nameSome([group])}, ${key}: missing in Kafka's answer`;
     return { kind: "unknown", error: "KafkaUnavailable", message };
   }
-  return { kind: doubtful ? "unknown" : "refused", ...refusal(group, key, answered, right) };
+  return { kind: isDoubtful ? "unknown" : "refused", ...refusal(group, key, code, right) };
 }
 
-/** A right that is missing, found before anything was sent, is a refusal; anything else is no attempt. */
-const notSent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
+/** Before anything was sent, a missing right is a refusal; any other failure is no attempt. */
+const kindOfUnsent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
 
-function refusal(group: string, key: string, number: number, right: string): Problem {
+function refusal(group: string, key: string, code: number, right: string): Problem {
   const where = `group ${nameSome([group])}, ${key}`;
-  switch (number) {
+  switch (code) {
     case errorCodes.UNKNOWN_MEMBER_ID:
     case errorCodes.ILLEGAL_GENERATION:
     case errorCodes.REBALANCE_IN_PROGRESS:
@@ -214,15 +210,15 @@ function refusal(group: string, key: string, number: number, right: string): Pro
     case errorCodes.GROUP_SUBSCRIBED_TO_TOPIC:
       return {
         error: "GroupNotEmpty",
-        message: `${where}: the group has got members, and Kafka lets nobody else write (${errorCodeText(number)})`,
+        message: `${where}: the group has active members; Kafka rejects other writers (${errorCodeText(code)})`,
       };
     case errorCodes.GROUP_ID_NOT_FOUND:
-      return { error: "GroupNotFound", message: `${where}: there is no such group (${errorCodeText(number)})` };
+      return { error: "GroupNotFound", message: `${where}: the group does not exist (${errorCodeText(code)})` };
   }
-  const attempt = failureOfCode(number, {
+  const attempt = failureOfCode(code, {
     doing: `write to ${where}`,
     groupRight: `${right} on group ${nameSome([group])}`,
     topicRight: `READ on topic ${nameSome([placeOf(key).topic])}`,
   });
-  return "failed" in attempt ? attempt.failed : { error: errorCodeName(number), message: attempt.again.message };
+  return "failed" in attempt ? attempt.failed : { error: errorCodeName(code), message: attempt.again.message };
 }

@@ -38,7 +38,7 @@ export function commonVersion(
   return version >= Math.max(api.versions[0], broker.minVersion) ? version : undefined;
 }
 
-/** The bytes of a request after the client id: the rest of the header, and the body. */
+/** A request after its client id: the rest of the header, and the body. */
 export function encodeRequest<Request>(api: Api<Request, unknown>, version: number, request: Request): Buffer {
   const writer = new Writer();
   if (api.flexible) writer.noTags();
@@ -47,9 +47,9 @@ export function encodeRequest<Request>(api: Api<Request, unknown>, version: numb
 }
 
 /**
- * Decodes the bytes of an answer after the correlation id.
+ * Decodes an answer after its correlation id.
  *
- * @throws MalformedAnswer unless the bytes are exactly one answer of this version
+ * @throws MalformedAnswer unless it is exactly one answer of this version
  */
 export function decodeAnswer<Answer>(api: Api<never, Answer>, version: number, bytes: Buffer): Answer {
   const reader = new Reader(bytes);

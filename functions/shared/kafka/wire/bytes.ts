@@ -22,7 +22,7 @@ export class Reader {
     this.#bytes = bytes;
   }
 
-  /** Moves forward by `length` bytes and returns where they start. */
+  /** Skips `length` bytes and returns where they start. */
   #take(length: number, what: string): number {
     const start = this.#at;
     if (length < 0 || length > this.#bytes.length - start) {
@@ -166,7 +166,7 @@ function present<T>(value: T | null, what: string): T {
   return value;
 }
 
-/** Writes Kafka's primitive types; the counterpart of `Reader`. */
+/** Writes Kafka's primitive types, as `Reader` reads them. */
 export class Writer {
   #bytes = Buffer.allocUnsafe(1024);
   #at = 0;
@@ -261,7 +261,7 @@ export class Writer {
     for (const value of list) element(value);
   }
 
-  /** Ends a structure without tagged fields. */
+  /** An empty list of tagged fields. */
   noTags(): void {
     this.uvarint(0);
   }

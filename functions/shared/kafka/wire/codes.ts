@@ -62,10 +62,10 @@ export function errorCodeText(code: number): string {
   return `${code} ${errorCodeName(code)}`;
 }
 
-/** Codes of states that end by themselves: loading, leader election, a moved coordinator, a slow or outdated broker. */
+/** Codes of states that end by themselves: loading, election, a move, a slow or outdated broker. */
 const transient: ReadonlySet<number> = new Set([5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 56, 72, 74, 75, 78, 89]);
 
-/** Whether the same request is expected to succeed later, at the coordinator or leader of that time. */
+/** Whether a retry at the current coordinator or leader is expected to succeed. */
 export function isTransient(code: number): boolean {
   return transient.has(code);
 }

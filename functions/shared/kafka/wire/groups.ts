@@ -68,7 +68,7 @@ export const findOneCoordinator: Api<string, Omit<FoundCoordinator, "group">> = 
   },
 };
 
-/** The coordinators of many groups in one request (KIP-699); brokers before 3.0 get one request per group. */
+/** The coordinators of many groups in one request (KIP-699), or in one per group before Kafka 3.0. */
 export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]> = {
   key: 10,
   name: "FindCoordinator",
@@ -112,7 +112,7 @@ export interface DescribedGroup {
   readonly topics: readonly string[];
 }
 
-/** Classic groups. A group that does not exist or is not classic is `Dead`, without members and without an error. */
+/** Classic groups. A missing group, or one of another type, is `Dead` without members and without an error. */
 export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 15,
   name: "DescribeGroups",
@@ -155,7 +155,7 @@ export function encodeDescribe(writer: Writer, groups: readonly string[]): void 
 function assignedTopics(bytes: Buffer): string[] {
   const reader = new Reader(bytes);
   try {
-    reader.int16(); // version: all start with the same fields
+    reader.int16(); // version: all start alike
     return reader.classicArray(() => {
       const topic = reader.classicString();
       reader.classicArray(() => reader.int32());
@@ -167,7 +167,7 @@ function assignedTopics(bytes: Buffer): string[] {
   }
 }
 
-/** Adds the topics of a member's assignment to `topics`. */
+/** Adds the topics assigned to a member. */
 export function readAssignment(reader: Reader, topics: Set<string>): void {
   reader.array(() => {
     reader.uuid();

@@ -78,7 +78,7 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
   },
 };
 
-/** Writes one group of a request, without the tags after it. */
+/** One group of a request, without the tags after it. */
 export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void {
   writer.string(group);
   writer.nullableArray(topics, ({ topic, partitions }) => {
@@ -133,7 +133,7 @@ export interface PartitionCode {
   readonly code: number;
 }
 
-/** Commits from outside the group (generation −1, no member id). The coordinator accepts them only without members. */
+/** Commits from outside the group: generation −1, no member. Coordinators accept them only without members. */
 export const offsetCommit: Api<CommitRequest, readonly PartitionCode[]> = {
   key: 8,
   name: "OffsetCommit",

@@ -10,7 +10,7 @@ import {
   writeFetch,
 } from "./offsets.ts";
 
-/** Groups of type `share` (KIP-932). If the principal may not describe a topic of a group, the group has only code 29. */
+/** Groups of type `share` (KIP-932). A group with a topic that the principal may not describe has only code 29. */
 export const shareGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 77,
   name: "ShareGroupDescribe",
