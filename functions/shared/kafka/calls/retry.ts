@@ -9,7 +9,7 @@ const LONGEST_WAIT_MS = 2_000;
  * How long reads are retried: longer than a leader election or the loading of offsets takes, and less than the 60 s after
  * which AWS clients invoke the function again.
  */
-export const READ_PATIENCE_MS = 45_000;
+export const READ_LIMIT_MS = 45_000;
 
 /** Reports the result of an attempt for a key. The last report of a round counts. */
 export type Report<K, R> = (key: K, attempt: Attempt<R>) => void;
@@ -20,7 +20,7 @@ export interface RetryLimits {
   /** `reading the commits of 12 groups`. */
   readonly doing: string;
   /** Gives up after this time, even if the deadline is later. */
-  readonly patienceMs?: number;
+  readonly maxMs?: number;
   /** Gives up when no key has been settled for this long. */
   readonly stallMs?: number;
   /** Gives up when only this much time is left. */
@@ -46,7 +46,7 @@ export async function settleAll<K, R>(
   const reasons = new Map<K, Problem>();
   const available = deadline.remainingMs();
   const endsAt = Math.max(Math.min(5_000, available / 5), limits.reserveMs ?? 0);
-  const giveUpAt = Math.max(endsAt, available - (limits.patienceMs ?? available));
+  const giveUpAt = Math.max(endsAt, available - (limits.maxMs ?? available));
   let pending = [...new Set(keys)];
   let lastProgress = performance.now();
   for (let wait = FIRST_WAIT_MS; pending.length > 0; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {

@@ -44,8 +44,7 @@ export class BrokerConnections {
    * Does the work for each item, in any order, a few at a time on each connection. A broker processes one request of a
    * connection at a time. While many items remain, more connections are opened, at most as many at once as are open. After
    * one cannot be opened, no further one is tried. A lost connection is not used again; `first` continues. If `first`
-   * cannot be opened, the broker is unreachable and no further item is started. Additional connections are closed at the
-   * end.
+   * cannot be opened, the broker is unreachable and no further item is started. At the end, the others are closed.
    *
    * @param work gets a connection, which may be lost; if it throws, no further item is started
    * @throws what `work` or opening `first` threw

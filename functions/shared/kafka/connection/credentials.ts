@@ -31,25 +31,25 @@ const cachedSecrets = new Map<string, string>();
 export function credentialSource(
   { sasl, tls }: CredentialSettings,
   deadline: Deadline,
-): (refused?: Credentials) => Promise<Credentials> {
+): (rejected?: Credentials) => Promise<Credentials> {
   const arns = [sasl !== undefined && "secretArn" in sasl ? sasl.secretArn : undefined, tls?.secretArn];
   const texts = () => arns.map((arn) => arn && cachedSecrets.get(arn)).join();
   const make = async (): Promise<Credentials> => {
     const [login, trust] = await Promise.all([sasl && loginOf(sasl, deadline), tls && tlsOf(tls.secretArn, deadline)]);
     return { ...(login && { login }), ...(trust && { tls: trust }) };
   };
-  const makeAgain = async (refused: Credentials): Promise<Credentials> => {
+  const makeAgain = async (rejected: Credentials): Promise<Credentials> => {
     const before = texts();
     for (const arn of arns) if (arn !== undefined) cachedSecrets.delete(arn);
     const credentials = await make();
-    return texts() === before ? refused : credentials;
+    return texts() === before ? rejected : credentials;
   };
   let latest: Promise<Credentials> | undefined;
-  return async (refused) => {
+  return async (rejected) => {
     latest ??= make();
     const asked = latest;
     const known = await asked;
-    if (refused !== known) return known;
+    if (rejected !== known) return known;
     if (latest === asked) {
       const again = makeAgain(known); // shared with other rejected connections
       latest = again;

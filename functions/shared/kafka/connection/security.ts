@@ -35,8 +35,8 @@ export interface Credentials {
 /** How to secure connections. */
 export interface KafkaSecurity {
   readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
-  /** The known credentials. If `refused` are those, they are read again: the same object if nothing changed. */
-  credentials?(refused?: Credentials): Promise<Credentials>;
+  /** The known credentials. If `rejected` are those, they are read again: the same object if nothing changed. */
+  credentials?(rejected?: Credentials): Promise<Credentials>;
 }
 
 /** A connection that could not be opened. */
@@ -189,13 +189,13 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   }
   const untrusted = (what: string) =>
     new KafkaCertificate(`the certificate of the broker ${address} ${what}`, { cause: error });
-  const advice = '"ca" in the secret of cluster.security.tls';
+  const caField = '"ca" in the secret of cluster.security.tls';
   if (unknownAuthority.has(code)) {
     const { issuer } = (await certificateAt(address)) ?? {};
     const trusted = credentials.tls === undefined ? "only public ones" : "those of the secret, or public ones";
     return untrusted(
       `is issued by an authority that this function does not trust${issuer?.CN === undefined ? "" : ` (${issuer.CN})`}. ` +
-        `It trusts ${trusted}. If this is the right broker, set ${advice} to that authority's certificate (${code}).`,
+        `It trusts ${trusted}. If this is the right broker, set ${caField} to that authority's certificate (${code}).`,
     );
   }
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
@@ -203,7 +203,7 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
     const range = valid_to === undefined ? "" : `: the broker's is valid from ${time(valid_from)} to ${time(valid_to)}`;
     return untrusted(
       `or its authority's ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}${range}. ` +
-        `Replace the certificate on the brokers; if it was the authority's, replace ${advice} too.`,
+        `Replace the certificate on the brokers; if it was the authority's, replace ${caField} too.`,
     );
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {

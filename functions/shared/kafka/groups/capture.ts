@@ -24,9 +24,8 @@ import { observeTopics } from "./topics.ts";
  * Captures the selected groups. Literal names are read even if they are not listed: a missing right is then an error, and a
  * group that does not exist is `missing`. A group that matched a pattern and was deleted meanwhile is a warning. Of share
  * groups the start offsets are captured; if the brokers do not support that, a literal name is an error, and a pattern skips
- * them with a warning.
- * What can be partial: a group's failure is in `errors` and fails no other group; logs and members may be null, with a
- * warning.
+ * them with a warning. What can be partial: a group's failure is in `errors` and fails no other group; logs and members may
+ * be null, with a warning.
  *
  * Kafka silently omits commits on topics that the principal may not describe. Such a topic is null in the observed topics,
  * with a warning, if a member of a group or `formerTopics` names it.

@@ -10,18 +10,17 @@ export interface GroupWork<K> {
   readonly groupOf: (key: K) => string;
   /** `reading commits`. */
   readonly doing: string;
-  readonly patienceMs?: number;
+  readonly maxMs?: number;
   readonly stallMs?: number;
   readonly reserveMs?: number;
 }
 
 const LONGEST_GROUP_ID = 0x7fff;
-const COORDINATORS_A_REQUEST = 5_000;
+const COORDINATORS_PER_REQUEST = 5_000;
 
 /**
- * Does work on groups (or parts of groups) at their coordinators, all in parallel. What a coordinator cannot do now, because
- * it moved, is loading or stopped, is retried at the group's current coordinator until the deadline is near. Each key ends as
- * done or failed.
+ * Does work on groups (or parts of groups) at their coordinators, all in parallel. If a coordinator moved, is loading or
+ * stopped, retries at the group's current coordinator until the deadline is near. Each key ends as done or failed.
  */
 export function perCoordinator<K, R>(
   cluster: Cluster,
@@ -70,8 +69,8 @@ async function locate<K>(
       for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "InvalidRequest", message } });
     return !tooLong;
   });
-  for (let at = 0; at < unknown.length; at += COORDINATORS_A_REQUEST) {
-    const asked = unknown.slice(at, at + COORDINATORS_A_REQUEST);
+  for (let at = 0; at < unknown.length; at += COORDINATORS_PER_REQUEST) {
+    const asked = unknown.slice(at, at + COORDINATORS_PER_REQUEST);
     const found = await cluster.sendToAny(findCoordinator, asked, leftMs());
     for (const coordinator of found) {
       const { group } = coordinator;

@@ -25,9 +25,9 @@ export interface GroupDescriptions {
   readonly warnings: readonly string[];
 }
 
-const GROUPS_A_REQUEST = 500;
+const GROUPS_PER_REQUEST = 500;
 const IN_FLIGHT = 8;
-const PATIENCE_MS = 15_000;
+const LIMIT_MS = 15_000;
 
 const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]>> = new Map([
   ["classic", describeGroupsApi],
@@ -50,18 +50,18 @@ export async function describeGroups(
   const problems = new Map<string, Problem>();
   const typeOf = (group: string) => groups.get(group)?.type ?? "classic";
   const [describable, others] = partition([...groups.keys()], (group) => apis.has(typeOf(group)));
-  const work = { groupOf: (group: string) => group, doing: "reading the members", patienceMs: PATIENCE_MS };
+  const work = { groupOf: (group: string) => group, doing: "reading the members", maxMs: LIMIT_MS };
   const answers = await perCoordinator<string, DescribedGroup>(
     cluster,
     describable,
     work,
     async (node, asked, report, leftMs) => {
       const batches = [...Map.groupBy(asked, (group) => apis.get(typeOf(group)) ?? describeGroupsApi)].flatMap(
-        ([api, names]) => chunks(names, GROUPS_A_REQUEST).map((batch) => ({ api, batch })),
+        ([api, names]) => chunks(names, GROUPS_PER_REQUEST).map((batch) => ({ api, batch })),
       );
       await inParallel(batches, IN_FLIGHT, async ({ api, batch }) => {
         try {
-          for (const answer of await cluster.send(node, api, batch, leftMs())) report(answer.group, attemptAt(answer));
+          for (const answer of await cluster.send(node, api, batch, leftMs())) report(answer.group, toAttempt(answer));
         } catch (error) {
           const attempt = failureOfException(error);
           for (const group of batch) report(group, attempt);
@@ -97,7 +97,7 @@ export async function describeGroups(
   return { groups: described, dead, topics, warnings };
 }
 
-function attemptAt(answer: DescribedGroup): Attempt<DescribedGroup> {
+function toAttempt(answer: DescribedGroup): Attempt<DescribedGroup> {
   if (answer.code === errorCodes.NONE || answer.code === errorCodes.GROUP_ID_NOT_FOUND) return { done: answer };
   const group = nameSome([answer.group]);
   return failureOfCode(answer.code, {

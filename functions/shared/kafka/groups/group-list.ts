@@ -1,6 +1,6 @@
 import { nameSome } from "../../core/text.ts";
 import { failureOfCode, RequestFailed, toError, unavailable } from "../calls/problems.ts";
-import { READ_PATIENCE_MS, settleAll } from "../calls/retry.ts";
+import { READ_LIMIT_MS, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
 import { type ListedGroup, listGroups as listGroupsApi } from "../wire/groups.ts";
@@ -33,7 +33,7 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  */
 export async function listGroups(cluster: Cluster): Promise<GroupList> {
   let unknownBefore = false;
-  const limits = { deadline: cluster.deadline, doing: "listing the groups", patienceMs: READ_PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "listing the groups", maxMs: READ_LIMIT_MS };
   const settled = await settleAll<"groups", GroupList>(["groups"], limits, async (_, report) => {
     const { brokers } = await cluster.metadata([]);
     const nodes = brokers.map(({ nodeId }) => nodeId);

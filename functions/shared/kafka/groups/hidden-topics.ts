@@ -7,9 +7,9 @@ import { errorCodes } from "../wire/codes.ts";
 import type { TopicMetadata } from "../wire/metadata.ts";
 import type { TopicsObserved } from "./topics.ts";
 
-const PATIENCE_MS = 15_000;
-const TOPICS_A_REQUEST = 2_000;
-const MOST_NAMES = 10;
+const LIMIT_MS = 15_000;
+const TOPICS_PER_REQUEST = 2_000;
+const MAX_NAMES = 10;
 
 /**
  * Finds topics that were not observed because the principal may not describe them, among those that members read and those
@@ -40,14 +40,14 @@ export async function findHiddenTopics(
   if (first !== undefined) {
     warnings.push(
       `Commits may be missing: ${count(unknown.size, "topic")} could not be checked for DESCRIBE: ` +
-        `${nameSome(unknown.keys(), MOST_NAMES)} (${first.error}: ${first.message}).`,
+        `${nameSome(unknown.keys(), MAX_NAMES)} (${first.error}: ${first.message}).`,
     );
   }
   return { topics: new Map([...hidden, ...unknown.keys()].map((topic) => [topic, null])), warnings };
 }
 
 const hiddenWarning = (topics: Iterable<string>, namedBy: string): string =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MOST_NAMES)}, ${namedBy}. Kafka ` +
+  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MAX_NAMES)}, ${namedBy}. Kafka ` +
   "silently omits commits on such topics. Grant DESCRIBE on them.";
 
 /** The topics that the principal may not describe, and those for which that is unknown. */
@@ -55,9 +55,9 @@ async function checkTopics(
   cluster: Cluster,
   names: readonly string[],
 ): Promise<{ readonly hidden: readonly string[]; readonly unknown: ReadonlyMap<string, Problem> }> {
-  const limits = { deadline: cluster.deadline, doing: "checking DESCRIBE on topics", patienceMs: PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "checking DESCRIBE on topics", maxMs: LIMIT_MS };
   const settled = await settleAll<string, boolean>(names, limits, async (pending, report, leftMs) => {
-    for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
+    for (const asked of chunks(pending, TOPICS_PER_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
       for (const answer of topics) report(answer.topic, isHidden(answer));
     }

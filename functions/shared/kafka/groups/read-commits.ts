@@ -1,7 +1,7 @@
 import { type Commit, type GroupCommits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
 import { type Attempt, type Failure, failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
-import { inParallel, READ_PATIENCE_MS } from "../calls/retry.ts";
+import { inParallel, READ_LIMIT_MS } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
 import { errorCodes } from "../wire/codes.ts";
@@ -14,8 +14,8 @@ import {
 } from "../wire/offsets.ts";
 import { perCoordinator } from "./coordinators.ts";
 
-const GROUPS_A_REQUEST = 1_000;
-const PARTITIONS_A_REQUEST = 50_000;
+const GROUPS_PER_REQUEST = 1_000;
+const PARTITIONS_PER_REQUEST = 50_000;
 const IN_FLIGHT = 64;
 
 /** The commits of a group, and when they were requested: see `ObservedGroup`. */
@@ -39,7 +39,7 @@ export function fetchCommits(
   const work = {
     groupOf: ({ group }: FetchGroup) => group,
     doing: "reading the commits",
-    patienceMs: READ_PATIENCE_MS,
+    maxMs: READ_LIMIT_MS,
   };
   const keyOf = sharedKeys();
   return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, report, leftMs) => {
@@ -68,9 +68,9 @@ function fetchBatches(asked: readonly FetchGroup[]): FetchGroup[][] {
   for (const wanted of asked) {
     const partitions = wanted.topics?.reduce((sum, topic) => sum + topic.partitions.length, 0) ?? 0;
     const batch = batches.at(-1);
-    if (batch === undefined || batch.length >= GROUPS_A_REQUEST || partitions > room) {
+    if (batch === undefined || batch.length >= GROUPS_PER_REQUEST || partitions > room) {
       batches.push([wanted]);
-      room = PARTITIONS_A_REQUEST - partitions;
+      room = PARTITIONS_PER_REQUEST - partitions;
     } else {
       batch.push(wanted);
       room -= partitions;

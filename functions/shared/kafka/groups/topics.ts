@@ -20,9 +20,9 @@ export interface TopicsObserved {
 }
 
 /** Longer than a leader election; what is unknown then is a warning, as only offsets are required. */
-const PATIENCE_MS = 15_000;
-const TOPICS_A_REQUEST = 2_000;
-const PARTITIONS_A_REQUEST = 20_000;
+const LIMIT_MS = 15_000;
+const TOPICS_PER_REQUEST = 2_000;
+const PARTITIONS_PER_REQUEST = 20_000;
 
 /**
  * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic is absent, after a
@@ -74,7 +74,7 @@ export function describeTopics(
   names: Iterable<string>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
   const reportedUnknown = new Set<string>();
-  const limits = { deadline: cluster.deadline, doing: "observing topics", patienceMs: PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "observing topics", maxMs: LIMIT_MS };
   const attempt = (answer: TopicMetadata): Attempt<TopicMetadata | undefined> => {
     const { topic } = answer;
     if (answer.code === errorCodes.NONE) return { done: answer };
@@ -88,7 +88,7 @@ export function describeTopics(
     return failureOfCode(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   };
   return settleAll<string, TopicMetadata | undefined>(names, limits, async (pending, report, leftMs) => {
-    for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
+    for (const asked of chunks(pending, TOPICS_PER_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
       for (const answer of topics) report(answer.topic, attempt(answer));
     }
@@ -107,7 +107,7 @@ type Log = Pick<ObservedPartition, "logStartOffset" | "logEndOffset">;
 
 /** Log start and end of partitions, with two requests per leader. */
 async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promise<Map<Leader, Settled<Log>>> {
-  const limits = { deadline: cluster.deadline, doing: "reading log start and end offsets", patienceMs: PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "reading log start and end offsets", maxMs: LIMIT_MS };
   let leaderOf = ({ leader }: Leader) => leader;
   let first = true;
   return settleAll<Leader, Log>(partitions, limits, async (pending, report, leftMs) => {
@@ -115,7 +115,7 @@ async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promis
     first = false;
     const byLeader = Map.groupBy(pending, leaderOf);
     await inParallel([...byLeader], byLeader.size, async ([leader, led]) => {
-      for (const asked of chunks(led, PARTITIONS_A_REQUEST)) await readLogsOf(cluster, leader, asked, report, leftMs);
+      for (const asked of chunks(led, PARTITIONS_PER_REQUEST)) await readLogsOf(cluster, leader, asked, report, leftMs);
     });
   });
 }

@@ -8,7 +8,7 @@ import {
   type Problem,
   type Settled,
 } from "../calls/problems.ts";
-import { READ_PATIENCE_MS, type Report, type TimeLeft } from "../calls/retry.ts";
+import { READ_LIMIT_MS, type Report, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster, Sender } from "../connection/cluster.ts";
 import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 import { type CommitRequest, offsetCommit, offsetDelete, type PartitionCode } from "../wire/offsets.ts";
@@ -61,12 +61,12 @@ export interface WriteOptions {
  * is near or nothing has succeeded for 45 s: commits are idempotent. The result has every partition. Throws internal errors
  * only.
  */
-export function commitOffsets(cluster: Cluster, commits: Commits, writing: WriteOptions = {}): Promise<Outcomes> {
+export function commitOffsets(cluster: Cluster, commits: Commits, options: WriteOptions = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
-  const work = { doing: "committing the offsets", rightOn: () => "READ", ...writing };
+  const work = { doing: "committing the offsets", rightOn: () => "READ", ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const request = commitRequest(slice, (key) => commits.get(slice.group)?.get(key));
-    return writing.shareGroups?.has(slice.group)
+    return options.shareGroups?.has(slice.group)
       ? codesOfAll(slice, await broker.send(alterShareGroupOffsets, request, timeoutMs))
       : codesOf(await broker.send(offsetCommit, request, timeoutMs));
   });
@@ -93,14 +93,14 @@ function commitRequest({ group, keys }: Slice, commitAt: (key: string) => Commit
 export function deleteOffsets(
   cluster: Cluster,
   partitions: ReadonlyMap<string, Iterable<string>>,
-  writing: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<Outcomes> {
   const slices = [...partitions].flatMap(([group, keys]) =>
     slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
   );
-  const isShare = (group: string) => writing.shareGroups?.has(group) === true;
+  const isShare = (group: string) => options.shareGroups?.has(group) === true;
   const rightOn = (group: string) => (isShare(group) ? "READ" : "DELETE");
-  const work = { doing: "deleting the commits", rightOn, ...writing };
+  const work = { doing: "deleting the commits", rightOn, ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const { group, keys } = slice;
     if (isShare(group)) {
@@ -165,7 +165,7 @@ async function write(
       report(slice, failureOfException(error));
     }
   };
-  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...limits };
+  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_LIMIT_MS, ...limits };
   const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, report, leftMs) =>
     cluster.spread(node, asked, (slice, broker) => attempt(broker, slice, report, leftMs)),
   );
