@@ -13,7 +13,7 @@ import { Construct } from "constructs";
 import type { Deployment } from "./config.ts";
 import type { OperationFunction, Verb } from "./operation-function.ts";
 
-/** The REST API: every method signed with IAM and answered by the one function it belongs to. */
+/** The REST API: every method requires an IAM signature and invokes one function. */
 export class RestApi extends Construct {
   readonly api: Api;
 
@@ -29,11 +29,11 @@ export class RestApi extends Construct {
       description: "Snapshots and rollbacks of Kafka consumer group offsets",
       endpointConfiguration: { types: [EndpointType.REGIONAL] },
       defaultMethodOptions: { authorizationType: AuthorizationType.IAM },
-      // It is one setting for the whole account and region: not this stack's to make, nor to take away.
+      // One setting for the whole account and region: this stack neither creates nor removes it.
       cloudWatchRole: false,
       deployOptions: {
         stageName: "v1",
-        // Each request reads or writes a whole cluster: what people and scripts need, and no more.
+        // Enough for people and scripts: each request reads or writes a whole cluster.
         throttlingRateLimit: 10,
         throttlingBurstLimit: 20,
         ...(api.access_logs && {
@@ -45,7 +45,7 @@ export class RestApi extends Construct {
       },
     });
 
-    // The construct's own output of the URL, beside those that the stack lists.
+    // The stack has its own output of the URL.
     this.api.node.tryRemoveChild("Endpoint");
 
     const route = (resource: Resource, method: "GET" | "POST" | "DELETE", verb: Verb) =>
@@ -73,11 +73,11 @@ export class RestApi extends Construct {
       },
       {
         id: "AwsSolutions-APIG3",
-        reason: "Callers are IAM principals of the account; nobody else gets past the signature.",
+        reason: "Callers are IAM principals of the account; API Gateway rejects unsigned requests.",
       },
       {
         id: "AwsSolutions-APIG6",
-        reason: "The functions log every request; execution logs would repeat bodies and need an account-wide role.",
+        reason: "The functions log every request; execution logs would repeat bodies and require an account-wide role.",
       },
       { id: "AwsSolutions-COG4", reason: "Callers are runbooks and engineers with IAM roles, not users of a pool." },
     );
@@ -85,7 +85,7 @@ export class RestApi extends Construct {
       Validations.of(this).acknowledge({
         id: "AwsSolutions-APIG1",
         reason:
-          "Needs an account-wide role that is not this stack's to make; api.access_logs turns it on where that role exists.",
+          "Requires an account-wide role that this stack does not create; api.access_logs enables it if that role exists.",
       });
     }
   }

@@ -13,7 +13,7 @@ import {
   deleteOffsets,
   type Outcomes,
   WRITE_TIMEOUT_MS,
-  type Writing,
+  type WriteOptions,
 } from "../shared/kafka/groups/write-commits.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import type { OpenJournal } from "../shared/storage/journal.ts";
@@ -134,7 +134,7 @@ export async function carryOut(
 async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Promise<Settlement> {
   const commits = commitsOf(plan);
   const problem = (message: string) => ({ error: "LeaseLost", message });
-  const permit: Writing["permit"] = () => {
+  const permit: WriteOptions["permit"] = () => {
     if (lease.lost) return { failed: problem("the rollback's lease was lost, or could not be renewed") };
     if (lease.remainingMs() >= WRITE_TIMEOUT_MS) return undefined;
     return { again: problem("the rollback's lease was about to end, and could not be renewed yet") };
@@ -153,7 +153,7 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
  * Deletes the commits that a plan deletes, in groups whose commits were all accepted, that are still empty and where the plan
  * found them: Kafka accepts a deletion in a group that has members, except on topics that they are subscribed to.
  */
-async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: Writing): Promise<Outcomes> {
+async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: WriteOptions): Promise<Outcomes> {
   const planned = deletesOf(plan);
   const deletes = new Map<string, string[]>();
   const kept: Outcomes = new Map();

@@ -3,8 +3,8 @@ import { encodeSnapshot } from "../../functions/shared/core/snapshot.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import type { Cluster } from "../../functions/shared/kafka/connection/cluster.ts";
 import { capture } from "../../functions/shared/kafka/groups/capture.ts";
+import { describeGroups } from "../../functions/shared/kafka/groups/describe-groups.ts";
 import { listGroups } from "../../functions/shared/kafka/groups/group-list.ts";
-import { countMembers } from "../../functions/shared/kafka/groups/members.ts";
 import { fetchCommits } from "../../functions/shared/kafka/groups/read-commits.ts";
 import { observeTopics } from "../../functions/shared/kafka/groups/topics.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
@@ -118,7 +118,9 @@ async function benchKafkaParts(scene: Scene, cluster: Cluster): Promise<void> {
     {
       what: "members, as if every group had some",
       ours: () =>
-        timed(async () => expectSame("countMembers", (await countMembers(cluster, list.groups)).groups.size, groups)),
+        timed(async () =>
+          expectSame("describeGroups", (await describeGroups(cluster, list.groups)).groups.size, groups),
+        ),
       theirs: () => theirs("members", [groups], (count) => expectSame("describeConsumerGroups", count, groups)),
       rival: "describeConsumerGroups",
       note: "a snapshot asks only for groups that are not empty: here none",

@@ -350,7 +350,7 @@ describe("when consumers are about,", () => {
     const failed = one(rolled.result?.groups[group]);
     expect(failed).toMatchObject({
       status: "failed",
-      error: expect.stringMatching(/^GroupNotEmpty: .*has got members, and Kafka lets nobody else write/),
+      error: expect.stringMatching(/^GroupNotEmpty: .*has active members; Kafka rejects other writers/),
     });
     for (const { outcome, from, actual } of Object.values(failed.partitions)) {
       expect(outcome).toBe("failed");

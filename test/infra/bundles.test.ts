@@ -26,7 +26,7 @@ function build(verb: Verb) {
 const seldom = ["aws-msk-iam-sasl-signer-js", "@aws-sdk/client-secrets-manager", "@aws-sdk/s3-request-presigner"];
 const withKafka: readonly Verb[] = ["snapshot", "verify", "rollback"];
 
-test.each(verbs)("a cold start of %s reads what it needs, and no more", (verb) => {
+test.each(verbs)("a cold start of %s reads only the packages that it needs", (verb) => {
   const { bytes, packages } = build(verb);
 
   expect(packages).toContain("@aws-sdk/client-dynamodb"); // or else the list is not what it seems
@@ -43,7 +43,7 @@ test("a bundle of several files can be loaded from any folder", async () => {
   expect(handler).toBeTypeOf("function");
 });
 
-test("a bundle logs in to MSK with the same tokens as the signer's package gives", async () => {
+test("a bundle logs in to MSK with the same tokens as the signer's package", async () => {
   const file = freshFile();
   buildModule(join(import.meta.dirname, "../../functions/shared/kafka/connection/tokens.ts"), file);
   const bundled = await import(pathToFileURL(file).href);

@@ -129,17 +129,20 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
   },
 };
 
-test.each(Object.entries(work))("%s may do all that its code asks of the table and the bucket", async (verb, run) => {
-  const asked = new Set<string>();
-  await run(noting(asked), asked);
-  expect(asked.size).toBeGreaterThan(0);
-  for (const line of asked) {
-    const [action = "", where = ""] = line.split(" ");
-    expect([line, mayDo(verb, action, where)]).toEqual([line, true]);
-  }
-});
+test.each(Object.entries(work))(
+  "%s has all rights on the table and the bucket that its code uses",
+  async (verb, run) => {
+    const asked = new Set<string>();
+    await run(noting(asked), asked);
+    expect(asked.size).toBeGreaterThan(0);
+    for (const line of asked) {
+      const [action = "", where = ""] = line.split(" ");
+      expect([line, mayDo(verb, action, where)]).toEqual([line, true]);
+    }
+  },
+);
 
-test("no rollback may change or delete a snapshot, nor forget another", () => {
+test("no rollback may change or delete a snapshot, or delete the record of another rollback", () => {
   for (const row of ["snapshot", "execution", "deletion", "rollback", "rollback-id"]) {
     expect([row, mayDo("rollback", "dynamodb:DeleteItem", row)]).toEqual([row, false]);
   }

@@ -116,8 +116,8 @@ async function groupOnTwoTopics() {
 }
 
 const missingHidden = (topic: string, whoNames: string) =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${whoNames}, and Kafka leaves the ` +
-  "commits on such topics out without a word.";
+  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${whoNames}. Kafka silently omits ` +
+  "commits on such topics. Grant DESCRIBE on them.";
 
 const hiddenWarnings = ({ warnings }: LiveState) =>
   warnings.filter((text) => text.startsWith("Commits may be missing"));
@@ -141,7 +141,7 @@ describe("a principal without DESCRIBE on a group", () => {
       expect(state.commits).toEqual(new Map([[ours.group, ours.commits]]));
       expect(state.missing.size).toBe(0);
     }
-    expect(captured.warnings).toEqual([expect.stringContaining("patterns do not see the others")]);
+    expect(captured.warnings).toEqual([expect.stringContaining("Patterns do not match the others")]);
     expect([errors, commits.size]).toEqual([[refusal], 0]);
   });
 
@@ -152,7 +152,7 @@ describe("a principal without DESCRIBE on a group", () => {
     expect(state.commits.size + state.errors.length).toBe(0);
     expect(state.warnings).toEqual([
       expect.stringContaining("No group matches"),
-      expect.stringContaining("patterns do not see the others"),
+      expect.stringContaining("Patterns do not match the others"),
     ]);
   });
 });
@@ -170,7 +170,7 @@ describe("a principal without DESCRIBE on a topic", () => {
     for (const state of [first, second]) {
       expect(state.errors).toEqual([]);
       expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
-      expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot names")]);
+      expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot contains")]);
       expect(state.observed.topics.get(hidden)).toBeNull();
       expect(namesOf(state)).toEqual([open, hidden].sort());
     }
@@ -212,7 +212,7 @@ describe("a principal without DESCRIBE on a topic", () => {
       await expect.poll(() => stateOf(cluster), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: null });
       const state = await capture(cluster, select(group));
       expect(state.warnings.join()).toContain(
-        `"${group}": the principal needs DESCRIBE on every topic that the group reads, or else their commits are hidden too`,
+        `"${group}": the principal needs DESCRIBE on every topic that the group reads; otherwise Kafka also omits their commits`,
       );
     },
   );
@@ -243,7 +243,7 @@ describe("a principal without DESCRIBE on a topic of a share group", () => {
 
     expect(state.errors).toEqual([]);
     expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
-    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot names")]);
+    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot contains")]);
     expect(observed.errors).toMatchObject([{ group, error: "KafkaAuthorization" }]);
     expect(observed.errors[0]?.message).toContain(`the principal needs DESCRIBE on topic "${hidden}"`);
     expect(outcomes?.get(`${open}-0`)).toEqual({ kind: "accepted" });

@@ -47,7 +47,7 @@ const sourceOf = (secretArn: string) =>
   credentialSource({ sasl: { mechanism: "PLAIN", secretArn } }, deadlineIn(10_000));
 const login = (password: string) => ({ login: { mechanism: "PLAIN", username: "ana", password } });
 
-test("a secret is read once in a process, however many invocations and connections there are", async () => {
+test("a secret is read once per process, for any number of invocations and connections", async () => {
   const { served } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:once");
   expect(await Promise.all([source(), source()])).toEqual([login("one"), login("one")]);
@@ -55,7 +55,7 @@ test("a secret is read once in a process, however many invocations and connectio
   expect(served.count).toBe(1);
 });
 
-test("a secret is read once more for all who were refused at the same time, and the new value is kept", async () => {
+test("a secret is read once more for all connections rejected at the same time, and the new value is kept", async () => {
   const { held, served } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:changed");
   const refused = await source();
@@ -68,14 +68,14 @@ test("a secret is read once more for all who were refused at the same time, and 
   expect(served.count).toBe(2);
 });
 
-test("credentials that were refused are given back as they are where the secret is the same", async () => {
+test("rejected credentials are returned unchanged if the secret is unchanged", async () => {
   await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:same");
   const refused = await source();
   expect(await source(refused)).toBe(refused);
 });
 
-test("a secret that could not be read again is read once more for the next who is refused", async () => {
+test("a secret that could not be read again is read once more for the next rejected connection", async () => {
   const { held } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:poisoned");
   const refused = await source();
@@ -85,7 +85,7 @@ test("a secret that could not be read again is read once more for the next who i
   expect(await source(refused)).toEqual(login("two"));
 });
 
-test("a secret whose token endpoint gives no token is read again by the next invocation", async () => {
+test("a secret whose token endpoint returns no token is read again by the next invocation", async () => {
   const issuer = await serve(() => ({ body: { access_token: "token", expires_in: 60 } }));
   const gone = await serve(() => ({ status: 503, body: {} }));
   const { held } = await secretsManager(client(gone.url));
@@ -101,7 +101,7 @@ test("a secret whose token endpoint gives no token is read again by the next inv
 
 const client = (url: string) => ({ token_endpoint_url: url, client_id: "ana", client_secret: "s" });
 
-test("a token is used for as long as it is valid for some time yet, and not longer", async () => {
+test("a token is used until it is about to expire", async () => {
   let lifetime = 3_600;
   const server = await serve(() => ({ body: { access_token: `token-${server.count}`, expires_in: lifetime } }));
   const token = oauthTokens(client(server.url), deadlineIn(10_000));
@@ -111,7 +111,7 @@ test("a token is used for as long as it is valid for some time yet, and not long
   expect([await brief(), await brief()]).toEqual(["token-2", "token-3"]);
 });
 
-test("an authorization server in trouble is worth another attempt, which asks it again", async () => {
+test("a failure of the authorization server is retried, with a new request", async () => {
   let status = 503;
   const server = await serve(() => ({ status, body: { access_token: "token", expires_in: 60 } }));
   const token = oauthTokens(client(server.url), deadlineIn(10_000));
