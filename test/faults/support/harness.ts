@@ -18,7 +18,7 @@ import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
 import { agree, type Offsets, toolSays } from "./truth.ts";
 
-/** All cases of a family in `npm run test:faults`, the first of them in `npm test`. */
+/** All cases of a family in `npm run test:faults`, the first of them in `npm run test:all`. */
 export const cases = <T>(all: readonly T[]): readonly T[] => (process.env.FAULTS === "all" ? all : all.slice(0, 1));
 
 /** Groups that were made for a test, and two places where they stood. */
