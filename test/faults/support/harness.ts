@@ -18,8 +18,20 @@ import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
 import { agree, type Offsets, toolSays } from "./truth.ts";
 
-/** All cases of a family in `npm run test:faults`, the first of them in `npm run test:all`. */
-export const cases = <T>(all: readonly T[]): readonly T[] => (process.env.FAULTS === "all" ? all : all.slice(0, 1));
+/**
+ * The cases of a family: all of them in `npm run test:faults`, in `npm run test:all` the short one.
+ *
+ * @param short the columns that the short case begins with: its title
+ * @throws Error when not exactly one case has that title
+ */
+export function cases<Case extends readonly unknown[]>(
+  short: readonly (string | number)[],
+  all: readonly Case[],
+): readonly Case[] {
+  const named = all.filter((one) => short.every((part, column) => one[column] === part));
+  if (named.length !== 1) throw new Error(`${named.length} cases have the title ${short.join(", ")}, not one`);
+  return process.env.FAULTS === "all" ? all : named;
+}
 
 /** Groups that were made for a test, and two places where they stood. */
 export interface Standing {
