@@ -2,7 +2,7 @@ import { DeleteItemCommand } from "@aws-sdk/client-dynamodb";
 import { describe, expect, test, vi } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import type { Fault } from "../integration/storage/faults.ts";
-import { within } from "../integration/storage/fixture.ts";
+import { within } from "../support/deadline.ts";
 import type { Answer, RollbackResult, Rolled } from "./support/answers.ts";
 import { cases, faultHarness } from "./support/harness.ts";
 import { agree, type Offsets } from "./support/truth.ts";

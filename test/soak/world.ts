@@ -6,7 +6,7 @@ import type { GroupCommits } from "../../functions/shared/core/model.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
-import { within } from "../integration/storage/fixture.ts";
+import { within } from "../support/deadline.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What every group of the soak begins with. */

@@ -10,8 +10,10 @@ import { capture, readCommits } from "../../../functions/shared/kafka/groups/cap
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { envNames } from "../../../functions/shared/lambda/env.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
-import { type TestArchive, testArchive, within } from "../../integration/storage/fixture.ts";
+import { type TestArchive, testArchive } from "../../integration/storage/fixture.ts";
+import { within } from "../../support/deadline.ts";
 import { proxyEvent } from "../../support/events.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { createTopic, produce, someValues } from "../../support/topics.ts";
 import { type Answer, type Rolled, readAnswer, readHttpAnswer, readRolled } from "./answers.ts";
 import { run, type Verb } from "./handlers.ts";
@@ -170,12 +172,7 @@ export function faultHarness(): FaultHarness {
     return result;
   };
   const commit = async (commits: Commits) => {
-    const outcomes = await onCluster((cluster) => commitOffsets(cluster, commits));
-    for (const [group, partitions] of outcomes) {
-      for (const [key, outcome] of partitions) {
-        if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
-      }
-    }
+    expectAccepted(await onCluster((cluster) => commitOffsets(cluster, commits)));
   };
   const topic = async (partitions: number, recordsEach: number) => {
     const name = `t-${randomUUID().slice(0, 8)}`;

@@ -7,6 +7,7 @@ import { settle } from "../../../functions/shared/core/rollback/settle.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { snapshotOf } from "../../support/states.ts";
 import { administer, at, connect, kafka, select, since, topicOf, unique } from "./support.ts";
 
@@ -16,8 +17,7 @@ const shareCommand = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
 async function shareGroupAt(cluster: Cluster, offsets: ReturnType<typeof at>): Promise<string> {
   const group = unique("share");
   onTestFinished(() => administer((admin) => admin.deleteGroups([group])).then(ignore, ignore));
-  const outcomes = await commitOffsets(cluster, new Map([[group, offsets]]), { shareGroups: new Set([group]) });
-  for (const [key, outcome] of outcomes.get(group) ?? []) expect([key, outcome]).toEqual([key, { kind: "accepted" }]);
+  expectAccepted(await commitOffsets(cluster, new Map([[group, offsets]]), { shareGroups: new Set([group]) }));
   return group;
 }
 

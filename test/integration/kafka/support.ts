@@ -1,22 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
 import { describe, inject, it, onTestFinished, type TestFunction } from "vitest";
-import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
+import { within } from "../../support/deadline.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { createTopic, produce, someValues } from "../../support/topics.ts";
 
 /** A name that no other test, and no other run, uses. */
 export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
-
-/** A deadline some time from now. */
-export function deadlineIn(ms: number): Deadline {
-  const started = performance.now();
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) };
-}
 
 /** How our code is told of a cluster. */
 export function configOf(bootstrapServers: string): KafkaConfig {
@@ -49,7 +44,7 @@ export const classic = () => (isBefore(inject("kafka").version, "3.8") ? null : 
 
 /** A connection of ours, closed when the test ends. */
 export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Cluster> {
-  const cluster = await connectCluster(configOf(servers), deadlineIn(ms));
+  const cluster = await connectCluster(configOf(servers), within(ms));
   onTestFinished(() => cluster.close());
   return cluster;
 }
@@ -104,11 +99,7 @@ export const at = (...offsets: readonly (readonly [string, number | bigint])[]):
 /** Makes groups with these commits. They go when the test ends. */
 export async function groupsWith(cluster: Cluster, commits: Commits): Promise<void> {
   forget([...commits.keys()]);
-  const outcomes = await commitOffsets(cluster, commits);
-  const bad = [...outcomes].flatMap(([group, keys]) =>
-    [...keys].filter(([, { kind }]) => kind !== "accepted").map(([key, outcome]) => ({ group, key, outcome })),
-  );
-  if (bad.length > 0) throw new Error(`the groups could not be made: ${JSON.stringify(bad.slice(0, 3))}`);
+  expectAccepted(await commitOffsets(cluster, commits));
 }
 
 /** A selection of groups. */

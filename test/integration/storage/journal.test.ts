@@ -17,7 +17,8 @@ import {
   type JournalOpening,
   type OpenJournal,
 } from "../../../functions/shared/storage/journal.ts";
-import { second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const journal = () => createJournal(storage.config, storage.clients);
