@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { inject } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
@@ -8,6 +7,7 @@ import { type Answer, createClient } from "../../localstack/client.ts";
 import { createConsole } from "../../localstack/console.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { within } from "./deadline.ts";
+import { kafkaClient } from "./kafka-client.ts";
 import { expectAccepted } from "./outcomes.ts";
 import { createTopic, produce, someValues } from "./topics.ts";
 
@@ -16,7 +16,7 @@ export function openStack() {
   const { outputs, kafka: descriptor, cloud } = inject("stack");
   const kafka = openKafka(descriptor);
   const client = createClient(outputs, cloud);
-  const kafkaJs = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(kafka.bootstrapServers);
   const settings = {
     clusterName: "local",
     bootstrapServers: kafka.bootstrapServers.split(","),

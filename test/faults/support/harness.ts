@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { Admin } from "kafkajs";
 import { afterAll, afterEach, beforeAll, expect, inject, onTestFinished } from "vitest";
 import type { Commit, Commits, Snapshot } from "../../../functions/shared/core/model.ts";
 import { withCluster } from "../../../functions/shared/kafka/connection/access.ts";
@@ -13,6 +13,7 @@ import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { type TestArchive, testArchive } from "../../integration/storage/fixture.ts";
 import { within } from "../../support/deadline.ts";
 import { proxyEvent } from "../../support/events.ts";
+import { kafkaClient } from "../../support/kafka-client.ts";
 import { expectAccepted } from "../../support/outcomes.ts";
 import { createTopic, produce, someValues } from "../../support/topics.ts";
 import { type Answer, type Rolled, readAnswer, readHttpAnswer, readRolled } from "./answers.ts";
@@ -127,7 +128,7 @@ export function faultHarness(): FaultHarness {
     protocol: "PLAINTEXT" as const,
     sasl: undefined,
   };
-  const kafkaJs = new KafkaJs({ brokers: direct.bootstrapServers, logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(kafka.bootstrapServers);
 
   beforeAll(async () => {
     started = await startKafkaProxy(given.proxies);

@@ -1,7 +1,7 @@
-import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { kafkaClient } from "../../support/kafka-client.ts";
 import { createTopic, knownToAll, produce, someValues } from "../../support/topics.ts";
 import type { Offsets } from "./truth.ts";
 
@@ -45,7 +45,7 @@ export async function withOutside<T>(
   cluster: Cluster,
   work: (outside: Outside) => Promise<T>,
 ): Promise<T> {
-  const kafkaJs = new KafkaJs({ brokers: bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(bootstrapServers);
   const admin = kafkaJs.admin();
   await admin.connect();
 

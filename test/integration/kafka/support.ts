@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { Admin, Kafka as KafkaJs } from "kafkajs";
 import { describe, inject, it, onTestFinished, type TestFunction } from "vitest";
 import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/connection/cluster.ts";
@@ -7,6 +7,7 @@ import { commitOffsets } from "../../../functions/shared/kafka/groups/write-comm
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { within } from "../../support/deadline.ts";
+import { kafkaClient } from "../../support/kafka-client.ts";
 import { expectAccepted } from "../../support/outcomes.ts";
 import { createTopic, produce, someValues } from "../../support/topics.ts";
 
@@ -51,12 +52,7 @@ export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Clus
 
 /** An independent client for what is not under test: topics, records, members, transactions. */
 export function independentClient(servers = ofTheTests()): KafkaJs {
-  return new KafkaJs({
-    brokers: servers.split(","),
-    clientId: "test",
-    logLevel: logLevel.NOTHING,
-    requestTimeout: 60_000,
-  });
+  return kafkaClient(servers, { clientId: "test", requestTimeout: 60_000 });
 }
 
 /** Does something with an independent admin client. */
