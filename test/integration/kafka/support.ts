@@ -4,6 +4,7 @@ import { describe, inject, it, onTestFinished, type TestFunction } from "vitest"
 import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { GROUPS, parseDescription } from "../../../localstack/console.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { within } from "../../support/deadline.ts";
@@ -101,21 +102,17 @@ export async function groupsWith(cluster: Cluster, commits: Commits): Promise<vo
 /** A selection of groups. */
 export const select = (...groups: string[]) => ({ groups, exclude: [] });
 
-/** A class of Kafka's own tools, without its package. */
-export const groupCommand = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-
 /** What `kafka-consumer-groups --describe` says: `group topic partition` to current and log end offset. */
 export async function describedByKafka(...groups: readonly string[]): Promise<Map<string, string>> {
   const chosen = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
   const args = ["--timeout", "50000", "--describe", ...chosen];
-  const { stdout } = await kafka().tool(groupCommand, args);
-  const rows = new Map<string, string>();
-  for (const line of stdout.split("\n")) {
-    const [group, topic, partition, current, end] = line.trim().split(/\s+/);
-    if (end !== undefined && /^\d+$/.test(partition ?? ""))
-      rows.set(`${group} ${topic} ${partition}`, `${current} ${end}`);
-  }
-  return rows;
+  const { stdout } = await kafka().tool(GROUPS, args);
+  return new Map(
+    parseDescription(stdout).map(({ group, topic, partition, offset, logEndOffset }) => [
+      `${group} ${topic} ${partition}`,
+      `${offset ?? "-"} ${logEndOffset ?? "-"}`,
+    ]),
+  );
 }
 
 /** The same rows, out of a state that we read. */
