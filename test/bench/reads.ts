@@ -9,10 +9,10 @@ import { fetchCommits } from "../../functions/shared/kafka/groups/read-commits.t
 import { observeTopics } from "../../functions/shared/kafka/groups/topics.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
+import { within } from "../support/deadline.ts";
 import {
   type Bed,
   type BenchCloud,
-  deadlineIn,
   expectTotal,
   groupNames,
   invoke,
@@ -46,7 +46,7 @@ export async function benchReads(figures: Figures, { version, brokers, cloud, qu
       for (const groups of quick ? [100, 1_000] : [100, 1_000, 10_000]) {
         await bed.commit(groups);
         const scene = { figures, bed, brokers, groups, cloud, adminClient, rounds: quick ? 3 : 7 };
-        await withCluster(bed.access, deadlineIn(600_000), (cluster) => benchKafkaParts(scene, cluster));
+        await withCluster(bed.access, within(600_000), (cluster) => benchKafkaParts(scene, cluster));
         await benchWhole(scene);
         await benchSlowRivals(scene);
       }
@@ -184,7 +184,7 @@ async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Scen
   );
   const rowOf = (what: string, times: readonly number[], note = "") =>
     figures.row({ what, brokers, groups, rounds: times, note });
-  const live = await withCluster(bed.access, deadlineIn(300_000), (cluster) =>
+  const live = await withCluster(bed.access, within(300_000), (cluster) =>
     capture(cluster, { groups: ["*"], exclude: [] }),
   );
   expectSame("capture", countOffsets(live.commits), groups * PARTITIONS);
@@ -203,7 +203,7 @@ async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Scen
         }),
       saving: () =>
         timed(async () => {
-          const deadline = deadlineIn(60_000);
+          const deadline = within(60_000);
           const { snapshot } = await archive.save(content, new Date(), deadline);
           expectSame("save", countOffsets(snapshot.consumerGroups), groups * PARTITIONS);
         }),

@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import { GROUPS } from "../../localstack/console.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
 import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
 import { outputOf, type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
@@ -83,8 +84,6 @@ async function rivalsProgram(options: readonly string[], folder: string, args: r
   return java(adminClientVersion, options, ["Rivals", ...args], classes);
 }
 
-const CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-
 /** kafka-consumer-groups, the command: a process each time, start of the JVM and all. Gives its time and its output. */
 export async function consumerGroupsTool(
   kafka: Kafka,
@@ -92,7 +91,7 @@ export async function consumerGroupsTool(
 ): Promise<{ ms: number; output: string }> {
   const started = performance.now();
   const all = ["--timeout", "600000", ...args];
-  const { stdout, stderr, exitCode } = await kafka.tool(CONSUMER_GROUPS, all, { timeoutMs: 600_000 });
+  const { stdout, stderr, exitCode } = await kafka.tool(GROUPS, all, { timeoutMs: 600_000 });
   const ms = performance.now() - started;
   if (exitCode !== 0) throw new Error(`kafka-consumer-groups ${args.join(" ")} failed:\n${stdout}\n${stderr}`);
   return { ms, output: stdout };

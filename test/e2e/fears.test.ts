@@ -6,8 +6,9 @@ import { handler as rollback } from "../../functions/rollback/handler.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { handler as snapshot } from "../../functions/snapshot/handler.ts";
+import { within } from "../support/deadline.ts";
 import { context } from "../support/events.ts";
-import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
 const s3 = new S3Client({
@@ -131,11 +132,11 @@ describe("the handlers in this process,", () => {
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
     const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
     const { snapshot_id } = Object(await stack.call("snapshot", { groups: [good, bad] }));
-    const taken = await archive.load(String(snapshot_id), deadlineIn(10_000));
+    const taken = await archive.load(String(snapshot_id), within(10_000));
     // Brokers take 4,096 bytes of metadata: a commit with more is refused, after the plan has found nothing against it.
     const heavy = new Map([[`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }]]);
     const target = new Map([...commitsOn(good, topic, [1n, 2n]), [bad, heavy] as const]);
-    const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), deadlineIn(10_000));
+    const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), within(10_000));
 
     const error = await rollback({ snapshot_id: entry.snapshotId }, context(60_000)).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
@@ -152,7 +153,7 @@ describe("the handlers in this process,", () => {
     expect(await stack.committed(good)).toEqual({ [`${topic}-0`]: 1n, [`${topic}-1`]: 2n });
     expect(await stack.committed(bad)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 6n });
     const safety = /Safety snapshot (\S+) has the state from before/.exec(String(error))?.[1];
-    const kept = await archive.load(String(safety), deadlineIn(10_000));
+    const kept = await archive.load(String(safety), within(10_000));
     expect(kept).toMatchObject({ trigger: "safety", errors: [] });
     expect(kept.consumerGroups).toEqual(taken.consumerGroups);
     expect(await stack.http("POST", `/snapshots/${entry.snapshotId}/rollback`, {})).toMatchObject({

@@ -7,13 +7,14 @@ import { envNames } from "../../functions/shared/lambda/env.ts";
 import { createClients, sharedClients } from "../../functions/shared/storage/clients.ts";
 import { createJournal, type Journal, type OpenJournal } from "../../functions/shared/storage/journal.ts";
 import { createLease, type Lease, type RollbackLease } from "../../functions/shared/storage/lease.ts";
+import { within } from "../support/deadline.ts";
 import { context } from "../support/events.ts";
-import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
 const config = { bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table };
 const before = { ...process.env };
-const soon = () => deadlineIn(20_000);
+const soon = () => within(20_000);
 const digest = "d".repeat(64);
 
 let journal: Journal;

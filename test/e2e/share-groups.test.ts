@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parseTables } from "../../localstack/console.ts";
 import { isBefore } from "../../localstack/kafka-tools.ts";
 import { openStack, uniqueGroup } from "../support/stack.ts";
 
@@ -16,12 +17,8 @@ async function resetTo(where: "--to-earliest" | "--to-latest", group: string, to
 /** What Kafka's own tool says: the start offset of each partition. */
 async function startOffsets(group: string): Promise<Record<string, string>> {
   const { stdout } = await stack.kafka.tool(shareCommand, [...inGroup(group), "--describe", "--offsets"]);
-  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
-  return Object.fromEntries(
-    rows
-      .filter(([name]) => name === group)
-      .map(([, topic, partition, start]) => [`${topic}-${partition}`, start ?? ""]),
-  );
+  const rows = parseTables(stdout, ["PARTITION", "START-OFFSET"]).filter((row) => row.group === group);
+  return Object.fromEntries(rows.map(({ topic, values: [partition, start = ""] }) => [`${topic}-${partition}`, start]));
 }
 
 test.skipIf(isBefore(stack.kafka.version, "4.2"))(

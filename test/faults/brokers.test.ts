@@ -22,7 +22,7 @@ const after: Murder = ({ proxy, killBroker }) => {
 
 describe("a coordinator of 300 groups that is killed", () => {
   test.each(
-    cases([
+    cases(["while they are committed, with 15 s for all"], [
       ["while they are committed, with 15 s for all", during, 15_000],
       ["while they are committed", during, 60_000],
       ["before they are committed", before, 60_000],

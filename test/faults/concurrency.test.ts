@@ -316,15 +316,18 @@ describe("when calls meet,", () => {
   }
 
   test.each(
-    cases<readonly [string, () => Promise<void>]>([
-      ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards", overlapping],
-      ["the same rollback is told that it runs, and then its result, under its id", () => sentAgain("maintenance-1")],
-      ["the same rollback is told that it runs, and then its result", () => sentAgain(undefined)],
-      ["a rollback that slept while another took it over does nothing any more", asleep],
-      ["of six rollbacks at once each is true or told to wait", manyAtOnce],
-      ["an unfinished rollback gives way to another of its groups", superseded],
-      ["a snapshot during a rollback has each partition from before it or from after", snapshots],
-    ]),
+    cases<readonly [string, () => Promise<void>]>(
+      ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards"],
+      [
+        ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards", overlapping],
+        ["the same rollback is told that it runs, and then its result, under its id", () => sentAgain("maintenance-1")],
+        ["the same rollback is told that it runs, and then its result", () => sentAgain(undefined)],
+        ["a rollback that slept while another took it over does nothing any more", asleep],
+        ["of six rollbacks at once each is true or told to wait", manyAtOnce],
+        ["an unfinished rollback gives way to another of its groups", superseded],
+        ["a snapshot during a rollback has each partition from before it or from after", snapshots],
+      ],
+    ),
   )("%s", (_name, run) => run());
 });
 
@@ -636,16 +639,22 @@ describe("when consumers are about,", () => {
   }
 
   test.each(
-    cases<readonly [string, () => Promise<void>]>([
-      ["a group that one joins between plan and commit fails alone, and is put back when it has left", joinsBetween],
-      ["a group that moved on in between is not rewound by resuming, and is by a new rollback", joinsBetweenAndMovesOn],
-      ["a consumer of the new protocol fences its group as well", consumerOfTheNewProtocolJoinsBetween],
-      ["a group that prepares a rebalance is not empty", () => rebalances(preparing, "PreparingRebalance", 2)],
-      ["a group that completes a rebalance is not empty", () => rebalances(completing, "CompletingRebalance", 1)],
-      ["a rollback waits until they have left, and plans afresh", waitsForThemToLeave],
-      ["a rollback waits until the session of a static member has timed out", waitsForAStaticMember],
-      ["a plan that somebody has seen is not carried out when one has moved since", planChanges],
-      ["a rehearsal in another group leaves those alone that run", rehearsal],
-    ]),
+    cases<readonly [string, () => Promise<void>]>(
+      ["a group that one joins between plan and commit fails alone, and is put back when it has left"],
+      [
+        ["a group that one joins between plan and commit fails alone, and is put back when it has left", joinsBetween],
+        [
+          "a group that moved on in between is not rewound by resuming, and is by a new rollback",
+          joinsBetweenAndMovesOn,
+        ],
+        ["a consumer of the new protocol fences its group as well", consumerOfTheNewProtocolJoinsBetween],
+        ["a group that prepares a rebalance is not empty", () => rebalances(preparing, "PreparingRebalance", 2)],
+        ["a group that completes a rebalance is not empty", () => rebalances(completing, "CompletingRebalance", 1)],
+        ["a rollback waits until they have left, and plans afresh", waitsForThemToLeave],
+        ["a rollback waits until the session of a static member has timed out", waitsForAStaticMember],
+        ["a plan that somebody has seen is not carried out when one has moved since", planChanges],
+        ["a rehearsal in another group leaves those alone that run", rehearsal],
+      ],
+    ),
   )("%s", (_name, run) => run());
 });

@@ -395,24 +395,27 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
   }
 
   test.each(
-    cases<readonly [string, () => Promise<void>]>([
-      ["when OffsetFetch answers 14 (COORDINATOR_LOAD_IN_PROGRESS)", () => refused("OffsetFetch", 14, true)],
-      ["when coordinators of 300 groups restart", restarts],
-      ["when a transaction has a commit pending at a snapshot", atSnapshot],
-      ["when a transaction has a commit pending at a rollback's plan", atPlan],
-      ["when a transaction begins as a rollback commits, and aborts", () => meanwhile("request", "abort")],
-      ["when a transaction begins as a rollback commits, and commits", () => meanwhile("request", "commit")],
-      ["when a transaction begins before a rollback is read back, and aborts", () => meanwhile("answer", "abort")],
-      ["when a transaction begins before a rollback is read back, and commits", () => meanwhile("answer", "commit")],
-      ["when OffsetFetch answers 14 as a rollback is read back", () => refusedReadBack(14)],
-      ["when OffsetFetch answers 16 (NOT_COORDINATOR) as a rollback is read back", () => refusedReadBack(16)],
-      ["when OffsetFetch answers 15 (COORDINATOR_NOT_AVAILABLE)", () => refused("OffsetFetch", 15)],
-      ["when OffsetFetch answers 16", () => refused("OffsetFetch", 16)],
-      ["when FindCoordinator answers 14", () => refused("FindCoordinator", 14)],
-      ["when FindCoordinator answers 15", () => refused("FindCoordinator", 15, true)],
-      ["when OffsetCommit answers 14", () => refusedCommits(14)],
-      ["when OffsetCommit answers 15", () => refusedCommits(15)],
-      ["when OffsetCommit answers 16", () => refusedCommits(16)],
-    ]),
+    cases<readonly [string, () => Promise<void>]>(
+      ["when OffsetFetch answers 14 (COORDINATOR_LOAD_IN_PROGRESS)"],
+      [
+        ["when OffsetFetch answers 14 (COORDINATOR_LOAD_IN_PROGRESS)", () => refused("OffsetFetch", 14, true)],
+        ["when coordinators of 300 groups restart", restarts],
+        ["when a transaction has a commit pending at a snapshot", atSnapshot],
+        ["when a transaction has a commit pending at a rollback's plan", atPlan],
+        ["when a transaction begins as a rollback commits, and aborts", () => meanwhile("request", "abort")],
+        ["when a transaction begins as a rollback commits, and commits", () => meanwhile("request", "commit")],
+        ["when a transaction begins before a rollback is read back, and aborts", () => meanwhile("answer", "abort")],
+        ["when a transaction begins before a rollback is read back, and commits", () => meanwhile("answer", "commit")],
+        ["when OffsetFetch answers 14 as a rollback is read back", () => refusedReadBack(14)],
+        ["when OffsetFetch answers 16 (NOT_COORDINATOR) as a rollback is read back", () => refusedReadBack(16)],
+        ["when OffsetFetch answers 15 (COORDINATOR_NOT_AVAILABLE)", () => refused("OffsetFetch", 15)],
+        ["when OffsetFetch answers 16", () => refused("OffsetFetch", 16)],
+        ["when FindCoordinator answers 14", () => refused("FindCoordinator", 14)],
+        ["when FindCoordinator answers 15", () => refused("FindCoordinator", 15, true)],
+        ["when OffsetCommit answers 14", () => refusedCommits(14)],
+        ["when OffsetCommit answers 15", () => refusedCommits(15)],
+        ["when OffsetCommit answers 16", () => refusedCommits(16)],
+      ],
+    ),
   )("%s", (_name, run) => run());
 });

@@ -9,13 +9,13 @@ import { authorizerOf } from "../../../localstack/brokers.ts";
 import { kafkaVersionOf } from "../../../localstack/choice.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freePorts, freshStateDir, removeState } from "../../../localstack/process.ts";
+import { within } from "../../support/deadline.ts";
 import {
   administer,
   at,
   classic,
   configOf,
   connect,
-  deadlineIn,
   independentClient,
   select,
   since,
@@ -97,7 +97,7 @@ async function connectWith(...rights: Right[]): Promise<Cluster> {
   }, kafka.bootstrapServers);
   const credentials = async () => ({ login: { mechanism: "PLAIN", username: principal, password: "secret" } as const });
   const config = { ...configOf(login), security: { protocol: "SASL_PLAINTEXT", credentials } as const };
-  const cluster = await connectCluster(config, deadlineIn(30_000));
+  const cluster = await connectCluster(config, within(30_000));
   onTestFinished(() => cluster.close());
   return cluster;
 }

@@ -7,7 +7,8 @@ import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { connectCluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { listGroups } from "../../../functions/shared/kafka/groups/group-list.ts";
 import { repository } from "../../../localstack/process.ts";
-import { configOf, connect, deadlineIn } from "./support.ts";
+import { within } from "../../support/deadline.ts";
+import { configOf, connect } from "./support.ts";
 
 /** A server that is no broker: what it does with a connection is up to the test. */
 async function server(behave: (socket: Socket) => void): Promise<string> {
@@ -53,7 +54,7 @@ describe("connectCluster", () => {
     };
     const started = performance.now();
 
-    const connecting = connectCluster(configOf(Object.values(servers).join()), deadlineIn(60_000));
+    const connecting = connectCluster(configOf(Object.values(servers).join()), within(60_000));
     const error = await connecting.catch((error: unknown) => error);
 
     expect(performance.now() - started).toBeLessThan(15_000);
@@ -73,7 +74,7 @@ describe("connectCluster", () => {
     ["hangs", hangs],
     ["closes", closes],
   ])("gives up before the deadline when the only server %s", async (_, make) => {
-    const deadline = deadlineIn(2_000);
+    const deadline = within(2_000);
     const connecting = connectCluster(configOf(await make()), deadline);
     await expect(connecting).rejects.toMatchObject({ name: "KafkaUnavailable" });
     expect(deadline.remainingMs()).toBeGreaterThan(0);
@@ -88,7 +89,7 @@ describe("connectCluster", () => {
   });
 
   it("does not take what is not host:port", async () => {
-    await expect(connectCluster(configOf("localhost"), deadlineIn(1_000))).rejects.toMatchObject({
+    await expect(connectCluster(configOf("localhost"), within(1_000))).rejects.toMatchObject({
       name: "Configuration",
     });
   });

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Configuration, DeadlineExceeded, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
 import { createClients } from "../../../functions/shared/storage/clients.ts";
 import { createSnapshots } from "../../../functions/shared/storage/snapshots.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const snapshotId = "snapshot-2025-01-15T10:30:00Z";

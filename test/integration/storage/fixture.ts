@@ -16,18 +16,11 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
-import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import { type Clients, createClients, type StorageConfig } from "../../../functions/shared/storage/clients.ts";
 import type { Snapshots } from "../../../functions/shared/storage/snapshots.ts";
 import { createStorage, type Storage } from "../../../functions/shared/storage/storage.ts";
 import { type Faults, startFaults } from "./faults.ts";
-
-/** A deadline that is far enough away not to matter, or this near. */
-export function within(ms = 25_000): Deadline {
-  const end = performance.now() + ms;
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
-}
 
 /** An archive of a test file's own, with a view from behind it. */
 export interface TestArchive {

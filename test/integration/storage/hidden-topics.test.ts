@@ -3,9 +3,10 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { envNames } from "../../../functions/shared/lambda/env.ts";
 import { handler } from "../../../functions/snapshot/handler.ts";
+import { within } from "../../support/deadline.ts";
 import { context } from "../../support/events.ts";
 import { startFakeBroker } from "../../unit/kafka/fake-broker.ts";
-import { testArchive, within } from "./fixture.ts";
+import { testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const before = { ...process.env };

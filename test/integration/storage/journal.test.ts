@@ -17,7 +17,8 @@ import {
   type OpenJournal,
 } from "../../../functions/shared/storage/journal.ts";
 import type { JournalRecord } from "../../../functions/shared/storage/journal-record.ts";
-import { second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const journal = () => createJournal(storage.config, storage.clients);

@@ -10,7 +10,8 @@ import {
 } from "../../../functions/shared/core/errors.ts";
 import { createClients } from "../../../functions/shared/storage/clients.ts";
 import { createLease, type Lease, type LeaseHolder } from "../../../functions/shared/storage/lease.ts";
-import { testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 /** Short enough to see its end, long enough for the emulator's answers. */

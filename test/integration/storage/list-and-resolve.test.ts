@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { InvalidRequest, SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import type { ListRequest } from "../../../functions/shared/storage/index-entry.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const id = (n: number, number = 1) =>

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SnapshotNotFound, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 

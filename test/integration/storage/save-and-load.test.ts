@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { Commits } from "../../../functions/shared/core/model.ts";
 import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const ids = async () =>

@@ -1,7 +1,8 @@
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const run = "3a1f-execution";

@@ -18,6 +18,7 @@ import {
   offsetFetch,
   offsetFetchOfOne,
 } from "../../../functions/shared/kafka/wire/offsets.ts";
+import { within } from "../../support/deadline.ts";
 
 /** What OffsetFetch answers of one group; `undefined` leaves it out. */
 type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
@@ -85,10 +86,9 @@ export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promi
 
 /** Connects to fake brokers, for as long as the test takes. */
 export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise<Cluster> {
-  const started = performance.now();
   const cluster = await connectCluster(
     { clusterName: "fake", bootstrapServers, security: { protocol: "PLAINTEXT" } },
-    { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, ms - (performance.now() - started)) },
+    within(ms),
   );
   onTestFinished(() => cluster.close());
   return cluster;

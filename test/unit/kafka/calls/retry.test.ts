@@ -1,13 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { NoAnswer, unavailable } from "../../../../functions/shared/kafka/calls/problems.ts";
 import { inParallel, settleAll } from "../../../../functions/shared/kafka/calls/retry.ts";
+import { within } from "../../../support/deadline.ts";
 
-const ofMs = (ms: number) => {
-  const started = performance.now();
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) };
-};
-
-const limitsOf = (ms: number) => ({ deadline: ofMs(ms), doing: "reading" });
+const limitsOf = (ms: number) => ({ deadline: within(ms), doing: "reading" });
 
 describe("settleAll", () => {
   it("retries only the keys reported as again", async () => {
