@@ -12,3 +12,6 @@ export const operations = { snapshot, list, show, diff, verify, rollback, rollba
 
 /** The verb of an operation. */
 export type Verb = keyof typeof operations;
+
+/** All verbs. */
+export const verbs = Object.keys(operations).filter((name): name is Verb => Object.hasOwn(operations, name));

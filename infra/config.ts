@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { request as snapshotRequest } from "../functions/snapshot/schema.ts";
 
 /** An object. Unknown fields are rejected, with a list of the known ones. */
 const fields = <Shape extends z.ZodRawShape>(what: string, shape: Shape) =>
@@ -212,13 +213,9 @@ const isTimezone = (value: string): boolean => {
   }
 };
 
-const groupName = z.string("must be the name of a group").min(1, "must be the name of a group, not empty");
-const selectors = list(
-  z.union([groupName, fields("a literal name", { name: groupName })], {
-    error: 'must be a name, a pattern with * and ?, or {"name": literal name}',
-  }),
-  "group names or patterns",
-);
+/** The fields of a snapshot request that a schedule may set; the request's own schema checks them. */
+const { schedule: _, ...requestFields } = snapshotRequest.shape;
+const given = Object.fromEntries(Object.keys(requestFields).map((name) => [name, z.unknown().optional()]));
 
 const schedule = fields("a schedule", {
   name: text(/^[A-Za-z0-9._-]{1,48}$/, "the schedule's name: 1 to 48 letters, digits, dots, dashes or underscores"),
@@ -231,13 +228,11 @@ const schedule = fields("a schedule", {
     .refine(isTimezone, { error: 'must be an IANA time zone such as "Europe/Dublin"' })
     .optional(),
   enabled: flag("whether the schedule runs").default(true),
-  groups: selectors.optional(),
-  exclude: selectors.optional(),
-  description: z
-    .string("must be text")
-    .max(1024, "must be at most 1,024 characters, the limit of a snapshot's description")
-    .optional(),
-  allow_partial: flag("whether a snapshot that lacks a group is kept").optional(),
+  ...given,
+}).superRefine((it, problems) => {
+  const asked = Object.entries(it).filter(([name]) => Object.hasOwn(requestFields, name));
+  const { error } = snapshotRequest.safeParse(Object.fromEntries(asked));
+  for (const { message, path } of error?.issues ?? []) problems.addIssue({ code: "custom", message, path: [...path] });
 });
 
 const repeatedNames = (schedules: unknown): string[] => {

@@ -4,8 +4,9 @@ import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
-import type { OperationFunction, Verb } from "./operation-function.ts";
+import type { OperationFunction } from "./operation-function.ts";
 
 const period = Duration.minutes(5);
 

@@ -5,6 +5,7 @@ import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime 
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
 import { buildSync, type Metafile } from "esbuild";
+import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
 
 /** Memory of functions that read or write Kafka: one full vCPU, for the codecs and the compression. */
@@ -15,7 +16,7 @@ const kafkaMemory = 1769;
  * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a whole
  * document.
  */
-const operations = {
+const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory: number }>> = {
   snapshot: { seconds: 300, memory: kafkaMemory },
   list: { seconds: 30, memory: 512 },
   show: { seconds: 30, memory: 1024 },
@@ -24,13 +25,7 @@ const operations = {
   rollback: { seconds: 900, memory: kafkaMemory },
   rollbacks: { seconds: 30, memory: 1024 },
   delete: { seconds: 30, memory: 512 },
-} as const;
-
-/** An operation: the folder of its handler, and the second half of its function's name. */
-export type Verb = keyof typeof operations;
-
-/** All operations. */
-export const verbs = Object.keys(operations).filter((name): name is Verb => Object.hasOwn(operations, name));
+};
 
 /** The heap's fraction of a function's memory; buffers and the code are outside the heap. */
 const HEAP = 0.8;
@@ -41,7 +36,7 @@ const HEAP = 0.8;
  *
  * @param memory of the function, in MB, if not the operation's own
  */
-export function nodeOptions(verb: Verb, memory: number = operations[verb].memory): readonly string[] {
+export function nodeOptions(verb: Verb, memory: number = limits[verb].memory): readonly string[] {
   return ["--enable-source-maps", "--max-semi-space-size=8", `--max-old-space-size=${Math.floor(memory * HEAP)}`];
 }
 
@@ -149,8 +144,8 @@ export class OperationFunction extends LambdaFunction {
       handler: "index.handler",
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      timeout: Duration.seconds(operations[verb].seconds),
-      memorySize: operations[verb].memory,
+      timeout: Duration.seconds(limits[verb].seconds),
+      memorySize: limits[verb].memory,
       environment: { NODE_OPTIONS: nodeOptions(verb).join(" ") },
       role,
       logGroup,

@@ -6,12 +6,12 @@ import {
   EndpointType,
   LambdaIntegration,
   LogGroupLogDestination,
-  type Resource,
 } from "aws-cdk-lib/aws-apigateway";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { operations, type Verb, verbs } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
-import type { OperationFunction, Verb } from "./operation-function.ts";
+import type { OperationFunction } from "./operation-function.ts";
 
 /** The REST API: every method requires an IAM signature and invokes one function. */
 export class RestApi extends Construct {
@@ -48,23 +48,15 @@ export class RestApi extends Construct {
     // The stack has its own output of the URL.
     this.api.node.tryRemoveChild("Endpoint");
 
-    const route = (resource: Resource, method: "GET" | "POST" | "DELETE", verb: Verb) =>
-      resource.addMethod(
-        method,
-        new LambdaIntegration(functions[verb], { timeout: Duration.seconds(29), allowTestInvoke: false }),
-      );
-    const snapshots = this.api.root.addResource("snapshots");
-    const snapshot = snapshots.addResource("{snapshot_id}");
-    route(snapshots, "POST", "snapshot");
-    route(snapshots, "GET", "list");
-    route(snapshot, "GET", "show");
-    route(snapshot, "DELETE", "delete");
-    route(snapshot.addResource("diff"), "GET", "diff");
-    route(snapshot.addResource("verify"), "POST", "verify");
-    route(snapshot.addResource("rollback"), "POST", "rollback");
-    const rollbacks = this.api.root.addResource("rollbacks");
-    route(rollbacks, "GET", "rollbacks");
-    route(rollbacks.addResource("{rollback_id}"), "GET", "rollbacks");
+    for (const verb of verbs) {
+      for (const { method, path } of operations[verb].documentation.routes) {
+        const answering = new LambdaIntegration(functions[verb], {
+          timeout: Duration.seconds(29),
+          allowTestInvoke: false,
+        });
+        this.api.root.resourceForPath(path).addMethod(method, answering);
+      }
+    }
 
     Validations.of(this).acknowledge(
       {

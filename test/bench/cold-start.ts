@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildHandler, buildModule, nodeOptions, type Verb, verbs } from "../../infra/operation-function.ts";
+import { type Verb, verbs } from "../../functions/operations.ts";
+import { buildHandler, buildModule, nodeOptions } from "../../infra/operation-function.ts";
 import { freshStateDir, removeState } from "../../localstack/process.ts";
 import { type Figures, inTurns, median, ratioOf } from "./figures.ts";
 import { runProcess } from "./one-process.ts";

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { type Verb, verbs } from "../../functions/operations.ts";
 import { iamTokens } from "../../functions/shared/kafka/connection/tokens.ts";
-import { buildHandler, buildModule, type Verb, verbs } from "../../infra/operation-function.ts";
+import { buildHandler, buildModule } from "../../infra/operation-function.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
