@@ -16,8 +16,8 @@ function readDeployment(path: string) {
 }
 
 /**
- * The stack of the deployment config `-c config=<path>`. Without that option it is the example, which cannot be deployed: it
- * requires a parameter without a default.
+ * The stack of the deployment config `-c config=<path>`. Without that option it is the example, which cannot be
+ * deployed: it requires a parameter without a default.
  */
 function createStack(app: App): void {
   const config: unknown = app.node.tryGetContext("config");

@@ -268,7 +268,7 @@ const deployment = fields("the deployment", {
       ...always,
     }),
   api: fields("the REST API", {
-    /** Requires the account's CloudWatch role for API Gateway, which all its APIs share; this stack does not create it. */
+    /** Requires the account's CloudWatch role for API Gateway. All its APIs share it; this stack does not create it. */
     access_logs: flag("whether API Gateway logs each request").default(false),
   }).prefault({}),
   logs: fields("the logs", {

@@ -36,12 +36,12 @@ export class Observability extends Construct {
     alarm(
       "snapshot-errors",
       functions.snapshot.metricErrors({ period, statistic: "Sum" }),
-      "A snapshot failed. The log of its function names the groups and the reasons.",
+      "A snapshot failed. Its log names the groups and the reasons.",
     );
     alarm(
       "rollback-errors",
       functions.rollback.metricErrors({ period, statistic: "Sum" }),
-      "A rollback was blocked or did not reach its targets. The log of its function names the groups and the safety snapshot.",
+      "A rollback was blocked or did not reach its targets. Its log names the groups and the safety snapshot.",
     );
     alarm(
       "snapshots-lost",

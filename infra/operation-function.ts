@@ -13,8 +13,8 @@ const kafkaMemory = 1769;
 
 /**
  * The limits of each operation. Kafka readers have time for ten thousand groups on slow brokers, a rollback the most
- * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a whole
- * document.
+ * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a
+ * whole document.
  */
 const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory: number }>> = {
   snapshot: { seconds: 300, memory: kafkaMemory },
@@ -31,8 +31,8 @@ const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory:
 const HEAP = 0.8;
 
 /**
- * Node's options in a function: a limit of the heap, because a larger heap is collected later, and a small space for new
- * objects, because a large one saves no time. Together they reduce the memory of a snapshot of 10,000 groups by a third.
+ * Node's options in a function: a limit of the heap, because a larger heap is collected later, and a small space for
+ * new objects, as a large one saves no time. Together they save a third of the memory of a snapshot of 10,000 groups.
  *
  * @param memory of the function, in MB, if not the operation's own
  */
@@ -50,10 +50,10 @@ export interface LoadedAtOnce {
 }
 
 /**
- * Builds a module and its imports as ES modules, including the AWS SDK: so the tested versions run, and local clouds have no
- * SDK. Dynamic imports (the log-in to MSK, the client of Secrets Manager, Kafka's client in diff) are separate files beside
- * `outfile`, which a cold start does not read. esbuild is called directly because `NodejsFunction` starts it through npx,
- * which doubles the time of a synth.
+ * Builds a module and its imports as ES modules, including the AWS SDK: so the tested versions run, and local clouds
+ * have no SDK. Dynamic imports (the log-in to MSK, the client of Secrets Manager, Kafka's client in diff) are separate
+ * files beside `outfile`, which a cold start does not read. esbuild is called directly because `NodejsFunction` starts
+ * it through npx, which doubles the time of a synth.
  */
 export function buildModule(entry: string, outfile: string): LoadedAtOnce {
   const { metafile } = buildSync({

@@ -77,7 +77,7 @@ export class RestApi extends Construct {
       Validations.of(this).acknowledge({
         id: "AwsSolutions-APIG1",
         reason:
-          "Requires an account-wide role that this stack does not create; api.access_logs enables it if that role exists.",
+          "Requires an account-wide role that this stack does not create; api.access_logs uses the role if it exists.",
       });
     }
   }

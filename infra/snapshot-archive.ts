@@ -14,8 +14,8 @@ type Folder = "snapshots" | "rollbacks" | "results";
 type Item = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
 
 /**
- * The storage of snapshots and of the journal: bodies in a bucket, their index in a table. Each grant also configures the
- * function.
+ * The storage of snapshots and of the journal: bodies in a bucket, their index in a table. Each grant also configures
+ * the function.
  */
 export class SnapshotArchive extends Construct {
   readonly bucket: Bucket;

@@ -141,7 +141,7 @@ describe("a principal without DESCRIBE on a group", () => {
       expect(state.commits).toEqual(new Map([[ours.group, ours.commits]]));
       expect(state.missing.size).toBe(0);
     }
-    expect(captured.warnings).toEqual([expect.stringContaining("Patterns do not match the others")]);
+    expect(captured.warnings).toEqual([expect.stringContaining("Patterns cannot match the others")]);
     expect([errors, commits.size]).toEqual([[refusal], 0]);
   });
 
@@ -152,7 +152,7 @@ describe("a principal without DESCRIBE on a group", () => {
     expect(state.commits.size + state.errors.length).toBe(0);
     expect(state.warnings).toEqual([
       expect.stringContaining("No group matches"),
-      expect.stringContaining("Patterns do not match the others"),
+      expect.stringContaining("Patterns cannot match the others"),
     ]);
   });
 });

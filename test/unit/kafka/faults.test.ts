@@ -215,13 +215,13 @@ describe("a group that disappears between the list and its reading", () => {
     const state = await observe(cluster, new Map([["gone", new Map()]]));
     expect(state.commits.get("gone")).toEqual(new Map([["t-0", commit(7n)]]));
     expect(state.observed.groups.get("gone")).toMatchObject({ type: null, state: null, members: null });
-    expect(state.warnings.join()).not.toContain("describes it as Dead");
+    expect(state.warnings.join()).not.toContain("described as Dead");
   });
 });
 
 describe("a group that is listed but described as Dead", () => {
   const always = Number.POSITIVE_INFINITY;
-  const unknownMembers = 'The members of 1 group are unknown: Kafka lists "odd" but describes it as Dead.';
+  const unknownMembers = 'The members of 1 group are unknown, listed by Kafka but described as Dead: "odd".';
 
   it("is neither absent nor without members in a capture", async () => {
     const cluster = await fakeBroker({ groups: ["here", "odd"], dead: { odd: always } });
@@ -372,7 +372,7 @@ describe("the time stamp of a group's commits", () => {
 
 describe("share groups on brokers that do not support reading their offsets", () => {
   const brokers = { groups: ["g"], shares: ["s"], fetch: () => ({ offsets: { t: 7n } }) };
-  const reason = 'the broker does not support reading offsets of share group "s": Kafka 4.1 or newer is required';
+  const reason = 'the broker cannot report the offsets of share group "s": Kafka 4.1 or newer is required';
 
   it("are skipped by a pattern, with a warning, and others are read", async () => {
     const state = await capture(await fakeBroker(brokers), all);

@@ -18,8 +18,8 @@ export type Attempt<R> = { readonly done: R } | Failure;
 export type Settled<R> = { readonly done: R } | { readonly failed: Problem };
 
 /**
- * A request without a usable answer: the broker was unreachable, hung up, was late or sent invalid bytes, or this program
- * closed the connection. If the cause is an `OperationError`, a retry is useless.
+ * A request without a usable answer: the broker was unreachable, hung up, was late or sent invalid bytes, or this
+ * program closed the connection. If the cause is an `OperationError`, a retry is useless.
  */
 export class NoAnswer extends Error {
   /** Whether the request was sent and so may have changed something. */
@@ -79,7 +79,7 @@ export interface Subject {
   readonly topicRight?: string;
 }
 
-/** An error code other than 0 as a failure: a missing right, a reason to try again, or Kafka's own name of the error. */
+/** An error code other than 0 as a failure: a missing right, a reason to try again, or Kafka's name of the error. */
 export function failureOfCode(code: number, subject: Subject): Failure {
   const couldNot = `could not ${subject.doing}`;
   const answer = errorCodeText(code);

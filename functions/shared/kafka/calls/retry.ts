@@ -6,8 +6,8 @@ const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2_000;
 
 /**
- * How long reads are retried: longer than a leader election or the loading of offsets takes, and less than the 60 s after
- * which AWS clients invoke the function again.
+ * How long reads are retried: longer than a leader election or the loading of offsets takes, and less than the 60 s
+ * after which AWS clients invoke the function again.
  */
 export const READ_LIMIT_MS = 45_000;
 
@@ -32,9 +32,9 @@ export type TimeLeft = () => number;
 
 /**
  * Works on keys in rounds until each is done or has failed. Keys reported as `again` get another round, after a growing
- * wait with jitter. A key without a report has failed: an incomplete answer is an error. The last fifth of the time (5 s
- * at most) and the reserve are left to the caller, to report what failed.
- * When the time ends, the remaining keys fail with their last reason, or as DeadlineExceeded. Throws internal errors only.
+ * wait with jitter. A key without a report has failed: an incomplete answer is an error. The last fifth of the time (5
+ * s at most) and the reserve are left to the caller, to report what failed. When the time ends, the remaining keys fail
+ * with their last reason, or as DeadlineExceeded. Throws internal errors only.
  */
 export async function settleAll<K, R>(
   keys: Iterable<K>,

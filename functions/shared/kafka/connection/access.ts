@@ -16,11 +16,11 @@ export interface KafkaAccess extends CredentialSettings {
 const CONNECTIONS_WITH_IAM = 4;
 
 /**
- * Does some work with a cluster and closes every connection at its end. Lambda freezes the function between invocations and
- * brokers drop idle connections, so none is kept.
+ * Does some work with a cluster and closes every connection at its end. Lambda freezes the function between invocations
+ * and brokers drop idle connections, so none is kept.
  *
- * @throws KafkaUnavailable if no broker answers, KafkaAuthentication and KafkaCertificate if one side rejects the other,
- * Configuration and StorageUnavailable for the credentials
+ * @throws KafkaUnavailable if no broker answers, KafkaAuthentication and KafkaCertificate if one side rejects the
+ * other, Configuration and StorageUnavailable for the credentials
  */
 export async function withCluster<T>(
   access: KafkaAccess,

@@ -15,8 +15,8 @@ const isAlive = ({ connection }: Opening) => connection?.alive === true;
 const isLost = ({ connection }: Opening) => connection?.alive === false;
 
 /**
- * The connections to one broker: the first for all requests, in order, and more while `spread` has work for them. Nothing is
- * retried.
+ * The connections to one broker: the first for all requests, in order, and more while `spread` has work for them.
+ * Nothing is retried.
  */
 export class BrokerConnections {
   readonly #open: (signal?: AbortSignal) => Promise<Connection>;
@@ -42,9 +42,9 @@ export class BrokerConnections {
 
   /**
    * Does the work for each item, in any order, a few at a time on each connection. A broker processes one request of a
-   * connection at a time. While many items remain, more connections are opened, at most as many at once as are open. After
-   * one cannot be opened, no further one is tried. A lost connection is not used again; `first` continues. If `first`
-   * cannot be opened, the broker is unreachable and no further item is started. At the end, the others are closed.
+   * connection at a time. While many items remain, more connections are opened, at most as many at once as are open.
+   * After one cannot be opened, no further one is tried. A lost connection is not used again; `first` continues. If
+   * `first` cannot be opened, the broker is unreachable and no further item is started. At the end, others are closed.
    *
    * @param work gets a connection, which may be lost; if it throws, no further item is started
    * @throws what `work` or opening `first` threw

@@ -97,8 +97,8 @@ export class Cluster {
   }
 
   /**
-   * Tries all bootstrap servers at once. One answer is enough, but servers that answer soon after it must belong to the same
-   * cluster: nothing later would detect a mixed list.
+   * Tries all bootstrap servers at once. One answer is enough, but servers that answer soon after it must belong to the
+   * same cluster: nothing later would detect a mixed list.
    *
    * @throws KafkaUnavailable if none answers, or two belong to different clusters
    * @throws KafkaAuthentication or KafkaCertificate if none answers and one failed for that reason
@@ -137,8 +137,8 @@ export class Cluster {
 
   /**
    * Sends a request to a broker, or several equivalent ones to a broker that supports only older versions. All of it,
-   * connecting included, takes at most `timeoutMs` (15 s by default); one request takes at most 15 s. Then the connection is
-   * closed.
+   * connecting included, takes at most `timeoutMs` (15 s by default); one request takes at most 15 s. Then the
+   * connection is closed.
    *
    * @throws NoAnswer if the broker is unreachable, closes the connection, takes too long or sends a malformed answer
    * @throws KafkaUnavailable if the broker does not support the API
@@ -156,8 +156,8 @@ export class Cluster {
 
   /**
    * Does the work for each item at one broker, in any order, over as many connections as the number of items, the
-   * configuration and the broker allow; at least the one that `send` uses. Requests have the limits and errors of `send`. If
-   * the work throws or the broker is unreachable, no further item is started and the error is thrown.
+   * configuration and the broker allow; at least the one that `send` uses. Requests have the limits and errors of
+   * `send`. If the work throws or the broker is unreachable, no further item is started and the error is thrown.
    */
   async spread<T>(node: number, items: readonly T[], work: (item: T, broker: Sender) => Promise<void>): Promise<void> {
     const address = this.#addressOf(node);
@@ -173,9 +173,9 @@ export class Cluster {
   }
 
   /**
-   * Sends a request to any broker that answers: first to connected brokers, in rotation, then to the others. If no known
-   * broker answers, the bootstrap servers give the current list of brokers. All of it takes at most `timeoutMs`; each broker
-   * gets half of the remaining time. Throws as `send`.
+   * Sends a request to any broker that answers: first to connected brokers, in rotation, then to the others. If no
+   * known broker answers, the bootstrap servers give the current list of brokers. All of it takes at most `timeoutMs`;
+   * each broker gets half of the remaining time. Throws as `send`.
    */
   async sendToAny<Request, Answer>(
     api: Api<Request, Answer>,

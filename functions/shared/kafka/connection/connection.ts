@@ -24,8 +24,8 @@ export interface Connection {
   /** Whether both sides support a version of an API. */
   supports(api: Api<never, unknown>): boolean;
   /**
-   * Sends a request in the highest version that both sides support. If the answer takes longer than `timeoutMs` (15 s at
-   * most), the connection is closed: answers come in order, and no request may take effect later.
+   * Sends a request in the highest version that both sides support. If the answer takes longer than `timeoutMs` (15 s
+   * at most), the connection is closed: answers come in order, and no request may take effect later.
    *
    * @throws NoAnswer if the connection was lost or closed, or the answer is late or malformed
    * @throws KafkaUnavailable if the broker supports none of the codec's versions
@@ -123,8 +123,8 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
 class WriteTooLate extends Error {}
 
 /**
- * Repairs two faults of kafkajs 2.2.4, and checks the time right before the write to the socket: a process that was frozen
- * after a request was permitted, as Lambda freezes functions, must not send the request late.
+ * Repairs two faults of kafkajs 2.2.4, and checks the time right before the write to the socket: a process that was
+ * frozen after a request was permitted, as Lambda freezes functions, must not send the request late.
  *
  * @param writeDeadlines until when each request may be written, by kafkajs' name of the request
  */

@@ -119,8 +119,8 @@ const bearerMechanism = (token: () => Promise<string>): Mechanism => ({
 });
 
 /**
- * The error if a connection failed because of security: KafkaAuthentication, KafkaCertificate, or NoAnswer if the listener
- * requires another protocol. Undefined for other causes.
+ * The error if a connection failed because of security: KafkaAuthentication, KafkaCertificate, or NoAnswer if the
+ * listener requires another protocol. Undefined for other causes.
  */
 export async function securityFailure(failed: FailedLogin): Promise<Error | undefined> {
   return loginFailure(failed) ?? (encrypts(failed.protocol) ? tlsFailure(failed) : plaintextFailure(failed));
@@ -182,8 +182,8 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
   if (clientCertificateAlert.test(code)) {
     return new KafkaAuthentication(
-      `the broker ${address} ${clientCertificateFailure(credentials.tls?.certificate)} (${code}). Check "certificate" ` +
-        'and "private_key" in the secret of cluster.security.tls, and the authorities that the broker trusts.',
+      `the broker ${address} ${clientCertificateFailure(credentials.tls?.certificate)} (${code}). Check ` +
+        '"certificate" and "private_key" in the secret of cluster.security.tls, and the authorities the broker trusts.',
       { cause: error },
     );
   }
@@ -193,9 +193,10 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   if (unknownAuthority.has(code)) {
     const { issuer } = (await certificateAt(address)) ?? {};
     const trusted = credentials.tls === undefined ? "only public ones" : "those of the secret, or public ones";
+    const name = issuer?.CN === undefined ? "" : ` (${issuer.CN})`;
     return untrusted(
-      `is issued by an authority that this function does not trust${issuer?.CN === undefined ? "" : ` (${issuer.CN})`}. ` +
-        `It trusts ${trusted}. If this is the right broker, set ${caField} to that authority's certificate (${code}).`,
+      `is issued by an authority that this function does not trust${name}. It trusts ${trusted}. ` +
+        `If this is the right broker, set ${caField} to that authority's certificate (${code}).`,
     );
   }
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {

@@ -68,8 +68,8 @@ async function fetchToken(client: OauthClient, deadline: Deadline): Promise<{ va
     throw new NoAnswer(endpoint, response.ok ? "sent an answer without a token" : what, false);
   }
   throw new KafkaAuthentication(
-    `${endpoint} rejected the request for a token: it ${what}. Check client_id, client_secret and scope in the secret ` +
-      "(cluster.security.sasl.secret_arn).",
+    `${endpoint} rejected the request for a token: it ${what}. Check client_id, client_secret and scope in the ` +
+      "secret (cluster.security.sasl.secret_arn).",
   );
 }
 

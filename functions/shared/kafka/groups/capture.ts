@@ -21,14 +21,14 @@ import { fetchStartOffsets } from "./share-groups.ts";
 import { observeTopics } from "./topics.ts";
 
 /**
- * Captures the selected groups. Literal names are read even if they are not listed: a missing right is then an error, and a
- * group that does not exist is `missing`. A group that matched a pattern and was deleted meanwhile is a warning. Of share
- * groups the start offsets are captured; if the brokers do not support that, a literal name is an error, and a pattern skips
- * them with a warning. What can be partial: a group's failure is in `errors` and fails no other group; logs and members may
- * be null, with a warning.
+ * Captures the selected groups. Literal names are read even if they are not listed: a missing right is then an error,
+ * and a group that does not exist is `missing`. A group that matched a pattern and was deleted meanwhile is a warning.
+ * Of share groups the start offsets are captured; if the brokers do not support that, a literal name is an error, and a
+ * pattern skips them with a warning. What can be partial: a group's failure is in `errors` and fails no other group;
+ * logs and members may be null, with a warning.
  *
- * Kafka silently omits commits on topics that the principal may not describe. Such a topic is null in the observed topics,
- * with a warning, if a member of a group or `formerTopics` names it.
+ * Kafka silently omits commits on topics that the principal may not describe. Such a topic is null in the observed
+ * topics, with a warning, if a member of a group or `formerTopics` names it.
  *
  * @param known groups selected before, with the commits that they had; the coordinator is asked for each commit that is
  *   absent now, as in `observe`
@@ -74,9 +74,9 @@ export async function capture(
 const noPartitions: ReadonlyMap<string, unknown> = new Map();
 
 /**
- * Observes groups by name, with the logs of the given partitions. If such a partition has no commit, the coordinator was
- * asked for it by name: only then does Kafka report topics that the principal may not describe. States and members are the
- * newest of what is observed: the groups are listed again at the end.
+ * Observes groups by name, with the logs of the given partitions. If such a partition has no commit, the coordinator
+ * was asked for it by name: only then does Kafka report topics that the principal may not describe. States and members
+ * are the newest of what is observed: the groups are listed again at the end.
  *
  * Partial results and errors: as `capture`.
  */
@@ -135,9 +135,8 @@ async function read(
   }
   const warnings = [...list.warnings, ...topics.warnings, ...described.warnings];
   if (dead.length > 0) {
-    warnings.push(
-      `The members of ${count(dead.length, "group")} are unknown: Kafka lists ${nameSome(dead)} but describes it as Dead.`,
-    );
+    const groups = count(dead.length, "group");
+    warnings.push(`The members of ${groups} are unknown, listed by Kafka but described as Dead: ${nameSome(dead)}.`);
   }
   return {
     cluster: cluster.identity,

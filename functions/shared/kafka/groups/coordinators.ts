@@ -19,8 +19,8 @@ const LONGEST_GROUP_ID = 0x7fff;
 const COORDINATORS_PER_REQUEST = 5_000;
 
 /**
- * Does work on groups (or parts of groups) at their coordinators, all in parallel. If a coordinator moved, is loading or
- * stopped, retries at the group's current coordinator until the deadline is near. Each key ends as done or failed.
+ * Does work on groups (or parts of groups) at their coordinators, all in parallel. If a coordinator moved, is loading
+ * or stopped, retries at the group's current coordinator until the deadline is near. Each key ends as done or failed.
  */
 export function perCoordinator<K, R>(
   cluster: Cluster,
@@ -86,7 +86,7 @@ async function locate<K>(
     const answered = new Set(found.map(({ group }) => group));
     for (const group of asked) {
       if (answered.has(group)) continue;
-      const message = `Kafka's answer about the coordinators of ${count(asked.length, "group")} omits group ${nameSome([group])}`;
+      const message = `Kafka's answer about ${count(asked.length, "coordinator")} omits group ${nameSome([group])}`;
       for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "KafkaUnavailable", message } });
     }
   }

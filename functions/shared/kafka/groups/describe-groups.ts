@@ -37,8 +37,8 @@ const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]
 ]);
 
 /**
- * Describes groups with the API of each type: DescribeGroups reports every group that is not classic as `Dead`. The number
- * of members is null, with a warning, for other types and failed descriptions. Throws internal errors only.
+ * Describes groups with the API of each type: DescribeGroups reports every group that is not classic as `Dead`. The
+ * number of members is null, with a warning, for other types and failed descriptions. Throws internal errors only.
  */
 export async function describeGroups(
   cluster: Cluster,

@@ -19,14 +19,14 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  * Lists the groups of a cluster: all of them, or none.
  *
  * Kafka has no list of all groups. Each broker lists the groups that it coordinates: those on the partitions of
- * `__consumer_offsets` that it leads. Groups are silently missing if a partition has no leader, is not loaded yet, or moves
- * between brokers during the listing. So a list is accepted only if, on every broker, (1) the coordinator of each partition
- * that the broker leads has answered for an invented group id on it, (2) then the list was read, (3) then leaders and leader
- * epochs were unchanged; and if (4) all brokers agree on them. Otherwise the groups are listed again, for 45 s or until the
- * deadline is near.
+ * `__consumer_offsets` that it leads. Groups are silently missing if a partition has no leader, is not loaded yet, or
+ * moves between brokers during the listing. So a list is accepted only if, on every broker, (1) the coordinator of each
+ * partition that the broker leads has answered for an invented group id on it, (2) then the list was read, (3) then
+ * leaders and leader epochs were unchanged; and if (4) all brokers agree on them. Otherwise the groups are listed
+ * again, for 45 s or until the deadline is near.
  *
- * What the principal's rights do not allow to prove is a warning. The broker that lists a group is its coordinator and is
- * remembered in `cluster.coordinators`.
+ * What the principal's rights do not allow to prove is a warning. The broker that lists a group is its coordinator and
+ * is remembered in `cluster.coordinators`.
  *
  * @throws KafkaUnavailable with what did not answer, or which groups cannot be listed
  * @throws KafkaAuthorization, DeadlineExceeded
@@ -184,7 +184,7 @@ function merge(
   }
   if (views.some(({ hidden }) => hidden)) {
     warnings.push(
-      "The principal may describe only some groups (it lacks DESCRIBE on all groups). Patterns do not match the others.",
+      "The principal may describe only some groups (it lacks DESCRIBE on all). Patterns cannot match the others.",
     );
   }
   return { groups, coordinators, warnings };

@@ -12,9 +12,9 @@ const TOPICS_PER_REQUEST = 2_000;
 const MAX_NAMES = 10;
 
 /**
- * Finds topics that were not observed because the principal may not describe them, among those that members read and those
- * in the last snapshot. They are null, with a warning; so are topics for which that is unknown. To hide which topics exist,
- * Kafka answers code 29 for missing topics too without that right. Throws internal errors only.
+ * Finds topics that were not observed because the principal may not describe them, among those that members read and
+ * those in the last snapshot. They are null, with a warning; so are topics for which that is unknown. To hide which
+ * topics exist, Kafka answers code 29 for missing topics too without that right. Throws internal errors only.
  */
 export async function findHiddenTopics(
   cluster: Cluster,

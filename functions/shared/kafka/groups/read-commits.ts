@@ -26,8 +26,8 @@ export interface CommitsRead {
 
 /**
  * Fetches the commits of groups: all, or those of the partitions in `topics`; many groups per request, many requests in
- * parallel. The result has every group, with its commits (none if it does not exist) or a problem. Waits at most 45 s for a
- * pending transaction; then the problem is `PendingTransaction`.
+ * parallel. The result has every group, with its commits (none if it does not exist) or a problem. Waits at most 45 s
+ * for a pending transaction; then the problem is `PendingTransaction`.
  *
  * @param api the API for the coordinators; another one for share groups, see `fetchStartOffsets`
  */

@@ -8,9 +8,9 @@ import { type CommitsRead, fetchCommits } from "./read-commits.ts";
 import { describeTopics } from "./topics.ts";
 
 /**
- * Fetches the start offsets of share groups (KIP-932), as `fetchCommits` does for other groups, each partition at its own
- * time. Partitions that are not initialized or do not exist are absent. If the brokers do not support it, the problem is
- * `InvalidRequest`.
+ * Fetches the start offsets of share groups (KIP-932), as `fetchCommits` does for other groups, each partition at its
+ * own time. Partitions that are not initialized or do not exist are absent. If the brokers do not support it, the
+ * problem is `InvalidRequest`.
  */
 export async function fetchStartOffsets(
   cluster: Cluster,
@@ -32,7 +32,7 @@ export async function fetchStartOffsets(
 
 const unsupported = ({ group }: FetchGroup): Problem => ({
   error: "InvalidRequest",
-  message: `the broker does not support reading offsets of share group ${nameSome([group])}: Kafka 4.1 or newer is required`,
+  message: `the broker cannot report the offsets of share group ${nameSome([group])}: Kafka 4.1 or newer is required`,
 });
 
 /** Filters out partitions that do not exist: a request for one is never answered (4.3.1). */

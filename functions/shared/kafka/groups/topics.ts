@@ -25,9 +25,9 @@ const TOPICS_PER_REQUEST = 2_000;
 const PARTITIONS_PER_REQUEST = 20_000;
 
 /**
- * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic is absent, after a
- * second answer: a broker that has just started may not know it yet. A topic that cannot be described is null and a log that
- * cannot be read has nulls, both with a warning. Throws internal errors only.
+ * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic is absent,
+ * after a second answer: a broker that has just started may not know it yet. A topic that cannot be described is null
+ * and a log that cannot be read has nulls, both with a warning. Throws internal errors only.
  */
 export async function observeTopics(cluster: Cluster, names: Iterable<string>): Promise<TopicsObserved> {
   const topics = new Map<string, ObservedTopic | null>();

@@ -23,8 +23,8 @@ const WRITE_BYTES = 400_000;
 const UNINITIALIZED = -1n;
 
 /**
- * How long a permitted commit or deletion may take. Then its connection is closed: what was not sent is never sent; what was
- * sent may have had effect, and is tried again.
+ * How long a permitted commit or deletion may take. Then its connection is closed: what was not sent is never sent;
+ * what was sent may have had effect, and is tried again.
  */
 export const WRITE_TIMEOUT_MS = 8_000;
 /** The least time left to start a request: an unknown outcome is worse than `not_attempted`. */
@@ -56,10 +56,10 @@ export interface WriteOptions {
 }
 
 /**
- * Commits offsets from outside the groups, which coordinators accept only while a group has no members. A request has one
- * group; groups are committed in parallel, large ones in several requests. Transient failures are retried until the deadline
- * is near or nothing has succeeded for 45 s: commits are idempotent. The result has every partition. Throws internal errors
- * only.
+ * Commits offsets from outside the groups, which coordinators accept only while a group has no members. A request has
+ * one group; groups are committed in parallel, large ones in several requests. Transient failures are retried until the
+ * deadline is near or nothing has succeeded for 45 s: commits are idempotent. The result has every partition. Throws
+ * internal errors only.
  */
 export function commitOffsets(cluster: Cluster, commits: Commits, options: WriteOptions = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
@@ -86,9 +86,9 @@ function commitRequest({ group, keys }: Slice, commitAt: (key: string) => Commit
 
 /**
  * Deletes commits (OffsetDelete, KIP-496). Start offsets of a share group become uninitialized, as before the first
- * acknowledgement. Promises as `commitOffsets`, but members of a group (other than a share group) block only the topics that
- * they are subscribed to. A missing commit or group is `accepted`. A partition of a missing topic is `refused`: Kafka deletes
- * those commits itself.
+ * acknowledgement. Promises as `commitOffsets`, but members of a group (other than a share group) block only the topics
+ * that they are subscribed to. A missing commit or group is `accepted`. A partition of a missing topic is `refused`:
+ * Kafka deletes those commits itself.
  */
 export function deleteOffsets(
   cluster: Cluster,

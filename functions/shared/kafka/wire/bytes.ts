@@ -11,8 +11,8 @@ export class MalformedAnswer extends Error {
 const LONGEST_STRING = 0x7fff;
 
 /**
- * Reads Kafka's primitive types from an answer and never beyond its end. Plain names are the encodings of flexible versions
- * (KIP-482: compact lengths, tagged fields); `classic…` are the older encodings.
+ * Reads Kafka's primitive types from an answer and never beyond its end. Plain names are the encodings of flexible
+ * versions (KIP-482: compact lengths, tagged fields); `classic…` are the older encodings.
  */
 export class Reader {
   readonly #bytes: Buffer;

@@ -49,9 +49,9 @@ export const offsetFetchOfOne: Api<FetchGroup, Omit<FetchedGroup, "group">> = {
 };
 
 /**
- * Commits of many groups of one coordinator (KIP-709); brokers before 3.0 get one request per group. Stable commits only
- * (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. A request for all topics silently
- * omits those that the principal may not describe. A group that does not exist has no offsets and no error.
+ * Commits of many groups of one coordinator (KIP-709); brokers before 3.0 get one request per group. Stable commits
+ * only (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. A request for all
+ * topics silently omits those that the principal may not describe. A missing group has no offsets and no error.
  */
 export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = {
   key: 9,

@@ -95,8 +95,8 @@ export const describeShareGroupOffsets: Api<readonly FetchGroup[], readonly Fetc
 };
 
 /**
- * Sets start offsets of a share group; −1 is uninitialized. The coordinator accepts it only without members, and creates a
- * missing group. Brokers without this API count as code 35.
+ * Sets start offsets of a share group; −1 is uninitialized. The coordinator accepts it only without members, and
+ * creates a missing group. Brokers without this API count as code 35.
  */
 export const alterShareGroupOffsets: Api<
   CommitRequest,
