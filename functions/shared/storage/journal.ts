@@ -293,7 +293,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       }
     },
 
-    list({ limit, nextToken }, deadline) {
+    async list({ limit, nextToken }, deadline) {
       const after = nextToken === undefined ? undefined : decodeToken(nextToken, recordAt);
       return readPage(newestFirst({ after, expect: limit + 1 }, deadline), limit, sortKeyOf);
     },

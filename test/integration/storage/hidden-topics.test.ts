@@ -77,7 +77,9 @@ describe("snapshots of a principal that loses its right on a topic", () => {
     const { id, warnings } = await snapshot();
 
     expect(warnings).toEqual([
-      expect.stringMatching(/^Topics that the last snapshot has, .*\(SnapshotCorrupt: .*topics/),
+      expect.stringMatching(
+        /^Whether the principal may still describe all topics of the last snapshot was not checked: .*\(SnapshotCorrupt: .*topics/,
+      ),
     ]);
     expect((await storage.archive.load(id, within())).warnings).toContainEqual(warnings[0]);
   });

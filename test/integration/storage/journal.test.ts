@@ -466,7 +466,7 @@ describe("a record that cannot be opened", () => {
     storage.faults.on("GetItem", "breaks");
     const failed = shaky().open(opening(), second(0), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow("Whether the journal has r-1 is not known: look with rollbacks");
+    await expect(failed).rejects.toThrow("Whether the journal has r-1 is not known: call rollbacks to see it");
     expect((await found()).status).toBe("running");
   });
 
@@ -527,7 +527,7 @@ describe("closing, though", () => {
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
     await expect(opened.close("success", result, second(9), within())).rejects.toThrow(
-      "Whether the journal has the end of r-1 is not known: look with rollbacks.",
+      "Whether the journal has the end of r-1 is not known: call rollbacks to see it.",
     );
     storage.faults.clear();
     expect(await opened.close("success", result, second(10), within())).toBe("closed");
@@ -557,7 +557,7 @@ describe("taking up again, though", () => {
     expect(await again.close("success", result, second(30), within())).toBe("closed");
   });
 
-  test("an answer is lost and another took it up, is refused", async () => {
+  test("an answer is lost and another call resumed it, is refused", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "breaks", 1);
     storage.faults.before("UpdateItem", () => journal().resume(before, second(20), within()));
@@ -570,7 +570,7 @@ describe("taking up again, though", () => {
     storage.faults.on("UpdateItem", "breaks");
     const failed = shaky().resume(before, second(20), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow("The journal has r-1 as it was.");
+    await expect(failed).rejects.toThrow("The record of r-1 is unchanged.");
     expect(await found()).toEqual(before);
   });
 
@@ -664,7 +664,7 @@ describe("what is not what was written is JournalCorrupt:", () => {
       await storage.s3.send(new PutObjectCommand({ ...place, Body }));
       await expect(read(part)).rejects.toThrow(JournalCorrupt);
       await expect(read(part)).rejects.toThrow(`${name} is not what was written: its SHA-256 is`);
-      await expect(read(part)).rejects.toThrow(`(${Body.length} bytes). Nothing was read from it.`);
+      await expect(read(part)).rejects.toThrow(`(${Body.length} bytes). Nothing was changed.`);
     }
     await storage.s3.send(new PutObjectCommand({ ...place, Body: body }));
     expect(await read(part)).toBeDefined();
@@ -701,7 +701,7 @@ describe("what is not what was written is JournalCorrupt:", () => {
     const Key = { pk: { S: "rollback" }, sk: { S: `${record.startedAt}#r-1` } };
     await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
     await expect(journal().find("r-1", within())).rejects.toThrow(JournalCorrupt);
-    await expect(journal().find("r-1", within())).rejects.toThrow("the journal knows r-1, but its record is gone");
+    await expect(journal().find("r-1", within())).rejects.toThrow("the journal has the id r-1, but its record is gone");
     expect(await journal().open(opening(), second(1), within())).toBe("taken");
   });
 });

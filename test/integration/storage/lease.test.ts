@@ -4,8 +4,8 @@ import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import {
   Configuration,
   DeadlineExceeded,
+  JournalCorrupt,
   RollbackInProgress,
-  SnapshotCorrupt,
   StorageUnavailable,
 } from "../../../functions/shared/core/errors.ts";
 import { createClients } from "../../../functions/shared/storage/clients.ts";
@@ -87,7 +87,7 @@ describe("a lease", () => {
 
     await expect(refused).rejects.toThrow(RollbackInProgress);
     await expect(refused).rejects.toThrow(
-      /^RollbackInProgress: r-1 \(requested by "ana"\) has been running for 4\d s, .*Nothing was touched\. Look at it with rollbacks \{"rollback_id": "r-1"\}, and try again when it has ended; if it crashed, it is out of the way in at most 2 s\.$/,
+      /^RollbackInProgress: r-1 \(requested by "ana"\) has been running for 4\d s, .*Nothing was changed\. Call rollbacks \{"rollback_id": "r-1"\} to see it, and try again when it has ended; if it crashed, it stops blocking others after at most 2 s, when its lease expires\.$/,
     );
     await expect(refused).rejects.toMatchObject({
       retryable: true,
@@ -107,10 +107,10 @@ describe("a lease", () => {
     await expect(refused).rejects.toMatchObject({ details: { requested_by: null } });
   });
 
-  test("says that a real one is out of the way in at most 20 s", async () => {
+  test("says that a real one stops blocking after at most 20 s", async () => {
     await take(createLease(storage.config, storage.clients));
     await expect(createLease(storage.config, storage.clients).acquire(holder("r-2"), within())).rejects.toThrow(
-      "in at most 20 s",
+      "after at most 20 s",
     );
   });
 
@@ -151,20 +151,20 @@ describe("a lease", () => {
     }
   });
 
-  test("is SnapshotCorrupt where its item is not what was written, and tells what to do", async () => {
+  test("is JournalCorrupt where its item is not what was written, and tells what to do", async () => {
     const Item = { pk: { S: "lease" }, sk: { S: "rollback" }, rollback_id: { S: "r-1" } };
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
     for (const read of [() => lease().acquire(holder("r-2"), within()), () => lease().holder(within())]) {
-      await expect(read()).rejects.toThrow(SnapshotCorrupt);
+      await expect(read()).rejects.toThrow(JournalCorrupt);
       await expect(read()).rejects.toThrow(
-        'the item lease / "rollback" is not what was written: token is missing. Delete it when no rollback runs.',
+        'the item lease / "rollback" is not what was written: token is missing. Nothing was changed. Delete it when no rollback runs.',
       );
     }
   });
 });
 
 describe("a holder that crashed", () => {
-  test("is out of the way when its time is over, not before", async () => {
+  test("stops blocking when it expires, not before", async () => {
     const crashed = await take(lease(unrenewed));
     const expires = await expiryOf();
     let refusals = 0;
@@ -410,11 +410,11 @@ describe("taking it", () => {
     expect((await take(shaky())).lost).toBe(false);
   });
 
-  test("says that it was not taken when DynamoDB fails", async () => {
+  test("says that it was not acquired when DynamoDB fails", async () => {
     storage.faults.on("PutItem", "breaks");
     const failed = shaky().acquire(holder("r-1"), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow(/taking the lease for r-1: .*The lease was not taken: try again/);
+    await expect(failed).rejects.toThrow(/acquiring the lease for r-1: .*The lease was not acquired: try again/);
     expect(await storage.items()).toEqual([]);
   });
 
@@ -423,7 +423,7 @@ describe("taking it", () => {
     storage.faults.on("GetItem", "breaks");
     const failed = shaky().acquire(holder("r-1"), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow("Whether the lease was taken is not known: try again in 2 s");
+    await expect(failed).rejects.toThrow("Whether the lease was acquired is not known: try again in 2 s");
     storage.faults.clear();
     await eventually(() => lease().holder(within())).toBeUndefined();
     expect((await take(lease(), holder("r-2"))).lost).toBe(false);
