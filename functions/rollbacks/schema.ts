@@ -37,19 +37,23 @@ const row = {
   attempts: count,
 } as const;
 
+export const pageResult = z.strictObject({
+  rollbacks: z.array(z.strictObject(row)),
+  next_token: z.optional(z.string()),
+});
+
 /** The plan and the result are those of the version that wrote them: today's are in the result of rollback. */
-export const result = z.union([
-  z.strictObject({ rollbacks: z.array(z.strictObject(row)), next_token: z.optional(z.string()) }),
-  z.strictObject({
-    ...row,
-    plan_digest: z.string(),
-    request: z.unknown(),
-    plan: z.unknown(),
-    cluster_id: z.unknown(),
-    topic_ids: z.optional(z.unknown()),
-    result: z.optional(z.unknown()),
-  }),
-]);
+export const recordResult = z.strictObject({
+  ...row,
+  plan_digest: z.string(),
+  request: z.unknown(),
+  plan: z.unknown(),
+  cluster_id: z.unknown(),
+  topic_ids: z.optional(z.unknown()),
+  result: z.optional(z.unknown()),
+});
+
+export const result = z.union([pageResult, recordResult]);
 export type RollbacksResult = z.output<typeof result>;
 
 export const documentation = {

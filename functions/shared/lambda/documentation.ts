@@ -19,5 +19,5 @@ export interface Documentation<Request extends z.ZodMiniType, Result extends z.Z
   readonly snapshotField?: Field<z.input<Request>>;
   readonly request: Readonly<Record<Field<z.input<Request>>, string>>;
   readonly result: Readonly<Record<Field<z.output<Result>>, string>>;
-  readonly example: { readonly request: z.input<Request>; readonly result: z.output<Result> };
+  readonly example: { readonly request: z.input<Request>; readonly result: z.input<Result> };
 }

@@ -9,7 +9,7 @@ import { mismatchKinds } from "../core/verify.ts";
  * and no Lambda bundle has them. So nothing here may call a method: esbuild drops only what calls zod's functions.
  */
 
-/** A result as a handler returns it: objects with keys from outside are maps, and 64-bit integers may be `bigint`. */
+/** A result as a handler returns it: objects with keys from outside are maps. */
 export type Encoded<T> = unknown extends T
   ? Json | undefined
   : T extends string | number | bigint | boolean | null | undefined
@@ -20,8 +20,11 @@ export type Encoded<T> = unknown extends T
         ? ReadonlyMap<string, Encoded<T[string & keyof T]>>
         : { readonly [Key in keyof T]: Encoded<T[Key]> };
 
-/** A 64-bit integer: exact in JSON, a `bigint` beyond 2^53 where `parseJson` reads it. */
-export const int64 = z.union([z.number(), z.bigint()]);
+/** A 64-bit integer, exact in JSON. Read with `parseJson` and this schema, it is a `bigint`. */
+export const int64 = z.pipe(
+  z.union([z.int(), z.bigint()]),
+  z.transform((value) => BigInt(value)),
+);
 
 /** A number of things. */
 export const count = z.int();
