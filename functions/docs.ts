@@ -63,6 +63,7 @@ const storedResult: Schema = {
     result_error: { type: "string", description: "Why the whole result could not be stored." },
   },
   required: ["omitted"],
+  additionalProperties: true,
   anyOf: [{ required: ["result_url", "expires_in_seconds"] }, { required: ["result_error"] }],
 };
 

@@ -26,7 +26,7 @@ async function bodyOf(id: string): Promise<Uint8Array> {
 
 async function saved(group: string, topic: string): Promise<string> {
   await stack.commit(commitsOn(group, topic, [5n]));
-  return String(Object(await stack.call("snapshot", { groups: [group] })).snapshot_id);
+  return String((await stack.call("snapshot", { groups: [group] })).snapshot_id);
 }
 
 describe("a body that was altered in S3 is SnapshotCorrupt for all who read it, and moves nothing:", () => {
@@ -131,7 +131,7 @@ describe("the handlers in this process,", () => {
     const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
     const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [good, bad] }));
+    const { snapshot_id } = await stack.call("snapshot", { groups: [good, bad] });
     const taken = await archive.load(String(snapshot_id), within(10_000));
     // Brokers take 4,096 bytes of metadata: a commit with more is refused, after the plan has found nothing against it.
     const heavy = new Map([[`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }]]);
@@ -152,7 +152,7 @@ describe("the handlers in this process,", () => {
     });
     expect(await stack.committed(good)).toEqual({ [`${topic}-0`]: 1n, [`${topic}-1`]: 2n });
     expect(await stack.committed(bad)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 6n });
-    const safety = /Safety snapshot (\S+) has the state from before/.exec(String(error))?.[1];
+    const safety = /Safety snapshot (\S+) has the state before/.exec(String(error))?.[1];
     const kept = await archive.load(String(safety), within(10_000));
     expect(kept).toMatchObject({ trigger: "safety", errors: [] });
     expect(kept.consumerGroups).toEqual(taken.consumerGroups);
@@ -162,13 +162,13 @@ describe("the handlers in this process,", () => {
     });
   });
 
-  test("say that nothing was touched when a rollback fails before its first commit", async () => {
+  test("say that nothing was changed when a rollback fails before its first commit", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     const id = await saved(group, topic);
     process.env[envNames.bootstrapServers] = "127.0.0.1:1";
     await expect(rollback({ snapshot_id: id }, context(60_000))).rejects.toMatchObject({
       name: "KafkaUnavailable",
-      message: expect.stringContaining("Nothing was touched"),
+      message: expect.stringContaining("Nothing was changed."),
     });
   });
 
@@ -194,7 +194,7 @@ describe("the handlers in this process,", () => {
         errors: [{ group, error: "PendingTransaction" }],
       });
       const { snapshot_id } = Object(partial);
-      const shown = Object(await stack.call("show", { snapshot_id }));
+      const shown = await stack.call("show", { snapshot_id });
       expect(Object.keys(shown.consumer_groups)).toEqual([good]);
       expect(shown).toMatchObject({ status: "partial", errors: [{ group }] });
 

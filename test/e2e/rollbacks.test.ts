@@ -76,7 +76,7 @@ const show = (rollbackId: string) => stack.call("rollbacks", { rollback_id: roll
 /** The rows of these rollbacks in the list, which other tests add to as well. */
 async function listed(...opened: readonly OpenJournal[]): Promise<unknown[]> {
   const ids = opened.map(idOf);
-  const answer = Object(await stack.call("rollbacks", { limit: 1000 }));
+  const answer = await stack.call("rollbacks", { limit: 1000 });
   return answer.rollbacks.filter((row: { rollback_id: string }) => ids.includes(row.rollback_id));
 }
 
@@ -189,13 +189,13 @@ describe("the journal of rollbacks", () => {
     const both = (offset: bigint) =>
       new Map([...commitsOn(group, orders, [offset]), ...commitsOn(other, pay, [offset])]);
     await stack.commit(both(5n));
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group, other] }));
+    const { snapshot_id } = await stack.call("snapshot", { groups: [group, other] });
     await stack.commit(both(9n));
     const opened = await begin(undefined, undefined, [other]);
 
-    const elsewhere = Object(await stack.call("rollback", { snapshot_id, topics: [orders] }));
+    const elsewhere = await stack.call("rollback", { snapshot_id, topics: [orders] });
     const after = await listed(opened);
-    const there = Object(await stack.call("rollback", { snapshot_id, topics: [pay] }));
+    const there = await stack.call("rollback", { snapshot_id, topics: [pay] });
 
     const superseding = expect.stringContaining(`${idOf(opened)}, which had not reached all its targets`);
     expect(elsewhere.status).toBe("success");
@@ -234,7 +234,7 @@ describe("the journal of rollbacks", () => {
     const Delete = { Objects: Contents.map(({ Key }) => ({ Key })) };
     await s3.send(new DeleteObjectsCommand({ Bucket: config.bucket, Delete }));
     expect(await stack.failure("rollbacks", { rollback_id: idOf(opened) })).toMatchObject({
-      name: "SnapshotCorrupt",
+      name: "JournalCorrupt",
       message: expect.stringContaining(idOf(opened)),
     });
     expect(await listed(opened)).toMatchObject([{ status: "success" }]);
@@ -243,22 +243,22 @@ describe("the journal of rollbacks", () => {
 
 describe("a rollback", () => {
   const allIds = async () =>
-    Object(await stack.call("rollbacks", { limit: 1000 })).rollbacks.map(
+    (await stack.call("rollbacks", { limit: 1000 })).rollbacks.map(
       ({ rollback_id }: { rollback_id: string }) => rollback_id,
     );
 
   test("leaves a record of what was asked, planned and done; a dry run and a refused one leave none", async () => {
     const [topic, group] = [await stack.topic(2), uniqueGroup("journal")];
     await stack.commit(commitsOn(group, topic, [5n, 6n]));
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group] }));
+    const { snapshot_id } = await stack.call("snapshot", { groups: [group] });
     await stack.commit(commitsOn(group, topic, [9n, 6n]));
     const known = await allIds();
-    const { plan_digest } = Object(await stack.call("rollback", { snapshot_id, dry_run: true }));
+    const { plan_digest } = await stack.call("rollback", { snapshot_id, dry_run: true });
     expect(await allIds()).toEqual(known);
 
     const rollback_id = `by-hand-${randomUUID()}`;
     const request = { snapshot_id, rollback_id, requested_by: "ana", description: "after the incident" };
-    const result = Object(await stack.call("rollback", request));
+    const result = await stack.call("rollback", request);
     expect(result).toMatchObject({ rollback_id, status: "success" });
     expect(await allIds()).toEqual([rollback_id, ...known]);
     expect(await show(rollback_id)).toMatchObject({
@@ -282,7 +282,7 @@ describe("a rollback", () => {
     });
 
     await stack.commit(commitsOn(group, topic, [500n, 6n]));
-    const beyond = Object(await stack.call("snapshot", { groups: [group] })).snapshot_id;
+    const beyond = (await stack.call("snapshot", { groups: [group] })).snapshot_id;
     expect(await stack.failure("rollback", { snapshot_id: beyond })).toMatchObject({ name: "RollbackBlocked" });
     expect(await allIds()).toEqual([rollback_id, ...known]);
   });

@@ -27,17 +27,17 @@ test.skipIf(isBefore(stack.kafka.version, "4.2"))(
     const [topic, group] = [await stack.topic(2, 10), uniqueGroup("share")];
     await makeShareGroup(group, topic);
     await resetTo("--to-earliest", group, topic);
-    const taken = Object(await stack.call("snapshot", { groups: [group] }));
+    const taken = await stack.call("snapshot", { groups: [group] });
     expect(taken).toMatchObject({ status: "complete", groups: 1, offsets: 2 });
     await resetTo("--to-latest", group, topic);
 
-    const moved = Object(await stack.call("diff", { from: taken.snapshot_id }));
-    const rolled = Object(await stack.call("rollback", { snapshot_id: taken.snapshot_id }));
+    const moved = await stack.call("diff", { from: taken.snapshot_id });
+    const rolled = await stack.call("rollback", { snapshot_id: taken.snapshot_id });
 
     expect(moved.summary).toMatchObject({ advanced: 2, unchanged: 0 });
     expect(rolled).toMatchObject({ status: "success", offsets_restored: 2, groups_failed: 0 });
-    const { partitions } = rolled.groups[group];
-    expect(Object.values(partitions).map((one) => Object(one).outcome)).toEqual(["restored", "restored"]);
+    const partitions = Object.values(rolled.groups[group]?.partitions ?? {});
+    expect(partitions.map(({ outcome }) => outcome)).toEqual(["restored", "restored"]);
     expect(await startOffsets(group)).toEqual({ [`${topic}-0`]: "0", [`${topic}-1`]: "0" });
     expect(await stack.call("rollback", { snapshot_id: taken.snapshot_id })).toMatchObject({
       repeated: true,

@@ -3,10 +3,11 @@ import { inject } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
-import { type Answer, createClient } from "../../localstack/client.ts";
+import { type Answer, createClient, type HttpAnswer } from "../../localstack/client.ts";
 import { createConsole } from "../../localstack/console.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { within } from "./deadline.ts";
+import { documentedResult, type ResultOf, requireDocumented, requireDocumentedHttp } from "./documents.ts";
 import { kafkaClient } from "./kafka-client.ts";
 import { expectAccepted } from "./outcomes.ts";
 import { createTopic, produce, someValues } from "./topics.ts";
@@ -24,7 +25,6 @@ export function openStack() {
     sasl: undefined,
   };
   return {
-    ...client,
     outputs,
     cloud,
     kafka,
@@ -32,16 +32,28 @@ export function openStack() {
     settings,
     tools: createConsole(kafka),
 
-    /** Invokes a function that must succeed, and gives its result. */
-    async call(verb: string, request: unknown): Promise<unknown> {
+    unsigned: client.unsigned,
+
+    /** Invokes a function; its answer must be as the API documents say. */
+    async invoke(verb: string, request: unknown): Promise<Answer> {
+      return requireDocumented(verb, request, await client.invoke(verb, request));
+    },
+
+    /** Calls the API; its answer must be as the API documents say. */
+    async http(method: string, path: string, body?: unknown): Promise<HttpAnswer> {
+      return requireDocumentedHttp(method, path, await client.http(method, path, body));
+    },
+
+    /** Invokes a function that must succeed, and gives its result, which must be as the API documents say. */
+    async call<const V extends string, const R>(verb: V, request: R): Promise<ResultOf<V, R>> {
       const answer = await client.invoke(verb, request);
       if (answer.error !== undefined) throw new Error(`${verb} failed: ${answer.error.message}`);
-      return answer.result;
+      return documentedResult(verb, request, answer.result);
     },
 
     /** Invokes a function that must fail, and gives its error. Both emulators keep the message; its name leads it. */
     async failure(verb: string, request: unknown): Promise<{ name: string; message: string }> {
-      const answer: Answer = await client.invoke(verb, request);
+      const answer = requireDocumented(verb, request, await client.invoke(verb, request));
       if (answer.error === undefined) throw new Error(`${verb} succeeded: ${JSON.stringify(answer.result)}`);
       return { name: answer.error.message.split(":")[0] ?? "", message: answer.error.message };
     },
