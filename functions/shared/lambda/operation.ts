@@ -73,7 +73,7 @@ function startDeadline(context: Context, http: boolean): Deadline & { stop(): vo
   const allowed = context.getRemainingTimeInMillis() - ANSWER_TIME_MS;
   const end = performance.now() + Math.max(0, http ? Math.min(allowed, HTTP_TIME_MS) : allowed);
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), end - performance.now());
+  const timer = setTimeout(() => controller.abort(), Math.max(0, end - performance.now()));
   return {
     signal: controller.signal,
     remainingMs: () => Math.max(0, end - performance.now()),
