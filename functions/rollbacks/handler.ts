@@ -1,6 +1,7 @@
 import type { Deadline } from "../shared/core/deadline.ts";
 import { RollbackNotFound } from "../shared/core/errors.ts";
 import { jsonObject, jsonValue } from "../shared/core/json/decode.ts";
+import { isFields } from "../shared/core/json/json.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
@@ -36,13 +37,12 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
     journal.result(rollback.record, deadline),
   ]);
   // Not decoded further: a plan that another version wrote can still be shown.
-  const { request, plan: stored, cluster_id, topic_ids } = jsonObject(planned, "the plan");
-  const plan = jsonObject(stored, "the plan");
+  const { request, plan, cluster_id, topic_ids } = jsonObject(planned, "the plan");
   return {
     ...row(rollback),
     plan_digest: rollback.record.planDigest,
     request,
-    plan: { left_out: plan.skipped, ...plan }, // still stored under its former name
+    plan: isFields(plan) && plan.skipped !== undefined ? { left_out: plan.skipped, ...plan } : plan, // its former name
     cluster_id,
     topic_ids,
     ...(result !== undefined && { result: jsonValue(result, "the result") }),

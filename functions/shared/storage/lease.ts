@@ -51,6 +51,22 @@ interface LeaseTimes {
   readonly renewMs: number;
 }
 
+/** What a lease goes by; a test may hold it. */
+export interface Clock {
+  /** The monotonic clock, in ms. It stands still while a function is frozen. */
+  monotonicMs(): number;
+  /** The clock that others have, too, in ms since 1970. It may be set. */
+  utcMs(): number;
+  /** Waits for a time, or until the signal aborts. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  utcMs: () => Date.now(),
+  wait: (ms, signal) => delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
+};
+
 const key: Key = { pk: { S: "lease" }, sk: { S: "rollback" } };
 
 /**
@@ -61,6 +77,7 @@ export function createLease(
   config: StorageConfig,
   { dynamodb }: Clients = sharedClients(),
   { lengthMs, renewMs }: LeaseTimes = { lengthMs: 20_000, renewMs: 2_500 },
+  clock: Clock = systemClock,
 ): RollbackLease {
   const table = createTable(dynamodb, config.table);
   /** What the holder counts on: others, whose clocks may be ahead of its own, must not find it expired before that. */
@@ -116,7 +133,7 @@ export function createLease(
     let sureUntil = sentAt + sureMs;
     let lost = false;
     /** The monotonic clock stands still while a function is frozen, and the other may be set back: the later one counts. */
-    const leftMs = () => sureUntil - Math.max(performance.now(), Date.now() - wallMs);
+    const leftMs = () => sureUntil - Math.max(clock.monotonicMs(), clock.utcMs() - wallMs);
     const isLost = () => {
       lost ||= !released.signal.aborted && leftMs() <= 0;
       return lost;
@@ -125,20 +142,20 @@ export function createLease(
     const keep = async () => {
       let due = sentAt + renewMs;
       for (;;) {
-        await delay(Math.max(0, due - performance.now()), undefined, { signal: stop, ref: false }).catch(
-          () => undefined,
-        );
+        await clock.wait(Math.max(0, due - clock.monotonicMs()), stop);
         if (stop.aborted || deadline.remainingMs() === 0 || isLost()) return;
-        const askedAt = performance.now();
+        const askedAt = clock.monotonicMs();
         const expiresMs = expiryOf(askedAt, wallMs);
-        const outcome = await limited(stop, answerMs, (limit) => renew(token, expiresMs, limit)).catch(() => "failed");
+        const outcome = await limited(clock, stop, answerMs, (limit) => renew(token, expiresMs, limit)).catch(
+          () => "failed",
+        );
         if (isLost()) return; // an answer that comes too late changes nothing: another rollback may have held it in between
         if (outcome === "lost") {
           lost = true;
           return;
         }
         if (outcome === "renewed") sureUntil = askedAt + sureMs;
-        due = outcome === "renewed" ? askedAt + renewMs : performance.now() + retryMs;
+        due = outcome === "renewed" ? askedAt + renewMs : clock.monotonicMs() + retryMs;
       }
     };
     void keep();
@@ -165,7 +182,7 @@ export function createLease(
           send: (options: SendOptions) => dynamodb.send(command, options),
           tookEffect: async (limit: Deadline) => (await read(limit))?.token !== token,
         };
-        return limited(deadline.signal, answerMs, (limit) => table.write(freeing, limit)).catch(() => false);
+        return limited(clock, deadline.signal, answerMs, (limit) => table.write(freeing, limit)).catch(() => false);
       },
     };
   };
@@ -173,16 +190,16 @@ export function createLease(
   return {
     async acquire(holder, deadline) {
       const token = randomUUID();
-      const wallMs = Date.now() - performance.now(); // kept: a clock that is set back must not move what others see
+      const wallMs = clock.utcMs() - clock.monotonicMs(); // kept: a clock that is set back must not move what others see
       for (let attempt = 0; ; attempt++) {
-        const sentAt = performance.now();
+        const sentAt = clock.monotonicMs();
         const expiresMs = expiryOf(sentAt, wallMs);
         let found: StoredLease | undefined;
         const command = new PutItemCommand({
           TableName: config.table,
           Item: encodeLease({ token, holder, expiresMs }),
           ConditionExpression: "attribute_not_exists(pk) OR expires_ms < :now",
-          ExpressionAttributeValues: { ":now": { N: String(Date.now()) } },
+          ExpressionAttributeValues: { ":now": { N: String(clock.utcMs()) } },
         });
         const taken = await table.write(
           {
@@ -198,9 +215,9 @@ export function createLease(
           },
           deadline,
         );
-        if (taken && performance.now() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
-        if (!taken && found !== undefined && found.token !== token && found.expiresMs >= Date.now()) {
-          throw inProgress(found.holder, lengthMs);
+        if (taken && clock.monotonicMs() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
+        if (!taken && found !== undefined && found.token !== token && found.expiresMs >= clock.utcMs()) {
+          throw inProgress(found.holder, lengthMs, clock.utcMs());
         }
         await pause(attempt, deadline); // it was freed or expired meanwhile, or the answer came too late to count on it
       }
@@ -208,30 +225,40 @@ export function createLease(
 
     async holder(deadline) {
       const found = await read(deadline);
-      return found === undefined || found.expiresMs < Date.now() ? undefined : found.holder;
+      return found === undefined || found.expiresMs < clock.utcMs() ? undefined : found.holder;
     },
   };
 }
 
 /** Works with a deadline that is this near, or that of the signal. */
-async function limited<T>(signal: AbortSignal, ms: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
+async function limited<T>(
+  clock: Clock,
+  signal: AbortSignal,
+  ms: number,
+  work: (deadline: Deadline) => Promise<T>,
+): Promise<T> {
+  const done = new AbortController();
   const over = new AbortController();
-  const end = performance.now() + ms;
-  const timer = setTimeout(() => over.abort(), ms);
+  const end = clock.monotonicMs() + ms;
+  void clock.wait(ms, done.signal).then(() => over.abort());
   try {
     return await work({
       signal: AbortSignal.any([signal, over.signal]),
-      remainingMs: () => Math.max(0, end - performance.now()),
+      remainingMs: () => Math.max(0, end - clock.monotonicMs()),
     });
   } finally {
-    clearTimeout(timer);
+    done.abort();
   }
 }
 
 const seconds = (ms: number) => Math.ceil(ms / 1_000);
 
-function inProgress({ rollbackId, requestedBy, startedAt }: LeaseHolder, lengthMs: number): RollbackInProgress {
-  const age = Math.max(0, Math.floor((Date.now() - Date.parse(startedAt)) / 1_000));
+function inProgress(
+  { rollbackId, requestedBy, startedAt }: LeaseHolder,
+  lengthMs: number,
+  utcMs: number,
+): RollbackInProgress {
+  const age = Math.max(0, Math.floor((utcMs - Date.parse(startedAt)) / 1_000));
   const by = requestedBy === null ? "" : ` (requested by ${JSON.stringify(requestedBy)})`;
   return new RollbackInProgress(
     `${rollbackId}${by} has been running for ${age} s, and one rollback runs at a time in a deployment.`,

@@ -99,8 +99,8 @@ describe("close", () => {
   it("fails requests in flight, and lets the process end", async () => {
     const shared = join(repository, "functions", "shared", "kafka");
     const script = `
-      import { connectCluster } from ${JSON.stringify(join(shared, "cluster.ts"))};
-      import { listGroups } from ${JSON.stringify(join(shared, "group-offsets.ts"))};
+      import { connectCluster } from ${JSON.stringify(join(shared, "connection", "cluster.ts"))};
+      import { listGroups } from ${JSON.stringify(join(shared, "groups", "group-list.ts"))};
       const deadline = { signal: new AbortController().signal, remainingMs: () => 3_600_000 };
       const cluster = await connectCluster(${JSON.stringify(configOf(inject("kafka").bootstrapServers))}, deadline);
       await listGroups(cluster);
