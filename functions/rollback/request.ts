@@ -9,7 +9,7 @@ export function groupsOf({ groups, group_map }: Request): readonly Selector[] | 
   return groups ?? (group_map && [...group_map.keys()].map((name) => ({ name })));
 }
 
-/** What a request wants done about blockers. */
+/** What a request says about blockers and about commits that the snapshot lacks. */
 export function policyOf(wanted: Request): Policy {
   return {
     exact: wanted.exact ?? false,

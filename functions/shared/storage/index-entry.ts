@@ -167,7 +167,7 @@ export function indexEntryOf(
 
 const encodeSelection = ({ groups, exclude }: Selection) => encodeJson({ groups, exclude });
 
-/** Writes an entry as an item; `writeToken` tells whose write it was. */
+/** Writes an entry as an item; `writeToken` identifies the call that wrote it. */
 export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
   return {
     ...entryKey(entry.snapshotId),

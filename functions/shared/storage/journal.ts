@@ -23,7 +23,7 @@ import {
 import { decodeToken, type Page, readPage } from "./paging.ts";
 import { createTable } from "./table.ts";
 
-/** What is known of a rollback before its first commit. */
+/** A rollback as it is known before its first commit. */
 export interface JournalOpening {
   readonly rollbackId: string;
   readonly snapshotId: string;

@@ -18,7 +18,7 @@ import {
 import { createIndexTable, type Deletion } from "./index-table.ts";
 import { type Page, readPage } from "./paging.ts";
 
-/** A snapshot that is kept. `repeated`: it is the one that an earlier delivery of the same scheduled execution took. */
+/** A saved snapshot. `repeated`: an earlier delivery of the same scheduled execution took it. */
 interface Saved {
   readonly entry: SnapshotEntry;
   readonly snapshot: Snapshot;
@@ -37,17 +37,17 @@ type SnapshotReference = string | { readonly at: Date };
  */
 export interface Snapshots {
   /**
-   * Keeps a snapshot under an id made of `now`: body first, index second, so that a snapshot that is listed has its body,
-   * and one that was returned is listed. No two calls get the same id, except for those with the same `executionId`, the
-   * firing of a schedule: it has one snapshot, whichever delivery of it comes first.
+   * Saves a snapshot under an id made of `now`: body first, index second, so that a listed snapshot has its body, and a
+   * returned one is listed. No two calls get the same id, except those with the same `executionId`: an execution of a
+   * schedule has one snapshot, whichever of its deliveries comes first.
    *
-   * @throws StorageUnavailable and says whether it may be listed all the same
+   * @throws StorageUnavailable, whose message says whether the snapshot may be listed
    */
   save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string): Promise<Saved>;
-  /** The snapshot that a scheduled execution has taken already. */
+  /** The snapshot that a scheduled execution has already taken. */
   findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
   /**
-   * A snapshot, whole and as it was written.
+   * A snapshot as it was written.
    *
    * @throws SnapshotNotFound where none of that id is listed
    */
@@ -63,7 +63,7 @@ export interface Snapshots {
    * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
    * time or before. Any other text is taken for an id and not looked up.
    *
-   * @throws SnapshotNotFound that says why the newest ones do not do
+   * @throws SnapshotNotFound whose message says why the newest ones do not fit
    */
   resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline): Promise<string>;
   /**
@@ -80,15 +80,15 @@ export interface Snapshots {
    */
   list(request: ListRequest, deadline: Deadline): Promise<Page<SnapshotEntry>>;
   /**
-   * Deletes a snapshot, and keeps a note of who did. At the first step, which is that of the note, it is gone from all
-   * other methods; calling again finishes what was interrupted, and leaves another note.
+   * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it; calling
+   * again finishes what was interrupted, and writes another record.
    *
    * @throws SnapshotNotFound where there is none of that id (any more)
    */
   remove(snapshotId: string, by: Omit<Deletion, "at">, deadline: Deadline): Promise<void>;
 }
 
-/** How long a scheduled execution is remembered: deliveries are repeated for up to a day. */
+/** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
 const mostFormer = 50;
 

@@ -17,14 +17,14 @@ interface ConditionalWrite {
   readonly action: string;
   /** `listing snapshot-…` */
   readonly doing: string;
-  /** Sends it; called again where somebody else's transaction is in the way. */
+  /** Sends it; called again where it conflicts with another transaction. */
   send(options: SendOptions): Promise<unknown>;
   /**
-   * Reads whether it took effect, since the answer that said so may have been lost. Left out where a repetition does no
-   * harm, and a lost answer none either.
+   * Reads whether it took effect, because its answer may have been lost. Absent where neither a repetition nor a lost answer
+   * matters.
    */
   readonly tookEffect?: (deadline: Deadline) => Promise<boolean>;
-  /** What a failure leaves behind, and what to do then: where it surely took no effect, and where that is not known. */
+  /** What a failure leaves behind, and the next step: where it took no effect, and where that is not known. */
   readonly undone: string;
   readonly unknown?: string;
 }
@@ -32,15 +32,15 @@ interface ConditionalWrite {
 /** A table with the string keys `pk` and `sk`. Reads are consistent. All methods throw what `callAws` throws. */
 export interface Table {
   get(key: Key, doing: string, deadline: Deadline, afterwards?: string): Promise<Item | undefined>;
-  /** The items that a query finds, by descending sort keys, fetched as they are asked for. */
+  /** The items that a query finds, by descending sort keys, fetched as they are consumed. */
   descending(
     query: Omit<QueryCommandInput, "TableName">,
     doing: string,
     deadline: Deadline,
   ): AsyncGenerator<Item, void>;
   /**
-   * Writes, and says whether it took effect; false: the condition does not hold. A failure is believed only when the
-   * write cannot be found: its answer may have been lost.
+   * Writes, and returns whether it took effect; false: the condition does not hold. A failure counts only when the write
+   * cannot be found: its answer may have been lost.
    */
   write(write: ConditionalWrite, deadline: Deadline): Promise<boolean>;
 }
@@ -114,7 +114,7 @@ export function createTable(dynamodb: DynamoDBClient, table: string): Table {
   };
 }
 
-/** Why a write did not happen: a condition does not hold, or somebody writes the same item just now. */
+/** Why a write did not happen: its condition does not hold, or another write of the same item is running. */
 type Refusal = "refused" | "conflict";
 
 function refusalOf(error: unknown): Refusal {

@@ -64,7 +64,7 @@ function writeJson(value: Json, pieces: string[]): void {
 }
 
 /**
- * The same value for somebody else's `JSON.stringify` (the Lambda runtime's): its text is that of `encodeJson`, exact
+ * The same value for another `JSON.stringify`, that of the Lambda runtime: its text is that of `encodeJson`, exact
  * integers and order of keys included.
  */
 export function toSerializable(value: Json): unknown {
