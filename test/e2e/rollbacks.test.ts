@@ -152,7 +152,7 @@ describe("the journal of rollbacks", () => {
     expect(await listed(crashed, running)).toMatchObject([{ status: "failed" }, { status: "unfinished" }]);
   });
 
-  test("counts attempts, and forgets the result of one that is taken up again", async () => {
+  test("counts attempts, and drops the result of one that is resumed", async () => {
     const opened = await begin();
     await end(opened, "partial_success", { status: "partial_success" });
     expect(await show(idOf(opened))).toMatchObject({
@@ -161,7 +161,7 @@ describe("the journal of rollbacks", () => {
     });
     const entry = await journal.find(idOf(opened), soon());
     const again = entry && (await journal.resume(entry, new Date(), soon()));
-    if (again === undefined) throw new Error("it could not be taken up again");
+    if (again === undefined) throw new Error("it could not be resumed");
     await hold(again);
     const whole = await show(idOf(opened));
     expect(whole).toMatchObject({ status: "running", attempts: 2, resumed_at: again.record.resumedAt });
@@ -333,7 +333,7 @@ describe("what happens while it is being looked at:", () => {
     });
   });
 
-  test("a rollback that is taken up again is running", async () => {
+  test("a rollback that is resumed is running", async () => {
     const opened = await begin();
     beforeReading("rollback-id", async () => {
       await hold(opened);

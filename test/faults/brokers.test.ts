@@ -59,6 +59,6 @@ describe("a coordinator of 300 groups that is killed", () => {
 /** Takes up a rollback that did not reach all its targets; one that could not begin is asked for again. */
 function again({ snapshotId }: Standing, { result, error }: Rolled): Promise<Rolled> {
   if (result !== undefined) return faults.rollback({ resume: result.rollback_id });
-  expect(error?.message).toMatch(/Nothing was touched/);
+  expect(error?.message).toMatch(/(Nothing was changed|No offset was committed)/);
   return faults.rollback({ snapshot_id: snapshotId });
 }

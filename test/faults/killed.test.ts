@@ -13,7 +13,7 @@ const journalClosing = { action: "UpdateItem", body: ":result_sha256" };
 const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean; again?: Step }][] = [
   ["half of its commits", halfway, { journal: true, safety: 1 }],
   [
-    "half of its commits, and again when it is taken up",
+    "half of its commits, and again when it is resumed",
     halfway,
     {
       journal: true,
@@ -78,7 +78,7 @@ describe("a rollback whose process is killed after", () => {
       const refused = await faults.rollback(request);
       expect(refused.error).toMatchObject({
         name: "RollbackInProgress",
-        message: expect.stringMatching(/^RollbackInProgress: rollback-\S+ .*\d+ s.*Nothing was touched/),
+        message: expect.stringMatching(/^RollbackInProgress: rollback-\S+ .*\d+ s.*Nothing was changed/),
         details: { rollback_id: expect.stringMatching(/^rollback-/), age_seconds: expect.any(Number) },
       });
       const { rollback_id } = Object(refused.error?.details);

@@ -127,7 +127,7 @@ describe("at each of its calls to AWS in turn,", () => {
       if (result === undefined) {
         expect(trouble.lasts, call).toBe(true);
         named(error);
-        expect(error?.message, call).toContain("Nothing was touched");
+        expect(error?.message, call).toMatch(/(Nothing was changed|No offset was committed)/);
         for (const group of of) expect(then.get(group), call).toEqual(offsetsOf(moved).get(group));
       } else {
         expect(result.status, call).toBe("success");
@@ -170,7 +170,7 @@ describe("at each of its calls to AWS in turn,", () => {
     }
   }
 
-  /** Each time another rollback is taken up, whose end the journal does not have, and whose groups stand where they were before. */
+  /** Each time another rollback is resumed, whose end the journal does not have, and whose groups stand where they were before. */
   async function resumes(trouble: Trouble) {
     const { snapshotId, groups, saved, moved } = await faults.standing(size * 15);
     const begun: RollbackResult[] = [];
@@ -197,7 +197,7 @@ describe("at each of its calls to AWS in turn,", () => {
       if (result === undefined) {
         expect(trouble.lasts, `call ${number + 1}: ${error?.message}`).toBe(true);
         named(error);
-        expect(error?.message).toContain("Nothing was touched");
+        expect(error?.message).toMatch(/(Nothing was changed|No offset was committed)/);
         for (const group of Object.keys(of)) expect(then.get(group)).toEqual(offsetsOf(moved).get(group));
       } else agree(result, then);
       const last = await faults.rollback({ resume: rollback_id });

@@ -494,7 +494,7 @@ describe("closing, though", () => {
     expect(await journal().result(await found(), within())).toHaveProperty("offset");
   });
 
-  test("its answer is lost and it was taken up again at once, is lost to the other", async () => {
+  test("its answer is lost and another call resumed it at once, is lost to that call", async () => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on("UpdateItem", "lost", 1);
     storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
@@ -574,7 +574,7 @@ describe("taking up again, though", () => {
     expect(await found()).toEqual(before);
   });
 
-  test("its outcome is not known, says so, and it can be taken up again", async () => {
+  test("its outcome is not known, says so, and it can be resumed", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
