@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { APIGatewayProxyEvent } from "aws-lambda";
 import { describe, expect, test } from "vitest";
 import * as errors from "../../../functions/shared/core/errors.ts";
@@ -90,6 +92,14 @@ describe("an error over HTTP", () => {
     });
     expect(answer.headers?.["retry-after"] !== undefined).toBe(error.retryable);
     expect(error.summary).toBe("m. n.");
+  });
+
+  test("is in the table of functions/README.md, under its status", () => {
+    const readme = readFileSync(join(import.meta.dirname, "../../../functions/README.md"), "utf8");
+    const rows = [...readme.matchAll(/^\| (`\w+`(?:, `\w+`)*) \| (\d{3}) \|/gm)].flatMap(([, names = "", status]) =>
+      [...names.matchAll(/\w+/g)].map(([name]) => [name, Number(status)] as const),
+    );
+    expect(Object.fromEntries(rows)).toEqual(statuses);
   });
 
   test("says what the caller knows where the effect was unknown, and does not say it twice", () => {

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DecodeError, jsonValue } from "../../../../functions/shared/core/json/decode.ts";
 import { encodeJson, type Json, parseJson } from "../../../../functions/shared/core/json/json.ts";
-import type { Blocker, BlockerKind } from "../../../../functions/shared/core/rollback/blockers.ts";
-import type { Action, Plan } from "../../../../functions/shared/core/rollback/plan.ts";
+import { type Blocker, blockerKinds } from "../../../../functions/shared/core/rollback/blockers.ts";
+import { actions, type Plan } from "../../../../functions/shared/core/rollback/plan.ts";
 import {
   decodePlanned,
   extraDocument,
@@ -26,12 +26,6 @@ const rereadBlocker = ({ expected, actual, ...rest }: Blocker): Blocker => ({
   ...(expected !== undefined && { expected: reread(expected) }),
   ...(actual !== undefined && { actual: reread(actual) }),
 });
-
-const namesOf = <K extends string>(all: Record<K, true>): K[] => {
-  const names: K[] = [];
-  for (const name in all) names.push(name);
-  return names;
-};
 
 /** All there can be in a plan, in one. */
 const full: PlannedRollback = {
@@ -128,32 +122,9 @@ describe("a planned rollback", () => {
   });
 
   test("may have any action in it, and any kind of blocker", () => {
-    const kinds: Record<BlockerKind, true> = {
-      group_not_empty: true,
-      cluster_mismatch: true,
-      topic_missing: true,
-      partition_missing: true,
-      topic_recreated: true,
-      below_log_start: true,
-      above_log_end: true,
-      range_unknown: true,
-      pending_transaction: true,
-      not_captured: true,
-      unsupported_type: true,
-      moved_since: true,
-    };
-    const actions: Record<Action, true> = {
-      rewind: true,
-      fast_forward: true,
-      unchanged: true,
-      metadata: true,
-      create: true,
-      delete: true,
-      skip: true,
-    };
-    const blockers = namesOf(kinds).map((kind) => ({ kind, group: "g", message: "m" }));
+    const blockers = blockerKinds.map((kind) => ({ kind, group: "g", message: "m" }));
     const partitions = new Map(
-      namesOf(actions).map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
+      actions.map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
     );
     const groups = new Map([["g", { type: null, state: null, replayed: 0n, skipped: 0n, partitions }]]);
     const planned = { ...full, request: {}, plan: { ...full.plan, blockers, leftOut: blockers, groups } };
