@@ -27,7 +27,7 @@ const propertiesOf = (schema: Schema): Properties => Object(schema.properties);
 /** The alternatives of a schema: itself, or each of its union. */
 const alternatives = (schema: Schema): Schema[] => (Array.isArray(schema.anyOf) ? schema.anyOf : [schema]);
 
-function jsonSchema(schema: $ZodType, io: "input" | "output", descriptions: Readonly<Record<string, string>>): Schema {
+function jsonSchema(schema: $ZodType, io: "input" | "output"): Schema {
   const { $schema: _, ...document }: Schema = z.toJSONSchema(schema, {
     io,
     unrepresentable: "any",
@@ -46,7 +46,9 @@ function jsonSchema(schema: $ZodType, io: "input" | "output", descriptions: Read
     },
   });
   for (const alternative of alternatives(document)) {
-    for (const [name, property] of Object.entries(propertiesOf(alternative))) property.description = descriptions[name];
+    for (const [name, { description }] of Object.entries(propertiesOf(alternative))) {
+      if (typeof description !== "string") throw new Error(`the field ${name} has no description: see \`described\``);
+    }
   }
   return document;
 }
@@ -104,7 +106,7 @@ function pathItem(verb: string, { method, path }: Route, request: Schema, about:
       name,
       in: "path",
       required: true,
-      description: `${about.request[fieldOf(name)]}${name === "snapshot_id" && verb !== "delete" ? " A time is written `at:<time>`." : ""}`,
+      description: `${propertiesOf(request)[fieldOf(name)]?.description}${name === "snapshot_id" && verb !== "delete" ? " A time is written `at:<time>`." : ""}`,
       schema: { type: "string" },
     })),
     ...(method === "POST"
@@ -149,8 +151,6 @@ interface AnyDocumentation {
   readonly summary: string;
   readonly routes: readonly Route[];
   readonly snapshotField?: string;
-  readonly request: Readonly<Record<string, string>>;
-  readonly result: Readonly<Record<string, string>>;
   readonly example: { readonly request: object; readonly result: unknown };
 }
 
@@ -161,8 +161,8 @@ export function documents(): ReadonlyMap<string, Schema> {
   const paths: { [path: string]: Schema } = {};
   for (const [verb, { request, result, documentation }] of Object.entries(operations)) {
     const about: AnyDocumentation = documentation;
-    const asked = jsonSchema(request, "input", about.request);
-    const answered = jsonSchema(result, "output", about.result);
+    const asked = jsonSchema(request, "input");
+    const answered = jsonSchema(result, "output");
     const head = { $schema: "https://json-schema.org/draft/2020-12/schema", description: about.summary };
     files.set(`${verb}/request.schema.json`, { ...head, title: `A request of ${verb}`, ...asked });
     files.set(`${verb}/result.schema.json`, { ...head, title: `The result of ${verb}`, ...answered });

@@ -1,26 +1,28 @@
 import * as z from "zod/mini";
-import type { Documentation } from "../shared/lambda/documentation.ts";
+import { type Documentation, described } from "../shared/lambda/documentation.ts";
 import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
 
 /** One id: `latest` and times are refused, so that a snapshot to be deleted is named exactly. */
 export const request = z.strictObject({
-  snapshot_id: snapshotId.check(
-    z.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" }),
+  snapshot_id: described(
+    snapshotId.check(z.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" })),
+    "The id of the snapshot.",
   ),
-  requested_by: z.optional(requestedBy),
+  requested_by: described(
+    z.optional(requestedBy),
+    "Who asks, in a direct invocation. Over HTTP it is the caller's IAM ARN.",
+  ),
 });
 
-export const result = z.strictObject({ snapshot_id: z.string(), deleted: z.literal(true) });
+export const result = z.strictObject({
+  snapshot_id: described(z.string(), "The id of the snapshot."),
+  deleted: described(z.literal(true), "Always true."),
+});
 export type DeleteResult = z.output<typeof result>;
 
 export const documentation = {
   summary: "Deletes a snapshot. The bucket keeps its body as an earlier version for some days.",
   routes: [{ method: "DELETE", path: "/snapshots/{snapshot_id}" }],
-  request: {
-    snapshot_id: "The id of the snapshot.",
-    requested_by: "Who asks, in a direct invocation. Over HTTP it is the caller's IAM ARN.",
-  },
-  result: { snapshot_id: "The id of the snapshot.", deleted: "Always true." },
   example: {
     request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z" },
     result: { snapshot_id: "snapshot-2025-01-15T10:30:00Z", deleted: true },

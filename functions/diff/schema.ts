@@ -1,35 +1,42 @@
 import * as z from "zod/mini";
 import { changes } from "../shared/core/diff.ts";
-import type { Documentation } from "../shared/lambda/documentation.ts";
+import { type Documentation, described } from "../shared/lambda/documentation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import { byPartition, commit, count, int64, warnings } from "../shared/lambda/result-fields.ts";
 
 /** `to` is another snapshot, or `"live"`: what is committed now. */
 export const request = z.strictObject({
-  from: snapshotRef,
-  to: z._default(snapshotRef, "live"),
-  groups: z.optional(selectors),
-  topics: z.optional(topicSelectors),
+  from: described(snapshotRef, "The snapshot to compare: an id, `latest`, or the newest at or before a time."),
+  to: described(
+    z._default(snapshotRef, "live"),
+    "What to compare it with: another snapshot, or `live`, which is what is committed now.",
+  ),
+  groups: described(z.optional(selectors), "Only these groups: names, or patterns with `*` and `?`."),
+  topics: described(z.optional(topicSelectors), "Only commits on these topics: names, or patterns with `*` and `?`."),
 });
 
 /** The field of the request that the snapshot in the path is for. */
 export const snapshotField = "from";
 
 export const result = z.strictObject({
-  from: z.string(),
-  to: z.string(),
-  summary: z.strictObject({
-    advanced: count,
-    rewound: count,
-    metadata: count,
-    added: count,
-    removed: count,
-    unchanged: count,
-  }),
-  consumer_groups: byPartition(
-    z.strictObject({ change: z.enum(changes), from: commit, to: commit, offset_delta: z.optional(int64) }),
+  from: described(z.string(), "The id of the snapshot."),
+  to: described(z.string(), "The id of the other snapshot, or `live`."),
+  summary: described(
+    z.strictObject({
+      advanced: count,
+      rewound: count,
+      metadata: count,
+      added: count,
+      removed: count,
+      unchanged: count,
+    }),
+    "How many commits changed, by kind of change, and how many did not.",
   ),
-  warnings,
+  consumer_groups: described(
+    byPartition(z.strictObject({ change: z.enum(changes), from: commit, to: commit, offset_delta: z.optional(int64) })),
+    "The changes only, by group and topic-partition. `offset_delta` is `to` − `from`.",
+  ),
+  warnings: described(warnings, "What was not compared, in sentences."),
 });
 export type DiffResult = z.output<typeof result>;
 
@@ -37,19 +44,6 @@ export const documentation = {
   summary: "Compares a snapshot with another, or with what is committed now.",
   routes: [{ method: "GET", path: "/snapshots/{snapshot_id}/diff" }],
   snapshotField,
-  request: {
-    from: "The snapshot to compare: an id, `latest`, or the newest at or before a time.",
-    to: "What to compare it with: another snapshot, or `live`, which is what is committed now.",
-    groups: "Only these groups: names, or patterns with `*` and `?`.",
-    topics: "Only commits on these topics: names, or patterns with `*` and `?`.",
-  },
-  result: {
-    from: "The id of the snapshot.",
-    to: "The id of the other snapshot, or `live`.",
-    summary: "How many commits changed, by kind of change, and how many did not.",
-    consumer_groups: "The changes only, by group and topic-partition. `offset_delta` is `to` − `from`.",
-    warnings: "What was not compared, in sentences.",
-  },
   example: {
     request: { from: "snapshot-2025-01-15T10:30:00Z", to: "live" },
     result: {

@@ -1,50 +1,41 @@
 import * as z from "zod/mini";
 import { snapshotStatuses } from "../shared/core/model.ts";
-import type { Documentation } from "../shared/lambda/documentation.ts";
+import { type Documentation, described } from "../shared/lambda/documentation.ts";
 import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
 import { count, snapshotStatus, trigger } from "../shared/lambda/result-fields.ts";
 
 /** Times are inclusive. What is not a page or a time is a filter: see `filters` in storage/index-entry.ts. */
 export const request = z.strictObject({
-  limit: z._default(pageSize, 50),
-  next_token: z.optional(pageToken),
-  since: z.optional(time),
-  until: z.optional(time),
-  status: z.optional(z.enum(snapshotStatuses)),
+  limit: described(z._default(pageSize, 50), "How many snapshots a page has at most."),
+  next_token: described(z.optional(pageToken), "The `next_token` of the page before, unchanged."),
+  since: described(z.optional(time), "Only snapshots taken at this time or later."),
+  until: described(z.optional(time), "Only snapshots taken at this time or earlier."),
+  status: described(z.optional(z.enum(snapshotStatuses)), "Only snapshots with this status."),
 });
 
 export const result = z.strictObject({
-  snapshots: z.array(
-    z.strictObject({
-      snapshot_id: z.string(),
-      created_at: z.string(),
-      description: z.string(),
-      status: snapshotStatus,
-      groups: count,
-      offsets: count,
-      trigger,
-      expires_at: z.optional(z.string()),
-    }),
+  snapshots: described(
+    z.array(
+      z.strictObject({
+        snapshot_id: z.string(),
+        created_at: z.string(),
+        description: z.string(),
+        status: snapshotStatus,
+        groups: count,
+        offsets: count,
+        trigger,
+        expires_at: z.optional(z.string()),
+      }),
+    ),
+    "The snapshots of the page. `groups` and `offsets` are numbers; `expires_at` is absent where it never expires.",
   ),
-  next_token: z.optional(z.string()),
+  next_token: described(z.optional(z.string()), "Present if and only if there are more snapshots."),
 });
 export type ListResult = z.output<typeof result>;
 
 export const documentation = {
   summary: "Lists snapshots, newest first.",
   routes: [{ method: "GET", path: "/snapshots" }],
-  request: {
-    limit: "How many snapshots a page has at most.",
-    next_token: "The `next_token` of the page before, unchanged.",
-    since: "Only snapshots taken at this time or later.",
-    until: "Only snapshots taken at this time or earlier.",
-    status: "Only snapshots with this status.",
-  },
-  result: {
-    snapshots:
-      "The snapshots of the page. `groups` and `offsets` are numbers; `expires_at` is absent where it never expires.",
-    next_token: "Present if and only if there are more snapshots.",
-  },
   example: {
     request: { limit: 1, since: "2025-01-15T00:00:00Z" },
     result: {

@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { rollbackStatuses } from "../shared/core/model.ts";
 import { actions, outOfRangePolicies } from "../shared/core/rollback/plan.ts";
 import { groupStatuses, partitionOutcomes } from "../shared/core/rollback/settle.ts";
-import type { Documentation } from "../shared/lambda/documentation.ts";
+import { type Documentation, described } from "../shared/lambda/documentation.ts";
 import {
   description,
   groupMap,
@@ -28,25 +28,52 @@ const fromJournal = [
 
 export const request = z
   .strictObject({
-    snapshot_id: z.optional(snapshotRef),
-    resume: z.optional(rollbackId),
-    groups: z.optional(selectors),
-    topics: z.optional(topicSelectors),
-    dry_run: z._default(z.boolean(), false),
-    verify: z._default(z.boolean(), true),
-    exact: z.optional(z.boolean()),
-    out_of_range: z.optional(z.enum(outOfRangePolicies)),
-    skip_blocked: z._default(z.boolean(), false),
-    plan_digest: z.optional(
-      z
-        .string()
-        .check(z.regex(/^[0-9a-f]{64}$/, { error: "must be the plan_digest of a dry run: 64 hexadecimal digits" })),
+    snapshot_id: described(
+      z.optional(snapshotRef),
+      "The snapshot: an id, or with `groups` also `latest` or the newest at or before a time.",
     ),
-    wait_for_empty_seconds: z._default(z.int().check(z.minimum(0), z.maximum(840)), 0),
-    rollback_id: z.optional(rollbackId),
-    group_map: z.optional(groupMap),
-    requested_by: z.optional(requestedBy),
-    description: z.optional(description),
+    resume: described(
+      z.optional(rollbackId),
+      "The id of an unfinished, partial or failed rollback to resume, instead of `snapshot_id`.",
+    ),
+    groups: described(z.optional(selectors), "Only these groups: names, or patterns with `*` and `?`."),
+    topics: described(z.optional(topicSelectors), "Only commits on these topics: names, or patterns with `*` and `?`."),
+    dry_run: described(z._default(z.boolean(), false), "Whether to return the plan and change nothing."),
+    verify: described(
+      z._default(z.boolean(), true),
+      "Whether the result has a comparison of all targets with what is committed afterwards.",
+    ),
+    exact: described(z.optional(z.boolean()), "Whether to delete commits on partitions that the snapshot lacks."),
+    out_of_range: described(
+      z.optional(z.enum(outOfRangePolicies)),
+      "What to do when a target offset is no longer in the log: refuse, clamp it to the log, or skip it.",
+    ),
+    skip_blocked: described(
+      z._default(z.boolean(), false),
+      "Whether to leave out groups that are blocked, and roll back the others.",
+    ),
+    plan_digest: described(
+      z.optional(
+        z
+          .string()
+          .check(z.regex(/^[0-9a-f]{64}$/, { error: "must be the plan_digest of a dry run: 64 hexadecimal digits" })),
+      ),
+      "The `plan_digest` of a dry run: the rollback fails if the plan is another one now.",
+    ),
+    wait_for_empty_seconds: described(
+      z._default(z.int().check(z.minimum(0), z.maximum(840)), 0),
+      "How long to wait for groups to have no members.",
+    ),
+    rollback_id: described(
+      z.optional(rollbackId),
+      "An id that makes repetitions safe: the same id is the same rollback.",
+    ),
+    group_map: described(z.optional(groupMap), "For each group of the snapshot, the group that gets its commits."),
+    requested_by: described(
+      z.optional(requestedBy),
+      "Who asks, in a direct invocation. Over HTTP it is the caller's IAM ARN.",
+    ),
+    description: described(z.optional(description), "A text that is kept with the rollback."),
   })
   .check(
     z.superRefine((wanted, context) => {
@@ -81,73 +108,91 @@ const left_out = z.array(blocker);
 const extra = z.array(z.strictObject({ group: z.string(), topic: z.string(), partition: z.int(), commit }));
 
 export const dryRunResult = z.strictObject({
-  dry_run: z.literal(true),
-  snapshot_id: z.string(),
-  plan_digest: z.string(),
-  blockers: z.array(blocker),
-  left_out,
-  skipped: left_out,
-  warnings,
-  groups: byName(
-    z.strictObject({
-      source: z.optional(z.string()),
-      type: z.nullable(z.string()),
-      state: z.nullable(z.string()),
-      left_out: z.optional(z.literal(true)),
-      replayed: z.nullable(int64),
-      skipped: z.nullable(int64),
-      partitions: byName(
-        z.strictObject({
-          action: z.enum(actions),
-          from: commit,
-          to: commit,
-          asked: z.optional(commit),
-          done: z.optional(z.literal(true)),
-          replayed: z.nullable(int64),
-          skipped: z.nullable(int64),
-        }),
-      ),
-    }),
+  dry_run: described(z.literal(true), "True in the answer to a dry run."),
+  snapshot_id: described(z.string(), "The id of the snapshot."),
+  plan_digest: described(z.string(), "A digest over snapshot, options, targets, live commits and topic ids."),
+  blockers: described(z.array(blocker), "Why the rollback would be refused; none: it would run."),
+  left_out: described(left_out, "The blockers of everything that is left out because the caller asked for it."),
+  skipped: described(left_out, "The former name of `left_out`, for one version."),
+  warnings: described(warnings, "What to know beside the plan or the result, in sentences."),
+  groups: described(
+    byName(
+      z.strictObject({
+        source: z.optional(z.string()),
+        type: z.nullable(z.string()),
+        state: z.nullable(z.string()),
+        left_out: z.optional(z.literal(true)),
+        replayed: z.nullable(int64),
+        skipped: z.nullable(int64),
+        partitions: byName(
+          z.strictObject({
+            action: z.enum(actions),
+            from: commit,
+            to: commit,
+            asked: z.optional(commit),
+            done: z.optional(z.literal(true)),
+            replayed: z.nullable(int64),
+            skipped: z.nullable(int64),
+          }),
+        ),
+      }),
+    ),
+    "The plan or the result by group and topic-partition.",
   ),
-  extra,
+  extra: described(extra, "Commits on partitions that the snapshot lacks, which are kept."),
 });
 export type DryRunResult = z.output<typeof dryRunResult>;
 
 export const rollbackResult = z.strictObject({
-  rollback_id: z.string(),
-  status: z.enum(rollbackStatuses),
-  snapshot_id: z.string(),
-  safety_snapshot_id: z.nullable(z.string()),
-  groups_rolled_back: count,
-  groups_failed: count,
-  groups_skipped: count,
-  offsets_restored: count,
-  offsets_deleted: count,
-  groups: byName(
-    z.strictObject({
-      source: z.optional(z.string()),
-      status: z.enum(groupStatuses),
-      partitions: byName(
-        z.strictObject({
-          outcome: z.enum(partitionOutcomes),
-          from: commit,
-          to: commit,
-          asked: z.optional(commit),
-          actual: z.optional(commit),
-          in_doubt: z.optional(z.literal(true)),
-        }),
-      ),
-      error: z.optional(z.string()),
-    }),
+  rollback_id: described(z.string(), "The id of the rollback."),
+  status: described(
+    z.enum(rollbackStatuses),
+    "`success`, `partial_success` or `failed`; anything but `success` is the error RollbackIncomplete.",
   ),
-  extra,
-  left_out,
-  skipped: left_out,
-  verification: z.optional(z.strictObject({ verified: z.boolean(), checked: count, mismatches })),
-  warnings,
-  resumed: z.optional(z.literal(true)),
-  repeated: z.optional(z.literal(true)),
-  duration_ms: count,
+  snapshot_id: described(z.string(), "The id of the snapshot."),
+  safety_snapshot_id: described(
+    z.nullable(z.string()),
+    "The snapshot of the state before the first commit; null where nothing had to be committed.",
+  ),
+  groups_rolled_back: described(count, "How many groups stand at their targets."),
+  groups_failed: described(count, "How many groups do not."),
+  groups_skipped: described(count, "How many groups were left out."),
+  offsets_restored: described(count, "How many partitions were committed and stand at their targets."),
+  offsets_deleted: described(count, "How many commits were deleted."),
+  groups: described(
+    byName(
+      z.strictObject({
+        source: z.optional(z.string()),
+        status: z.enum(groupStatuses),
+        partitions: byName(
+          z.strictObject({
+            outcome: z.enum(partitionOutcomes),
+            from: commit,
+            to: commit,
+            asked: z.optional(commit),
+            actual: z.optional(commit),
+            in_doubt: z.optional(z.literal(true)),
+          }),
+        ),
+        error: z.optional(z.string()),
+      }),
+    ),
+    "The plan or the result by group and topic-partition.",
+  ),
+  extra: described(extra, "Commits on partitions that the snapshot lacks, which are kept."),
+  left_out: described(left_out, "The blockers of everything that is left out because the caller asked for it."),
+  skipped: described(left_out, "The former name of `left_out`, for one version."),
+  verification: described(
+    z.optional(z.strictObject({ verified: z.boolean(), checked: count, mismatches })),
+    "The comparison of all targets with what is committed; absent with `verify: false`.",
+  ),
+  warnings: described(warnings, "What to know beside the plan or the result, in sentences."),
+  resumed: described(z.optional(z.literal(true)), "True where this call resumed an earlier one."),
+  repeated: described(
+    z.optional(z.literal(true)),
+    "True where this call did nothing, and the result is that of an earlier call.",
+  ),
+  duration_ms: described(count, "How long it took."),
 });
 export type RollbackResult = z.output<typeof rollbackResult>;
 
@@ -157,46 +202,6 @@ export const documentation = {
   summary:
     "Rolls groups back to a snapshot, or shows what that would do (dry run). If anything is blocked, nothing is changed.",
   routes: [{ method: "POST", path: "/snapshots/{snapshot_id}/rollback" }],
-  request: {
-    snapshot_id: "The snapshot: an id, or with `groups` also `latest` or the newest at or before a time.",
-    resume: "The id of an unfinished, partial or failed rollback to resume, instead of `snapshot_id`.",
-    groups: "Only these groups: names, or patterns with `*` and `?`.",
-    topics: "Only commits on these topics: names, or patterns with `*` and `?`.",
-    dry_run: "Whether to return the plan and change nothing.",
-    verify: "Whether the result has a comparison of all targets with what is committed afterwards.",
-    exact: "Whether to delete commits on partitions that the snapshot lacks.",
-    out_of_range: "What to do when a target offset is no longer in the log: refuse, clamp it to the log, or skip it.",
-    skip_blocked: "Whether to leave out groups that are blocked, and roll back the others.",
-    plan_digest: "The `plan_digest` of a dry run: the rollback fails if the plan is another one now.",
-    wait_for_empty_seconds: "How long to wait for groups to have no members.",
-    rollback_id: "An id that makes repetitions safe: the same id is the same rollback.",
-    group_map: "For each group of the snapshot, the group that gets its commits.",
-    requested_by: "Who asks, in a direct invocation. Over HTTP it is the caller's IAM ARN.",
-    description: "A text that is kept with the rollback.",
-  },
-  result: {
-    dry_run: "True in the answer to a dry run.",
-    snapshot_id: "The id of the snapshot.",
-    plan_digest: "A digest over snapshot, options, targets, live commits and topic ids.",
-    blockers: "Why the rollback would be refused; none: it would run.",
-    left_out: "The blockers of everything that is left out because the caller asked for it.",
-    skipped: "The former name of `left_out`, for one version.",
-    warnings: "What to know beside the plan or the result, in sentences.",
-    groups: "The plan or the result by group and topic-partition.",
-    extra: "Commits on partitions that the snapshot lacks, which are kept.",
-    rollback_id: "The id of the rollback.",
-    status: "`success`, `partial_success` or `failed`; anything but `success` is the error RollbackIncomplete.",
-    safety_snapshot_id: "The snapshot of the state before the first commit; null where nothing had to be committed.",
-    groups_rolled_back: "How many groups stand at their targets.",
-    groups_failed: "How many groups do not.",
-    groups_skipped: "How many groups were left out.",
-    offsets_restored: "How many partitions were committed and stand at their targets.",
-    offsets_deleted: "How many commits were deleted.",
-    verification: "The comparison of all targets with what is committed; absent with `verify: false`.",
-    resumed: "True where this call resumed an earlier one.",
-    repeated: "True where this call did nothing, and the result is that of an earlier call.",
-    duration_ms: "How long it took.",
-  },
   example: {
     request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z", groups: ["orders-streams"], dry_run: true },
     result: {
