@@ -20,7 +20,7 @@ async function refused(group: string, saved: string) {
   return { kinds: [...new Set<string>(kinds)], error };
 }
 
-describe("a rollback is refused, and touches nothing,", () => {
+describe("a rollback is refused, and changes nothing,", () => {
   test("while the group has members, who are counted", async () => {
     const { topic, group, saved } = await savedGroup([5n, 5n]);
     const consumer = stack.kafkaJs.consumer({ groupId: group });

@@ -127,7 +127,7 @@ describe("the handlers in this process,", () => {
     await expect(snapshot({}, context(1_000))).rejects.toMatchObject({ name: "DeadlineExceeded" });
   });
 
-  test("tell a rollback that Kafka refused in part: which groups moved, which did not, and where the state before is", async () => {
+  test("report a rollback that Kafka rejected in part: which groups moved, which did not, and where the state before is", async () => {
     const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
     const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });

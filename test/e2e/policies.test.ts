@@ -86,7 +86,7 @@ describe("an exact rollback", () => {
   });
 });
 
-test("a rollback has to do with the groups that it restores something of: others may run, and an undo leaves them alone", async () => {
+test("a rollback concerns the groups that it restores something of: others may run, and an undo does not change them", async () => {
   const [orders, pay] = [await stack.topic(1), await stack.topic(1)];
   const [group, running] = [uniqueGroup(), uniqueGroup("running")];
   await stack.commit(new Map([...commitsOn(group, orders, [5n]), ...commitsOn(running, pay, [4n])]));
@@ -221,7 +221,7 @@ describe("blocked groups", () => {
 });
 
 describe("a plan's digest", () => {
-  test("makes the execution fail when the live state has moved, and nothing is touched", async () => {
+  test("makes the rollback fail when the live state has changed, and nothing is changed", async () => {
     const { topic, group, id } = await saved();
     await stack.commit(commitsOn(group, topic, [9n, 9n]));
     const seen = (await stack.call("rollback", { snapshot_id: id, dry_run: true })).plan_digest;
@@ -245,7 +245,7 @@ describe("a rollback that is asked for again", () => {
     return one;
   };
 
-  test("answers what the first call did, while the groups stand there, and is planned afresh once they do not", async () => {
+  test("returns what the first call did while the groups stand there, and is planned again once they do not", async () => {
     const { topic, group, id } = await moved();
     const request = { snapshot_id: id, groups: [group] };
     const first = await stack.call("rollback", request);

@@ -344,7 +344,7 @@ describe("what happens while it is being looked at:", () => {
 });
 
 describe("a request that cannot be answered", () => {
-  test("for a rollback that nobody knows is RollbackNotFound", async () => {
+  test("for a rollback that does not exist is RollbackNotFound", async () => {
     const id = `rollback-${randomUUID()}`;
     expect(await stack.failure("rollbacks", { rollback_id: id })).toMatchObject({
       name: "RollbackNotFound",

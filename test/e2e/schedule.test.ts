@@ -34,7 +34,7 @@ describe("a schedule", () => {
     expect(taken.map(({ snapshot_id }) => snapshot_id)).toEqual([first.snapshot_id]);
   });
 
-  test("whose placeholders nobody filled in still gets a snapshot each time, with a warning", async () => {
+  test("whose placeholders were not filled in still gets a snapshot each time, with a warning", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [1n]));
     const schedule = {

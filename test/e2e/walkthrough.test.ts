@@ -114,7 +114,7 @@ describe("the main job", () => {
     expect(await stack.committed(group)).toEqual(at(topic, [9007199254740993n]));
   });
 
-  test("captures every group of a three-broker cluster, whoever coordinates it", async () => {
+  test("captures every group of a three-broker cluster, on every coordinator", async () => {
     const [topic, prefix] = [await stack.topic(1), uniqueGroup("many")];
     const groups = Array.from({ length: 60 }, (_, i) => `${prefix}-${i}`);
     await stack.commit(new Map(groups.flatMap((group) => [...commitsOn(group, topic, [BigInt(group.length)])])));

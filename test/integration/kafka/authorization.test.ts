@@ -125,7 +125,7 @@ const hiddenWarnings = ({ warnings }: LiveState) =>
 const namesOf = ({ commits, observed }: LiveState) => topicsNamed({ consumerGroups: commits, observed });
 
 describe("a principal without DESCRIBE on a group", () => {
-  it("reads the others, and is told of the right by name, whatever it does with the group", async () => {
+  it("reads the others, and the missing right is named, whatever it does with the group", async () => {
     const [theirs, ours] = [await groupOnTwoTopics(), await groupOnTwoTopics()];
     const cluster = await connectWith(["DESCRIBE", "group", ours.group], ["DESCRIBE", "topic", "*"]);
     const both = new Map([theirs, ours].map(({ group, commits }) => [group, commits]));
@@ -145,7 +145,7 @@ describe("a principal without DESCRIBE on a group", () => {
     expect([errors, commits.size]).toEqual([[refusal], 0]);
   });
 
-  it("finds no group by a pattern, and is told that there may be others", async () => {
+  it("finds no group by a pattern, and is warned that there may be others", async () => {
     const { group } = await groupOnTwoTopics();
     const cluster = await connectWith(["DESCRIBE", "topic", "*"]);
     const state = await capture(cluster, select(`${group}*`));
@@ -217,7 +217,7 @@ describe("a principal without DESCRIBE on a topic", () => {
     },
   );
 
-  it("is refused a rollback of the topic before anything is touched: it is asked for by name", async () => {
+  it("is refused a rollback of the topic before anything is changed: the topic is requested by name", async () => {
     const { group, open, commits } = await groupOnTwoTopics();
     const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
     const state = await observe(cluster, new Map([[group, commits]]));

@@ -67,7 +67,7 @@ async function rollBack(cluster: Cluster, then: LiveState, exact = false) {
 }
 
 since("4.2", "share groups (KIP-932)").describe("share groups", () => {
-  it("are captured with the start offsets that kafka-share-groups tells, beside other groups", async () => {
+  it("are captured with the start offsets that kafka-share-groups prints, beside other groups", async () => {
     const cluster = await connect();
     const topic = await topicOf(3, 10);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 3], [`${topic}-2`, 2n ** 63n - 1n]));

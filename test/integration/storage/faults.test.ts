@@ -36,13 +36,13 @@ describe("a snapshot is kept once and under the id that was returned, though", (
     expect(await listed()).toEqual([snapshotId]);
   });
 
-  test("somebody else writes to its key just now", async () => {
+  test("another call writes to its key at the same time", async () => {
     storage.faults.on("PutObject", "conflicts", 3);
     await storage.shaky.save(content(), second(0), within());
     expect(await listed()).toEqual([snapshotId]);
   });
 
-  test("an answer is lost, and the id is somebody else's", async () => {
+  test("an answer is lost, and another call has the id", async () => {
     await storage.archive.save(content({ description: "theirs" }), second(0), within());
     storage.faults.on("PutObject", "lost", 1);
     const { snapshot } = await storage.shaky.save(content({ description: "ours" }), second(0), within());

@@ -220,7 +220,7 @@ describe("taking up again", () => {
     },
   );
 
-  test("what is unfinished takes it from whoever had it before", async () => {
+  test("takes an unfinished record from the call that had it before", async () => {
     const first = await open();
     const again = isDefined(await journal().resume(await found(), second(20), within()));
     expect(await first.close("failed", { old: true }, second(21), within())).toBe("lost");
@@ -436,7 +436,7 @@ describe("opening, though", () => {
     },
   );
 
-  test("an answer is lost and the id is somebody else's, is taken", async () => {
+  test("an answer is lost and another call has the id, is taken", async () => {
     const { record } = await open();
     storage.faults.on("TransactWriteItems", "lost", 1);
     expect(await shaky().open(opening(), second(0), within())).toBe("taken");

@@ -168,7 +168,7 @@ describe("a lease", () => {
     expect([await taken.release(within()), await taken.release(within())]).toEqual([true, true]);
   });
 
-  test("goes to exactly one of two who want it at the same time", async () => {
+  test("goes to exactly one of two calls at the same time", async () => {
     for (let round = 0; round < 20; round++) {
       const both = await Promise.allSettled([
         lease().acquire(holder("r-1"), within()),
@@ -182,7 +182,7 @@ describe("a lease", () => {
     }
   });
 
-  test("is JournalCorrupt where its item is not what was written, and tells what to do", async () => {
+  test("is JournalCorrupt where its item is not what was written, and names the next step", async () => {
     const Item = { pk: { S: "lease" }, sk: { S: "rollback" }, rollback_id: { S: "r-1" } };
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
     for (const read of [() => lease().acquire(holder("r-2"), within()), () => lease().holder(within())]) {
@@ -209,7 +209,7 @@ describe("a holder that crashed", () => {
     expect([crashed.lost, crashed.remainingMs()]).toEqual([true, 0]);
   });
 
-  test("is nobody's holder when its time is over", async () => {
+  test("is no holder any more when it expires", async () => {
     await take(lease(unrenewed));
     clock.advance(unrenewed.lengthMs);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
@@ -217,7 +217,7 @@ describe("a holder that crashed", () => {
     expect(await lease().holder(within())).toBeUndefined();
   });
 
-  test("has lost it when its time is over, though nobody else has it, and frees it all the same", async () => {
+  test("has lost it when it expires, though no other call has it, and still frees it", async () => {
     const taken = await take(lease(unrenewed));
     clock.advance(sureMs(unrenewed) - 1);
     expect([taken.lost, taken.remainingMs()]).toEqual([false, 1]);
@@ -262,7 +262,7 @@ describe("renewing", () => {
     expect(calls("UpdateItem")).toBe(2);
   });
 
-  test("ends with the time of its invocation, even if nobody told it that this is over", async () => {
+  test("ends with the time of its invocation, even if no signal says so", async () => {
     const end = clock.monotonicMs() + 1_000;
     const deadline = {
       signal: new AbortController().signal,
@@ -361,7 +361,7 @@ describe("renewing", () => {
     expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
   });
 
-  test("tells a holder that somebody else has it since", async () => {
+  test("reports to a holder that another call has acquired it", async () => {
     const taken = await take(shaky({ ...long, renewMs: 200 }));
     await storage.dynamodb.send(
       new PutItemCommand({
@@ -380,7 +380,7 @@ describe("renewing", () => {
     expect(calls("UpdateItem")).toBe(renewals);
   });
 
-  test("tells a holder that its lease was deleted, and does not make it again", async () => {
+  test("reports to a holder that its lease was deleted, and does not make it again", async () => {
     const taken = await take(lease({ ...long, renewMs: 200 }));
     const { pk, sk } = (await item()) ?? {};
     await storage.dynamodb.send(
@@ -537,7 +537,7 @@ describe("releasing it", () => {
     expect(await storage.items()).toEqual([]);
   });
 
-  test("succeeds, and touches nothing, though an answer is lost and another has taken it since", async () => {
+  test("succeeds, and changes nothing, though an answer is lost and another call has acquired it", async () => {
     const taken = await take(shaky());
     storage.faults.on("DeleteItem", "lost", 1);
     storage.faults.when({ action: "DeleteItem", at: "answer" }, async () => {

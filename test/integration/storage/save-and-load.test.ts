@@ -127,7 +127,7 @@ describe("ids", () => {
     }
   });
 
-  test("whose body was left behind by somebody else are not used again", async () => {
+  test("whose body an interrupted call left behind are not used again", async () => {
     const Key = "kept/snapshots/snapshot-2025-01-15T10:30:00Z.json.gz";
     await storage.s3.send(new PutObjectCommand({ Bucket: storage.config.bucket, Key, Body: "an orphan" }));
     const { snapshot } = await storage.archive.save(content(), second(0), within());

@@ -21,7 +21,7 @@ describe("a scheduled execution", () => {
     expect(await storage.archive.findExecution("another", within())).toBeUndefined();
   });
 
-  test("that is delivered twice takes one snapshot, and the second delivery is told of it", async () => {
+  test("that is delivered twice takes one snapshot, and the second delivery gets that one", async () => {
     const first = await storage.archive.save(scheduled, second(0), within(), run);
     const again = await storage.archive.save({ ...scheduled, description: "later" }, second(60), within(), run);
 

@@ -49,7 +49,7 @@ describe("settings", () => {
 
   const arn = "arn:aws:secretsmanager:x";
 
-  test("want mechanism and secret with SASL", () => {
+  test("require mechanism and secret with SASL", () => {
     const sasl = { ...complete, KAFKA_SECURITY_PROTOCOL: "SASL_SSL" };
     expect(() => settings(sasl)).toThrow(/KAFKA_SASL_MECHANISM is missing.*KAFKA_SECRET_ARN is missing/);
     for (const mechanism of ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]) {
@@ -58,7 +58,7 @@ describe("settings", () => {
     }
   });
 
-  test("want the region with AWS_MSK_IAM, and no secret", () => {
+  test("require the region with AWS_MSK_IAM, and no secret", () => {
     const iam = { ...complete, KAFKA_SECURITY_PROTOCOL: "SASL_SSL", KAFKA_SASL_MECHANISM: "AWS_MSK_IAM" };
     expect(settings({ ...iam, AWS_REGION: "eu-west-1" }).kafka.sasl).toEqual({
       mechanism: "AWS_MSK_IAM",

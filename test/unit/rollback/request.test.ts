@@ -72,7 +72,7 @@ describe("a rollback request", () => {
     expect(problemsOf({ snapshot_id: id, ...fields })).toEqual([expect.stringMatching(problem)]);
   });
 
-  test("is the same as another that asks for the same, whoever asks and however it waits or is answered", () => {
+  test("has the fingerprint of another that asks for the same, independent of the caller, the wait and the answer", () => {
     const first = fingerprintOf(read({ groups: ["a"] }));
     for (const same of [
       { requested_by: "ana" },

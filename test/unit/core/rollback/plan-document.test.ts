@@ -71,7 +71,7 @@ const full: PlannedRollback = {
 };
 
 describe("a planned rollback", () => {
-  test("is read as it was written, whatever is planned or in the way", () => {
+  test("is read as it was written, whatever is planned or blocked", () => {
     fc.assert(
       fc.property(situation, json, ({ snapshot, part, live, policy }, request) => {
         const plan = planRollback(snapshot, part, live, policy);

@@ -67,7 +67,7 @@ describe("a plan", () => {
     );
   });
 
-  test("that is exact gives the snapshot and nothing else, and touches no group that the snapshot lacks", () => {
+  test("that is exact gives the snapshot and nothing else, and changes no group that the snapshot lacks", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
         const plan = planOf(saved, live, { exact: true });

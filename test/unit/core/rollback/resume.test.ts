@@ -95,7 +95,7 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("commits nothing that stands at its target already, and touches nothing that the plan does not", () => {
+  test("commits nothing that stands at its target already, and changes nothing that the plan does not", () => {
     fc.assert(
       fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
@@ -162,7 +162,7 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("leaves out the groups that somebody has moved, if that is asked for, and does the others", () => {
+  test("leaves out groups that were moved since, if that is requested, and rolls back the others", () => {
     fc.assert(
       fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
         const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
@@ -310,7 +310,7 @@ describe("a resumed plan", () => {
     expect([...writesOf(rest).keys()]).toEqual(["h"]);
   });
 
-  test("settles what the earlier attempt did as done, and tells where it has been moved since", () => {
+  test("settles what the earlier call did as done, and reports what was moved since", () => {
     const rest = planResume(journaled(plan, live), half, false);
     const sent = new Map([["g", new Map([["t-1", { kind: "accepted" } as const]])]]);
     expect(settle(rest, sent, { commits: saved, errors: [] })).toMatchObject({ status: "success", offsetsRestored: 2 });

@@ -113,7 +113,7 @@ describe("what became of a share group that was rewound in place", () => {
   const said = (outcome: CommitOutcome) => new Map([["g", outcomes(["t-0", "t-1"], outcome)]]);
   const readBack = { commits: saved, errors: [] };
 
-  test("is told by Kafka's answer: nothing else shows it", () => {
+  test("is decided by Kafka's answer: nothing else proves it", () => {
     expect(settle(plan, said({ kind: "accepted" }), readBack)).toMatchObject({ status: "success", offsetsRestored: 2 });
   });
 
