@@ -81,7 +81,7 @@ describe("a snapshot that cannot be kept", () => {
     storage.faults.on("GetItem", "breaks");
     const failed = storage.shaky.save(content(), second(0), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow(/Whether it was listed is not known: look at the list/);
+    await expect(failed).rejects.toThrow(/Whether it was listed is not known: check the list/);
   });
 
   test("gives up where others never stop writing", async () => {
