@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
 
 /** One id: `latest` and times are refused, so that a snapshot to be deleted is named exactly. */
@@ -14,10 +14,12 @@ export const request = z.strictObject({
   ),
 });
 
-export const result = z.strictObject({
-  snapshot_id: described(z.string(), "The id of the snapshot."),
-  deleted: described(z.literal(true), "Always true."),
-});
+export const result = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    snapshot_id: described(z.string(), "The id of the snapshot."),
+    deleted: described(z.literal(true), "Always true."),
+  }),
+);
 export type DeleteResult = z.output<typeof result>;
 
 export const documentation = {

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { changes } from "../shared/core/diff.ts";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import { byPartition, commit, count, int64, warnings } from "../shared/lambda/result-fields.ts";
 
@@ -18,26 +18,30 @@ export const request = z.strictObject({
 /** The field of the request that the snapshot in the path is for. */
 export const snapshotField = "from";
 
-export const result = z.strictObject({
-  from: described(z.string(), "The id of the snapshot."),
-  to: described(z.string(), "The id of the other snapshot, or `live`."),
-  summary: described(
-    z.strictObject({
-      advanced: count,
-      rewound: count,
-      metadata: count,
-      added: count,
-      removed: count,
-      unchanged: count,
-    }),
-    "How many commits changed, by kind of change, and how many did not.",
-  ),
-  consumer_groups: described(
-    byPartition(z.strictObject({ change: z.enum(changes), from: commit, to: commit, offset_delta: z.optional(int64) })),
-    "The changes only, by group and topic-partition. `offset_delta` is `to` − `from`.",
-  ),
-  warnings: described(warnings, "What was not compared, in sentences."),
-});
+export const result = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    from: described(z.string(), "The id of the snapshot."),
+    to: described(z.string(), "The id of the other snapshot, or `live`."),
+    summary: described(
+      z.strictObject({
+        advanced: count,
+        rewound: count,
+        metadata: count,
+        added: count,
+        removed: count,
+        unchanged: count,
+      }),
+      "How many commits changed, by kind of change, and how many did not.",
+    ),
+    consumer_groups: described(
+      byPartition(
+        z.strictObject({ change: z.enum(changes), from: commit, to: commit, offset_delta: z.optional(int64) }),
+      ),
+      "The changes only, by group and topic-partition. `offset_delta` is `to` − `from`.",
+    ),
+    warnings: described(warnings, "What was not compared, in sentences."),
+  }),
+);
 export type DiffResult = z.output<typeof result>;
 
 export const documentation = {

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { snapshotStatuses } from "../shared/core/model.ts";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
 import { count, snapshotStatus, trigger } from "../shared/lambda/result-fields.ts";
 
@@ -13,24 +13,26 @@ export const request = z.strictObject({
   status: described(z.optional(z.enum(snapshotStatuses)), "Only snapshots with this status."),
 });
 
-export const result = z.strictObject({
-  snapshots: described(
-    z.array(
-      z.strictObject({
-        snapshot_id: z.string(),
-        created_at: z.string(),
-        description: z.string(),
-        status: snapshotStatus,
-        groups: count,
-        offsets: count,
-        trigger,
-        expires_at: z.optional(z.string()),
-      }),
+export const result = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    snapshots: described(
+      z.array(
+        z.strictObject({
+          snapshot_id: z.string(),
+          created_at: z.string(),
+          description: z.string(),
+          status: snapshotStatus,
+          groups: count,
+          offsets: count,
+          trigger,
+          expires_at: z.optional(z.string()),
+        }),
+      ),
+      "The snapshots of the page. `groups` and `offsets` are numbers; `expires_at` is absent where it never expires.",
     ),
-    "The snapshots of the page. `groups` and `offsets` are numbers; `expires_at` is absent where it never expires.",
-  ),
-  next_token: described(z.optional(z.string()), "Present if and only if there are more snapshots."),
-});
+    next_token: described(z.optional(z.string()), "Present if and only if there are more snapshots."),
+  }),
+);
 export type ListResult = z.output<typeof result>;
 
 export const documentation = {

@@ -21,13 +21,14 @@ export function policyOf(wanted: Request): Policy {
 /** What a request asks for, without what does not change its effect: who asks, how it is answered, how long it waits. */
 export function requestDocument(wanted: Request) {
   const { snapshot_id } = wanted;
+  const { exact, outOfRange, skipBlocked } = policyOf(wanted);
   return {
     snapshot_id: typeof snapshot_id === "object" ? { at: snapshot_id.at.toISOString() } : snapshot_id,
     groups: wanted.groups,
     topics: wanted.topics,
-    exact: wanted.exact ?? false,
-    out_of_range: wanted.out_of_range ?? "refuse",
-    skip_blocked: wanted.skip_blocked,
+    exact,
+    out_of_range: outOfRange,
+    skip_blocked: skipBlocked,
     plan_digest: wanted.plan_digest,
     rollback_id: wanted.rollback_id,
     group_map: wanted.group_map,

@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { rollbackStatuses } from "../shared/core/model.ts";
 import { actions, outOfRangePolicies } from "../shared/core/rollback/plan.ts";
 import { groupStatuses, partitionOutcomes } from "../shared/core/rollback/settle.ts";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import {
   description,
   groupMap,
@@ -104,99 +104,105 @@ export const request = z
 /** A rollback request, read. */
 export type Request = z.output<typeof request>;
 
-const left_out = z.array(blocker);
-const extra = z.array(z.strictObject({ group: z.string(), topic: z.string(), partition: z.int(), commit }));
+const left_out = /* @__PURE__ */ unbundled(() => z.array(blocker));
+const extra = /* @__PURE__ */ unbundled(() =>
+  z.array(z.strictObject({ group: z.string(), topic: z.string(), partition: z.int(), commit })),
+);
 
-export const dryRunResult = z.strictObject({
-  dry_run: described(z.literal(true), "True in the answer to a dry run."),
-  snapshot_id: described(z.string(), "The id of the snapshot."),
-  plan_digest: described(z.string(), "A digest over snapshot, options, targets, live commits and topic ids."),
-  blockers: described(z.array(blocker), "Why the rollback would be refused; none: it would run."),
-  left_out: described(left_out, "The blockers of everything that is left out because the caller asked for it."),
-  skipped: described(left_out, "The former name of `left_out`, for one version."),
-  warnings: described(warnings, "What to know beside the plan or the result, in sentences."),
-  groups: described(
-    byName(
-      z.strictObject({
-        source: z.optional(z.string()),
-        type: z.nullable(z.string()),
-        state: z.nullable(z.string()),
-        left_out: z.optional(z.literal(true)),
-        replayed: z.nullable(int64),
-        skipped: z.nullable(int64),
-        partitions: byName(
-          z.strictObject({
-            action: z.enum(actions),
-            from: commit,
-            to: commit,
-            asked: z.optional(commit),
-            done: z.optional(z.literal(true)),
-            replayed: z.nullable(int64),
-            skipped: z.nullable(int64),
-          }),
-        ),
-      }),
+export const dryRunResult = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    dry_run: described(z.literal(true), "True in the answer to a dry run."),
+    snapshot_id: described(z.string(), "The id of the snapshot."),
+    plan_digest: described(z.string(), "A digest over snapshot, options, targets, live commits and topic ids."),
+    blockers: described(z.array(blocker), "Why the rollback would be refused; none: it would run."),
+    left_out: described(left_out, "The blockers of everything that is left out because the caller asked for it."),
+    skipped: described(left_out, "The former name of `left_out`, for one version."),
+    warnings: described(warnings, "What to know beside the plan or the result, in sentences."),
+    groups: described(
+      byName(
+        z.strictObject({
+          source: z.optional(z.string()),
+          type: z.nullable(z.string()),
+          state: z.nullable(z.string()),
+          left_out: z.optional(z.literal(true)),
+          replayed: z.nullable(int64),
+          skipped: z.nullable(int64),
+          partitions: byName(
+            z.strictObject({
+              action: z.enum(actions),
+              from: commit,
+              to: commit,
+              asked: z.optional(commit),
+              done: z.optional(z.literal(true)),
+              replayed: z.nullable(int64),
+              skipped: z.nullable(int64),
+            }),
+          ),
+        }),
+      ),
+      "The plan or the result by group and topic-partition.",
     ),
-    "The plan or the result by group and topic-partition.",
-  ),
-  extra: described(extra, "Commits on partitions that the snapshot lacks, which are kept."),
-});
+    extra: described(extra, "Commits on partitions that the snapshot lacks, which are kept."),
+  }),
+);
 export type DryRunResult = z.output<typeof dryRunResult>;
 
-export const rollbackResult = z.strictObject({
-  rollback_id: described(z.string(), "The id of the rollback."),
-  status: described(
-    z.enum(rollbackStatuses),
-    "`success`, `partial_success` or `failed`; anything but `success` is the error RollbackIncomplete.",
-  ),
-  snapshot_id: described(z.string(), "The id of the snapshot."),
-  safety_snapshot_id: described(
-    z.nullable(z.string()),
-    "The snapshot of the state before the first commit; null where nothing had to be committed.",
-  ),
-  groups_rolled_back: described(count, "How many groups stand at their targets."),
-  groups_failed: described(count, "How many groups do not."),
-  groups_skipped: described(count, "How many groups were left out."),
-  offsets_restored: described(count, "How many partitions were committed and stand at their targets."),
-  offsets_deleted: described(count, "How many commits were deleted."),
-  groups: described(
-    byName(
-      z.strictObject({
-        source: z.optional(z.string()),
-        status: z.enum(groupStatuses),
-        partitions: byName(
-          z.strictObject({
-            outcome: z.enum(partitionOutcomes),
-            from: commit,
-            to: commit,
-            asked: z.optional(commit),
-            actual: z.optional(commit),
-            in_doubt: z.optional(z.literal(true)),
-          }),
-        ),
-        error: z.optional(z.string()),
-      }),
+export const rollbackResult = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    rollback_id: described(z.string(), "The id of the rollback."),
+    status: described(
+      z.enum(rollbackStatuses),
+      "`success`, `partial_success` or `failed`; anything but `success` is the error RollbackIncomplete.",
     ),
-    "The plan or the result by group and topic-partition.",
-  ),
-  extra: described(extra, "Commits on partitions that the snapshot lacks, which are kept."),
-  left_out: described(left_out, "The blockers of everything that is left out because the caller asked for it."),
-  skipped: described(left_out, "The former name of `left_out`, for one version."),
-  verification: described(
-    z.optional(z.strictObject({ verified: z.boolean(), checked: count, mismatches })),
-    "The comparison of all targets with what is committed; absent with `verify: false`.",
-  ),
-  warnings: described(warnings, "What to know beside the plan or the result, in sentences."),
-  resumed: described(z.optional(z.literal(true)), "True where this call resumed an earlier one."),
-  repeated: described(
-    z.optional(z.literal(true)),
-    "True where this call did nothing, and the result is that of an earlier call.",
-  ),
-  duration_ms: described(count, "How long it took."),
-});
+    snapshot_id: described(z.string(), "The id of the snapshot."),
+    safety_snapshot_id: described(
+      z.nullable(z.string()),
+      "The snapshot of the state before the first commit; null where nothing had to be committed.",
+    ),
+    groups_rolled_back: described(count, "How many groups stand at their targets."),
+    groups_failed: described(count, "How many groups do not."),
+    groups_skipped: described(count, "How many groups were left out."),
+    offsets_restored: described(count, "How many partitions were committed and stand at their targets."),
+    offsets_deleted: described(count, "How many commits were deleted."),
+    groups: described(
+      byName(
+        z.strictObject({
+          source: z.optional(z.string()),
+          status: z.enum(groupStatuses),
+          partitions: byName(
+            z.strictObject({
+              outcome: z.enum(partitionOutcomes),
+              from: commit,
+              to: commit,
+              asked: z.optional(commit),
+              actual: z.optional(commit),
+              in_doubt: z.optional(z.literal(true)),
+            }),
+          ),
+          error: z.optional(z.string()),
+        }),
+      ),
+      "The plan or the result by group and topic-partition.",
+    ),
+    extra: described(extra, "Commits on partitions that the snapshot lacks, which are kept."),
+    left_out: described(left_out, "The blockers of everything that is left out because the caller asked for it."),
+    skipped: described(left_out, "The former name of `left_out`, for one version."),
+    verification: described(
+      z.optional(z.strictObject({ verified: z.boolean(), checked: count, mismatches })),
+      "The comparison of all targets with what is committed; absent with `verify: false`.",
+    ),
+    warnings: described(warnings, "What to know beside the plan or the result, in sentences."),
+    resumed: described(z.optional(z.literal(true)), "True where this call resumed an earlier one."),
+    repeated: described(
+      z.optional(z.literal(true)),
+      "True where this call did nothing, and the result is that of an earlier call.",
+    ),
+    duration_ms: described(count, "How long it took."),
+  }),
+);
 export type RollbackResult = z.output<typeof rollbackResult>;
 
-export const result = z.union([dryRunResult, rollbackResult]);
+export const result = /* @__PURE__ */ unbundled(() => z.union([dryRunResult, rollbackResult]));
 
 export const documentation = {
   summary:

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { recordStatuses } from "../shared/core/model.ts";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import { pageSize, pageToken, rollbackId } from "../shared/lambda/request-fields.ts";
 import { count } from "../shared/lambda/result-fields.ts";
 
@@ -22,7 +22,7 @@ export const request = z
     ),
   );
 
-const row = {
+const row = () => ({
   rollback_id: described(z.string(), "The id of the rollback."),
   status: described(
     z.enum([...recordStatuses, "unfinished"]),
@@ -41,25 +41,29 @@ const row = {
   description: described(z.string(), "What its caller wrote."),
   superseded_by: described(z.optional(z.string()), "The rollback that replaced it."),
   attempts: described(count, "1, and 1 more for each time it was resumed."),
-} as const;
-
-export const pageResult = z.strictObject({
-  rollbacks: described(z.array(z.strictObject(row)), "The rollbacks of the page."),
-  next_token: described(z.optional(z.string()), "Present if and only if there are more rollbacks."),
 });
+
+export const pageResult = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    rollbacks: described(z.array(z.strictObject(row())), "The rollbacks of the page."),
+    next_token: described(z.optional(z.string()), "Present if and only if there are more rollbacks."),
+  }),
+);
 
 /** The plan and the result are those of the version that wrote them: today's are in the result of rollback. */
-export const recordResult = z.strictObject({
-  ...row,
-  plan_digest: described(z.string(), "The digest of its plan."),
-  request: described(z.unknown(), "The request, as it was made."),
-  plan: described(z.unknown(), "The plan, as a dry run shows it."),
-  cluster_id: described(z.unknown(), "The id of the Kafka cluster."),
-  topic_ids: described(z.optional(z.unknown()), "The ids of the topics of its plan."),
-  result: described(z.optional(z.unknown()), "Its result; absent until it ends."),
-});
+export const recordResult = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    ...row(),
+    plan_digest: described(z.string(), "The digest of its plan."),
+    request: described(z.unknown(), "The request, as it was made."),
+    plan: described(z.unknown(), "The plan, as a dry run shows it."),
+    cluster_id: described(z.unknown(), "The id of the Kafka cluster."),
+    topic_ids: described(z.optional(z.unknown()), "The ids of the topics of its plan."),
+    result: described(z.optional(z.unknown()), "Its result; absent until it ends."),
+  }),
+);
 
-export const result = z.union([pageResult, recordResult]);
+export const result = /* @__PURE__ */ unbundled(() => z.union([pageResult, recordResult]));
 export type RollbacksResult = z.output<typeof result>;
 
 export const documentation = {

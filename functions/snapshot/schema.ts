@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { compileSelectors } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import { description, label, selectors } from "../shared/lambda/request-fields.ts";
 import { captureErrors, count, snapshotStatus, warnings } from "../shared/lambda/result-fields.ts";
 
@@ -37,23 +37,25 @@ export const request = z
     }),
   );
 
-export const result = z.strictObject({
-  snapshot_id: described(z.string(), "The id of the snapshot."),
-  created_at: described(z.string(), "When it was taken."),
-  description: described(z.string(), "What the caller wrote."),
-  status: described(
-    snapshotStatus,
-    "`complete`: every selected group is in it; `partial`: the groups in `errors` are not.",
-  ),
-  groups: described(count, "How many groups it has."),
-  offsets: described(count, "How many committed offsets it has."),
-  errors: described(captureErrors, "The groups that could not be captured, and why."),
-  warnings: described(warnings, "What may be missing or unknown, in sentences."),
-  repeated: described(
-    z.optional(z.literal(true)),
-    "True where an earlier delivery of the same scheduled execution took this snapshot.",
-  ),
-});
+export const result = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    snapshot_id: described(z.string(), "The id of the snapshot."),
+    created_at: described(z.string(), "When it was taken."),
+    description: described(z.string(), "What the caller wrote."),
+    status: described(
+      snapshotStatus,
+      "`complete`: every selected group is in it; `partial`: the groups in `errors` are not.",
+    ),
+    groups: described(count, "How many groups it has."),
+    offsets: described(count, "How many committed offsets it has."),
+    errors: described(captureErrors, "The groups that could not be captured, and why."),
+    warnings: described(warnings, "What may be missing or unknown, in sentences."),
+    repeated: described(
+      z.optional(z.literal(true)),
+      "True where an earlier delivery of the same scheduled execution took this snapshot.",
+    ),
+  }),
+);
 export type SnapshotResult = z.output<typeof result>;
 
 export const documentation = {

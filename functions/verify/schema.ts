@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Documentation, described } from "../shared/lambda/documentation.ts";
+import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import { count, mismatches, warnings } from "../shared/lambda/result-fields.ts";
 
@@ -10,13 +10,15 @@ export const request = z.strictObject({
   fail_on_mismatch: described(z._default(z.boolean(), false), "Whether a mismatch is the error VerificationMismatch."),
 });
 
-export const result = z.strictObject({
-  verified: described(z.boolean(), "Whether every commit is as in the snapshot, and every group could be compared."),
-  snapshot_id: described(z.string(), "The id of the snapshot."),
-  checked: described(count, "How many partitions were compared."),
-  mismatches: described(mismatches, "Every difference: what the snapshot has, and what is committed now."),
-  warnings: described(warnings, "What was not compared, in sentences."),
-});
+export const result = /* @__PURE__ */ unbundled(() =>
+  z.strictObject({
+    verified: described(z.boolean(), "Whether every commit is as in the snapshot, and every group could be compared."),
+    snapshot_id: described(z.string(), "The id of the snapshot."),
+    checked: described(count, "How many partitions were compared."),
+    mismatches: described(mismatches, "Every difference: what the snapshot has, and what is committed now."),
+    warnings: described(warnings, "What was not compared, in sentences."),
+  }),
+);
 export type VerifyResult = z.output<typeof result>;
 
 export const documentation = {

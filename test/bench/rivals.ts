@@ -2,15 +2,13 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import { newestKafka } from "../../localstack/choice.ts"; // the newest AdminClient is the fastest
 import { GROUPS } from "../../localstack/console.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
 import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
 import { outputOf, type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
-
-/** The version of the AdminClient, whatever the brokers': the newest is the fastest. */
-export const adminClientVersion = "4.3.1";
 
 /** What the AdminClient did: how long it took by its own clock, how many offsets (or groups) these were, and their sum. */
 export interface Done {
@@ -77,11 +75,11 @@ function doneFrom(line: string): Done {
 
 /** Compiles Rivals.java, against the jars of Kafka. */
 async function rivalsProgram(options: readonly string[], folder: string, args: readonly string[]): Promise<Program> {
-  await fetchJars(adminClientVersion, () => {});
+  await fetchJars(newestKafka, () => {});
   const classes = join(folder, "classes");
   mkdirSync(classes, { recursive: true });
-  await compileJava(adminClientVersion, join(import.meta.dirname, "Rivals.java"), classes, () => {});
-  return java(adminClientVersion, options, ["Rivals", ...args], classes);
+  await compileJava(newestKafka, join(import.meta.dirname, "Rivals.java"), classes, () => {});
+  return java(newestKafka, options, ["Rivals", ...args], classes);
 }
 
 /** kafka-consumer-groups, the command: a process each time, start of the JVM and all. Gives its time and its output. */

@@ -201,6 +201,16 @@ test.each([
   ],
   ["both days in a cron", withSchedule({ expression: "cron(0 1 1 * 2 *)" }), "schedules[0].expression: must be"],
   [
+    "more patterns than a snapshot accepts",
+    withSchedule({ groups: Array.from({ length: 201 }, (_, i) => `g${i}-*`) }),
+    "schedules[0].groups: has more than 200 patterns",
+  ],
+  [
+    "an exclusion of a group that is named",
+    withSchedule({ groups: ["orders"], exclude: ["ord*"] }),
+    'schedules[0].exclude: excludes "orders", named in groups',
+  ],
+  [
     "a misspelt field",
     withSchedule({ group: ["a"] }),
     'schedules[0]: unknown field "group": remove or rename; known fields are name, expression',

@@ -6,7 +6,7 @@ import { mismatchKinds } from "../core/verify.ts";
 
 /**
  * The fields of results. Handlers take only types from here: schemas of results are for the API documents and the clients,
- * and no Lambda bundle has them. So nothing here may call a method: esbuild drops only what calls zod's functions.
+ * and no Lambda bundle has them: see `unbundled`.
  */
 
 /** A result as a handler returns it: objects with keys from outside are maps. */
@@ -30,11 +30,10 @@ export const int64 = z.pipe(
 export const count = z.int();
 
 /** An object whose keys are names from outside. */
-export const byName = /* @__NO_SIDE_EFFECTS__ */ <T extends z.ZodMiniType>(entry: T) => z.record(z.string(), entry);
+export const byName = <T extends z.ZodMiniType>(entry: T) => z.record(z.string(), entry);
 
 /** Values by group and topic-partition: `{"g": {"partitions": {"orders-0": …}}}`. */
-export const byPartition = /* @__NO_SIDE_EFFECTS__ */ <T extends z.ZodMiniType>(entry: T) =>
-  byName(z.strictObject({ partitions: byName(entry) }));
+export const byPartition = <T extends z.ZodMiniType>(entry: T) => byName(z.strictObject({ partitions: byName(entry) }));
 
 /** A partition's commit; null is no commit. */
 export const commit = z.nullable(
