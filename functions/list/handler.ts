@@ -1,5 +1,6 @@
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
+import type { OnlyFilters } from "../shared/storage/index-entry.ts";
 import { type ListResult, request } from "./schema.ts";
 
 /** Lists snapshots, newest first. */
@@ -10,7 +11,8 @@ export const handler = operation({
     { limit, next_token: nextToken, since, until, ...filters },
     { storage, deadline },
   ): Promise<Encoded<ListResult>> {
-    const page = await storage.snapshots.list({ limit, nextToken, since, until, filters }, deadline);
+    const known = filters satisfies OnlyFilters<typeof filters>;
+    const page = await storage.snapshots.list({ limit, nextToken, since, until, filters: known }, deadline);
     return {
       snapshots: page.entries.map((entry) => ({
         snapshot_id: entry.snapshotId,

@@ -25,7 +25,7 @@ const CLOSING_TIME_MS = 3_000;
 /** What waiting for empty groups must leave of the invocation's time for the rollback itself. */
 const ROLLBACK_TIME_MS = 10_000;
 const POLL_MS = 1_000;
-/** How long freeing the lease may take where the time is over already: Lambda ends the function soon. */
+/** How long releasing the lease may take when no time is left: Lambda ends the function soon. */
 const RELEASE_TIME_MS = 500;
 
 /** Rolls groups back to a snapshot. */
@@ -36,10 +36,10 @@ export const handler = kafkaOperation({
   async run(wanted, work) {
     const { storage, deadline, caller } = work;
     const startedAt = new Date();
-    const ignored = wanted.dry_run && wanted.resume === undefined;
+    const ignoresJournal = wanted.dry_run && wanted.resume === undefined;
     let committing: JournalRecord | undefined;
     try {
-      const earlier = ignored ? undefined : await findEarlier(storage.journal, wanted, startedAt, deadline);
+      const earlier = ignoresJournal ? undefined : await findEarlier(storage.journal, wanted, startedAt, deadline);
       if (earlier?.named && isClosed(earlier, wanted)) {
         return await recordedResult(storage.journal, earlier.record, wanted, deadline);
       }
@@ -83,7 +83,7 @@ async function rollBack(connected: Job, goal: Goal, before: Earlier | undefined)
     storage.lease.acquire({ rollbackId, requestedBy, startedAt: startedAt.toISOString() }, deadline);
   const firstId = before === undefined || isClosed(before, wanted) ? newId : before.record.rollbackId;
   let held = { id: firstId, lease: await acquire(firstId) };
-  /** The lease names the rollback that runs: `rollbacks` shows that one as running. */
+  /** Acquires the lease anew under another id: it names the rollback that runs, which `rollbacks` shows as running. */
   const holdFor = async (id: string): Promise<Lease> => {
     if (held.id !== id) {
       await held.lease.release(deadline);
@@ -109,8 +109,9 @@ async function rollBack(connected: Job, goal: Goal, before: Earlier | undefined)
 }
 
 /**
- * Observes until no group has members, until the time that the request allows for that is over, or until a permanent blocker
- * shows. The lease is not held meanwhile. Returns the seconds that it took, 0 if the request does not wait.
+ * Observes until no group has members, until the time that the request allows for that is over, until a permanent blocker
+ * shows, or until the plan is not the one that the caller has seen. The lease is not held meanwhile. Returns the seconds that
+ * it took, 0 if the request does not wait.
  */
 async function waitUntilEmpty(job: Job, goal: Goal): Promise<number> {
   const { wanted, deadline, log } = job;
@@ -131,9 +132,11 @@ async function waitUntilEmpty(job: Job, goal: Goal): Promise<number> {
 }
 
 /**
- * What to do about a rollback that an earlier call began: repeat its result while that holds, or carry out the rest of its
- * plan. Neither, so that a new one starts, if the caller did not name it and it has a permanent blocker now (a group was
- * moved since, a log has lost the target), or its journal cannot be read.
+ * What to do about a rollback that an earlier call began:
+ * - It ended, and its targets still hold: `repeated`, the recorded result.
+ * - It did not end, or did not reach all targets: `rest`, the plan to carry out.
+ * - The caller did not name it, and it ended but its targets no longer hold, or it has a permanent blocker now (a group was
+ *   moved since, a log has lost the target), or its journal cannot be read: neither, and a new rollback starts.
  */
 async function continueEarlier(
   job: Job,
@@ -204,12 +207,7 @@ function requireUnblocked(
     requested_by: requestedBy,
     blockers: plan.blockers.length,
   });
-  const waited =
-    waitedSeconds === 0
-      ? undefined
-      : `This call waited ${waitedSeconds} s: as long as wait_for_empty_seconds and the time of the call (27 s over HTTP) allow.`;
-  const next = [advice, waited].filter((part) => part !== undefined);
-  throw refusal(plan, what, next.length === 0 ? undefined : next.join(" "));
+  throw refusal(plan, what, advice, waitedSeconds);
 }
 
 /** A repeated result, with a warning for share groups: acknowledgements do not move their start offsets. */

@@ -65,6 +65,7 @@ export function resultDocument(run: Run, plan: Plan, settlement: Settlement): En
     verification: verificationDocument(settlement.verification),
     warnings: run.warnings,
     resumed: run.resumed || undefined,
+    repeated: undefined,
     duration_ms: run.durationMs,
   };
 }
@@ -73,18 +74,23 @@ export function resultDocument(run: Run, plan: Plan, settlement: Settlement): En
  * The error of a plan that is refused: it names the first blockers, and its details are the whole plan.
  *
  * @param what what was refused: `the rollback to snapshot-…`
- * @param next the next step beside those that the blockers name
+ * @param advice the next step beside those that the blockers name
+ * @param waitedSeconds how long the call waited for groups to be empty
  */
-export function refusal(plan: Plan, what: string, next: string | undefined): OperationError {
+export function refusal(plan: Plan, what: string, advice: string | undefined, waitedSeconds: number): OperationError {
   const { blockers } = plan;
+  const onlyMembers = blockers.every(({ kind }) => kind === "group_not_empty");
   const shown = blockers.slice(0, 3).map(({ kind, message }) => `[${kind}] ${message}`);
   const rest =
     blockers.length > shown.length ? ` And ${blockers.length - shown.length} more: a dry run shows all.` : "";
   const message = `${what} was refused. ${shown.join(" ")}${rest}`;
-  const options = { ...(next !== undefined && { next }), details: dryRunDocument(plan) };
-  return blockers.every(({ kind }) => kind === "group_not_empty")
-    ? new GroupNotEmpty(message, options)
-    : new RollbackBlocked(message, options);
+  const waited =
+    onlyMembers && waitedSeconds > 0
+      ? `This call waited ${waitedSeconds} s: as long as wait_for_empty_seconds and the time of the call (27 s over HTTP) allow.`
+      : undefined;
+  const next = [advice, waited].filter((part) => part !== undefined);
+  const options = { ...(next.length > 0 && { next: next.join(" ") }), details: dryRunDocument(plan) };
+  return onlyMembers ? new GroupNotEmpty(message, options) : new RollbackBlocked(message, options);
 }
 
 /** The error of a plan that is not the one that the caller has seen. */

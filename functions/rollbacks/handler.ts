@@ -45,7 +45,7 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
     plan: isFields(plan) && plan.skipped !== undefined ? { left_out: plan.skipped, ...plan } : plan, // its former name
     cluster_id,
     topic_ids,
-    ...(result !== undefined && { result: jsonValue(result, "the result") }),
+    result: result === undefined ? undefined : jsonValue(result, "the result"),
   };
 }
 

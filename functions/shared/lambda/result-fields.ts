@@ -9,7 +9,10 @@ import { mismatchKinds } from "../core/verify.ts";
  * and no Lambda bundle has them: see `unbundled`.
  */
 
-/** A result as a handler returns it: objects with keys from outside are maps. */
+/**
+ * A result as a handler returns it: objects with keys from outside are maps, and every field is there, optional ones as
+ * `undefined`: a field that a handler forgets does not compile.
+ */
 export type Encoded<T> = unknown extends T
   ? Json | undefined
   : T extends string | number | bigint | boolean | null | undefined
@@ -18,7 +21,7 @@ export type Encoded<T> = unknown extends T
       ? readonly Encoded<Entry>[]
       : string extends keyof T
         ? ReadonlyMap<string, Encoded<T[string & keyof T]>>
-        : { readonly [Key in keyof T]: Encoded<T[Key]> };
+        : { readonly [Key in keyof T]-?: Encoded<T[Key]> };
 
 /** A 64-bit integer, exact in JSON. Read with `parseJson` and this schema, it is a `bigint`. */
 export const int64 = z.pipe(

@@ -70,6 +70,9 @@ const filters = ["status"] as const;
 /** The values that entries must have to be listed; an absent one is any. */
 export type Filters = { readonly [Name in (typeof filters)[number]]?: string | undefined };
 
+/** The same fields, of which those that are no filter must be absent: for a request that passes on the rest of its fields. */
+export type OnlyFilters<T> = { readonly [Name in keyof T]: Name extends keyof Filters ? T[Name] : undefined };
+
 /** The filters of a query, as DynamoDB takes them; entries that are being deleted are never listed. */
 export function filterExpression(wanted: Filters) {
   const set = filters.flatMap((name) => (wanted[name] === undefined ? [] : [[name, wanted[name]] as const]));

@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
 import {
   type Blocker,
+  blockerKinds,
   groupBlockers,
+  isPermanent,
   type Origin,
   partitionBlockers,
 } from "../../../../functions/shared/core/rollback/blockers.ts";
@@ -18,6 +20,10 @@ const topic = (partition: ReturnType<typeof log>, topicId: string | null = "id")
   partitions: new Map([[1, partition]]),
 });
 const usual = topic(log(0n, 100n));
+
+test("only members and pending transactions block temporarily", () => {
+  expect(blockerKinds.filter((kind) => !isPermanent({ kind }))).toEqual(["group_not_empty", "pending_transaction"]);
+});
 
 describe("a blocker of a group", () => {
   const live = liveOf(group({ "t-1": at(50n) }), new Map([["t", usual]]));
