@@ -158,7 +158,9 @@ async function startMinistack(
     BIND_HOST: "127.0.0.1",
     GATEWAY_PORT: `${port}`,
   };
-  startService(service, { command: join(ministackVenv, "bin", "python"), args: ["-m", "ministack"], env });
+  // Python accepts any value of -X: this one tells `runningPid` whose process it is.
+  const args = ["-X", `data=${data}/`, "-m", "ministack"];
+  startService(service, { command: join(ministackVenv, "bin", "python"), args, env });
   const log = logOf(service);
   try {
     const serves = () => readFileSync(log, "utf8").includes("Running on http");

@@ -133,7 +133,6 @@ async function cdk(
       CDK_DISABLE_CLI_TELEMETRY: "true",
       CDK_DISABLE_VERSION_CHECK: "1",
     },
-    cwd: repository,
   };
   await run(program, join(stateDir, `cdk-${verb}.log`), 300_000, say);
 }

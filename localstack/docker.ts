@@ -77,13 +77,17 @@ export interface ServicesToStart {
   readonly say: Say;
 }
 
+/** The state folders whose project is removed after their owner. */
+const watched = new Set<string>();
+
 /**
  * Starts services on free ports and waits until they are healthy; gives the ports. They go with the owner of the state
  * folder, however that ends. Where it fails none of them is left.
  */
 export async function startServices(options: ServicesToStart, attempt = 1): Promise<readonly number[]> {
   const { stateDir, services, portCount, preferredPort, say } = options;
-  afterOwner(stateDir, removal(stateDir));
+  if (!watched.has(stateDir)) afterOwner(stateDir, removal(stateDir));
+  watched.add(stateDir);
   const ports = await freePorts(portCount, preferredPort, say);
   const variables = options.variables(ports);
   for (const image of new Set(imagesOf(stateDir, [...services, ...(options.alsoPull ?? [])], variables))) {

@@ -1,17 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import {
-  localDir,
-  makeOnce,
-  outputOf,
-  type Program,
-  repository,
-  run,
-  type Say,
-  signalGroup,
-  spawnOwned,
-} from "./process.ts";
+import { localDir, makeOnce, type Program, repository, run, type Say, start } from "./process.ts";
 
 /** How one of Kafka's tools ended. */
 export interface ToolResult {
@@ -139,7 +129,7 @@ function namedIn(version: string, className: string, args: readonly string[]): s
  */
 export function startTool(version: string, className: string, args: readonly string[], classes?: string): RunningTool {
   const program = java(version, briefly, namedIn(version, className, args), classes);
-  return running(program, className, () => {});
+  return running(program);
 }
 
 /** The image of brokers and tools. */
@@ -170,33 +160,30 @@ export function startToolInDocker(
   const container = `offset-rollback-tool-${randomBytes(6).toString("hex")}`;
   const [command = "", ...options] = classInDocker(version, network, ["--name", container]);
   const program = { command, args: [...options, ...namedIn(version, className, args)], env: process.env };
-  return running(program, className, () => spawnSync("docker", ["kill", container], { stdio: "ignore" }));
+  return running(program, () => spawnSync("docker", ["kill", container], { stdio: "ignore" }));
 }
 
-/** A tool from its start to its end; `kill` is what is done beside killing the program. */
-function running(program: Program, label: string, kill: () => void): RunningTool {
-  const child = spawnOwned(program, label);
-  const output = outputOf(child);
-  child.stdin?.on("error", () => {}); // a tool may end before it has read everything; its exit code tells
-  const ended = new Promise<ToolResult>((done, failed) => {
-    child.once("error", failed);
-    child.once("close", (code) => done({ ...output, exitCode: code ?? -1 }));
+/** A tool from its start to its end; `kill` ends what its program alone does not. */
+function running(program: Program, kill = () => {}): RunningTool {
+  const child = start(program);
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    printed += text;
   });
-  const killAll = () => {
-    kill();
-    signalGroup(child.pid, "SIGKILL");
-  };
+  const ended = child.then(({ stdout, stderr, exitCode = -1 }) => ({ stdout, stderr, exitCode }));
   return {
     ended,
-    stdout: () => output.stdout,
-    write: (text) => void child.stdin?.write(text),
-    end: () => void child.stdin?.end(),
-    kill: killAll,
+    stdout: () => printed,
+    write: (text) => void child.stdin.write(text),
+    end: () => void child.stdin.end(),
+    kill() {
+      kill();
+      child.kill("SIGKILL");
+    },
     async stop() {
-      signalGroup(child.pid, "SIGTERM");
-      const timer = setTimeout(killAll, 10_000);
+      child.kill();
       const result = await ended;
-      clearTimeout(timer);
+      kill();
       return result;
     },
   };

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type BrokersToStart,
   brokerIds,
@@ -134,17 +135,11 @@ export function openKafka(descriptor: KafkaDescriptor): Kafka {
       const tool = start(className, args);
       tool.write(stdin);
       tool.end();
-      let late = false;
-      const timer = setTimeout(() => {
-        late = true;
-        tool.kill();
-      }, timeoutMs);
-      const result = await tool.ended;
-      clearTimeout(timer);
-      if (!late) return result;
-      throw new Error(
-        `${className} had not ended after ${timeoutMs / 1000} s; it said:\n${result.stdout}${result.stderr}`,
-      );
+      const inTime = await Promise.race([tool.ended, delay(timeoutMs, undefined, { ref: false })]);
+      if (inTime !== undefined) return inTime;
+      tool.kill();
+      const { stdout, stderr } = await tool.ended;
+      throw new Error(`${className} had not ended after ${timeoutMs / 1000} s; it said:\n${stdout}${stderr}`);
     },
     isUp: () => (kind === "external" ? Promise.resolve(true) : serves(ports, ids)),
     async killBroker(id) {

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   closeSync,
   existsSync,
@@ -14,6 +14,8 @@ import {
 import { createServer } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { execa } from "execa";
+import { onExit } from "signal-exit";
 
 /** The repository's root. */
 export const repository = resolve(import.meta.dirname, "..");
@@ -24,13 +26,12 @@ export const localDir = join(repository, ".local");
 /** Says what is going on, to whoever waits. */
 export type Say = (line: string) => void;
 
-/** A program to run. */
+/** A program to run, from the repository's root. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
   /** The whole environment: nothing is inherited beside it. */
   readonly env: NodeJS.ProcessEnv;
-  readonly cwd?: string;
 }
 
 /** A program that runs in the background under a name in a state folder: any process can find, kill and restart it there. */
@@ -39,136 +40,93 @@ export interface Service {
   readonly name: string;
 }
 
-/**
- * Runs "$@" as the leader of a process group, and kills the whole group when file descriptor 3 ends: that is a pipe
- * whose other end its owner holds, so that not even a killed owner leaves anything behind. $0 is a label, by which
- * the process is told from a stranger that has got its number; without `owned` the program stays when its starter goes.
- */
-const keeper = `
-mode=$1; shift
-exec 4<&0
-"$@" <&4 3<&- 4<&- &
-child=$!
-exec 4<&-
-if [ "$mode" = owned ]; then
-  ( trap '' TERM INT; read -r _ <&3; kill -s KILL -- -$$ ) </dev/null >/dev/null 2>&1 &
-  watcher=$!
-  exec 3<&-
-fi
-trap : TERM INT
-wait $child; code=$?
-while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
-[ "$mode" = owned ] && kill -s KILL $watcher
-exit $code`;
+const always = { cwd: repository, extendEnv: false, reject: false } as const;
 
-/** Starts a program as a group of its own that dies with this process; its output goes to pipes, or to an open file. */
-export function spawnOwned(program: Program, label: string, output: number | "pipe" = "pipe"): ChildProcess {
-  return spawn("sh", ["-c", keeper, label, "owned", program.command, ...program.args], {
-    env: program.env,
-    cwd: program.cwd,
-    detached: true,
-    stdio: ["pipe", output, output, "pipe"],
-  });
-}
+/** Starts a program that ends with this process. Its promise gives its output and exit code, and is never rejected. */
+export const start = ({ command, args, env }: Program) =>
+  execa(command, args, { ...always, env, stripFinalNewline: false, forceKillAfterDelay: 10_000 });
 
-/** What a child prints, as far as it has. */
-export function outputOf(child: ChildProcess): { readonly stdout: string; readonly stderr: string } {
-  const output = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name]?.setEncoding("utf8").on("data", (text: string) => {
-      output[name] += text;
-    });
-  }
-  return output;
-}
-
-/** Sends a signal to a process and everything it started; one that is gone is no error. */
-export function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
+/** Starts a program that writes its output to a file; it ends with this process unless it is detached. */
+function startLogged({ command, args, env }: Program, file: string, options: { detached?: true; timeout?: number }) {
+  mkdirSync(dirname(file), { recursive: true });
+  const log = openSync(file, "w");
   try {
-    process.kill(-pid, signal);
+    return execa(command, args, { ...always, env, stdin: "ignore", stdout: log, stderr: log, ...options });
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Kills the process group that a service leads; a group that is gone is no error. */
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 
-const lifelines = new Map<string, number>();
-const lifelineOf = (stateDir: string) => join(stateDir, "lifeline");
+/** The state folders whose services end with this process, and how to give each of them up. */
+const owned = new Map<string, () => void>();
 
-/** Makes this process the owner of the services of a state folder, whichever process starts them: they end with it. */
+/** Ends the services of a state folder with this process, whichever process starts them. */
 export function ownServices(stateDir: string): void {
-  const path = lifelineOf(stateDir);
-  if (lifelines.has(path)) return;
-  mkdirSync(stateDir, { recursive: true });
-  execFileSync("sh", ["-c", 'mkfifo "$0"', path]);
-  lifelines.set(path, openSync(path, "r+"));
+  if (!owned.has(stateDir))
+    owned.set(
+      stateDir,
+      onExit(() => killServices(stateDir)),
+    );
 }
 
-/** Gives the ownership up again and removes the state folder; call it when the services are stopped. */
+/** Runs a program when this process has ended, also by SIGKILL; nothing for a state folder that it does not own. */
+export function afterOwner(stateDir: string, { command, args, env }: Program): void {
+  if (!owned.has(stateDir)) return;
+  const wait = 'read -r _; exec "$@"'; // until the other end of its input, which this process has, is closed
+  const stdio = ["pipe", "ignore", "ignore"] as const;
+  spawn("sh", ["-c", wait, "sh", command, ...args], { env, detached: true, stdio: [...stdio] }).unref();
+}
+
+/** Kills the services that still run, and removes their state folder. */
 export function removeState(stateDir: string): void {
-  const path = lifelineOf(stateDir);
-  const held = lifelines.get(path);
-  if (held !== undefined) closeSync(held);
-  lifelines.delete(path);
+  killServices(stateDir);
+  owned.get(stateDir)?.();
+  owned.delete(stateDir);
   rmSync(stateDir, { recursive: true, force: true });
 }
 
-const followed = new Set<string>();
-
-/** Runs a program when the owner of a state folder has ended, however it did; nothing, for a folder without owner. */
-export function afterOwner(stateDir: string, { command, args, env }: Program): void {
-  const path = lifelineOf(stateDir);
-  if (!existsSync(path) || followed.has(path)) return;
-  followed.add(path);
-  const lifeline = openSync(path, "r");
-  const wait = 'read -r _ <&3; exec 3<&-; exec "$@"';
-  const child = spawn("sh", ["-c", wait, `${path} ended`, command, ...args], {
-    env,
-    detached: true,
-    stdio: ["ignore", "ignore", "ignore", lifeline],
-  });
-  child.unref();
-  closeSync(lifeline);
+function killServices(stateDir: string): void {
+  for (const service of servicesIn(stateDir)) signalGroup(runningPid(service), "SIGKILL");
 }
 
 const pidFileOf = (service: Service) => join(service.stateDir, `${service.name}.pid`);
-const labelOf = (service: Service) => `${service.stateDir}/${service.name}`;
 
 /** The file that a service writes its output to. */
 export const logOf = (service: Service) => join(service.stateDir, `${service.name}.log`);
 
-/** Starts a service. It ends with the owner of its state folder, or stays until it is stopped if the folder has none. */
+/**
+ * Starts a service: it ends with the owner of its state folder, if there is one, or when it is stopped. An argument of
+ * the program is a path in `<state folder>/<name>/`: that distinguishes it from a later process with the same id.
+ */
 export function startService(service: Service, program: Program): void {
-  mkdirSync(service.stateDir, { recursive: true });
-  const owned = existsSync(lifelineOf(service.stateDir));
-  const log = openSync(logOf(service), "w");
-  const lifeline = owned ? openSync(lifelineOf(service.stateDir), "r") : undefined;
-  const mode = owned ? "owned" : "detached";
-  const child = spawn("sh", ["-c", keeper, labelOf(service), mode, program.command, ...program.args], {
-    env: program.env,
-    cwd: program.cwd,
-    detached: true,
-    stdio: ["ignore", log, log, lifeline ?? "ignore"],
-  });
+  const child = startLogged(program, logOf(service), { detached: true });
   child.unref();
-  closeSync(log);
-  if (lifeline !== undefined) closeSync(lifeline);
-  if (child.pid === undefined) throw new Error(`${service.name} could not be started: no sh on the PATH`);
-  writeFileSync(`${pidFileOf(service)}.new`, String(child.pid));
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${service.name} could not be started: no ${program.command} on the PATH`);
+  writeFileSync(`${pidFileOf(service)}.new`, String(pid));
   renameSync(`${pidFileOf(service)}.new`, pidFileOf(service));
 }
 
-/** The process id of a service that runs, and is really ours. */
+/** The process id of a service that runs. */
 export function runningPid(service: Service): number | undefined {
   if (!existsSync(pidFileOf(service))) return undefined;
   const pid = Number(readFileSync(pidFileOf(service), "utf8"));
-  return commandLineOf(pid).split("\0").includes(labelOf(service)) ? pid : undefined;
+  return commandLineOf(pid).includes(`${join(service.stateDir, service.name)}/`) ? pid : undefined;
 }
 
 function commandLineOf(pid: number): string {
   const file = `/proc/${pid}/cmdline`;
   if (existsSync("/proc/self/cmdline")) return existsSync(file) ? readFileSync(file, "utf8") : "";
-  return spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout.replaceAll(" ", "\0");
+  return spawnSync("ps", ["-ww", "-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout;
 }
 
 /** Stops a service, by force when it takes longer than `graceMs`; one that does not run is no error. */
@@ -288,22 +246,12 @@ export async function run(
   progress?: () => string,
 ): Promise<void> {
   const name = [program.command.split("/").at(-1), ...program.args].slice(0, 2).join(" ");
-  mkdirSync(dirname(log), { recursive: true });
-  const output = openSync(log, "w");
-  const child = spawnOwned(program, log, output);
-  closeSync(output);
-  child.stdin?.end();
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    signalGroup(child.pid, "SIGKILL");
-  }, timeoutMs);
   const quiet = sayTime(progress ?? (() => name), say);
-  const code = await new Promise<number | null>((done, failed) => child.once("close", done).once("error", failed));
-  clearTimeout(timer);
+  const { exitCode, timedOut, originalMessage } = await startLogged(program, log, { timeout: timeoutMs });
   quiet();
-  if (code === 0) return;
-  const what = late ? `took longer than ${timeoutMs / 1000} s` : "failed";
+  if (exitCode === 0) return;
+  const why = originalMessage === undefined ? "" : ` (${originalMessage})`;
+  const what = timedOut ? `took longer than ${timeoutMs / 1000} s` : `failed${why}`;
   throw new Error(`\`${name} …\` ${what}; its output (${log}) ends with:\n${tail(log)}`);
 }
 
@@ -318,7 +266,7 @@ export function freshStateDir(purpose: string): string {
 function removeLeftovers(folder: string, prefix: string): void {
   for (const name of readdirSync(folder)) {
     const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
-    if (pid > 0 && commandLineOf(pid) === "") rmSync(join(folder, name), { recursive: true, force: true });
+    if (pid > 0 && commandLineOf(pid) === "") removeState(join(folder, name));
   }
 }
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import * as z from "zod";
-import { outputOf, type Program, spawnOwned } from "../../localstack/process.ts";
+import { type Program, start } from "../../localstack/process.ts";
 
 const report = z.object({
   loadMs: z.number(),
@@ -31,10 +31,7 @@ export async function runProcess(options: OneProcess): Promise<ProcessReport> {
     args: [...node, script, bundle, JSON.stringify(event), `${invocations}`],
     env: { ...process.env, ...environment },
   };
-  const child = spawnOwned(program, "bench-function");
-  child.stdin?.end();
-  const output = outputOf(child);
-  const code = await new Promise((done, failed) => child.once("close", done).once("error", failed));
-  if (code !== 0) throw new Error(`The process of ${bundle} ended with ${code}:\n${output.stderr.slice(-2_000)}`);
-  return report.parse(JSON.parse(output.stdout));
+  const { exitCode, stdout, stderr } = await start(program);
+  if (exitCode !== 0) throw new Error(`The process of ${bundle} ended with ${exitCode}:\n${stderr.slice(-2_000)}`);
+  return report.parse(JSON.parse(stdout));
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -6,7 +7,7 @@ import { newestKafka } from "../../localstack/choice.ts"; // the newest AdminCli
 import { GROUPS } from "../../localstack/console.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
 import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
-import { outputOf, type Program, signalGroup, spawnOwned } from "../../localstack/process.ts";
+import { type Program, start } from "../../localstack/process.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
 
@@ -26,22 +27,20 @@ export interface AdminClient {
 /** Starts it; `folder` takes its compiled class. */
 export async function startAdminClient(kafka: Kafka, folder: string): Promise<AdminClient> {
   const heap = ["-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"];
-  const child = spawnOwned(await rivalsProgram(heap, folder, [kafka.bootstrapServers]), "bench-admin-client");
-  if (child.stdout === null) throw new Error("The AdminClient's output is not a pipe");
+  const child = start(await rivalsProgram(heap, folder, [kafka.bootstrapServers]));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   let complaints = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaints = (complaints + text).slice(-2_000);
   });
-  child.stdin?.on("error", () => {}); // it ended, and the line that does not come tells
   return {
     async run(...command) {
-      child.stdin?.write(`${command.join(" ")}\n`);
+      child.stdin.write(`${command.join(" ")}\n`);
       const { value, done } = await lines.next();
       if (done === true) throw new Error(`The AdminClient ended at "${command.join(" ")}":\n${complaints}`);
       return doneFrom(value);
     },
-    stop: () => signalGroup(child.pid, "SIGKILL"),
+    stop: () => void child.kill("SIGKILL"),
   };
 }
 
@@ -54,16 +53,12 @@ export async function adminClientProcess(
   const program = await rivalsProgram(briefly, folder, [kafka.bootstrapServers, ...command.map(String)]);
   return async () => {
     const started = performance.now();
-    const child = spawnOwned(program, "bench-admin-client");
-    child.stdin?.end();
-    const output = outputOf(child);
-    const ended = await new Promise<number>((done, failed) => {
-      child.stdout?.once("data", () => done(performance.now()));
-      child.once("close", () => done(performance.now()));
-      child.once("error", failed);
-    });
-    if (output.stdout === "") throw new Error(`The AdminClient's process failed:\n${output.stderr}`);
-    return { ...doneFrom(output.stdout), ms: ended - started };
+    const child = start(program);
+    child.stdin.end();
+    const first = once(child.stdout, "data").then(() => performance.now());
+    const { stdout, stderr } = await child;
+    if (stdout === "") throw new Error(`The AdminClient's process failed:\n${stderr}`);
+    return { ...doneFrom(stdout), ms: (await first) - started };
   };
 }
 
