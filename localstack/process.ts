@@ -44,18 +44,7 @@ const always = { cwd: repository, extendEnv: false, reject: false } as const;
 
 /** Starts a program that ends with this process. Its promise gives its output and exit code, and is never rejected. */
 export const start = ({ command, args, env }: Program) =>
-  execa(command, args, { ...always, env, stripFinalNewline: false, forceKillAfterDelay: 10_000 });
-
-/** Starts a program that writes its output to a file; it ends with this process unless it is detached. */
-function startLogged({ command, args, env }: Program, file: string, options: { detached?: true; timeout?: number }) {
-  mkdirSync(dirname(file), { recursive: true });
-  const log = openSync(file, "w");
-  try {
-    return execa(command, args, { ...always, env, stdin: "ignore", stdout: log, stderr: log, ...options });
-  } finally {
-    closeSync(log);
-  }
-}
+  execa(command, [...args], { ...always, env, stripFinalNewline: false, forceKillAfterDelay: 10_000 });
 
 /** Kills the process group that a service leads; a group that is gone is no error. */
 function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
@@ -108,7 +97,12 @@ export const logOf = (service: Service) => join(service.stateDir, `${service.nam
  * the program is a path in `<state folder>/<name>/`: that distinguishes it from a later process with the same id.
  */
 export function startService(service: Service, program: Program): void {
-  const child = startLogged(program, logOf(service), { detached: true });
+  const { command, args, env } = program;
+  mkdirSync(service.stateDir, { recursive: true });
+  const log = openSync(logOf(service), "w");
+  const child = spawn(command, args, { cwd: repository, env, detached: true, stdio: ["ignore", log, log] });
+  closeSync(log);
+  child.once("error", () => {}); // it has no pid then
   child.unref();
   const { pid } = child;
   if (pid === undefined) throw new Error(`${service.name} could not be started: no ${program.command} on the PATH`);
@@ -247,7 +241,16 @@ export async function run(
 ): Promise<void> {
   const name = [program.command.split("/").at(-1), ...program.args].slice(0, 2).join(" ");
   const quiet = sayTime(progress ?? (() => name), say);
-  const { exitCode, timedOut, originalMessage } = await startLogged(program, log, { timeout: timeoutMs });
+  mkdirSync(dirname(log), { recursive: true });
+  const { exitCode, timedOut, originalMessage } = await execa(program.command, [...program.args], {
+    ...always,
+    env: program.env,
+    stdin: "ignore",
+    stdout: { file: log },
+    stderr: { file: log },
+    buffer: false,
+    timeout: timeoutMs,
+  });
   quiet();
   if (exitCode === 0) return;
   const why = originalMessage === undefined ? "" : ` (${originalMessage})`;
