@@ -471,8 +471,8 @@ describe("a record that cannot be opened", () => {
   });
 
   test.each(["PutObject", "TransactWriteItems"])("ends with its deadline where %s is not answered", async (action) => {
-    storage.faults.on(action, "hangs");
-    await expect(shaky().open(opening(), second(0), within(300))).rejects.toThrow(DeadlineExceeded);
+    const deadline = storage.faults.deadlineAt(action, "hangs");
+    await expect(shaky().open(opening(), second(0), deadline)).rejects.toThrow(DeadlineExceeded);
     expect(await storage.items()).toEqual([]);
   });
 });
@@ -536,8 +536,8 @@ describe("closing, though", () => {
 
   test.each(["PutObject", "UpdateItem"])("%s is not answered, ends with its deadline", async (action) => {
     const opened = await open("r-1", 0, shaky());
-    storage.faults.on(action, "hangs");
-    await expect(opened.close("success", result, second(9), within(300))).rejects.toThrow(DeadlineExceeded);
+    const deadline = storage.faults.deadlineAt(action, "hangs");
+    await expect(opened.close("success", result, second(9), deadline)).rejects.toThrow(DeadlineExceeded);
   });
 });
 

@@ -509,8 +509,8 @@ describe("taking it", () => {
   });
 
   test("ends with its deadline where DynamoDB does not answer", async () => {
-    storage.faults.on("PutItem", "hangs");
-    await expect(shaky().acquire(holder("r-1"), within(300))).rejects.toThrow(DeadlineExceeded);
+    const deadline = storage.faults.deadlineAt("PutItem", "hangs");
+    await expect(shaky().acquire(holder("r-1"), deadline)).rejects.toThrow(DeadlineExceeded);
   });
 
   test("is Configuration where the right is missing", async () => {
