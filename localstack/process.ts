@@ -58,13 +58,13 @@ function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
 /** The state folders whose services end with this process, and how to give each of them up. */
 const owned = new Map<string, () => void>();
 
-/** Ends the services of a state folder with this process, whichever process starts them. */
+/** Ends the services of a state folder with this process, whichever process starts them, and however it ends. */
 export function ownServices(stateDir: string): void {
-  if (!owned.has(stateDir))
-    owned.set(
-      stateDir,
-      onExit(() => killServices(stateDir)),
-    );
+  if (owned.has(stateDir)) return;
+  const stopWatching = onExit(() => killServices(stateDir));
+  owned.set(stateDir, stopWatching);
+  const killAll = 'for file in "$0"/*.pid; do [ -f "$file" ] && kill -s KILL -- "-$(cat "$file")"; done';
+  afterOwner(stateDir, { command: "sh", args: ["-c", killAll, stateDir], env: process.env });
 }
 
 /** Runs a program when this process has ended, also by SIGKILL; nothing for a state folder that it does not own. */

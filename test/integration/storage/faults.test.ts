@@ -204,17 +204,17 @@ describe("an endpoint", () => {
     await expect(failed).rejects.toThrow(/DeadlineExceeded: .*Whether it was listed is not known/);
   });
 
-  const works: [string, (archive: typeof storage.archive) => Promise<unknown>][] = [
-    ["PutObject", (archive) => archive.save(content(), second(1), within(300))],
-    ["PutItem", (archive) => archive.save(content(), second(1), within(300))],
-    ["TransactWriteItems", (archive) => archive.save(content(), second(1), within(300), "run")],
-    ["HeadObject", (archive) => archive.save(content(), second(0), within(300))],
-    ["GetItem", (archive) => archive.entry(snapshotId, within(300))],
-    ["GetObject", (archive) => archive.load(snapshotId, within(300))],
-    ["Query", (archive) => archive.list({ limit: 5 }, within(300))],
-    ["TransactWriteItems", (archive) => archive.remove(snapshotId, ana, within(300))],
-    ["DeleteObject", (archive) => archive.remove(snapshotId, ana, within(300))],
-    ["DeleteItem", (archive) => archive.remove(snapshotId, ana, within(300))],
+  const works: [string, (archive: typeof storage.archive, deadline: Deadline) => Promise<unknown>][] = [
+    ["PutObject", (archive, deadline) => archive.save(content(), second(1), deadline)],
+    ["PutItem", (archive, deadline) => archive.save(content(), second(1), deadline)],
+    ["TransactWriteItems", (archive, deadline) => archive.save(content(), second(1), deadline, "run")],
+    ["HeadObject", (archive, deadline) => archive.save(content(), second(0), deadline)],
+    ["GetItem", (archive, deadline) => archive.entry(snapshotId, deadline)],
+    ["GetObject", (archive, deadline) => archive.load(snapshotId, deadline)],
+    ["Query", (archive, deadline) => archive.list({ limit: 5 }, deadline)],
+    ["TransactWriteItems", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
+    ["DeleteObject", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
+    ["DeleteItem", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
   ];
   test.each(works)("is not kept waiting with %s when the deadline has passed", async (action, work) => {
     await storage.archive.save(content(), second(0), within());
