@@ -96,7 +96,7 @@ export function brokerService(stateDir: string, id: number): Service {
   return { stateDir, name: `broker-${id}` };
 }
 
-/** KRaft was a preview before 3.3, which loses brokers: clusters of that time have ZooKeeper, and so do ours. */
+/** Before 3.3 KRaft was a preview, and loses brokers: those versions are started with ZooKeeper, as clusters of that time. */
 const usesZooKeeper = (version: string) => isBefore(version, "3.3");
 
 /** The class of Kafka's own authorizer of ACLs. */
@@ -118,7 +118,7 @@ export async function stopProcesses(stateDir: string, version: string, ids: read
   await Promise.all(servicesOf(stateDir, version, ids).map((service) => stopService(service, 0)));
 }
 
-/** Starts the brokers as processes of this machine; with other ports when somebody took one in between. */
+/** Starts the brokers as processes of this machine; with other ports if another process has taken one meanwhile. */
 export async function startProcesses(options: BrokersToStart, attempt = 1): Promise<KafkaDescriptor> {
   const { brokers, version, stateDir } = options;
   const ids = brokers === 1 ? [1] : [1, 2, 3];

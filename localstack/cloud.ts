@@ -158,7 +158,7 @@ async function startMinistack(
     BIND_HOST: "127.0.0.1",
     GATEWAY_PORT: `${port}`,
   };
-  // Python accepts any value of -X: this one tells `runningPid` whose process it is.
+  // Python accepts any value of -X: by this one `runningPid` recognises the process.
   const args = ["-X", `data=${data}/`, "-m", "ministack"];
   startService(service, { command: join(ministackVenv, "bin", "python"), args, env });
   const log = logOf(service);

@@ -47,7 +47,7 @@ class Report {
     if (lines.length > most) this.#say(`  … ${lines.length - most} more lines`);
   }
 
-  /** What a consumer printed: a few of its records tell enough. */
+  /** What a consumer printed: a few of its records are enough. */
   consumed(ran: Ran): void {
     this.ran(ran, 8);
   }

@@ -84,7 +84,7 @@ export async function startKafka(options: StartKafka): Promise<Kafka> {
   return kafka;
 }
 
-/** A cluster that runs already. Tools work; its brokers are not ours to stop or kill. */
+/** A cluster that is already running. Tools work; its brokers are never stopped or killed. */
 async function connectKafka(
   { way: tools, kafkaVersion: version }: Choice,
   bootstrapServers: string,
@@ -113,7 +113,8 @@ export function openKafka(descriptor: KafkaDescriptor): Kafka {
   const network = kind === "docker" ? networkOf(stateDir) : undefined;
   const ids = ports.map((_, index) => index + 1);
   const own = (id: number) => {
-    if (kind === "external") throw new Error("This Kafka was not started here: its brokers are not ours");
+    if (kind === "external")
+      throw new Error("This Kafka was not started by this project, so its brokers are not stopped or killed");
     if (ports[id - 1] === undefined) throw new Error(`There is no broker ${id}`);
   };
   const inDocker = tools === "docker";

@@ -23,7 +23,7 @@ export const repository = resolve(import.meta.dirname, "..");
 /** What a checkout keeps between runs: jars, the emulator's venv, what `local:up` started. */
 export const localDir = join(repository, ".local");
 
-/** Says what is going on, to whoever waits. */
+/** Prints a line about what is going on. */
 export type Say = (line: string) => void;
 
 /** A program to run, from the repository's root. */

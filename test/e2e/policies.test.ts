@@ -250,7 +250,7 @@ describe("a rollback that is asked for again", () => {
     const request = { snapshot_id: id, groups: [group] };
     const first = await stack.call("rollback", request);
     expect(first).not.toHaveProperty("repeated");
-    const second = await stack.call("rollback", { ...request, requested_by: "somebody else" });
+    const second = await stack.call("rollback", { ...request, requested_by: "ben" });
     expect(second).toEqual({ ...first, repeated: true });
     await stack.commit(commitsOn(group, topic, [12n, 9n]));
     const third = await stack.call("rollback", request);

@@ -317,11 +317,14 @@ describe("when calls meet,", () => {
 
   test.each(
     cases<readonly [string, () => Promise<void>]>(
-      ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards"],
+      ["of two rollbacks of the same groups one runs, the other is refused, and works afterwards"],
       [
-        ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards", overlapping],
-        ["the same rollback is told that it runs, and then its result, under its id", () => sentAgain("maintenance-1")],
-        ["the same rollback is told that it runs, and then its result", () => sentAgain(undefined)],
+        ["of two rollbacks of the same groups one runs, the other is refused, and works afterwards", overlapping],
+        [
+          "the same rollback is refused while it runs, and then returns its result, under its id",
+          () => sentAgain("maintenance-1"),
+        ],
+        ["the same rollback is refused while it runs, and then returns its result", () => sentAgain(undefined)],
         ["a rollback that slept while another took it over does nothing any more", asleep],
         ["of six rollbacks at once each is true or told to wait", manyAtOnce],
         ["an unfinished rollback gives way to another of its groups", superseded],
@@ -655,7 +658,7 @@ describe("when consumers are about,", () => {
         ["a group that completes a rebalance is not empty", () => rebalances(completing, "CompletingRebalance", 1)],
         ["a rollback waits until they have left, and plans afresh", waitsForThemToLeave],
         ["a rollback waits until the session of a static member has timed out", waitsForAStaticMember],
-        ["a plan that somebody has seen is not carried out when one has moved since", planChanges],
+        ["a plan that was seen is not carried out when a group has moved since", planChanges],
         ["a rehearsal in another group leaves those alone that run", rehearsal],
       ],
     ),

@@ -115,7 +115,7 @@ describe("a rollback whose process is killed after", () => {
       if (left.journal) expect(rolled.result).toMatchObject({ rollback_id, safety_snapshot_id: safety[0] });
       if (left.journal) expect(rolled.result).toMatchObject(left.closed ? { repeated: true } : { resumed: true });
       await faults.allAt(standing.saved, await faults.agrees(rolled));
-      // Without a journal nobody knows of the first safety snapshot: there is one more, of the same state.
+      // Without a journal the first safety snapshot is not known: there is one more, of the same state.
       expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
       expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(standing.moved);
       expect(await listed()).toMatchObject([{ rollback_id: rolled.result?.rollback_id, status: "success" }]);

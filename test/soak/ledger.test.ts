@@ -59,7 +59,7 @@ describe("a ledger", () => {
     expect(lies({ g: [3] })).toEqual(["g: has 1 of 2 partitions"]);
     expect(lies({})).toEqual(["g: is missing"]);
     expect(lies({ g: [] })).toEqual(["g: has no commits"]);
-    expect(lies({ g: [3, 3], h: [1, 1] })).toEqual(["h: nobody made it"]);
+    expect(lies({ g: [3, 3], h: [1, 1] })).toEqual(["h: it was never made"]);
   });
 
   test("believes whole groups or none, where they come and go", () => {
@@ -78,7 +78,7 @@ describe("a ledger", () => {
     ]);
     expect(lies({ gone: [1, 1] })).toEqual(["gone: was deleted before"]);
     ledger.forget(before);
-    expect(lies({ gone: [1, 1] })).toEqual(["gone: nobody made it"]);
+    expect(lies({ gone: [1, 1] })).toEqual(["gone: it was never made"]);
   });
 
   test("does not believe that consumers went back, or that a commit of theirs is gone", () => {

@@ -14,7 +14,7 @@ interface Line {
 /** What was so when a snapshot began. */
 type Before = ReadonlyMap<string, { readonly acknowledged: number; readonly fate: Line["fate"] }>;
 
-/** What is known of the cluster by whoever writes to it: what a snapshot must show, and what it may. */
+/** What the writers to the cluster know of it: what a snapshot must show, and what it may. */
 export class Ledger {
   readonly #lines = new Map<string, Line>();
   readonly #consumers = new Map<string, Map<string, bigint>>();
@@ -63,7 +63,7 @@ export class Ledger {
     const lies: string[] = [];
     const { consumerGroups, observed } = snapshot;
     for (const group of consumerGroups.keys()) {
-      if (!this.#lines.has(group) && !this.#consumers.has(group)) lies.push(`${group}: nobody made it`);
+      if (!this.#lines.has(group) && !this.#consumers.has(group)) lies.push(`${group}: it was never made`);
     }
     for (const [group, line] of this.#lines) {
       const commits = consumerGroups.get(group);

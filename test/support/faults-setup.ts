@@ -10,7 +10,7 @@ import { plain } from "./plain.ts";
 declare module "vitest" {
   interface ProvidedContext {
     /**
-     * Three brokers, each with a second listener that advertises a port where nobody listens yet: a proxy of the test
+     * Three brokers, each with a second listener that advertises a port where nothing listens yet: a proxy of the test
      * file does. `kafka` is the way around the proxies.
      */
     faults: { kafka: KafkaDescriptor; proxies: { id: number; listen: number; broker: number }[] };
@@ -57,7 +57,7 @@ export async function startProxiedBrokers(version: string, stateDir: string, say
   return { kafka, proxies };
 }
 
-/** Free ports that no outgoing connection takes while nobody listens there: below those the system gives out. */
+/** Free ports that no outgoing connection takes while nothing listens there: below those the system gives out. */
 async function portsForLong(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {

@@ -314,7 +314,7 @@ export function faultHarness(): FaultHarness {
   };
 }
 
-/** Every partition stands where the groups were put or where the snapshot has them: none where nobody put it. */
+/** Every partition stands where the groups were put or where the snapshot has them: none where they were not put. */
 export function noneElsewhere({ saved, moved }: Standing, said: Offsets): void {
   const astray = [...saved].flatMap(([group, partitions]) =>
     [...partitions.keys()].filter((key) => {

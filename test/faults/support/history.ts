@@ -390,7 +390,7 @@ async function askRollback(stage: Stage, dice: Dice, request: RollbackRequest): 
   }
   const { meanwhile = [], joined } = around;
   if (prediction.starts && meanwhile.length > 0)
-    stage.tell(`before its first commit, somebody commits ${show(meanwhile)}`);
+    stage.tell(`before its first commit, another writer commits ${show(meanwhile)}`);
   if (prediction.starts && joined !== undefined)
     stage.tell(`before its first commit, a consumer joins ${show(joined)}`);
   const { faults } = stage.faults.storage;

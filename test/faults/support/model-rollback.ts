@@ -72,7 +72,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export interface Circumstances {
   /** The plan that a digest was given for, as far as it is known. */
   planOf(digest: string): string | undefined;
-  /** Commits that somebody else makes when the plan is made, and before its first commit. */
+  /** Commits that another writer makes when the plan is made, and before its first commit. */
   readonly meanwhile?: readonly { readonly group: string; readonly key: string; readonly commit: Commit }[];
   /** A group that a consumer joins at that time. */
   readonly joined?: string | undefined;
@@ -485,7 +485,7 @@ function repeated(world: World, earlier: Journalled, { verify = true }: Rollback
   return { expected: answerOf(again, status, verify), after: () => world };
 }
 
-/** A rollback that nobody has begun before: safety snapshot, journal, commits. */
+/** A rollback that no call has begun before: safety snapshot, journal, commits. */
 function begun(world: World, plan: Plan, request: RollbackRequest, around: Circumstances): RollbackPrediction {
   const id = request.rollback_id ?? new Unseen("rollback", `rollback ${world.rollbacks.length + 1}`);
   const moves = [...plan.groups.values()].some(({ steps }) => [...steps.values()].some(isPending));
@@ -579,7 +579,7 @@ function written(world: World, plan: Plan, { meanwhile = [], joined, killed }: C
     ];
     if (group === joined && commits.length > 0) refused.add(group);
     else for (const [key, { to }] of commits) now = committed(now, group, key, to);
-    // A commit is deleted only where it is still the one that was found, and nobody is there.
+    // A commit is deleted only where it is still the one that was found, and the group has no members.
     const asFound = deletes.every(([key, { from }]) => same(standsAt(now, group, key), from));
     if (group !== joined && asFound) for (const [key] of deletes) now = committed(now, group, key, null);
   }

@@ -5,7 +5,7 @@ import { within } from "../../support/deadline.ts";
 
 /**
  * What becomes of a call: its answer is `lost` after it took effect, it `breaks` with a 500 or 503 before that, it is one
- * too many (`throttled`), it is met by somebody else's write (`conflicts`), its rights are `denied`, it `hangs`, or its
+ * too many (`throttled`), it conflicts with another write (`conflicts`), its rights are `denied`, it `hangs`, or its
  * answer stops in the middle, with (`cut`) or without (`stalls`) the connection's end.
  */
 export type Fault = "lost" | "breaks" | "throttled" | "conflicts" | "denied" | "hangs" | "cut" | "stalls";

@@ -349,7 +349,7 @@ describe("renewing", () => {
     const taken = await take(shaky(times));
     let late = false;
     storage.faults.when({ action: "UpdateItem", at: "answer" }, () => {
-      clock.advance(sureMs(times) - times.renewMs); // nobody looks at the lease meanwhile
+      clock.advance(sureMs(times) - times.renewMs); // the lease is not checked meanwhile
       late = true;
       return undefined;
     });

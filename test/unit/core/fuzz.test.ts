@@ -19,7 +19,7 @@ import { spoil } from "../../support/spoil.ts";
 const readForged = (snapshotId: string, body: Uint8Array) =>
   decodeSnapshot(body, { snapshotId, sha256: createHash("sha256").update(body).digest("hex") });
 
-/** What may become of a body that nobody vouches for: a snapshot that is one, or SnapshotCorrupt, which says why. */
+/** Reads a body that may be damaged: it is a snapshot, or SnapshotCorrupt with the reason. */
 function readOrCorrupt(snapshotId: string, body: Uint8Array): void {
   try {
     const read = readForged(snapshotId, body);

@@ -152,9 +152,12 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 export function fieldsOf(value: unknown, path: string, known: readonly string[]) {
   if (!isObject(value)) throw wrong(path, "an object", value);
   const at = (name: string) => (path === "" ? name : `${path}.${name}`);
-  const stranger = Object.keys(value).find((name) => !known.includes(name));
-  if (stranger !== undefined) {
-    throw new DecodeError(at(/^\w+$/.test(stranger) ? stranger : show(stranger)), "is not a field of this document");
+  const unknownField = Object.keys(value).find((name) => !known.includes(name));
+  if (unknownField !== undefined) {
+    throw new DecodeError(
+      at(/^\w+$/.test(unknownField) ? unknownField : show(unknownField)),
+      "is not a field of this document",
+    );
   }
   const required = <T>(name: string, decode: Decoder<T>): T => {
     try {

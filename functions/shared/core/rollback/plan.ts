@@ -45,7 +45,7 @@ export interface GroupPlan {
   readonly partitions: ReadonlyMap<string, PartitionPlan>;
 }
 
-/** What the caller wants done about blockers, and about commits that the snapshot lacks. */
+/** What to do about blockers, and about commits that the snapshot lacks. */
 export interface Policy {
   /** Delete commits on partitions that the snapshot lacks. */
   readonly exact: boolean;

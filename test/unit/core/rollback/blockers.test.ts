@@ -80,7 +80,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "group_not_empty",
-      "an active state in which nobody counted the members",
+      "an active state in which the members were not counted",
       described(groupOf("streams", "Assigning", null)),
       { actual: null },
       /^Group "g" may have members \(streams group, state Assigning, number of members not known\)/,

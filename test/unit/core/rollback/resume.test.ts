@@ -52,7 +52,7 @@ function interrupted(plan: Plan, live: LiveState, pick: fc.GeneratorValue): Live
   return later(live, apply(live.commits, new Map(some)));
 }
 
-/** That state, and what somebody has moved to where neither the plan found it nor wants it. */
+/** That state, with commits that another writer has moved: neither where the plan found them nor at their targets. */
 function meddledWith(plan: Plan, live: LiveState, pick: fc.GeneratorValue) {
   const moves = new Map<string, Map<string, Commit | null>>();
   for (const { group: name, key, from, to } of targetsIn(plan)) {
