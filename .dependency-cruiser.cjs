@@ -70,7 +70,7 @@ module.exports = {
       from: { path: "^infra/" },
       to: {
         path: "^(functions|test|localstack)/",
-        pathNot: "^functions/shared/lambda/env\\.ts$|^functions/[^/]+/request\\.ts$",
+        pathNot: "^functions/shared/lambda/env\\.ts$|^functions/([^/]+/schema|operations)\\.ts$",
       },
     },
     { name: "tests-are-leaves", severity: "error", from: { pathNot: "^test/" }, to: { path: "^test/" } },

@@ -5,6 +5,7 @@ const project = (order: number, name: string, include: string[], more: object = 
   test: {
     name,
     include,
+    maxWorkers: "100%", // vitest leaves a core free, which would be one of two
     testTimeout: 30_000,
     hookTimeout: 120_000,
     env: { POWERTOOLS_LOG_LEVEL: "SILENT" },

@@ -16,8 +16,8 @@ function readDeployment(path: string) {
 }
 
 /**
- * The stack of the deployment config that `-c config=<path>` names. Without one it is the example's, to be looked at only:
- * a parameter that nobody gives a value keeps a forgotten option from deploying it.
+ * The stack of the deployment config `-c config=<path>`. Without that option it is the example, which cannot be
+ * deployed: it requires a parameter without a default.
  */
 function createStack(app: App): void {
   const config: unknown = app.node.tryGetContext("config");
@@ -28,11 +28,11 @@ function createStack(app: App): void {
   console.error("No -c config=<path>: this is infra/deployment.example.json, which cannot be deployed.");
   const stack = new OffsetRollbackStack(app, readDeployment(join(import.meta.dirname, "deployment.example.json")));
   new CfnParameter(stack, "ThisIsTheExamplePassConfig", {
-    description: "Has no value on purpose: pass -c config=<path> to deploy a config of your own",
+    description: "Has no value on purpose: pass -c config=<path> to deploy your own config",
   });
   Validations.of(stack).acknowledge({
     id: "CloudFormation-Validate::W2001",
-    reason: "It is there to be missing, not to be used.",
+    reason: "The parameter only prevents a deployment.",
   });
 }
 

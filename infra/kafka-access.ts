@@ -20,25 +20,25 @@ import type { OperationFunction } from "./operation-function.ts";
 
 type Network = NonNullable<Deployment["network"]>;
 
-/** `IVpc` as `Vpc` fits it: the class has an undefined `vpnGatewayId`, which exact optional types refuse. */
+/** `IVpc` without the field that `Vpc` has as undefined, which exact optional types reject. */
 type AnyVpc = Omit<IVpc, "vpnGatewayId">;
 
 const https = Port.tcp(443);
 
-/** The secrets that the credentials are in. */
+/** The secrets with the credentials. */
 const secretsOf = ({ sasl, tls }: Deployment["cluster"]["security"]) => [
   ...(sasl !== undefined && "secret_arn" in sasl ? [sasl] : []),
   ...(tls === undefined ? [] : [tls]),
 ];
 
-/** What kafka-cluster calls the rights of Kafka (READ on a group is AlterGroup), by what they are on. */
+/** Kafka's rights as IAM actions (READ on a group is AlterGroup), by resource. */
 const iamRights = {
   read: {
     cluster: ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster"],
     topic: ["kafka-cluster:DescribeTopic"],
     group: ["kafka-cluster:DescribeGroup"],
   },
-  // AlterGroup and ReadData commit offsets; DeleteGroup is what deleting a commit takes, which `exact` does.
+  // AlterGroup and ReadData commit offsets; DeleteGroup deletes a commit, for `exact`.
   write: {
     cluster: [],
     topic: ["kafka-cluster:ReadData"],
@@ -46,7 +46,7 @@ const iamRights = {
   },
 } as const;
 
-/** The way to the brokers: network, log-in and addresses. Only functions given one of the grants have any of it. */
+/** Access to the brokers: network, log-in and addresses. Only functions with a grant have any of it. */
 export class KafkaAccess extends Construct {
   readonly #cluster: Deployment["cluster"];
   readonly #placement: { readonly subnetIds: string[]; readonly securityGroupIds: string[] } | undefined;
@@ -67,7 +67,7 @@ export class KafkaAccess extends Construct {
     };
   }
 
-  /** Places the function where the brokers are reachable, lets it log in and read offsets, and tells it how. */
+  /** Places the function in the brokers' network, allows it to log in and read offsets, and configures it. */
   grantRead(fn: OperationFunction): void {
     const { name, bootstrap_servers, security, connections_per_broker } = this.#cluster;
     const { sasl, tls } = security;
@@ -88,7 +88,7 @@ export class KafkaAccess extends Construct {
     if (this.#placement !== undefined) this.#place(fn, this.#placement);
   }
 
-  /** As `grantRead`, and lets it commit and delete offsets. Where there is no IAM, Kafka alone says who may do what. */
+  /** As `grantRead`, and allows it to commit and delete offsets. Without IAM, only Kafka's ACLs decide that. */
   grantWrite(fn: OperationFunction): void {
     this.grantRead(fn);
     this.#allowIam(fn, "write");
@@ -104,14 +104,14 @@ export class KafkaAccess extends Construct {
       fn.allow(actions, all(kind));
       Validations.of(fn.executionRole).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${all(kind)}]`,
-        reason: `Any ${kind} may be part of a snapshot: which ones is said in a request.`,
+        reason: `Any ${kind} may be part of a snapshot: a request selects them.`,
       });
     }
   }
 
   #place(fn: OperationFunction, placement: CfnFunction.VpcConfigProperty): void {
     if (fn.node.defaultChild instanceof CfnFunction) fn.node.defaultChild.vpcConfig = placement;
-    // What AWSLambdaVPCAccessExecutionRole has, without its logs: network interfaces have no names to narrow it to.
+    // As in AWSLambdaVPCAccessExecutionRole, without its logs: network interfaces have no names to restrict this to.
     fn.allow(
       [
         "ec2:CreateNetworkInterface",
@@ -125,7 +125,7 @@ export class KafkaAccess extends Construct {
     );
     Validations.of(fn.executionRole).acknowledge({
       id: "AwsSolutions-IAM5[Resource::*]",
-      reason: "Lambda makes network interfaces in the VPC for the function; they have no names to narrow it to.",
+      reason: "Lambda creates network interfaces in the VPC for the function; they have no names to restrict this to.",
     });
   }
 
@@ -143,7 +143,7 @@ export class KafkaAccess extends Construct {
       ...(create && { ipAddresses: IpAddresses.cidr(create.cidr), maxAzs: create.max_azs }),
       natGateways: 0,
       subnetConfiguration: [{ name: "Functions", subnetType: SubnetType.PRIVATE_ISOLATED }],
-      // A custom resource would do it; nothing here uses the default group.
+      // It needs a custom resource, and nothing uses the default group.
       restrictDefaultSecurityGroup: false,
     });
     vpc.addFlowLog("Rejected", { trafficType: FlowLogTrafficType.REJECT });

@@ -4,12 +4,13 @@ import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
-import type { OperationFunction, Verb } from "./operation-function.ts";
+import type { OperationFunction } from "./operation-function.ts";
 
 const period = Duration.minutes(5);
 
-/** Alarms on what nobody may be watching: snapshots and rollbacks that failed, and runs of a schedule that were lost. */
+/** Alarms on failed snapshots, failed rollbacks and lost scheduled runs. */
 export class Observability extends Construct {
   constructor(
     scope: Construct,
@@ -35,17 +36,17 @@ export class Observability extends Construct {
     alarm(
       "snapshot-errors",
       functions.snapshot.metricErrors({ period, statistic: "Sum" }),
-      "A snapshot failed: its function's log says of which groups and why.",
+      "A snapshot failed. Its log names the groups and the reasons.",
     );
     alarm(
       "rollback-errors",
       functions.rollback.metricErrors({ period, statistic: "Sum" }),
-      "A rollback was refused or did not reach its targets: its function's log names the groups and the safety snapshot.",
+      "A rollback was blocked or did not reach its targets. Its log names the groups and the safety snapshot.",
     );
     alarm(
       "snapshots-lost",
       failed.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" }),
-      "A scheduled snapshot failed for good, retries included: the message in the queue has the request and the error.",
+      "A scheduled snapshot failed after all retries. The message in the queue contains the request and the error.",
     );
   }
 }

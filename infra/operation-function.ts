@@ -5,17 +5,18 @@ import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime 
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
 import { buildSync, type Metafile } from "esbuild";
+import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
 
-/** Time and memory of functions that read or write Kafka: one whole vCPU, for the codecs and the compression. */
+/** Memory of functions that read or write Kafka: one full vCPU, for the codecs and the compression. */
 const kafkaMemory = 1769;
 
 /**
- * What each operation gets. Kafka readers have time for ten thousand groups on slow brokers, a rollback for all that a
- * Lambda can have. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a whole
- * document.
+ * The limits of each operation. Kafka readers have time for ten thousand groups on slow brokers, a rollback the most
+ * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a
+ * whole document.
  */
-const operations = {
+const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory: number }>> = {
   snapshot: { seconds: 300, memory: kafkaMemory },
   list: { seconds: 30, memory: 512 },
   show: { seconds: 30, memory: 1024 },
@@ -24,42 +25,35 @@ const operations = {
   rollback: { seconds: 900, memory: kafkaMemory },
   rollbacks: { seconds: 30, memory: 1024 },
   delete: { seconds: 30, memory: 512 },
-} as const;
+};
 
-/** An operation: the folder of its handler, and the second half of its function's name. */
-export type Verb = keyof typeof operations;
-
-/** All operations. */
-export const verbs: readonly Verb[] = ["snapshot", "list", "show", "diff", "verify", "rollback", "rollbacks", "delete"];
-
-/** The part of a function's memory that its heap may have; buffers and the code are outside of it. */
+/** The heap's fraction of a function's memory; buffers and the code are outside the heap. */
 const HEAP = 0.8;
 
 /**
- * What a function's Node is told: how large its heap may become, since it collects the later the more it may have, and to
- * keep the space for new objects small, which grows with their number for no gain in time. Together they take
- * a third off the memory of a snapshot of 10,000 groups.
+ * Node's options in a function: a limit of the heap, because a larger heap is collected later, and a small space for
+ * new objects, as a large one saves no time. Together they save a third of the memory of a snapshot of 10,000 groups.
  *
- * @param memory of the function, in MB, where it is not that of the operation
+ * @param memory of the function, in MB, if not the operation's own
  */
-export function nodeOptions(verb: Verb, memory: number = operations[verb].memory): readonly string[] {
+export function nodeOptions(verb: Verb, memory: number = limits[verb].memory): readonly string[] {
   return ["--enable-source-maps", "--max-semi-space-size=8", `--max-old-space-size=${Math.floor(memory * HEAP)}`];
 }
 
 const root = join(import.meta.dirname, "..");
 
-/** What loading a module reads, before it imports anything when that is used. */
+/** What loading a module reads, without its dynamic imports. */
 export interface LoadedAtOnce {
   readonly bytes: number;
-  /** The packages that it has code of. */
+  /** The packages with code in it. */
   readonly packages: ReadonlySet<string>;
 }
 
 /**
- * Builds a module and all it imports as ES modules, the AWS SDK too: what was tested is what runs, and local clouds bring
- * no SDK. What is imported only when it is used (the log-in of MSK, the client of Secrets Manager; Kafka's client, by diff)
- * is in files of its own beside `outfile`, which a cold start does not read. esbuild is called here because
- * `NodejsFunction` starts it through npx, which doubles the time of a synth.
+ * Builds a module and its imports as ES modules, including the AWS SDK: so the tested versions run, and local clouds
+ * have no SDK. Dynamic imports (the log-in to MSK, the client of Secrets Manager, Kafka's client in diff) are separate
+ * files beside `outfile`, which a cold start does not read. esbuild is called directly because `NodejsFunction` starts
+ * it through npx, which doubles the time of a synth.
  */
 export function buildModule(entry: string, outfile: string): LoadedAtOnce {
   const { metafile } = buildSync({
@@ -73,11 +67,11 @@ export function buildModule(entry: string, outfile: string): LoadedAtOnce {
     platform: "node",
     target: "node24",
     format: "esm",
-    // ES modules first: the AWS clients shake better.
+    // ES modules first, for better tree shaking.
     mainFields: ["module", "main"],
-    // Its CommonJS requires the AWS clients, which would all be wrapped for that, and load slower even if it is not used.
+    // Its CommonJS code would wrap all AWS clients, which then load slower even if it is not used.
     alias: { "aws-msk-iam-sasl-signer-js": "aws-msk-iam-sasl-signer-js/src/index.ts" },
-    // Names of functions and classes too: errors have theirs as text, and stacks go by the source maps.
+    // Names of functions and classes too: errors have theirs as text, and stacks use the source maps.
     minify: true,
     sourcemap: true,
     sourcesContent: false,
@@ -113,7 +107,7 @@ function loadedAtOnce(outputs: Metafile["outputs"], entry: string): LoadedAtOnce
   return { bytes, packages };
 }
 
-/** The asset's path must differ by verb: CDK tells bundles of one run apart by it. */
+/** The asset's path must differ by verb: CDK distinguishes bundles by it. */
 const bundle = (verb: Verb) =>
   Code.fromAsset(join(root, "functions", verb), {
     assetHashType: AssetHashType.OUTPUT,
@@ -128,9 +122,9 @@ const bundle = (verb: Verb) =>
     },
   });
 
-/** One operation as a Lambda function: the single place of what all of them share. */
+/** One operation as a Lambda function, with the settings that all of them share. */
 export class OperationFunction extends LambdaFunction {
-  /** The function's name as text, where `functionName` is a token. */
+  /** The function's name as text; `functionName` is a token. */
   readonly literalName: string;
   /** The role of this function alone. */
   readonly executionRole: Role;
@@ -150,13 +144,13 @@ export class OperationFunction extends LambdaFunction {
       handler: "index.handler",
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      timeout: Duration.seconds(operations[verb].seconds),
-      memorySize: operations[verb].memory,
+      timeout: Duration.seconds(limits[verb].seconds),
+      memorySize: limits[verb].memory,
       environment: { NODE_OPTIONS: nodeOptions(verb).join(" ") },
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
-      // Nothing is repeated behind the caller's back; snapshots are idempotent, and `Schedules` has them retried.
+      // AWS retries no operation by itself, except snapshots, which are idempotent: see `Schedules`.
       ...(verb === "snapshot" ? {} : { retryAttempts: 0 }),
     });
     this.literalName = functionName;
@@ -164,7 +158,7 @@ export class OperationFunction extends LambdaFunction {
     this.allow(["logs:CreateLogStream", "logs:PutLogEvents"], logGroup.logGroupArn);
   }
 
-  /** Lets the function do `actions` on `resources`. */
+  /** Allows the function `actions` on `resources`. */
   allow(actions: readonly string[], ...resources: readonly string[]): void {
     this.addToRolePolicy(new PolicyStatement({ actions: [...actions], resources: [...resources] }));
   }

@@ -6,14 +6,14 @@ import {
   EndpointType,
   LambdaIntegration,
   LogGroupLogDestination,
-  type Resource,
 } from "aws-cdk-lib/aws-apigateway";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { operations, type Verb, verbs } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
-import type { OperationFunction, Verb } from "./operation-function.ts";
+import type { OperationFunction } from "./operation-function.ts";
 
-/** The REST API: every method signed with IAM and answered by the one function it belongs to. */
+/** The REST API: every method requires an IAM signature and invokes one function. */
 export class RestApi extends Construct {
   readonly api: Api;
 
@@ -29,11 +29,11 @@ export class RestApi extends Construct {
       description: "Snapshots and rollbacks of Kafka consumer group offsets",
       endpointConfiguration: { types: [EndpointType.REGIONAL] },
       defaultMethodOptions: { authorizationType: AuthorizationType.IAM },
-      // It is one setting for the whole account and region: not this stack's to make, nor to take away.
+      // One setting for the whole account and region: this stack neither creates nor removes it.
       cloudWatchRole: false,
       deployOptions: {
         stageName: "v1",
-        // Each request reads or writes a whole cluster: what people and scripts need, and no more.
+        // Enough for people and scripts: each request reads or writes a whole cluster.
         throttlingRateLimit: 10,
         throttlingBurstLimit: 20,
         ...(api.access_logs && {
@@ -45,26 +45,18 @@ export class RestApi extends Construct {
       },
     });
 
-    // The construct's own output of the URL, beside those that the stack lists.
+    // The stack has its own output of the URL.
     this.api.node.tryRemoveChild("Endpoint");
 
-    const route = (resource: Resource, method: "GET" | "POST" | "DELETE", verb: Verb) =>
-      resource.addMethod(
-        method,
-        new LambdaIntegration(functions[verb], { timeout: Duration.seconds(29), allowTestInvoke: false }),
-      );
-    const snapshots = this.api.root.addResource("snapshots");
-    const snapshot = snapshots.addResource("{snapshot_id}");
-    route(snapshots, "POST", "snapshot");
-    route(snapshots, "GET", "list");
-    route(snapshot, "GET", "show");
-    route(snapshot, "DELETE", "delete");
-    route(snapshot.addResource("diff"), "GET", "diff");
-    route(snapshot.addResource("verify"), "POST", "verify");
-    route(snapshot.addResource("rollback"), "POST", "rollback");
-    const rollbacks = this.api.root.addResource("rollbacks");
-    route(rollbacks, "GET", "rollbacks");
-    route(rollbacks.addResource("{rollback_id}"), "GET", "rollbacks");
+    for (const verb of verbs) {
+      for (const { method, path } of operations[verb].documentation.routes) {
+        const answering = new LambdaIntegration(functions[verb], {
+          timeout: Duration.seconds(29),
+          allowTestInvoke: false,
+        });
+        this.api.root.resourceForPath(path).addMethod(method, answering);
+      }
+    }
 
     Validations.of(this).acknowledge(
       {
@@ -73,11 +65,11 @@ export class RestApi extends Construct {
       },
       {
         id: "AwsSolutions-APIG3",
-        reason: "Callers are IAM principals of the account; nobody else gets past the signature.",
+        reason: "Callers are IAM principals of the account; API Gateway rejects unsigned requests.",
       },
       {
         id: "AwsSolutions-APIG6",
-        reason: "The functions log every request; execution logs would repeat bodies and need an account-wide role.",
+        reason: "The functions log every request; execution logs would repeat bodies and require an account-wide role.",
       },
       { id: "AwsSolutions-COG4", reason: "Callers are runbooks and engineers with IAM roles, not users of a pool." },
     );
@@ -85,7 +77,7 @@ export class RestApi extends Construct {
       Validations.of(this).acknowledge({
         id: "AwsSolutions-APIG1",
         reason:
-          "Needs an account-wide role that is not this stack's to make; api.access_logs turns it on where that role exists.",
+          "Requires an account-wide role that this stack does not create; api.access_logs uses the role if it exists.",
       });
     }
   }

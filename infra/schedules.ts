@@ -7,7 +7,7 @@ import { Construct } from "constructs";
 import type { Deployment } from "./config.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
-/** The schedules that take snapshots, and the queue where one that failed for good ends up. */
+/** The schedules that take snapshots, and the queue for runs that failed after all retries. */
 export class Schedules extends Construct {
   readonly failed: Queue;
 
@@ -20,7 +20,7 @@ export class Schedules extends Construct {
     });
     Validations.of(this.failed).acknowledge({ id: "AwsSolutions-SQS3", reason: "It is the dead-letter queue." });
 
-    // Scheduler's own retries end when Lambda has taken the event; from there on these count.
+    // Scheduler's own retries end when Lambda has accepted the event; then these apply.
     snapshot.configureAsyncInvoke({
       retryAttempts: 2,
       maxEventAge: Duration.hours(1),
@@ -29,7 +29,7 @@ export class Schedules extends Construct {
 
     const group = new CfnScheduleGroup(this, "Group", { name: `${name_prefix}offset-rollback` });
     const role = new Role(this, "Role", {
-      description: "Takes scheduled snapshots, nothing else",
+      description: "Takes scheduled snapshots only",
       assumedBy: new ServicePrincipal("scheduler.amazonaws.com", {
         conditions: { StringEquals: { "aws:SourceAccount": Stack.of(this).account, "aws:SourceArn": group.attrArn } },
       }),
@@ -48,7 +48,7 @@ export class Schedules extends Construct {
         target: {
           arn: snapshot.functionArn,
           roleArn: role.roleArn,
-          // Scheduler fills in what stands in angle brackets; the execution id tells a repeated delivery from a new run.
+          // Scheduler replaces the values in angle brackets; the execution id identifies a repeated delivery.
           input: JSON.stringify({
             ...request,
             schedule: {

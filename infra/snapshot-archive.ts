@@ -10,12 +10,12 @@ import type { OperationFunction } from "./operation-function.ts";
 /** The folders of the bucket. */
 type Folder = "snapshots" | "rollbacks" | "results";
 
-/** The kinds of rows in the table: their partition keys. */
-type Row = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
+/** The kinds of items in the table: their partition keys. */
+type Item = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
 
 /**
- * Where snapshots and the journal of rollbacks are kept: bodies in a bucket, their index in a table. Each grant also
- * tells the function where.
+ * The storage of snapshots and of the journal: bodies in a bucket, their index in a table. Each grant also configures
+ * the function.
  */
 export class SnapshotArchive extends Construct {
   readonly bucket: Bucket;
@@ -57,14 +57,15 @@ export class SnapshotArchive extends Construct {
     });
     Validations.of(this.bucket).acknowledge({
       id: "AwsSolutions-S1",
-      reason: "Only the functions read and write it, and they log each access; CloudTrail data events cover the rest.",
+      reason:
+        "Only the functions read and write it, and they log each access; CloudTrail data events record other access.",
     });
     const bucketResource = this.bucket.node.defaultChild;
     if (bucketResource instanceof CfnBucket) {
       Validations.of(Stack.of(this)).acknowledge(
         ...(["snapshots", "rollbacks", "results"] as const satisfies readonly Folder[]).map((folder) => ({
           id: `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(bucketResource)}.Arn>/${this.#prefix}${folder}/*]`,
-          reason: "One object a snapshot, plan or large result: their keys are not known before, their folder is.",
+          reason: "One object per snapshot, plan or large result: only their folder is known in advance.",
         })),
       );
     }
@@ -83,55 +84,55 @@ export class SnapshotArchive extends Construct {
     this.#grantBodies(fn, "snapshots");
   }
 
-  /** Reads, and new snapshots. */
+  /** Reads and new snapshots. */
   grantWrite(fn: OperationFunction): void {
     this.grantRead(fn);
     fn.allow(["s3:PutObject"], this.#objects("snapshots"));
-    this.#allowRows(fn, ["dynamodb:PutItem"], "snapshot", "execution");
+    this.#allowItems(fn, ["dynamodb:PutItem"], "snapshot", "execution");
   }
 
-  /** Hides a snapshot in the index and records that, deletes its body, then its index item; reads neither. */
+  /** Hides a snapshot in the index, records the deletion, deletes body and index item; reads neither. */
   grantDelete(fn: OperationFunction): void {
-    this.#allowRows(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
-    this.#allowRows(fn, ["dynamodb:PutItem"], "deletion");
+    this.#allowItems(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
+    this.#allowItems(fn, ["dynamodb:PutItem"], "deletion");
     fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
     this.#configure(fn);
   }
 
-  /** The journal of rollbacks, and which of them runs now. */
+  /** The journal of rollbacks, and the running one. */
   grantJournalRead(fn: OperationFunction): void {
     this.grantList(fn);
     this.#grantBodies(fn, "rollbacks");
   }
 
-  /** Runs rollbacks: writes the journal, which only grows, and holds the lease. */
+  /** Runs rollbacks: writes the journal, deletes no record, and holds the lease. */
   grantJournal(fn: OperationFunction): void {
     this.grantJournalRead(fn);
     fn.allow(["s3:PutObject"], this.#objects("rollbacks"));
-    this.#allowRows(fn, ["dynamodb:PutItem"], "rollback", "rollback-id", "lease");
-    this.#allowRows(fn, ["dynamodb:UpdateItem"], "rollback", "lease");
-    this.#allowRows(fn, ["dynamodb:DeleteItem"], "lease");
+    this.#allowItems(fn, ["dynamodb:PutItem"], "rollback", "rollback-id", "lease");
+    this.#allowItems(fn, ["dynamodb:UpdateItem"], "rollback", "lease");
+    this.#allowItems(fn, ["dynamodb:DeleteItem"], "lease");
   }
 
   #grantBodies(fn: OperationFunction, folder: Folder): void {
     fn.allow(["dynamodb:GetItem"], this.table.tableArn);
     fn.allow(["s3:GetObject"], this.#objects(folder));
-    // Without it S3 answers 403 for a body that is gone, which could not be told from a missing right.
+    // Without it S3 answers 403 for a missing body, as for a missing right.
     fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
   }
 
-  /** Lets the function do `actions` on rows of these kinds: a rollback must never be able to delete a snapshot. */
-  #allowRows(fn: OperationFunction, actions: readonly string[], ...rows: readonly Row[]): void {
+  /** Allows `actions` on items of these kinds only: a rollback must never be able to delete a snapshot. */
+  #allowItems(fn: OperationFunction, actions: readonly string[], ...items: readonly Item[]): void {
     fn.addToRolePolicy(
       new PolicyStatement({
         actions: [...actions],
         resources: [this.table.tableArn],
-        conditions: { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": rows } },
+        conditions: { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": items } },
       }),
     );
   }
 
-  /** Results too large for an answer are stored and fetched by a signed URL, which needs the signer's right to read. */
+  /** Large results are stored and fetched by a signed URL, which requires the signer's right to read. */
   #grantResults(fn: OperationFunction): void {
     fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
   }

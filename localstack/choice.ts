@@ -34,8 +34,11 @@ export interface Choice {
 /** The first release of which there is an image. */
 const FIRST_IMAGE = "3.7";
 
+/** The newest Kafka that the tests know: what is started unless KAFKA_VERSION says otherwise. */
+export const newestKafka = "4.3.1";
+
 /** The version of the brokers that are started, and of Kafka's tools. */
-export const kafkaVersionOf = ({ KAFKA_VERSION }: NodeJS.ProcessEnv): string => KAFKA_VERSION || "4.3.1";
+export const kafkaVersionOf = ({ KAFKA_VERSION }: NodeJS.ProcessEnv): string => KAFKA_VERSION || newestKafka;
 
 /** What processes need, and the Debian packages that have it. */
 interface Prerequisite {
@@ -124,7 +127,8 @@ function problemsOfSettings({ asked, brokers, kafkaVersion, endpointUrl, emulato
   return [
     !["", "localstack", "ministack"].includes(asked) && `LOCAL_AWS is localstack or ministack, not "${asked}".`,
     !["", "1", "3"].includes(brokers) && `KAFKA_BROKERS is 1 or 3, not "${brokers}".`,
-    !/^\d+\.\d+\.\d+$/.test(kafkaVersion) && `KAFKA_VERSION is a release such as 4.3.1, not "${kafkaVersion}".`,
+    !/^\d+\.\d+\.\d+$/.test(kafkaVersion) &&
+      `KAFKA_VERSION must be a release such as ${newestKafka}, not "${kafkaVersion}".`,
     endpointUrl !== undefined &&
       emulator === undefined &&
       `No local cloud answers at ${endpointUrl} (AWS_ENDPOINT_URL). Start it, or unset AWS_ENDPOINT_URL.`,

@@ -1,17 +1,20 @@
 import type { Kafka } from "./kafka.ts";
 
-const GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+/** kafka-consumer-groups, by its class. */
+export const GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 const CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const PRODUCER = "org.apache.kafka.tools.ConsoleProducer";
 const TOPICS = "org.apache.kafka.tools.TopicCommand";
 
 /** What kafka-consumer-groups says of one partition of a group. */
 export interface DescribedPartition {
+  readonly group: string;
   readonly topic: string;
   readonly partition: number;
   /** Null where the group has no commit. */
   readonly offset: bigint | null;
-  readonly logEndOffset: bigint;
+  /** Null where the partition is not there. */
+  readonly logEndOffset: bigint | null;
 }
 
 /** A command of Kafka's own tools as a person would type it, and what it printed. */
@@ -73,21 +76,50 @@ export function createConsole(kafka: Kafka): Console {
   };
 }
 
-/** Reads the table that `kafka-consumer-groups --describe` prints, by the names of its columns. */
+/** Reads the tables that `kafka-consumer-groups --describe --offsets` prints. */
 export function parseDescription(output: string): DescribedPartition[] {
-  const [header = [], ...rows] = output
-    .split("\n")
-    .filter((line) => /\S/.test(line))
-    .map((line) => line.trim().split(/\s+/));
-  const column = (row: readonly string[], name: string): string => {
-    const value = row[header.indexOf(name)];
-    if (value === undefined) throw new Error(`kafka-consumer-groups printed no ${name}:\n${output}`);
-    return value;
-  };
-  return rows.map((row) => ({
-    topic: column(row, "TOPIC"),
-    partition: Number(column(row, "PARTITION")),
-    offset: column(row, "CURRENT-OFFSET") === "-" ? null : BigInt(column(row, "CURRENT-OFFSET")),
-    logEndOffset: BigInt(column(row, "LOG-END-OFFSET")),
-  }));
+  const offset = (text = "") => (text === "-" ? null : BigInt(text));
+  return parseTables(output, ["PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET"])
+    .filter(({ values: [partition] }) => partition !== "-") // a member without partitions
+    .map(({ group, topic, values: [partition, current, end] }) => ({
+      group,
+      topic,
+      partition: Number(partition),
+      offset: offset(current),
+      logEndOffset: offset(end),
+    }));
+}
+
+/** A row of a table about groups, with the values of the columns that were asked for, in their order. */
+interface Row {
+  readonly group: string;
+  readonly topic: string;
+  readonly values: readonly string[];
+}
+
+/**
+ * Reads the columns with these names in the tables about groups that a tool of Kafka prints. What it says before the first
+ * table is passed over, and what it complains of. A group may have any name without line breaks that does not end in a space.
+ *
+ * @throws Error when a table lacks a column, or a line of it is no row
+ */
+export function parseTables(output: string, columns: readonly string[]): Row[] {
+  const rows: Row[] = [];
+  let header: string[] = [];
+  let shape = /^/;
+  for (const line of output.split("\n")) {
+    if (/^\s*GROUP\s+TOPIC\s/.test(line)) {
+      header = line.trim().split(/\s+/);
+      shape = new RegExp(`^(.*?)${"\\s+(\\S+)".repeat(header.length - 1)}\\s*$`);
+    } else if (header.length > 0 && /\S/.test(line) && !/^(Error|Warning):/.test(line)) {
+      const [, group = "", ...cells] = shape.exec(line) ?? [];
+      const value = (name: string): string => {
+        const cell = cells[header.indexOf(name) - 1];
+        if (cell === undefined) throw new Error(`Kafka's tool printed no ${name}: ${line}`);
+        return cell;
+      };
+      rows.push({ group, topic: value("TOPIC"), values: columns.map(value) });
+    }
+  }
+  return rows;
 }

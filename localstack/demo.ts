@@ -1,5 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import * as z from "zod";
+import { result as difference } from "../functions/diff/schema.ts";
+import { result as listed } from "../functions/list/schema.ts";
+import { dryRunResult, rollbackResult } from "../functions/rollback/schema.ts";
+import { pageResult } from "../functions/rollbacks/schema.ts";
+import { type ShowResult, result as shown } from "../functions/show/schema.ts";
+import { result as taken } from "../functions/snapshot/schema.ts";
+import { result as verified } from "../functions/verify/schema.ts";
 import { choose } from "./choice.ts";
 import { type Client, createClient } from "./client.ts";
 import { type Cloud, useOrStartCloud } from "./cloud.ts";
@@ -13,43 +19,12 @@ const HALF = MESSAGES / 2;
 /** How long a consumer waits for another record before it takes the topic for read. */
 const IDLE_MS = 4_000;
 
-const commit = z.strictObject({ offset: z.int(), metadata: z.string(), leader_epoch: z.int().optional() });
-const consumerGroups = z.record(z.string(), z.strictObject({ partitions: z.record(z.string(), commit) }));
-const taken = z.object({ snapshot_id: z.string(), status: z.string(), groups: z.int(), offsets: z.int() });
-const listed = z.object({ snapshots: z.array(z.object({ snapshot_id: z.string(), trigger: z.string() })) });
-const shown = z.looseObject({
-  snapshot_id: z.string(),
-  description: z.string(),
-  created_at: z.string(),
-  consumer_groups: consumerGroups,
-});
-const difference = z.object({
-  summary: z.record(z.string(), z.int()),
-  consumer_groups: z.record(
-    z.string(),
-    z.object({ partitions: z.record(z.string(), z.object({ change: z.string(), offset_delta: z.int() })) }),
-  ),
-});
-const plan = z.object({
-  dry_run: z.literal(true),
-  plan_digest: z.string(),
-  blockers: z.array(z.unknown()),
-  groups: z.record(z.string(), z.object({ replayed: z.int(), skipped: z.int() })),
-});
-const rolledBack = z.object({
-  rollback_id: z.string(),
-  status: z.string(),
-  safety_snapshot_id: z.string(),
-  groups_rolled_back: z.int(),
-  offsets_restored: z.int(),
-  verification: z.object({ verified: z.boolean(), checked: z.int() }),
-});
-const journal = z.object({
-  rollbacks: z.array(z.object({ rollback_id: z.string(), status: z.string(), requested_by: z.string().nullable() })),
-});
-const verified = z.object({ verified: z.boolean(), mismatches: z.array(z.unknown()) });
+type Commits = ShowResult["consumer_groups"];
 
-type Commits = z.output<typeof consumerGroups>;
+/** Reads an answer: one that is not as documented is an error. */
+interface Answer<T> {
+  parse(value: unknown): T;
+}
 
 /** Prints the walkthrough and keeps count of what held. */
 class Report {
@@ -107,19 +82,19 @@ class Operations {
     this.#report = report;
   }
 
-  async quietly<T>(verb: string, request: unknown, answer: z.ZodType<T>): Promise<T> {
+  async quietly<T>(verb: string, request: unknown, answer: Answer<T>): Promise<T> {
     const response = await this.#client.invoke(verb, request);
     return answer.parse(response.error === undefined ? response.result : response.error);
   }
 
-  async invoke<T>(verb: string, request: unknown, answer: z.ZodType<T>): Promise<T> {
-    const seen = await this.quietly(verb, request, z.unknown());
+  async invoke<T>(verb: string, request: unknown, answer: Answer<T>): Promise<T> {
+    const seen = await this.quietly(verb, request, { parse: (value) => value });
     const command = `aws lambda invoke --function-name ${this.#functions[verb]} --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(request)}' out.json && jq . out.json`;
     this.#report.ran({ command, output: JSON.stringify(seen, null, 2) });
     return answer.parse(seen);
   }
 
-  async http<T>(method: string, path: string, body: unknown, answer: z.ZodType<T>): Promise<T> {
+  async http<T>(method: string, path: string, body: unknown, answer: Answer<T>): Promise<T> {
     const response = await this.#client.http(method, path, body);
     const data = body === undefined ? "" : ` -d '${JSON.stringify(body)}'`;
     const command = `curl --aws-sigv4 aws:amz:us-east-1:execute-api -X ${method}${data} "$API${path}"`;
@@ -132,7 +107,9 @@ class Operations {
 const offsetsSaid = (partitions: readonly DescribedPartition[]) =>
   Object.fromEntries(partitions.map(({ topic, partition, offset }) => [`${topic}-${partition}`, Number(offset)]));
 const offsetsIn = (commits: Commits, group: string) =>
-  Object.fromEntries(Object.entries(commits[group]?.partitions ?? {}).map(([key, { offset }]) => [key, offset]));
+  Object.fromEntries(
+    Object.entries(commits[group]?.partitions ?? {}).map(([key, commit]) => [key, Number(commit?.offset)]),
+  );
 const total = (offsets: Readonly<Record<string, number>>) =>
   Object.values(offsets).reduce((sum, offset) => sum + offset, 0);
 const sorted = (values: readonly string[]) => [...values].sort();
@@ -191,13 +168,18 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   const document = await operations.invoke("show", { snapshot_id: snapshot.snapshot_id, format: "json" }, shown);
   report.check(
     "the documented keys come first, in their order",
-    isDeepStrictEqual(Object.keys(document).slice(0, 4), Object.keys(shown.shape)),
+    isDeepStrictEqual(Object.keys(document).slice(0, 4), [
+      "snapshot_id",
+      "description",
+      "created_at",
+      "consumer_groups",
+    ]),
   );
   report.check(
     "a commit has the documented keys, and leader_epoch where it carries one",
     Object.values(document.consumer_groups[group]?.partitions ?? {}).every((one) =>
       isDeepStrictEqual(
-        Object.keys(one).filter((key) => key !== "leader_epoch"),
+        Object.keys(one ?? {}).filter((key) => key !== "leader_epoch"),
         ["offset", "metadata"],
       ),
     ),
@@ -234,7 +216,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
       .filter(([, delta]) => delta !== 0)
       .sort(([a], [b]) => (a < b ? -1 : 1));
   const changes = Object.entries(diff.consumer_groups[group]?.partitions ?? {});
-  const deltas = Object.fromEntries(changes.map(([key, { offset_delta }]) => [key, offset_delta]));
+  const deltas = Object.fromEntries(changes.map(([key, { offset_delta }]) => [key, Number(offset_delta)]));
   const expected = Object.fromEntries(Object.entries(after).map(([key, offset]) => [key, offset - (before[key] ?? 0)]));
   report.check(
     "our diff has the distances that kafka-consumer-groups says",
@@ -250,7 +232,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   report.check(
     "all commits carry their leader epochs, now that every partition was read to its end",
     Object.values(laterDocument.consumer_groups[group]?.partitions ?? {}).every(
-      ({ leader_epoch }) => leader_epoch !== undefined,
+      (commit) => commit?.leader_epoch !== undefined,
     ),
   );
 
@@ -258,11 +240,11 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   const dryRun = await operations.invoke(
     "rollback",
     { snapshot_id: snapshot.snapshot_id, groups: [group], dry_run: true },
-    plan,
+    dryRunResult,
   );
   report.check(
     `the dry run announces ${HALF} messages to be replayed, and no blocker`,
-    dryRun.blockers.length === 0 && dryRun.groups[group]?.replayed === HALF,
+    dryRun.blockers.length === 0 && Number(dryRun.groups[group]?.replayed) === HALF,
   );
   report.check("the dry run moved nothing", isDeepStrictEqual(await describe(), after));
   const rollback = await operations.invoke(
@@ -273,9 +255,12 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
       plan_digest: dryRun.plan_digest,
       requested_by: "the demo",
     },
-    rolledBack,
+    rollbackResult,
   );
-  report.check("the rollback is a verified success", rollback.status === "success" && rollback.verification.verified);
+  report.check(
+    "the rollback is a verified success",
+    rollback.status === "success" && rollback.verification?.verified === true,
+  );
   report.check("kafka-consumer-groups agrees", isDeepStrictEqual(await describe(), before));
   const check = await operations.invoke("verify", { snapshot_id: snapshot.snapshot_id }, verified);
   report.check("so does verify", check.verified && check.mismatches.length === 0);
@@ -306,9 +291,12 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
     "POST",
     `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}/rollback`,
     { groups: [group] },
-    rolledBack,
+    rollbackResult,
   );
-  report.check("the API's rollback is a verified success", back.status === "success" && back.verification.verified);
+  report.check(
+    "the API's rollback is a verified success",
+    back.status === "success" && back.verification?.verified === true,
+  );
   report.check("kafka-consumer-groups agrees", isDeepStrictEqual(await describe(), before));
   await scheduled(operations, report, cloud, schedule, say);
 
@@ -316,11 +304,11 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   const undone = await operations.invoke(
     "rollback",
     { snapshot_id: back.safety_snapshot_id, exact: true, requested_by: "the demo" },
-    rolledBack,
+    rollbackResult,
   );
-  report.check("it is a verified success", undone.status === "success" && undone.verification.verified);
+  report.check("it is a verified success", undone.status === "success" && undone.verification?.verified === true);
   report.check("the group stands where it stood before", isDeepStrictEqual(await describe(), reread), reread);
-  const { rollbacks } = await operations.invoke("rollbacks", { limit: 3 }, journal);
+  const { rollbacks } = await operations.invoke("rollbacks", { limit: 3 }, pageResult);
   report.check(
     "the journal has all three rollbacks, the newest first",
     isDeepStrictEqual(

@@ -1,25 +1,14 @@
-import * as z from "zod/mini";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
-import type { Json } from "../shared/core/json/json.ts";
 import { type CaptureError, type Commits, type Selection, type Snapshot, topicsOf } from "../shared/core/model.ts";
 import { onTopics, topicWarnings } from "../shared/core/restrict.ts";
-import { compileSelection, compileSelectors, selectNames } from "../shared/core/selectors.ts";
-import { commitDocument } from "../shared/core/snapshot.ts";
+import { compileSelection, compileSelectors, type Selector, selectNames } from "../shared/core/selectors.ts";
+import { commitDocument, mapValues } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
-import { settings } from "../shared/lambda/config.ts";
-import { type Invocation, operation } from "../shared/lambda/operation.ts";
-import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
-import { createArchive } from "../shared/storage/snapshots.ts";
-
-/** What a diff request may say. `to` is another snapshot, or `"live"`: what is committed now. */
-export const request = z.strictObject({
-  from: snapshotRef,
-  to: z._default(snapshotRef, "live"),
-  groups: z.optional(selectors),
-  topics: z.optional(topicSelectors),
-});
+import type { Encoded } from "../shared/lambda/result-fields.ts";
+import { type KafkaWork, kafkaOperation } from "../shared/operation.ts";
+import { type DiffResult, request, snapshotField } from "./schema.ts";
 
 /** One side of a comparison. A group that its selection does not pick is unknown to it, not absent. */
 interface Side {
@@ -30,18 +19,17 @@ interface Side {
 }
 
 /** Compares a snapshot with another, or with what is committed now. */
-export const handler = operation({
+export const handler = kafkaOperation({
   name: "diff",
   request,
-  snapshotField: "from",
-  storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
-  async run({ from: fromRef, to: toRef, groups, topics }, { deadline }) {
-    const archive = createArchive(settings().archive);
-    const load = async (ref: typeof fromRef) => archive.load(await archive.resolve(ref, groups, deadline), deadline);
+  snapshotField,
+  async run({ from: fromRef, to: toRef, groups, topics }, work): Promise<Encoded<DiffResult>> {
+    const { deadline, storage } = work;
+    const load = async (ref: typeof fromRef) =>
+      storage.snapshots.load(await storage.snapshots.resolve(ref, groups, deadline), deadline);
     const snapshot = await load(fromRef);
     const from = sideOf(snapshot);
-    const to =
-      toRef === "live" ? await liveSide(snapshot, groups, deadline) : await otherSide(snapshot, await load(toRef));
+    const to = toRef === "live" ? await liveSide(snapshot, groups, work) : otherSide(snapshot, await load(toRef));
 
     const [fromPicks, toPicks] = [compileSelection(from.selection), compileSelection(to.selection)];
     const both = (group: string) => fromPicks(group) && toPicks(group);
@@ -80,24 +68,14 @@ export const handler = operation({
       from: from.name,
       to: to.name,
       summary,
-      consumer_groups: new Map(
-        [...changed].map(([group, partitions]): [string, Json] => [
-          group,
-          {
-            partitions: new Map(
-              [...partitions].map(([key, change]): [string, Json] => [
-                key,
-                {
-                  change: change.change,
-                  from: commitDocument(change.from),
-                  to: commitDocument(change.to),
-                  offset_delta: change.offsetDelta,
-                },
-              ]),
-            ),
-          },
-        ]),
-      ),
+      consumer_groups: mapValues(changed, (partitions) => ({
+        partitions: mapValues(partitions, ({ change, from, to, offsetDelta }) => ({
+          change,
+          from: commitDocument(from),
+          to: commitDocument(to),
+          offset_delta: offsetDelta,
+        })),
+      })),
       warnings,
     };
   },
@@ -118,13 +96,13 @@ function otherSide(from: Snapshot, to: Snapshot): Side {
 /** What is committed now by the groups that the snapshot's selection picks, new ones too. Kafka's client is loaded here. */
 async function liveSide(
   from: Snapshot,
-  groups: z.output<typeof request>["groups"],
-  deadline: Invocation["deadline"],
+  groups: readonly Selector[] | undefined,
+  { kafka, deadline }: KafkaWork,
 ): Promise<Side> {
   const { readLive } = await import("./live.ts");
   const selection = groups === undefined ? from.selection : { groups, exclude: from.selection.exclude };
-  const live = await readLive(settings().kafka, selection, from.consumerGroups, deadline);
-  requireSameCluster(from, live.cluster, "this one");
+  const live = await readLive(kafka, selection, from.consumerGroups, deadline);
+  requireSameCluster(from, live.cluster, "this cluster");
   requireReadable(live);
   return { name: "live", commits: live.commits, errors: [], selection };
 }

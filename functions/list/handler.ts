@@ -1,25 +1,18 @@
-import * as z from "zod/mini";
-import { archiveSettings } from "../shared/lambda/config.ts";
-import { operation } from "../shared/lambda/operation.ts";
-import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
-import { createArchive } from "../shared/storage/snapshots.ts";
-
-/** What a list request may say. Times are inclusive. */
-export const request = z.strictObject({
-  limit: z._default(pageSize, 50),
-  next_token: z.optional(pageToken),
-  since: z.optional(time),
-  until: z.optional(time),
-  status: z.optional(z.enum(["complete", "partial"])),
-});
+import type { Encoded } from "../shared/lambda/result-fields.ts";
+import { operation } from "../shared/operation.ts";
+import type { OnlyFilters } from "../shared/storage/index-entry.ts";
+import { type ListResult, request } from "./schema.ts";
 
 /** Lists snapshots, newest first. */
 export const handler = operation({
   name: "list",
   request,
-  storeResult: (text, deadline) => createArchive(archiveSettings()).storeResult(text, deadline),
-  async run({ limit, next_token: nextToken, since, until, status }, { deadline }) {
-    const page = await createArchive(archiveSettings()).list({ limit, nextToken, since, until, status }, deadline);
+  async run(
+    { limit, next_token: nextToken, since, until, ...filters },
+    { storage, deadline },
+  ): Promise<Encoded<ListResult>> {
+    const known = filters satisfies OnlyFilters<typeof filters>;
+    const page = await storage.snapshots.list({ limit, nextToken, since, until, filters: known }, deadline);
     return {
       snapshots: page.entries.map((entry) => ({
         snapshot_id: entry.snapshotId,

@@ -1,117 +1,152 @@
 import {
+  type Details,
   GroupNotEmpty,
   type OperationError,
   PlanChanged,
   RollbackBlocked,
   RollbackIncomplete,
 } from "../shared/core/errors.ts";
-import type { Json } from "../shared/core/json/json.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
-import { blockerDocument, extraDocument, planDocument } from "../shared/core/rollback/plan-document.ts";
+import { extraDocument, leftOutDocument, planDocument } from "../shared/core/rollback/plan-document.ts";
 import type { GroupResult, Settlement } from "../shared/core/rollback/settle.ts";
-import { commitDocument } from "../shared/core/snapshot.ts";
+import { commitDocument, mapValues } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";
-import type { Result } from "../shared/lambda/operation.ts";
+import type { Encoded } from "../shared/lambda/result-fields.ts";
+import type { JournalRecord } from "../shared/storage/journal-record.ts";
+import type { DryRunResult, RollbackResult } from "./schema.ts";
 
 /** A plan, as a dry run is answered. */
-export function dryRunDocument(plan: Plan) {
-  return { dry_run: true, ...planDocument(plan) } satisfies Json;
+export function dryRunDocument(plan: Plan): Encoded<DryRunResult> {
+  return { dry_run: true, ...planDocument(plan) };
 }
 
-/** What the result of an execution says beside what became of the groups. */
-export interface Execution {
+/** A rollback that ran, as its result describes it beside the groups. */
+export interface Run {
   readonly rollbackId: string;
   readonly snapshotId: string;
   /** Null when nothing had to be committed. */
   readonly safetySnapshotId: string | null;
   readonly warnings: readonly string[];
-  /** Whether an earlier call had begun it. */
+  /** Whether it was resumed: an earlier call had begun it. */
   readonly resumed: boolean;
   readonly durationMs: number;
 }
 
-const groupDocument = ({ source, status, partitions, error }: GroupResult): Json => ({
+const groupDocument = ({ source, status, partitions, error }: GroupResult) => ({
   source,
   status,
-  partitions: new Map(
-    [...partitions].map(([key, { outcome, from, to, asked, actual, inDoubt }]) => [
-      key,
-      {
-        outcome,
-        from: commitDocument(from),
-        to: commitDocument(to),
-        asked: asked === undefined ? undefined : commitDocument(asked),
-        actual: actual === undefined ? undefined : commitDocument(actual),
-        in_doubt: inDoubt,
-      },
-    ]),
-  ),
+  partitions: mapValues(partitions, ({ outcome, from, to, asked, actual, inDoubt }) => ({
+    outcome,
+    from: commitDocument(from),
+    to: commitDocument(to),
+    asked: asked === undefined ? undefined : commitDocument(asked),
+    actual: actual === undefined ? undefined : commitDocument(actual),
+    in_doubt: inDoubt,
+  })),
   error,
 });
 
-/** The result of an execution, as it is answered and as the journal keeps it. */
-export function resultDocument(execution: Execution, plan: Plan, settlement: Settlement) {
+/** The result of a rollback, as it is answered and as the journal keeps it. */
+export function resultDocument(run: Run, plan: Plan, settlement: Settlement): Encoded<RollbackResult> {
   return {
-    rollback_id: execution.rollbackId,
+    rollback_id: run.rollbackId,
     status: settlement.status,
-    snapshot_id: execution.snapshotId,
-    safety_snapshot_id: execution.safetySnapshotId,
+    snapshot_id: run.snapshotId,
+    safety_snapshot_id: run.safetySnapshotId,
     groups_rolled_back: settlement.groupsRolledBack,
     groups_failed: settlement.groupsFailed,
     groups_skipped: settlement.groupsSkipped,
     offsets_restored: settlement.offsetsRestored,
     offsets_deleted: settlement.offsetsDeleted,
-    groups: new Map([...settlement.groups].map(([group, result]) => [group, groupDocument(result)])),
+    groups: mapValues(settlement.groups, groupDocument),
     extra: settlement.extra.map(extraDocument),
-    skipped: plan.skipped.map(blockerDocument),
+    ...leftOutDocument(plan),
     verification: verificationDocument(settlement.verification),
-    warnings: execution.warnings,
-    resumed: execution.resumed || undefined,
-    duration_ms: execution.durationMs,
-  } satisfies Json;
+    warnings: run.warnings,
+    resumed: run.resumed || undefined,
+    repeated: undefined,
+    duration_ms: run.durationMs,
+  };
 }
 
-/** The error of a plan that is refused: it names the first reasons, and its details are the whole plan. */
-export function refusal(plan: Plan, what: string): OperationError {
+/**
+ * The error of a plan that is refused: it names the first blockers, and its details are the whole plan.
+ *
+ * @param what what was refused: `the rollback to snapshot-…`
+ * @param advice the next step beside those that the blockers name
+ * @param waitedSeconds how long the call waited for groups to be empty
+ */
+export function refusal(plan: Plan, what: string, advice: string | undefined, waitedSeconds: number): OperationError {
   const { blockers } = plan;
+  const onlyMembers = blockers.every(({ kind }) => kind === "group_not_empty");
   const shown = blockers.slice(0, 3).map(({ kind, message }) => `[${kind}] ${message}`);
   const rest =
     blockers.length > shown.length ? ` And ${blockers.length - shown.length} more: a dry run shows all.` : "";
-  const message = `${what} was refused, and nothing was touched. ${shown.join(" ")}${rest}`;
-  const options = { details: dryRunDocument(plan) };
-  return blockers.every(({ kind }) => kind === "group_not_empty")
-    ? new GroupNotEmpty(message, options)
-    : new RollbackBlocked(message, options);
+  const message = `${what} was refused. ${shown.join(" ")}${rest}`;
+  const waited =
+    onlyMembers && waitedSeconds > 0
+      ? `This call waited ${waitedSeconds} s: as long as wait_for_empty_seconds and the time of the call (27 s over HTTP) allow.`
+      : undefined;
+  const next = [advice, waited].filter((part) => part !== undefined);
+  const options = { ...(next.length > 0 && { next: next.join(" ") }), details: dryRunDocument(plan) };
+  return onlyMembers ? new GroupNotEmpty(message, options) : new RollbackBlocked(message, options);
 }
 
 /** The error of a plan that is not the one that the caller has seen. */
 export function planChanged(plan: Plan, seen: string): PlanChanged {
+  const now = plan.blockers.length > 0 ? ` There are ${count(plan.blockers.length, "blocker")} now.` : "";
   return new PlanChanged(
-    `the plan that the digest ${seen.slice(0, 12)}… stands for is not what a rollback to ${plan.snapshotId} would do now ` +
-      `(${plan.digest.slice(0, 12)}…): commits, topics, blocked groups or options are not the same. Nothing was touched. ` +
-      `${plan.blockers.length > 0 ? `There are ${count(plan.blockers.length, "blocker")} now. ` : ""}Look at a new dry run, ` +
-      "and send its plan_digest.",
-    { details: dryRunDocument(plan) },
+    `the plan with the digest ${seen.slice(0, 12)}… is no longer what a rollback to ${plan.snapshotId} would do ` +
+      `(${plan.digest.slice(0, 12)}…): commits, topics, blocked groups or options changed after the dry run.${now}`,
+    { next: "Make a new dry run, and send its plan_digest.", details: dryRunDocument(plan) },
   );
 }
 
+const safetyOf = (safetySnapshotId: string | null) =>
+  safetySnapshotId === null
+    ? "There is no safety snapshot: nothing had to be committed."
+    : `Safety snapshot ${safetySnapshotId} has the state before the rollback.`;
+
+const resumeIt = (rollbackId: string) =>
+  `To resume the remaining groups, send {"resume": "${rollbackId}"}; to see everything, call rollbacks ` +
+  `{"rollback_id": "${rollbackId}"}.`;
+
 /** The error of a rollback that ran and did not reach all its targets. */
 export function incomplete(
-  execution: Execution,
+  { rollbackId, snapshotId, safetySnapshotId }: Run,
   settlement: Settlement,
-  details: Result,
+  details: Encoded<RollbackResult>,
   unclosed: string | undefined,
 ): RollbackIncomplete {
-  const { rollbackId, snapshotId, safetySnapshotId } = execution;
   const failed = [...settlement.groups].filter(([, { status }]) => status === "failed" || status === "partial_success");
   return new RollbackIncomplete(
     `${rollbackId} to ${snapshotId} ended as ${settlement.status}: ${settlement.groupsRolledBack} of ` +
       `${count(settlement.groups.size, "group")} stand at their targets, ${nameSome(failed.map(([group]) => group))} ` +
-      `${failed.length === 1 ? "does" : "do"} not (${failed[0]?.[1].error}). Safety snapshot ` +
-      `${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state from before. ` +
-      (unclosed ??
-        `{"resume": "${rollbackId}"} does what is left, {"rollback_id": "${rollbackId}"} of rollbacks shows it all.`),
-    { details },
+      `${failed.length === 1 ? "does" : "do"} not (${failed[0]?.[1].error}). ${safetyOf(safetySnapshotId)}`,
+    { next: unclosed ?? resumeIt(rollbackId), details },
+  );
+}
+
+/** The error of a rollback that ended unexpectedly after its first commit may have been sent. */
+export function interrupted({ rollbackId, safetySnapshotId }: JournalRecord, cause: unknown): RollbackIncomplete {
+  return new RollbackIncomplete(
+    `${rollbackId} was interrupted (${cause instanceof Error ? cause.message : String(cause)}): some groups may have been ` +
+      `moved, others not. ${safetyOf(safetySnapshotId)}`,
+    {
+      next: resumeIt(rollbackId),
+      details: { rollback_id: rollbackId, safety_snapshot_id: safetySnapshotId },
+      cause,
+    },
+  );
+}
+
+/** The error of a rollback that an earlier call ended without reaching all its targets; `details` is its result. */
+export function repeatedFailure(record: JournalRecord, details: Details): RollbackIncomplete {
+  const { rollbackId, snapshotId, status, endedAt, safetySnapshotId, supersededBy } = record;
+  return new RollbackIncomplete(
+    `${rollbackId} to ${snapshotId} ended as ${status} at ${endedAt}, and this call committed nothing: the details are the ` +
+      `recorded result. ${safetyOf(safetySnapshotId)}`,
+    { next: supersededBy === undefined ? resumeIt(rollbackId) : `${supersededBy} has replaced it.`, details },
   );
 }

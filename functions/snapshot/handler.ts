@@ -1,4 +1,3 @@
-import * as z from "zod/mini";
 import { unreadable } from "../shared/core/checks.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { GroupNotFound, OperationError, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
@@ -10,52 +9,24 @@ import {
   type Snapshot,
   statusOf,
 } from "../shared/core/model.ts";
-import { compileSelectors } from "../shared/core/selectors.ts";
 import { errorsDocument } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
-import { settings } from "../shared/lambda/config.ts";
-import { operation, type Result } from "../shared/lambda/operation.ts";
-import { description, label, selectors } from "../shared/lambda/request-fields.ts";
-import { type Archive, createArchive } from "../shared/storage/snapshots.ts";
-
-/** What a snapshot request may say. */
-export const request = z
-  .strictObject({
-    groups: z._default(selectors, ["*"]),
-    exclude: z.optional(selectors),
-    description: z._default(description, ""),
-    allow_partial: z._default(z.boolean(), false),
-    schedule: z.optional(
-      z.strictObject({
-        name: label(64),
-        execution_id: label(256),
-        scheduled_time: label(64),
-      }),
-    ),
-  })
-  .check(
-    z.superRefine(({ groups, exclude }, context) => {
-      const excluded = compileSelectors(exclude ?? []);
-      const both = [...compileSelectors(groups).literals].filter((group) => excluded.matches(group));
-      if (both.length === 0) return;
-      context.addIssue({ code: "custom", path: ["exclude"], message: `excludes ${nameSome(both)}, named in groups` });
-    }),
-  );
+import type { Encoded } from "../shared/lambda/result-fields.ts";
+import { kafkaOperation } from "../shared/operation.ts";
+import type { Snapshots } from "../shared/storage/snapshots.ts";
+import { request, type SnapshotResult } from "./schema.ts";
 
 /** EventBridge Scheduler replaces these in a schedule's input; the emulators do not. */
 const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");
 
 /** Takes a snapshot of what the selected groups have committed. */
-export const handler = operation({
+export const handler = kafkaOperation({
   name: "snapshot",
   request,
   hasEffects: true,
-  storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
-  async run(wanted, { deadline, trigger }) {
-    const configured = settings();
-    const archive = createArchive(configured.archive);
+  async run(wanted, { storage: { snapshots }, kafka, deadline, trigger }): Promise<Encoded<SnapshotResult>> {
     const schedule = wanted.schedule && {
       name: wanted.schedule.name,
       executionId: wanted.schedule.execution_id,
@@ -63,17 +34,17 @@ export const handler = operation({
     };
     const execution = schedule && !isPlaceholder(schedule.executionId) ? schedule.executionId : undefined;
     if (execution !== undefined) {
-      const earlier = await archive.findExecution(execution, deadline);
-      if (earlier !== undefined) return snapshotResult(await archive.load(earlier.snapshotId, deadline), true);
+      const earlier = await snapshots.findExecution(execution, deadline);
+      if (earlier !== undefined) return snapshotResult(await snapshots.load(earlier.snapshotId, deadline), true);
     }
     const selection: Selection = { groups: wanted.groups, exclude: wanted.exclude ?? [] };
-    const former = formerTopics(archive, selection, deadline); // while Kafka is read
-    former.catch(() => {}); // it is told below, unless Kafka fails before
-    const live = await withCluster(configured.kafka, deadline, (cluster) =>
+    const former = formerTopics(snapshots, selection, deadline); // while Kafka is read
+    former.catch(() => {}); // it is awaited below, unless Kafka fails before
+    const live = await withCluster(kafka, deadline, (cluster) =>
       capture(cluster, selection, undefined, async () => (await former).topics),
     );
     refuse(live, wanted.allow_partial);
-    const saved = await archive.save(
+    const saved = await snapshots.save(
       {
         description: wanted.description,
         trigger: schedule === undefined ? trigger : "schedule",
@@ -95,20 +66,20 @@ export const handler = operation({
 
 /** The topics that the last snapshot names. Where they cannot be read, this one can still be taken. */
 async function formerTopics(
-  archive: Archive,
+  snapshots: Snapshots,
   selection: Selection,
   deadline: Deadline,
 ): Promise<{ readonly topics: readonly string[]; readonly warnings: readonly string[] }> {
   try {
-    return { topics: await archive.formerTopics(selection, deadline), warnings: [] };
+    return { topics: await snapshots.formerTopics(selection, deadline), warnings: [] };
   } catch (error) {
     if (!(error instanceof SnapshotCorrupt || error instanceof SnapshotNotFound)) {
-      if (error instanceof OperationError) error.message += " Nothing was written: take the snapshot again.";
+      if (error instanceof OperationError) error.withoutEffect("Nothing was written: take the snapshot again.");
       throw error;
     }
     const warning =
-      "Topics that the last snapshot has, and that the principal may not describe any more, were not looked for, as that " +
-      `snapshot could not be read (${error.message})`;
+      "Whether the principal may still describe all topics of the last snapshot was not checked: that snapshot could not be " +
+      `read (${error.message})`;
     return { topics: [], warnings: [warning] };
   }
 }
@@ -116,16 +87,15 @@ async function formerTopics(
 /** Refuses a snapshot that would lack a group, unless the caller allowed that. */
 function refuse(live: LiveState, allowPartial: boolean): void {
   if (live.missing.size > 0) {
-    throw new GroupNotFound(
-      `cluster ${live.cluster.name} has no group ${nameSome(live.missing)}. Nothing was written. ` +
-        "Names are case-sensitive; a group exists once it has members or a commit.",
-    );
+    throw new GroupNotFound(`cluster ${live.cluster.name} has no group ${nameSome(live.missing)}.`, {
+      next: "Names are case-sensitive; a group exists once it has members or a commit.",
+    });
   }
   const unusable = live.errors.filter(({ error }) => error === "InvalidRequest");
   if (unusable.length === 0 && (live.errors.length === 0 || (allowPartial && live.commits.size > 0))) return;
   throw unreadable(
     unusable.length > 0 ? unusable : live.errors,
-    "Nothing was written. Solve that, exclude them, or allow a partial snapshot with allow_partial.",
+    "Solve that, exclude them, or allow a partial snapshot with allow_partial.",
   );
 }
 
@@ -133,12 +103,12 @@ function warningsOf(live: LiveState, schedule: ScheduleRun | undefined): string[
   const warnings: string[] = [];
   if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
   if (schedule !== undefined && isPlaceholder(schedule.executionId)) {
-    warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be told.");
+    warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
   }
   return warnings;
 }
 
-function snapshotResult(snapshot: Snapshot, repeated: boolean): Result {
+function snapshotResult(snapshot: Snapshot, repeated: boolean): Encoded<SnapshotResult> {
   return {
     snapshot_id: snapshot.snapshotId,
     created_at: snapshot.createdAt,

@@ -1,4 +1,3 @@
-import * as z from "zod/mini";
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { VerificationMismatch } from "../shared/core/errors.ts";
 import { onTopics, restrict } from "../shared/core/restrict.ts";
@@ -6,45 +5,36 @@ import { nameSome } from "../shared/core/text.ts";
 import { type Verification, verificationDocument, verifyCommits } from "../shared/core/verify.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
-import { settings } from "../shared/lambda/config.ts";
-import { operation } from "../shared/lambda/operation.ts";
-import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
-import { createArchive } from "../shared/storage/snapshots.ts";
-
-/** What a verify request may say. */
-export const request = z.strictObject({
-  snapshot_id: snapshotRef,
-  groups: z.optional(selectors),
-  topics: z.optional(topicSelectors),
-  fail_on_mismatch: z._default(z.boolean(), false),
-});
+import type { Encoded } from "../shared/lambda/result-fields.ts";
+import { kafkaOperation } from "../shared/operation.ts";
+import { request, type VerifyResult } from "./schema.ts";
 
 /** Compares the snapshot's groups with what they have committed now. */
-export const handler = operation({
+export const handler = kafkaOperation({
   name: "verify",
   request,
-  storeResult: (text, deadline) => createArchive(settings().archive).storeResult(text, deadline),
-  async run({ snapshot_id, groups, topics, fail_on_mismatch }, { deadline }) {
-    const configured = settings();
-    const archive = createArchive(configured.archive);
-    const snapshot = await archive.load(await archive.resolve(snapshot_id, groups, deadline), deadline);
+  async run(
+    { snapshot_id, groups, topics, fail_on_mismatch },
+    { storage: { snapshots }, kafka, deadline },
+  ): Promise<Encoded<VerifyResult>> {
+    const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
     const part = restrict(snapshot, { groups, topics });
     const uncaptured = uncapturedWarnings(snapshot.snapshotId, part.errors, groups);
-    const live = await withCluster(configured.kafka, deadline, (cluster) => observe(cluster, part.commits));
-    requireSameCluster(snapshot, live.cluster, "this one");
+    const live = await withCluster(kafka, deadline, (cluster) => observe(cluster, part.commits));
+    requireSameCluster(snapshot, live.cluster, "this cluster");
     requireReadable(live);
     const verification = verifyCommits(part.commits, onTopics(live.commits, topics));
     const { checked, mismatches } = verificationDocument(verification);
-    // What could not be compared is not verified, whatever the rest says.
+    // Groups that could not be compared are not verified, whatever the others show.
     const verified = verification.verified && uncaptured.length === 0;
     const warnings = [...part.warnings, ...uncaptured];
     const result = { verified, snapshot_id: snapshot.snapshotId, checked, mismatches, warnings };
     if (fail_on_mismatch && !verified) {
       throw new VerificationMismatch(
         `${mismatchesByKind(verification)} with ${snapshot.snapshotId}` +
-          `${mismatches.length > 0 ? ` in ${nameSome(new Set(mismatches.map(({ group }) => group)))}` : ""}. ` +
-          `${uncaptured.map((warning) => `${warning} `).join("")}Verify without fail_on_mismatch to see all.`,
-        { details: result },
+          `${mismatches.length > 0 ? ` in ${nameSome(new Set(mismatches.map(({ group }) => group)))}` : ""}.` +
+          uncaptured.map((warning) => ` ${warning}`).join(""),
+        { next: "Verify without fail_on_mismatch to see all.", details: result },
       );
     }
     return result;

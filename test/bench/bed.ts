@@ -2,18 +2,19 @@ import { randomUUID } from "node:crypto";
 import { CreateTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
-import type { Deadline } from "../../functions/shared/core/deadline.ts";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import { type KafkaAccess, withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { readCommits } from "../../functions/shared/kafka/groups/capture.ts";
-import { commitOffsets, type Outcomes } from "../../functions/shared/kafka/groups/write-commits.ts";
+import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
-import type { ArchiveConfig } from "../../functions/shared/storage/snapshots.ts";
+import type { StorageConfig } from "../../functions/shared/storage/clients.ts";
 import { choose } from "../../localstack/choice.ts";
 import { type Cloud, useOrStartCloud } from "../../localstack/cloud.ts";
 import { type Kafka, startKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState, type Say, until } from "../../localstack/process.ts";
 import { run, type Verb } from "../faults/support/handlers.ts";
+import { within } from "../support/deadline.ts";
+import { expectAccepted } from "../support/outcomes.ts";
 import { expectSame } from "./figures.ts";
 
 /** How many topics the groups are spread over; each has `PARTITIONS`. */
@@ -31,7 +32,7 @@ export interface Shape {
 /** What a snapshot is taken of: offsets spread as those of real groups are, beyond the ends of logs that are empty. */
 export const wide: Shape = { span: 100_000_000, partitions: PARTITIONS };
 /** What can be rolled back, too: within the logs, which `withBed` fills that far. */
-export const within: Shape = { span: 500, partitions: PARTITIONS };
+export const insideLogs: Shape = { span: 500, partitions: PARTITIONS };
 
 /** A cluster with groups of a known shape. */
 export interface Bed {
@@ -102,15 +103,6 @@ export function expectTotal(
   expectSame(`${what}: the sum of the offsets`, found.sum, expected.sum);
 }
 
-/** Fails unless every commit was accepted. */
-export function expectAccepted(outcomes: Outcomes): void {
-  for (const [group, partitions] of outcomes) {
-    for (const [key, outcome] of partitions) {
-      if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
-    }
-  }
-}
-
 /** Does some work with a cluster of its own, which has topics and no groups yet. */
 export async function withBed<T>(options: BedOptions, work: (bed: Bed) => Promise<T>): Promise<T> {
   const { brokers, say, shape = wide, version } = options;
@@ -135,17 +127,17 @@ export async function makeBed(kafka: Kafka, shape: Shape): Promise<Bed> {
     protocol: "PLAINTEXT",
     sasl: undefined,
   };
-  await makeTopics(access, shape === within ? shape.span : 0);
+  await makeTopics(access, shape === insideLogs ? shape.span : 0);
   return {
     kafka,
     access,
     shape,
     commit: (groups, generation) =>
-      withCluster(access, deadlineIn(300_000), async (cluster) => {
+      withCluster(access, within(300_000), async (cluster) => {
         expectAccepted(await commitOffsets(cluster, commitsOf(shape, groups, generation)));
       }),
     expectAt: (groups, generation) =>
-      withCluster(access, deadlineIn(300_000), async (cluster) => {
+      withCluster(access, within(300_000), async (cluster) => {
         const expected = commitsOf(shape, groups, generation);
         const keys = new Map([...expected].map(([group, partitions]) => [group, partitions.keys()]));
         const { commits } = await readCommits(cluster, keys);
@@ -177,7 +169,7 @@ async function makeTopics(access: KafkaAccess, recordsEach: number): Promise<voi
 
 /** Whether every broker knows a leader of every partition. */
 function allLed(access: KafkaAccess): Promise<boolean> {
-  return withCluster(access, deadlineIn(30_000), async (cluster) => {
+  return withCluster(access, within(30_000), async (cluster) => {
     const views = await Promise.all(cluster.nodes.map((node) => cluster.metadata(topicNames, node)));
     const led = views.map(({ topics }) => topics.flatMap(({ partitions }) => partitions).filter((p) => p.leader >= 0));
     return led.every((partitions) => partitions.length === TOPICS * PARTITIONS);
@@ -187,7 +179,7 @@ function allLed(access: KafkaAccess): Promise<boolean> {
 /** A local cloud with a bucket and a table, which this process' environment names. */
 export interface BenchCloud {
   readonly cloud: Cloud;
-  readonly archive: ArchiveConfig;
+  readonly archive: StorageConfig;
 }
 
 /** Does some work with a local cloud of its own. Once a process: the AWS clients of the handlers keep their endpoint. */
@@ -240,10 +232,4 @@ export async function invoke(
   const { result, error } = Object(JSON.parse(await run(verb, event, 900_000)));
   if (error !== undefined) throw new Error(`${verb} failed: ${Object(error).message}`);
   return Object(result);
-}
-
-/** A deadline that long from now. */
-export function deadlineIn(ms: number): Deadline {
-  const end = performance.now() + ms;
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
 }

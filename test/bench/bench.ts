@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { newestKafka } from "../../localstack/choice.ts";
 import { localDir, main, type Say } from "../../localstack/process.ts";
 import { type BenchCloud, withCloud } from "./bed.ts";
 import { benchColdStart } from "./cold-start.ts";
@@ -7,12 +8,11 @@ import { benchDeployed } from "./deployed.ts";
 import { benchFar } from "./far.ts";
 import { createLedger, type Ledger } from "./figures.ts";
 import { benchReads } from "./reads.ts";
-import { adminClientVersion } from "./rivals.ts";
 import { benchRollback } from "./rollback.ts";
 import { benchScale } from "./scale.ts";
 
 /** Where most of the figures are taken, and where the broker lingers with each append, so that one connection crawls. */
-const kafkaVersion = "4.3.1";
+const kafkaVersion = newestKafka;
 const lingeringVersion = "4.1.1";
 
 /** What a section works with. */
@@ -97,7 +97,7 @@ await main(async (say) => {
   });
   const file = join(localDir, "bench.json");
   const minutes = (performance.now() - started) / 60_000;
-  const versions = { kafka: [kafkaVersion, lingeringVersion], adminClient: adminClientVersion };
+  const versions = { kafka: [kafkaVersion, lingeringVersion], adminClient: newestKafka };
   ledger.write(file, { versions, sections: chosen, quick, minutes, failures });
   const missed = ledger.report().map(({ name }) => `missed: ${name}`);
   say(`\nIt took ${minutes.toFixed(1)} minutes. Raw results: ${file}`);

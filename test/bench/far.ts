@@ -4,8 +4,9 @@ import { kafkaVersionOf } from "../../localstack/choice.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import { startKafkaProxy } from "../faults/support/kafka-proxy.ts";
+import { within } from "../support/deadline.ts";
 import { startProxiedBrokers } from "../support/faults-setup.ts";
-import { deadlineIn, expectTotal, makeBed, totalOf, wide } from "./bed.ts";
+import { expectTotal, makeBed, totalOf, wide } from "./bed.ts";
 import { type Figures, inTurns, median } from "./figures.ts";
 
 const GROUPS = 1_000;
@@ -34,14 +35,14 @@ export async function benchFar(figures: Figures, quick: boolean, say: Say): Prom
       };
       const connecting = async () => {
         const started = performance.now();
-        await withCluster(access, deadlineIn(60_000), readAll);
+        await withCluster(access, within(60_000), readAll);
         return performance.now() - started;
       };
       const at = <T>(delayMs: number, work: () => Promise<T>) => {
         proxy.weather(delayMs === 0 ? "fine" : { delayMs: delayMs / 2 });
         return work();
       };
-      await withCluster(access, deadlineIn(300_000), async (cluster) => {
+      await withCluster(access, within(300_000), async (cluster) => {
         const standing = async () => {
           cluster.coordinators.clear(); // what an earlier invocation knew may be wrong by now
           const started = performance.now();

@@ -3,16 +3,16 @@ import { encodeSnapshot } from "../../functions/shared/core/snapshot.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import type { Cluster } from "../../functions/shared/kafka/connection/cluster.ts";
 import { capture } from "../../functions/shared/kafka/groups/capture.ts";
+import { describeGroups } from "../../functions/shared/kafka/groups/describe-groups.ts";
 import { listGroups } from "../../functions/shared/kafka/groups/group-list.ts";
-import { countMembers } from "../../functions/shared/kafka/groups/members.ts";
 import { fetchCommits } from "../../functions/shared/kafka/groups/read-commits.ts";
 import { observeTopics } from "../../functions/shared/kafka/groups/topics.ts";
-import { createArchive } from "../../functions/shared/storage/snapshots.ts";
+import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
+import { within } from "../support/deadline.ts";
 import {
   type Bed,
   type BenchCloud,
-  deadlineIn,
   expectTotal,
   groupNames,
   invoke,
@@ -46,7 +46,7 @@ export async function benchReads(figures: Figures, { version, brokers, cloud, qu
       for (const groups of quick ? [100, 1_000] : [100, 1_000, 10_000]) {
         await bed.commit(groups);
         const scene = { figures, bed, brokers, groups, cloud, adminClient, rounds: quick ? 3 : 7 };
-        await withCluster(bed.access, deadlineIn(600_000), (cluster) => benchKafkaParts(scene, cluster));
+        await withCluster(bed.access, within(600_000), (cluster) => benchKafkaParts(scene, cluster));
         await benchWhole(scene);
         await benchSlowRivals(scene);
       }
@@ -118,7 +118,9 @@ async function benchKafkaParts(scene: Scene, cluster: Cluster): Promise<void> {
     {
       what: "members, as if every group had some",
       ours: () =>
-        timed(async () => expectSame("countMembers", (await countMembers(cluster, list.groups)).groups.size, groups)),
+        timed(async () =>
+          expectSame("describeGroups", (await describeGroups(cluster, list.groups)).groups.size, groups),
+        ),
       theirs: () => theirs("members", [groups], (count) => expectSame("describeConsumerGroups", count, groups)),
       rival: "describeConsumerGroups",
       note: "a snapshot asks only for groups that are not empty: here none",
@@ -182,12 +184,12 @@ async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Scen
   );
   const rowOf = (what: string, times: readonly number[], note = "") =>
     figures.row({ what, brokers, groups, rounds: times, note });
-  const live = await withCluster(bed.access, deadlineIn(300_000), (cluster) =>
+  const live = await withCluster(bed.access, within(300_000), (cluster) =>
     capture(cluster, { groups: ["*"], exclude: [] }),
   );
   expectSame("capture", countOffsets(live.commits), groups * PARTITIONS);
   const content = contentOf(live);
-  const archive = createArchive(cloud.archive);
+  const archive = createSnapshots(cloud.archive);
   let bytes = 0;
   const parts = await inTurns(
     {
@@ -201,7 +203,7 @@ async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Scen
         }),
       saving: () =>
         timed(async () => {
-          const deadline = deadlineIn(60_000);
+          const deadline = within(60_000);
           const { snapshot } = await archive.save(content, new Date(), deadline);
           expectSame("save", countOffsets(snapshot.consumerGroups), groups * PARTITIONS);
         }),

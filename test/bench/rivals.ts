@@ -3,14 +3,13 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
+import { newestKafka } from "../../localstack/choice.ts"; // the newest AdminClient is the fastest
+import { GROUPS } from "../../localstack/console.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
 import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
 import { type Program, start } from "../../localstack/process.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
-
-/** The version of the AdminClient, whatever the brokers': the newest is the fastest. */
-export const adminClientVersion = "4.3.1";
 
 /** What the AdminClient did: how long it took by its own clock, how many offsets (or groups) these were, and their sum. */
 export interface Done {
@@ -71,14 +70,12 @@ function doneFrom(line: string): Done {
 
 /** Compiles Rivals.java, against the jars of Kafka. */
 async function rivalsProgram(options: readonly string[], folder: string, args: readonly string[]): Promise<Program> {
-  await fetchJars(adminClientVersion, () => {});
+  await fetchJars(newestKafka, () => {});
   const classes = join(folder, "classes");
   mkdirSync(classes, { recursive: true });
-  await compileJava(adminClientVersion, join(import.meta.dirname, "Rivals.java"), classes, () => {});
-  return java(adminClientVersion, options, ["Rivals", ...args], classes);
+  await compileJava(newestKafka, join(import.meta.dirname, "Rivals.java"), classes, () => {});
+  return java(newestKafka, options, ["Rivals", ...args], classes);
 }
-
-const CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
 /** kafka-consumer-groups, the command: a process each time, start of the JVM and all. Gives its time and its output. */
 export async function consumerGroupsTool(
@@ -87,7 +84,7 @@ export async function consumerGroupsTool(
 ): Promise<{ ms: number; output: string }> {
   const started = performance.now();
   const all = ["--timeout", "600000", ...args];
-  const { stdout, stderr, exitCode } = await kafka.tool(CONSUMER_GROUPS, all, { timeoutMs: 600_000 });
+  const { stdout, stderr, exitCode } = await kafka.tool(GROUPS, all, { timeoutMs: 600_000 });
   const ms = performance.now() - started;
   if (exitCode !== 0) throw new Error(`kafka-consumer-groups ${args.join(" ")} failed:\n${stdout}\n${stderr}`);
   return { ms, output: stdout };

@@ -5,19 +5,19 @@ import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { readCommits } from "../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
+import { within } from "../support/deadline.ts";
+import { expectAccepted } from "../support/outcomes.ts";
 import {
   type Bed,
   type BenchCloud,
   commitsOf,
-  deadlineIn,
-  expectAccepted,
   expectTotal,
+  insideLogs,
   invoke,
   PARTITIONS,
   TOPICS,
   totalOf,
   withBed,
-  within,
 } from "./bed.ts";
 import { expectSame, type Figures, inTurns, ratioOf, timed } from "./figures.ts";
 import { openRawConnections, rawCommitsOf } from "./raw-commits.ts";
@@ -44,7 +44,7 @@ export async function benchRollback(
   figures: Figures,
   { version, brokers, cloud, quick, slowRivals, say }: RollbackBench,
 ): Promise<void> {
-  await withBed({ version, brokers, shape: within, say }, async (bed) => {
+  await withBed({ version, brokers, shape: insideLogs, say }, async (bed) => {
     let generation = 0;
     const folder = freshStateDir("bench-rivals");
     const adminClient = await startAdminClient(bed.kafka, folder);
@@ -110,7 +110,7 @@ function commitAndRead(bed: Bed, groups: number, generation: number): Promise<{ 
     opened++;
   };
   subscribe("net.client.socket", onSocket);
-  return withCluster(bed.access, deadlineIn(600_000), async (cluster) => {
+  return withCluster(bed.access, within(600_000), async (cluster) => {
     const started = performance.now();
     const outcomes = await commitOffsets(cluster, commits);
     const found = await readCommits(cluster, keys);
@@ -124,7 +124,7 @@ function commitAndRead(bed: Bed, groups: number, generation: number): Promise<{ 
 /** The same commits, made ready before, on so many connections a broker, opened before; they are read back after. */
 async function rawCommits(bed: Bed, groups: number, generation: number, aBroker: number): Promise<number> {
   const commits = commitsOf(bed.shape, groups, generation);
-  const { addresses, coordinatorOf } = await withCluster(bed.access, deadlineIn(60_000), async (cluster) => {
+  const { addresses, coordinatorOf } = await withCluster(bed.access, within(60_000), async (cluster) => {
     await readCommits(cluster, new Map([...commits.keys()].map((group) => [group, []])));
     const { brokers } = await cluster.metadata([]);
     return { addresses: brokers, coordinatorOf: new Map(cluster.coordinators) };

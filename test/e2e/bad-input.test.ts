@@ -6,7 +6,7 @@ const unknown = "snapshot-1999-12-31T23:59:59Z";
 
 /** All snapshots but those of the schedule, which may fire at any time. */
 async function listed(): Promise<string[]> {
-  const { snapshots } = Object(await stack.call("list", { limit: 1000, since: "2020-01-01T00:00:00Z" }));
+  const { snapshots } = await stack.call("list", { limit: 1000, since: "2020-01-01T00:00:00Z" });
   return snapshots
     .filter(({ trigger }: { trigger: string }) => trigger !== "schedule")
     .map(({ snapshot_id }: { snapshot_id: string }) => snapshot_id);
@@ -49,7 +49,7 @@ describe("bad input is an error of the right kind, and writes nothing:", () => {
   test("a group that the snapshot lacks, and a topic that its groups lack", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [1n]));
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group] }));
+    const { snapshot_id } = await stack.call("snapshot", { groups: [group] });
     for (const verb of ["show", "verify", "rollback"]) {
       expect(await stack.failure(verb, { snapshot_id, groups: ["another"] })).toMatchObject({ name: "GroupNotFound" });
       for (const topics of [["another"], ["another*"]]) {

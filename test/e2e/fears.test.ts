@@ -4,10 +4,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { handler as list } from "../../functions/list/handler.ts";
 import { handler as rollback } from "../../functions/rollback/handler.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
-import { createArchive } from "../../functions/shared/storage/snapshots.ts";
+import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { handler as snapshot } from "../../functions/snapshot/handler.ts";
+import { within } from "../support/deadline.ts";
 import { context } from "../support/events.ts";
-import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
 const s3 = new S3Client({
@@ -25,7 +26,7 @@ async function bodyOf(id: string): Promise<Uint8Array> {
 
 async function saved(group: string, topic: string): Promise<string> {
   await stack.commit(commitsOn(group, topic, [5n]));
-  return String(Object(await stack.call("snapshot", { groups: [group] })).snapshot_id);
+  return String((await stack.call("snapshot", { groups: [group] })).snapshot_id);
 }
 
 describe("a body that was altered in S3 is SnapshotCorrupt for all who read it, and moves nothing:", () => {
@@ -126,16 +127,16 @@ describe("the handlers in this process,", () => {
     await expect(snapshot({}, context(1_000))).rejects.toMatchObject({ name: "DeadlineExceeded" });
   });
 
-  test("tell a rollback that Kafka refused in part: which groups moved, which did not, and where the state before is", async () => {
+  test("report a rollback that Kafka rejected in part: which groups moved, which did not, and where the state before is", async () => {
     const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
-    const archive = createArchive({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [good, bad] }));
-    const taken = await archive.load(String(snapshot_id), deadlineIn(10_000));
+    const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
+    const { snapshot_id } = await stack.call("snapshot", { groups: [good, bad] });
+    const taken = await archive.load(String(snapshot_id), within(10_000));
     // Brokers take 4,096 bytes of metadata: a commit with more is refused, after the plan has found nothing against it.
     const heavy = new Map([[`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }]]);
     const target = new Map([...commitsOn(good, topic, [1n, 2n]), [bad, heavy] as const]);
-    const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), deadlineIn(10_000));
+    const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), within(10_000));
 
     const error = await rollback({ snapshot_id: entry.snapshotId }, context(60_000)).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
@@ -151,8 +152,8 @@ describe("the handlers in this process,", () => {
     });
     expect(await stack.committed(good)).toEqual({ [`${topic}-0`]: 1n, [`${topic}-1`]: 2n });
     expect(await stack.committed(bad)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 6n });
-    const safety = /Safety snapshot (\S+) has the state from before/.exec(String(error))?.[1];
-    const kept = await archive.load(String(safety), deadlineIn(10_000));
+    const safety = /Safety snapshot (\S+) has the state before/.exec(String(error))?.[1];
+    const kept = await archive.load(String(safety), within(10_000));
     expect(kept).toMatchObject({ trigger: "safety", errors: [] });
     expect(kept.consumerGroups).toEqual(taken.consumerGroups);
     expect(await stack.http("POST", `/snapshots/${entry.snapshotId}/rollback`, {})).toMatchObject({
@@ -161,13 +162,13 @@ describe("the handlers in this process,", () => {
     });
   });
 
-  test("say that nothing was touched when a rollback fails before its first commit", async () => {
+  test("say that nothing was changed when a rollback fails before its first commit", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     const id = await saved(group, topic);
     process.env[envNames.bootstrapServers] = "127.0.0.1:1";
     await expect(rollback({ snapshot_id: id }, context(60_000))).rejects.toMatchObject({
       name: "KafkaUnavailable",
-      message: expect.stringContaining("Nothing was touched"),
+      message: expect.stringContaining("Nothing was changed."),
     });
   });
 
@@ -193,7 +194,7 @@ describe("the handlers in this process,", () => {
         errors: [{ group, error: "PendingTransaction" }],
       });
       const { snapshot_id } = Object(partial);
-      const shown = Object(await stack.call("show", { snapshot_id }));
+      const shown = await stack.call("show", { snapshot_id });
       expect(Object.keys(shown.consumer_groups)).toEqual([good]);
       expect(shown).toMatchObject({ status: "partial", errors: [{ group }] });
 

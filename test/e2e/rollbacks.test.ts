@@ -7,13 +7,14 @@ import { envNames } from "../../functions/shared/lambda/env.ts";
 import { createClients, sharedClients } from "../../functions/shared/storage/clients.ts";
 import { createJournal, type Journal, type OpenJournal } from "../../functions/shared/storage/journal.ts";
 import { createLease, type Lease, type RollbackLease } from "../../functions/shared/storage/lease.ts";
+import { within } from "../support/deadline.ts";
 import { context } from "../support/events.ts";
-import { commitsOn, deadlineIn, openStack, uniqueGroup } from "../support/stack.ts";
+import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
 const config = { bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table };
 const before = { ...process.env };
-const soon = () => deadlineIn(20_000);
+const soon = () => within(20_000);
 const digest = "d".repeat(64);
 
 let journal: Journal;
@@ -63,8 +64,8 @@ async function begin(
   return opened;
 }
 
-const idOf = ({ entry }: OpenJournal) => entry.rollbackId;
-const hold = async ({ entry: { rollbackId, requestedBy, startedAt } }: OpenJournal) => {
+const idOf = ({ record }: OpenJournal) => record.rollbackId;
+const hold = async ({ record: { rollbackId, requestedBy, startedAt } }: OpenJournal) => {
   held = await leases.acquire({ rollbackId, requestedBy, startedAt }, soon());
   return held;
 };
@@ -75,7 +76,7 @@ const show = (rollbackId: string) => stack.call("rollbacks", { rollback_id: roll
 /** The rows of these rollbacks in the list, which other tests add to as well. */
 async function listed(...opened: readonly OpenJournal[]): Promise<unknown[]> {
   const ids = opened.map(idOf);
-  const answer = Object(await stack.call("rollbacks", { limit: 1000 }));
+  const answer = await stack.call("rollbacks", { limit: 1000 });
   return answer.rollbacks.filter((row: { rollback_id: string }) => ids.includes(row.rollback_id));
 }
 
@@ -93,7 +94,7 @@ describe("the journal of rollbacks", () => {
       snapshot_id: "snapshot-2025-01-15T10:30:00Z",
       safety_snapshot_id: "snapshot-2025-01-15T10:31:00Z",
       requested_by: "ana",
-      started_at: opened.entry.startedAt,
+      started_at: opened.record.startedAt,
       ended_at: expect.stringMatching(/^\d{4}-.*Z$/),
       groups: 2,
       description: "after the incident",
@@ -151,7 +152,7 @@ describe("the journal of rollbacks", () => {
     expect(await listed(crashed, running)).toMatchObject([{ status: "failed" }, { status: "unfinished" }]);
   });
 
-  test("counts attempts, and forgets the result of one that is taken up again", async () => {
+  test("counts attempts, and drops the result of one that is resumed", async () => {
     const opened = await begin();
     await end(opened, "partial_success", { status: "partial_success" });
     expect(await show(idOf(opened))).toMatchObject({
@@ -159,11 +160,11 @@ describe("the journal of rollbacks", () => {
       result: { status: "partial_success" },
     });
     const entry = await journal.find(idOf(opened), soon());
-    const again = entry && (await journal.reopen(entry, new Date(), soon()));
-    if (again === undefined) throw new Error("it could not be taken up again");
+    const again = entry && (await journal.resume(entry, new Date(), soon()));
+    if (again === undefined) throw new Error("it could not be resumed");
     await hold(again);
     const whole = await show(idOf(opened));
-    expect(whole).toMatchObject({ status: "running", attempts: 2, resumed_at: again.entry.resumedAt });
+    expect(whole).toMatchObject({ status: "running", attempts: 2, resumed_at: again.record.resumedAt });
     expect(whole).not.toHaveProperty("result");
     await end(again, "success", { status: "success" });
     expect(await show(idOf(opened))).toMatchObject({ status: "success", attempts: 2, result: { status: "success" } });
@@ -188,13 +189,13 @@ describe("the journal of rollbacks", () => {
     const both = (offset: bigint) =>
       new Map([...commitsOn(group, orders, [offset]), ...commitsOn(other, pay, [offset])]);
     await stack.commit(both(5n));
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group, other] }));
+    const { snapshot_id } = await stack.call("snapshot", { groups: [group, other] });
     await stack.commit(both(9n));
     const opened = await begin(undefined, undefined, [other]);
 
-    const elsewhere = Object(await stack.call("rollback", { snapshot_id, topics: [orders] }));
+    const elsewhere = await stack.call("rollback", { snapshot_id, topics: [orders] });
     const after = await listed(opened);
-    const there = Object(await stack.call("rollback", { snapshot_id, topics: [pay] }));
+    const there = await stack.call("rollback", { snapshot_id, topics: [pay] });
 
     const superseding = expect.stringContaining(`${idOf(opened)}, which had not reached all its targets`);
     expect(elsewhere.status).toBe("success");
@@ -226,14 +227,14 @@ describe("the journal of rollbacks", () => {
   test("fails by name to show a rollback whose plan is gone, and lists it all the same", async () => {
     const opened = await begin();
     await end(opened);
-    const { s3 } = createClients();
+    const s3 = await createClients().s3();
     const place = { Bucket: config.bucket, Prefix: `rollbacks/${idOf(opened)}/` };
     const { Contents = [] } = await s3.send(new ListObjectsV2Command(place));
     expect(Contents).toHaveLength(2);
     const Delete = { Objects: Contents.map(({ Key }) => ({ Key })) };
     await s3.send(new DeleteObjectsCommand({ Bucket: config.bucket, Delete }));
     expect(await stack.failure("rollbacks", { rollback_id: idOf(opened) })).toMatchObject({
-      name: "SnapshotCorrupt",
+      name: "JournalCorrupt",
       message: expect.stringContaining(idOf(opened)),
     });
     expect(await listed(opened)).toMatchObject([{ status: "success" }]);
@@ -242,22 +243,22 @@ describe("the journal of rollbacks", () => {
 
 describe("a rollback", () => {
   const allIds = async () =>
-    Object(await stack.call("rollbacks", { limit: 1000 })).rollbacks.map(
+    (await stack.call("rollbacks", { limit: 1000 })).rollbacks.map(
       ({ rollback_id }: { rollback_id: string }) => rollback_id,
     );
 
   test("leaves a record of what was asked, planned and done; a dry run and a refused one leave none", async () => {
     const [topic, group] = [await stack.topic(2), uniqueGroup("journal")];
     await stack.commit(commitsOn(group, topic, [5n, 6n]));
-    const { snapshot_id } = Object(await stack.call("snapshot", { groups: [group] }));
+    const { snapshot_id } = await stack.call("snapshot", { groups: [group] });
     await stack.commit(commitsOn(group, topic, [9n, 6n]));
     const known = await allIds();
-    const { plan_digest } = Object(await stack.call("rollback", { snapshot_id, dry_run: true }));
+    const { plan_digest } = await stack.call("rollback", { snapshot_id, dry_run: true });
     expect(await allIds()).toEqual(known);
 
     const rollback_id = `by-hand-${randomUUID()}`;
     const request = { snapshot_id, rollback_id, requested_by: "ana", description: "after the incident" };
-    const result = Object(await stack.call("rollback", request));
+    const result = await stack.call("rollback", request);
     expect(result).toMatchObject({ rollback_id, status: "success" });
     expect(await allIds()).toEqual([rollback_id, ...known]);
     expect(await show(rollback_id)).toMatchObject({
@@ -281,7 +282,7 @@ describe("a rollback", () => {
     });
 
     await stack.commit(commitsOn(group, topic, [500n, 6n]));
-    const beyond = Object(await stack.call("snapshot", { groups: [group] })).snapshot_id;
+    const beyond = (await stack.call("snapshot", { groups: [group] })).snapshot_id;
     expect(await stack.failure("rollback", { snapshot_id: beyond })).toMatchObject({ name: "RollbackBlocked" });
     expect(await allIds()).toEqual([rollback_id, ...known]);
   });
@@ -332,18 +333,18 @@ describe("what happens while it is being looked at:", () => {
     });
   });
 
-  test("a rollback that is taken up again is running", async () => {
+  test("a rollback that is resumed is running", async () => {
     const opened = await begin();
     beforeReading("rollback-id", async () => {
       await hold(opened);
-      await journal.reopen(opened.entry, new Date(), soon());
+      await journal.resume(opened.record, new Date(), soon());
     });
     expect(await rowOf(opened)).toMatchObject({ status: "running", attempts: 2 });
   });
 });
 
 describe("a request that cannot be answered", () => {
-  test("for a rollback that nobody knows is RollbackNotFound", async () => {
+  test("for a rollback that does not exist is RollbackNotFound", async () => {
     const id = `rollback-${randomUUID()}`;
     expect(await stack.failure("rollbacks", { rollback_id: id })).toMatchObject({
       name: "RollbackNotFound",

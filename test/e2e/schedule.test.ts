@@ -5,7 +5,7 @@ import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 const stack = openStack();
 
 async function scheduledSnapshots(): Promise<{ snapshot_id: string; description: string }[]> {
-  const { snapshots } = Object(await stack.call("list", { limit: 1000 }));
+  const { snapshots } = await stack.call("list", { limit: 1000 });
   return snapshots.filter(({ trigger }: { trigger: string }) => trigger === "schedule");
 }
 
@@ -27,14 +27,14 @@ describe("a schedule", () => {
     const description = `delivered twice ${group}`;
     const schedule = { name: "e2e", execution_id: randomUUID(), scheduled_time: "2026-01-01T00:00:00Z" };
     const request = { groups: [group], description, schedule };
-    const first = Object(await stack.call("snapshot", request));
-    const second = Object(await stack.call("snapshot", request));
+    const first = await stack.call("snapshot", request);
+    const second = await stack.call("snapshot", request);
     expect(second).toEqual({ ...first, repeated: true });
     const taken = (await scheduledSnapshots()).filter((entry) => entry.description === description);
     expect(taken.map(({ snapshot_id }) => snapshot_id)).toEqual([first.snapshot_id]);
   });
 
-  test("whose placeholders nobody filled in still gets a snapshot each time, with a warning", async () => {
+  test("whose placeholders were not filled in still gets a snapshot each time, with a warning", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [1n]));
     const schedule = {
@@ -42,8 +42,8 @@ describe("a schedule", () => {
       execution_id: "<aws.scheduler.execution-id>",
       scheduled_time: "<aws.scheduler.scheduled-time>",
     };
-    const first = Object(await stack.call("snapshot", { groups: [group], schedule }));
-    const second = Object(await stack.call("snapshot", { groups: [group], schedule }));
+    const first = await stack.call("snapshot", { groups: [group], schedule });
+    const second = await stack.call("snapshot", { groups: [group], schedule });
     expect(second.snapshot_id).not.toBe(first.snapshot_id);
     expect(first.warnings).toEqual([expect.stringContaining("execution id")]);
   });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parseTables } from "../../localstack/console.ts";
 import { isBefore } from "../../localstack/kafka-tools.ts";
 import { openStack, uniqueGroup } from "../support/stack.ts";
 
@@ -16,12 +17,8 @@ async function resetTo(where: "--to-earliest" | "--to-latest", group: string, to
 /** What Kafka's own tool says: the start offset of each partition. */
 async function startOffsets(group: string): Promise<Record<string, string>> {
   const { stdout } = await stack.kafka.tool(shareCommand, [...inGroup(group), "--describe", "--offsets"]);
-  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
-  return Object.fromEntries(
-    rows
-      .filter(([name]) => name === group)
-      .map(([, topic, partition, start]) => [`${topic}-${partition}`, start ?? ""]),
-  );
+  const rows = parseTables(stdout, ["PARTITION", "START-OFFSET"]).filter((row) => row.group === group);
+  return Object.fromEntries(rows.map(({ topic, values: [partition, start = ""] }) => [`${topic}-${partition}`, start]));
 }
 
 test.skipIf(isBefore(stack.kafka.version, "4.2"))(
@@ -30,17 +27,17 @@ test.skipIf(isBefore(stack.kafka.version, "4.2"))(
     const [topic, group] = [await stack.topic(2, 10), uniqueGroup("share")];
     await makeShareGroup(group, topic);
     await resetTo("--to-earliest", group, topic);
-    const taken = Object(await stack.call("snapshot", { groups: [group] }));
+    const taken = await stack.call("snapshot", { groups: [group] });
     expect(taken).toMatchObject({ status: "complete", groups: 1, offsets: 2 });
     await resetTo("--to-latest", group, topic);
 
-    const moved = Object(await stack.call("diff", { from: taken.snapshot_id }));
-    const rolled = Object(await stack.call("rollback", { snapshot_id: taken.snapshot_id }));
+    const moved = await stack.call("diff", { from: taken.snapshot_id });
+    const rolled = await stack.call("rollback", { snapshot_id: taken.snapshot_id });
 
     expect(moved.summary).toMatchObject({ advanced: 2, unchanged: 0 });
     expect(rolled).toMatchObject({ status: "success", offsets_restored: 2, groups_failed: 0 });
-    const { partitions } = rolled.groups[group];
-    expect(Object.values(partitions).map((one) => Object(one).outcome)).toEqual(["restored", "restored"]);
+    const partitions = Object.values(rolled.groups[group]?.partitions ?? {});
+    expect(partitions.map(({ outcome }) => outcome)).toEqual(["restored", "restored"]);
     expect(await startOffsets(group)).toEqual({ [`${topic}-0`]: "0", [`${topic}-1`]: "0" });
     expect(await stack.call("rollback", { snapshot_id: taken.snapshot_id })).toMatchObject({
       repeated: true,

@@ -22,7 +22,7 @@ const after: Murder = ({ proxy, killBroker }) => {
 
 describe("a coordinator of 300 groups that is killed", () => {
   test.each(
-    cases([
+    cases(["while they are committed, with 15 s for all"], [
       ["while they are committed, with 15 s for all", during, 15_000],
       ["while they are committed", during, 60_000],
       ["before they are committed", before, 60_000],
@@ -59,6 +59,6 @@ describe("a coordinator of 300 groups that is killed", () => {
 /** Takes up a rollback that did not reach all its targets; one that could not begin is asked for again. */
 function again({ snapshotId }: Standing, { result, error }: Rolled): Promise<Rolled> {
   if (result !== undefined) return faults.rollback({ resume: result.rollback_id });
-  expect(error?.message).toMatch(/Nothing was touched/);
+  expect(error?.message).toMatch(/(Nothing was changed|No offset was committed)/);
   return faults.rollback({ snapshot_id: snapshotId });
 }

@@ -73,7 +73,7 @@ const refusedAsRunning = ({ error, result }: Rolled) => {
   expect(result).toBeUndefined();
   expect(error).toMatchObject({
     name: "RollbackInProgress",
-    message: expect.stringMatching(/^RollbackInProgress: \S+ .*has been running for \d+ s.*Nothing was touched/),
+    message: expect.stringMatching(/^RollbackInProgress: \S+ .*has been running for \d+ s.*Nothing was changed/),
     details: { rollback_id: expect.any(String), age_seconds: expect.any(Number) },
   });
   return Object(error?.details);
@@ -235,7 +235,7 @@ describe("when calls meet,", () => {
     await faults.allAt(new Map([...saved].slice(0, 8)), new Map([...said].slice(0, 8)));
     await faults.allAt(new Map([...moved].slice(8)), new Map([...said].slice(8)));
     for (const each of finished) await faults.agrees(each);
-    // Whatever was first: of each group, the first safety snapshot that has it has the state from before.
+    // Whatever was first: of each group, the first safety snapshot that has it has the state before it.
     const seen = new Map<string, unknown>();
     for (const id of (await faults.safetySnapshots()).reverse()) {
       for (const [group, commits] of (await faults.snapshot(id)).consumerGroups) {
@@ -246,7 +246,7 @@ describe("when calls meet,", () => {
     for (const { status } of await allRecords()) expect(status).toBe("success");
   }
 
-  /** A journal without an end never stands in the way of another rollback, and is not taken up after it. */
+  /** A journal without an end never blocks another rollback, and is not resumed after it. */
   async function superseded() {
     const standing = await faults.standing(4);
     const { groups, snapshotId, moved, saved } = standing;
@@ -265,7 +265,7 @@ describe("when calls meet,", () => {
     const by = String(over.result?.rollback_id);
     expect(await recorded(first.rollback_id)).toMatchObject({ status: "superseded", superseded_by: by });
     expect(await faults.rollback({ resume: first.rollback_id })).toMatchObject({
-      error: { name: "InvalidRequest", message: expect.stringMatching(`superseded by ${by}.*Nothing was touched`) },
+      error: { name: "InvalidRequest", message: expect.stringMatching(`superseded by ${by}.*Nothing was changed`) },
     });
     const said = await faults.kafkaSays(groups);
     expect(said).toEqual(offsets(new Map([...saved, ...of(moved, groups[0])])));
@@ -316,15 +316,18 @@ describe("when calls meet,", () => {
   }
 
   test.each(
-    cases<readonly [string, () => Promise<void>]>([
-      ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards", overlapping],
-      ["the same rollback is told that it runs, and then its result, under its id", () => sentAgain("maintenance-1")],
-      ["the same rollback is told that it runs, and then its result", () => sentAgain(undefined)],
-      ["a rollback that slept while another took it over does nothing any more", asleep],
-      ["of six rollbacks at once each is true or told to wait", manyAtOnce],
-      ["an unfinished rollback gives way to another of its groups", superseded],
-      ["a snapshot during a rollback has each partition from before it or from after", snapshots],
-    ]),
+    cases<readonly [string, () => Promise<void>]>(
+      ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards"],
+      [
+        ["of two rollbacks of the same groups one runs, the other is told so, and works afterwards", overlapping],
+        ["the same rollback is told that it runs, and then its result, under its id", () => sentAgain("maintenance-1")],
+        ["the same rollback is told that it runs, and then its result", () => sentAgain(undefined)],
+        ["a rollback that slept while another took it over does nothing any more", asleep],
+        ["of six rollbacks at once each is true or told to wait", manyAtOnce],
+        ["an unfinished rollback gives way to another of its groups", superseded],
+        ["a snapshot during a rollback has each partition from before it or from after", snapshots],
+      ],
+    ),
   )("%s", (_name, run) => run());
 });
 
@@ -350,7 +353,7 @@ describe("when consumers are about,", () => {
     const failed = one(rolled.result?.groups[group]);
     expect(failed).toMatchObject({
       status: "failed",
-      error: expect.stringMatching(/^GroupNotEmpty: .*has got members, and Kafka lets nobody else write/),
+      error: expect.stringMatching(/^GroupNotEmpty: .*has active members; Kafka rejects other writers/),
     });
     for (const { outcome, from, actual } of Object.values(failed.partitions)) {
       expect(outcome).toBe("failed");
@@ -372,7 +375,7 @@ describe("when consumers are about,", () => {
     const refused = await faults.rollback(resume);
     expect(refused.error).toMatchObject({
       name: "GroupNotEmpty",
-      message: expect.stringMatching(/nothing was touched.*1 member/),
+      message: expect.stringMatching(/was refused\..*1 member.*Nothing was changed/),
     });
     await members[0]?.leaves();
     const last = await faults.rollback(resume);
@@ -514,7 +517,7 @@ describe("when consumers are about,", () => {
     const refused = await faults.rollback({ snapshot_id: snapshotId });
     expect(refused.error).toMatchObject({
       name: "GroupNotEmpty",
-      message: expect.stringContaining("nothing was touched"),
+      message: expect.stringContaining("Nothing was changed."),
     });
     expect(Object(refused.error?.details).blockers).toEqual([
       expect.objectContaining({
@@ -597,7 +600,10 @@ describe("when consumers are about,", () => {
     await consumer.moves(55n);
     await consumer.leaves();
     const stale = await faults.rollback({ ...request, plan_digest });
-    expect(stale.error).toMatchObject({ name: "PlanChanged", message: expect.stringContaining("Nothing was touched") });
+    expect(stale.error).toMatchObject({
+      name: "PlanChanged",
+      message: expect.stringContaining("Nothing was changed."),
+    });
     const said = await faults.kafkaSays(groups);
     expect([...one(said.get(one(groups[2]))).values()]).toEqual([55n, 55n]);
     expect(await faults.safetySnapshots()).toEqual([]);
@@ -636,16 +642,22 @@ describe("when consumers are about,", () => {
   }
 
   test.each(
-    cases<readonly [string, () => Promise<void>]>([
-      ["a group that one joins between plan and commit fails alone, and is put back when it has left", joinsBetween],
-      ["a group that moved on in between is not rewound by resuming, and is by a new rollback", joinsBetweenAndMovesOn],
-      ["a consumer of the new protocol fences its group as well", consumerOfTheNewProtocolJoinsBetween],
-      ["a group that prepares a rebalance is not empty", () => rebalances(preparing, "PreparingRebalance", 2)],
-      ["a group that completes a rebalance is not empty", () => rebalances(completing, "CompletingRebalance", 1)],
-      ["a rollback waits until they have left, and plans afresh", waitsForThemToLeave],
-      ["a rollback waits until the session of a static member has timed out", waitsForAStaticMember],
-      ["a plan that somebody has seen is not carried out when one has moved since", planChanges],
-      ["a rehearsal in another group leaves those alone that run", rehearsal],
-    ]),
+    cases<readonly [string, () => Promise<void>]>(
+      ["a group that one joins between plan and commit fails alone, and is put back when it has left"],
+      [
+        ["a group that one joins between plan and commit fails alone, and is put back when it has left", joinsBetween],
+        [
+          "a group that moved on in between is not rewound by resuming, and is by a new rollback",
+          joinsBetweenAndMovesOn,
+        ],
+        ["a consumer of the new protocol fences its group as well", consumerOfTheNewProtocolJoinsBetween],
+        ["a group that prepares a rebalance is not empty", () => rebalances(preparing, "PreparingRebalance", 2)],
+        ["a group that completes a rebalance is not empty", () => rebalances(completing, "CompletingRebalance", 1)],
+        ["a rollback waits until they have left, and plans afresh", waitsForThemToLeave],
+        ["a rollback waits until the session of a static member has timed out", waitsForAStaticMember],
+        ["a plan that somebody has seen is not carried out when one has moved since", planChanges],
+        ["a rehearsal in another group leaves those alone that run", rehearsal],
+      ],
+    ),
   )("%s", (_name, run) => run());
 });

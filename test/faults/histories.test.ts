@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { GROUPS, parseDescription } from "../../localstack/console.ts";
 import { cases, faultHarness } from "./support/harness.ts";
 import { type History, namesOf, play } from "./support/history.ts";
-import { HELD, readDescription } from "./support/outside.ts";
+import { HELD } from "./support/outside.ts";
+import type { Offsets } from "./support/truth.ts";
 
 const faults = faultHarness();
 const HISTORIES_A_BATCH = 20;
@@ -18,7 +20,10 @@ let names = 10_000_000 + Math.floor(Math.random() * 80_000_000);
 const step = fc.option(fc.noShrink(fc.nat({ max: 0x7fffffff })), { nil: undefined, freq: 100 });
 const steps = fc.noBias(fc.array(step, { minLength: 8, maxLength: 15, size: "max" }));
 
-const batches = cases(Array.from({ length: BATCHES }, (_, i) => i + 1));
+const batches = cases(
+  [1],
+  Array.from({ length: BATCHES }, (_, i) => [i + 1] as const),
+);
 
 test.each(batches)(
   "histories, batch %i: every answer and every group is what the model predicts",
@@ -55,7 +60,7 @@ test.each(batches)(
       console.log(
         `${outcome.numRuns} histories in ${Math.round((performance.now() - began) / 1_000)} s, seed ${outcome.seed}`,
       );
-      expect(readDescription(await described())).toEqual(ends);
+      expect(await described()).toEqual(ends);
     } finally {
       await cleanUp(played);
     }
@@ -70,16 +75,20 @@ test.each(batches)(
   600_000,
 );
 
-/** What Kafka's own tool says of all groups. */
-async function described(): Promise<string> {
-  const groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+/** What Kafka's own tool says of all groups that have commits. */
+async function described(): Promise<Offsets> {
   const args = ["--timeout", "30000", "--describe", "--offsets"];
-  const { stdout, stderr, exitCode } = await faults.kafka.tool(groups, [...args, "--all-groups"], {
+  const { stdout, stderr, exitCode } = await faults.kafka.tool(GROUPS, [...args, "--all-groups"], {
     timeoutMs: 90_000,
   });
   const complaints = stderr.split("\n").filter((line) => /\S/.test(line) && !/has no active members\.$/.test(line));
   expect({ exitCode, complaints }).toEqual({ exitCode: 0, complaints: [] });
-  return stdout;
+  const said = new Map<string, Map<string, bigint>>();
+  for (const { group, topic, partition, offset } of parseDescription(stdout)) {
+    if (offset === null) continue;
+    said.set(group, (said.get(group) ?? new Map<string, bigint>()).set(`${topic}-${partition}`, offset));
+  }
+  return said;
 }
 
 /** Removes the groups and topics of histories. */

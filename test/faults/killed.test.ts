@@ -13,7 +13,7 @@ const journalClosing = { action: "UpdateItem", body: ":result_sha256" };
 const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean; again?: Step }][] = [
   ["half of its commits", halfway, { journal: true, safety: 1 }],
   [
-    "half of its commits, and again when it is taken up",
+    "half of its commits, and again when it is resumed",
     halfway,
     {
       journal: true,
@@ -65,63 +65,66 @@ const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean
 ];
 
 describe("a rollback whose process is killed after", () => {
-  test.each(cases(steps))("%s: its lease expires, and the same request finishes it", async (what, step, left) => {
-    const standing = await faults.standing(groups);
-    const request = { snapshot_id: standing.snapshotId };
-    await crash(request, step);
-    let began = performance.now();
-    const safety = await faults.safetySnapshots();
-    expect(safety).toHaveLength(left.safety);
+  test.each(cases(["half of its commits"], steps))(
+    "%s: its lease expires, and the same request finishes it",
+    async (what, step, left) => {
+      const standing = await faults.standing(groups);
+      const request = { snapshot_id: standing.snapshotId };
+      await crash(request, step);
+      let began = performance.now();
+      const safety = await faults.safetySnapshots();
+      expect(safety).toHaveLength(left.safety);
 
-    const refused = await faults.rollback(request);
-    expect(refused.error).toMatchObject({
-      name: "RollbackInProgress",
-      message: expect.stringMatching(/^RollbackInProgress: rollback-\S+ .*\d+ s.*Nothing was touched/),
-      details: { rollback_id: expect.stringMatching(/^rollback-/), age_seconds: expect.any(Number) },
-    });
-    const { rollback_id } = Object(refused.error?.details);
-    noneElsewhere(standing, await faults.kafkaSays(standing.groups));
-
-    const listed = async () => Object(await faults.call("rollbacks", {})).rollbacks;
-    const expected = left.closed
-      ? [{ rollback_id, status: "success" }]
-      : left.journal
-        ? [{ rollback_id, status: "unfinished", safety_snapshot_id: safety[0] }]
-        : [];
-    await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
-    if (left.again) {
-      await crash(request, left.again);
-      began = performance.now();
+      const refused = await faults.rollback(request);
+      expect(refused.error).toMatchObject({
+        name: "RollbackInProgress",
+        message: expect.stringMatching(/^RollbackInProgress: rollback-\S+ .*\d+ s.*Nothing was changed/),
+        details: { rollback_id: expect.stringMatching(/^rollback-/), age_seconds: expect.any(Number) },
+      });
+      const { rollback_id } = Object(refused.error?.details);
       noneElsewhere(standing, await faults.kafkaSays(standing.groups));
+
+      const listed = async () => Object(await faults.call("rollbacks", {})).rollbacks;
+      const expected = left.closed
+        ? [{ rollback_id, status: "success" }]
+        : left.journal
+          ? [{ rollback_id, status: "unfinished", safety_snapshot_id: safety[0] }]
+          : [];
       await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
-    }
+      if (left.again) {
+        await crash(request, left.again);
+        began = performance.now();
+        noneElsewhere(standing, await faults.kafkaSays(standing.groups));
+        await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
+      }
 
-    let rolled: Rolled = {};
-    let calls = 0;
-    const called = async () => {
-      calls++;
-      rolled = await faults.rollback(request);
-      return rolled.error?.name;
-    };
-    await expect.poll(called, { timeout: 21_000, interval: 250 }).not.toBe("RollbackInProgress");
-    const took = Math.round(performance.now() - began);
-    console.log(
-      `${what}: call ${calls} was a ${rolled.result?.status ?? rolled.error?.message}, ${took} ms after the kill`,
-    );
+      let rolled: Rolled = {};
+      let calls = 0;
+      const called = async () => {
+        calls++;
+        rolled = await faults.rollback(request);
+        return rolled.error?.name;
+      };
+      await expect.poll(called, { timeout: 21_000, interval: 250 }).not.toBe("RollbackInProgress");
+      const took = Math.round(performance.now() - began);
+      console.log(
+        `${what}: call ${calls} was a ${rolled.result?.status ?? rolled.error?.message}, ${took} ms after the kill`,
+      );
 
-    expect(rolled.result).toMatchObject({ status: "success", groups_rolled_back: groups });
-    if (left.journal) expect(rolled.result).toMatchObject({ rollback_id, safety_snapshot_id: safety[0] });
-    if (left.journal) expect(rolled.result).toMatchObject(left.closed ? { repeated: true } : { resumed: true });
-    await faults.allAt(standing.saved, await faults.agrees(rolled));
-    // Without a journal nobody knows of the first safety snapshot: there is one more, of the same state.
-    expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
-    expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(standing.moved);
-    expect(await listed()).toMatchObject([{ rollback_id: rolled.result?.rollback_id, status: "success" }]);
+      expect(rolled.result).toMatchObject({ status: "success", groups_rolled_back: groups });
+      if (left.journal) expect(rolled.result).toMatchObject({ rollback_id, safety_snapshot_id: safety[0] });
+      if (left.journal) expect(rolled.result).toMatchObject(left.closed ? { repeated: true } : { resumed: true });
+      await faults.allAt(standing.saved, await faults.agrees(rolled));
+      // Without a journal nobody knows of the first safety snapshot: there is one more, of the same state.
+      expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
+      expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(standing.moved);
+      expect(await listed()).toMatchObject([{ rollback_id: rolled.result?.rollback_id, status: "success" }]);
 
-    const repeated = await faults.rollback(request);
-    expect(repeated.result).toMatchObject({ repeated: true, rollback_id: rolled.result?.rollback_id });
-    expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
-  });
+      const repeated = await faults.rollback(request);
+      expect(repeated.result).toMatchObject({ repeated: true, rollback_id: rolled.result?.rollback_id });
+      expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
+    },
+  );
 });
 
 /** Runs a request in a process of its own, and kills it at this step. */

@@ -50,7 +50,7 @@ test("synthesizes the example without an AWS account or Docker, into functions t
   ]);
 }, 300_000);
 
-test("names the file and every problem of a config that cannot be used, without a stack trace", () => {
+test("names the file and every problem of an invalid config, without a stack trace", () => {
   const path = join(folder, "bad.json");
   writeFileSync(path, JSON.stringify({ network: null, schedules: [], cluster: { name: "x", security: {} } }));
   const { status, stderr } = runApp(path);
@@ -59,6 +59,6 @@ test("names the file and every problem of a config that cannot be used, without 
   expect(stderr).not.toContain("    at ");
 });
 
-test("says which file is missing", () => {
+test("names the missing file", () => {
   expect(runApp("nowhere.json").stderr).toContain("The deployment config nowhere.json cannot be read");
 });

@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { z } from "zod";
+import { operations, type Verb, verbs } from "../../functions/operations.ts";
 import { iamTokens } from "../../functions/shared/kafka/connection/tokens.ts";
-import { buildHandler, buildModule, type Verb, verbs } from "../../infra/operation-function.ts";
+import { buildHandler, buildModule } from "../../infra/operation-function.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -22,17 +24,36 @@ function build(verb: Verb) {
   return { file, ...buildHandler(verb, file) };
 }
 
-/** What only some invocations need: the log-in of MSK, the client of Secrets Manager, links to large results. */
-const seldom = ["aws-msk-iam-sasl-signer-js", "@aws-sdk/client-secrets-manager", "@aws-sdk/s3-request-presigner"];
+/** What only some invocations need: bodies, the log-in of MSK, the client of Secrets Manager, links to large results. */
+const seldom = [
+  "@aws-sdk/client-s3",
+  "@aws-sdk/s3-request-presigner",
+  "@aws-sdk/client-secrets-manager",
+  "aws-msk-iam-sasl-signer-js",
+];
 const withKafka: readonly Verb[] = ["snapshot", "verify", "rollback"];
 
-test.each(verbs)("a cold start of %s reads what it needs, and no more", (verb) => {
+test.each(verbs)("a cold start of %s reads only the packages that it needs", (verb) => {
   const { bytes, packages } = build(verb);
 
   expect(packages).toContain("@aws-sdk/client-dynamodb"); // or else the list is not what it seems
   expect(packages.has("kafkajs")).toBe(withKafka.includes(verb));
   expect(seldom.filter((name) => packages.has(name))).toEqual([]);
-  expect(bytes).toBeLessThan(withKafka.includes(verb) ? 810_000 : 520_000);
+  expect(bytes).toBeLessThan(withKafka.includes(verb) ? 660_000 : 380_000);
+});
+
+test.each(verbs)("the bundle of %s has the request's schema, and not the result's", (verb) => {
+  const text = readFileSync(build(verb).file, "utf8");
+  const descriptionsOf = ({ shape }: { shape: Readonly<Record<string, z.core.$ZodType>> }) =>
+    Object.values(shape).map((field) => z.globalRegistry.get(field)?.description ?? "none");
+  const { request, result } = operations[verb];
+  const requested = descriptionsOf(request);
+  const answered = ("shape" in result ? [result] : result.def.options).flatMap(descriptionsOf);
+
+  expect(requested.filter((description) => !text.includes(description))).toEqual([]);
+  const only = answered.filter((description) => !requested.includes(description));
+  expect(only.length).toBeGreaterThan(0);
+  expect(only.filter((description) => text.includes(description))).toEqual([]);
 });
 
 test("a bundle of several files can be loaded from any folder", async () => {
@@ -43,7 +64,7 @@ test("a bundle of several files can be loaded from any folder", async () => {
   expect(handler).toBeTypeOf("function");
 });
 
-test("a bundle logs in to MSK with the same tokens as the signer's package gives", async () => {
+test("a bundle logs in to MSK with the same tokens as the signer's package", async () => {
   const file = freshFile();
   buildModule(join(import.meta.dirname, "../../functions/shared/kafka/connection/tokens.ts"), file);
   const bundled = await import(pathToFileURL(file).href);

@@ -15,7 +15,7 @@ function problemsOf(config: unknown): string[] {
   return [];
 }
 
-test("the smallest config gets defaults that keep things", () => {
+test("the smallest config gets defaults that retain data", () => {
   expect(parseDeployment(local(), "x.json")).toMatchObject({
     stack_name: "OffsetRollback",
     name_prefix: "",
@@ -27,7 +27,7 @@ test("the smallest config gets defaults that keep things", () => {
   });
 });
 
-test("every problem is reported at once, by the name of its field", () => {
+test("every problem is reported at once, with the path of its field", () => {
   const config = {
     cluster: {
       bootstrap_servers: ["broker", "broker:0", "broker:65536", "broker:9092"],
@@ -90,24 +90,24 @@ const withVpc = (change: object, more: object = {}) => {
   return { ...example(), network: { ...network, ...more, vpc: { existing: { ...network.vpc.existing, ...change } } } };
 };
 
-test("a misspelt mechanism does not hide what else is wrong with the log-in", () => {
+test("a misspelt mechanism does not hide other problems of the log-in", () => {
   const login = { mechanism: "GSSAPI", secret_arn: "kafka", cluster_arn: iam.cluster_arn, user: "me" };
   expect(problemsOf(withSecurity({ protocol: "SASL_SSL", sasl: login }))).toEqual([
     expect.stringMatching(/^cluster\.security\.sasl\.mechanism: must be PLAIN, SCRAM/),
-    expect.stringMatching(/^cluster\.security\.sasl\.secret_arn: must be the whole ARN/),
+    expect.stringMatching(/^cluster\.security\.sasl\.secret_arn: must be the full ARN/),
     expect.stringMatching(/^cluster\.security\.sasl: unknown field "user"/),
   ]);
 });
 
-test("what is named twice is refused at its second place", () => {
+test("a duplicate is rejected at its second place", () => {
   const twice = {
     ...example(),
     cluster: { ...example().cluster, bootstrap_servers: ["a:9096", "a:9096"] },
     network: { ...example().network, broker_security_group_ids: ["sg-1", "sg-2", "sg-1"] },
   };
   expect(problemsOf(twice)).toEqual([
-    "cluster.bootstrap_servers[1]: is named twice: remove one of them",
-    "network.broker_security_group_ids[2]: is named twice: remove one of them",
+    "cluster.bootstrap_servers[1]: is a duplicate: remove one of them",
+    "network.broker_security_group_ids[2]: is a duplicate: remove one of them",
   ]);
 });
 
@@ -119,14 +119,14 @@ test.each([
     "cluster.security.sasl: is missing",
   ],
   [
-    "a log-in that is never used",
+    "a log-in that the protocol does not use",
     withSecurity({ protocol: "SSL", sasl }),
-    "cluster.security.sasl: would never be used",
+    "cluster.security.sasl: is not used by this protocol",
   ],
   [
     "a secret's ARN without its suffix",
     withSecurity({ protocol: "SASL_SSL", sasl: { ...sasl, secret_arn: sasl.secret_arn.slice(0, -7) } }),
-    "cluster.security.sasl.secret_arn: must be the whole ARN",
+    "cluster.security.sasl.secret_arn: must be the full ARN",
   ],
   [
     "an unknown mechanism",
@@ -134,16 +134,20 @@ test.each([
     "cluster.security.sasl.mechanism: must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM",
   ],
   [
-    "a log-in that is none",
+    "a log-in that is no object",
     withSecurity({ protocol: "SASL_SSL", sasl: "PLAIN" }),
-    "cluster.security.sasl: must be how to log in",
+    "cluster.security.sasl: must be the log-in",
   ],
   [
     "a log-in that is a list",
     withSecurity({ protocol: "SASL_SSL", sasl: [] }),
-    "cluster.security.sasl: must be how to log in",
+    "cluster.security.sasl: must be the log-in",
   ],
-  ["no log-in, in words", withSecurity({ protocol: "SASL_SSL", sasl: null }), "cluster.security.sasl: must be how to"],
+  [
+    "a log-in that is null",
+    withSecurity({ protocol: "SASL_SSL", sasl: null }),
+    "cluster.security.sasl: must be the log-in",
+  ],
   [
     "AWS_MSK_IAM without TLS",
     withSecurity({ protocol: "SASL_PLAINTEXT", sasl: iam }),
@@ -162,26 +166,26 @@ test.each([
   [
     "authorities without TLS",
     withSecurity({ protocol: "PLAINTEXT", tls: { secret_arn: sasl.secret_arn } }),
-    "cluster.security.tls: would never be used",
+    "cluster.security.tls: is not used by this protocol",
   ],
   [
     "authorities without a secret",
     withSecurity({ protocol: "SSL", tls: {} }),
-    "cluster.security.tls.secret_arn: must be the whole ARN",
+    "cluster.security.tls.secret_arn: must be the full ARN",
   ],
   [
     "no connection to a broker",
     { ...local(), cluster: { ...local().cluster, connections_per_broker: 0 } },
-    "cluster.connections_per_broker: must be how many connections",
+    "cluster.connections_per_broker: must be the number of connections",
   ],
-  ["no network", { ...local(), network: undefined }, "network: must be where the functions run"],
+  ["no network", { ...local(), network: undefined }, "network: must be the network of the functions"],
   [
     "both a new and an existing VPC",
     { ...example(), network: { vpc: { ...example().network.vpc, create: {} } } },
     "network.vpc: must have either",
   ],
   [
-    "a zone too few",
+    "one zone too few",
     withVpc({ availability_zones: ["eu-west-1a"] }),
     "network.vpc.existing.availability_zones: must have one zone",
   ],
@@ -191,23 +195,33 @@ test.each([
     "network.vpc.existing.private_route_table_ids: is missing",
   ],
   [
-    "a route table too few",
+    "one route table too few",
     withVpc({ private_route_table_ids: ["rtb-0a"] }),
     "network.vpc.existing.private_route_table_ids: must have one route table",
   ],
   ["both days in a cron", withSchedule({ expression: "cron(0 1 1 * 2 *)" }), "schedules[0].expression: must be"],
   [
+    "more patterns than a snapshot accepts",
+    withSchedule({ groups: Array.from({ length: 201 }, (_, i) => `g${i}-*`) }),
+    "schedules[0].groups: has more than 200 patterns",
+  ],
+  [
+    "an exclusion of a group that is named",
+    withSchedule({ groups: ["orders"], exclude: ["ord*"] }),
+    'schedules[0].exclude: excludes "orders", named in groups',
+  ],
+  [
     "a misspelt field",
     withSchedule({ group: ["a"] }),
-    'schedules[0]: unknown field "group": remove or rename; known here are name, expression',
+    'schedules[0]: unknown field "group": remove or rename; known fields are name, expression',
   ],
-])("%s is refused in words that say what to do", (_, config, expected) => {
+])("%s is rejected with a message that names the field and the remedy", (_, config, expected) => {
   const problems = problemsOf(config);
   expect(problems).toHaveLength(1);
   expect(problems[0]?.slice(0, expected.length)).toBe(expected);
 });
 
-describe("what is allowed", () => {
+describe("accepted", () => {
   test.each(["rate(1 minute)", "rate(90 days)", "cron(0/15 8-18 ? * MON-FRI *)", "cron(0 1 L * ? 2026-2030)"])(
     "the expression %s",
     (expression) => expect(problemsOf(withSchedule({ expression }))).toEqual([]),

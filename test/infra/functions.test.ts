@@ -62,18 +62,18 @@ describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
     expect(rightsOf(msk, Role)).toEqual(expected.sort());
   });
 
-  test("has no right to a secret or a network where neither is used", () => {
+  test("has no right to a secret or a network if neither is used", () => {
     const { Role } = functionOf(plain, verb);
     expect(rightsOf(plain, Role)).toEqual([...logs(verb), ...archive].sort());
   });
 
-  test("tells Node of its memory, and leaves a part of it for what is outside of the heap", () => {
+  test("limits the heap of Node to a part of its memory", () => {
     const { Environment, MemorySize } = functionOf(plain, verb);
     const [, heap] = /--max-old-space-size=(\d+)(?: |$)/.exec(Environment.Variables.NODE_OPTIONS) ?? [];
     expect(Number(heap) / MemorySize).toBeCloseTo(0.8, 2);
   });
 
-  test("knows of Kafka only what it needs", () => {
+  test("has only the Kafka settings that it needs", () => {
     const named = (template: typeof msk) => Object.keys(functionOf(template, verb).Environment.Variables).sort();
     expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...archiveEnv].sort());
     expect(named(msk)).toEqual(
@@ -120,18 +120,22 @@ describe("with AWS_MSK_IAM", () => {
 describe("with mutual TLS", () => {
   const tls = secured({ protocol: "SSL", tls: { secret_arn: secret, kms_key_arn: key } });
 
-  test.each(withKafka)("%s may read the secret, and is told of it", (verb, { archive }) => {
+  test.each(withKafka)("%s may read the secret, and has its ARN", (verb, { archive }) => {
     const { Role, Environment } = functionOf(tls, verb);
     expect(rightsOf(tls, Role)).toEqual([...logs(verb), ...archive, ...networkInterfaces, ...login].sort());
     expect(Environment.Variables).toMatchObject({ KAFKA_TLS_SECRET_ARN: secret, KAFKA_SECURITY_PROTOCOL: "SSL" });
   });
 });
 
-test("the number of connections to a broker is told only where it is set", () => {
+test("a function gets the number of connections to a broker only if it is set", () => {
   const three = templateOf({ ...local(), cluster: { ...local().cluster, connections_per_broker: 3 } });
-  const told = (template: typeof msk, verb: string) =>
+  const connections = (template: typeof msk, verb: string) =>
     functionOf(template, verb).Environment.Variables.KAFKA_CONNECTIONS_PER_BROKER;
-  expect([told(three, "rollback"), told(three, "list"), told(plain, "rollback")]).toEqual(["3", undefined, undefined]);
+  expect([connections(three, "rollback"), connections(three, "list"), connections(plain, "rollback")]).toEqual([
+    "3",
+    undefined,
+    undefined,
+  ]);
 });
 
 test("every role belongs to one function and has no managed policy", () => {
@@ -142,7 +146,7 @@ test("every role belongs to one function and has no managed policy", () => {
   }
 });
 
-test("a function waits for its rights, without which its network cannot be made", () => {
+test("a function is created after its rights, which its network requires", () => {
   const functions = msk.findResources("AWS::Lambda::Function");
   expect(Object.keys(functions)).toHaveLength(8);
   for (const { DependsOn } of Object.values(functions)) expect(DependsOn.join()).toMatch(/roleDefaultPolicy/);
@@ -175,7 +179,7 @@ test.each([
   },
 );
 
-test("an asynchronous snapshot is tried three times, then kept; no other operation is repeated", () => {
+test("a failed asynchronous snapshot is retried twice, then queued; no other operation is retried", () => {
   const retries = Object.values(msk.findResources("AWS::Lambda::EventInvokeConfig")).map(({ Properties }) => ({
     of: JSON.stringify(Properties.FunctionName).replace(/[0-9A-F]{8}"}$/, '"}'),
     retries: Properties.MaximumRetryAttempts,
@@ -187,7 +191,7 @@ test("an asynchronous snapshot is tried three times, then kept; no other operati
   }
 });
 
-test("a prefix makes room for a second deployment", () => {
+test("a name prefix allows a second deployment", () => {
   const template = templateOf({ ...local(), name_prefix: "blue-", schedules: example().schedules });
   template.hasResourceProperties("AWS::Lambda::Function", { FunctionName: "blue-offset-rollback" });
   template.hasResourceProperties("AWS::Scheduler::ScheduleGroup", { Name: "blue-offset-rollback" });

@@ -5,7 +5,7 @@ import type { SnapshotContent } from "../../functions/shared/core/model.ts";
 import type { Clients } from "../../functions/shared/storage/clients.ts";
 import { createJournal } from "../../functions/shared/storage/journal.ts";
 import { createLease } from "../../functions/shared/storage/lease.ts";
-import { createArchive } from "../../functions/shared/storage/snapshots.ts";
+import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { local } from "./configs.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
 
@@ -63,7 +63,7 @@ function noting(asked: Set<string>): Clients {
       },
     { step: "initialize" },
   );
-  return { dynamodb, s3 };
+  return { dynamodb, s3: async () => s3 };
 }
 
 const content: SnapshotContent = {
@@ -92,19 +92,19 @@ const gone = (work: Promise<unknown>) => expect(work).rejects.toThrow(/gone|no s
 
 const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unknown>> = {
   async snapshot(clients) {
-    const archive = createArchive(config, clients);
+    const archive = createSnapshots(config, clients);
     await archive.findExecution("execution-1", deadline);
     await archive.save(content, now, deadline, "execution-1");
   },
   async list(clients) {
-    await createArchive(config, clients).list({ limit: 1 }, deadline);
+    await createSnapshots(config, clients).list({ limit: 1 }, deadline);
   },
   async show(clients) {
-    await gone(createArchive(config, clients).load(id, deadline));
+    await gone(createSnapshots(config, clients).load(id, deadline));
   },
   async rollback(clients, asked) {
-    await gone(createArchive(config, clients).load(id, deadline));
-    await createArchive(config, clients).save({ ...content, trigger: "safety" }, now, deadline);
+    await gone(createSnapshots(config, clients).load(id, deadline));
+    await createSnapshots(config, clients).save({ ...content, trigger: "safety" }, now, deadline);
     const lease = createLease(config, clients, { lengthMs: 60_000, renewMs: 10 });
     const held = await lease.acquire({ rollbackId: "rollback-1", requestedBy: null, startedAt: "" }, deadline);
     await vi.waitFor(() => expect(asked).toContain("dynamodb:UpdateItem lease"));
@@ -114,9 +114,9 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     for await (const _ of journal.newestFirst(undefined, deadline)) throw new Error("there is none");
     const opened = await journal.open(opening, now, deadline);
     if (opened === "taken") throw new Error("it is not");
-    await gone(journal.plan(opened.entry, deadline));
-    await journal.supersede(opened.entry, "rollback-2", deadline);
-    await (await journal.reopen(opened.entry, now, deadline))?.close("success", {}, now, deadline);
+    await gone(journal.plan(opened.record, deadline));
+    await journal.supersede(opened.record, "rollback-2", deadline);
+    await (await journal.resume(opened.record, now, deadline))?.close("success", {}, now, deadline);
   },
   async rollbacks(clients) {
     const journal = createJournal(config, clients);
@@ -125,21 +125,24 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await createLease(config, clients).holder(deadline);
   },
   async delete(clients) {
-    await createArchive(config, clients).remove(id, { requestedBy: null, requestId: "1" }, deadline);
+    await createSnapshots(config, clients).remove(id, { requestedBy: null, requestId: "1" }, deadline);
   },
 };
 
-test.each(Object.entries(work))("%s may do all that its code asks of the table and the bucket", async (verb, run) => {
-  const asked = new Set<string>();
-  await run(noting(asked), asked);
-  expect(asked.size).toBeGreaterThan(0);
-  for (const line of asked) {
-    const [action = "", where = ""] = line.split(" ");
-    expect([line, mayDo(verb, action, where)]).toEqual([line, true]);
-  }
-});
+test.each(Object.entries(work))(
+  "%s has all rights on the table and the bucket that its code uses",
+  async (verb, run) => {
+    const asked = new Set<string>();
+    await run(noting(asked), asked);
+    expect(asked.size).toBeGreaterThan(0);
+    for (const line of asked) {
+      const [action = "", where = ""] = line.split(" ");
+      expect([line, mayDo(verb, action, where)]).toEqual([line, true]);
+    }
+  },
+);
 
-test("no rollback may change or delete a snapshot, nor forget another", () => {
+test("no rollback may change or delete a snapshot, or delete the record of another rollback", () => {
   for (const row of ["snapshot", "execution", "deletion", "rollback", "rollback-id"]) {
     expect([row, mayDo("rollback", "dynamodb:DeleteItem", row)]).toEqual([row, false]);
   }

@@ -1,7 +1,7 @@
 import { Match } from "aws-cdk-lib/assertions";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
-import { request } from "../../functions/snapshot/handler.ts";
+import { request } from "../../functions/snapshot/schema.ts";
 import { example, local } from "./configs.ts";
 import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
 
@@ -42,7 +42,7 @@ describe("the archive", () => {
     });
   });
 
-  test("forgets half-sent uploads and stored results after a day, deleted bodies after the configured time", () => {
+  test("deletes incomplete uploads and stored results after a day, deleted bodies after the configured time", () => {
     const template = templateOf({ ...local(), archive: { bucket_prefix: "kafka/", noncurrent_days: 7 } });
     template.hasResourceProperties("AWS::S3::Bucket", {
       LifecycleConfiguration: {
@@ -78,7 +78,7 @@ describe("the archive", () => {
     });
   });
 
-  test("goes with the stack only where the config says so", () => {
+  test("is deleted with the stack only if the config says so", () => {
     const template = templateOf({ ...local(), removal_policy: "destroy" });
     template.hasResource("AWS::S3::Bucket", { DeletionPolicy: "Delete" });
     template.hasResource("AWS::DynamoDB::Table", {
@@ -88,7 +88,7 @@ describe("the archive", () => {
   });
 });
 
-describe("the way to Kafka", () => {
+describe("the access to Kafka", () => {
   const services = (template: typeof msk) =>
     Object.values(template.findResources("AWS::EC2::VPCEndpoint"))
       .map(({ Properties }) => `${Properties.VpcEndpointType} ${render(Properties.ServiceName).split(".").at(-1)}`)
@@ -96,7 +96,7 @@ describe("the way to Kafka", () => {
   const withSecurity = (security: object) => ({ ...example(), cluster: { ...example().cluster, security } });
   const secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:kafka-a1B2c3";
 
-  test("has gateway endpoints for S3 and DynamoDB, and an interface endpoint only where a secret is read", () => {
+  test("has gateway endpoints for S3 and DynamoDB, and an interface endpoint only if a secret is read", () => {
     const all = ["Gateway dynamodb", "Gateway s3", "Interface secretsmanager"];
     expect(services(msk)).toEqual(all);
     expect(services(templateOf(withSecurity({ protocol: "SSL", tls: { secret_arn } })))).toEqual(all);
@@ -104,7 +104,7 @@ describe("the way to Kafka", () => {
     expect(services(plain)).toEqual([]);
   });
 
-  test("leaves out the endpoints that the VPC has already", () => {
+  test("omits the endpoints that the VPC already has", () => {
     const { network } = example();
     delete network.vpc.existing.private_route_table_ids;
     const endpoints = { s3: false, dynamodb: false, secrets_manager: false };
@@ -128,7 +128,7 @@ describe("the way to Kafka", () => {
     ]);
   });
 
-  test("of a new VPC leads nowhere but to the endpoints and to what it is peered with", () => {
+  test("from a new VPC reaches only the endpoints and peered networks", () => {
     created.resourceCountIs("AWS::EC2::VPC", 1);
     created.resourceCountIs("AWS::EC2::Subnet", 2);
     created.resourceCountIs("AWS::EC2::NatGateway", 0);
@@ -185,7 +185,7 @@ describe("the API", () => {
     ]);
   });
 
-  test("is throttled, and logs access where the account has the role for it", () => {
+  test("is throttled, and logs access if the config enables it", () => {
     msk.hasResourceProperties("AWS::ApiGateway::Stage", {
       StageName: "v1",
       AccessLogSetting: Match.absent(),
@@ -203,7 +203,7 @@ describe("a schedule", () => {
     Object.values(msk.findResources("AWS::Scheduler::Schedule")).map(({ Properties }) => [Properties.Name, Properties]),
   );
 
-  test("sends a snapshot request with what the config gives, and the execution's id", () => {
+  test("sends a snapshot request with the fields of the config and the execution id", () => {
     expect(schedules.hourly.Target.Input).toBe(
       '{"description":"Every group, every hour","schedule":{"name":"hourly","execution_id":"<aws.scheduler.execution-id>","scheduled_time":"<aws.scheduler.scheduled-time>"}}',
     );
@@ -219,13 +219,13 @@ describe("a schedule", () => {
     });
   });
 
-  test("sends what the snapshot function accepts", () => {
+  test("sends a request that the snapshot function accepts", () => {
     for (const { Target } of Object.values<{ Target: { Input: string } }>(schedules)) {
       expect(request.safeParse(JSON.parse(Target.Input))).toMatchObject({ success: true });
     }
   });
 
-  test("fires at its time, in its zone, unless disabled", () => {
+  test("runs at its time, in its time zone, unless disabled", () => {
     expect(schedules["before-nightly-batch"]).toMatchObject({
       ScheduleExpression: "cron(50 1 * * ? *)",
       ScheduleExpressionTimezone: "Europe/Dublin",
@@ -236,7 +236,7 @@ describe("a schedule", () => {
     off.hasResourceProperties("AWS::Scheduler::Schedule", { State: "DISABLED", ScheduleExpressionTimezone: "UTC" });
   });
 
-  test("is tried again for an hour, then kept in an encrypted queue", () => {
+  test("is retried for an hour, then kept in an encrypted queue", () => {
     expect(schedules.hourly.Target).toMatchObject({
       RetryPolicy: { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 },
     });
@@ -307,7 +307,7 @@ describe("the stack", () => {
     expect(types.filter((type) => type.startsWith("Custom::") || type.includes("CustomResource"))).toEqual([]);
   });
 
-  test("puts out what clients need to know", () => {
+  test("has outputs for clients", () => {
     const { Outputs } = plain.toJSON();
     expect(Object.keys(Outputs).sort()).toEqual([
       "ApiId",

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { choose, type Wanted } from "../../localstack/choice.ts";
+import { choose, newestKafka, type Wanted } from "../../localstack/choice.ts";
 import { type Commands, pathWith, working } from "./commands.ts";
 
 const { java, mvn, python3, docker } = working;
@@ -90,7 +90,7 @@ describe("the choice between processes and Docker, for Kafka and the cloud alike
       givenCloud: { endpointUrl: AWS_ENDPOINT_URL, flavour: "localstack" },
     });
     expect(await decide(processes, { AWS_ENDPOINT_URL: `${await ministack()}/` })).toMatchObject({
-      kafkaVersion: "4.3.1",
+      kafkaVersion: newestKafka,
       brokers: 1,
       givenKafka: undefined,
       givenCloud: { flavour: "ministack" },
@@ -147,7 +147,7 @@ describe("what is missing is reported at once", () => {
     expect(lines).toEqual([
       'LOCAL_AWS is localstack or ministack, not "local-stack".',
       'KAFKA_BROKERS is 1 or 3, not "2".',
-      'KAFKA_VERSION is a release such as 4.3.1, not "latest".',
+      `KAFKA_VERSION must be a release such as ${newestKafka}, not "latest".`,
       expect.stringMatching(/^No local cloud answers at http:\/\/127\.0\.0\.1:1 \(AWS_ENDPOINT_URL\)/),
       expect.stringMatching(/^Maven /),
     ]);

@@ -48,7 +48,7 @@ describe("a ledger", () => {
     expect(ledger.lies(shown({ g: [1, 1] }, 2_000_001), before)).toEqual(["g: stands at 1, not 2 to 2"]);
   });
 
-  test("does not believe two numbers at once, fewer partitions, a group that is missing or that nobody made", () => {
+  test("does not believe two numbers at once, fewer partitions, a group that is missing or was never made", () => {
     const ledger = new Ledger();
     commit(ledger, "g");
     commit(ledger, "g");

@@ -7,7 +7,8 @@ import * as z from "zod";
 import { envNames } from "../../functions/shared/lambda/env.ts";
 import { openKafka } from "../../localstack/kafka.ts";
 import { readAnswer } from "../faults/support/answers.ts";
-import { testArchive, within } from "../integration/storage/fixture.ts";
+import { testArchive } from "../integration/storage/fixture.ts";
+import { within } from "../support/deadline.ts";
 import { Ledger } from "./ledger.ts";
 import { PREFIX, startWorld } from "./world.ts";
 

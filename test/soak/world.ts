@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { Admin } from "kafkajs";
 import type { GroupCommits } from "../../functions/shared/core/model.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
-import { within } from "../integration/storage/fixture.ts";
+import { within } from "../support/deadline.ts";
+import { kafkaClient } from "../support/kafka-client.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What every group of the soak begins with. */
@@ -39,7 +40,7 @@ export interface World {
 export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
   const over = new AbortController();
   const happened: Happened = { topics: 0, deaths: 0, restarts: 0 };
-  const client = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const client = kafkaClient(kafka.bootstrapServers);
   const access = {
     clusterName: "local",
     bootstrapServers: kafka.bootstrapServers.split(","),

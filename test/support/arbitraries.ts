@@ -8,7 +8,7 @@ import type {
   ObservedTopic,
   Snapshot,
 } from "../../functions/shared/core/model.ts";
-import { topicPartition } from "../../functions/shared/core/model.ts";
+import { topicPartition, triggers } from "../../functions/shared/core/model.ts";
 import { mapGroups, restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
 import type { Plan, Policy } from "../../functions/shared/core/rollback/plan.ts";
 import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
@@ -70,7 +70,7 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
     second: fc.integer({ min: 1_600_000_000, max: 1_900_000_000 }),
     number: fc.integer({ min: 1, max: 12 }),
     description: fc.string({ unit: "grapheme" }),
-    trigger: fc.constantFrom("invoke", "api", "schedule", "safety"),
+    trigger: fc.constantFrom(...triggers),
     schedule: fc.option(fc.record({ name: groupName, executionId: fc.uuid(), scheduledTime: fc.string() })),
     selection: fc.record({
       groups: fc.array(selector, { maxLength: 4 }),

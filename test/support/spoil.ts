@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Item } from "../../functions/shared/storage/index-entry.ts";
+import type { Item } from "../../functions/shared/storage/items.ts";
 
 const DEEP = 30_000;
 

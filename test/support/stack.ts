@@ -1,13 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { inject } from "vitest";
-import type { Deadline } from "../../functions/shared/core/deadline.ts";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import { withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { commitOffsets } from "../../functions/shared/kafka/groups/write-commits.ts";
-import { type Answer, createClient } from "../../localstack/client.ts";
+import { type Answer, createClient, type HttpAnswer } from "../../localstack/client.ts";
 import { createConsole } from "../../localstack/console.ts";
 import { openKafka } from "../../localstack/kafka.ts";
+import { within } from "./deadline.ts";
+import { documentedResult, type ResultOf, requireDocumented, requireDocumentedHttp } from "./documents.ts";
+import { kafkaClient } from "./kafka-client.ts";
+import { expectAccepted } from "./outcomes.ts";
 import { createTopic, produce, someValues } from "./topics.ts";
 
 /** The deployed stack for a test file: its functions, its API, its Kafka and Kafka's own tools. */
@@ -15,7 +17,7 @@ export function openStack() {
   const { outputs, kafka: descriptor, cloud } = inject("stack");
   const kafka = openKafka(descriptor);
   const client = createClient(outputs, cloud);
-  const kafkaJs = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(kafka.bootstrapServers);
   const settings = {
     clusterName: "local",
     bootstrapServers: kafka.bootstrapServers.split(","),
@@ -23,7 +25,6 @@ export function openStack() {
     sasl: undefined,
   };
   return {
-    ...client,
     outputs,
     cloud,
     kafka,
@@ -31,23 +32,35 @@ export function openStack() {
     settings,
     tools: createConsole(kafka),
 
-    /** Invokes a function that must succeed, and gives its result. */
-    async call(verb: string, request: unknown): Promise<unknown> {
+    unsigned: client.unsigned,
+
+    /** Invokes a function; its answer must be as the API documents say. */
+    async invoke(verb: string, request: unknown): Promise<Answer> {
+      return requireDocumented(verb, request, await client.invoke(verb, request));
+    },
+
+    /** Calls the API; its answer must be as the API documents say. */
+    async http(method: string, path: string, body?: unknown): Promise<HttpAnswer> {
+      return requireDocumentedHttp(method, path, await client.http(method, path, body));
+    },
+
+    /** Invokes a function that must succeed, and gives its result, which must be as the API documents say. */
+    async call<const V extends string, const R>(verb: V, request: R): Promise<ResultOf<V, R>> {
       const answer = await client.invoke(verb, request);
       if (answer.error !== undefined) throw new Error(`${verb} failed: ${answer.error.message}`);
-      return answer.result;
+      return documentedResult(verb, request, answer.result);
     },
 
     /** Invokes a function that must fail, and gives its error. Both emulators keep the message; its name leads it. */
     async failure(verb: string, request: unknown): Promise<{ name: string; message: string }> {
-      const answer: Answer = await client.invoke(verb, request);
+      const answer = requireDocumented(verb, request, await client.invoke(verb, request));
       if (answer.error === undefined) throw new Error(`${verb} succeeded: ${JSON.stringify(answer.result)}`);
       return { name: answer.error.message.split(":")[0] ?? "", message: answer.error.message };
     },
 
     /** Creates a topic, of an own name where none is given, with this many records in each partition. */
     async topic(partitions = 3, recordsEach = 20, topic = `t-${randomUUID().slice(0, 8)}`): Promise<string> {
-      await withCluster(settings, deadlineIn(60_000), (cluster) =>
+      await withCluster(settings, within(60_000), (cluster) =>
         createTopic(kafkaJs, cluster, { topic, partitions, replicas: 1 }),
       );
       await produce(kafkaJs, topic, partitions, someValues(partitions * recordsEach));
@@ -56,12 +69,7 @@ export function openStack() {
 
     /** Commits for empty groups, as our own adapter does; Kafka's tools tell whether it did. */
     async commit(commits: Commits): Promise<void> {
-      const outcomes = await withCluster(settings, deadlineIn(20_000), (cluster) => commitOffsets(cluster, commits));
-      for (const [group, partitions] of outcomes) {
-        for (const [key, outcome] of partitions) {
-          if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
-        }
-      }
+      expectAccepted(await withCluster(settings, within(20_000), (cluster) => commitOffsets(cluster, commits)));
     },
 
     /** What kafka-consumer-groups says a group has committed: offsets by topic-partition. */
@@ -83,10 +91,4 @@ export function commitsOn(group: string, topic: string, offsets: readonly bigint
       new Map(offsets.map((offset, partition) => [`${topic}-${partition}`, { offset, metadata: "", leaderEpoch: 0 }])),
     ],
   ]);
-}
-
-/** A deadline that long from now. */
-export function deadlineIn(ms: number): Deadline {
-  const end = performance.now() + ms;
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
 }

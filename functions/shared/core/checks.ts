@@ -1,18 +1,25 @@
-import { ClusterMismatch, errorNamed, GroupNotFound, type OperationError } from "./errors.ts";
+import { errorNamed } from "./error-names.ts";
+import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts";
 import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
 import type { Part } from "./restrict.ts";
 import { compileSelectors } from "./selectors.ts";
 import { errorsDocument } from "./snapshot.ts";
 import { count, nameSome } from "./text.ts";
 
-/** The error for groups that could not be read: of the kind that all of them share, KafkaUnavailable otherwise. */
-export function unreadable(errors: readonly CaptureError[], advice: string): OperationError {
-  const message =
+/**
+ * The error for groups that could not be read: of the kind that all of them share, KafkaUnavailable otherwise.
+ *
+ * @param next what the caller can do, as whole sentences
+ */
+export function unreadable(errors: readonly CaptureError[], next: string): OperationError {
+  const what =
     `${count(errors.length, "group")} could not be read: ${nameSome(errors.map(({ group }) => group))} ` +
-    `(${errors[0]?.error}: ${errors[0]?.message}). ${advice}`;
-  const options = { details: { errors: errorsDocument(errors) } };
+    `(${errors[0]?.error}: ${errors[0]?.message}).`;
   const [name = "", ...others] = new Set(errors.map(({ error }) => error));
-  return errorNamed(others.length === 0 ? name : "KafkaUnavailable", message, options);
+  return errorNamed(others.length === 0 ? name : "KafkaUnavailable", what, {
+    next,
+    details: { errors: errorsDocument(errors) },
+  });
 }
 
 /**
@@ -20,7 +27,7 @@ export function unreadable(errors: readonly CaptureError[], advice: string): Ope
  */
 export function requireReadable(live: LiveState): void {
   if (live.errors.length > 0) {
-    throw unreadable(live.errors, "Nothing was compared. Solve that, or name other groups.");
+    throw unreadable(live.errors, "Solve that, or name other groups.");
   }
 }
 
@@ -51,7 +58,8 @@ export function uncapturedWarnings(
   if (asked !== undefined) {
     throw new GroupNotFound(
       `${snapshotId} does not have group ${JSON.stringify(asked.group)}: it could not be captured ` +
-        `(${asked.error}: ${asked.message}). Use another snapshot.`,
+        `(${asked.error}: ${asked.message}).`,
+      { next: "Use another snapshot." },
     );
   }
   return [

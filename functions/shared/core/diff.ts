@@ -1,7 +1,8 @@
 import { type Commit, type Commits, type GroupCommits, sameCommit } from "./model.ts";
 
-/** What happened to a commit: its offset went up or down, only metadata or leader epoch changed, it came or went. */
-export type Change = "advanced" | "rewound" | "metadata" | "added" | "removed";
+/** How a commit changed: its offset went up or down, only metadata or leader epoch changed, it was added or removed. */
+export const changes = ["advanced", "rewound", "metadata", "added", "removed"] as const;
+export type Change = (typeof changes)[number];
 
 /** How one partition's commit changed. `offsetDelta` is `to − from` where both exist. */
 export interface PartitionChange {
@@ -19,24 +20,24 @@ export interface Difference {
 
 const none: GroupCommits = new Map();
 
-/** Compares commits: what became of `from` in `to`. */
+/** Compares commits: how `to` differs from `from`. */
 export function diffCommits(from: Commits, to: Commits): Difference {
   const summary = { advanced: 0, rewound: 0, metadata: 0, added: 0, removed: 0, unchanged: 0 };
   const groups = new Map<string, Map<string, PartitionChange>>();
   for (const group of new Set([...from.keys(), ...to.keys()])) {
     const before = from.get(group) ?? none;
     const after = to.get(group) ?? none;
-    const changes = new Map<string, PartitionChange>();
+    const changed = new Map<string, PartitionChange>();
     for (const partition of new Set([...before.keys(), ...after.keys()])) {
       const change = changeOf(before.get(partition) ?? null, after.get(partition) ?? null);
       if (change === undefined) {
         summary.unchanged++;
       } else {
         summary[change.change]++;
-        changes.set(partition, change);
+        changed.set(partition, change);
       }
     }
-    if (changes.size > 0) groups.set(group, changes);
+    if (changed.size > 0) groups.set(group, changed);
   }
   return { summary, groups };
 }

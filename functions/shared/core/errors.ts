@@ -3,183 +3,122 @@ import type { Json } from "./json/json.ts";
 /** What an HTTP answer carries beside the message of an error. */
 export type Details = { readonly [key: string]: Json | undefined };
 
+/** What the failed call left behind: `none`: it changed nothing; `unknown`: it may have changed something. */
+export type Effect = "none" | "unknown";
+
 interface ErrorOptions {
-  readonly details?: Details;
+  /** The next step, as whole sentences; it stands at the end of the message. */
+  readonly next?: string;
+  readonly details?: Details | undefined;
   readonly cause?: unknown;
 }
 
+const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 /**
- * Base of every error that a caller may see. `name` is the Lambda `errorType`, and the message begins with it, because
- * some emulators and logs keep the message only. `details` is what an HTTP answer carries beside the message.
+ * Base of every error that a caller may see. `name` is the Lambda `errorType`. The message begins with it, because some
+ * emulators and logs keep the message only; then it says what happened, what was changed, and the next step.
  */
 export abstract class OperationError extends Error {
   /** Whether the same request may succeed later, without any change. */
-  readonly retryable: boolean = false;
+  abstract readonly retryable: boolean;
+  /** The message without the name of the error and without what was changed: what a value carries. */
+  readonly summary: string;
   readonly details: Details | undefined;
+  #effect: Effect;
 
-  constructor(name: string, message: string, options: ErrorOptions = {}) {
-    super(`${name}: ${message}`, options.cause === undefined ? undefined : { cause: options.cause });
+  protected constructor(name: string, effect: Effect, what: string, { next, details, cause }: ErrorOptions = {}) {
+    const changed = effect === "none" ? "Nothing was changed." : undefined;
+    const message = [sentence(what), changed, next].filter((part) => part !== undefined);
+    super(`${name}: ${message.join(" ")}`, cause === undefined ? undefined : { cause });
     this.name = name;
-    this.details = options.details;
+    this.summary = next === undefined ? what : `${sentence(what)} ${next}`;
+    this.details = details;
+    this.#effect = effect;
   }
+
+  get effect(): Effect {
+    return this.#effect;
+  }
+
+  /** Adds what the caller knows to an error whose effect was unknown: `No offset was committed.` */
+  withoutEffect(statement: string): void {
+    if (this.#effect === "none") return;
+    this.#effect = "none";
+    this.message += ` ${statement}`;
+  }
+}
+
+/** The base class of one kind of error. */
+function kind(name: string, { retryable, effect }: { readonly retryable: boolean; readonly effect: Effect }) {
+  return class extends OperationError {
+    override readonly retryable = retryable;
+    /** @param what what happened, to what, with figures: one or more sentences */
+    constructor(what: string, options?: ErrorOptions) {
+      super(name, effect, what, options);
+    }
+  };
 }
 
 /** The request breaks the contract; `details.problems` lists every problem with the path of its field. */
-export class InvalidRequest extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("InvalidRequest", message, options);
-  }
-}
+export class InvalidRequest extends kind("InvalidRequest", { retryable: false, effect: "none" }) {}
 
-/** No snapshot answers to the id, `latest` or time that was asked for. */
-export class SnapshotNotFound extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("SnapshotNotFound", message, options);
-  }
-}
+/** No snapshot has the id, or fits `latest` or the time, that was asked for. */
+export class SnapshotNotFound extends kind("SnapshotNotFound", { retryable: false, effect: "none" }) {}
 
 /** A group that was asked for by name does not exist: in the cluster (snapshot), or in the snapshot (all others). */
-export class GroupNotFound extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("GroupNotFound", message, options);
-  }
-}
+export class GroupNotFound extends kind("GroupNotFound", { retryable: false, effect: "none" }) {}
 
-/** No rollback answers to the id that was asked for. */
-export class RollbackNotFound extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("RollbackNotFound", message, options);
-  }
-}
+/** No rollback has the id that was asked for. */
+export class RollbackNotFound extends kind("RollbackNotFound", { retryable: false, effect: "none" }) {}
 
-/** Another rollback runs in this deployment; `details` has its id and age. Nothing was touched. */
-export class RollbackInProgress extends OperationError {
-  override readonly retryable = true;
-  constructor(message: string, options?: ErrorOptions) {
-    super("RollbackInProgress", message, options);
-  }
-}
+/** Another rollback is running in this deployment; `details` has its id and age. */
+export class RollbackInProgress extends kind("RollbackInProgress", { retryable: true, effect: "none" }) {}
 
-/** The live state is not what the plan was made from; `details` is the plan as it would be now. Nothing was touched. */
-export class PlanChanged extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("PlanChanged", message, options);
-  }
-}
+/** The live state is not what the plan was made from; `details` is the plan as it would be now. */
+export class PlanChanged extends kind("PlanChanged", { retryable: false, effect: "none" }) {}
 
-/** A rollback was refused, and members of the groups are the only reason. Nothing was touched. */
-export class GroupNotEmpty extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("GroupNotEmpty", message, options);
-  }
-}
+/** A rollback was refused, and members of the groups are the only reason. */
+export class GroupNotEmpty extends kind("GroupNotEmpty", { retryable: false, effect: "none" }) {}
 
 /** The snapshot belongs to another cluster than the one it was to be compared with. */
-export class ClusterMismatch extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("ClusterMismatch", message, options);
-  }
-}
+export class ClusterMismatch extends kind("ClusterMismatch", { retryable: false, effect: "none" }) {}
 
 /** The live state differs from the snapshot, and the caller asked for that to be a failure. */
-export class VerificationMismatch extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("VerificationMismatch", message, options);
-  }
-}
+export class VerificationMismatch extends kind("VerificationMismatch", { retryable: false, effect: "none" }) {}
 
-/** A rollback was refused: `details.blockers` says why. Nothing was touched. */
-export class RollbackBlocked extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("RollbackBlocked", message, options);
-  }
-}
+/** A rollback was refused; `details.blockers` lists the reasons. */
+export class RollbackBlocked extends kind("RollbackBlocked", { retryable: false, effect: "none" }) {}
 
-/** A rollback ran and some groups do not stand at their targets: `details` is the result of the whole. */
-export class RollbackIncomplete extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("RollbackIncomplete", message, options);
-  }
-}
+/** A rollback ran and some groups do not stand at their targets; `details` is the whole result. */
+export class RollbackIncomplete extends kind("RollbackIncomplete", { retryable: false, effect: "unknown" }) {}
 
-/** The stored body of a snapshot is not what was written; the message names the first wrong place. */
-export class SnapshotCorrupt extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("SnapshotCorrupt", message, options);
-  }
-}
+/** A stored snapshot, or its index item, is not what was written; the message names the first wrong place. */
+export class SnapshotCorrupt extends kind("SnapshotCorrupt", { retryable: false, effect: "none" }) {}
+
+/** A record of the journal, its plan or result, or the lease is not what was written. */
+export class JournalCorrupt extends kind("JournalCorrupt", { retryable: false, effect: "none" }) {}
 
 /** The deployment is set up wrongly; `details.problems` lists everything that is. */
-export class Configuration extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("Configuration", message, options);
-  }
-}
+export class Configuration extends kind("Configuration", { retryable: false, effect: "unknown" }) {}
 
-/** Kafka refused who logs in: a wrong password, token or client certificate, or a mechanism that the broker lacks. */
-export class KafkaAuthentication extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("KafkaAuthentication", message, options);
-  }
-}
+/** Kafka refused the credentials: a wrong password, token or client certificate, or a mechanism the broker lacks. */
+export class KafkaAuthentication extends kind("KafkaAuthentication", { retryable: false, effect: "none" }) {}
 
-/** A broker's certificate cannot be trusted: it has expired, is of an unknown authority, or is for another host. */
-export class KafkaCertificate extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("KafkaCertificate", message, options);
-  }
-}
+/** A broker's certificate cannot be trusted: it has expired, its authority is unknown, or it is for another host. */
+export class KafkaCertificate extends kind("KafkaCertificate", { retryable: false, effect: "none" }) {}
 
 /** The Kafka principal lacks a right. The message names the right and the resource. */
-export class KafkaAuthorization extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("KafkaAuthorization", message, options);
-  }
-}
+export class KafkaAuthorization extends kind("KafkaAuthorization", { retryable: false, effect: "none" }) {}
 
-/** Kafka could not be reached, or did not give a usable answer in time. */
-export class KafkaUnavailable extends OperationError {
-  override readonly retryable = true;
-  constructor(message: string, options?: ErrorOptions) {
-    super("KafkaUnavailable", message, options);
-  }
-}
+/** Kafka could not be reached, or did not give a usable answer in time. Thrown only before the first commit. */
+export class KafkaUnavailable extends kind("KafkaUnavailable", { retryable: true, effect: "none" }) {}
 
 /** S3, DynamoDB or Secrets Manager failed or did not answer. */
-export class StorageUnavailable extends OperationError {
-  override readonly retryable = true;
-  constructor(message: string, options?: ErrorOptions) {
-    super("StorageUnavailable", message, options);
-  }
-}
+export class StorageUnavailable extends kind("StorageUnavailable", { retryable: true, effect: "unknown" }) {}
 
 /** The time of the invocation ended before the work did. */
-export class DeadlineExceeded extends OperationError {
-  override readonly retryable = true;
-  constructor(message: string, options?: ErrorOptions) {
-    super("DeadlineExceeded", message, options);
-  }
-}
+export class DeadlineExceeded extends kind("DeadlineExceeded", { retryable: true, effect: "unknown" }) {}
 
-/** Anything else: a fault of ours. The message tells callers nothing but where to look. */
-export class InternalError extends OperationError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("InternalError", message, options);
-  }
-}
-
-const carried = {
-  InvalidRequest,
-  Configuration,
-  KafkaAuthentication,
-  KafkaCertificate,
-  KafkaAuthorization,
-  StorageUnavailable,
-  DeadlineExceeded,
-};
-
-/** The error of a name that was carried as a value; of any other name, it is that Kafka could not be used. */
-export function errorNamed(name: string, message: string, options?: ErrorOptions): OperationError {
-  const Named = new Map(Object.entries(carried)).get(name) ?? KafkaUnavailable;
-  return new Named(message, options);
-}
+/** A fault of this program. The message says only where its log is. */
+export class InternalError extends kind("InternalError", { retryable: false, effect: "unknown" }) {}

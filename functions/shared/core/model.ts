@@ -33,7 +33,7 @@ export function splitTopicPartition(key: string): { topic: string; partition: nu
   return partition > 0x7fffffff ? undefined : { topic: key.slice(0, dash), partition };
 }
 
-/** The parts of what is known to be the key of a partition. Throws for anything else: a fault of ours. */
+/** The parts of what is known to be the key of a partition. Throws for anything else, which would be a fault of this program. */
 export function placeOf(key: string): { topic: string; partition: number } {
   const place = splitTopicPartition(key);
   if (place === undefined) throw new Error(`${key} is not the key of a partition`);
@@ -65,7 +65,7 @@ export interface ObservedGroup {
   /**
    * Right before the commits were asked for: ISO 8601, UTC, with milliseconds. What was committed by then is among them, or
    * a later commit in its place. All of a group's are of one instant from then on; the start offsets of a share group, and
-   * what a safety snapshot had to ask for by name, may each be of another. Null in documents of deployments that did not tell.
+   * what a safety snapshot had to ask for by name, may each be of another. Null in documents of deployments that did not record it.
    */
   readonly asOf: string | null;
 }
@@ -90,9 +90,17 @@ export interface Observed {
   readonly topics: ReadonlyMap<string, ObservedTopic | null>;
 }
 
+/** `success`: every group stands at its targets; `failed`: none does, and no commit took effect; else `partial_success`. */
+export const rollbackStatuses = ["success", "partial_success", "failed"] as const;
+export type RollbackStatus = (typeof rollbackStatuses)[number];
+
+/** The statuses in the journal: `running` also where the function crashed, `superseded` where another rollback replaced it. */
+export const recordStatuses = ["running", ...rollbackStatuses, "superseded"] as const;
+export type RecordStatus = (typeof recordStatuses)[number];
+
 /**
- * What the broker said to a commit. `unknown`: sent, but no answer came back; `not_attempted`: the time was over before.
- * It only explains a result; the result itself is read back.
+ * What the broker answered to a commit. `unknown`: it was sent, but no answer came; `not_attempted`: the time had ended
+ * before. It only explains a result; the result itself is read back.
  */
 export type CommitOutcome =
   | { readonly kind: "accepted" }
@@ -130,10 +138,11 @@ export interface LiveState {
   readonly observed: Observed;
 }
 
-/** What made a snapshot be taken. */
-export type Trigger = "invoke" | "api" | "schedule" | "safety";
+/** What a snapshot was taken by: a direct invocation, the API, a schedule, or a rollback before its first commit. */
+export const triggers = ["invoke", "api", "schedule", "safety"] as const;
+export type Trigger = (typeof triggers)[number];
 
-/** The schedule that asked for a snapshot, and which of its firings it was. */
+/** The schedule that asked for a snapshot, and the execution of it (EventBridge Scheduler's word) that did. */
 export interface ScheduleRun {
   readonly name: string;
   readonly executionId: string;
@@ -161,7 +170,8 @@ export interface Snapshot extends SnapshotContent {
 }
 
 /** `complete`: every selected group is in it; `partial`: those in `errors` are not. */
-export type SnapshotStatus = "complete" | "partial";
+export const snapshotStatuses = ["complete", "partial"] as const;
+export type SnapshotStatus = (typeof snapshotStatuses)[number];
 
 /** The status of a snapshot follows from its errors. */
 export function statusOf(snapshot: Pick<SnapshotContent, "errors">): SnapshotStatus {

@@ -66,8 +66,10 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
     const what = missingLiterals.length > 0 ? missingLiterals : idlePatterns;
     const there = captured.size === 0 ? "It has no group at all" : `It has ${nameSome(captured.keys())}`;
     throw new GroupNotFound(
-      `${snapshot.snapshotId} has no group ${nameSome(what)}. ${there}; names are case-sensitive. Look for another ` +
-        "snapshot with list and show: a group is only in those that were taken while it existed. Nothing was touched.",
+      `${snapshot.snapshotId} has no group ${nameSome(what)}. ${there}; names are case-sensitive.`,
+      {
+        next: "Look for another snapshot with list and show: a group is only in snapshots that were taken while it existed.",
+      },
     );
   }
   const selected = new Set(names);

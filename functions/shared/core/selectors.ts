@@ -36,7 +36,7 @@ export function compileSelectors(selectors: readonly Selector[]): Matcher {
   return { literals, patterns, matches: (name) => literals.has(name) || globs.some((matches) => matches(name)) };
 }
 
-/** A pattern, ready to be asked. Most names are told apart by what stands before its first wildcard. */
+/** A pattern, ready to be asked. Most names already differ before its first wildcard. */
 function compileGlob(pattern: string): (name: string) => boolean {
   const prefix = pattern.slice(0, pattern.search(/[*?]/));
   const glob = [...pattern];

@@ -21,8 +21,10 @@ import {
   type ObservedTopic,
   type Selection,
   type Snapshot,
+  snapshotStatuses,
   splitTopicPartition,
   statusOf,
+  triggers,
 } from "./model.ts";
 import type { Selector } from "./selectors.ts";
 
@@ -30,21 +32,20 @@ import type { Selector } from "./selectors.ts";
 export const SCHEMA_VERSION = 2;
 
 /** A commit as documents and results show it: `{offset, metadata, leader_epoch?}`, null for none. */
-export function commitDocument(commit: Commit | null): Json {
-  return commit === null
-    ? null
-    : { offset: commit.offset, metadata: commit.metadata, leader_epoch: commit.leaderEpoch };
+export function commitDocument(commit: Commit | null) {
+  return commit && { offset: commit.offset, metadata: commit.metadata, leader_epoch: commit.leaderEpoch };
 }
 
-const mapValues = <K, V>(map: ReadonlyMap<K, V>, f: (value: V) => Json): Map<string, Json> =>
-  new Map([...map].map(([key, value]) => [String(key), f(value)]));
+/** A map whose values are documents; its keys become strings. */
+export const mapValues = <K, V, D>(map: ReadonlyMap<K, V>, document: (value: V) => D): Map<string, D> =>
+  new Map([...map].map(([key, value]) => [String(key), document(value)]));
 
 /** Commits in the documented shape: `{group: {partitions: {"orders-0": {offset, metadata, leader_epoch?}}}}`. */
-export function commitsDocument(commits: Commits): Json {
+export function commitsDocument(commits: Commits) {
   return mapValues(commits, (group) => ({ partitions: mapValues(group, commitDocument) }));
 }
 
-const topicDocument = (topic: ObservedTopic | null): Json =>
+const topicDocument = (topic: ObservedTopic | null) =>
   topic && {
     topic_id: topic.topicId,
     partitions: mapValues(topic.partitions, (partition) => ({
@@ -102,7 +103,7 @@ export function packDocument(document: Json, what: string): Uint8Array {
     return packJson(document);
   } catch (cause) {
     if (!(cause instanceof PackError)) throw cause;
-    throw new InvalidRequest(`${what} would be ${cause.message}. Nothing was written. Name fewer groups.`, { cause });
+    throw new InvalidRequest(`${what} would be ${cause.message}.`, { next: "Name fewer groups.", cause });
   }
 }
 
@@ -135,11 +136,10 @@ export function decodeSnapshot(
   expected: { readonly snapshotId: string; readonly sha256: string },
 ): Snapshot {
   const corrupt = (what: string, cause?: unknown) =>
-    new SnapshotCorrupt(
-      `the stored body of ${expected.snapshotId} is not what was written: ${what}. Nothing was read from it. ` +
-        "Use another snapshot, or restore an earlier version of the object in the bucket, which is versioned.",
-      { cause },
-    );
+    new SnapshotCorrupt(`the stored body of ${expected.snapshotId} is not what was written: ${what}.`, {
+      next: "Use another snapshot, or restore an earlier version of the object in the bucket, which is versioned.",
+      cause,
+    });
   const actual = sha256(body);
   if (actual !== expected.sha256) {
     throw corrupt(`its SHA-256 is ${actual}, the index says ${expected.sha256} (${body.byteLength} bytes)`);
@@ -263,7 +263,7 @@ const decodeDocument: Decoder<Snapshot> = (value, path) => {
     description: fields.required("description", text),
     createdAt: fields.required("created_at", text),
     consumerGroups: fields.required("consumer_groups", mapOf(anyKey, decodeGroup)),
-    trigger: fields.required("trigger", oneOf("invoke", "api", "schedule", "safety")),
+    trigger: fields.required("trigger", oneOf(...triggers)),
     ...(schedule && { schedule }),
     selection: fields.required("selection", decodeSelection),
     cluster: fields.required("cluster", (entry, at) => {
@@ -303,7 +303,7 @@ const decodeDocument: Decoder<Snapshot> = (value, path) => {
       };
     }),
   };
-  const status = fields.required("status", oneOf("complete", "partial"));
+  const status = fields.required("status", oneOf(...snapshotStatuses));
   if (status !== statusOf(snapshot)) {
     throw new DecodeError("status", `is ${status}, but ${snapshot.errors.length} groups are among its errors`);
   }

@@ -2,12 +2,16 @@ import type { Json } from "./json/json.ts";
 import { type Commit, type Commits, placeOf } from "./model.ts";
 import { commitDocument } from "./snapshot.ts";
 
-/** One way in which a live commit is not what was expected. Null is no commit. */
+/** How a live commit can differ from the expected one. `missing`: there is none; `extra`: none was expected. */
+export const mismatchKinds = ["offset", "metadata", "leader_epoch", "missing", "extra"] as const;
+type MismatchKind = (typeof mismatchKinds)[number];
+
+/** One difference between a live commit and the expected one. Null is no commit. */
 export interface Mismatch {
   readonly group: string;
   readonly topic: string;
   readonly partition: number;
-  readonly kind: "offset" | "metadata" | "leader_epoch" | "missing" | "extra";
+  readonly kind: MismatchKind;
   readonly expected: Commit | null;
   readonly actual: Commit | null;
 }
@@ -31,7 +35,7 @@ function kindsOf(expected: Commit | null, actual: Commit | null): Mismatch["kind
 
 /**
  * Compares the groups of `expected` with what they have committed. A commit that `expected` lacks, or has as null, is a
- * mismatch of kind `extra`; groups that only `actual` has are not looked at.
+ * mismatch of kind `extra`; groups that only `actual` has are not compared.
  */
 export function verifyCommits(
   expected: ReadonlyMap<string, ReadonlyMap<string, Commit | null>>,

@@ -2,15 +2,15 @@ import * as z from "zod/mini";
 import { Configuration } from "../core/errors.ts";
 import { envNames } from "./env.ts";
 
-/** Where the snapshots are kept. */
-export type ArchiveSettings = z.output<typeof archive>;
+/** Where snapshots and the journal are kept. */
+export type StorageSettings = z.output<typeof storage>;
 
 /** How to reach the cluster; the credentials, if any, are still to be read from their secret. */
 export type KafkaSettings = z.output<typeof kafka>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const archive = z.pipe(
+const storage = z.pipe(
   z.object({
     [envNames.bucket]: z.string().check(z.minLength(3)),
     [envNames.bucketPrefix]: z._default(
@@ -115,14 +115,15 @@ function saslOf(mechanism: z.output<typeof mechanisms> | undefined, secretArn: s
 function parse<T>(schema: z.ZodMiniType<T>, input: unknown, environment: Environment): T {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => {
+  const problems = parsed.error.issues.map(({ path, code, message }) => {
     const name = String(path.at(-1));
-    return `${name} ${environment[name] === undefined && !message.startsWith("is ") ? "is missing" : message}`;
+    const missing = environment[name] === undefined && code !== "custom";
+    return `${name} ${missing ? "is missing" : message}`;
   });
-  throw new Configuration(
-    `the function's environment is wrong: ${problems.join("; ")}. The stack sets these variables: deploy it again.`,
-    { details: { problems } },
-  );
+  throw new Configuration(`the function's environment is wrong: ${problems.join("; ")}.`, {
+    next: "The stack sets these variables: deploy it again.",
+    details: { problems },
+  });
 }
 
 /**
@@ -130,8 +131,8 @@ function parse<T>(schema: z.ZodMiniType<T>, input: unknown, environment: Environ
  *
  * @throws Configuration with every problem at once
  */
-export function archiveSettings(environment: Environment = process.env): ArchiveSettings {
-  return parse(archive, environment, environment);
+export function storageSettings(environment: Environment = process.env): StorageSettings {
+  return parse(storage, environment, environment);
 }
 
 /**
@@ -139,6 +140,6 @@ export function archiveSettings(environment: Environment = process.env): Archive
  *
  * @throws Configuration with every problem at once
  */
-export function settings(environment: Environment = process.env): { archive: ArchiveSettings; kafka: KafkaSettings } {
-  return parse(z.object({ archive, kafka }), { archive: environment, kafka: environment }, environment);
+export function settings(environment: Environment = process.env): { storage: StorageSettings; kafka: KafkaSettings } {
+  return parse(z.object({ storage, kafka }), { storage: environment, kafka: environment }, environment);
 }

@@ -1,9 +1,10 @@
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
+import type { ErrorName } from "../core/error-names.ts";
 import { type Details, InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
 import { encodeJson, type Json, parseJson } from "../core/json/json.ts";
 
-/** HTTP statuses, by the error's name. Whatever is not here is 500. */
-const statuses: Readonly<Record<string, number>> = {
+/** The HTTP status of each error: 4xx where the caller can act, 5xx where the operator of Kafka, AWS or the deployment must. */
+export const statuses: Readonly<Record<ErrorName, number>> = {
   InvalidRequest: 400,
   SnapshotNotFound: 404,
   GroupNotFound: 404,
@@ -14,6 +15,10 @@ const statuses: Readonly<Record<string, number>> = {
   VerificationMismatch: 409,
   PlanChanged: 412,
   RollbackBlocked: 422,
+  SnapshotCorrupt: 500,
+  JournalCorrupt: 500,
+  Configuration: 500,
+  InternalError: 500,
   KafkaAuthentication: 502,
   KafkaCertificate: 502,
   KafkaAuthorization: 502,
@@ -23,9 +28,11 @@ const statuses: Readonly<Record<string, number>> = {
   DeadlineExceeded: 504,
 };
 
+const statusOf = (name: string): number => new Map(Object.entries(statuses)).get(name) ?? 500;
+
 /** Query parameters that may be repeated, and those that are whole numbers. All others are texts, given once. */
-const lists = new Set(["groups", "topics"]);
-const integers = new Set(["limit"]);
+export const lists = new Set(["groups", "topics"]);
+export const integers = new Set(["limit"]);
 
 /** Whether an invocation's event comes from the REST API (Lambda proxy integration). */
 export function isHttpEvent(event: unknown): event is APIGatewayProxyEvent {
@@ -34,7 +41,7 @@ export function isHttpEvent(event: unknown): event is APIGatewayProxyEvent {
   );
 }
 
-/** `latest` and ids as they are; `at:<time>`, which is how a time stands in a path or a query, as `{at}`. */
+/** `latest` and ids as they are; `at:<time>`, which is how a time is written in a path or a query, as `{at}`. */
 const reference = (text: string): Json => (text.startsWith("at:") ? { at: text.slice(3) } : text);
 
 /** A literal name in a query string: `{"name":"a*b"}`. */
@@ -134,18 +141,17 @@ export function httpError(
   requestId: string,
 ): APIGatewayProxyResult {
   return response(
-    statuses[error.name] ?? 500,
+    statusOf(error.name),
     { error: error.name, message: error.message, details: details ?? null, request_id: requestId },
     error.retryable ? { "retry-after": "5" } : {},
   );
 }
 
-/** Any thrown value as an error of ours; what is not known is opaque, and only logged. */
+/** Any thrown value as an OperationError; an unknown one is opaque to the caller, and logged. */
 export function toOperationError(error: unknown, requestId: string): OperationError {
   if (error instanceof OperationError) return error;
-  return new InternalError(
-    `something failed that should not. The function's log has it under request id ${requestId}; nothing is known of ` +
-      "its effects, so look before you repeat.",
-    { cause: error },
-  );
+  return new InternalError("internal error. What it changed is not known.", {
+    next: `Read the function's log for request id ${requestId}, and check the state before you repeat the request.`,
+    cause: error,
+  });
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { Configuration, OperationError, StorageUnavailable } from "../core/errors.ts";
 
-/** A call to AWS, as the messages of its failures tell it. */
+/** A call to AWS, as the messages of its failures describe it. */
 export interface AwsCall {
   readonly service: "S3" | "DynamoDB";
   /** The operation's own name: `PutObject`. */
@@ -11,7 +11,7 @@ export interface AwsCall {
   readonly resource: string;
   /** `writing the body of snapshot-…` */
   readonly doing: string;
-  /** What a failure leaves behind and what to do then: whole sentences. */
+  /** What a failure leaves behind and the next step: whole sentences. */
   readonly afterwards?: string;
 }
 
@@ -21,8 +21,8 @@ export interface SendOptions {
 }
 
 /**
- * Makes a call to AWS: the one way to S3 and DynamoDB. Answers that are no failure here (a condition that does not hold,
- * an object that is not there) are caught by `send` itself, with `answer`.
+ * Makes a call to AWS: the only way to S3 and DynamoDB. Errors that are no failure here (a condition that does not hold, an
+ * object that does not exist) are caught by `send` itself, with `valueFor`.
  *
  * @throws DeadlineExceeded as soon as the deadline passes, whatever the client does
  * @throws Configuration where AWS refuses the call: a right, a bucket or table, or credentials are missing
@@ -47,33 +47,32 @@ export async function callAws<T>(
   }
 }
 
-/** Makes an answer of errors with one of these names: `client.send(…).catch(answer(undefined, "NoSuchKey"))`. */
-export const answer =
+/** Turns errors with one of these names into a value: `client.send(…).catch(valueFor(undefined, "NoSuchKey"))`. */
+export const valueFor =
   <T>(value: T, ...names: readonly string[]) =>
   (error: unknown): T => {
     if (error instanceof Error && names.includes(error.name)) return value;
     throw error;
   };
 
-/** Waits a little before somebody else's write is met again: longer each time, and never twice the same. */
+/** Waits before a write that conflicted with another is tried again: longer each time, with jitter. */
 export async function pause(attempt: number, deadline: Deadline): Promise<void> {
   const ms = Math.random() * Math.min(1_000, 20 * 2 ** attempt);
   await delay(ms, undefined, { signal: deadline.signal }).catch(() => undefined); // the next call says that time is up
 }
 
-/** The error that callers see in place of one that an AWS client threw; errors of ours stay as they are. */
+/** The error that callers see in place of one that an AWS client threw; an OperationError stays as it is. */
 export function awsFailure(call: AwsCall, deadline: Deadline, cause: unknown): Error {
   if (cause instanceof OperationError) return cause;
   if (deadline.signal.aborted) {
     return deadlineExceeded(call.afterwards === undefined ? call.doing : `${call.doing} (${call.afterwards})`, cause);
   }
-  const afterwards = call.afterwards === undefined ? "" : ` ${call.afterwards}`;
   const { name, message, status } = describe(cause);
-  const text = `${call.service} ${call.action} on ${call.resource} failed while ${call.doing}: ${name}: ${message}.`;
+  const what = `${call.service} ${call.action} on ${call.resource} failed while ${call.doing}: ${name}: ${message}.`;
   const remedy = remedyFor(call, name, status);
-  return remedy === undefined
-    ? new StorageUnavailable(text + afterwards, { cause })
-    : new Configuration(`${text} ${remedy}${afterwards}`, { cause });
+  const next = [remedy, call.afterwards].filter((part) => part !== undefined && part !== "");
+  const options = { ...(next.length > 0 && { next: next.join(" ") }), cause };
+  return remedy === undefined ? new StorageUnavailable(what, options) : new Configuration(what, options);
 }
 
 interface Description {
@@ -100,23 +99,23 @@ function describe(cause: unknown): Description {
 const busy =
   /Throttl|Throughput|LimitExceeded|SlowDown|TransactionConflict|TransactionInProgress|ConditionalRequestConflict|RequestTimeout/;
 
-/** The right that a call needs, where it is not called like the operation. */
+/** The right that a call needs, where its name is not that of the operation. */
 const rights: Readonly<Record<string, string>> = { HeadObject: "GetObject", TransactWriteItems: "PutItem" };
 
-/** What to do about a failure that no repetition mends; undefined where one may. */
+/** What to do about a failure that trying again does not solve; undefined where it may. */
 function remedyFor(call: AwsCall, name: string, status: number | undefined): string | undefined {
   if (busy.test(name)) return undefined;
   if (/Credential|Token|AccessKey|Signature|UnrecognizedClient/.test(name)) {
-    return "The credentials or the region of the function are not the right ones.";
+    return "The credentials or the region of the function are wrong.";
   }
   if (/AccessDenied/.test(name) || status === 401 || status === 403) {
     const right = `${call.service.toLowerCase()}:${rights[call.action] ?? call.action}`;
-    return `The function's role needs ${right} on ${call.resource}, and the use of the key that encrypts it, if it has one of its own.`;
+    return `The function's role needs ${right} on ${call.resource}, and the right to use the key that encrypts it, if it has its own key.`;
   }
   if (status === 404 || /NoSuchBucket|ResourceNotFound/.test(name)) {
     return `There is no ${call.resource} in this account and region: check the function's settings.`;
   }
   return status !== undefined && status >= 300 && status < 500 && status !== 408 && status !== 409
-    ? `AWS does not take this request: check the settings of ${call.resource} and the versions deployed.`
+    ? `AWS rejected the request: check the settings of ${call.resource} and the deployed version.`
     : undefined;
 }

@@ -8,11 +8,11 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import type { Deadline } from "../core/deadline.ts";
-import { SnapshotCorrupt } from "../core/errors.ts";
+import { JournalCorrupt } from "../core/errors.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
-import { type AwsCall, answer, callAws, pause } from "./aws-call.ts";
+import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
 
 /** Where a large result can be fetched, and for how long. */
 export interface StoredResult {
@@ -29,8 +29,8 @@ export interface StoredJson {
 /** The bucket: bodies of snapshots, each written once, what journals keep, and results too large for an answer. */
 export interface Bodies {
   /**
-   * Writes the body of a snapshot, unless there is one under its id already: `taken`. A write whose answer was lost is
-   * known by its token, and counts as written.
+   * Writes the body of a snapshot, unless one exists under its id: `taken`. A write whose answer was lost is recognised by
+   * its token, and counts as written.
    */
   put(
     snapshotId: string,
@@ -53,10 +53,10 @@ export interface Bodies {
   /**
    * A value that was stored so, as `parseJson` gives it.
    *
-   * @throws SnapshotCorrupt where it is gone, or is not what was written
+   * @throws JournalCorrupt where it is gone, or is not what was written
    */
   getJson(folder: string, stored: StoredJson, what: string, deadline: Deadline): Promise<unknown>;
-  /** Stores a JSON text under a name nobody can guess. */
+  /** Stores a JSON text under a name that cannot be guessed. */
   putResult(text: string, deadline: Deadline): Promise<StoredResult>;
 }
 
@@ -79,7 +79,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
   const checksum = (sha256: string) => ({ ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") });
   const read = (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
     callAws(call("GetObject", doing), deadline, async (options) => {
-      const found = await s3.send(new GetObjectCommand(place), options).catch(answer(undefined, "NoSuchKey"));
+      const found = await s3.send(new GetObjectCommand(place), options).catch(valueFor(undefined, "NoSuchKey"));
       return found?.Body?.transformToByteArray();
     });
 
@@ -100,13 +100,15 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
           s3
             .send(command, options)
             .then(() => "written" as const)
-            .catch(answer("exists" as const, "PreconditionFailed"))
-            .catch(answer("busy" as const, ...(attempt < 8 ? ["ConditionalRequestConflict", "OperationAborted"] : []))),
+            .catch(valueFor("exists" as const, "PreconditionFailed"))
+            .catch(
+              valueFor("busy" as const, ...(attempt < 8 ? ["ConditionalRequestConflict", "OperationAborted"] : [])),
+            ),
         );
         if (outcome === "written") return "written";
         if (outcome === "exists") {
           const found = await callAws(call("HeadObject", doing, afterwards), deadline, (options) =>
-            s3.send(new HeadObjectCommand(at(snapshotId)), options).catch(answer(undefined, "NotFound", "NoSuchKey")),
+            s3.send(new HeadObjectCommand(at(snapshotId)), options).catch(valueFor(undefined, "NotFound", "NoSuchKey")),
           );
           if (found !== undefined) return found.Metadata?.[tokenKey] === writeToken ? "written" : "taken";
         }
@@ -135,11 +137,10 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
     async getJson(folder, { name, sha256 }, what, deadline) {
       const place = inFolder(folder, name);
       const corrupt = (problem: string, cause?: unknown) =>
-        new SnapshotCorrupt(
-          `${what} ${problem}. Nothing was read from it. Restore an earlier version of ${place.Key} in the bucket, which ` +
-            "is versioned.",
-          { cause },
-        );
+        new JournalCorrupt(`${what} ${problem}.`, {
+          next: `Restore an earlier version of ${place.Key} in the bucket, which is versioned.`,
+          cause,
+        });
       const body = await read(place, `reading ${what}`, deadline);
       if (body === undefined) throw corrupt("is gone from the bucket, though the journal has it");
       const actual = hash(body);

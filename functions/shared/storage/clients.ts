@@ -1,10 +1,20 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { Bodies } from "./bodies.ts";
 
-/** The AWS clients that the archive works with. */
+/** Where snapshots and the journal of rollbacks are kept. */
+export interface StorageConfig {
+  readonly bucket: string;
+  /** Empty, or ends in `/`. */
+  readonly prefix: string;
+  readonly table: string;
+}
+
+/** The AWS clients that the storage works with. */
 export interface Clients {
-  readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;
+  /** The client of S3, which is loaded on first use: a third of a cold start, and lists do without it. */
+  s3(): Promise<S3Client>;
 }
 
 /**
@@ -15,14 +25,32 @@ export function createClients(endpoint?: string): Clients {
   const emulated = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
   const common = { maxAttempts: 3, ...(endpoint === undefined ? {} : { endpoint }) };
   const timeouts = { connectionTimeout: 2_000, socketTimeout: 10_000, throwOnRequestTimeout: true };
-  return {
-    s3: new S3Client({
+  const createS3 = async () => {
+    const { S3Client } = await import("@aws-sdk/client-s3");
+    return new S3Client({
       ...common,
       requestHandler: { ...timeouts, requestTimeout: 10_000 },
       forcePathStyle: Boolean(emulated), // emulators do not answer to <bucket>.<host>
       responseChecksumValidation: "WHEN_REQUIRED", // a body is checked against the index
-    }),
+    });
+  };
+  let s3: Promise<S3Client> | undefined;
+  return {
     dynamodb: new DynamoDBClient({ ...common, requestHandler: { ...timeouts, requestTimeout: 5_000 } }),
+    s3() {
+      s3 ??= createS3();
+      return s3;
+    },
+  };
+}
+
+/** The bodies of a deployment; with them, the client of S3 is loaded on first use. */
+export function lazyBodies({ bucket, prefix }: StorageConfig, clients: Clients): () => Promise<Bodies> {
+  let bodies: Promise<Bodies> | undefined;
+  const load = async () => (await import("./bodies.ts")).createBodies(await clients.s3(), bucket, prefix);
+  return () => {
+    bodies ??= load();
+    return bodies;
   };
 }
 

@@ -1,20 +1,23 @@
-import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import { SnapshotCorrupt } from "../core/errors.ts";
 import { compareCodePoints } from "../core/json/code-points.ts";
-import { DecodeError, type Decoder, list, oneOf, text } from "../core/json/decode.ts";
-import { encodeJson, parseJson } from "../core/json/json.ts";
+import { DecodeError, list, oneOf, text } from "../core/json/decode.ts";
+import { encodeJson } from "../core/json/json.ts";
 import {
   type ClusterIdentity,
   countOffsets,
   type Selection,
   type Snapshot,
   type SnapshotStatus,
+  snapshotStatuses,
   statusOf,
   type Trigger,
   topicsOf,
+  triggers,
 } from "../core/model.ts";
 import { decodeSelection } from "../core/snapshot.ts";
-import { parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
+import { isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
+import { cap, decodeItem, fromJson, type Item, type Key, number, optionalText } from "./items.ts";
+import { decodeToken, invalid } from "./paging.ts";
 
 /** What the index knows of a snapshot: enough to list it, to choose it and to check its body. */
 export interface SnapshotEntry {
@@ -44,9 +47,6 @@ export interface SnapshotEntry {
   readonly expiresAt?: string;
 }
 
-/** An item of the table. */
-export type Item = Record<string, AttributeValue>;
-
 /** The partition that the entries of snapshots are kept in. */
 export const snapshotPartition = "snapshot";
 
@@ -55,17 +55,84 @@ export function sortKeyOf({ createdAt, number }: SnapshotIdParts): string {
   return `${createdAt}#${String(number).padStart(6, "0")}`;
 }
 
+/** The key of the entry with a sort key. */
+export const keyAt = (sortKey: string): Key => ({ pk: { S: snapshotPartition }, sk: { S: sortKey } });
+
 /** The key of a snapshot's entry; undefined where the text cannot be the id of any snapshot. */
-export function entryKey(snapshotId: string): { pk: AttributeValue.SMember; sk: AttributeValue.SMember } | undefined {
+export function entryKey(snapshotId: string): Key | undefined {
   const parts = parseSnapshotId(snapshotId);
-  return parts && { pk: { S: snapshotPartition }, sk: { S: sortKeyOf(parts) } };
+  return parts && keyAt(sortKeyOf(parts));
 }
 
-/** A text of at most so many characters, whole ones; an ellipsis stands for the rest. */
-export const cap = (value: string, characters: number): string => {
-  const all = [...value.slice(0, 2 * characters).toWellFormed()];
-  return all.length > characters ? `${all.slice(0, characters - 1).join("")}…` : all.join("");
-};
+/** The attributes that `list` can filter by: those equal to the value that is asked for. */
+const filters = ["status"] as const;
+
+/** The values that entries must have to be listed; an absent one is any. */
+export type Filters = { readonly [Name in (typeof filters)[number]]?: string | undefined };
+
+/** The same fields, of which those that are no filter must be absent: for a request that passes on the rest of its fields. */
+export type OnlyFilters<T> = { readonly [Name in keyof T]: Name extends keyof Filters ? T[Name] : undefined };
+
+/** The filters of a query, as DynamoDB takes them; entries that are being deleted are never listed. */
+export function filterExpression(wanted: Filters) {
+  const set = filters.flatMap((name) => (wanted[name] === undefined ? [] : [[name, wanted[name]] as const]));
+  return {
+    FilterExpression: ["attribute_not_exists(deleting)", ...set.map(([name]) => `#${name} = :${name}`)].join(" AND "),
+    names: Object.fromEntries(set.map(([name]) => [`#${name}`, name])),
+    values: Object.fromEntries(set.map(([name, value]) => [`:${name}`, { S: value }])),
+  };
+}
+
+/** A stretch of the index, by sort keys: `from` and `to` belong to it, `after` (the last one seen) does not. */
+export interface Stretch {
+  readonly from: string;
+  readonly to: string;
+  readonly after?: string;
+  readonly filters?: Filters;
+  /** How many entries are probably wanted. */
+  readonly expect: number;
+}
+
+/** Which entries to list; both times are inclusive. */
+export interface ListRequest {
+  /** At least 1. */
+  readonly limit: number;
+  /** From the page before, of the same list. */
+  readonly nextToken?: string | undefined;
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  readonly filters?: Filters;
+}
+
+const earliest = Date.parse("0000-01-01T00:00:00Z");
+const latest = Date.parse("9999-12-31T23:59:59Z");
+
+/** A time in whole seconds, as sort keys have it. */
+const seconds = (time: Date, round: (seconds: number) => number) =>
+  isoSeconds(new Date(Math.min(Math.max(round(time.getTime() / 1_000) * 1_000, earliest), latest)));
+
+/** The sort keys of everything taken from one time up to another, both included; undefined is no bound. */
+export function keysBetween(since: Date | undefined, until: Date | undefined): { from: string; to: string } {
+  return {
+    from: since === undefined ? "0" : `${seconds(since, Math.ceil)}#`,
+    to: until === undefined ? "~" : `${seconds(until, Math.floor)}#~`,
+  };
+}
+
+/**
+ * The stretch of the index that a page comes from, with one entry more than the page: it shows whether another follows.
+ *
+ * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
+ */
+export function stretchOf({ limit, nextToken, since, until, filters = {} }: ListRequest): Stretch {
+  const { from, to } = keysBetween(since, until);
+  if (from > to) throw invalid("since", "must not be after until: no snapshot can lie between them.");
+  const after = nextToken === undefined ? undefined : decodeToken(nextToken, (id) => entryKey(id)?.sk.S);
+  if (after !== undefined && (after < from || after > to)) {
+    throw invalid("next_token", "comes from a list with other times: repeat since and until as they were.");
+  }
+  return { from, to, ...(after !== undefined && { after }), filters, expect: limit + 1 };
+}
 
 const longestSelection = 4_096;
 const longestTopics = 8_192;
@@ -103,9 +170,8 @@ export function indexEntryOf(
 
 const encodeSelection = ({ groups, exclude }: Selection) => encodeJson({ groups, exclude });
 
-/** Writes an entry as an item; `writeToken` tells whose write it was. */
+/** Writes an entry as an item; `writeToken` identifies the call that wrote it. */
 export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
-  const number = (value: number) => ({ N: String(value) });
   return {
     ...entryKey(entry.snapshotId),
     snapshot_id: { S: entry.snapshotId },
@@ -113,15 +179,15 @@ export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
     description: { S: entry.description },
     status: { S: entry.status },
     trigger: { S: entry.trigger },
-    ...(entry.schedule !== undefined && { schedule: { S: entry.schedule } }),
+    ...optionalText("schedule", entry.schedule),
     cluster_name: { S: entry.cluster.name },
-    ...(entry.cluster.clusterId !== null && { cluster_id: { S: entry.cluster.clusterId } }),
+    ...optionalText("cluster_id", entry.cluster.clusterId),
     groups: number(entry.groups),
     offsets: number(entry.offsets),
     errors: number(entry.errors),
     warnings: number(entry.warnings),
-    ...(entry.selection && { selection: { S: encodeSelection(entry.selection) } }),
-    ...(entry.topics && { topics: { S: encodeJson(entry.topics) } }),
+    ...optionalText("selection", entry.selection && encodeSelection(entry.selection)),
+    ...optionalText("topics", entry.topics && encodeJson(entry.topics)),
     sha256: { S: entry.sha256 },
     bytes: number(entry.bytes),
     ...(entry.expiresAt !== undefined && { expires_at: number(Math.ceil(Date.parse(entry.expiresAt) / 1_000)) }),
@@ -129,59 +195,21 @@ export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
   };
 }
 
-const fromJson =
-  <T>(decode: Decoder<T>): Decoder<T> =>
-  (value, path) => {
-    let parsed: unknown;
-    try {
-      parsed = parseJson(text(value, path));
-    } catch (cause) {
-      throw cause instanceof SyntaxError ? new DecodeError(path, "is not JSON") : cause;
-    }
-    return decode(parsed, path);
-  };
-
-/** The attributes of an item, strictly of their types: S is a string, N a number that counts something. */
-export function attributesOf(item: Item) {
-  const value = (name: string, type: "S" | "N"): string | undefined => {
-    const attribute = item[name];
-    if (attribute !== undefined && attribute[type] === undefined) throw new DecodeError(name, `is not of type ${type}`);
-    return attribute?.[type];
-  };
-  const optional = <T>(name: string, decode: Decoder<T>): T | undefined => {
-    const found = value(name, "S");
-    return found === undefined ? undefined : decode(found, name);
-  };
-  const optionalCount = (name: string): number | undefined => {
-    const found = value(name, "N");
-    if (found === undefined) return undefined;
-    const n = Number(found);
-    if (!Number.isSafeInteger(n) || n < 0) throw new DecodeError(name, `must be a count, not ${found}`);
-    return n;
-  };
-  const present = <T>(name: string, found: T | undefined): T => {
-    if (found === undefined) throw new DecodeError(name, "is missing");
-    return found;
-  };
-  return {
-    optional,
-    optionalCount,
-    required: <T>(name: string, decode: Decoder<T>): T => present(name, optional(name, decode)),
-    count: (name: string): number => present(name, optionalCount(name)),
-  };
-}
-
 /** The last second that a Date knows. */
 const LAST_SECOND = 8_640_000_000_000;
+
+const stored = {
+  Corrupt: SnapshotCorrupt,
+  next: "Correct it from the body of that snapshot in the bucket, or delete the snapshot.",
+};
 
 /**
  * Reads an entry from its item, trusting nothing.
  *
- * @throws SnapshotCorrupt that names the item and the first attribute that is missing or is not what it should be
+ * @throws SnapshotCorrupt that names the item and the first attribute that is missing or wrong
  */
 export function decodeEntry(item: Item): SnapshotEntry {
-  const { required, optional, count, optionalCount } = attributesOf(item);
-  try {
+  return decodeItem(item, stored, ({ required, optional, count, optionalCount }) => {
     const snapshotId = required("snapshot_id", text);
     const createdAt = required("created_at", text);
     const parts = parseSnapshotId(snapshotId);
@@ -198,8 +226,8 @@ export function decodeEntry(item: Item): SnapshotEntry {
       snapshotId,
       createdAt,
       description: required("description", text),
-      status: required("status", oneOf("complete", "partial")),
-      trigger: required("trigger", oneOf("invoke", "api", "schedule", "safety")),
+      status: required("status", oneOf(...snapshotStatuses)),
+      trigger: required("trigger", oneOf(...triggers)),
       ...(schedule !== undefined && { schedule }),
       cluster: { name: required("cluster_name", text), clusterId: optional("cluster_id", text) ?? null },
       groups: count("groups"),
@@ -212,12 +240,5 @@ export function decodeEntry(item: Item): SnapshotEntry {
       bytes: count("bytes"),
       ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt * 1_000).toISOString() }),
     };
-  } catch (cause) {
-    if (!(cause instanceof DecodeError)) throw cause;
-    throw new SnapshotCorrupt(
-      `the index item ${snapshotPartition} / ${JSON.stringify(item.sk?.S ?? null)} is not what was written: ` +
-        `${cause.message}. Put it right from the body of that snapshot in the bucket, or delete the snapshot.`,
-      { cause },
-    );
-  }
+  });
 }

@@ -7,22 +7,21 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
-import type { SnapshotStatus } from "../core/model.ts";
 import type { SendOptions } from "./aws-call.ts";
-import { decodeEntry, encodeEntry, entryKey, type Item, type SnapshotEntry, snapshotPartition } from "./index-entry.ts";
-import { createTable, type Key } from "./table.ts";
+import {
+  decodeEntry,
+  encodeEntry,
+  entryKey,
+  filterExpression,
+  keyAt,
+  type SnapshotEntry,
+  type Stretch,
+  snapshotPartition,
+} from "./index-entry.ts";
+import { type Item, type Key, number, optionalText } from "./items.ts";
+import { createTable } from "./table.ts";
 
-/** A stretch of the index, by sort keys: `from` and `to` belong to it, `after` (the last one seen) does not. */
-export interface Stretch {
-  readonly from: string;
-  readonly to: string;
-  readonly after?: string;
-  readonly status?: SnapshotStatus;
-  /** How many entries are probably wanted. */
-  readonly expect: number;
-}
-
-/** The firing of a schedule that a snapshot is the answer to. */
+/** The execution of a schedule that a snapshot is taken for. */
 interface Claim {
   readonly executionId: string;
   /** When DynamoDB may forget the claim, in seconds since 1970. */
@@ -36,27 +35,27 @@ export interface Deletion {
   readonly at: Date;
 }
 
-/** What became of an entry: listed; not, as its id is somebody else's; not, as its firing has a snapshot already. */
+/** `taken`: the id is in use; `winner`: the scheduled execution has this snapshot already. */
 type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
 
-/** The table: an entry for each snapshot, and which firing of a schedule has got which snapshot. Reads are consistent. */
+/** The index: an entry for each snapshot, and the snapshot of each scheduled execution. Reads are consistent. */
 export interface IndexTable {
-  /** Lists a snapshot, and with a claim only if the firing has no listed snapshot yet: both or neither. */
+  /** Lists a snapshot; with a claim, only if the execution has no listed snapshot yet: both or neither. */
   insert(entry: SnapshotEntry, writeToken: string, claim: Claim | undefined, deadline: Deadline): Promise<Listed>;
   /** The entry of a snapshot; undefined where it is not listed or being deleted. */
   get(snapshotId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
-  /** The entry of the snapshot that a firing has got, if that is listed. */
+  /** The entry of an execution's snapshot, if that is listed. */
   findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
-  /** The listed entries of a stretch, newest first, fetched as they are asked for. */
+  /** The listed entries of a stretch, newest first, fetched as they are consumed. */
   newestFirst(stretch: Stretch, deadline: Deadline): AsyncGenerator<SnapshotEntry, void>;
-  /** Hides a snapshot for good, as the first step of deleting it, and notes who did: both or neither. False: there is none. */
+  /** Hides a snapshot, as the first step of deleting it, and records who did: both or neither. False: there is none. */
   hide(snapshotId: string, deletion: Deletion, deadline: Deadline): Promise<boolean>;
-  /** Forgets a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */
+  /** Removes a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */
   forget(snapshotId: string, deadline: Deadline): Promise<void>;
 }
 
 const nothingListed = "Nothing was listed: take the snapshot again.";
-const notKnown = "Whether it was listed is not known: look at the list before you take it again.";
+const notKnown = "Whether it was listed is not known: check the list before you take it again.";
 
 /** The index in a table with the string keys `pk` and `sk`. All methods throw what `callAws` throws. */
 export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexTable {
@@ -86,8 +85,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
     return snapshotId;
   };
 
-  /** Whether the entry is there and was written with this token: what a lost answer would have said. */
-  const isOurs = async (snapshotId: string, writeToken: string, deadline: Deadline) =>
+  /** Whether the entry was written with this token: what a lost answer would have said. */
+  const isWrittenWith = async (snapshotId: string, writeToken: string, deadline: Deadline) =>
     (await readEntry(snapshotId, deadline, notKnown))?.write_token?.S === writeToken;
 
   /** Writes the entry, with the claim if there is one, which may replace that of the snapshot `stale`. */
@@ -99,7 +98,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
       Item: {
         ...executionKey(claim.executionId),
         ...(item.snapshot_id && { snapshot_id: item.snapshot_id }),
-        expires_at: { N: String(claim.expiresAt) },
+        expires_at: number(claim.expiresAt),
       },
       ...(stale === undefined
         ? { ConditionExpression: "attribute_not_exists(pk)" }
@@ -125,7 +124,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
             undone: nothingListed,
             unknown: notKnown,
             send: (options) => write(item, claim, stale, options),
-            tookEffect: (limit) => isOurs(entry.snapshotId, writeToken, limit),
+            tookEffect: (limit) => isWrittenWith(entry.snapshotId, writeToken, limit),
           },
           deadline,
         );
@@ -134,7 +133,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
         if (holder === undefined || holder === stale) return "taken";
         const winner = await get(holder, deadline);
         if (winner !== undefined) return { winner };
-        stale = holder; // that snapshot has been deleted since: the firing may have this one
+        stale = holder; // that snapshot has been deleted since: the execution may have this one
       }
     },
 
@@ -143,19 +142,21 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
       return snapshotId === undefined ? undefined : get(snapshotId, deadline);
     },
 
-    async *newestFirst({ from, to, after, status, expect }, deadline) {
+    async *newestFirst({ from, to, after, filters = {}, expect }, deadline) {
+      const { FilterExpression, names, values } = filterExpression(filters);
+      const filtered = Object.keys(names).length > 0;
       const query = {
         KeyConditionExpression: "pk = :pk AND sk BETWEEN :from AND :to",
-        FilterExpression: `attribute_not_exists(deleting)${status === undefined ? "" : " AND #status = :status"}`,
-        ...(status !== undefined && { ExpressionAttributeNames: { "#status": "status" } }),
+        FilterExpression,
+        ...(filtered && { ExpressionAttributeNames: names }),
         ExpressionAttributeValues: {
+          ...values,
           ":pk": { S: snapshotPartition },
           ":from": { S: from },
           ":to": { S: to },
-          ...(status !== undefined && { ":status": { S: status } }),
         },
-        ...(status === undefined && { Limit: expect }), // a filter may hide most of a page: then as much as fits
-        ExclusiveStartKey: after === undefined ? undefined : { pk: { S: snapshotPartition }, sk: { S: after } },
+        ...(!filtered && { Limit: expect }), // a filter may hide most of a page: then as much as fits
+        ExclusiveStartKey: after === undefined ? undefined : keyAt(after),
       };
       for await (const item of table.descending(query, "reading the list of snapshots", deadline)) {
         yield decodeEntry(item);
@@ -172,8 +173,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
         ConditionExpression: "attribute_exists(pk)",
         ExpressionAttributeValues: { ":true": { BOOL: true } },
       };
-      const noting = { TableName: name, Item: encodeDeletion(snapshotId, deletion) };
-      const command = new TransactWriteItemsCommand({ TransactItems: [{ Update: hiding }, { Put: noting }] });
+      const recording = { TableName: name, Item: encodeDeletion(snapshotId, deletion) };
+      const command = new TransactWriteItemsCommand({ TransactItems: [{ Update: hiding }, { Put: recording }] });
       return table.write(
         {
           action: "TransactWriteItems",
@@ -205,14 +206,14 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
   };
 }
 
-/** The item that notes a deletion, under a key of its own. */
+/** The item that records a deletion. */
 function encodeDeletion(snapshotId: string, { requestedBy, requestId, at }: Deletion): Item {
   const deletedAt = at.toISOString();
   return {
     pk: { S: "deletion" },
     sk: { S: `${deletedAt}#${snapshotId}#${randomUUID()}` },
     snapshot_id: { S: snapshotId },
-    ...(requestedBy !== null && { requested_by: { S: requestedBy } }),
+    ...optionalText("requested_by", requestedBy),
     request_id: { S: requestId },
     deleted_at: { S: deletedAt },
   };

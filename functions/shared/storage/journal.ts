@@ -1,31 +1,29 @@
 import { randomUUID } from "node:crypto";
 import { TransactWriteItemsCommand, UpdateItemCommand, type UpdateItemCommandInput } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
-import { SnapshotCorrupt } from "../core/errors.ts";
+import { JournalCorrupt } from "../core/errors.ts";
 import type { Json } from "../core/json/json.ts";
+import type { RollbackStatus } from "../core/model.ts";
 import type { SendOptions } from "./aws-call.ts";
-import { createBodies } from "./bodies.ts";
-import { type Clients, sharedClients } from "./clients.ts";
+import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
+import type { Key } from "./items.ts";
 import {
   decodePointer,
   decodeRecord,
-  decodeToken,
-  type EndStatus,
   encodePointer,
   encodeRecord,
-  type JournalEntry,
+  type JournalRecord,
   pointerKey,
+  recordAt,
   recordKey,
   recordPartition,
+  sortKeyOf,
   textsOf,
-  tokenAfter,
-} from "./journal-entry.ts";
-import type { ArchiveConfig } from "./snapshots.ts";
-import { createTable, type Key } from "./table.ts";
+} from "./journal-record.ts";
+import { decodeToken, type Page, readPage } from "./paging.ts";
+import { createTable } from "./table.ts";
 
-export type { JournalEntry } from "./journal-entry.ts";
-
-/** What is known of a rollback before its first commit. */
+/** A rollback as it is known before its first commit. */
 export interface JournalOpening {
   readonly rollbackId: string;
   readonly snapshotId: string;
@@ -39,71 +37,65 @@ export interface JournalOpening {
   readonly plan: Json;
 }
 
-/** Some entries, newest first; `nextToken` is there if and only if there are more. */
-export interface JournalPage {
-  readonly entries: readonly JournalEntry[];
-  readonly nextToken?: string;
-}
-
-/** The record of a rollback that runs, in the hands of whoever runs it. */
+/** The record of a running rollback, as the call that runs it holds it. */
 export interface OpenJournal {
-  readonly entry: JournalEntry;
+  readonly record: JournalRecord;
   /**
-   * Stores the result and closes the record with it. `lost`: it is not this writer's any more, since it was taken up again
-   * or superseded, and it stays as it is. Closing again what may have been closed does no harm.
+   * Stores the result and closes the record with it. `lost`: another call has resumed or superseded the rollback, and the
+   * record stays as that call wrote it. Closing a record a second time is safe.
    */
-  close(status: EndStatus, result: Json, now: Date, deadline: Deadline): Promise<"closed" | "lost">;
+  close(status: RollbackStatus, result: Json, now: Date, deadline: Deadline): Promise<"closed" | "lost">;
 }
 
 /**
  * The journal of rollbacks: a record in DynamoDB for each, with its plan and its result in S3.
  *
  * All methods throw DeadlineExceeded when the deadline passes, StorageUnavailable when S3 or DynamoDB fail or do not
- * answer, Configuration when a right, the bucket or the table is missing, and SnapshotCorrupt when what was stored is not
+ * answer, Configuration when a right, the bucket or the table is missing, and JournalCorrupt when what was stored is not
  * what was written. What could not be read is an error, never an empty answer.
  */
 export interface Journal {
   /**
    * Writes a record with the status `running`: the plan first, the record second, so that a record has its plan. `taken`:
-   * the id is in use, whatever became of that rollback.
+   * the id is in use, whatever the status of that rollback.
    *
    * @throws StorageUnavailable and says whether the record may be there all the same
    */
   open(opening: JournalOpening, now: Date, deadline: Deadline): Promise<OpenJournal | "taken">;
   /** The record of a rollback, if there is one. */
-  find(rollbackId: string, deadline: Deadline): Promise<JournalEntry | undefined>;
+  find(rollbackId: string, deadline: Deadline): Promise<JournalRecord | undefined>;
   /**
-   * Takes up again a rollback that is unfinished (`running`), partial or failed: its status is `running`, its result is
-   * gone, and whoever had it before cannot close it any more. Undefined where it was superseded or a success, or is no
-   * longer what `entry` says.
+   * Resumes a rollback that is unfinished (`running`), partial or failed: its status is `running`, its result is removed,
+   * and the call that ran it before can no longer close it. Undefined where it was superseded or a success, or is no
+   * longer what `record` says.
    */
-  reopen(entry: JournalEntry, now: Date, deadline: Deadline): Promise<OpenJournal | undefined>;
+  resume(record: JournalRecord, now: Date, deadline: Deadline): Promise<OpenJournal | undefined>;
   /**
-   * Notes that the rollback `by` comes in place of this one: of a running one as its status, of one that ended otherwise
-   * than as a success beside its status. A success, and one that was superseded already, stay as they are.
+   * Records that the rollback `by` replaces this one. A running one gets the status `superseded`; a partial or failed one
+   * keeps its status beside it. A success, and one that was superseded already, stay as they are.
    */
-  supersede(entry: JournalEntry, by: string, deadline: Deadline): Promise<void>;
+  supersede(record: JournalRecord, by: string, deadline: Deadline): Promise<void>;
   /** The records, newest first, of rollbacks that started at `since` or later; they are fetched as they are asked for. */
-  newestFirst(since: Date | undefined, deadline: Deadline): AsyncGenerator<JournalEntry, void>;
-  /** The records, newest first, of all rollbacks that may be taken up again: see `reopen`. */
-  resumable(deadline: Deadline): AsyncGenerator<JournalEntry, void>;
+  newestFirst(since: Date | undefined, deadline: Deadline): AsyncGenerator<JournalRecord, void>;
+  /** The records, newest first, of all rollbacks that can be resumed: see `resume`. */
+  resumable(deadline: Deadline): AsyncGenerator<JournalRecord, void>;
   /**
    * The records, newest first; pages are full except for the last.
    *
    * @throws InvalidRequest where the token is not of an earlier page
    */
-  list(request: { limit: number; nextToken?: string | undefined }, deadline: Deadline): Promise<JournalPage>;
+  list(request: { limit: number; nextToken?: string | undefined }, deadline: Deadline): Promise<Page<JournalRecord>>;
   /** The plan as it was written, parsed with `parseJson`. */
-  plan(entry: JournalEntry, deadline: Deadline): Promise<unknown>;
-  /** The result as it was written, parsed with `parseJson`; undefined where the rollback has not come to its end. */
-  result(entry: JournalEntry, deadline: Deadline): Promise<unknown>;
+  plan(record: JournalRecord, deadline: Deadline): Promise<unknown>;
+  /** The result as it was written, parsed with `parseJson`; undefined where the rollback has not ended. */
+  result(record: JournalRecord, deadline: Deadline): Promise<unknown>;
 }
 
-const seeIt = "look with rollbacks";
+const seeIt = "call rollbacks to see it";
 
 /** The journal in a bucket and a table. Clients are those of the process unless others are given. */
-export function createJournal(config: ArchiveConfig, clients: Clients = sharedClients()): Journal {
-  const bodies = createBodies(clients.s3, config.bucket, config.prefix);
+export function createJournal(config: StorageConfig, clients: Clients = sharedClients()): Journal {
+  const bodies = lazyBodies(config, clients);
   const table = createTable(clients.dynamodb, config.table);
   const folderOf = (rollbackId: string) => `rollbacks/${rollbackId}`;
 
@@ -113,27 +105,27 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
   };
 
   const update =
-    (entry: JournalEntry, expressions: Omit<UpdateItemCommandInput, "TableName" | "Key">) => (options: SendOptions) =>
+    (record: JournalRecord, expressions: Omit<UpdateItemCommandInput, "TableName" | "Key">) => (options: SendOptions) =>
       clients.dynamodb.send(
-        new UpdateItemCommand({ TableName: config.table, Key: recordKey(entry), ...expressions }),
+        new UpdateItemCommand({ TableName: config.table, Key: recordKey(record), ...expressions }),
         options,
       );
 
-  const opened = (entry: JournalEntry): OpenJournal => ({
-    entry,
+  const opened = (record: JournalRecord): OpenJournal => ({
+    record,
     async close(status, result, now, deadline) {
-      const { rollbackId, writeToken } = entry;
+      const { rollbackId, writeToken } = record;
       const doing = `closing the journal of ${rollbackId}`;
       const undone = `The journal has no end of ${rollbackId}, which counts as unfinished.`;
       const what = `the result of ${rollbackId}`;
-      const stored = await bodies.putJson(folderOf(rollbackId), result, what, undone, deadline);
+      const stored = await (await bodies()).putJson(folderOf(rollbackId), result, what, undone, deadline);
       const closed = await table.write(
         {
           action: "UpdateItem",
           doing,
           undone,
           unknown: `Whether the journal has the end of ${rollbackId} is not known: ${seeIt}.`,
-          send: update(entry, {
+          send: update(record, {
             UpdateExpression:
               "SET #status = :status, ended_at = :now, result_name = :result_name, result_sha256 = :result_sha256",
             ConditionExpression: "write_token = :token AND #status = :running",
@@ -148,7 +140,7 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
             },
           }),
           async tookEffect(limit) {
-            const found = await readRecord(recordKey(entry), doing, limit);
+            const found = await readRecord(recordKey(record), doing, limit);
             return found?.writeToken === writeToken && found.endedAt !== undefined;
           },
         },
@@ -178,21 +170,21 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
       const { rollbackId } = opening;
       const undone = `The journal does not have ${rollbackId}.`;
       const what = `the plan of ${rollbackId}`;
-      const entry: JournalEntry = {
+      const record: JournalRecord = {
         ...opening,
         ...textsOf(groups, description),
         status: "running",
         startedAt: now.toISOString(),
         attempts: 1,
         writeToken: randomUUID(),
-        plan: await bodies.putJson(folderOf(rollbackId), plan, what, undone, deadline),
+        plan: await (await bodies()).putJson(folderOf(rollbackId), plan, what, undone, deadline),
       };
       const doing = `opening the journal of ${rollbackId}`;
       const once = { TableName: config.table, ConditionExpression: "attribute_not_exists(pk)" };
       const command = new TransactWriteItemsCommand({
         TransactItems: [
-          { Put: { ...once, Item: encodeRecord(entry) } },
-          { Put: { ...once, Item: encodePointer(entry) } },
+          { Put: { ...once, Item: encodeRecord(record) } },
+          { Put: { ...once, Item: encodePointer(record) } },
         ],
       });
       const written = await table.write(
@@ -203,11 +195,11 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
           unknown: `Whether the journal has ${rollbackId} is not known: ${seeIt}; it counts as unfinished if so.`,
           send: (options) => clients.dynamodb.send(command, options),
           tookEffect: async (limit) =>
-            (await readRecord(recordKey(entry), doing, limit))?.writeToken === entry.writeToken,
+            (await readRecord(recordKey(record), doing, limit))?.writeToken === record.writeToken,
         },
         deadline,
       );
-      return written ? opened(entry) : "taken";
+      return written ? opened(record) : "taken";
     },
 
     async find(rollbackId, deadline) {
@@ -217,38 +209,40 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
       if (pointer === undefined) return undefined;
       const found = await readRecord(decodePointer(pointer), doing, deadline);
       if (found !== undefined) return found;
-      throw new SnapshotCorrupt(
-        `the journal knows ${rollbackId}, but its record is gone from table ${config.table}. Restore it from a backup of ` +
-          `the table, or delete the item rollback-id / ${JSON.stringify(rollbackId)}.`,
+      throw new JournalCorrupt(
+        `the journal has the id ${rollbackId}, but its record is gone from table ${config.table}.`,
+        {
+          next: `Restore it from a backup of the table, or delete the item rollback-id / ${JSON.stringify(rollbackId)}.`,
+        },
       );
     },
 
-    async reopen(entry, now, deadline) {
-      const { rollbackId } = entry;
-      if (!isOpenTo(entry)) return undefined;
-      const { endedAt: _, result: __, ...kept } = entry;
-      const again: JournalEntry = {
+    async resume(record, now, deadline) {
+      const { rollbackId } = record;
+      if (!canResume(record)) return undefined;
+      const { endedAt: _, result: __, ...kept } = record;
+      const again: JournalRecord = {
         ...kept,
         status: "running",
         resumedAt: now.toISOString(),
-        attempts: entry.attempts + 1,
+        attempts: record.attempts + 1,
         writeToken: randomUUID(),
       };
-      const doing = `taking up ${rollbackId} again in the journal`;
+      const doing = `resuming ${rollbackId} in the journal`;
       const reopened = await table.write(
         {
           action: "UpdateItem",
           doing,
-          undone: `The journal has ${rollbackId} as it was.`,
-          unknown: `Whether the journal has ${rollbackId} as taken up again is not known: ${seeIt}; it can be taken up again in either case.`,
-          send: update(entry, {
+          undone: `The record of ${rollbackId} is unchanged.`,
+          unknown: `Whether the journal has ${rollbackId} as resumed is not known: ${seeIt}; it can be resumed in either case.`,
+          send: update(record, {
             UpdateExpression:
               "SET #status = :running, resumed_at = :now, attempts = :attempts, write_token = :again " +
               "REMOVE ended_at, result_name, result_sha256",
             ConditionExpression: asItWas,
             ExpressionAttributeNames: { "#status": "status" },
             ExpressionAttributeValues: {
-              ...wasOf(entry),
+              ...wasOf(record),
               ":running": { S: "running" },
               ":now": { S: now.toISOString() },
               ":attempts": { N: String(again.attempts) },
@@ -256,18 +250,18 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
             },
           }),
           tookEffect: async (limit) =>
-            (await readRecord(recordKey(entry), doing, limit))?.writeToken === again.writeToken,
+            (await readRecord(recordKey(record), doing, limit))?.writeToken === again.writeToken,
         },
         deadline,
       );
       return reopened ? opened(again) : undefined;
     },
 
-    async supersede(entry, by, deadline) {
-      const doing = `marking ${entry.rollbackId} as superseded by ${by}`;
-      const undone = `The journal may not say that ${entry.rollbackId} is superseded.`;
-      let current: JournalEntry | undefined = entry;
-      while (current !== undefined && isOpenTo(current)) {
+    async supersede(record, by, deadline) {
+      const doing = `marking ${record.rollbackId} as superseded by ${by}`;
+      const undone = `The journal may not say that ${record.rollbackId} is superseded.`;
+      let current: JournalRecord | undefined = record;
+      while (current !== undefined && canResume(current)) {
         const running = current.status === "running";
         const send = update(current, {
           UpdateExpression: `SET superseded_by = :by${running ? ", #status = :superseded" : ""}`,
@@ -280,7 +274,7 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
           },
         });
         if (await table.write({ action: "UpdateItem", doing, undone, send }, deadline)) return;
-        current = await readRecord(recordKey(entry), doing, deadline); // it has changed since, or the answer was lost
+        current = await readRecord(recordKey(record), doing, deadline); // it has changed since, or the answer was lost
       }
     },
 
@@ -294,36 +288,35 @@ export function createJournal(config: ArchiveConfig, clients: Clients = sharedCl
         ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":success": { S: "success" } },
       };
       for await (const item of table.descending(query, "looking for unfinished rollbacks", deadline)) {
-        const entry = decodeRecord(item);
-        if (isOpenTo(entry)) yield entry;
+        const record = decodeRecord(item);
+        if (canResume(record)) yield record;
       }
     },
 
     async list({ limit, nextToken }, deadline) {
-      const after = nextToken === undefined ? undefined : decodeToken(nextToken);
-      const entries: JournalEntry[] = [];
-      for await (const found of newestFirst({ after, expect: limit + 1 }, deadline)) {
-        const last = entries.at(-1);
-        if (entries.length === limit && last) return { entries, nextToken: tokenAfter(last) };
-        entries.push(found);
-      }
-      return { entries };
+      const after = nextToken === undefined ? undefined : decodeToken(nextToken, recordAt);
+      return readPage(newestFirst({ after, expect: limit + 1 }, deadline), limit, sortKeyOf);
     },
 
-    plan: ({ rollbackId, plan }, deadline) =>
-      bodies.getJson(folderOf(rollbackId), plan, `the plan in the journal of ${rollbackId}`, deadline),
+    plan: async ({ rollbackId, plan }, deadline) =>
+      (await bodies()).getJson(folderOf(rollbackId), plan, `the plan in the journal of ${rollbackId}`, deadline),
 
     async result({ rollbackId, result }, deadline) {
       if (result === undefined) return undefined;
-      return bodies.getJson(folderOf(rollbackId), result, `the result in the journal of ${rollbackId}`, deadline);
+      return (await bodies()).getJson(
+        folderOf(rollbackId),
+        result,
+        `the result in the journal of ${rollbackId}`,
+        deadline,
+      );
     },
   };
 }
 
-/** Whether a rollback may be taken up again, or another may come in its place: it is none of the two for good. */
-const isOpenTo = ({ status, supersededBy }: JournalEntry) =>
+/** Whether a rollback can be resumed or superseded. */
+const canResume = ({ status, supersededBy }: JournalRecord) =>
   status !== "success" && status !== "superseded" && supersededBy === undefined;
 
-/** The condition that a record is what an entry says. */
+/** The condition that the stored record is still this one. */
 const asItWas = "write_token = :was AND #status = :was_status AND attribute_not_exists(superseded_by)";
-const wasOf = ({ writeToken, status }: JournalEntry) => ({ ":was": { S: writeToken }, ":was_status": { S: status } });
+const wasOf = ({ writeToken, status }: JournalRecord) => ({ ":was": { S: writeToken }, ":was_status": { S: status } });

@@ -2,14 +2,12 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
-import { RollbackInProgress } from "../core/errors.ts";
+import { JournalCorrupt, RollbackInProgress } from "../core/errors.ts";
 import { text } from "../core/json/decode.ts";
-import { decodeItem, isoTime } from "./attributes.ts";
 import { pause, type SendOptions } from "./aws-call.ts";
-import { type Clients, sharedClients } from "./clients.ts";
-import type { Item } from "./index-entry.ts";
-import type { ArchiveConfig } from "./snapshots.ts";
-import { createTable, type Key } from "./table.ts";
+import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
+import { decodeItem, type Item, isoTime, type Key, number, optionalText } from "./items.ts";
+import { createTable } from "./table.ts";
 
 /** Which rollback holds the lease. */
 export interface LeaseHolder {
@@ -22,15 +20,15 @@ export interface LeaseHolder {
 /** The lease, held and renewed until it is released or lost, or the deadline of its invocation passes. */
 export interface Lease {
   /**
-   * How long it surely lasts yet, for everybody's clock: counted from before the request was sent that got or renewed it.
-   * 0 once it is lost or released.
+   * How much longer it is surely held, by every clock: counted from before the request was sent that acquired or renewed
+   * it. 0 once it is lost or released.
    */
   remainingMs(): number;
-  /** Somebody else has it, or it was not renewed in time: for good. */
+  /** Another rollback holds it, or it was not renewed in time. It stays lost. */
   readonly lost: boolean;
   /**
-   * Stops renewing, and frees it if it is still ours. Says whether it is surely not ours any more. Failing to free it is no
-   * error: it expires by itself. Takes a few seconds at most, and never throws.
+   * Stops renewing, and frees it if this rollback still holds it. Returns whether it is surely no longer held. Failing to
+   * free it is no error: it expires by itself. Takes a few seconds at most, and never throws.
    */
   release(deadline: Deadline): Promise<boolean>;
 }
@@ -38,12 +36,12 @@ export interface Lease {
 /** The lease that lets one rollback run at a time in a deployment. It is held for 20 s at most without being renewed. */
 export interface RollbackLease {
   /**
-   * Takes the lease where nobody has it, and renews it from then on.
+   * Acquires the lease if no rollback holds it, and renews it from then on.
    *
    * @throws RollbackInProgress where another has it; `details` is `{rollback_id, requested_by, started_at, age_seconds}`
    */
   acquire(holder: LeaseHolder, deadline: Deadline): Promise<Lease>;
-  /** Who holds it now, if anybody; an expired one is nobody's. */
+  /** The rollback that holds it now; undefined where none does, or its lease has expired. */
   holder(deadline: Deadline): Promise<LeaseHolder | undefined>;
 }
 
@@ -53,16 +51,33 @@ interface LeaseTimes {
   readonly renewMs: number;
 }
 
+/** What a lease goes by; a test may hold it. */
+export interface Clock {
+  /** The monotonic clock, in ms. It stands still while a function is frozen. */
+  monotonicMs(): number;
+  /** The clock that others have, too, in ms since 1970. It may be set. */
+  utcMs(): number;
+  /** Waits for a time, or until the signal aborts. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  utcMs: () => Date.now(),
+  wait: (ms, signal) => delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
+};
+
 const key: Key = { pk: { S: "lease" }, sk: { S: "rollback" } };
 
 /**
  * The lease of a deployment, an item in its table. All methods but `release` throw what `callAws` throws, and
- * SnapshotCorrupt where the item is not what was written.
+ * JournalCorrupt where the item is not what was written.
  */
 export function createLease(
-  config: ArchiveConfig,
+  config: StorageConfig,
   { dynamodb }: Clients = sharedClients(),
   { lengthMs, renewMs }: LeaseTimes = { lengthMs: 20_000, renewMs: 2_500 },
+  clock: Clock = systemClock,
 ): RollbackLease {
   const table = createTable(dynamodb, config.table);
   /** What the holder counts on: others, whose clocks may be ahead of its own, must not find it expired before that. */
@@ -118,7 +133,7 @@ export function createLease(
     let sureUntil = sentAt + sureMs;
     let lost = false;
     /** The monotonic clock stands still while a function is frozen, and the other may be set back: the later one counts. */
-    const leftMs = () => sureUntil - Math.max(performance.now(), Date.now() - wallMs);
+    const leftMs = () => sureUntil - Math.max(clock.monotonicMs(), clock.utcMs() - wallMs);
     const isLost = () => {
       lost ||= !released.signal.aborted && leftMs() <= 0;
       return lost;
@@ -127,20 +142,20 @@ export function createLease(
     const keep = async () => {
       let due = sentAt + renewMs;
       for (;;) {
-        await delay(Math.max(0, due - performance.now()), undefined, { signal: stop, ref: false }).catch(
-          () => undefined,
-        );
+        await clock.wait(Math.max(0, due - clock.monotonicMs()), stop);
         if (stop.aborted || deadline.remainingMs() === 0 || isLost()) return;
-        const askedAt = performance.now();
+        const askedAt = clock.monotonicMs();
         const expiresMs = expiryOf(askedAt, wallMs);
-        const outcome = await limited(stop, answerMs, (limit) => renew(token, expiresMs, limit)).catch(() => "failed");
-        if (isLost()) return; // an answer that comes too late changes nothing: somebody may have had it in between
+        const outcome = await limited(clock, stop, answerMs, (limit) => renew(token, expiresMs, limit)).catch(
+          () => "failed",
+        );
+        if (isLost()) return; // an answer that comes too late changes nothing: another rollback may have held it in between
         if (outcome === "lost") {
           lost = true;
           return;
         }
         if (outcome === "renewed") sureUntil = askedAt + sureMs;
-        due = outcome === "renewed" ? askedAt + renewMs : performance.now() + retryMs;
+        due = outcome === "renewed" ? askedAt + renewMs : clock.monotonicMs() + retryMs;
       }
     };
     void keep();
@@ -150,7 +165,7 @@ export function createLease(
         return isLost();
       },
       remainingMs: () => (isLost() || released.signal.aborted ? 0 : Math.max(0, leftMs())),
-      async release(within) {
+      async release(deadline) {
         isLost();
         released.abort();
         const command = new DeleteItemCommand({
@@ -167,7 +182,7 @@ export function createLease(
           send: (options: SendOptions) => dynamodb.send(command, options),
           tookEffect: async (limit: Deadline) => (await read(limit))?.token !== token,
         };
-        return limited(within.signal, answerMs, (limit) => table.write(freeing, limit)).catch(() => false);
+        return limited(clock, deadline.signal, answerMs, (limit) => table.write(freeing, limit)).catch(() => false);
       },
     };
   };
@@ -175,23 +190,23 @@ export function createLease(
   return {
     async acquire(holder, deadline) {
       const token = randomUUID();
-      const wallMs = Date.now() - performance.now(); // kept: a clock that is set back must not move what others see
+      const wallMs = clock.utcMs() - clock.monotonicMs(); // kept: a clock that is set back must not move what others see
       for (let attempt = 0; ; attempt++) {
-        const sentAt = performance.now();
+        const sentAt = clock.monotonicMs();
         const expiresMs = expiryOf(sentAt, wallMs);
         let found: StoredLease | undefined;
         const command = new PutItemCommand({
           TableName: config.table,
           Item: encodeLease({ token, holder, expiresMs }),
           ConditionExpression: "attribute_not_exists(pk) OR expires_ms < :now",
-          ExpressionAttributeValues: { ":now": { N: String(Date.now()) } },
+          ExpressionAttributeValues: { ":now": { N: String(clock.utcMs()) } },
         });
         const taken = await table.write(
           {
             action: "PutItem",
-            doing: `taking the lease for ${holder.rollbackId}`,
-            undone: "The lease was not taken: try again.",
-            unknown: `Whether the lease was taken is not known: try again in ${seconds(lengthMs)} s, when it has expired.`,
+            doing: `acquiring the lease for ${holder.rollbackId}`,
+            undone: "The lease was not acquired: try again.",
+            unknown: `Whether the lease was acquired is not known: try again in ${seconds(lengthMs)} s, when it has expired.`,
             send: (options) => dynamodb.send(command, options),
             async tookEffect(limit) {
               found = await read(limit);
@@ -200,9 +215,9 @@ export function createLease(
           },
           deadline,
         );
-        if (taken && performance.now() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
-        if (!taken && found !== undefined && found.token !== token && found.expiresMs >= Date.now()) {
-          throw inProgress(found.holder, lengthMs);
+        if (taken && clock.monotonicMs() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
+        if (!taken && found !== undefined && found.token !== token && found.expiresMs >= clock.utcMs()) {
+          throw inProgress(found.holder, lengthMs, clock.utcMs());
         }
         await pause(attempt, deadline); // it was freed or expired meanwhile, or the answer came too late to count on it
       }
@@ -210,42 +225,53 @@ export function createLease(
 
     async holder(deadline) {
       const found = await read(deadline);
-      return found === undefined || found.expiresMs < Date.now() ? undefined : found.holder;
+      return found === undefined || found.expiresMs < clock.utcMs() ? undefined : found.holder;
     },
   };
 }
 
 /** Works with a deadline that is this near, or that of the signal. */
-async function limited<T>(signal: AbortSignal, ms: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
+async function limited<T>(
+  clock: Clock,
+  signal: AbortSignal,
+  ms: number,
+  work: (deadline: Deadline) => Promise<T>,
+): Promise<T> {
+  const done = new AbortController();
   const over = new AbortController();
-  const end = performance.now() + ms;
-  const timer = setTimeout(() => over.abort(), ms);
+  const end = clock.monotonicMs() + ms;
+  void clock.wait(ms, done.signal).then(() => over.abort());
   try {
     return await work({
       signal: AbortSignal.any([signal, over.signal]),
-      remainingMs: () => Math.max(0, end - performance.now()),
+      remainingMs: () => Math.max(0, end - clock.monotonicMs()),
     });
   } finally {
-    clearTimeout(timer);
+    done.abort();
   }
 }
 
 const seconds = (ms: number) => Math.ceil(ms / 1_000);
 
-function inProgress({ rollbackId, requestedBy, startedAt }: LeaseHolder, lengthMs: number): RollbackInProgress {
-  const age = Math.max(0, Math.floor((Date.now() - Date.parse(startedAt)) / 1_000));
+function inProgress(
+  { rollbackId, requestedBy, startedAt }: LeaseHolder,
+  lengthMs: number,
+  utcMs: number,
+): RollbackInProgress {
+  const age = Math.max(0, Math.floor((utcMs - Date.parse(startedAt)) / 1_000));
   const by = requestedBy === null ? "" : ` (requested by ${JSON.stringify(requestedBy)})`;
   return new RollbackInProgress(
-    `${rollbackId}${by} has been running for ${age} s, and one rollback runs at a time in a deployment. Nothing was ` +
-      `touched. Look at it with rollbacks {"rollback_id": ${JSON.stringify(rollbackId)}}, and try again when it has ` +
-      `ended; if it crashed, it is out of the way in at most ${seconds(lengthMs)} s.`,
+    `${rollbackId}${by} has been running for ${age} s, and one rollback runs at a time in a deployment.`,
     {
+      next:
+        `Call rollbacks {"rollback_id": ${JSON.stringify(rollbackId)}} to see it, and try again when it has ended; if it ` +
+        `crashed, it stops blocking others after at most ${seconds(lengthMs)} s, when its lease expires.`,
       details: { rollback_id: rollbackId, requested_by: requestedBy, started_at: startedAt, age_seconds: age },
     },
   );
 }
 
-/** What the item says. `token` tells whose it is; `expiresMs` is when it is nobody's any more, in ms since 1970. */
+/** What the item says. `token` identifies the holder; `expiresMs` is when it expires, in ms since 1970. */
 interface StoredLease {
   readonly token: string;
   readonly holder: LeaseHolder;
@@ -256,18 +282,22 @@ const encodeLease = ({ token, holder, expiresMs }: StoredLease): Item => ({
   ...key,
   token: { S: token },
   rollback_id: { S: holder.rollbackId },
-  ...(holder.requestedBy !== null && { requested_by: { S: holder.requestedBy } }),
+  ...optionalText("requested_by", holder.requestedBy),
   started_at: { S: holder.startedAt },
-  expires_ms: { N: String(expiresMs) },
+  expires_ms: number(expiresMs),
 });
 
 const decodeLease = (item: Item): StoredLease =>
-  decodeItem(item, "Delete it when no rollback runs.", ({ required, optional, count }) => ({
-    token: required("token", text),
-    holder: {
-      rollbackId: required("rollback_id", text),
-      requestedBy: optional("requested_by", text) ?? null,
-      startedAt: required("started_at", isoTime),
-    },
-    expiresMs: count("expires_ms"),
-  }));
+  decodeItem(
+    item,
+    { Corrupt: JournalCorrupt, next: "Delete it when no rollback runs." },
+    ({ required, optional, count }) => ({
+      token: required("token", text),
+      holder: {
+        rollbackId: required("rollback_id", text),
+        requestedBy: optional("requested_by", text) ?? null,
+        startedAt: required("started_at", isoTime),
+      },
+      expiresMs: count("expires_ms"),
+    }),
+  );

@@ -6,21 +6,19 @@ import { type Selector, uncovered } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
-import { createBodies, type StoredResult } from "./bodies.ts";
-import { type Clients, sharedClients } from "./clients.ts";
-import { indexEntryOf, type SnapshotEntry, topicsNamed } from "./index-entry.ts";
+import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
+import {
+  indexEntryOf,
+  keysBetween,
+  type ListRequest,
+  type SnapshotEntry,
+  stretchOf,
+  topicsNamed,
+} from "./index-entry.ts";
 import { createIndexTable, type Deletion } from "./index-table.ts";
-import { keysBetween, type ListRequest, stretchOf, tokenAfter } from "./paging.ts";
+import { type Page, readPage } from "./paging.ts";
 
-/** Where snapshots are kept. */
-export interface ArchiveConfig {
-  readonly bucket: string;
-  /** Empty, or ends in `/`. */
-  readonly prefix: string;
-  readonly table: string;
-}
-
-/** A snapshot that is kept. `repeated`: it is the one that an earlier delivery of the same scheduled execution took. */
+/** A saved snapshot. `repeated`: an earlier delivery of the same scheduled execution took it. */
 interface Saved {
   readonly entry: SnapshotEntry;
   readonly snapshot: Snapshot;
@@ -30,12 +28,6 @@ interface Saved {
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
 type SnapshotReference = string | { readonly at: Date };
 
-/** Some entries, newest first; `nextToken` is there if and only if there are more. */
-interface EntryPage {
-  readonly entries: readonly SnapshotEntry[];
-  readonly nextToken?: string;
-}
-
 /**
  * The snapshots that are kept: bodies in S3, each written once, and an index in DynamoDB.
  *
@@ -43,19 +35,19 @@ interface EntryPage {
  * answer, Configuration when a right, the bucket or the table is missing, and SnapshotCorrupt when what was stored is not
  * what was written. What could not be read is an error, never an empty answer.
  */
-export interface Archive {
+export interface Snapshots {
   /**
-   * Keeps a snapshot under an id made of `now`: body first, index second, so that a snapshot that is listed has its body,
-   * and one that was returned is listed. No two calls get the same id, except for those with the same `executionId`, the
-   * firing of a schedule: it has one snapshot, whichever delivery of it comes first.
+   * Saves a snapshot under an id made of `now`: body first, index second, so that a listed snapshot has its body, and a
+   * returned one is listed. No two calls get the same id, except those with the same `executionId`: an execution of a
+   * schedule has one snapshot, whichever of its deliveries comes first.
    *
-   * @throws StorageUnavailable and says whether it may be listed all the same
+   * @throws StorageUnavailable, whose message says whether the snapshot may be listed
    */
   save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string): Promise<Saved>;
-  /** The snapshot that a scheduled execution has taken already. */
+  /** The snapshot that a scheduled execution has already taken. */
   findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
   /**
-   * A snapshot, whole and as it was written.
+   * A snapshot as it was written.
    *
    * @throws SnapshotNotFound where none of that id is listed
    */
@@ -71,7 +63,7 @@ export interface Archive {
    * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
    * time or before. Any other text is taken for an id and not looked up.
    *
-   * @throws SnapshotNotFound that says why the newest ones do not do
+   * @throws SnapshotNotFound whose message says why the newest ones do not fit
    */
   resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline): Promise<string>;
   /**
@@ -86,25 +78,23 @@ export interface Archive {
    *
    * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
    */
-  list(request: ListRequest, deadline: Deadline): Promise<EntryPage>;
+  list(request: ListRequest, deadline: Deadline): Promise<Page<SnapshotEntry>>;
   /**
-   * Deletes a snapshot, and keeps a note of who did. At the first step, which is that of the note, it is gone from all
-   * other methods; calling again finishes what was interrupted, and leaves another note.
+   * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it; calling
+   * again finishes what was interrupted, and writes another record.
    *
    * @throws SnapshotNotFound where there is none of that id (any more)
    */
   remove(snapshotId: string, by: Omit<Deletion, "at">, deadline: Deadline): Promise<void>;
-  /** Stores a result that is too large for an answer; the URL is for anybody who has it, until it expires. */
-  storeResult(text: string, deadline: Deadline): Promise<StoredResult>;
 }
 
-/** How long a scheduled execution is remembered: deliveries are repeated for up to a day. */
+/** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
 const mostFormer = 50;
 
-/** The archive in a bucket and a table. Clients are those of the process unless others are given. */
-export function createArchive(config: ArchiveConfig, clients: Clients = sharedClients()): Archive {
-  const bodies = createBodies(clients.s3, config.bucket, config.prefix);
+/** The snapshots in a bucket and a table. Clients are those of the process unless others are given. */
+export function createSnapshots(config: StorageConfig, clients: Clients = sharedClients()): Snapshots {
+  const bodies = lazyBodies(config, clients);
   const index = createIndexTable(clients.dynamodb, config.table);
 
   const entry = async (snapshotId: string, deadline: Deadline) => {
@@ -115,13 +105,12 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
 
   const load = async (snapshotId: string, deadline: Deadline) => {
     const { sha256 } = await entry(snapshotId, deadline);
-    const body = await bodies.get(snapshotId, deadline);
+    const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
     await entry(snapshotId, deadline); // deleted in between?
-    throw new SnapshotCorrupt(
-      `the body of ${snapshotId} is gone from the bucket, though the index has the snapshot. Nothing was read. ` +
-        "Use another snapshot, or restore the object: the bucket is versioned.",
-    );
+    throw new SnapshotCorrupt(`the body of ${snapshotId} is gone from the bucket, though the index has the snapshot.`, {
+      next: "Use another snapshot, or restore the object: the bucket is versioned.",
+    });
   };
 
   const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, deadline: Deadline) =>
@@ -145,7 +134,7 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
         const snapshotId = formatSnapshotId({ createdAt, number });
         const snapshot: Snapshot = { ...content, snapshotId, createdAt };
         const encoded = encodeSnapshot(snapshot);
-        if ((await bodies.put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
+        if ((await (await bodies()).put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
         const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
         const listed = await index.insert(written, writeToken, claim, deadline);
         if (listed === "listed") return { entry: written, snapshot, repeated: false };
@@ -184,31 +173,21 @@ export function createArchive(config: ArchiveConfig, clients: Clients = sharedCl
       return [];
     },
 
-    async list(request, deadline) {
-      const entries: SnapshotEntry[] = [];
-      for await (const found of index.newestFirst(stretchOf(request), deadline)) {
-        const last = entries.at(-1);
-        if (entries.length === request.limit && last) return { entries, nextToken: tokenAfter(last) };
-        entries.push(found);
-      }
-      return { entries };
-    },
+    list: async (request, deadline) =>
+      readPage(index.newestFirst(stretchOf(request), deadline), request.limit, ({ snapshotId }) => snapshotId),
 
     async remove(snapshotId, by, deadline) {
       if (!(await index.hide(snapshotId, { ...by, at: new Date() }, deadline))) throw notFound(snapshotId);
-      await bodies.remove(snapshotId, deadline);
+      await (await bodies()).remove(snapshotId, deadline);
       await index.forget(snapshotId, deadline);
     },
-
-    storeResult: (text, deadline) => bodies.putResult(text, deadline),
   };
 }
 
 const notFound = (snapshotId: string) =>
-  new SnapshotNotFound(
-    `there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}. List shows those there are, and "latest" stands ` +
-      "for the newest complete one.",
-  );
+  new SnapshotNotFound(`there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}.`, {
+    next: 'Call list to see all snapshots; "latest" is the newest complete one.',
+  });
 
 /** Why a snapshot is not what `latest` or a time stands for; undefined if it is. */
 async function unfitness(
@@ -232,5 +211,7 @@ function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefin
   const when = at === undefined ? "" : ` taken at or before ${at.toISOString()}`;
   const none = at === undefined ? "There is none at all" : "There is none that old";
   const why = unfit.length === 0 ? none : `The newest: ${unfit.join("; ")}`;
-  return new SnapshotNotFound(`there is no ${what}${when}. ${why}. Take one, or name a snapshot by its id.`);
+  return new SnapshotNotFound(`there is no ${what}${when}. ${why}.`, {
+    next: "Take one, or name a snapshot by its id.",
+  });
 }

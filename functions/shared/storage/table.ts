@@ -1,5 +1,4 @@
 import {
-  type AttributeValue,
   ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
@@ -10,10 +9,7 @@ import {
 import type { Deadline } from "../core/deadline.ts";
 import { Configuration, StorageUnavailable } from "../core/errors.ts";
 import { type AwsCall, awsFailure, callAws, pause, type SendOptions } from "./aws-call.ts";
-import type { Item } from "./index-entry.ts";
-
-/** The key of an item. */
-export type Key = { readonly pk: AttributeValue.SMember; readonly sk: AttributeValue.SMember };
+import type { Item, Key } from "./items.ts";
 
 /** A write on a condition. */
 interface ConditionalWrite {
@@ -21,14 +17,14 @@ interface ConditionalWrite {
   readonly action: string;
   /** `listing snapshot-…` */
   readonly doing: string;
-  /** Sends it; called again where somebody else's transaction is in the way. */
+  /** Sends it; called again where it conflicts with another transaction. */
   send(options: SendOptions): Promise<unknown>;
   /**
-   * Reads whether it took effect, since the answer that said so may have been lost. Left out where a repetition does no
-   * harm, and a lost answer none either.
+   * Reads whether it took effect, because its answer may have been lost. Absent where neither a repetition nor a lost answer
+   * matters.
    */
   readonly tookEffect?: (deadline: Deadline) => Promise<boolean>;
-  /** What a failure leaves behind, and what to do then: where it surely took no effect, and where that is not known. */
+  /** What a failure leaves behind, and the next step: where it took no effect, and where that is not known. */
   readonly undone: string;
   readonly unknown?: string;
 }
@@ -36,15 +32,15 @@ interface ConditionalWrite {
 /** A table with the string keys `pk` and `sk`. Reads are consistent. All methods throw what `callAws` throws. */
 export interface Table {
   get(key: Key, doing: string, deadline: Deadline, afterwards?: string): Promise<Item | undefined>;
-  /** The items that a query finds, by descending sort keys, fetched as they are asked for. */
+  /** The items that a query finds, by descending sort keys, fetched as they are consumed. */
   descending(
     query: Omit<QueryCommandInput, "TableName">,
     doing: string,
     deadline: Deadline,
   ): AsyncGenerator<Item, void>;
   /**
-   * Writes, and says whether it took effect; false: the condition does not hold. A failure is believed only when the
-   * write cannot be found: its answer may have been lost.
+   * Writes, and returns whether it took effect; false: the condition does not hold. A failure counts only when the write
+   * cannot be found: its answer may have been lost.
    */
   write(write: ConditionalWrite, deadline: Deadline): Promise<boolean>;
 }
@@ -108,7 +104,8 @@ export function createTable(dynamodb: DynamoDBClient, table: string): Table {
         if (outcome === "refused") return (await write.tookEffect?.(deadline)) ?? false;
         if (attempt === mostConflicts) {
           throw new StorageUnavailable(
-            `somebody else kept writing to table ${table} what was to be written for ${write.doing}. ${write.undone}`,
+            `other writers kept changing the same items of table ${table} while ${write.doing}.`,
+            { next: write.undone },
           );
         }
         await pause(attempt, deadline);
@@ -117,7 +114,7 @@ export function createTable(dynamodb: DynamoDBClient, table: string): Table {
   };
 }
 
-/** Why a write did not happen: a condition does not hold, or somebody writes the same item just now. */
+/** Why a write did not happen: its condition does not hold, or another write of the same item is running. */
 type Refusal = "refused" | "conflict";
 
 function refusalOf(error: unknown): Refusal {

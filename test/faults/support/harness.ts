@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { Admin } from "kafkajs";
 import { afterAll, afterEach, beforeAll, expect, inject, onTestFinished } from "vitest";
 import type { Commit, Commits, Snapshot } from "../../../functions/shared/core/model.ts";
 import { withCluster } from "../../../functions/shared/kafka/connection/access.ts";
@@ -10,16 +10,31 @@ import { capture, readCommits } from "../../../functions/shared/kafka/groups/cap
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { envNames } from "../../../functions/shared/lambda/env.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
-import { type TestArchive, testArchive, within } from "../../integration/storage/fixture.ts";
+import { type TestArchive, testArchive } from "../../integration/storage/fixture.ts";
+import { within } from "../../support/deadline.ts";
 import { proxyEvent } from "../../support/events.ts";
+import { kafkaClient } from "../../support/kafka-client.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { createTopic, produce, someValues } from "../../support/topics.ts";
 import { type Answer, type Rolled, readAnswer, readHttpAnswer, readRolled } from "./answers.ts";
 import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
 import { agree, type Offsets, toolSays } from "./truth.ts";
 
-/** All cases of a family in `npm run test:faults`, the first of them in `npm test`. */
-export const cases = <T>(all: readonly T[]): readonly T[] => (process.env.FAULTS === "all" ? all : all.slice(0, 1));
+/**
+ * The cases of a family: all of them in `npm run test:faults`, in `npm run test:all` the short one.
+ *
+ * @param short the columns that the short case begins with: its title
+ * @throws Error when not exactly one case has that title
+ */
+export function cases<Case extends readonly unknown[]>(
+  short: readonly (string | number)[],
+  all: readonly Case[],
+): readonly Case[] {
+  const named = all.filter((one) => short.every((part, column) => one[column] === part));
+  if (named.length !== 1) throw new Error(`${named.length} cases have the title ${short.join(", ")}, not one`);
+  return process.env.FAULTS === "all" ? all : named;
+}
 
 /** Groups that were made for a test, and two places where they stood. */
 export interface Standing {
@@ -113,7 +128,7 @@ export function faultHarness(): FaultHarness {
     protocol: "PLAINTEXT" as const,
     sasl: undefined,
   };
-  const kafkaJs = new KafkaJs({ brokers: direct.bootstrapServers, logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(kafka.bootstrapServers);
 
   beforeAll(async () => {
     started = await startKafkaProxy(given.proxies);
@@ -158,12 +173,7 @@ export function faultHarness(): FaultHarness {
     return result;
   };
   const commit = async (commits: Commits) => {
-    const outcomes = await onCluster((cluster) => commitOffsets(cluster, commits));
-    for (const [group, partitions] of outcomes) {
-      for (const [key, outcome] of partitions) {
-        if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
-      }
-    }
+    expectAccepted(await onCluster((cluster) => commitOffsets(cluster, commits)));
   };
   const topic = async (partitions: number, recordsEach: number) => {
     const name = `t-${randomUUID().slice(0, 8)}`;

@@ -4,6 +4,7 @@ import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { Sight, show } from "./expected.ts";
 import type { Verb } from "./handlers.ts";
 import type { FaultHarness } from "./harness.ts";
@@ -208,11 +209,7 @@ const commitsOn = (stage: Stage, dice: Dice, groups: readonly string[]) =>
   );
 
 async function send({ cluster }: Stage, commits: ReadonlyMap<string, model.Commits>): Promise<void> {
-  for (const [group, outcomes] of await commitOffsets(cluster, commits)) {
-    for (const [key, outcome] of outcomes) {
-      if (outcome.kind !== "accepted") throw new Error(`${group} ${key}: ${outcome.message}`);
-    }
-  }
+  expectAccepted(await commitOffsets(cluster, commits));
 }
 
 async function commit(stage: Stage, commits: ReadonlyMap<string, model.Commits>): Promise<void> {

@@ -107,7 +107,7 @@ interface Step {
   readonly skipped: bigint | null;
 }
 
-/** What is planned for a group, what is in the way of that, and what was in the way of what is skipped. */
+/** What is planned for a group, its blockers, and the blockers of what is skipped. */
 interface GroupPlan {
   readonly source: string | undefined;
   readonly type: string | null;
@@ -287,8 +287,8 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
     snapshotId: saved.id,
     warnings: [
       ...part.warnings,
-      ...(extra.length > 0 ? [/^Kept, since the snapshot lacks their partitions/] : []),
-      ...(isClamped ? [/^Clamped to the ends of the log/] : []),
+      ...(extra.length > 0 ? [/^The rollback keeps \d+ commits? on partitions that the snapshot lacks/] : []),
+      ...(isClamped ? [/^\d+ offsets? outside of the log (is|are) clamped/] : []),
       ...(isSimple ? [/ (has|have) never had members: /] : []),
     ],
     extra,
@@ -379,11 +379,17 @@ const extraDocument = ({ extra }: Plan) =>
 
 const digestOf = ({ digest }: Plan) => new Unseen("digest", digest);
 
+/** What is left out by request, also under its former name. */
+const leftOutDocument = ({ passedOver }: Plan) => ({
+  left_out: new Bag(passedOver.map(obstacleDocument)),
+  skipped: new Bag(passedOver.map(obstacleDocument)),
+});
+
 const planDocument = (plan: Plan) => ({
   snapshot_id: plan.snapshotId,
   plan_digest: digestOf(plan),
   blockers: new Bag(plan.blockers.map(obstacleDocument)),
-  skipped: new Bag(plan.passedOver.map(obstacleDocument)),
+  ...leftOutDocument(plan),
   warnings: new Bag(plan.warnings),
   groups: perKey(plan.groups, ({ source, type, state, leftOut, steps }) => ({
     source,
@@ -469,8 +475,8 @@ function refusing(world: World, plan: Plan): Prediction<World> {
 }
 
 function answerOf(result: Fields, status: Status, verify: boolean): Expected {
-  const told = verify ? result : { ...result, verification: undefined };
-  return status === "success" ? { result: told } : failing(undefined, "RollbackIncomplete", told).expected;
+  const answer = verify ? result : { ...result, verification: undefined };
+  return status === "success" ? { result: answer } : failing(undefined, "RollbackIncomplete", answer).expected;
 }
 
 function repeated(world: World, earlier: Journalled, { verify = true }: RollbackRequest): Prediction<World> {
@@ -488,8 +494,10 @@ function begun(world: World, plan: Plan, request: RollbackRequest, around: Circu
     const isOpen = one.status !== "success" && one.supersededBy === undefined;
     return isOpen && touched(plan).some((group) => one.plan.groups.has(group));
   });
-  const told = superseded.map(() => /which had not reached all its targets, is superseded by this rollback/);
-  const done = carriedOut(world, { ...plan, warnings: [...plan.warnings, ...told] }, around);
+  const supersededWarnings = superseded.map(
+    () => /which had not reached all its targets, is superseded by this rollback/,
+  );
+  const done = carriedOut(world, { ...plan, warnings: [...plan.warnings, ...supersededWarnings] }, around);
   const entry: Journalled<Unseen | string> = { id, safetyId, asked: request, plan, attempts: 1, ...done.end };
   return {
     starts: "afresh",
@@ -525,7 +533,7 @@ function safetyOf(world: World, id: string, { id: rollbackId, plan, asked: { des
   };
 }
 
-/** A rollback that did not reach all its targets, taken up again. */
+/** A rollback that did not reach all its targets, resumed. */
 function takenUp(
   world: World,
   earlier: Journalled,
@@ -630,7 +638,7 @@ function carriedOut(
     offsets_deleted: deleted,
     groups,
     extra: extraDocument(plan),
-    skipped: new Bag(plan.passedOver.map(obstacleDocument)),
+    ...leftOutDocument(plan),
     verification: { verified: astray.length === 0, checked, mismatches: new Bag(astray) },
     warnings: new Bag(plan.warnings),
     duration_ms: /^\d+$/,
@@ -664,8 +672,8 @@ export function record(entry: Journalled<Unseen | string>) {
     superseded_by: supersededBy,
     attempts,
   };
-  const told = result && { rollback_id: id, safety_snapshot_id: safetyId, ...result };
-  return { row, plan: planDocument(plan), plan_digest: digestOf(plan), result: told };
+  const recorded = result && { rollback_id: id, safety_snapshot_id: safetyId, ...result };
+  return { row, plan: planDocument(plan), plan_digest: digestOf(plan), result: recorded };
 }
 
 function whole(entry: Journalled<Unseen | string>) {

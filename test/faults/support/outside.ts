@@ -1,9 +1,8 @@
-import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { kafkaClient } from "../../support/kafka-client.ts";
 import { createTopic, knownToAll, produce, someValues } from "../../support/topics.ts";
-import type { Offsets } from "./truth.ts";
 
 /** What groups have committed, without leader epochs: by group and partition. */
 export type Said = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;
@@ -45,7 +44,7 @@ export async function withOutside<T>(
   cluster: Cluster,
   work: (outside: Outside) => Promise<T>,
 ): Promise<T> {
-  const kafkaJs = new KafkaJs({ brokers: bootstrapServers.split(","), logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(bootstrapServers);
   const admin = kafkaJs.admin();
   await admin.connect();
 
@@ -119,19 +118,4 @@ export async function withOutside<T>(
   } finally {
     await admin.disconnect();
   }
-}
-
-/**
- * Reads what `kafka-consumer-groups --describe --offsets` prints, for groups of any name that does not end in a space: those
- * that have commits.
- */
-export function readDescription(stdout: string): Offsets {
-  const said = new Map<string, Map<string, bigint>>();
-  for (const line of stdout.split("\n")) {
-    const row = /^(?<group>.*?)\s+(?<topic>\S+)\s+(?<partition>\d+)\s+(?<offset>\d+)(\s+\S+){5}\s*$/.exec(line)?.groups;
-    if (row === undefined) continue;
-    const { group = "", topic, partition, offset = "" } = row;
-    said.set(group, (said.get(group) ?? new Map<string, bigint>()).set(`${topic}-${partition}`, BigInt(offset)));
-  }
-  return said;
 }

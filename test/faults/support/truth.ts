@@ -1,11 +1,10 @@
 import { expect } from "vitest";
+import { GROUPS, parseDescription } from "../../../localstack/console.ts";
 import type { Kafka } from "../../../localstack/kafka.ts";
 import type { RollbackResult } from "./answers.ts";
 
 /** Offsets by group and partition; a partition that is absent has no commit. */
 export type Offsets = ReadonlyMap<string, ReadonlyMap<string, bigint>>;
-
-const command = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
 /**
  * What Kafka's own tool says that groups have committed. A group that it does not show has an empty map.
@@ -14,25 +13,13 @@ const command = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
  */
 export async function toolSays(kafka: Kafka, groups: Iterable<string>): Promise<Map<string, Map<string, bigint>>> {
   const args = ["--timeout", "30000", "--describe", "--offsets"];
-  const { stdout, stderr, exitCode } = await kafka.tool(command, [...args, "--all-groups"], { timeoutMs: 90_000 });
+  const { stdout, stderr, exitCode } = await kafka.tool(GROUPS, [...args, "--all-groups"], { timeoutMs: 90_000 });
   if (exitCode !== 0 || /^Error/m.test(stderr + stdout)) {
     throw new Error(`kafka-consumer-groups failed (${exitCode}):\n${stdout.slice(-2_000)}\n${stderr.slice(-2_000)}`);
   }
   const said = new Map([...groups].map((group) => [group, new Map<string, bigint>()]));
-  let header: string[] = [];
-  for (const line of stdout.split("\n").filter((text) => /\S/.test(text))) {
-    const row = line.trim().split(/\s+/);
-    if (row[0] === "GROUP") {
-      header = row;
-      continue;
-    }
-    const column = (name: string): string => {
-      const value = row[header.indexOf(name)];
-      if (value === undefined) throw new Error(`kafka-consumer-groups printed no ${name}: ${line}`);
-      return value;
-    };
-    const offset = column("CURRENT-OFFSET");
-    if (offset !== "-") said.get(column("GROUP"))?.set(`${column("TOPIC")}-${column("PARTITION")}`, BigInt(offset));
+  for (const { group, topic, partition, offset } of parseDescription(stdout)) {
+    if (offset !== null) said.get(group)?.set(`${topic}-${partition}`, offset);
   }
   return said;
 }

@@ -3,9 +3,9 @@ import { type KafkaAccess, withCluster } from "../../../functions/shared/kafka/c
 import { readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { ana, guest, iam, SESSION_MS } from "../../support/auth/broker.ts";
 import { clientSecret } from "../../support/auth/token-server.ts";
+import { within } from "../../support/deadline.ts";
 import {
   accessTo,
-  deadlineIn,
   offsetsBy,
   offsetsIn,
   openAccess,
@@ -83,7 +83,7 @@ test("a right that is missing is another error than a log-in that is refused, an
     sasl: { mechanism: "PLAIN", secretArn: await secretOf(guest) },
     ...(await trusting()),
   });
-  const read = await withCluster(access, deadlineIn(20_000), (cluster) =>
+  const read = await withCluster(access, within(20_000), (cluster) =>
     readCommits(cluster, new Map([[group, commits.keys()]])),
   );
   expect(read).toMatchObject({
@@ -97,7 +97,7 @@ test("a session that ends meanwhile is renewed, and nothing is lost or read twic
     protocol: "SASL_PLAINTEXT",
     sasl: { mechanism: "PLAIN", secretArn: await secretOf(ana) },
   });
-  await withCluster(access, deadlineIn(40_000), async (cluster) => {
+  await withCluster(access, within(40_000), async (cluster) => {
     const end = performance.now() + SESSION_MS + 2_000;
     const over = () => performance.now() > end;
     await expect

@@ -1,9 +1,9 @@
 import { expect, inject, test } from "vitest";
 import { withCluster } from "../../../functions/shared/kafka/connection/access.ts";
 import { ana } from "../../support/auth/broker.ts";
+import { within } from "../../support/deadline.ts";
 import {
   accessTo,
-  deadlineIn,
   errorOf,
   offsetsBy,
   offsetsIn,
@@ -33,7 +33,7 @@ test("a password that was changed since the last invocation is read again", asyn
 test("a password that is changed during an invocation is read again for the next connection", async () => {
   await setScramPassword(mechanism, "third sesame");
   const arn = await secretOf({ ...ana, password: "third sesame" });
-  await withCluster(await scramAccess(mechanism, arn), deadlineIn(30_000), async (cluster) => {
+  await withCluster(await scramAccess(mechanism, arn), within(30_000), async (cluster) => {
     await setScramPassword(mechanism, "fourth sesame");
     await rotate(arn, { ...ana, password: "fourth sesame" });
     expect(await offsetsIn(cluster, group)).toEqual(truth);
@@ -43,7 +43,7 @@ test("a password that is changed during an invocation is read again for the next
 test("a password that is changed during an invocation, without its secret, is an error with a name", async () => {
   await setScramPassword(mechanism, "fifth sesame");
   const arn = await secretOf({ ...ana, password: "fifth sesame" });
-  await withCluster(await scramAccess(mechanism, arn), deadlineIn(30_000), async (cluster) => {
+  await withCluster(await scramAccess(mechanism, arn), within(30_000), async (cluster) => {
     await setScramPassword(mechanism, "sixth sesame");
     await expect(offsetsIn(cluster, group)).rejects.toMatchObject({ name: "KafkaAuthentication" });
   });

@@ -9,9 +9,8 @@ import { capture } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import { ana, type Listener } from "../../support/auth/broker.ts";
-import { administer, at, deadlineIn, select, unique } from "../kafka/support.ts";
-
-export { deadlineIn } from "../kafka/support.ts";
+import { within } from "../../support/deadline.ts";
+import { administer, at, select, unique } from "../kafka/support.ts";
 
 const { kafka, ports, ca } = inject("auth");
 const cloud = inject("cloud");
@@ -90,7 +89,7 @@ export function someGroup() {
 }
 
 const commitAll = (commits: Commits) =>
-  withCluster(openAccess, deadlineIn(20_000), async (cluster) => {
+  withCluster(openAccess, within(20_000), async (cluster) => {
     const outcomes = await commitOffsets(cluster, commits);
     return [...outcomes.values()].flatMap((of) => [...of.values()].map(({ kind }) => kind));
   });
@@ -103,7 +102,7 @@ export async function offsetsIn(cluster: Cluster, group: string): Promise<[strin
 
 /** The same, with a connection of its own. */
 export const offsetsBy = (access: KafkaAccess, group: string) =>
-  withCluster(access, deadlineIn(20_000), (cluster) => offsetsIn(cluster, group));
+  withCluster(access, within(20_000), (cluster) => offsetsIn(cluster, group));
 
 /** The error that comes of an access. Neither it nor what it was caused by tells anything of a secret. */
 export async function errorOf(access: KafkaAccess, group = "none"): Promise<Error> {
@@ -166,9 +165,9 @@ const alterUserScramCredentials: Api<{ mechanism: ScramMechanism; password: stri
 
 /** Sets the password of `ana` for SCRAM, and waits until the broker takes it. */
 export async function setScramPassword(mechanism: ScramMechanism, password: string): Promise<void> {
-  await withCluster(openAccess, deadlineIn(20_000), async (cluster) => {
-    expect(await cluster.ask(alterUserScramCredentials, { mechanism, password })).toBe(0);
+  await withCluster(openAccess, within(20_000), async (cluster) => {
+    expect(await cluster.sendToAny(alterUserScramCredentials, { mechanism, password })).toBe(0);
   });
   const access = await scramAccess(mechanism, await secretOf({ ...ana, password }));
-  await vi.waitFor(() => withCluster(access, deadlineIn(20_000), async () => {}), 20_000);
+  await vi.waitFor(() => withCluster(access, within(20_000), async () => {}), 20_000);
 }

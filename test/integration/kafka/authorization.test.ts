@@ -9,13 +9,13 @@ import { authorizerOf } from "../../../localstack/brokers.ts";
 import { kafkaVersionOf } from "../../../localstack/choice.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freePorts, freshStateDir, removeState } from "../../../localstack/process.ts";
+import { within } from "../../support/deadline.ts";
 import {
   administer,
   at,
   classic,
   configOf,
   connect,
-  deadlineIn,
   independentClient,
   select,
   since,
@@ -97,7 +97,7 @@ async function connectWith(...rights: Right[]): Promise<Cluster> {
   }, kafka.bootstrapServers);
   const credentials = async () => ({ login: { mechanism: "PLAIN", username: principal, password: "secret" } as const });
   const config = { ...configOf(login), security: { protocol: "SASL_PLAINTEXT", credentials } as const };
-  const cluster = await connectCluster(config, deadlineIn(30_000));
+  const cluster = await connectCluster(config, within(30_000));
   onTestFinished(() => cluster.close());
   return cluster;
 }
@@ -116,8 +116,8 @@ async function groupOnTwoTopics() {
 }
 
 const missingHidden = (topic: string, whoNames: string) =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${whoNames}, and Kafka leaves the ` +
-  "commits on such topics out without a word.";
+  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${whoNames}. Kafka silently omits ` +
+  "commits on such topics. Grant DESCRIBE on them.";
 
 const hiddenWarnings = ({ warnings }: LiveState) =>
   warnings.filter((text) => text.startsWith("Commits may be missing"));
@@ -125,7 +125,7 @@ const hiddenWarnings = ({ warnings }: LiveState) =>
 const namesOf = ({ commits, observed }: LiveState) => topicsNamed({ consumerGroups: commits, observed });
 
 describe("a principal without DESCRIBE on a group", () => {
-  it("reads the others, and is told of the right by name, whatever it does with the group", async () => {
+  it("reads the others, and the missing right is named, whatever it does with the group", async () => {
     const [theirs, ours] = [await groupOnTwoTopics(), await groupOnTwoTopics()];
     const cluster = await connectWith(["DESCRIBE", "group", ours.group], ["DESCRIBE", "topic", "*"]);
     const both = new Map([theirs, ours].map(({ group, commits }) => [group, commits]));
@@ -141,18 +141,18 @@ describe("a principal without DESCRIBE on a group", () => {
       expect(state.commits).toEqual(new Map([[ours.group, ours.commits]]));
       expect(state.missing.size).toBe(0);
     }
-    expect(captured.warnings).toEqual([expect.stringContaining("patterns do not see the others")]);
+    expect(captured.warnings).toEqual([expect.stringContaining("Patterns cannot match the others")]);
     expect([errors, commits.size]).toEqual([[refusal], 0]);
   });
 
-  it("finds no group by a pattern, and is told that there may be others", async () => {
+  it("finds no group by a pattern, and is warned that there may be others", async () => {
     const { group } = await groupOnTwoTopics();
     const cluster = await connectWith(["DESCRIBE", "topic", "*"]);
     const state = await capture(cluster, select(`${group}*`));
     expect(state.commits.size + state.errors.length).toBe(0);
     expect(state.warnings).toEqual([
       expect.stringContaining("No group matches"),
-      expect.stringContaining("patterns do not see the others"),
+      expect.stringContaining("Patterns cannot match the others"),
     ]);
   });
 });
@@ -170,7 +170,7 @@ describe("a principal without DESCRIBE on a topic", () => {
     for (const state of [first, second]) {
       expect(state.errors).toEqual([]);
       expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
-      expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot names")]);
+      expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot contains")]);
       expect(state.observed.topics.get(hidden)).toBeNull();
       expect(namesOf(state)).toEqual([open, hidden].sort());
     }
@@ -212,12 +212,12 @@ describe("a principal without DESCRIBE on a topic", () => {
       await expect.poll(() => stateOf(cluster), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: null });
       const state = await capture(cluster, select(group));
       expect(state.warnings.join()).toContain(
-        `"${group}": the principal needs DESCRIBE on every topic that the group reads, or else their commits are hidden too`,
+        `"${group}": the principal needs DESCRIBE on every topic that the group reads; otherwise Kafka also omits their commits`,
       );
     },
   );
 
-  it("is refused a rollback of the topic before anything is touched: it is asked for by name", async () => {
+  it("is refused a rollback of the topic before anything is changed: the topic is requested by name", async () => {
     const { group, open, commits } = await groupOnTwoTopics();
     const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
     const state = await observe(cluster, new Map([[group, commits]]));
@@ -243,7 +243,7 @@ describe("a principal without DESCRIBE on a topic of a share group", () => {
 
     expect(state.errors).toEqual([]);
     expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
-    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot names")]);
+    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot contains")]);
     expect(observed.errors).toMatchObject([{ group, error: "KafkaAuthorization" }]);
     expect(observed.errors[0]?.message).toContain(`the principal needs DESCRIBE on topic "${hidden}"`);
     expect(outcomes?.get(`${open}-0`)).toEqual({ kind: "accepted" });

@@ -61,7 +61,7 @@ describe("capture", () => {
     expect(requests).toBeLessThanOrEqual(9 * brokers + 3 + (isBefore(version, "3.0") ? 1_000 : 0));
   }, 120_000);
 
-  it("tells a literal name that does not exist, a pattern that matches nothing, and what is excluded", async () => {
+  it("distinguishes a literal name that does not exist, a pattern that matches nothing, and what is excluded", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
     const run = unique("some");
@@ -141,7 +141,7 @@ describe("observe", () => {
     expect(state.errors).toMatchObject([{ group: tooLong, error: "InvalidRequest" }]);
   });
 
-  it("tells a group that does not exist from one without commits, though Kafka answers alike", async () => {
+  it("distinguishes a group that does not exist from one without commits, though Kafka answers alike", async () => {
     const cluster = await connect();
     const group = unique("never");
     const [[, result] = []] = await fetchCommits(cluster, [{ group, topics: null }]);

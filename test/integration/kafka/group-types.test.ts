@@ -15,7 +15,7 @@ const kindOf = async (cluster: Cluster, group: string) => {
 };
 
 describe("simple groups", () => {
-  it("are told from those that have had members, and flagged by a plan", async () => {
+  it("are distinguished from those that have had members, and flagged by a plan", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 5);
     const run = unique("simple");

@@ -192,7 +192,7 @@ describe("a snapshot during which", () => {
 
     expect(errors).toEqual([]);
     expect(commits).toEqual(everyGroupAt([staying], topic, 1));
-    expect(warnings).toEqual([`1 group vanished while the groups were read: "${going}".`]);
+    expect(warnings).toEqual([`1 group disappeared while the groups were read: "${going}".`]);
   });
 
   it("a group is deleted after its commits were read has them", async () => {

@@ -7,6 +7,8 @@ import { settle } from "../../../functions/shared/core/rollback/settle.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { parseTables } from "../../../localstack/console.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { snapshotOf } from "../../support/states.ts";
 import { administer, at, connect, kafka, select, since, topicOf, unique } from "./support.ts";
 
@@ -16,8 +18,7 @@ const shareCommand = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
 async function shareGroupAt(cluster: Cluster, offsets: ReturnType<typeof at>): Promise<string> {
   const group = unique("share");
   onTestFinished(() => administer((admin) => admin.deleteGroups([group])).then(ignore, ignore));
-  const outcomes = await commitOffsets(cluster, new Map([[group, offsets]]), { shareGroups: new Set([group]) });
-  for (const [key, outcome] of outcomes.get(group) ?? []) expect([key, outcome]).toEqual([key, { kind: "accepted" }]);
+  expectAccepted(await commitOffsets(cluster, new Map([[group, offsets]]), { shareGroups: new Set([group]) }));
   return group;
 }
 
@@ -26,10 +27,9 @@ const ignore = () => {};
 /** What `kafka-share-groups --describe` says: the start offset of each partition, `-` where it is not initialized. */
 async function startOffsetsByKafka(group: string): Promise<Record<string, string>> {
   const { stdout, stderr } = await kafka().tool(shareCommand, ["--describe", "--offsets", "--group", group]);
-  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
-  const found = rows
-    .filter(([name]) => name === group)
-    .map(([, topic, partition, start]) => [`${topic}-${partition}`, start]);
+  const found = parseTables(stdout, ["PARTITION", "START-OFFSET"])
+    .filter((row) => row.group === group)
+    .map(({ topic, values: [partition, start] }) => [`${topic}-${partition}`, start]);
   if (found.length === 0) throw new Error(stdout + stderr);
   return Object.fromEntries(found);
 }
@@ -67,7 +67,7 @@ async function rollBack(cluster: Cluster, then: LiveState, exact = false) {
 }
 
 since("4.2", "share groups (KIP-932)").describe("share groups", () => {
-  it("are captured with the start offsets that kafka-share-groups tells, beside other groups", async () => {
+  it("are captured with the start offsets that kafka-share-groups prints, beside other groups", async () => {
     const cluster = await connect();
     const topic = await topicOf(3, 10);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 3], [`${topic}-2`, 2n ** 63n - 1n]));

@@ -89,7 +89,7 @@ function writeTopology(writer: Writer, topic: string) {
 async function joinStreams(cluster: Cluster, group: string, topic: string): Promise<() => Promise<void>> {
   const member = randomUUID();
   const beat = async (epoch: number, source?: string) => {
-    const [found] = await cluster.ask(findCoordinator, [group]);
+    const [found] = await cluster.sendToAny(findCoordinator, [group]);
     if (found?.code !== 0) return -1;
     const request = { group, member, epoch, ...(source !== undefined && { topic: source }) };
     return (await cluster.send(found.nodeId, streamsGroupHeartbeat, request)).code;

@@ -1,22 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs";
+import type { Admin, Kafka as KafkaJs } from "kafkajs";
 import { describe, inject, it, onTestFinished, type TestFunction } from "vitest";
-import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { Commit, Commits, LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster, type KafkaConfig } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { GROUPS, parseDescription } from "../../../localstack/console.ts";
 import { type Kafka, openKafka } from "../../../localstack/kafka.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
+import { within } from "../../support/deadline.ts";
+import { kafkaClient } from "../../support/kafka-client.ts";
+import { expectAccepted } from "../../support/outcomes.ts";
 import { createTopic, produce, someValues } from "../../support/topics.ts";
 
 /** A name that no other test, and no other run, uses. */
 export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
-
-/** A deadline some time from now. */
-export function deadlineIn(ms: number): Deadline {
-  const started = performance.now();
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) };
-}
 
 /** How our code is told of a cluster. */
 export function configOf(bootstrapServers: string): KafkaConfig {
@@ -49,19 +46,14 @@ export const classic = () => (isBefore(inject("kafka").version, "3.8") ? null : 
 
 /** A connection of ours, closed when the test ends. */
 export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Cluster> {
-  const cluster = await connectCluster(configOf(servers), deadlineIn(ms));
+  const cluster = await connectCluster(configOf(servers), within(ms));
   onTestFinished(() => cluster.close());
   return cluster;
 }
 
 /** An independent client for what is not under test: topics, records, members, transactions. */
 export function independentClient(servers = ofTheTests()): KafkaJs {
-  return new KafkaJs({
-    brokers: servers.split(","),
-    clientId: "test",
-    logLevel: logLevel.NOTHING,
-    requestTimeout: 60_000,
-  });
+  return kafkaClient(servers, { clientId: "test", requestTimeout: 60_000 });
 }
 
 /** Does something with an independent admin client. */
@@ -104,31 +96,23 @@ export const at = (...offsets: readonly (readonly [string, number | bigint])[]):
 /** Makes groups with these commits. They go when the test ends. */
 export async function groupsWith(cluster: Cluster, commits: Commits): Promise<void> {
   forget([...commits.keys()]);
-  const outcomes = await commitOffsets(cluster, commits);
-  const bad = [...outcomes].flatMap(([group, keys]) =>
-    [...keys].filter(([, { kind }]) => kind !== "accepted").map(([key, outcome]) => ({ group, key, outcome })),
-  );
-  if (bad.length > 0) throw new Error(`the groups could not be made: ${JSON.stringify(bad.slice(0, 3))}`);
+  expectAccepted(await commitOffsets(cluster, commits));
 }
 
 /** A selection of groups. */
 export const select = (...groups: string[]) => ({ groups, exclude: [] });
 
-/** A class of Kafka's own tools, without its package. */
-export const groupCommand = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-
 /** What `kafka-consumer-groups --describe` says: `group topic partition` to current and log end offset. */
 export async function describedByKafka(...groups: readonly string[]): Promise<Map<string, string>> {
   const chosen = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
   const args = ["--timeout", "50000", "--describe", ...chosen];
-  const { stdout } = await kafka().tool(groupCommand, args);
-  const rows = new Map<string, string>();
-  for (const line of stdout.split("\n")) {
-    const [group, topic, partition, current, end] = line.trim().split(/\s+/);
-    if (end !== undefined && /^\d+$/.test(partition ?? ""))
-      rows.set(`${group} ${topic} ${partition}`, `${current} ${end}`);
-  }
-  return rows;
+  const { stdout } = await kafka().tool(GROUPS, args);
+  return new Map(
+    parseDescription(stdout).map(({ group, topic, partition, offset, logEndOffset }) => [
+      `${group} ${topic} ${partition}`,
+      `${offset ?? "-"} ${logEndOffset ?? "-"}`,
+    ]),
+  );
 }
 
 /** The same rows, out of a state that we read. */

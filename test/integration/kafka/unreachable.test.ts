@@ -7,7 +7,8 @@ import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { connectCluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { listGroups } from "../../../functions/shared/kafka/groups/group-list.ts";
 import { repository } from "../../../localstack/process.ts";
-import { configOf, connect, deadlineIn } from "./support.ts";
+import { within } from "../../support/deadline.ts";
+import { configOf, connect } from "./support.ts";
 
 /** A server that is no broker: what it does with a connection is up to the test. */
 async function server(behave: (socket: Socket) => void): Promise<string> {
@@ -53,13 +54,13 @@ describe("connectCluster", () => {
     };
     const started = performance.now();
 
-    const connecting = connectCluster(configOf(Object.values(servers).join()), deadlineIn(60_000));
+    const connecting = connectCluster(configOf(Object.values(servers).join()), within(60_000));
     const error = await connecting.catch((error: unknown) => error);
 
     expect(performance.now() - started).toBeLessThan(15_000);
     expect(error).toMatchObject({ name: "KafkaUnavailable", retryable: true });
     const { message } = error as Error;
-    expect(message).toMatch(/^KafkaUnavailable: no broker of cluster test gave an answer: /);
+    expect(message).toMatch(/^KafkaUnavailable: no broker of cluster test answered: /);
     expect(message).toContain(`${servers.refused} refused the connection (ECONNREFUSED)`);
     expect(message).toContain(`${servers.hung} accepted the connection and did not answer in time`);
     expect(message).toContain(`${servers.closed} closed the connection without an answer`);
@@ -73,7 +74,7 @@ describe("connectCluster", () => {
     ["hangs", hangs],
     ["closes", closes],
   ])("gives up before the deadline when the only server %s", async (_, make) => {
-    const deadline = deadlineIn(2_000);
+    const deadline = within(2_000);
     const connecting = connectCluster(configOf(await make()), deadline);
     await expect(connecting).rejects.toMatchObject({ name: "KafkaUnavailable" });
     expect(deadline.remainingMs()).toBeGreaterThan(0);
@@ -88,7 +89,7 @@ describe("connectCluster", () => {
   });
 
   it("does not take what is not host:port", async () => {
-    await expect(connectCluster(configOf("localhost"), deadlineIn(1_000))).rejects.toMatchObject({
+    await expect(connectCluster(configOf("localhost"), within(1_000))).rejects.toMatchObject({
       name: "Configuration",
     });
   });
@@ -98,8 +99,8 @@ describe("close", () => {
   it("fails requests in flight, and lets the process end", async () => {
     const shared = join(repository, "functions", "shared", "kafka");
     const script = `
-      import { connectCluster } from ${JSON.stringify(join(shared, "cluster.ts"))};
-      import { listGroups } from ${JSON.stringify(join(shared, "group-offsets.ts"))};
+      import { connectCluster } from ${JSON.stringify(join(shared, "connection", "cluster.ts"))};
+      import { listGroups } from ${JSON.stringify(join(shared, "groups", "group-list.ts"))};
       const deadline = { signal: new AbortController().signal, remainingMs: () => 3_600_000 };
       const cluster = await connectCluster(${JSON.stringify(configOf(inject("kafka").bootstrapServers))}, deadline);
       await listGroups(cluster);

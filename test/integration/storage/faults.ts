@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse, request as send } from "node:http";
 import { buffer } from "node:stream/consumers";
+import type { Deadline } from "../../../functions/shared/core/deadline.ts";
+import { within } from "../../support/deadline.ts";
 
 /**
  * What becomes of a call: its answer is `lost` after it took effect, it `breaks` with a 500 or 503 before that, it is one
@@ -35,6 +37,8 @@ export interface Faults {
   readonly calls: readonly string[];
   /** Which of them the client gave up before it had an answer. */
   readonly abandoned: readonly string[];
+  /** Never answers the next call of an operation, or stops in the middle of its answer; the time of the deadline is over then. */
+  deadlineAt(action: string, fault: "hangs" | "stalls"): Deadline;
   clear(): void;
   close(): Promise<void>;
 }
@@ -143,20 +147,30 @@ export async function startFaults(upstream: string): Promise<Faults> {
   const address = server.address();
   const port = typeof address === "object" ? address?.port : undefined;
 
+  const when: Faults["when"] = (moment, act) => {
+    const happening = { happened: false };
+    watches.add({
+      moment,
+      passed: 0,
+      async act() {
+        happening.happened = true;
+        return act();
+      },
+    });
+    return happening;
+  };
   return {
     url: `http://127.0.0.1:${port}`,
     before: (action, happens) => happenings.set(action, happens),
-    when(moment, act) {
-      const happening = { happened: false };
-      watches.add({
-        moment,
-        passed: 0,
-        async act() {
-          happening.happened = true;
-          return act();
-        },
+    when,
+    deadlineAt(action, fault) {
+      const over = new AbortController();
+      const left = within();
+      when({ action, at: fault === "hangs" ? "call" : "answer" }, () => {
+        setTimeout(() => over.abort(), 50); // the client waits by then, for the answer or for the rest of it
+        return fault;
       });
-      return happening;
+      return { signal: over.signal, remainingMs: () => (over.signal.aborted ? 0 : left.remainingMs()) };
     },
     calls,
     abandoned,

@@ -16,26 +16,20 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
-import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
-import { type Clients, createClients } from "../../../functions/shared/storage/clients.ts";
-import { type Archive, type ArchiveConfig, createArchive } from "../../../functions/shared/storage/snapshots.ts";
+import { type Clients, createClients, type StorageConfig } from "../../../functions/shared/storage/clients.ts";
+import type { Snapshots } from "../../../functions/shared/storage/snapshots.ts";
+import { createStorage, type Storage } from "../../../functions/shared/storage/storage.ts";
 import { type Faults, startFaults } from "./faults.ts";
-
-/** A deadline that is far enough away not to matter, or this near. */
-export function within(ms = 25_000): Deadline {
-  const end = performance.now() + ms;
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - performance.now()) };
-}
 
 /** An archive of a test file's own, with a view from behind it. */
 export interface TestArchive {
-  readonly archive: Archive;
-  readonly config: ArchiveConfig;
+  readonly archive: Snapshots & Pick<Storage, "storeResult">;
+  readonly config: StorageConfig;
   readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;
   /** The same archive, seen through a proxy that can be told to fail. */
-  readonly shaky: Archive;
+  readonly shaky: Snapshots & Pick<Storage, "storeResult">;
   /** Clients that speak to the emulator itself. */
   readonly clients: Clients;
   readonly faults: Faults;
@@ -55,8 +49,8 @@ export function testArchive(): TestArchive {
   const s3 = new S3Client({ forcePathStyle: true });
   const dynamodb = new DynamoDBClient();
   let faults: Faults | undefined;
-  let archive: Archive | undefined;
-  let shaky: Archive | undefined;
+  let archive: (Snapshots & Pick<Storage, "storeResult">) | undefined;
+  let shaky: (Snapshots & Pick<Storage, "storeResult">) | undefined;
   let clients: Clients | undefined;
   const made = <T>(value: T | undefined): T => {
     if (value === undefined) throw new Error("not before the tests run");
@@ -97,8 +91,9 @@ export function testArchive(): TestArchive {
   beforeAll(async () => {
     faults = await startFaults(endpointUrl);
     clients = createClients(endpointUrl);
-    archive = createArchive(config, clients);
-    shaky = createArchive(config, createClients(faults.url));
+    const [whole, faulty] = [createStorage(config, clients), createStorage(config, createClients(faults.url))];
+    archive = { ...whole.snapshots, storeResult: whole.storeResult };
+    shaky = { ...faulty.snapshots, storeResult: faulty.storeResult };
     await s3.send(new CreateBucketCommand({ Bucket }));
     await createTable();
     await waitUntilTableExists({ client: dynamodb, maxWaitTime: 30, minDelay: 1 }, { TableName });

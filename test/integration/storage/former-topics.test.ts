@@ -3,7 +3,8 @@ import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import type { ObservedTopic, Selection, SnapshotContent } from "../../../functions/shared/core/model.ts";
-import { content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 

@@ -3,9 +3,10 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { envNames } from "../../../functions/shared/lambda/env.ts";
 import { handler } from "../../../functions/snapshot/handler.ts";
+import { within } from "../../support/deadline.ts";
 import { context } from "../../support/events.ts";
 import { startFakeBroker } from "../../unit/kafka/fake-broker.ts";
-import { testArchive, within } from "./fixture.ts";
+import { testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const before = { ...process.env };
@@ -76,7 +77,9 @@ describe("snapshots of a principal that loses its right on a topic", () => {
     const { id, warnings } = await snapshot();
 
     expect(warnings).toEqual([
-      expect.stringMatching(/^Topics that the last snapshot has, .*\(SnapshotCorrupt: .*topics/),
+      expect.stringMatching(
+        /^Whether the principal may still describe all topics of the last snapshot was not checked: .*\(SnapshotCorrupt: .*topics/,
+      ),
     ]);
     expect((await storage.archive.load(id, within())).warnings).toContainEqual(warnings[0]);
   });

@@ -5,7 +5,7 @@ import {
   Configuration,
   DeadlineExceeded,
   InvalidRequest,
-  SnapshotCorrupt,
+  JournalCorrupt,
   StorageUnavailable,
 } from "../../../functions/shared/core/errors.ts";
 import type { Json } from "../../../functions/shared/core/json/json.ts";
@@ -13,11 +13,12 @@ import { createClients } from "../../../functions/shared/storage/clients.ts";
 import {
   createJournal,
   type Journal,
-  type JournalEntry,
   type JournalOpening,
   type OpenJournal,
 } from "../../../functions/shared/storage/journal.ts";
-import { second, testArchive, within } from "./fixture.ts";
+import type { JournalRecord } from "../../../functions/shared/storage/journal-record.ts";
+import { within } from "../../support/deadline.ts";
+import { second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const journal = () => createJournal(storage.config, storage.clients);
@@ -47,16 +48,16 @@ async function open(rollbackId = "r-1", at = 0, of: Journal = journal()): Promis
   return opened;
 }
 
-/** An entry that has ended like this. */
-async function closed(status: "success" | "partial_success" | "failed", rollbackId = "r-1"): Promise<JournalEntry> {
+/** An record that has ended like this. */
+async function closed(status: "success" | "partial_success" | "failed", rollbackId = "r-1"): Promise<JournalRecord> {
   expect(await (await open(rollbackId)).close(status, result, second(9), within())).toBe("closed");
   return found(rollbackId);
 }
 
-async function found(rollbackId = "r-1"): Promise<JournalEntry> {
-  const entry = await journal().find(rollbackId, within());
-  if (entry === undefined) throw new Error(`${rollbackId} is not in the journal`);
-  return entry;
+async function found(rollbackId = "r-1"): Promise<JournalRecord> {
+  const record = await journal().find(rollbackId, within());
+  if (record === undefined) throw new Error(`${rollbackId} is not in the journal`);
+  return record;
 }
 
 const listed = async () =>
@@ -69,8 +70,8 @@ const isDefined = <T>(value: T | undefined): T => {
 
 describe("a record", () => {
   test("is found and listed as soon as it is opened, with its plan", async () => {
-    const { entry } = await open();
-    expect(entry).toEqual({
+    const { record } = await open();
+    expect(record).toEqual({
       rollbackId: "r-1",
       status: "running",
       snapshotId: "snapshot-2025-01-15T10:30:00Z",
@@ -86,13 +87,13 @@ describe("a record", () => {
       writeToken: expect.stringMatching(/^[\da-f-]{36}$/),
       plan: { name: expect.stringMatching(/^[\da-f-]{36}$/), sha256: expect.stringMatching(/^[\da-f]{64}$/) },
     });
-    expect(await found()).toEqual(entry);
-    expect(await journal().list({ limit: 5 }, within())).toEqual({ entries: [entry] });
-    expect(await journal().plan(entry, within())).toEqual({
+    expect(await found()).toEqual(record);
+    expect(await journal().list({ limit: 5 }, within())).toEqual({ entries: [record] });
+    expect(await journal().plan(record, within())).toEqual({
       groups: { 42: { "orders-0": { to: 2n ** 63n - 1n } } },
       text: "größe \u{1F600}",
     });
-    expect(await journal().result(entry, within())).toBeUndefined();
+    expect(await journal().result(record, within())).toBeUndefined();
   });
 
   test("without a safety snapshot and a caller has neither", async () => {
@@ -103,37 +104,37 @@ describe("a record", () => {
   test("is closed with its result", async () => {
     const opened = await open();
     expect(await opened.close("partial_success", result, second(9), within())).toBe("closed");
-    const entry = await found();
-    expect(entry).toEqual({
-      ...opened.entry,
+    const record = await found();
+    expect(record).toEqual({
+      ...opened.record,
       status: "partial_success",
       endedAt: "2025-01-15T10:30:09.000Z",
       result: { name: expect.stringMatching(/^[\da-f-]{36}$/), sha256: expect.stringMatching(/^[\da-f]{64}$/) },
     });
-    expect(await journal().result(entry, within())).toEqual({ status: "success", offset: 9007199254740993n });
-    expect(await journal().plan(entry, within())).toHaveProperty("text");
+    expect(await journal().result(record, within())).toEqual({ status: "success", offset: 9007199254740993n });
+    expect(await journal().plan(record, within())).toHaveProperty("text");
   });
 
   test("that is closed again stays as it was closed", async () => {
     const opened = await open();
     expect(await opened.close("success", { a: 1 }, second(8), within())).toBe("closed");
-    const entry = await found();
+    const record = await found();
     expect(await opened.close("failed", { a: 2 }, second(9), within())).toBe("closed");
-    expect(await found()).toEqual(entry);
-    expect(await journal().result(entry, within())).toEqual({ a: 1 });
+    expect(await found()).toEqual(record);
+    expect(await journal().result(record, within())).toEqual({ a: 1 });
   });
 
   test("lies in the bucket and the table as the layout says", async () => {
     const opened = await open();
     await opened.close("success", result, second(9), within());
-    const entry = await found();
+    const record = await found();
     const keyOf = (stored?: { name: string }) => `kept/rollbacks/r-1/${stored?.name}.json.gz`;
 
-    expect((await storage.keys()).sort()).toEqual([keyOf(entry.plan), keyOf(entry.result)].sort());
-    const place = { Bucket: storage.config.bucket, Key: keyOf(entry.result) };
+    expect((await storage.keys()).sort()).toEqual([keyOf(record.plan), keyOf(record.result)].sort());
+    const place = { Bucket: storage.config.bucket, Key: keyOf(record.result) };
     const head = await storage.s3.send(new HeadObjectCommand({ ...place, ChecksumMode: "ENABLED" }));
     expect(head).toMatchObject({ ContentType: "application/json", ContentEncoding: "gzip" });
-    expect(Buffer.from(head.ChecksumSHA256 ?? "", "base64").toString("hex")).toBe(entry.result?.sha256);
+    expect(Buffer.from(head.ChecksumSHA256 ?? "", "base64").toString("hex")).toBe(record.result?.sha256);
     expect(await storage.items("rollback")).toMatchObject([{ sk: { S: "2025-01-15T10:30:00.000Z#r-1" } }]);
     expect(await storage.items("rollback-id")).toEqual([
       { pk: { S: "rollback-id" }, sk: { S: "r-1" }, record: { S: "2025-01-15T10:30:00.000Z#r-1" } },
@@ -146,19 +147,19 @@ describe("a record", () => {
     const large = opening("r-1", { groups, plan: groups, description: "\u{1F600}".repeat(5_000) });
     await journal().open(large, second(0), within());
     expect(JSON.stringify(await storage.items()).length).toBeLessThan(6_000);
-    const entry = await found();
-    expect(entry.groups).toBe(10_000);
-    expect(entry.groupNames).toBeUndefined();
-    expect([...entry.description]).toHaveLength(1_024);
-    expect(await journal().plan(entry, within())).toEqual(groups);
+    const record = await found();
+    expect(record.groups).toBe(10_000);
+    expect(record.groupNames).toBeUndefined();
+    expect([...record.description]).toHaveLength(1_024);
+    expect(await journal().plan(record, within())).toEqual(groups);
   });
 
   test.each(["0", "a:b.c_d-e", "rollback-2025-01-15T10:30:00Z-1a2b3c4d", "__proto__", "a".repeat(128)])(
     "may have the id %j",
     async (rollbackId) => {
-      const { entry } = await open(rollbackId);
-      expect(await found(rollbackId)).toEqual(entry);
-      expect(await journal().plan(entry, within())).toHaveProperty("text");
+      const { record } = await open(rollbackId);
+      expect(await found(rollbackId)).toEqual(record);
+      expect(await journal().plan(record, within())).toHaveProperty("text");
       expect(await listed()).toEqual([rollbackId]);
     },
   );
@@ -176,10 +177,10 @@ describe("an id that is in use is taken, whatever became of its rollback:", () =
   test.each(["running", "success", "superseded"])("%s", async (status) => {
     const opened = await open();
     if (status === "success") await opened.close("success", result, second(9), within());
-    if (status === "superseded") await journal().supersede(opened.entry, "r-2", within());
-    const entry = await found();
+    if (status === "superseded") await journal().supersede(opened.record, "r-2", within());
+    const record = await found();
     for (const at of [0, 1]) expect(await journal().open(opening(), second(at), within())).toBe("taken");
-    expect(await found()).toEqual(entry);
+    expect(await found()).toEqual(record);
     expect(await listed()).toEqual(["r-1"]);
   });
 
@@ -199,18 +200,18 @@ describe("taking up again", () => {
     "what ended as %s makes it running, without a result",
     async (end) => {
       const before = await closed(end);
-      const again = isDefined(await journal().reopen(before, second(20), within()));
+      const again = isDefined(await journal().resume(before, second(20), within()));
       const { endedAt: _, result: __, ...kept } = before;
-      expect(again.entry).toEqual({
+      expect(again.record).toEqual({
         ...kept,
         status: "running",
         resumedAt: "2025-01-15T10:30:20.000Z",
         attempts: 2,
         writeToken: expect.not.stringMatching(before.writeToken),
       });
-      expect(await found()).toEqual(again.entry);
-      expect(await journal().plan(again.entry, within())).toHaveProperty("text");
-      expect(await journal().result(again.entry, within())).toBeUndefined();
+      expect(await found()).toEqual(again.record);
+      expect(await journal().plan(again.record, within())).toHaveProperty("text");
+      expect(await journal().result(again.record, within())).toBeUndefined();
 
       expect(await again.close("success", { again: true }, second(30), within())).toBe("closed");
       expect(await found()).toMatchObject({ status: "success", attempts: 2, endedAt: "2025-01-15T10:30:30.000Z" });
@@ -219,11 +220,11 @@ describe("taking up again", () => {
     },
   );
 
-  test("what is unfinished takes it from whoever had it before", async () => {
+  test("takes an unfinished record from the call that had it before", async () => {
     const first = await open();
-    const again = isDefined(await journal().reopen(await found(), second(20), within()));
+    const again = isDefined(await journal().resume(await found(), second(20), within()));
     expect(await first.close("failed", { old: true }, second(21), within())).toBe("lost");
-    expect(await found()).toEqual(again.entry);
+    expect(await found()).toEqual(again.record);
     expect(await again.close("success", { new: true }, second(22), within())).toBe("closed");
     expect(await first.close("failed", { old: true }, second(23), within())).toBe("lost");
     expect(await journal().result(await found(), within())).toEqual({ new: true });
@@ -231,19 +232,19 @@ describe("taking up again", () => {
 
   test("counts each time", async () => {
     const first = await open();
-    const next = isDefined(await journal().reopen(first.entry, second(1), within()));
-    const third = isDefined(await journal().reopen(next.entry, second(2), within()));
-    expect(await journal().reopen(first.entry, second(3), within())).toBeUndefined();
-    expect(await journal().reopen(next.entry, second(3), within())).toBeUndefined();
-    expect(await found()).toEqual(third.entry);
-    expect(third.entry.attempts).toBe(3);
+    const next = isDefined(await journal().resume(first.record, second(1), within()));
+    const third = isDefined(await journal().resume(next.record, second(2), within()));
+    expect(await journal().resume(first.record, second(3), within())).toBeUndefined();
+    expect(await journal().resume(next.record, second(3), within())).toBeUndefined();
+    expect(await found()).toEqual(third.record);
+    expect(third.record.attempts).toBe(3);
     expect(await next.close("failed", result, second(3), within())).toBe("lost");
     expect(await third.close("success", result, second(3), within())).toBe("closed");
   });
 
   test("succeeds for one of two who do it at once", async () => {
     const before = await closed("failed");
-    const both = await Promise.all([1, 2].map((at) => journal().reopen(before, second(at), within())));
+    const both = await Promise.all([1, 2].map((at) => journal().resume(before, second(at), within())));
     expect(both.filter((outcome) => outcome === undefined)).toHaveLength(1);
     expect((await found()).attempts).toBe(2);
   });
@@ -252,16 +253,16 @@ describe("taking up again", () => {
     const opened = await open();
     const asRead = await found();
     await opened.close("partial_success", result, second(9), within());
-    expect(await journal().reopen(asRead, second(20), within())).toBeUndefined();
+    expect(await journal().resume(asRead, second(20), within())).toBeUndefined();
     expect((await found()).status).toBe("partial_success");
   });
 
   test("is refused for a success, and for what was superseded", async () => {
-    expect(await journal().reopen(await closed("success", "r-1"), second(20), within())).toBeUndefined();
+    expect(await journal().resume(await closed("success", "r-1"), second(20), within())).toBeUndefined();
     await journal().supersede(await closed("failed", "r-2"), "r-9", within());
-    expect(await journal().reopen(await found("r-2"), second(20), within())).toBeUndefined();
-    await journal().supersede((await open("r-3")).entry, "r-9", within());
-    expect(await journal().reopen(await found("r-3"), second(20), within())).toBeUndefined();
+    expect(await journal().resume(await found("r-2"), second(20), within())).toBeUndefined();
+    await journal().supersede((await open("r-3")).record, "r-9", within());
+    expect(await journal().resume(await found("r-3"), second(20), within())).toBeUndefined();
     expect(
       (await Promise.all(["r-1", "r-2", "r-3"].map(found))).map(({ status, attempts }) => [status, attempts]),
     ).toEqual([
@@ -272,20 +273,20 @@ describe("taking up again", () => {
   });
 
   test("is refused where it was superseded after it was read", async () => {
-    const unfinished = (await open("r-1")).entry;
+    const unfinished = (await open("r-1")).record;
     await journal().supersede(unfinished, "r-9", within());
-    expect(await journal().reopen(unfinished, second(20), within())).toBeUndefined();
+    expect(await journal().resume(unfinished, second(20), within())).toBeUndefined();
     const partial = await closed("partial_success", "r-2");
     await journal().supersede(partial, "r-9", within());
-    expect(await journal().reopen(partial, second(20), within())).toBeUndefined();
+    expect(await journal().resume(partial, second(20), within())).toBeUndefined();
   });
 });
 
 describe("superseding", () => {
   test("ends what runs: its writer cannot close it any more", async () => {
     const opened = await open();
-    await journal().supersede(opened.entry, "r-2", within());
-    expect(await found()).toEqual({ ...opened.entry, status: "superseded", supersededBy: "r-2" });
+    await journal().supersede(opened.record, "r-2", within());
+    expect(await found()).toEqual({ ...opened.record, status: "superseded", supersededBy: "r-2" });
     expect(await opened.close("success", result, second(9), within())).toBe("lost");
     expect((await found()).status).toBe("superseded");
     expect(await journal().result(await found(), within())).toBeUndefined();
@@ -306,7 +307,7 @@ describe("superseding", () => {
     await journal().supersede(success, "r-9", within());
     expect(await found("r-1")).toEqual(success);
 
-    await journal().supersede((await open("r-2")).entry, "r-8", within());
+    await journal().supersede((await open("r-2")).record, "r-8", within());
     await journal().supersede(await found("r-2"), "r-9", within());
     expect((await found("r-2")).supersededBy).toBe("r-8");
   });
@@ -315,8 +316,8 @@ describe("superseding", () => {
     const [a, b, c] = [await open("a"), await open("b"), await open("c")];
     await a.close("success", result, second(9), within());
     await b.close("failed", result, second(9), within());
-    await journal().reopen(c.entry, second(20), within());
-    for (const { entry } of [a, b, c]) await journal().supersede(entry, "r-9", within());
+    await journal().resume(c.record, second(20), within());
+    for (const { record } of [a, b, c]) await journal().supersede(record, "r-9", within());
 
     expect(await found("a")).toMatchObject({ status: "success" });
     expect(await found("a")).not.toHaveProperty("supersededBy");
@@ -325,12 +326,12 @@ describe("superseding", () => {
   });
 
   test("does not bring back a record that is gone", async () => {
-    const { entry } = await open();
+    const { record } = await open();
     for (const { pk, sk } of await storage.items()) {
       const Key = { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } };
       await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
     }
-    await journal().supersede(entry, "r-9", within());
+    await journal().supersede(record, "r-9", within());
     expect(await storage.items()).toEqual([]);
   });
 });
@@ -428,18 +429,18 @@ describe("opening, though", () => {
       storage.faults.on(action, fault, times);
       const opened = await open("r-1", 0, shaky());
       storage.faults.clear();
-      expect(await found()).toEqual(opened.entry);
+      expect(await found()).toEqual(opened.record);
       expect(await listed()).toEqual(["r-1"]);
       expect(await journal().plan(await found(), within())).toHaveProperty("text");
       expect(await opened.close("success", result, second(9), within())).toBe("closed");
     },
   );
 
-  test("an answer is lost and the id is somebody else's, is taken", async () => {
-    const { entry } = await open();
+  test("an answer is lost and another call has the id, is taken", async () => {
+    const { record } = await open();
     storage.faults.on("TransactWriteItems", "lost", 1);
     expect(await shaky().open(opening(), second(0), within())).toBe("taken");
-    expect(await found()).toEqual(entry);
+    expect(await found()).toEqual(record);
   });
 });
 
@@ -457,7 +458,7 @@ describe("a record that cannot be opened", () => {
     await expect(failed).rejects.toThrow(/the plan of r-1|opening the journal of r-1/);
     await expect(failed).rejects.toThrow("The journal does not have r-1.");
     expect(await storage.items()).toEqual([]);
-    expect((await open()).entry.rollbackId).toBe("r-1");
+    expect((await open()).record.rollbackId).toBe("r-1");
   });
 
   test("is said not to be known where it may be there", async () => {
@@ -465,13 +466,13 @@ describe("a record that cannot be opened", () => {
     storage.faults.on("GetItem", "breaks");
     const failed = shaky().open(opening(), second(0), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow("Whether the journal has r-1 is not known: look with rollbacks");
+    await expect(failed).rejects.toThrow("Whether the journal has r-1 is not known: call rollbacks to see it");
     expect((await found()).status).toBe("running");
   });
 
   test.each(["PutObject", "TransactWriteItems"])("ends with its deadline where %s is not answered", async (action) => {
-    storage.faults.on(action, "hangs");
-    await expect(shaky().open(opening(), second(0), within(300))).rejects.toThrow(DeadlineExceeded);
+    const deadline = storage.faults.deadlineAt(action, "hangs");
+    await expect(shaky().open(opening(), second(0), deadline)).rejects.toThrow(DeadlineExceeded);
     expect(await storage.items()).toEqual([]);
   });
 });
@@ -493,11 +494,11 @@ describe("closing, though", () => {
     expect(await journal().result(await found(), within())).toHaveProperty("offset");
   });
 
-  test("its answer is lost and it was taken up again at once, is lost to the other", async () => {
+  test("its answer is lost and another call resumed it at once, is lost to that call", async () => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on("UpdateItem", "lost", 1);
     storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
-      isDefined(await journal().reopen(await found(), second(20), within()));
+      isDefined(await journal().resume(await found(), second(20), within()));
       return undefined;
     });
     expect(await opened.close("failed", result, second(9), within())).toBe("lost");
@@ -515,7 +516,7 @@ describe("closing, though", () => {
     const failed = opened.close("success", result, second(9), within());
     await expect(failed).rejects.toThrow(kind);
     await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
-    expect(await found()).toEqual(opened.entry);
+    expect(await found()).toEqual(opened.record);
 
     storage.faults.clear();
     expect(await opened.close("success", result, second(9), within())).toBe("closed");
@@ -526,7 +527,7 @@ describe("closing, though", () => {
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
     await expect(opened.close("success", result, second(9), within())).rejects.toThrow(
-      "Whether the journal has the end of r-1 is not known: look with rollbacks.",
+      "Whether the journal has the end of r-1 is not known: call rollbacks to see it.",
     );
     storage.faults.clear();
     expect(await opened.close("success", result, second(10), within())).toBe("closed");
@@ -535,8 +536,8 @@ describe("closing, though", () => {
 
   test.each(["PutObject", "UpdateItem"])("%s is not answered, ends with its deadline", async (action) => {
     const opened = await open("r-1", 0, shaky());
-    storage.faults.on(action, "hangs");
-    await expect(opened.close("success", result, second(9), within(300))).rejects.toThrow(DeadlineExceeded);
+    const deadline = storage.faults.deadlineAt(action, "hangs");
+    await expect(opened.close("success", result, second(9), deadline)).rejects.toThrow(DeadlineExceeded);
   });
 });
 
@@ -549,37 +550,37 @@ describe("taking up again, though", () => {
   ] as const)("calls meet a fault (%s, %s times), has it once", async (fault, times) => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", fault, times);
-    const again = isDefined(await shaky().reopen(before, second(20), within()));
+    const again = isDefined(await shaky().resume(before, second(20), within()));
     storage.faults.clear();
-    expect(await found()).toEqual(again.entry);
-    expect(again.entry.attempts).toBe(2);
+    expect(await found()).toEqual(again.record);
+    expect(again.record.attempts).toBe(2);
     expect(await again.close("success", result, second(30), within())).toBe("closed");
   });
 
-  test("an answer is lost and another took it up, is refused", async () => {
+  test("an answer is lost and another call resumed it, is refused", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "breaks", 1);
-    storage.faults.before("UpdateItem", () => journal().reopen(before, second(20), within()));
-    expect(await shaky().reopen(before, second(21), within())).toBeUndefined();
+    storage.faults.before("UpdateItem", () => journal().resume(before, second(20), within()));
+    expect(await shaky().resume(before, second(21), within())).toBeUndefined();
     expect((await found()).resumedAt).toBe("2025-01-15T10:30:20.000Z");
   });
 
   test("it fails, leaves the record as it was", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "breaks");
-    const failed = shaky().reopen(before, second(20), within());
+    const failed = shaky().resume(before, second(20), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow("The journal has r-1 as it was.");
+    await expect(failed).rejects.toThrow("The record of r-1 is unchanged.");
     expect(await found()).toEqual(before);
   });
 
-  test("its outcome is not known, says so, and it can be taken up again", async () => {
+  test("its outcome is not known, says so, and it can be resumed", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
-    await expect(shaky().reopen(before, second(20), within())).rejects.toThrow(/is not known: .*in either case/);
+    await expect(shaky().resume(before, second(20), within())).rejects.toThrow(/is not known: .*in either case/);
     expect((await found()).attempts).toBe(2);
-    const again = isDefined(await journal().reopen(await found(), second(21), within()));
+    const again = isDefined(await journal().resume(await found(), second(21), within()));
     expect(await again.close("success", result, second(30), within())).toBe("closed");
   });
 });
@@ -590,45 +591,45 @@ describe("superseding, though", () => {
     ["lost", 2],
     ["breaks", 2],
   ] as const)("calls meet a fault (%s, %s times), is noted once", async (fault, times) => {
-    const { entry } = await open();
+    const { record } = await open();
     storage.faults.on("UpdateItem", fault, times);
-    await shaky().supersede(entry, "r-2", within());
-    expect(await found()).toEqual({ ...entry, status: "superseded", supersededBy: "r-2" });
+    await shaky().supersede(record, "r-2", within());
+    expect(await found()).toEqual({ ...record, status: "superseded", supersededBy: "r-2" });
   });
 
   test.each(["breaks", "lost"] as const)("it fails (%s), can be done again", async (fault) => {
-    const { entry } = await open();
+    const { record } = await open();
     storage.faults.on("UpdateItem", fault);
-    const failed = shaky().supersede(entry, "r-2", within());
+    const failed = shaky().supersede(record, "r-2", within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
     await expect(failed).rejects.toThrow("The journal may not say that r-1 is superseded.");
     storage.faults.clear();
-    await journal().supersede(entry, "r-2", within());
+    await journal().supersede(record, "r-2", within());
     expect(await found()).toMatchObject({ status: "superseded", supersededBy: "r-2" });
   });
 });
 
 describe("what cannot be read is an error, never empty:", () => {
-  const reads: [string, string, (of: Journal, entry: JournalEntry) => Promise<unknown>][] = [
+  const reads: [string, string, (of: Journal, record: JournalRecord) => Promise<unknown>][] = [
     ["find", "GetItem", (of) => of.find("r-1", within())],
     ["list", "Query", (of) => of.list({ limit: 5 }, within())],
     ["newest first", "Query", (of) => of.newestFirst(undefined, within()).next()],
-    ["the plan", "GetObject", (of, entry) => of.plan(entry, within())],
-    ["the result", "GetObject", (of, entry) => of.result(entry, within())],
+    ["the plan", "GetObject", (of, record) => of.plan(record, within())],
+    ["the result", "GetObject", (of, record) => of.result(record, within())],
   ];
 
   test.each(reads)("%s, %s failing", async (_, action, read) => {
-    const entry = await closed("success");
+    const record = await closed("success");
     storage.faults.on(action, "breaks");
-    await expect(read(shaky(), entry)).rejects.toThrow(StorageUnavailable);
+    await expect(read(shaky(), record)).rejects.toThrow(StorageUnavailable);
     expect(calls(action)).toBeGreaterThan(0);
   });
 
   test.each(reads)("%s, %s denied: Configuration that names the right", async (_, action, read) => {
-    const entry = await closed("success");
+    const record = await closed("success");
     storage.faults.on(action, "denied");
-    await expect(read(shaky(), entry)).rejects.toThrow(Configuration);
-    await expect(read(shaky(), entry)).rejects.toThrow(new RegExp(`role needs (s3|dynamodb):${action} `));
+    await expect(read(shaky(), record)).rejects.toThrow(Configuration);
+    await expect(read(shaky(), record)).rejects.toThrow(new RegExp(`role needs (s3|dynamodb):${action} `));
   });
 
   test("the record, when only its pointer was read", async () => {
@@ -641,7 +642,7 @@ describe("what cannot be read is an error, never empty:", () => {
   });
 });
 
-describe("what is not what was written is SnapshotCorrupt:", () => {
+describe("what is not what was written is JournalCorrupt:", () => {
   const bodies: ["plan" | "result", string][] = [
     ["plan", "the plan in the journal of r-1"],
     ["result", "the result in the journal of r-1"],
@@ -661,9 +662,9 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
     altered[12] = (altered[12] ?? 0) ^ 1;
     for (const Body of [altered, body.subarray(0, -1), Buffer.alloc(0)]) {
       await storage.s3.send(new PutObjectCommand({ ...place, Body }));
-      await expect(read(part)).rejects.toThrow(SnapshotCorrupt);
+      await expect(read(part)).rejects.toThrow(JournalCorrupt);
       await expect(read(part)).rejects.toThrow(`${name} is not what was written: its SHA-256 is`);
-      await expect(read(part)).rejects.toThrow(`(${Body.length} bytes). Nothing was read from it.`);
+      await expect(read(part)).rejects.toThrow(`(${Body.length} bytes). Nothing was changed.`);
     }
     await storage.s3.send(new PutObjectCommand({ ...place, Body: body }));
     expect(await read(part)).toBeDefined();
@@ -673,22 +674,22 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
     await closed("success");
     const place = await placeOf(part);
     await storage.s3.send(new DeleteObjectCommand(place));
-    await expect(read(part)).rejects.toThrow(SnapshotCorrupt);
+    await expect(read(part)).rejects.toThrow(JournalCorrupt);
     await expect(read(part)).rejects.toThrow(`${name} is gone from the bucket, though the journal has it.`);
     await expect(read(part)).rejects.toThrow(place.Key);
   });
 
   test("a record with an attribute that is missing, wherever it is read", async () => {
-    const { entry } = await open();
+    const { record } = await open();
     const [{ fingerprint: _, ...rest } = {}] = await storage.items("rollback");
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: rest }));
     for (const reads of [
       () => journal().find("r-1", within()),
       () => journal().list({ limit: 5 }, within()),
       () => journal().newestFirst(undefined, within()).next(),
-      () => journal().reopen({ ...entry, writeToken: "another" }, second(1), within()),
+      () => journal().resume({ ...record, writeToken: "another" }, second(1), within()),
     ]) {
-      await expect(reads()).rejects.toThrow(SnapshotCorrupt);
+      await expect(reads()).rejects.toThrow(JournalCorrupt);
       await expect(reads()).rejects.toThrow(
         'the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written: fingerprint is missing.',
       );
@@ -696,11 +697,11 @@ describe("what is not what was written is SnapshotCorrupt:", () => {
   });
 
   test("a record that is gone while its id is known", async () => {
-    const { entry } = await open();
-    const Key = { pk: { S: "rollback" }, sk: { S: `${entry.startedAt}#r-1` } };
+    const { record } = await open();
+    const Key = { pk: { S: "rollback" }, sk: { S: `${record.startedAt}#r-1` } };
     await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
-    await expect(journal().find("r-1", within())).rejects.toThrow(SnapshotCorrupt);
-    await expect(journal().find("r-1", within())).rejects.toThrow("the journal knows r-1, but its record is gone");
+    await expect(journal().find("r-1", within())).rejects.toThrow(JournalCorrupt);
+    await expect(journal().find("r-1", within())).rejects.toThrow("the journal has the id r-1, but its record is gone");
     expect(await journal().open(opening(), second(1), within())).toBe("taken");
   });
 });

@@ -1,30 +1,36 @@
 import { DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import {
   Configuration,
   DeadlineExceeded,
+  JournalCorrupt,
   RollbackInProgress,
-  SnapshotCorrupt,
   StorageUnavailable,
 } from "../../../functions/shared/core/errors.ts";
 import { createClients } from "../../../functions/shared/storage/clients.ts";
 import { createLease, type Lease, type LeaseHolder } from "../../../functions/shared/storage/lease.ts";
-import { testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { type HeldClock, holdClock } from "./clock.ts";
+import { testArchive } from "./fixture.ts";
 
 const storage = testArchive();
-/** Short enough to see its end, long enough for the emulator's answers. */
 const short = { lengthMs: 2_000, renewMs: 250 };
 /** As long as it is in earnest. */
 const long = { lengthMs: 20_000, renewMs: 2_500 };
 /** Held like one whose function crashed: never renewed. */
 const unrenewed = { lengthMs: 1_000, renewMs: 60_000 };
 const all = Number.POSITIVE_INFINITY;
-const realNow = Date.now;
 
-const lease = (times = short) => createLease(storage.config, storage.clients, times);
+/** No time passes but what a test lets pass. */
+let clock: HeldClock;
+beforeEach(() => {
+  clock = holdClock();
+});
+
+const lease = (times = short) => createLease(storage.config, storage.clients, times, clock);
 /** The same through the proxy. Its clients are its own: one that saw many failures stops repeating calls. */
-const shaky = (times = short) => createLease(storage.config, createClients(storage.faults.url), times);
+const shaky = (times = short) => createLease(storage.config, createClients(storage.faults.url), times, clock);
 const holder = (rollbackId: string, requestedBy: string | null = "ana"): LeaseHolder => ({
   rollbackId,
   requestedBy,
@@ -33,6 +39,7 @@ const holder = (rollbackId: string, requestedBy: string | null = "ana"): LeaseHo
 
 const held: Lease[] = [];
 afterEach(async () => {
+  storage.faults.clear();
   for (const one of held.splice(0)) await one.release(within());
 });
 /** Takes a lease that is released at the end of the test at the latest. */
@@ -45,7 +52,31 @@ async function take(of = lease(), who = holder("r-1"), deadline: Deadline = with
 const item = async () => (await storage.items("lease"))[0];
 const expiryOf = async () => Number((await item())?.expires_ms?.N);
 const calls = (action: string) => storage.faults.calls.filter((call) => call === action).length;
-const eventually = <T>(look: () => T, timeout = 10_000) => expect.poll(look, { timeout, interval: 20 });
+/** What must come to be without any time passing, once the emulator has answered. */
+const eventually = <T>(look: () => T) => expect.poll(look, { timeout: 20_000, interval: 20 });
+/** What must come to be as time passes: 10 ms before each look, in which the emulator may answer. */
+const inTime = <T>(look: () => T) =>
+  expect.poll(
+    () => {
+      clock.advance(10);
+      return look();
+    },
+    { timeout: 20_000, interval: 10 },
+  );
+/** What the holder counts on right after it took or renewed the lease. */
+const sureMs = ({ lengthMs }: typeof short) => lengthMs * 0.95;
+/** Lets the time until the next renewal pass, and waits until that has succeeded. */
+async function renewal(taken: Lease, times = short): Promise<void> {
+  clock.advance(times.renewMs);
+  await eventually(() => taken.remainingMs()).toBe(sureMs(times));
+}
+/** Lets the time pass in which a holder that renews would have renewed three times. */
+async function renewalTimes(): Promise<void> {
+  for (let i = 0; i < 3; i++) {
+    clock.advance(short.renewMs);
+    await shaky().holder(within());
+  }
+}
 
 describe("a lease", () => {
   test("is one item that says who has it, and for how long: 20 s at most", async () => {
@@ -73,20 +104,21 @@ describe("a lease", () => {
   test("lasts no longer for its holder than for the others", async () => {
     const taken = await take();
     for (let i = 0; i < 20; i++) {
-      const end = Date.now() + taken.remainingMs();
+      const end = clock.utcMs() + taken.remainingMs();
       expect(end).toBeLessThanOrEqual(await expiryOf());
+      clock.advance(60);
     }
     expect(taken.lost).toBe(false);
   });
 
   test("refuses a second rollback with the id, the caller and the age of the first", async () => {
-    const startedAt = new Date(Date.now() - 42_000).toISOString();
+    const startedAt = new Date(clock.utcMs() - 42_000).toISOString();
     await take(lease(), { rollbackId: "r-1", requestedBy: "ana", startedAt });
     const refused = lease().acquire(holder("r-2"), within());
 
     await expect(refused).rejects.toThrow(RollbackInProgress);
     await expect(refused).rejects.toThrow(
-      /^RollbackInProgress: r-1 \(requested by "ana"\) has been running for 4\d s, .*Nothing was touched\. Look at it with rollbacks \{"rollback_id": "r-1"\}, and try again when it has ended; if it crashed, it is out of the way in at most 2 s\.$/,
+      /^RollbackInProgress: r-1 \(requested by "ana"\) has been running for 42 s, .*Nothing was changed\. Call rollbacks \{"rollback_id": "r-1"\} to see it, and try again when it has ended; if it crashed, it stops blocking others after at most 2 s, when its lease expires\.$/,
     );
     await expect(refused).rejects.toMatchObject({
       retryable: true,
@@ -94,7 +126,7 @@ describe("a lease", () => {
         rollback_id: "r-1",
         requested_by: "ana",
         started_at: startedAt,
-        age_seconds: expect.toSatisfy((age: number) => 42 <= age && age < 50),
+        age_seconds: 42,
       },
     });
   });
@@ -106,10 +138,10 @@ describe("a lease", () => {
     await expect(refused).rejects.toMatchObject({ details: { requested_by: null } });
   });
 
-  test("says that a real one is out of the way in at most 20 s", async () => {
+  test("says that a real one stops blocking after at most 20 s", async () => {
     await take(createLease(storage.config, storage.clients));
     await expect(createLease(storage.config, storage.clients).acquire(holder("r-2"), within())).rejects.toThrow(
-      "in at most 20 s",
+      "after at most 20 s",
     );
   });
 
@@ -136,7 +168,7 @@ describe("a lease", () => {
     expect([await taken.release(within()), await taken.release(within())]).toEqual([true, true]);
   });
 
-  test("goes to exactly one of two who want it at the same time", async () => {
+  test("goes to exactly one of two calls at the same time", async () => {
     for (let round = 0; round < 20; round++) {
       const both = await Promise.allSettled([
         lease().acquire(holder("r-1"), within()),
@@ -150,57 +182,47 @@ describe("a lease", () => {
     }
   });
 
-  test("is SnapshotCorrupt where its item is not what was written, and tells what to do", async () => {
+  test("is JournalCorrupt where its item is not what was written, and names the next step", async () => {
     const Item = { pk: { S: "lease" }, sk: { S: "rollback" }, rollback_id: { S: "r-1" } };
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
     for (const read of [() => lease().acquire(holder("r-2"), within()), () => lease().holder(within())]) {
-      await expect(read()).rejects.toThrow(SnapshotCorrupt);
+      await expect(read()).rejects.toThrow(JournalCorrupt);
       await expect(read()).rejects.toThrow(
-        'the item lease / "rollback" is not what was written: token is missing. Delete it when no rollback runs.',
+        'the item lease / "rollback" is not what was written: token is missing. Nothing was changed. Delete it when no rollback runs.',
       );
     }
   });
 });
 
 describe("a holder that crashed", () => {
-  test("is out of the way when its time is over, not before", async () => {
+  test("stops blocking when it expires, not before", async () => {
     const crashed = await take(lease(unrenewed));
     const expires = await expiryOf();
-    let refusals = 0;
-    const next = await vi.waitFor(
-      async () => {
-        const asked = Date.now();
-        const taken = await lease()
-          .acquire(holder("r-2"), within())
-          .catch((error: unknown) => {
-            expect(error).toBeInstanceOf(RollbackInProgress);
-            expect(asked).toBeLessThanOrEqual(expires);
-            refusals++;
-            throw error;
-          });
-        held.push(taken);
-        return taken;
-      },
-      { timeout: 10_000, interval: 20 },
-    );
-    expect(Date.now()).toBeGreaterThan(expires);
-    expect(refusals).toBeGreaterThan(0);
+    expect(expires).toBe(clock.utcMs() + unrenewed.lengthMs);
+    clock.advance(unrenewed.lengthMs);
+    await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
+
+    clock.advance(1);
+    const next = await take(lease(), holder("r-2"));
     expect(next.lost).toBe(false);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
     expect([crashed.lost, crashed.remainingMs()]).toEqual([true, 0]);
   });
 
-  test("is nobody's holder when its time is over", async () => {
+  test("is no holder any more when it expires", async () => {
     await take(lease(unrenewed));
+    clock.advance(unrenewed.lengthMs);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
-    await eventually(() => lease().holder(within())).toBeUndefined();
-    expect(Date.now()).toBeGreaterThan(await expiryOf());
+    clock.advance(1);
+    expect(await lease().holder(within())).toBeUndefined();
   });
 
-  test("has lost it when its time is over, though nobody else has it, and frees it all the same", async () => {
+  test("has lost it when it expires, though no other call has it, and still frees it", async () => {
     const taken = await take(lease(unrenewed));
-    await eventually(() => taken.remainingMs()).toBe(0);
-    expect(taken.lost).toBe(true);
+    clock.advance(sureMs(unrenewed) - 1);
+    expect([taken.lost, taken.remainingMs()]).toEqual([false, 1]);
+    clock.advance(1);
+    expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
     expect(await taken.release(within())).toBe(true);
     expect(await storage.items()).toEqual([]);
     expect(taken.lost).toBe(true);
@@ -211,74 +233,75 @@ describe("renewing", () => {
   test("keeps it for longer than its length", async () => {
     const taken = await take();
     const first = await expiryOf();
-    await eventually(() => Date.now()).toBeGreaterThan(first + 500);
+    while (clock.utcMs() <= first + 500) await renewal(taken);
     expect(taken.lost).toBe(false);
-    await eventually(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
+    expect(await expiryOf()).toBe(clock.utcMs() + short.lengthMs);
     await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
   });
 
   test("ends with the release", async () => {
     const taken = await take(shaky());
-    await eventually(() => calls("UpdateItem")).toBeGreaterThan(1);
+    for (let i = 0; i < 2; i++) await renewal(taken);
     await taken.release(within());
     const renewals = calls("UpdateItem");
-    await take(lease(), holder("r-2"));
-    const expires = await expiryOf();
-    await eventually(expiryOf).toBeGreaterThan(expires + 3 * short.renewMs); // as many as the first would have sent
+    expect(renewals).toBe(2);
+    const next = await take(lease(), holder("r-2"));
+    for (let i = 0; i < 3; i++) await renewal(next);
     expect(calls("UpdateItem")).toBe(renewals);
   });
 
   test("ends with the deadline of its invocation, and then the lease is lost", async () => {
     const over = new AbortController();
     const taken = await take(shaky(), holder("r-1"), { signal: over.signal, remainingMs: () => 60_000 });
-    await eventually(() => calls("UpdateItem")).toBeGreaterThan(1);
+    for (let i = 0; i < 2; i++) await renewal(taken);
     over.abort();
-    const renewals = calls("UpdateItem");
-    await eventually(() => taken.lost).toBe(true);
-    expect(calls("UpdateItem")).toBe(renewals);
-    expect(taken.remainingMs()).toBe(0);
+    await renewalTimes();
+    expect(taken.lost).toBe(false);
+    clock.advance(sureMs(short));
+    expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
+    expect(calls("UpdateItem")).toBe(2);
   });
 
-  test("ends with the time of its invocation, even if nobody told it that this is over", async () => {
-    const end = performance.now() + 1_000;
-    const deadline = { signal: new AbortController().signal, remainingMs: () => Math.max(0, end - performance.now()) };
+  test("ends with the time of its invocation, even if no signal says so", async () => {
+    const end = clock.monotonicMs() + 1_000;
+    const deadline = {
+      signal: new AbortController().signal,
+      remainingMs: () => Math.max(0, end - clock.monotonicMs()),
+    };
     const taken = await take(shaky(), holder("r-1"), deadline);
-    await eventually(() => calls("UpdateItem")).toBeGreaterThan(1);
-    await eventually(() => taken.lost).toBe(true);
+    for (let i = 0; i < 3; i++) await renewal(taken);
+    await renewalTimes();
+    clock.advance(sureMs(short));
+    expect(taken.lost).toBe(true);
+    expect(calls("UpdateItem")).toBe(3);
   });
 
   test("keeps what others see in step though the clock is set back", async () => {
     const taken = await take(shaky());
     const first = await expiryOf();
-    const clock = vi.spyOn(Date, "now").mockImplementation(() => realNow() - 3_600_000);
-    try {
-      await eventually(expiryOf).toBeGreaterThan(first);
-      expect(await expiryOf()).toBeLessThan(first + 60_000);
-      expect(taken.lost).toBe(false);
-      expect(taken.remainingMs()).toBeLessThanOrEqual(short.lengthMs);
-    } finally {
-      clock.mockRestore();
-    }
+    clock.set(-3_600_000);
+    await renewal(taken);
+    expect(await expiryOf()).toBe(first + short.renewMs);
+    expect(taken.lost).toBe(false);
   });
 
   test("does not count on time that went by while the function was frozen", async () => {
     const taken = await take();
-    const clock = vi.spyOn(Date, "now").mockImplementation(() => realNow() + short.lengthMs);
-    try {
-      expect(taken.remainingMs()).toBe(0);
-    } finally {
-      clock.mockRestore();
-    }
+    clock.set(sureMs(short) - 1);
+    expect(taken.remainingMs()).toBe(1);
+    clock.set(1);
+    expect(taken.remainingMs()).toBe(0);
+    clock.set(-sureMs(short));
     expect(taken.lost).toBe(true);
   });
 
   test.each(["breaks", "lost"] as const)("goes on after calls that meet this fault: %s", async (fault) => {
     const taken = await take(shaky());
     storage.faults.on("UpdateItem", fault, 3); // all attempts of one renewal
-    await eventually(() => calls("UpdateItem")).toBeGreaterThan(4);
+    await inTime(() => calls("UpdateItem")).toBeGreaterThan(4);
     const first = await expiryOf();
-    await eventually(expiryOf).toBeGreaterThan(first);
-    await eventually(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
+    await inTime(expiryOf).toBeGreaterThan(first);
+    await inTime(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
     expect(taken.lost).toBe(false);
   });
 
@@ -289,9 +312,9 @@ describe("renewing", () => {
       storage.faults.on("UpdateItem", fault);
       const seen: number[] = [];
       const ends: number[] = [];
-      await eventually(() => {
+      await inTime(() => {
         seen.push(taken.remainingMs());
-        ends.push(Date.now() + taken.remainingMs());
+        ends.push(clock.utcMs() + taken.remainingMs());
         return taken.lost;
       }).toBe(true);
 
@@ -300,41 +323,45 @@ describe("renewing", () => {
       expect(Math.max(...ends.slice(0, -1))).toBeLessThanOrEqual(await expiryOf());
       expect(calls("UpdateItem")).toBeGreaterThan(2);
       storage.faults.clear();
-      await eventually(() => lease().holder(within())).toBeUndefined();
+      expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // the others wait yet
+      await inTime(() => lease().holder(within())).toBeUndefined();
       expect(taken.lost).toBe(true); // for good
     },
   );
 
   test("counts from before the request", async () => {
-    const taken = await take(shaky({ ...long, renewMs: 200 }));
-    const end = () => Date.now() + taken.remainingMs();
+    const times = { ...long, renewMs: 200 };
+    const taken = await take(shaky(times));
+    const end = () => clock.utcMs() + taken.remainingMs();
     const first = end();
-    const asked = performance.now();
-    storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, () => {
       storage.faults.on("UpdateItem", "hangs"); // all others
-      await eventually(() => performance.now() - asked).toBeGreaterThan(1_800);
+      clock.advance(1_800);
       return undefined;
     });
-    await eventually(end).toBeGreaterThan(first + 50);
+    clock.advance(times.renewMs);
+    await eventually(end).toBe(first + times.renewMs);
     expect(end()).toBeLessThanOrEqual(await expiryOf());
   });
 
   test("whose answer comes after the time is over changes nothing", async () => {
     const times = { lengthMs: 2_000, renewMs: 1_800 };
     const taken = await take(shaky(times));
-    const asked = performance.now();
-    let answered = false;
-    storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
-      await eventually(() => performance.now() - asked).toBeGreaterThan(1_920); // nobody looks at the lease meanwhile
-      answered = true;
+    let late = false;
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, () => {
+      clock.advance(sureMs(times) - times.renewMs); // nobody looks at the lease meanwhile
+      late = true;
       return undefined;
     });
-    await eventually(() => answered).toBe(true);
-    await eventually(() => lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // the others believe it
+    clock.advance(times.renewMs);
+    await eventually(() => late).toBe(true);
+    await shaky().holder(within()); // the answer has come by then
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // the others believe it
+    expect(await expiryOf()).toBeGreaterThan(clock.utcMs() + times.renewMs);
     expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
   });
 
-  test("tells a holder that somebody else has it since", async () => {
+  test("reports to a holder that another call has acquired it", async () => {
     const taken = await take(shaky({ ...long, renewMs: 200 }));
     await storage.dynamodb.send(
       new PutItemCommand({
@@ -342,6 +369,7 @@ describe("renewing", () => {
         Item: { ...(await item()), token: { S: "theirs" }, rollback_id: { S: "r-2" } },
       }),
     );
+    clock.advance(200);
     await eventually(() => taken.lost).toBe(true);
     expect(taken.remainingMs()).toBe(0);
     const renewals = calls("UpdateItem");
@@ -352,12 +380,13 @@ describe("renewing", () => {
     expect(calls("UpdateItem")).toBe(renewals);
   });
 
-  test("tells a holder that its lease was deleted, and does not make it again", async () => {
+  test("reports to a holder that its lease was deleted, and does not make it again", async () => {
     const taken = await take(lease({ ...long, renewMs: 200 }));
     const { pk, sk } = (await item()) ?? {};
     await storage.dynamodb.send(
       new DeleteItemCommand({ TableName: storage.config.table, Key: { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } } }),
     );
+    clock.advance(200);
     await eventually(() => taken.lost).toBe(true);
     expect(await storage.items()).toEqual([]);
   });
@@ -365,8 +394,9 @@ describe("renewing", () => {
   test("that is under way when the lease is released does not bring it back", async () => {
     const taken = await take(shaky());
     const { promise: freed, resolve: free } = Promise.withResolvers<undefined>();
-    const renewal = storage.faults.when({ action: "UpdateItem" }, () => freed);
-    await eventually(() => renewal.happened).toBe(true);
+    const renewing = storage.faults.when({ action: "UpdateItem" }, () => freed);
+    clock.advance(short.renewMs);
+    await eventually(() => renewing.happened).toBe(true);
     expect(await taken.release(within())).toBe(true);
     expect(await storage.items()).toEqual([]);
 
@@ -381,9 +411,10 @@ describe("renewing", () => {
     const taken = await take(shaky());
     const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
     const slow = storage.faults.when({ action: "UpdateItem" }, () => held);
+    clock.advance(short.renewMs);
     await eventually(() => slow.happened).toBe(true);
     const first = await expiryOf();
-    await eventually(expiryOf).toBeGreaterThan(first); // by a later renewal: the first was given up
+    await inTime(expiryOf).toBeGreaterThan(first); // by a later renewal: the first was given up
     const answered = storage.faults.when({ action: "UpdateItem", at: "answer" }, () => undefined);
     const later = await expiryOf();
     letGo(undefined);
@@ -409,11 +440,11 @@ describe("taking it", () => {
     expect((await take(shaky())).lost).toBe(false);
   });
 
-  test("says that it was not taken when DynamoDB fails", async () => {
+  test("says that it was not acquired when DynamoDB fails", async () => {
     storage.faults.on("PutItem", "breaks");
     const failed = shaky().acquire(holder("r-1"), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow(/taking the lease for r-1: .*The lease was not taken: try again/);
+    await expect(failed).rejects.toThrow(/acquiring the lease for r-1: .*The lease was not acquired: try again/);
     expect(await storage.items()).toEqual([]);
   });
 
@@ -422,9 +453,10 @@ describe("taking it", () => {
     storage.faults.on("GetItem", "breaks");
     const failed = shaky().acquire(holder("r-1"), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
-    await expect(failed).rejects.toThrow("Whether the lease was taken is not known: try again in 2 s");
+    await expect(failed).rejects.toThrow("Whether the lease was acquired is not known: try again in 2 s");
     storage.faults.clear();
-    await eventually(() => lease().holder(within())).toBeUndefined();
+    clock.advance(short.lengthMs + 1);
+    expect(await lease().holder(within())).toBeUndefined();
     expect((await take(lease(), holder("r-2"))).lost).toBe(false);
   });
 
@@ -445,38 +477,40 @@ describe("taking it", () => {
 
   test("goes on where the other's lease expires between the refusal and the look at it", async () => {
     await take(lease(unrenewed));
-    const expires = await expiryOf();
-    storage.faults.before("GetItem", () => eventually(() => Date.now()).toBeGreaterThan(expires));
+    storage.faults.before("GetItem", async () => clock.advance(unrenewed.lengthMs + 1));
     expect((await take(shaky(), holder("r-2"))).lost).toBe(false);
   });
 
   test("counts from before the request", async () => {
-    const asked = performance.now();
-    storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
-      await eventually(() => performance.now() - asked).toBeGreaterThan(1_500);
+    storage.faults.when({ action: "PutItem", at: "answer" }, () => {
+      clock.advance(1_500);
       return undefined;
     });
     const taken = await take(shaky(long));
-    expect(taken.remainingMs()).toBeGreaterThan(0);
-    expect(Date.now() + taken.remainingMs()).toBeLessThanOrEqual(await expiryOf());
+    expect(taken.remainingMs()).toBe(sureMs(long) - 1_500);
+    expect(clock.utcMs() + taken.remainingMs()).toBeLessThanOrEqual(await expiryOf());
   });
 
   test("starts again where its answer came too late to count on it", async () => {
-    const asked = performance.now();
-    const slow = storage.faults.when({ action: "PutItem", at: "answer" }, async () => {
-      await eventually(() => performance.now() - asked).toBeGreaterThan(short.lengthMs * 0.96); // others see it yet
+    const slow = storage.faults.when({ action: "PutItem", at: "answer" }, () => {
+      clock.advance(sureMs(short)); // others see it yet
       return undefined;
     });
-    const taken = await take(shaky());
+    let taken: Lease | undefined;
+    const taking = take(shaky()).then((one) => {
+      taken = one;
+    });
+    await inTime(() => taken).toBeDefined();
+    await taking;
     expect(slow.happened).toBe(true);
     expect(calls("PutItem")).toBeGreaterThan(1);
-    expect(taken.lost).toBe(false);
-    expect(taken.remainingMs()).toBeGreaterThan(0);
+    expect(taken?.lost).toBe(false);
+    expect(taken?.remainingMs()).toBeGreaterThan(0);
   });
 
   test("ends with its deadline where DynamoDB does not answer", async () => {
-    storage.faults.on("PutItem", "hangs");
-    await expect(shaky().acquire(holder("r-1"), within(300))).rejects.toThrow(DeadlineExceeded);
+    const deadline = storage.faults.deadlineAt("PutItem", "hangs");
+    await expect(shaky().acquire(holder("r-1"), deadline)).rejects.toThrow(DeadlineExceeded);
   });
 
   test("is Configuration where the right is missing", async () => {
@@ -503,7 +537,7 @@ describe("releasing it", () => {
     expect(await storage.items()).toEqual([]);
   });
 
-  test("succeeds, and touches nothing, though an answer is lost and another has taken it since", async () => {
+  test("succeeds, and changes nothing, though an answer is lost and another call has acquired it", async () => {
     const taken = await take(shaky());
     storage.faults.on("DeleteItem", "lost", 1);
     storage.faults.when({ action: "DeleteItem", at: "answer" }, async () => {
@@ -519,11 +553,17 @@ describe("releasing it", () => {
     async (fault) => {
       const taken = await take(shaky());
       storage.faults.on("DeleteItem", fault);
-      const started = performance.now();
-      expect(await taken.release(within())).toBe(false);
-      expect(performance.now() - started).toBeLessThan(2_000);
+      const started = clock.monotonicMs();
+      let freed: boolean | undefined;
+      const releasing = taken.release(within()).then((gone) => {
+        freed = gone;
+      });
+      await inTime(() => freed).toBe(false);
+      await releasing;
+      expect(clock.monotonicMs() - started).toBeLessThan(short.lengthMs);
       expect(taken.remainingMs()).toBe(0);
-      await eventually(() => lease().holder(within())).toBeUndefined();
+      clock.advance(short.lengthMs + 1);
+      expect(await lease().holder(within())).toBeUndefined();
     },
   );
 

@@ -2,8 +2,9 @@ import { UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { beforeEach, describe, expect, test } from "vitest";
 import { InvalidRequest, SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
-import type { ListRequest } from "../../../functions/shared/storage/paging.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import type { ListRequest } from "../../../functions/shared/storage/index-entry.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const id = (n: number, number = 1) =>
@@ -55,7 +56,7 @@ describe("list", () => {
     test.each([1, 2, 3, 4, 5, 6, 7, 8])(
       "has each exactly once, %i a page, and every page but the last is full",
       async (limit) => {
-        const [full, some] = [await pages({ limit }), await pages({ limit, status: "partial" })];
+        const [full, some] = [await pages({ limit }), await pages({ limit, filters: { status: "partial" } })];
         expect(full.flat()).toEqual(all);
         expect(some.flat()).toEqual(partial);
         for (const page of [...full.slice(0, -1), ...some.slice(0, -1)]) expect(page).toHaveLength(limit);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SnapshotNotFound, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 
@@ -31,7 +32,7 @@ describe("a deleted snapshot", () => {
     await expect(storage.archive.remove(snapshotId, ana, within())).rejects.toThrow(SnapshotNotFound);
   });
 
-  test("is SnapshotNotFound, not corrupt, for whoever is just loading it", async () => {
+  test("is SnapshotNotFound, not corrupt, for a call that is loading it", async () => {
     const snapshotId = await save();
     storage.faults.before("GetObject", () => storage.archive.remove(snapshotId, ana, within()));
     await expect(storage.shaky.load(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
@@ -85,7 +86,7 @@ describe("a deletion", () => {
     expect(await storage.items("deletion")).toEqual([]);
   });
 
-  test.each(["TransactWriteItems", "DeleteItem"])("waits where %s meets somebody else's", async (action) => {
+  test.each(["TransactWriteItems", "DeleteItem"])("waits where %s conflicts with another call", async (action) => {
     const snapshotId = await save();
     storage.faults.on(action, "conflicts", 2);
     await storage.shaky.remove(snapshotId, ana, within());
@@ -142,7 +143,7 @@ describe("the note of a deletion", () => {
     });
   });
 
-  test("has no name where nobody gave one", async () => {
+  test("has no name where the caller gave none", async () => {
     const snapshotId = await save();
     await storage.archive.remove(snapshotId, { requestedBy: null, requestId: "request-2" }, within());
     const [note] = await storage.items("deletion");

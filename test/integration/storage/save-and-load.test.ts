@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { Commits } from "../../../functions/shared/core/model.ts";
 import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const ids = async () =>
@@ -126,7 +127,7 @@ describe("ids", () => {
     }
   });
 
-  test("whose body was left behind by somebody else are not used again", async () => {
+  test("whose body an interrupted call left behind are not used again", async () => {
     const Key = "kept/snapshots/snapshot-2025-01-15T10:30:00Z.json.gz";
     await storage.s3.send(new PutObjectCommand({ Bucket: storage.config.bucket, Key, Body: "an orphan" }));
     const { snapshot } = await storage.archive.save(content(), second(0), within());

@@ -1,7 +1,8 @@
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
-import { ana, content, second, testArchive, within } from "./fixture.ts";
+import { within } from "../../support/deadline.ts";
+import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const run = "3a1f-execution";
@@ -20,7 +21,7 @@ describe("a scheduled execution", () => {
     expect(await storage.archive.findExecution("another", within())).toBeUndefined();
   });
 
-  test("that is delivered twice takes one snapshot, and the second delivery is told of it", async () => {
+  test("that is delivered twice takes one snapshot, and the second delivery gets that one", async () => {
     const first = await storage.archive.save(scheduled, second(0), within(), run);
     const again = await storage.archive.save({ ...scheduled, description: "later" }, second(60), within(), run);
 

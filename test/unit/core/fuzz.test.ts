@@ -27,7 +27,7 @@ function readOrCorrupt(snapshotId: string, body: Uint8Array): void {
   } catch (error) {
     if (!(error instanceof SnapshotCorrupt)) throw error;
     expect(error.message).toMatch(
-      / is not what was written: (it is not (gzip|UTF-8|JSON)|\S.* .+)\. Nothing was read/s,
+      / is not what was written: (it is not (gzip|UTF-8|JSON)|\S.* .+)\. Nothing was changed/s,
     );
     expect(error.message.length).toBeLessThan(1_100);
   }

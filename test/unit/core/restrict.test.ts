@@ -78,7 +78,7 @@ describe("mapGroups", () => {
       expect(error).toMatchObject({
         message:
           'InvalidRequest: group_map: "lost" is selected, and the map does not say where to put it; "strange", "other" is ' +
-          'not among the groups that are selected; "x", "y" is the target of more than one group.',
+          'not among the groups that are selected; "x", "y" is the target of more than one group. Nothing was changed.',
         details: {
           problems: [
             expect.stringMatching(/^group_map: "lost" is selected/),

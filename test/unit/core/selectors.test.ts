@@ -52,7 +52,7 @@ describe("selectors", () => {
     expect(matches(`${"*a".repeat(200)}b`, "a".repeat(5000))).toBe(false);
   });
 
-  test("tell which literals are missing and which patterns found nothing", () => {
+  test("report which literals are missing and which patterns match nothing", () => {
     expect(selectNames(["b*", "z*", "gone", { name: "a*" }], ["b2", "a*", "b1"])).toEqual({
       names: ["a*", "b1", "b2"],
       missingLiterals: ["gone"],

@@ -57,7 +57,7 @@ describe("a snapshot's body", () => {
     );
   });
 
-  test("tells of each group what its members speak, and since when its commits count, if that is known", () => {
+  test("has of each group the protocol of its members, and since when its commits count, if that is known", () => {
     const json = text(encodeSnapshot(example));
     const more = ',"protocol_type":"consumer","as_of":"2025-01-15T10:29:59.875Z"';
     expect(json).toContain(`{"type":"classic","state":"Empty","members":0${more}}`);

@@ -18,6 +18,7 @@ import {
   offsetFetch,
   offsetFetchOfOne,
 } from "../../../functions/shared/kafka/wire/offsets.ts";
+import { within } from "../../support/deadline.ts";
 
 /** What OffsetFetch answers of one group; `undefined` leaves it out. */
 type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
@@ -32,17 +33,17 @@ export interface FakeBroker {
   old: boolean;
   /** Listed as classic and empty, where nothing else is said of them. */
   groups: string[];
-  /** Those of them that are described as dead, and how many lists still have them. */
+  /** Those of them that are described as Dead, and the number of lists that still have them. */
   dead: Record<string, number>;
   /** Those of them that have a member, and the topics that it is assigned. */
   members: Record<string, readonly string[]>;
   /** Those of type `consumer`, with a member, and the code of their description. */
   consumers: Record<string, number>;
-  /** Those of type `share`, of which it tells nothing more: a broker of 4.0. */
+  /** Those of type `share`, without their offsets: a broker of 4.0. */
   shares: string[];
   /** Codes of topics in Metadata; 0 for those not named. */
   topicCodes: Record<string, number>;
-  /** The leader epoch that Metadata tells of `__consumer_offsets`, by number of the question. */
+  /** The leader epoch of `__consumer_offsets` in each Metadata answer, by number of the request. */
   epoch: (question: number) => number;
   fetch: (group: string, topics: readonly string[] | null) => Fetched;
   /** Codes of a commit by topic; topics not named are left out. Null hangs up instead of answering. */
@@ -55,7 +56,7 @@ export interface FakeBroker {
   silent: (api: Api<never, unknown> | undefined) => boolean;
   /** The ports of other brokers of its cluster, which have the ids 2, 3, … */
   peers: number[];
-  /** The host that is told of every coordinator. */
+  /** The host in every answer about a coordinator. */
   coordinator: () => string;
   /** What is sent in place of the answer to a request of an API, by its key: frames with their sizes. */
   spoil: (frame: Buffer, key: number) => Buffer;
@@ -85,10 +86,9 @@ export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promi
 
 /** Connects to fake brokers, for as long as the test takes. */
 export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise<Cluster> {
-  const started = performance.now();
   const cluster = await connectCluster(
     { clusterName: "fake", bootstrapServers, security: { protocol: "PLAINTEXT" } },
-    { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, ms - (performance.now() - started)) },
+    within(ms),
   );
   onTestFinished(() => cluster.close());
   return cluster;

@@ -12,7 +12,7 @@ import { connectTo, startFakeBroker } from "./fake-broker.ts";
 const TIME_MS = 800;
 /** What the time may be overrun by on a busy machine. */
 const SLACK_MS = 8_000;
-/** What took too long is told at once: to look for less of it would take longer still. */
+/** Reports what took too long without shrinking, which would take longer still. */
 const few = { numRuns: 4, endOnFailure: true, timeout: 20_000 };
 
 const noise = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength }).map((some) => Buffer.from(some));
@@ -54,11 +54,11 @@ async function inTime(works: readonly (() => Promise<void>)[]): Promise<void> {
   expect(performance.now() - started).toBeLessThan(TIME_MS + SLACK_MS);
 }
 
-describe("a broker that answers garbage", () => {
+describe("a broker that sends garbage", () => {
   const api = fc.constantFrom(18, 3, 16, 10, 9, 2, 15);
   const trouble = fc.record({ api, spoil, times: fc.constantFrom(1, Number.POSITIVE_INFINITY) });
 
-  it("gives a state, or an error with a name, in time", { timeout: 120_000 }, async () => {
+  it("results in a state or a named error, in time", { timeout: 120_000 }, async () => {
     const readThrough = async ({ api, spoil, times }: { api: number; spoil(frame: Buffer): Buffer; times: number }) => {
       let left = times;
       const address = await startFakeBroker({
@@ -85,7 +85,7 @@ describe("a broker that answers garbage", () => {
   });
 });
 
-describe("a login that is answered with garbage", () => {
+describe("a login answered with garbage", () => {
   const authBytes = fc.oneof(
     noise(60),
     fc
@@ -104,7 +104,7 @@ describe("a login that is answered with garbage", () => {
     framed: fc.boolean(),
   });
 
-  it("ends it, in time, with a name, and with its sockets", { timeout: 120_000 }, async () => {
+  it("ends in time, with a named error and closed sockets", { timeout: 120_000 }, async () => {
     const logIn = async (one: Trouble) => {
       const server = await startLogin(one);
       const login = { mechanism: one.mechanism, username: "u", password: "p" };

@@ -8,8 +8,8 @@ const groups = Array.from({ length: 250 }, (_, i) => `g${i}`);
 const offsetOf = (group: string) => BigInt(group.slice(1));
 const isProbe = (group: string) => group.startsWith("offset-rollback-probe-");
 
-describe("a broker that takes one group a request", () => {
-  it("is asked group by group, and each answer belongs to the group that was asked for", async () => {
+describe("a broker that accepts one group per request", () => {
+  it("gets one request per group, and each answer belongs to its group", async () => {
     const fetch = (group: string) => (isProbe(group) ? {} : { offsets: { t: offsetOf(group) } });
     const cluster = await fakeBroker({ old: true, groups, fetch });
 
@@ -22,14 +22,14 @@ describe("a broker that takes one group a request", () => {
     expect(cluster.requests.get("OffsetFetch")).toBe(groups.length + 1);
   });
 
-  it("is asked for coordinators one by one too, each for its group", async () => {
+  it("gets one request per coordinator too, each for its group", async () => {
     const cluster = await fakeBroker({ old: true });
-    const found = await cluster.ask(findCoordinator, groups);
+    const found = await cluster.sendToAny(findCoordinator, groups);
     expect(found.map(({ group, nodeId, code }) => [group, nodeId, code])).toEqual(groups.map((group) => [group, 1, 0]));
     expect(cluster.requests.get("FindCoordinator")).toBe(groups.length);
   });
 
-  it("fails the groups that it fails, and no others", async () => {
+  it("fails only the groups for which it answers an error", async () => {
     const cluster = await fakeBroker({ old: true, fetch: (group) => ({ code: group === "g7" ? 30 : 0 }) });
     const settled = await fetchCommits(
       cluster,
@@ -42,7 +42,7 @@ describe("a broker that takes one group a request", () => {
     expect(settled.size).toBe(groups.length);
   });
 
-  it("is asked for many at a time; when it does not answer no more are begun, and nothing is taken for empty", async () => {
+  it("gets many requests at a time; if it does not answer, no more are started and no group is reported as empty", async () => {
     let arrived = 0;
     let whenGivenUp: number | undefined;
     const cluster = await fakeBroker(

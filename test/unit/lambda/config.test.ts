@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Configuration } from "../../../functions/shared/core/errors.ts";
-import { archiveSettings, settings } from "../../../functions/shared/lambda/config.ts";
+import { settings, storageSettings } from "../../../functions/shared/lambda/config.ts";
 
 const complete = {
   KAFKA_BOOTSTRAP_SERVERS: "a:9092, b.example:9094",
@@ -12,7 +12,7 @@ const complete = {
 describe("settings", () => {
   test("come from the environment, with defaults for what is optional", () => {
     expect(settings(complete)).toEqual({
-      archive: { bucket: "bucket", prefix: "", table: "table" },
+      storage: { bucket: "bucket", prefix: "", table: "table" },
       kafka: {
         clusterName: "prod",
         bootstrapServers: ["a:9092", "b.example:9094"],
@@ -29,7 +29,7 @@ describe("settings", () => {
   });
 
   test("of a function without Kafka need none of Kafka's", () => {
-    expect(archiveSettings({ SNAPSHOT_BUCKET: "bucket", SNAPSHOT_TABLE: "table" }).table).toBe("table");
+    expect(storageSettings({ SNAPSHOT_BUCKET: "bucket", SNAPSHOT_TABLE: "table" }).table).toBe("table");
   });
 
   test.each([
@@ -49,7 +49,7 @@ describe("settings", () => {
 
   const arn = "arn:aws:secretsmanager:x";
 
-  test("want mechanism and secret with SASL", () => {
+  test("require mechanism and secret with SASL", () => {
     const sasl = { ...complete, KAFKA_SECURITY_PROTOCOL: "SASL_SSL" };
     expect(() => settings(sasl)).toThrow(/KAFKA_SASL_MECHANISM is missing.*KAFKA_SECRET_ARN is missing/);
     for (const mechanism of ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]) {
@@ -58,7 +58,7 @@ describe("settings", () => {
     }
   });
 
-  test("want the region with AWS_MSK_IAM, and no secret", () => {
+  test("require the region with AWS_MSK_IAM, and no secret", () => {
     const iam = { ...complete, KAFKA_SECURITY_PROTOCOL: "SASL_SSL", KAFKA_SASL_MECHANISM: "AWS_MSK_IAM" };
     expect(settings({ ...iam, AWS_REGION: "eu-west-1" }).kafka.sasl).toEqual({
       mechanism: "AWS_MSK_IAM",

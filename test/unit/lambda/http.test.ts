@@ -1,13 +1,21 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { APIGatewayProxyEvent } from "aws-lambda";
 import { describe, expect, test } from "vitest";
 import * as errors from "../../../functions/shared/core/errors.ts";
-import { httpError, isHttpEvent, requestOf, toOperationError } from "../../../functions/shared/lambda/http.ts";
+import {
+  httpError,
+  isHttpEvent,
+  requestOf,
+  statuses,
+  toOperationError,
+} from "../../../functions/shared/lambda/http.ts";
 import { proxyEvent } from "../../support/events.ts";
 
 const request = (event: Partial<APIGatewayProxyEvent>, field = "snapshot_id") => requestOf(proxyEvent(event), field);
 
 describe("an HTTP call", () => {
-  test("is told from a direct request", () => {
+  test("is distinguished from a direct request", () => {
     expect(isHttpEvent(proxyEvent({}))).toBe(true);
     for (const direct of [{}, null, undefined, { snapshot_id: "x" }, "text"]) expect(isHttpEvent(direct)).toBe(false);
   });
@@ -64,40 +72,47 @@ describe("an HTTP call", () => {
 });
 
 describe("an error over HTTP", () => {
-  test.each([
-    [400, new errors.InvalidRequest("m")],
-    [404, new errors.SnapshotNotFound("m")],
-    [404, new errors.GroupNotFound("m")],
-    [404, new errors.RollbackNotFound("m")],
-    [409, new errors.GroupNotEmpty("m")],
-    [409, new errors.ClusterMismatch("m")],
-    [409, new errors.RollbackInProgress("m")],
-    [409, new errors.VerificationMismatch("m")],
-    [412, new errors.PlanChanged("m")],
-    [422, new errors.RollbackBlocked("m")],
-    [500, new errors.SnapshotCorrupt("m")],
-    [500, new errors.Configuration("m")],
-    [500, new errors.InternalError("m")],
-    [502, new errors.KafkaAuthentication("m")],
-    [502, new errors.KafkaCertificate("m")],
-    [502, new errors.KafkaAuthorization("m")],
-    [502, new errors.RollbackIncomplete("m")],
-    [503, new errors.KafkaUnavailable("m")],
-    [503, new errors.StorageUnavailable("m")],
-    [504, new errors.DeadlineExceeded("m")],
-  ])("has status %i for %s", (status, error) => {
+  const { OperationError: _, ...classes } = errors;
+  const kinds = Object.entries(classes).map(
+    ([name, Kind]) => [name, new Kind("m", { next: "n.", details: { a: 1 } })] as const,
+  );
+
+  test("has a status for each kind, and no kind more", () => {
+    expect(Object.keys(statuses).sort()).toEqual(kinds.map(([name]) => name).sort());
+  });
+
+  test.each(kinds)("%s has its status, what was changed, and whether to try again", (name, error) => {
     const answer = httpError(error, error.details, "r1");
-    expect(answer.statusCode).toBe(status);
+    expect(answer.statusCode).toBe(Object.entries(statuses).find(([known]) => known === name)?.[1]);
     expect(JSON.parse(answer.body)).toEqual({
-      error: error.name,
-      message: `${error.name}: m`,
-      details: null,
+      error: name,
+      message: `${name}: m.${error.effect === "none" ? " Nothing was changed." : ""} n.`,
+      details: { a: 1 },
       request_id: "r1",
     });
     expect(answer.headers?.["retry-after"] !== undefined).toBe(error.retryable);
+    expect(error.summary).toBe("m. n.");
   });
 
-  test("is opaque when nobody foresaw it", () => {
+  test("is in the table of functions/README.md, under its status", () => {
+    const readme = readFileSync(join(import.meta.dirname, "../../../functions/README.md"), "utf8");
+    const rows = [...readme.matchAll(/^\| (`\w+`(?:, `\w+`)*) \| (\d{3}) \|/gm)].flatMap(([, names = "", status]) =>
+      [...names.matchAll(/\w+/g)].map(([name]) => [name, Number(status)] as const),
+    );
+    expect(Object.fromEntries(rows)).toEqual(statuses);
+  });
+
+  test("says what the caller knows where the effect was unknown, and does not say it twice", () => {
+    const [unknown, none] = [new errors.StorageUnavailable("m"), new errors.GroupNotFound("m")];
+    for (const error of [unknown, none]) {
+      error.withoutEffect("No offset was committed.");
+      error.withoutEffect("No offset was committed.");
+    }
+    expect(unknown.message).toBe("StorageUnavailable: m. No offset was committed.");
+    expect(none.message).toBe("GroupNotFound: m. Nothing was changed.");
+  });
+
+  test("is opaque when it is not an OperationError", () => {
     const error = toOperationError(new TypeError("password is hunter2"), "r2");
     expect(error.name).toBe("InternalError");
     expect(httpError(error, error.details, "r2").body).not.toContain("hunter2");

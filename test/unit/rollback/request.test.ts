@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { fingerprintOf, groupsOf, policyOf, request } from "../../../functions/rollback/request.ts";
+import { fingerprintOf, groupsOf, policyOf } from "../../../functions/rollback/request.ts";
+import { request } from "../../../functions/rollback/schema.ts";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
-import { parseRequest } from "../../../functions/shared/lambda/operation.ts";
+import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
 
 const id = "snapshot-2025-01-15T10:30:00Z";
 const read = (fields: object) => parseRequest(request, { snapshot_id: id, ...fields });
@@ -15,7 +16,7 @@ const problemsOf = (fields: object): unknown => {
 };
 
 describe("a rollback request", () => {
-  test("refuses by default whatever is in the way, and keeps extra commits", () => {
+  test("is refused by default if anything is blocked, and keeps extra commits", () => {
     expect(policyOf(read({}))).toEqual({ exact: false, outOfRange: "refuse", skipBlocked: false });
   });
 
@@ -41,9 +42,9 @@ describe("a rollback request", () => {
     expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...again })).toHaveLength(9);
   });
 
-  test("wants an id where no groups are named, by groups or by the map", () => {
+  test("requires an id where no groups are named, by groups or by the map", () => {
     for (const snapshot_id of ["latest", { at: "2025-01-15T10:30:00Z" }]) {
-      expect(problemsOf({ snapshot_id })).toEqual([expect.stringContaining("too easy to regret")]);
+      expect(problemsOf({ snapshot_id })).toEqual([expect.stringContaining("must name its snapshot exactly")]);
       expect(problemsOf({ snapshot_id, groups: ["a"] })).toBeUndefined();
       expect(problemsOf({ snapshot_id, group_map: { a: "b" } })).toBeUndefined();
     }
@@ -71,7 +72,7 @@ describe("a rollback request", () => {
     expect(problemsOf({ snapshot_id: id, ...fields })).toEqual([expect.stringMatching(problem)]);
   });
 
-  test("is the same as another that asks for the same, whoever asks and however it waits or is answered", () => {
+  test("has the fingerprint of another that asks for the same, independent of the caller, the wait and the answer", () => {
     const first = fingerprintOf(read({ groups: ["a"] }));
     for (const same of [
       { requested_by: "ana" },

@@ -5,7 +5,7 @@ import {
   SnapshotCorrupt,
   StorageUnavailable,
 } from "../../../functions/shared/core/errors.ts";
-import { type AwsCall, answer, callAws } from "../../../functions/shared/storage/aws-call.ts";
+import { type AwsCall, callAws, valueFor } from "../../../functions/shared/storage/aws-call.ts";
 
 const call: AwsCall = {
   service: "S3",
@@ -74,8 +74,8 @@ describe("a call to AWS", () => {
     expect(await failing(ours)).toBe(ours);
   });
 
-  test("makes an answer of an error that is expected, and of no other", async () => {
-    const expected = answer("none" as const, "NoSuchKey", "NotFound");
+  test("turns an expected error into a value, and no other", async () => {
+    const expected = valueFor("none" as const, "NoSuchKey", "NotFound");
     expect(await callAws(call, never, () => Promise.reject(awsError("NotFound", 404)).catch(expected))).toBe("none");
     await expect(callAws(call, never, () => Promise.reject(awsError("Other", 500)).catch(expected))).rejects.toThrow(
       "Other",

@@ -13,7 +13,7 @@ export class DecodeError extends Error {
 
 /**
  * Turns a parsed JSON value into a typed one, or throws a DecodeError that names the place. What is inside of a list or an
- * object gets an empty path: the rest is put before it when there is an error to tell, not for each of a million values.
+ * object gets an empty path: the rest is put before it only when there is an error, not for each of a million values.
  */
 export type Decoder<T> = (value: unknown, path: string) => T;
 
@@ -96,7 +96,7 @@ const DEEPEST = 100;
 /** Any value that `parseJson` gives, as it will be written again: objects whose keys JavaScript would move are maps. */
 export const jsonValue: Decoder<Json> = (value, path) => jsonAt(value, path, 0);
 
-/** An object of such values, whose keys are names of ours. */
+/** An object of such values, whose keys are names of fields. */
 export const jsonObject: Decoder<{ readonly [key: string]: Json }> = (value, path) => jsonFieldsAt(value, path, 0);
 
 function jsonAt(value: unknown, path: string, depth: number): Json {
@@ -148,7 +148,7 @@ export const mapOf =
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Reads the fields of an object, and refuses fields that nobody read. */
+/** Reads the fields of an object, and refuses unknown fields. */
 export function fieldsOf(value: unknown, path: string, known: readonly string[]) {
   if (!isObject(value)) throw wrong(path, "an object", value);
   const at = (name: string) => (path === "" ? name : `${path}.${name}`);

@@ -26,6 +26,10 @@ declare global {
 const isMap = (value: object): value is ReadonlyMap<string, Json> => value instanceof Map;
 const isList = (value: object): value is readonly Json[] => Array.isArray(value);
 
+/** Whether a value is an object whose keys are names of fields. */
+export const isFields = (value: Json | undefined): value is { readonly [key: string]: Json | undefined } =>
+  typeof value === "object" && value !== null && !isMap(value) && !isList(value);
+
 /**
  * Writes a value as one line of JSON. Equal values give equal text, whatever order their maps were filled in. Maps are
  * written entry by entry: beside the text there is never more than a copy of one of them.
@@ -60,7 +64,7 @@ function writeJson(value: Json, pieces: string[]): void {
 }
 
 /**
- * The same value for somebody else's `JSON.stringify` (the Lambda runtime's): its text is that of `encodeJson`, exact
+ * The same value for another `JSON.stringify`, that of the Lambda runtime: its text is that of `encodeJson`, exact
  * integers and order of keys included.
  */
 export function toSerializable(value: Json): unknown {

@@ -2,22 +2,30 @@ import type { Json } from "../json/json.ts";
 import { type Commit, type LiveState, type ObservedTopic, topicPartition } from "../model.ts";
 import { count } from "../text.ts";
 
-/** Why a rollback cannot be done. `moved_since` only stops a rollback that is resumed. */
-export type BlockerKind =
-  | "group_not_empty"
-  | "cluster_mismatch"
-  | "topic_missing"
-  | "partition_missing"
-  | "topic_recreated"
-  | "below_log_start"
-  | "above_log_end"
-  | "range_unknown"
-  | "pending_transaction"
-  | "not_captured"
-  | "unsupported_type"
-  | "moved_since";
+/** Why a rollback is blocked. `moved_since` only blocks a rollback that is resumed. */
+export const blockerKinds = [
+  "group_not_empty",
+  "cluster_mismatch",
+  "topic_missing",
+  "partition_missing",
+  "topic_recreated",
+  "below_log_start",
+  "above_log_end",
+  "range_unknown",
+  "pending_transaction",
+  "not_captured",
+  "unsupported_type",
+  "moved_since",
+] as const;
+export type BlockerKind = (typeof blockerKinds)[number];
 
-/** One reason not to roll back, with the figures, and a message that says what to do. */
+/** The kinds that can end without a new plan: members leave, transactions end. */
+const temporary: readonly BlockerKind[] = ["group_not_empty", "pending_transaction"];
+
+/** Whether a blocker stays, however long a caller waits. */
+export const isPermanent = ({ kind }: Pick<Blocker, "kind">): boolean => !temporary.includes(kind);
+
+/** One reason not to roll back, with the figures, and a message that names the next step. */
 export interface Blocker {
   readonly kind: BlockerKind;
   readonly group: string;
@@ -28,24 +36,24 @@ export interface Blocker {
   readonly message: string;
 }
 
-/** What the targets of a plan were true for: the cluster, and the topics as they were then, by name. */
+/** The cluster and the topics that the targets of a plan are valid for, as they were when the targets were read. */
 export interface Origin {
   /** The snapshot's id. */
   readonly name: string;
   readonly clusterId: string | null;
-  /** A topic that is absent did not exist; one that is null, or has no id, cannot be told from a new one of its name. */
+  /** A topic that is absent did not exist; one that is null, or has no id, cannot be distinguished from a new topic of the same name. */
   readonly topics: ReadonlyMap<string, Pick<ObservedTopic, "topicId"> | null>;
 }
 
 /**
- * Reasons that concern a group as a whole, whatever is to be written to it.
+ * Blockers of a group as a whole, independent of what is to be committed.
  *
- * @param then the type of the group that the targets were read from; null is unknown
+ * @param sourceType the type of the group that the targets were read from; null is unknown
  */
 export function* groupBlockers(
   origin: Origin,
   group: string,
-  then: string | null,
+  sourceType: string | null,
   live: LiveState,
 ): Generator<Blocker> {
   const current = live.cluster.clusterId;
@@ -56,8 +64,8 @@ export function* groupBlockers(
       expected: origin.clusterId,
       actual: current,
       message:
-        `Group "${group}": ${origin.name} was taken on cluster ${origin.clusterId ?? "(unknown)"}, and this one is ${current ?? "(unknown)"}. ` +
-        "Offsets of one cluster mean nothing on another: invoke the deployment of the cluster it was taken on.",
+        `Group "${group}": ${origin.name} was taken on cluster ${origin.clusterId ?? "(unknown)"}, and this cluster is ` +
+        `${current ?? "(unknown)"}. Offsets are valid only on their own cluster: invoke the deployment of that cluster.`,
     };
   }
   const failure = live.errors.find((error) => error.group === group);
@@ -71,22 +79,22 @@ export function* groupBlockers(
   const observed = live.observed.groups.get(group);
   if (observed === undefined) return;
   const { type, state, members } = observed;
-  if ((type === "share") !== (then === "share")) {
+  if ((type === "share") !== (sourceType === "share")) {
     yield {
       kind: "unsupported_type",
       group,
-      expected: then,
+      expected: sourceType,
       actual: type,
       message:
-        `Group "${group}" is ${ofType(type)}, and what is to be restored was read from ${ofType(then)}: the start offsets of ` +
-        "share groups and the commits of others do not stand for one another. Name the groups to roll back without it.",
+        `Group "${group}" is ${ofType(type)}, and its targets were read from ${ofType(sourceType)}: the start offsets of a ` +
+        "share group and the commits of another group cannot replace each other. Name the groups to roll back without it.",
     };
   }
   if (state === "Empty" && (members ?? 0) === 0) return;
   const held = `Group "${group}" has ${count(members ?? 0, "member")} (${type ?? "unknown"} group, state ${state ?? "unknown"})`;
   const wait =
-    "Stop its consumers, then try again. Static members and Kafka Streams stay until their session times out: wait for " +
-    "that, or let the rollback wait, with wait_for_empty_seconds.";
+    "Stop its consumers, then try again. Static members and Kafka Streams stay members until their session times out: " +
+    "wait for that, or set wait_for_empty_seconds.";
   yield {
     kind: "group_not_empty",
     group,
@@ -94,11 +102,11 @@ export function* groupBlockers(
     actual: members,
     message:
       state === "Dead"
-        ? `Group "${group}" is listed, and its coordinator describes it as Dead: it is being removed, or is of a type ` +
-          "that this broker does not tell, so nobody can say whether it has members. Stop its consumers, then try again."
+        ? `Group "${group}" is listed, and its coordinator describes it as Dead: it is being removed, or the broker does ` +
+          "not report its type. Kafka cannot report whether it has members. Stop its consumers, then try again."
         : members === null || (members === 0 && state === null)
-          ? `Group "${group}" cannot be shown to be empty (${type ?? "unknown"} group, state ${state ?? "unknown"}, members not known). ${wait}`
-          : `${held}: they would overwrite what is restored. ${wait}`,
+          ? `Group "${group}" may have members (${type ?? "unknown"} group, state ${state ?? "unknown"}, number of members not known). ${wait}`
+          : `${held}, which would overwrite the restored offsets. ${wait}`,
   };
 }
 
@@ -115,7 +123,7 @@ export interface Place {
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
 const orSkip = 'or set out_of_range to "skip" or "clamp".';
 
-/** Reasons that concern one partition. A target outside of the log comes last, and says where the log begins or ends. */
+/** Blockers of one partition. A target outside of the log comes last, with the offset where the log begins or ends. */
 export function* partitionBlockers(
   origin: Origin,
   { group, topic, partition, target }: Place,
@@ -124,7 +132,7 @@ export function* partitionBlockers(
   const where = { group, topic, partition };
   const what = `Group "${group}", ${topicPartition(topic, partition)}`;
   if (live === undefined) {
-    const deleting = target === null ? ", and Kafka deletes no commits on topics that it does not know" : "";
+    const deleting = target === null ? ", and Kafka deletes no commits on topics that do not exist" : "";
     yield {
       kind: "topic_missing",
       ...where,
@@ -138,8 +146,8 @@ export function* partitionBlockers(
       kind: "not_captured",
       ...where,
       message:
-        `${what}: topic "${topic}" could not be observed when ${origin.name} was taken, so that nobody can tell whether ` +
-        `the group had commits on it then, and none is deleted. ${withoutTopic}`,
+        `${what}: topic "${topic}" could not be observed when ${origin.name} was taken. Whether the group had commits on it ` +
+        `then is not known, so none can be deleted. ${withoutTopic}`,
     };
     return;
   }
@@ -163,8 +171,8 @@ export function* partitionBlockers(
     expected,
     actual,
     message:
-      `${what}: topic "${topic}" was deleted and created again since (${how}), so that offset ${target.offset} ` +
-      `means other records now. ${withoutTopic}`,
+      `${what}: topic "${topic}" was deleted and created again since (${how}): offset ${target.offset} now ` +
+      `points to other records. ${withoutTopic}`,
   });
   if (!origin.topics.has(topic)) {
     yield recreated(null, liveId, "it did not exist when the snapshot was taken");
@@ -181,7 +189,7 @@ export function* partitionBlockers(
       ...where,
       expected: target.offset,
       message:
-        `${what}: the log's range cannot be read, so nobody can tell whether offset ${target.offset} is in it. ` +
+        `${what}: the start and end of the log could not be read, so whether offset ${target.offset} is in it is not known. ` +
         "Check that the partition has a leader and that the principal may describe the topic.",
     };
   } else if (target.offset < start) {
@@ -191,7 +199,7 @@ export function* partitionBlockers(
       expected: target.offset,
       actual: start,
       message:
-        `${what}: offset ${target.offset} is below the log start offset, ${start}: the records up to there are gone. ` +
+        `${what}: offset ${target.offset} is below the log start offset ${start}: the records before it were deleted. ` +
         `Use a later snapshot, ${orSkip} ${withoutTopic}`,
     };
   } else if (target.offset > end) {
@@ -201,7 +209,7 @@ export function* partitionBlockers(
       expected: target.offset,
       actual: end,
       message:
-        `${what}: offset ${target.offset} is above the log end offset, ${end}: the log was truncated or is another. ` +
+        `${what}: offset ${target.offset} is above the log end offset ${end}: the log was truncated or replaced. ` +
         `Use an earlier snapshot, ${orSkip} ${withoutTopic}`,
     };
   }

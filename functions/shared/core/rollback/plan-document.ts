@@ -14,15 +14,12 @@ import {
   text,
 } from "../json/decode.ts";
 import type { Json } from "../json/json.ts";
-import { anyKey, commitDocument, decodeCommit, partitionKey } from "../snapshot.ts";
-import type { Blocker, BlockerKind, Origin } from "./blockers.ts";
-import type { Action, ExtraCommit, GroupPlan, PartitionPlan, Plan } from "./plan.ts";
-
-const perKey = <V>(map: ReadonlyMap<string, V>, document: (value: V) => Json): Map<string, Json> =>
-  new Map([...map].map(([key, value]) => [key, document(value)]));
+import { anyKey, commitDocument, decodeCommit, mapValues, partitionKey } from "../snapshot.ts";
+import { type Blocker, blockerKinds, type Origin } from "./blockers.ts";
+import { actions, type ExtraCommit, type GroupPlan, type PartitionPlan, type Plan } from "./plan.ts";
 
 /** A blocker, as plans and results show it. */
-export const blockerDocument = ({ kind, group, topic, partition, expected, actual, message }: Blocker): Json => ({
+export const blockerDocument = ({ kind, group, topic, partition, expected, actual, message }: Blocker) => ({
   kind,
   group,
   topic,
@@ -33,29 +30,35 @@ export const blockerDocument = ({ kind, group, topic, partition, expected, actua
 });
 
 /** A commit that is kept, as plans and results show it. */
-export const extraDocument = ({ group, topic, partition, commit }: ExtraCommit): Json => ({
+export const extraDocument = ({ group, topic, partition, commit }: ExtraCommit) => ({
   group,
   topic,
   partition,
   commit: commitDocument(commit),
 });
 
-/** A plan as a dry run shows it, and as the journal keeps it. */
+/** What a plan or a result leaves out by request. For one version its former name, `skipped`, stands beside it. */
+export function leftOutDocument({ leftOut }: Plan) {
+  const blockers = leftOut.map(blockerDocument);
+  return { left_out: blockers, skipped: blockers } satisfies Json;
+}
+
+/** A plan as a dry run shows it. */
 export function planDocument(plan: Plan) {
   return {
     snapshot_id: plan.snapshotId,
     plan_digest: plan.digest,
     blockers: plan.blockers.map(blockerDocument),
-    skipped: plan.skipped.map(blockerDocument),
+    ...leftOutDocument(plan),
     warnings: plan.warnings,
-    groups: perKey(plan.groups, (group) => ({
+    groups: mapValues(plan.groups, (group) => ({
       source: group.source,
       type: group.type,
       state: group.state,
       left_out: group.leftOut,
       replayed: group.replayed,
       skipped: group.skipped,
-      partitions: perKey(group.partitions, (partition) => ({
+      partitions: mapValues(group.partitions, (partition) => ({
         action: partition.action,
         from: commitDocument(partition.from),
         to: commitDocument(partition.to),
@@ -69,40 +72,24 @@ export function planDocument(plan: Plan) {
   } satisfies Json;
 }
 
-/** A rollback as it was planned: what its journal needs to know for somebody else to finish it. */
+/** A rollback as it was planned: everything that another call needs to resume it. */
 export interface PlannedRollback {
   /** The request, as it was made. */
   readonly request: Json;
   readonly plan: Plan;
-  /** What the plan's targets were true for when it was made. */
+  /** The cluster and topics that the plan's targets were valid for when it was made. */
   readonly origin: Origin;
 }
 
-/** A planned rollback as the journal keeps it. */
+/** A planned rollback as the journal keeps it: still under the former name alone, which the last version reads. */
 export function plannedDocument({ request, plan, origin }: PlannedRollback) {
   return {
     request,
-    plan: planDocument(plan),
+    plan: { ...planDocument(plan), left_out: undefined },
     cluster_id: origin.clusterId,
     topic_ids: new Map([...origin.topics].map(([topic, observed]) => [topic, observed?.topicId ?? null])),
   } satisfies Json;
 }
-
-const actions: readonly Action[] = ["rewind", "fast_forward", "unchanged", "metadata", "create", "delete", "skip"];
-const kinds: readonly BlockerKind[] = [
-  "group_not_empty",
-  "cluster_mismatch",
-  "topic_missing",
-  "partition_missing",
-  "topic_recreated",
-  "below_log_start",
-  "above_log_end",
-  "range_unknown",
-  "pending_transaction",
-  "not_captured",
-  "unsupported_type",
-  "moved_since",
-];
 
 const decodeBlocker: Decoder<Blocker> = (value, path) => {
   const names = ["kind", "group", "topic", "partition", "expected", "actual", "message"];
@@ -110,7 +97,7 @@ const decodeBlocker: Decoder<Blocker> = (value, path) => {
   const [topic, partition] = [optional("topic", text), optional("partition", int32)];
   const [expected, actual] = [optional("expected", jsonValue), optional("actual", jsonValue)];
   return {
-    kind: required("kind", oneOf(...kinds)),
+    kind: required("kind", oneOf(...blockerKinds)),
     group: required("group", text),
     ...(topic !== undefined && { topic }),
     ...(partition !== undefined && { partition }),
@@ -159,13 +146,13 @@ const decodeExtra: Decoder<ExtraCommit> = (value, path) => {
 };
 
 const decodePlan: Decoder<Plan> = (value, path) => {
-  const names = ["snapshot_id", "plan_digest", "blockers", "skipped", "warnings", "groups", "extra"];
-  const { required } = fieldsOf(value, path, names);
+  const names = ["snapshot_id", "plan_digest", "blockers", "left_out", "skipped", "warnings", "groups", "extra"];
+  const { required, optional } = fieldsOf(value, path, names);
   return {
     snapshotId: required("snapshot_id", text),
     digest: required("plan_digest", text),
     blockers: required("blockers", list(decodeBlocker)),
-    skipped: required("skipped", list(decodeBlocker)),
+    leftOut: optional("left_out", list(decodeBlocker)) ?? required("skipped", list(decodeBlocker)),
     warnings: required("warnings", list(text)),
     groups: required("groups", mapOf(anyKey, decodeGroup)),
     extra: required("extra", list(decodeExtra)),

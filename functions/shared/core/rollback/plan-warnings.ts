@@ -3,10 +3,7 @@ import { count, nameSome } from "../text.ts";
 import type { Origin } from "./blockers.ts";
 import { type ExtraCommit, type Plan, takesPart } from "./plan.ts";
 
-/**
- * What whoever looks at a plan has to know beside it, in sentences: what it keeps, what it puts elsewhere, what cannot be
- * told, and what does not move with offsets.
- */
+/** What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move. */
 export function warningsOf(
   origin: Origin,
   { groups, extra }: Pick<Plan, "groups" | "extra">,
@@ -15,13 +12,13 @@ export function warningsOf(
   return [...placeWarnings(groups, extra), ...identityWarnings(origin, groups, live), ...typeWarnings(groups, live)];
 }
 
-/** What stands elsewhere than the snapshot says, though nothing is in the way. */
+/** What will differ from the snapshot, without being blocked. */
 function placeWarnings(groups: Plan["groups"], extra: readonly ExtraCommit[]): string[] {
   const warnings: string[] = [];
   if (extra.length > 0) {
     warnings.push(
-      `Kept, since the snapshot lacks their partitions: ${count(extra.length, "commit")} of ` +
-        `${nameSome(new Set(extra.map(({ group }) => group)))}, see extra. To have them deleted, set "exact": true.`,
+      `The rollback keeps ${count(extra.length, "commit")} on partitions that the snapshot lacks, of ` +
+        `${nameSome(new Set(extra.map(({ group }) => group)))}: see extra. To delete them, set "exact": true.`,
     );
   }
   const clamped: string[] = [];
@@ -32,7 +29,7 @@ function placeWarnings(groups: Plan["groups"], extra: readonly ExtraCommit[]): s
   }
   if (clamped.length > 0) {
     warnings.push(
-      `Clamped to the ends of the log, since they are outside of it: ${count(clamped.length, "offset")}: ${nameSome(clamped)}.`,
+      `${count(clamped.length, "offset")} outside of the log ${clamped.length === 1 ? "is" : "are"} clamped to its start or end: ${nameSome(clamped)}.`,
     );
   }
   return warnings;
@@ -49,19 +46,21 @@ function identityWarnings(origin: Origin, groups: Plan["groups"], live: LiveStat
   );
   if (unproven.length > 0) {
     warnings.push(
-      `Whether ${nameSome(unproven)} was deleted and created again since cannot be told: its id is not known on both sides, ` +
-        "so that it shows only where the saved leader epoch is above the current one.",
+      `Whether ${nameSome(unproven)} was deleted and created again since is not known: its topic id is not known on both ` +
+        "sides. Only a saved leader epoch above the current one would show it.",
     );
   }
   return warnings;
 }
 
-/** What the offsets of groups of some types do not tell, and what does not move with them. */
+/** What offsets do not show for groups of some types, and what does not move with them. */
 function typeWarnings(groups: Plan["groups"], live: LiveState): string[] {
-  const those = [...groups].filter(([, plan]) => takesPart(plan));
-  const ofType = (type: string) => those.filter(([, plan]) => plan.type === type).map(([group]) => group);
+  const restored = [...groups].filter(([, plan]) => takesPart(plan));
+  const ofType = (type: string) => restored.filter(([, plan]) => plan.type === type).map(([group]) => group);
   const [streams, shares] = [ofType("streams"), ofType("share")];
-  const simple = those.map(([group]) => group).filter((group) => live.observed.groups.get(group)?.protocolType === "");
+  const simple = restored
+    .map(([group]) => group)
+    .filter((group) => live.observed.groups.get(group)?.protocolType === "");
   const warnings: string[] = [];
   if (streams.length > 0) {
     warnings.push(
@@ -70,14 +69,14 @@ function typeWarnings(groups: Plan["groups"], live: LiveState): string[] {
   }
   if (shares.length > 0) {
     warnings.push(
-      `${nameSome(shares)} ${shares.length === 1 ? "is a share group" : "are share groups"}: what was acknowledged beyond ` +
-        "the start offsets is delivered again, and delivery counts begin anew.",
+      `${nameSome(shares)} ${shares.length === 1 ? "is a share group" : "are share groups"}: records acknowledged ` +
+        "beyond the start offsets are delivered again, and delivery counts restart.",
     );
   }
   if (simple.length > 0) {
     warnings.push(
-      `${nameSome(simple)} ${simple.length === 1 ? "has" : "have"} never had members: consumers that assign() partitions are ` +
-        "none, so that nobody can tell whether they run. Make sure that they are stopped.",
+      `${nameSome(simple)} ${simple.length === 1 ? "has" : "have"} never had members: consumers that assign() partitions ` +
+        "are not members, so Kafka cannot report whether they are running. Make sure that they are stopped.",
     );
   }
   return warnings;

@@ -2,11 +2,15 @@ import type { Commit, Commits } from "../model.ts";
 import type { Blocker } from "./blockers.ts";
 
 /**
- * What a rollback will do to a partition. `metadata`: same offset, but metadata or leader epoch come back. `skip`: nothing,
- * because the caller asked for what is in the way to be left out. A partition of a share group is rewound even to where it
- * stands: what was acknowledged beyond its start offset does not show in it.
+ * What a rollback will do to a partition. `metadata`: the offset stays, metadata or leader epoch return. `skip`: nothing,
+ * because it is blocked and the caller asked to skip that. A partition of a share group is rewound even where its start
+ * offset is the target: acknowledgements beyond the start offset do not show in it.
  */
-export type Action = "rewind" | "fast_forward" | "unchanged" | "metadata" | "create" | "delete" | "skip";
+export const actions = ["rewind", "fast_forward", "unchanged", "metadata", "create", "delete", "skip"] as const;
+export type Action = (typeof actions)[number];
+
+/** What to do about a target outside of the log: refuse, take the nearest end of the log, or skip the partition. */
+export const outOfRangePolicies = ["refuse", "clamp", "skip"] as const;
 
 /**
  * One partition of a plan. `replayed` and `skipped` are distances in offsets between the two commits inside the present
@@ -16,11 +20,11 @@ export type Action = "rewind" | "fast_forward" | "unchanged" | "metadata" | "cre
 export interface PartitionPlan {
   readonly action: Action;
   readonly from: Commit | null;
-  /** Where the plan puts it; null is no commit. */
+  /** What the plan commits; null is no commit. */
   readonly to: Commit | null;
-  /** What the snapshot says, where the plan puts it elsewhere: clamped, or skipped. */
+  /** The snapshot's commit, where the plan commits another (clamped) or none (skipped). */
   readonly asked?: Commit | null;
-  /** An earlier attempt has put it there already. */
+  /** An earlier call has committed it already. */
   readonly done?: true;
   readonly replayed: bigint | null;
   readonly skipped: bigint | null;
@@ -28,25 +32,24 @@ export interface PartitionPlan {
 
 /** A group of a plan. The sums are null where one of their parts is. */
 export interface GroupPlan {
-  /** The group of the snapshot that is put into this one, where that is another. */
+  /** The group of the snapshot whose commits this group gets, where that is another. */
   readonly source?: string;
   /** The group's type now; where it does not exist, the one that it had. Null where that is unknown. */
   readonly type: string | null;
   /** The group's state now; null where it does not exist, or is unknown. */
   readonly state: string | null;
-  /** It is blocked, and left out because the caller asked for that. */
+  /** It is blocked, and left out because the caller asked to skip blocked groups. */
   readonly leftOut?: true;
   readonly replayed: bigint | null;
   readonly skipped: bigint | null;
   readonly partitions: ReadonlyMap<string, PartitionPlan>;
 }
 
-/** What the caller wants done about what is in the way, and about what the snapshot lacks. */
+/** What the caller wants done about blockers, and about commits that the snapshot lacks. */
 export interface Policy {
   /** Delete commits on partitions that the snapshot lacks. */
   readonly exact: boolean;
-  /** What to do about an offset outside of the log: refuse, take the nearest end of the log, or leave the partition out. */
-  readonly outOfRange: "refuse" | "clamp" | "skip";
+  readonly outOfRange: (typeof outOfRangePolicies)[number];
   /** Leave out groups that are blocked. */
   readonly skipBlocked: boolean;
 }
@@ -64,34 +67,34 @@ export interface Plan {
   readonly snapshotId: string;
   /** SHA-256 over the snapshot, the options, the targets, the live commits and the topic ids; not log ends or members. */
   readonly digest: string;
-  /** Why it may not be done; none: it may. */
+  /** With one of these, the rollback is refused. */
   readonly blockers: readonly Blocker[];
-  /** What was in the way of all that the plan leaves out because the caller asked for it. */
-  readonly skipped: readonly Blocker[];
+  /** The blockers of everything that the plan leaves out because the caller asked to skip it. */
+  readonly leftOut: readonly Blocker[];
   readonly warnings: readonly string[];
-  /** The groups that can be planned for: one that has a transaction pending is only among the blockers. */
+  /** The groups that can be planned; a group with a pending transaction is only among the blockers. */
   readonly groups: ReadonlyMap<string, GroupPlan>;
   readonly extra: readonly ExtraCommit[];
 }
 
-/** Whether nothing is to be done about a group, because the caller asked for what is in the way to be left out. */
+/** Whether a plan does nothing to a group because it is blocked and the caller asked to skip that. */
 export function skipsAll({ leftOut, partitions }: GroupPlan): boolean {
   return leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
 }
 
 /**
- * Whether a rollback has to do with a group: there is something of it to restore, which is not left out, wherever it stands
- * already. The others are not looked at again, may have members, and are not what an undo puts back.
+ * Whether a rollback restores something of a group, even if the group already stands at its targets. Other groups are not
+ * read again, may have members, and are not part of an undo.
  */
 export function takesPart(plan: GroupPlan): boolean {
   return plan.partitions.size > 0 && !skipsAll(plan);
 }
 
-/** What is left to be done to a partition: nothing, where it stands at its target or is skipped. */
+/** Whether something is left to do: not where the partition stands at its target or is skipped. */
 const isPending = ({ action, done }: PartitionPlan) =>
   action !== "unchanged" && action !== "skip" && done === undefined;
 
-/** The commits that carry out a plan: everything but what stands where it should already, and what is to be deleted. */
+/** The commits that carry out a plan, without partitions that stand at their targets and those to be deleted. */
 export function commitsOf(plan: Plan): Commits {
   const commits = new Map<string, Map<string, Commit>>();
   for (const [group, { partitions }] of plan.groups) {

@@ -15,13 +15,13 @@ import { type Blocker, groupBlockers, type Origin, partitionBlockers } from "./b
 import { type ExtraCommit, type GroupPlan, type PartitionPlan, type Plan, type Policy, takesPart } from "./plan.ts";
 import { warningsOf } from "./plan-warnings.ts";
 
-/** What is wanted of a group: a commit for each partition, null to delete it. */
+/** The targets of a group: a commit for each partition, null to delete it. */
 export interface Intent {
   readonly source?: string;
   /** The type of the group that the targets were read from. */
   readonly type: string | null;
   readonly targets: ReadonlyMap<string, Commit | null>;
-  /** Where an earlier plan found each partition. With it, only what does not stand at its target is planned and checked. */
+  /** The commits that an earlier plan found. With it, only partitions that are not at their targets are planned and checked. */
   readonly found?: ReadonlyMap<string, Commit | null>;
 }
 
@@ -29,9 +29,9 @@ const noCommits: GroupCommits = new Map();
 const isOutOfRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
 
 /**
- * Plans a rollback: what has to be committed so that the groups stand where the part of the snapshot says, and every
- * reason not to. Pure: the same snapshot, live state and policy give the same plan. A partition is in exactly one place:
- * among a group's partitions if the snapshot has it, or if it is to be deleted; in `extra` if only the live state has it.
+ * Plans a rollback: the commits that return the groups to the part of the snapshot, and every blocker. Pure: the same
+ * snapshot, live state and policy give the same plan. A partition is in exactly one place: among a group's partitions if the
+ * snapshot has it, or if it is to be deleted; in `extra` if only the live state has it.
  *
  * @param part the groups and topics that were asked for, see `restrict`
  * @param live the state of exactly those groups, with the logs of all partitions of `part` observed
@@ -43,12 +43,12 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     const more = [...(live.commits.get(group) ?? noCommits)].filter(([key]) => !targets.has(key));
     if (!policy.exact) extra.push(...more.map(([key, commit]) => ({ group, ...placeOf(key), commit })));
     const source = part.sources.get(group);
-    const then = snapshot.observed.groups.get(source ?? group);
-    // A group that did not exist then was of no type: it goes back to having no commits, whatever it is now.
-    const isNew = then === undefined && snapshot.consumerGroups.get(source ?? group)?.size === 0;
+    const captured = snapshot.observed.groups.get(source ?? group);
+    // A group that did not exist had no type: it returns to no commits, whatever its type is now.
+    const isNew = captured === undefined && snapshot.consumerGroups.get(source ?? group)?.size === 0;
     intents.set(group, {
       ...(source !== undefined && { source }),
-      type: (isNew ? live.observed.groups.get(group) : then)?.type ?? null,
+      type: (isNew ? live.observed.groups.get(group) : captured)?.type ?? null,
       targets: policy.exact ? new Map([...targets, ...more.map(([key]) => [key, null] as const)]) : targets,
     });
   }
@@ -78,8 +78,8 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
 }
 
 /**
- * Plans what is wanted of some groups, and finds every reason not to. Where all that there is would be left out, what is
- * in the way blocks after all: a rollback of nothing would be a success that means nothing.
+ * Plans the targets of some groups, and finds every blocker. If everything would be left out, the blockers block after all:
+ * a rollback of nothing must not be a success.
  *
  * @param unplanned blockers of groups for which nothing can be planned at all
  */
@@ -89,14 +89,14 @@ export function planIntents(
   live: LiveState,
   policy: Policy,
   unplanned: readonly Blocker[] = [],
-): Pick<Plan, "blockers" | "skipped" | "groups"> {
+): Pick<Plan, "blockers" | "leftOut" | "groups"> {
   const groups = new Map<string, GroupPlan>();
   const blockers: Blocker[] = [];
-  const skipped: Blocker[] = [];
+  const leftOut: Blocker[] = [];
   let remaining = 0;
   const leaveOut = (group: string, reasons: readonly Blocker[], plan?: GroupPlan) => {
-    skipped.push(...reasons);
-    const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, passedOver(one)] as const));
+    leftOut.push(...reasons);
+    const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, skip(one)] as const));
     groups.set(group, { type: null, state: null, ...plan, leftOut: true, replayed: 0n, skipped: 0n, partitions });
   };
   for (const blocker of unplanned) {
@@ -104,49 +104,49 @@ export function planIntents(
     else blockers.push(blocker);
   }
   for (const [group, intent] of intents) {
-    const { reasons, passed, plan } = planGroup(origin, group, intent, live, policy);
+    const { reasons, skipped, plan } = planGroup(origin, group, intent, live, policy);
     if (reasons.length > 0 && policy.skipBlocked) {
-      leaveOut(group, [...reasons, ...passed], plan);
+      leaveOut(group, [...reasons, ...skipped], plan);
       continue;
     }
     blockers.push(...reasons);
-    skipped.push(...passed);
+    leftOut.push(...skipped);
     if (plan === undefined) continue;
     groups.set(group, plan);
     if (takesPart(plan)) remaining++;
   }
   const pointless = remaining === 0 && blockers.length === 0;
-  return { blockers: pointless ? skipped : blockers, skipped: pointless ? [] : skipped, groups };
+  return { blockers: pointless ? leftOut : blockers, leftOut: pointless ? [] : leftOut, groups };
 }
 
-/** One group: its plan, what blocks it, and what is in the way of the partitions that are skipped. */
+/** One group: its plan, its blockers, and the blockers of the partitions that are skipped. */
 function planGroup(
   origin: Origin,
   group: string,
-  { source, type: then, targets, found }: Intent,
+  { source, type: sourceType, targets, found }: Intent,
   live: LiveState,
   { exact, outOfRange }: Policy,
-): { reasons: Blocker[]; passed: Blocker[]; plan: GroupPlan | undefined } {
+): { reasons: Blocker[]; skipped: Blocker[]; plan: GroupPlan | undefined } {
   if (live.errors.some((error) => error.group === group)) {
-    return { reasons: [...groupBlockers(origin, group, then, live)], passed: [], plan: undefined };
+    return { reasons: [...groupBlockers(origin, group, sourceType, live)], skipped: [], plan: undefined };
   }
   const current = live.commits.get(group) ?? noCommits;
   const observed = live.observed.groups.get(group);
-  const type = observed === undefined ? then : observed.type;
-  const isShare = type === "share" && then === "share";
+  const type = observed === undefined ? sourceType : observed.type;
+  const isShare = type === "share" && sourceType === "share";
   const partitions = new Map<string, PartitionPlan>();
   const reasons: Blocker[] = [];
-  const passed: Blocker[] = [];
-  let pending = found === undefined; // of a resumed plan, a group that is done needs nothing any more
+  const skipped: Blocker[] = [];
+  let pending = found === undefined; // in a resumed plan, a group that is done needs nothing more
   for (const [key, target] of targets) {
     const { topic, partition } = placeOf(key);
     const from = current.get(key) ?? null;
     const before = found?.get(key) ?? null;
     const observedTopic = live.observed.topics.get(topic);
     const log = observedTopic?.partitions.get(partition);
-    // That a share group stands where it was to be rewound in place does not tell whether it was.
-    const told = !isShare || !sameCommit(before, target);
-    if (found !== undefined && sameCommit(from, target) && told) {
+    // A share group that was to be rewound to its present start offset looks the same before and after.
+    const proven = !isShare || !sameCommit(before, target);
+    if (found !== undefined && sameCommit(from, target) && proven) {
       const planned = planPartition(before, target, log, isShare);
       partitions.set(key, planned.action === "unchanged" ? planned : { ...planned, done: true });
       continue;
@@ -159,8 +159,8 @@ function planGroup(
     if (target === null || range === undefined) {
       partitions.set(key, planPartition(from, target, log, isShare));
     } else if (outOfRange === "skip") {
-      passed.push(range);
-      partitions.set(key, passedOver(planPartition(from, target, log, isShare)));
+      skipped.push(range);
+      partitions.set(key, skip(planPartition(from, target, log, isShare)));
     } else {
       const bound = range.kind === "below_log_start" ? log?.logStartOffset : log?.logEndOffset;
       // Without the leader epoch: it belongs to the offset that was asked for.
@@ -169,9 +169,9 @@ function planGroup(
     }
   }
   if (pending) {
-    // Members can overwrite nothing where there is nothing to restore, as in the group of Connect's workers.
+    // Where there is nothing to restore, as in the group of Connect's workers, members overwrite nothing.
     const bare = targets.size === 0 && !exact;
-    const all = [...groupBlockers(origin, group, then, live)];
+    const all = [...groupBlockers(origin, group, sourceType, live)];
     reasons.unshift(...(bare ? all.filter(({ kind }) => kind !== "group_not_empty") : all));
   }
   const plan = {
@@ -182,7 +182,7 @@ function planGroup(
     skipped: sum(partitions.values(), ({ skipped }) => skipped),
     partitions,
   };
-  return { reasons, passed, plan };
+  return { reasons, skipped, plan };
 }
 
 const movedSince = (
@@ -198,14 +198,14 @@ const movedSince = (
   expected: commitDocument(before),
   actual: commitDocument(actual),
   message:
-    `Group "${group}", ${key} stands at ${where(actual)}: neither where the rollback found it (${where(before)}) nor at its ` +
-    `target (${where(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,
+    `Group "${group}", ${key} stands at ${where(actual)}: neither at the commit that the rollback found (${where(before)}) ` +
+    `nor at its target (${where(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,
 });
 
 const where = (commit: Commit | null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
 
-/** The partition stays where it is: where an earlier attempt has put it, or where it was found. */
-function passedOver({ from, to, asked = to, done }: PartitionPlan): PartitionPlan {
+/** The partition keeps its commit: the one of an earlier call, or the one that was found. */
+function skip({ from, to, asked = to, done }: PartitionPlan): PartitionPlan {
   const stands = done ? to : from;
   return { action: "skip", from: stands, to: stands, asked, replayed: 0n, skipped: 0n };
 }

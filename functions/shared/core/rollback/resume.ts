@@ -4,7 +4,7 @@ import { type GroupPlan, type Plan, takesPart } from "./plan.ts";
 import type { PlannedRollback } from "./plan-document.ts";
 import { type Intent, planIntents } from "./planning.ts";
 
-/** What a plan, made on this live state, was true for. */
+/** The cluster and topics that a plan, made on this live state, is valid for. */
 export function originOf(plan: Plan, live: LiveState): Origin {
   const topics = topicsOf(new Map([...plan.groups].map(([group, { partitions }]) => [group, partitions])));
   return {
@@ -14,14 +14,14 @@ export function originOf(plan: Plan, live: LiveState): Origin {
   };
 }
 
-/** What has to be observed to take up a planned rollback again, or to see what became of it: partitions by group. */
+/** What must be observed to resume a planned rollback, or to see its effect: partitions by group. */
 export function partitionsOf(plan: Plan): Map<string, ReadonlyMap<string, unknown>> {
   return new Map([...targetsOf(plan)].map(([group, { targets }]) => [group, targets]));
 }
 
 /**
- * Whether every partition of a plan stands at its target, those that it skips aside. A group that could not be read does
- * not; one that does not exist has no commits.
+ * Whether every partition of a plan, except those it skips, stands at its target. A group that could not be read does not;
+ * a group that does not exist has no commits.
  *
  * @param live the state of the groups of `partitionsOf`
  */
@@ -34,10 +34,10 @@ export function targetsHold(plan: Plan, { commits, errors }: Pick<LiveState, "co
 }
 
 /**
- * Plans the rest of a rollback that was interrupted, or that reached some of its targets only: what stands at its target
- * is done, what stands where the plan found it is still to be moved, and what stands anywhere else is a blocker: somebody
- * has moved it since, and it is not rewound a second time. A share group that was to be rewound to where it stands is
- * rewound again: whether it was does not show.
+ * Plans the rest of a rollback that was interrupted, or that reached only some of its targets. A partition at its target is
+ * done; one where the plan found it is still to be committed; one anywhere else was moved since by another writer: it is a
+ * blocker and is not rewound a second time. A share group that was to be rewound to its present start offset is rewound
+ * again: whether it was rewound does not show.
  *
  * @param live the state of the groups of `partitionsOf`
  */
@@ -51,13 +51,13 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
     const partitions = new Map(
       [...planned.partitions].flatMap(([key, before]) => {
         const after = before.action === "skip" ? before : now.partitions.get(key);
-        if (after === undefined) return []; // the group is left out because it cannot be read
+        if (after === undefined) return []; // the group is left out: it cannot be read
         return [[key, before.asked === undefined ? after : { ...after, asked: before.asked }] as const];
       }),
     );
     groups.set(group, { ...planned, ...now, partitions });
   }
-  return { ...plan, ...rest, groups, skipped: [...plan.skipped, ...rest.skipped] };
+  return { ...plan, ...rest, groups, leftOut: [...plan.leftOut, ...rest.leftOut] };
 }
 
 function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }> {

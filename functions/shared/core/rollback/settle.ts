@@ -1,25 +1,35 @@
-import { type CaptureError, type Commit, type CommitOutcome, type Commits, sameCommit } from "../model.ts";
+import {
+  type CaptureError,
+  type Commit,
+  type CommitOutcome,
+  type Commits,
+  type RollbackStatus,
+  rollbackStatuses,
+  sameCommit,
+} from "../model.ts";
 import { count } from "../text.ts";
 import { type Verification, verifyCommits } from "../verify.ts";
 import type { Blocker } from "./blockers.ts";
 import { type Action, type ExtraCommit, type GroupPlan, type PartitionPlan, type Plan, skipsAll } from "./plan.ts";
 
 /**
- * What became of a partition. `moved_since`: accepted, but the group stands elsewhere by now. `skipped`: nothing was to be
- * done, because the caller asked for what was in the way to be left out.
+ * The outcome of a partition. `moved_since`: Kafka accepted the commit, and the read-back shows another one. `skipped`: it
+ * was blocked and the caller asked to skip that.
  */
-export type PartitionOutcome =
-  | "restored"
-  | "unchanged"
-  | "deleted"
-  | "moved_since"
-  | "failed"
-  | "not_attempted"
-  | "skipped";
+export const partitionOutcomes = [
+  "restored",
+  "unchanged",
+  "deleted",
+  "moved_since",
+  "failed",
+  "not_attempted",
+  "skipped",
+] as const;
+export type PartitionOutcome = (typeof partitionOutcomes)[number];
 
 /**
- * `actual` is there where it was read and is not the target, or does not show whether it was committed; null is no commit. `asked` is as in the plan. `inDoubt`: a
- * commit was sent and never answered, so that a broker that hung may carry it out yet.
+ * `actual` is present where it was read and is not the target, or does not prove the commit; null is no commit. `asked` is
+ * as in the plan. `inDoubt`: a commit was sent and not answered: the broker may still carry it out.
  */
 export interface PartitionResult {
   readonly outcome: PartitionOutcome;
@@ -30,26 +40,26 @@ export interface PartitionResult {
   readonly inDoubt?: true;
 }
 
-/** `success`: all stands at the targets; `failed`: no group does, and nothing that was committed; else `partial_success`. */
-export type RollbackStatus = "success" | "partial_success" | "failed";
+/** The statuses of a group in a result. */
+export const groupStatuses = [...rollbackStatuses, "skipped"] as const;
 
-/** What became of a group, decided by what was read back. */
+/** The result of a group, decided by what was read back. */
 export interface GroupResult {
-  readonly status: RollbackStatus | "skipped";
+  readonly status: (typeof groupStatuses)[number];
   /** As in the plan. */
   readonly source?: string;
   readonly partitions: ReadonlyMap<string, PartitionResult>;
-  /** Why it does not stand at its targets; where Kafka said so, it begins with the error's name. */
+  /** Why it does not stand at its targets; a reason that Kafka gave begins with the error's name. */
   readonly error?: string;
 }
 
-/** What became of a plan. */
+/** The result of a plan. */
 export interface Settlement {
   readonly status: RollbackStatus;
   /** Groups that stand at their targets. */
   readonly groupsRolledBack: number;
   readonly groupsFailed: number;
-  /** Groups of which nothing was to be rolled back, because the caller asked for what is in the way to be skipped. */
+  /** Groups that were blocked, and skipped because the caller asked for that. */
   readonly groupsSkipped: number;
   /** Partitions that were committed and stand at their targets. */
   readonly offsetsRestored: number;
@@ -70,9 +80,9 @@ export interface ReadBack {
 function settlePartition(plan: PartitionPlan, sent: CommitOutcome | undefined, actual: Commit | null): PartitionResult {
   const { action, from, to, asked, done } = plan;
   const places = { from, to, ...(asked !== undefined && { asked }) };
-  // Of a share group that is rewound to where it stands, reading back tells nothing: there Kafka's word has to do.
-  const shows = action === "unchanged" || !sameCommit(from, to) || sent?.kind === "accepted";
-  const atTarget = sameCommit(to, actual) && shows;
+  // Where a share group is rewound to its present start offset, the read-back proves nothing: Kafka's answer decides.
+  const proven = action === "unchanged" || !sameCommit(from, to) || sent?.kind === "accepted";
+  const atTarget = sameCommit(to, actual) && proven;
   const result = (outcome: PartitionOutcome): PartitionResult =>
     atTarget ? { outcome, ...places } : { outcome, ...places, actual };
   if (action === "skip") return { outcome: "skipped", ...places };
@@ -102,15 +112,15 @@ function settleGroup(
     partitions: results,
     error:
       complaint === undefined
-        ? `${moved} of ${count(partitions.size, "partition")} stand elsewhere by now: a consumer has probably started`
+        ? `${moved} of ${count(partitions.size, "partition")} no longer stand at their targets: a consumer has probably started`
         : `${complaint.error}: ${complaint.message}` +
           (elsewhere.some(({ inDoubt }) => inDoubt)
-            ? ". It was sent and not answered: the broker may carry it out yet, and resume looks again"
+            ? ". The commit was sent and not answered: the broker may still carry it out, and resume checks that"
             : ""),
   };
 }
 
-/** A group that could not be read back: nothing is claimed for it, and what Kafka answered to its commits is told. */
+/** A group that could not be read back: its result only says what Kafka answered to its commits. */
 function unreadGroup(
   partitions: ReadonlyMap<string, PartitionPlan>,
   sent: ReadonlyMap<string, CommitOutcome> | undefined,
@@ -136,11 +146,11 @@ function unreadGroup(
         },
       ]),
     ),
-    error: `Kafka accepted ${count(accepted, "commit")} of ${sent?.size ?? 0}, but where the group stands could not be read back: ${reason}`,
+    error: `Kafka accepted ${count(accepted, "commit")} of ${sent?.size ?? 0}, but the group's commits could not be read back: ${reason}`,
   };
 }
 
-/** A group of which nothing was to be done. */
+/** A group that was skipped. */
 function skippedGroup({ partitions }: GroupPlan, reason: Blocker | undefined): GroupResult {
   return {
     status: "skipped",
@@ -150,9 +160,9 @@ function skippedGroup({ partitions }: GroupPlan, reason: Blocker | undefined): G
 }
 
 /**
- * Decides what a rollback did: the plan against what was read back afterwards. Answers of the broker only explain; a
- * commit that was refused, or whose answer was lost, counts as restored where the read-back shows it. What the caller
- * asked to be skipped does not lower the status.
+ * Decides the result of a rollback: compares the plan with the commits read back afterwards. Answers of the broker only
+ * explain it: a commit that was refused, or whose answer was lost, counts as restored if the read-back shows it. What the
+ * caller asked to skip does not lower the status.
  */
 export function settle(
   plan: Plan,
@@ -162,24 +172,24 @@ export function settle(
   const groups = new Map<string, GroupResult>();
   const targets = new Map<string, Map<string, Commit | null>>();
   const standing = new Map<string, Map<string, Commit>>();
-  const reasons = new Map(plan.skipped.toReversed().map((blocker) => [blocker.group, blocker])); // the first of each
+  const reasons = new Map(plan.leftOut.toReversed().map((blocker) => [blocker.group, blocker])); // the first of each
   const failures = new Map(readBack.errors.map(({ group, message }) => [group, message]));
   let unread = 0;
   for (const [group, planned] of plan.groups) {
     const { source, partitions } = planned;
-    const tell = (result: GroupResult) => groups.set(group, { ...(source !== undefined && { source }), ...result });
+    const add = (result: GroupResult) => groups.set(group, { ...(source !== undefined && { source }), ...result });
     if (skipsAll(planned)) {
-      tell(skippedGroup(planned, reasons.get(group)));
+      add(skippedGroup(planned, reasons.get(group)));
       continue;
     }
     const actual = partitions.size === 0 ? new Map<string, Commit>() : readBack.commits.get(group);
     const failure = failures.get(group);
     if (actual === undefined || failure !== undefined) {
       unread++;
-      tell(unreadGroup(partitions, sent.get(group), failure ?? "the answer left the group out"));
+      add(unreadGroup(partitions, sent.get(group), failure ?? "Kafka's answer left the group out"));
       continue;
     }
-    tell(settleGroup(partitions, sent.get(group), actual));
+    add(settleGroup(partitions, sent.get(group), actual));
     const [wanted, found] = [new Map<string, Commit | null>(), new Map<string, Commit>()];
     for (const [key, { action, to }] of partitions) {
       if (action === "skip") continue;

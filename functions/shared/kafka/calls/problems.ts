@@ -1,27 +1,28 @@
-import { errorNamed, KafkaUnavailable, OperationError } from "../../core/errors.ts";
-import { code, codeName, codeText, isTransient } from "../wire/codes.ts";
+import { errorNamed } from "../../core/error-names.ts";
+import { KafkaUnavailable, OperationError } from "../../core/errors.ts";
+import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 
-/** Why one group, topic or partition could not be read or written: an error's name and its text, as values. */
+/** Why a group, topic or partition could not be read or written: an error's name and message, as values. */
 export interface Problem {
   readonly error: string;
   readonly message: string;
 }
 
-/** What stands in the way: a failure for good, or a reason to try again. */
-export type Trouble = { readonly failed: Problem } | { readonly again: Problem };
+/** A failure: `failed` is final, `again` is worth another attempt. */
+export type Failure = { readonly failed: Problem } | { readonly again: Problem };
 
-/** What one attempt made of something. */
-export type Attempt<R> = { readonly done: R } | Trouble;
+/** The result of one attempt. */
+export type Attempt<R> = { readonly done: R } | Failure;
 
-/** What became of something in the end. */
+/** The result after the last attempt. */
 export type Settled<R> = { readonly done: R } | { readonly failed: Problem };
 
 /**
- * A request has no answer: the broker cannot be reached, hung up, took too long or answered nonsense, or we ended it. Its
- * cause, where that is an error for callers, says that asking again is no use.
+ * A request without a usable answer: the broker was unreachable, hung up, was late or sent invalid bytes, or this
+ * program closed the connection. If the cause is an `OperationError`, a retry is useless.
  */
 export class NoAnswer extends Error {
-  /** Whether the request was sent, so that it may have had effect. */
+  /** Whether the request was sent and so may have changed something. */
   readonly sent: boolean;
   constructor(address: string, what: string, sent: boolean, cause?: unknown) {
     super(`${address} ${what}`, { cause });
@@ -29,84 +30,79 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Trouble as an exception, for work that stops at its first one. */
-export class Troubled extends Error {
-  readonly trouble: Trouble;
-  constructor(trouble: Trouble) {
-    super("again" in trouble ? trouble.again.message : trouble.failed.message);
-    this.trouble = trouble;
+/** A failure as an exception, for work that stops at the first one. */
+export class RequestFailed extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super("again" in failure ? failure.again.message : failure.failed.message);
+    this.failure = failure;
   }
 }
 
-/** The problem of a Kafka that could not be used. */
+/** The problem that Kafka could not be used. */
 export function unavailable(message: string): Problem {
   return { error: "KafkaUnavailable", message };
 }
 
-/** An exception as a problem. One that is no trouble of Kafka's is a fault of ours and goes on up. */
-export function problemFrom(error: unknown): Problem {
+/** An exception as a problem. Rethrows internal errors. */
+export function toProblem(error: unknown): Problem {
   if (error instanceof NoAnswer && !(error.cause instanceof OperationError)) return unavailable(error.message);
-  if (error instanceof NoAnswer) return problemFrom(error.cause);
-  if (error instanceof OperationError) {
-    return { error: error.name, message: error.message.replace(`${error.name}: `, "") };
-  }
+  if (error instanceof NoAnswer) return toProblem(error.cause);
+  if (error instanceof OperationError) return { error: error.name, message: error.summary };
   throw error;
 }
 
-/** What an exception means for what was asked: a lost answer is worth another attempt, all else is final. */
-export function attemptFrom(error: unknown): Trouble {
-  if (error instanceof Troubled) return error.trouble;
-  const problem = problemFrom(error);
-  const passing = error instanceof NoAnswer && !(error.cause instanceof OperationError);
-  return passing ? { again: problem } : { failed: problem };
+/** An exception as a failure: a lost answer is worth another attempt, all else is final. */
+export function failureOfException(error: unknown): Failure {
+  if (error instanceof RequestFailed) return error.failure;
+  const problem = toProblem(error);
+  const isLost = error instanceof NoAnswer && !(error.cause instanceof OperationError);
+  return isLost ? { again: problem } : { failed: problem };
 }
 
-/** Throws a problem as the error that it names. */
-export function errorOf({ error, message }: Problem): OperationError {
-  const sentence = message.endsWith(".") ? message : `${message}.`;
-  const named = errorNamed(error, sentence);
+/** A problem as the error that it names. */
+export function toError({ error, message }: Problem): OperationError {
+  const named = errorNamed(error, message);
   if (!(named instanceof KafkaUnavailable)) return named;
-  return new KafkaUnavailable(`${sentence} Try again; if it stays so, look at the brokers and the network between.`);
+  return new KafkaUnavailable(message, {
+    next: "Try again; if it fails again, check the brokers and the network to them.",
+  });
 }
 
-/** What a request was about: `doing` as in "could not … ", and the right that it needs. */
+/** What a request was for (after "could not"), and the rights that it needs. */
 export interface Subject {
   /** `read the commits of group "g"`. */
   readonly doing: string;
   /** `DESCRIBE on group "g"`. */
-  readonly right?: string;
+  readonly groupRight?: string;
   /** `READ on topic "t"`. */
   readonly topicRight?: string;
 }
 
-/**
- * What a code other than 0 means: a missing right by its name, a reason to try again, or a failure under Kafka's own
- * name for it.
- */
-export function attemptOf(number: number, subject: Subject): Trouble {
-  const could = `could not ${subject.doing}`;
-  const needs = (right: string): Trouble => ({
-    failed: { error: "KafkaAuthorization", message: `${could}: the principal needs ${right} (${codeText(number)})` },
+/** An error code other than 0 as a failure: a missing right, a reason to try again, or Kafka's name of the error. */
+export function failureOfCode(code: number, subject: Subject): Failure {
+  const couldNot = `could not ${subject.doing}`;
+  const answer = errorCodeText(code);
+  const needs = (right: string): Failure => ({
+    failed: { error: "KafkaAuthorization", message: `${couldNot}: the principal needs ${right} (${answer})` },
   });
-  switch (number) {
-    case code.GROUP_AUTHORIZATION_FAILED:
-      return needs(subject.right ?? "a right on the group");
-    case code.TOPIC_AUTHORIZATION_FAILED:
+  switch (code) {
+    case errorCodes.GROUP_AUTHORIZATION_FAILED:
+      return needs(subject.groupRight ?? "a right on the group");
+    case errorCodes.TOPIC_AUTHORIZATION_FAILED:
       return needs(subject.topicRight ?? "DESCRIBE on the topic");
-    case code.CLUSTER_AUTHORIZATION_FAILED:
+    case errorCodes.CLUSTER_AUTHORIZATION_FAILED:
       return needs("a right on the cluster");
-    case code.UNSTABLE_OFFSET_COMMIT:
+    case errorCodes.UNSTABLE_OFFSET_COMMIT:
       return {
         again: {
           error: "PendingTransaction",
           message:
-            `${could}: a transaction has an offset commit pending (${codeText(number)}). Try again when the ` +
-            "producer has ended it, or Kafka has (transaction.timeout.ms)",
+            `${couldNot}: a transaction has an offset commit pending (${answer}). Try again after the producer or ` +
+            "Kafka (transaction.timeout.ms) has ended the transaction",
         },
       };
   }
-  const broker = `${could}: Kafka answers ${codeText(number)}`;
-  return isTransient(number)
-    ? { again: unavailable(broker) }
-    : { failed: { error: codeName(number), message: broker } };
+  const message = `${couldNot}: Kafka answered ${answer}`;
+  return isTransient(code) ? { again: unavailable(message) } : { failed: { error: errorCodeName(code), message } };
 }

@@ -1,11 +1,11 @@
 import type { Connection } from "./connection.ts";
 
-/** How many items each connection has in work while work is spread: when the broker has done one, the next is there. */
+/** Items in flight on each connection during `spread`, so that the broker need not wait for the next one. */
 const IN_FLIGHT = 2;
-/** How many items must be left for each connection, a further one included, before that is opened. */
-const WORTH_A_CONNECTION = 8;
+/** How many items must remain for each connection, a new one included, before another is opened. */
+const ITEMS_PER_CONNECTION = 8;
 
-/** A connection that is being opened, or was. */
+/** A connection that is opening or open. */
 interface Opening {
   readonly promise: Promise<Connection>;
   connection?: Connection;
@@ -15,77 +15,76 @@ const isAlive = ({ connection }: Opening) => connection?.alive === true;
 const isLost = ({ connection }: Opening) => connection?.alive === false;
 
 /**
- * The connections to one broker. One is for everything, in its order; more are opened only while `spread` has work for
- * them. Nothing is retried.
+ * The connections to one broker: the first for all requests, in order, and more while `spread` has work for them.
+ * Nothing is retried.
  */
 export class BrokerConnections {
   readonly #open: (signal?: AbortSignal) => Promise<Connection>;
   readonly #most: number;
   #openings: readonly Opening[] = [];
 
-  /** @param most how many there may be at a time */
+  /** @param most connections at a time */
   constructor(open: (signal?: AbortSignal) => Promise<Connection>, most: number) {
     this.#open = open;
     this.#most = most;
   }
 
-  /** Whether one stands. */
+  /** Whether one is open. */
   get alive(): boolean {
     return this.#openings.some(isAlive);
   }
 
-  /** The first one, the same for as long as it lasts; then the next that stands, or a new one. Throws as opening does. */
+  /** The first open connection, or a new one. Throws as `open` does. */
   first(): Promise<Connection> {
-    const known = this.#kept();
+    const known = this.#notLost();
     return (known.find(isAlive) ?? known[0] ?? this.#add()).promise;
   }
 
   /**
-   * Does some work for each item, in no order, a few at a time on each connection. A broker has one request of a
-   * connection in work at a time: while much is left to do, more are opened beside the first, never more at once than
-   * stand. Where one cannot be opened, no further one is tried; one that is lost is done without: `first` goes on in any
-   * case; and where `first` cannot be opened, nothing more is begun: the broker cannot be reached, and what is left is not
-   * to find that out item by item. What was opened is closed at the end.
+   * Does the work for each item, in any order, a few at a time on each connection. A broker processes one request of a
+   * connection at a time. While many items remain, more connections are opened, at most as many at once as are open.
+   * After one cannot be opened, no further one is tried. A lost connection is not used again; `first` continues. If
+   * `first` cannot be opened, the broker is unreachable and no further item is started. At the end, others are closed.
    *
-   * @param work may use the connection that it is given, which may be lost; where it throws, nothing more is begun
-   * @throws what opening `first` threw, or `work`
+   * @param work gets a connection, which may be lost; if it throws, no further item is started
+   * @throws what `work` or opening `first` threw
    */
   async spread<T>(
     items: readonly T[],
     work: (item: T, connection: () => Promise<Connection>) => Promise<void>,
   ): Promise<void> {
     const queue = items.values();
-    const over = new AbortController();
+    const ended = new AbortController();
     const lanes: Promise<unknown>[] = [];
     const added: Opening[] = [];
-    let left = items.length;
-    let refused = false;
-    let unreached: { readonly error: unknown } | undefined;
+    let remaining = items.length;
+    let openFailed = false;
+    let firstFailed: { readonly error: unknown } | undefined;
 
-    const ride = async (connection: () => Promise<Connection>, lasts: () => boolean) => {
-      while (lasts() && !over.signal.aborted) {
+    const workOn = async (connection: () => Promise<Connection>, isUsable: () => boolean) => {
+      while (isUsable() && !ended.signal.aborted) {
         const { done, value } = queue.next();
         if (done) return;
-        left--;
+        remaining--;
         await work(value, connection);
-        widen();
+        addConnection();
       }
     };
-    const addLane = (connection: () => Promise<Connection>, lasts: () => boolean) => {
-      const lane = Promise.all(Array.from({ length: IN_FLIGHT }, () => ride(connection, lasts)));
-      lane.catch(() => over.abort());
+    const addLane = (connection: () => Promise<Connection>, isUsable: () => boolean) => {
+      const lane = Promise.all(Array.from({ length: IN_FLIGHT }, () => workOn(connection, isUsable)));
+      lane.catch(() => ended.abort());
       lanes.push(lane);
     };
-    const widen = () => {
-      const known = this.#kept();
+    const addConnection = () => {
+      const known = this.#notLost();
       const alive = known.filter(isAlive).length;
-      const worthIt = left >= WORTH_A_CONNECTION * (known.length + 1);
-      if (!worthIt || refused || known.length >= this.#most || known.length >= 2 * alive) return;
-      const another = this.#add(over.signal);
+      const enoughItems = remaining >= ITEMS_PER_CONNECTION * (known.length + 1);
+      if (!enoughItems || openFailed || known.length >= this.#most || known.length >= 2 * alive) return;
+      const another = this.#add(ended.signal);
       added.push(another);
       another.promise.then(
         (connection) => {
-          if (over.signal.aborted) connection.close(new Error("it is not needed any more"));
+          if (ended.signal.aborted) connection.close(new Error("no longer needed"));
           else
             addLane(
               () => another.promise,
@@ -93,34 +92,34 @@ export class BrokerConnections {
             );
         },
         () => {
-          refused = true;
+          openFailed = true;
         },
       );
     };
 
     const first = () =>
       this.first().catch((error: unknown) => {
-        unreached = { error };
-        over.abort();
+        firstFailed = { error };
+        ended.abort();
         throw error;
       });
     addLane(first, () => true);
     try {
-      for (const lane of lanes) await lane; // more come while it waits
-      if (unreached !== undefined) throw unreached.error;
+      for (const lane of lanes) await lane; // lanes may be added
+      if (firstFailed !== undefined) throw firstFailed.error;
     } finally {
-      over.abort();
-      const first = this.#kept().find(isAlive);
-      for (const one of added) if (one !== first) one.connection?.close(new Error("it is not needed any more"));
+      ended.abort();
+      const first = this.#notLost().find(isAlive);
+      for (const one of added) if (one !== first) one.connection?.close(new Error("no longer needed"));
     }
   }
 
-  /** Ends all of them at once: requests in flight fail with `reason`. */
+  /** Closes all at once. Requests in flight fail with `reason`. */
   close(reason: Error): void {
     for (const { connection } of this.#openings) connection?.close(reason);
   }
 
-  #kept(): readonly Opening[] {
+  #notLost(): readonly Opening[] {
     this.#openings = this.#openings.filter((opening) => !isLost(opening));
     return this.#openings;
   }

@@ -1,15 +1,15 @@
 import { type Deadline, deadlineExceeded } from "../../core/deadline.ts";
 import { Configuration, KafkaUnavailable, OperationError } from "../../core/errors.ts";
 import type { ClusterIdentity } from "../../core/model.ts";
-import { NoAnswer, problemFrom } from "../calls/problems.ts";
-import { inParallel, TimedOut, within } from "../calls/retry.ts";
+import { NoAnswer, toProblem } from "../calls/problems.ts";
+import { inParallel, TimedOut, withTimeout } from "../calls/retry.ts";
 import type { Api } from "../wire/api.ts";
 import { type Broker, type ClusterMetadata, metadata } from "../wire/metadata.ts";
 import { BrokerConnections } from "./broker-connections.ts";
 import { type Connection, type Connector, createConnector, REQUEST_TIMEOUT_MS } from "./connection.ts";
 import type { KafkaSecurity } from "./security.ts";
 
-/** Where a cluster is, and how to talk to it. */
+/** How to connect to a cluster. */
 export interface KafkaConfig {
   /** The deployment's name for the cluster. */
   readonly clusterName: string;
@@ -17,29 +17,29 @@ export interface KafkaConfig {
   readonly bootstrapServers: readonly string[];
   readonly security: KafkaSecurity;
   readonly clientId?: string;
-  /** How many connections to one broker there may be at a time; 32 where it does not say. */
+  /** The number of connections to one broker at a time; 32 by default. */
   readonly connectionsPerBroker?: number | undefined;
 }
 
 const BOOTSTRAP_LIMIT_MS = 12_000;
 const CONNECT_LIMIT_MS = 10_000;
 const CONNECTIONS_PER_BROKER = 32;
-/** How many requests are on their way at a time where a broker takes one group a request. */
+/** Requests in flight to an old broker, which accepts one group per request. */
 const IN_FLIGHT = 100;
-/** How long the other bootstrap servers may take to say of which cluster they are. */
+/** How long to wait for the cluster ids of the other bootstrap servers. */
 const GRACE_MS = 250;
 
 /**
- * Connects to a cluster: every bootstrap server is tried at once, and the first that answers is enough.
+ * Connects to a cluster: tries every bootstrap server at once, and needs one answer.
  *
- * @throws KafkaUnavailable that says what each server did, 12 s later at most, and before the deadline
- * @throws KafkaAuthentication or KafkaCertificate when no server gave an answer, and one failed for that
+ * @throws KafkaUnavailable with what each server did, after 12 s at most, and before the deadline
+ * @throws KafkaAuthentication or KafkaCertificate if no server answered and one failed for that reason
  * @throws Configuration for a server that is not `host:port`
  */
 export async function connectCluster(config: KafkaConfig, deadline: Deadline): Promise<Cluster> {
-  const wrong = config.bootstrapServers.filter((server) => !/^(\[[^\]]+\]|[^:]+):\d{1,5}$/.test(server));
-  if (wrong.length > 0 || config.bootstrapServers.length === 0) {
-    throw new Configuration(`the bootstrap servers must be host:port, not ${JSON.stringify(wrong.join(","))}.`);
+  const malformed = config.bootstrapServers.filter((server) => !/^(\[[^\]]+\]|[^:]+):\d{1,5}$/.test(server));
+  if (malformed.length > 0 || config.bootstrapServers.length === 0) {
+    throw new Configuration(`the bootstrap servers must be host:port, not ${JSON.stringify(malformed.join(","))}.`);
   }
   const cluster = new Cluster(config, deadline);
   try {
@@ -51,17 +51,16 @@ export async function connectCluster(config: KafkaConfig, deadline: Deadline): P
   }
 }
 
-/** What sends requests to one broker: as `Cluster.send`, without a limit of its own. */
+/** Sends requests to one broker, as `Cluster.send`; the caller limits the time. */
 export type Sender = Pick<Connection, "send">;
 
 /**
- * A Kafka cluster for the time of one invocation: brokers by their ids, a connection to each that is used, the
- * coordinators known so far. Nothing is retried here. When the deadline passes, every request in flight fails with
- * DeadlineExceeded, and so does every later one.
+ * A Kafka cluster during one invocation: addresses of brokers, connections, and coordinators known so far. Nothing is
+ * retried here. After the deadline, requests in flight and later ones fail with DeadlineExceeded.
  */
 export class Cluster {
   readonly deadline: Deadline;
-  /** The coordinators that were found, by group: a cache for `perCoordinator`. */
+  /** The known coordinators by group: a cache for `perCoordinator`. */
   readonly coordinators = new Map<string, number>();
   readonly #config: KafkaConfig;
   readonly #connector: Connector;
@@ -69,11 +68,11 @@ export class Cluster {
   readonly #addresses = new Map<number, string>();
   readonly #connections = new Map<string, BrokerConnections>();
   readonly #end = new AbortController();
-  readonly #onDeadline = () => this.#endWith(deadlineExceeded(`Kafka cluster ${this.#config.clusterName} was in use`));
+  readonly #onDeadline = () => this.#endWith(deadlineExceeded(`using Kafka cluster ${this.#config.clusterName}`));
   #clusterId: string | null = null;
   #turn = 0;
 
-  /** Opens nothing; `connectCluster` is what to call. */
+  /** Opens nothing; call `connectCluster` instead. */
   constructor(config: KafkaConfig, deadline: Deadline) {
     this.#config = config;
     this.deadline = deadline;
@@ -82,69 +81,69 @@ export class Cluster {
     else deadline.signal.addEventListener("abort", this.#onDeadline, { once: true });
   }
 
-  /** The deployment's name of the cluster, and Kafka's own id. */
+  /** The deployment's name of the cluster, and its id in Kafka. */
   get identity(): ClusterIdentity {
     return { name: this.#config.clusterName, clusterId: this.#clusterId };
   }
 
-  /** How many requests were sent so far, by the name of their API. */
+  /** The number of requests sent so far, by API name. */
   get requests(): ReadonlyMap<string, number> {
     return this.#requests;
   }
 
-  /** The ids of the brokers that the last Metadata answer had. */
+  /** The ids of the brokers in the last Metadata answer. */
   get nodes(): readonly number[] {
     return [...this.#addresses.keys()];
   }
 
   /**
-   * Tries the bootstrap servers, all at once. The first answer is enough, but whoever answers soon after it must be of
-   * the same cluster: a list that mixes clusters is a mistake that nothing later would show.
+   * Tries all bootstrap servers at once. One answer is enough, but servers that answer soon after it must belong to the
+   * same cluster: nothing later would detect a mixed list.
    *
-   * @throws KafkaUnavailable when none gives an answer, or two belong to different clusters
-   * @throws KafkaAuthentication or KafkaCertificate when none gives an answer, and one failed for that
+   * @throws KafkaUnavailable if none answers, or two belong to different clusters
+   * @throws KafkaAuthentication or KafkaCertificate if none answers and one failed for that reason
    */
   async bootstrap(): Promise<void> {
     const limit = Math.min(BOOTSTRAP_LIMIT_MS, this.deadline.remainingMs() * 0.8);
     const servers = [...new Set(this.#config.bootstrapServers)];
-    const verdicts = new Map(servers.map((server) => [server, `${server} did not answer Metadata in time`]));
-    const named: OperationError[] = [];
-    let foreign: KafkaUnavailable | undefined;
+    const failures = new Map(servers.map((server) => [server, `${server} did not answer Metadata in time`]));
+    const specific: OperationError[] = [];
+    let otherCluster: KafkaUnavailable | undefined;
     const attempts = servers.map(async (server) => {
       try {
         const answer = await this.#sendTo(server, metadata, { topics: [] });
-        if (answer.brokers.length === 0) throw new NoAnswer(server, "knows of no brokers yet", true);
-        foreign ??= this.#foreign(answer);
-        if (foreign === undefined && this.#addresses.size === 0) this.#learn(answer);
+        if (answer.brokers.length === 0) throw new NoAnswer(server, "does not list any brokers yet", true);
+        otherCluster ??= this.#errorOfOtherCluster(answer);
+        if (otherCluster === undefined && this.#addresses.size === 0) this.#remember(answer);
       } catch (error) {
-        verdicts.set(server, problemFrom(error).message);
-        if (error instanceof OperationError && !(error instanceof KafkaUnavailable)) named.push(error);
+        failures.set(server, toProblem(error).message);
+        if (error instanceof OperationError && !(error instanceof KafkaUnavailable)) specific.push(error);
         throw error;
       }
     });
-    await within(Promise.any(attempts), limit, this.#end.signal).catch(() => {});
+    await withTimeout(Promise.any(attempts), limit, this.#end.signal).catch(() => {});
     if (this.#addresses.size > 0) {
-      await within(Promise.allSettled(attempts), GRACE_MS, this.#end.signal).catch(() => {});
-      if (foreign !== undefined) throw foreign;
+      await withTimeout(Promise.allSettled(attempts), GRACE_MS, this.#end.signal).catch(() => {});
+      if (otherCluster !== undefined) throw otherCluster;
       return;
     }
-    if (this.deadline.remainingMs() === 0) throw deadlineExceeded("the brokers were being connected to");
-    if (named[0] !== undefined) throw named[0]; // a refusal says more than the silence of others
+    if (this.deadline.remainingMs() === 0) throw deadlineExceeded("connecting to the brokers");
+    if (specific[0] !== undefined) throw specific[0]; // a rejection is more specific than a time-out
     throw new KafkaUnavailable(
-      `no broker of cluster ${this.#config.clusterName} gave an answer: ${[...verdicts.values()].join("; ")}. ` +
-        "Look at the bootstrap servers, the security protocol, and the network between (subnets, security groups).",
+      `no broker of cluster ${this.#config.clusterName} answered: ${[...failures.values()].join("; ")}. ` +
+        "Check the bootstrap servers, the security protocol and the network (subnets, security groups).",
     );
   }
 
   /**
-   * Sends a request to a broker, or several that come to the same where the broker speaks older versions only. All of it,
-   * connecting included, takes `timeoutMs` at most (15 s), and one request 15 s at most: by then there is an answer, or the
-   * connection is dropped.
+   * Sends a request to a broker, or several equivalent ones to a broker that supports only older versions. All of it,
+   * connecting included, takes at most `timeoutMs` (15 s by default); one request takes at most 15 s. Then the
+   * connection is closed.
    *
-   * @throws NoAnswer when it could not be reached, hung up, took too long, or gave an answer that is none
-   * @throws KafkaUnavailable when it does not speak the API
-   * @throws KafkaAuthentication when it refuses the credentials, KafkaCertificate when its certificate cannot be trusted
-   * @throws DeadlineExceeded when the time was over before
+   * @throws NoAnswer if the broker is unreachable, closes the connection, takes too long or sends a malformed answer
+   * @throws KafkaUnavailable if the broker does not support the API
+   * @throws KafkaAuthentication if it rejects the credentials, KafkaCertificate if its certificate is not trusted
+   * @throws DeadlineExceeded if the deadline has passed
    */
   async send<Request, Answer>(
     node: number,
@@ -156,10 +155,9 @@ export class Cluster {
   }
 
   /**
-   * Does some work at one broker for each item, in no order, over as many connections as its amount is worth and the
-   * configuration and the broker allow: one at the least, the one that `send` uses. No request of the work takes longer
-   * than with `send`, and throws as there; where the work itself throws, or the broker cannot be reached, nothing more is
-   * begun, and that is thrown.
+   * Does the work for each item at one broker, in any order, over as many connections as the number of items, the
+   * configuration and the broker allow; at least the one that `send` uses. Requests have the limits and errors of
+   * `send`. If the work throws or the broker is unreachable, no further item is started and the error is thrown.
    */
   async spread<T>(node: number, items: readonly T[], work: (item: T, broker: Sender) => Promise<void>): Promise<void> {
     const address = this.#addressOf(node);
@@ -170,17 +168,16 @@ export class Cluster {
 
   #addressOf(node: number): string {
     const address = this.#addresses.get(node);
-    if (address === undefined) throw new NoAnswer(`broker ${node}`, "is not among the brokers of the cluster", false);
+    if (address === undefined) throw new NoAnswer(`broker ${node}`, "is not in the cluster's list of brokers", false);
     return address;
   }
 
   /**
-   * Sends a request to any broker of the cluster that answers; connections that stand come first, and take turns. Only
-   * where none of the known brokers answers are the bootstrap servers asked who the brokers are now. All of it takes
-   * `timeoutMs` at most; so that there is time for the others, each broker is given half of what is left. Throws as
-   * `send`.
+   * Sends a request to any broker that answers: first to connected brokers, in rotation, then to the others. If no
+   * known broker answers, the bootstrap servers give the current list of brokers. All of it takes at most `timeoutMs`;
+   * each broker gets half of the remaining time. Throws as `send`.
    */
-  async ask<Request, Answer>(
+  async sendToAny<Request, Answer>(
     api: Api<Request, Answer>,
     request: Request,
     timeoutMs = Number.POSITIVE_INFINITY,
@@ -188,13 +185,13 @@ export class Cluster {
     const end = performance.now() + timeoutMs;
     const share = () => (end - performance.now()) / 2;
     try {
-      return await this.#askKnown(api, request, share);
+      return await this.#tryKnown(api, request, share);
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       for (const server of this.#config.bootstrapServers) {
         try {
-          this.#learn(await this.#sendTo(server, metadata, { topics: [] }, share()));
-          return await this.#askKnown(api, request, share);
+          this.#remember(await this.#sendTo(server, metadata, { topics: [] }, share()));
+          return await this.#tryKnown(api, request, share);
         } catch (failure) {
           if (!(failure instanceof NoAnswer)) throw failure;
         }
@@ -203,13 +200,13 @@ export class Cluster {
     }
   }
 
-  async #askKnown<Request, Answer>(api: Api<Request, Answer>, request: Request, share: () => number): Promise<Answer> {
+  async #tryKnown<Request, Answer>(api: Api<Request, Answer>, request: Request, share: () => number): Promise<Answer> {
     const known = [...this.#addresses.values()];
     const turn = this.#turn++ % Math.max(1, known.length);
     const rotated = [...known.slice(turn), ...known.slice(0, turn)];
-    const stands = (address: string) => this.#connections.get(address)?.alive === true;
-    let failure = new NoAnswer(this.#config.clusterName, "has no broker that is known", false);
-    for (const address of [...rotated.filter(stands), ...rotated.filter((address) => !stands(address))]) {
+    const isConnected = (address: string) => this.#connections.get(address)?.alive === true;
+    let failure = new NoAnswer(this.#config.clusterName, "has no known broker", false);
+    for (const address of [...rotated.filter(isConnected), ...rotated.filter((address) => !isConnected(address))]) {
       try {
         return await this.#sendTo(address, api, request, share());
       } catch (error) {
@@ -220,22 +217,22 @@ export class Cluster {
     throw failure;
   }
 
-  /** Brokers and topics as one broker sees them: `node`, or any. Brokers and addresses are remembered. Throws as `send`. */
+  /** Brokers and topics as `node` or any broker sees them. Remembers the brokers' addresses. Throws as `send`. */
   async metadata(topics: readonly string[], node?: number, timeoutMs?: number): Promise<ClusterMetadata> {
     const request = { topics };
-    return this.#learn(
+    return this.#remember(
       await (node === undefined
-        ? this.ask(metadata, request, timeoutMs)
+        ? this.sendToAny(metadata, request, timeoutMs)
         : this.send(node, metadata, request, timeoutMs)),
     );
   }
 
-  /** Remembers where a broker is. */
-  learn({ nodeId, host, port }: Broker): void {
+  /** Remembers a broker's address. */
+  rememberBroker({ nodeId, host, port }: Broker): void {
     this.#addresses.set(nodeId, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
   }
 
-  /** Ends every connection at once. Requests in flight fail. */
+  /** Closes every connection at once. Requests in flight fail. */
   close(): void {
     this.#endWith(new KafkaUnavailable(`the connection to cluster ${this.#config.clusterName} was closed.`));
   }
@@ -246,23 +243,23 @@ export class Cluster {
     for (const connections of this.#connections.values()) connections.close(reason);
   }
 
-  #learn(answer: ClusterMetadata): ClusterMetadata {
-    const foreign = this.#foreign(answer);
-    if (foreign !== undefined) throw foreign;
+  #remember(answer: ClusterMetadata): ClusterMetadata {
+    const otherCluster = this.#errorOfOtherCluster(answer);
+    if (otherCluster !== undefined) throw otherCluster;
     if (answer.brokers.length > 0) {
       this.#clusterId = answer.clusterId;
       this.#addresses.clear();
-      for (const broker of answer.brokers) this.learn(broker);
+      for (const broker of answer.brokers) this.rememberBroker(broker);
     }
     return answer;
   }
 
-  /** The error of an answer that comes from another cluster than those before it. */
-  #foreign({ clusterId }: ClusterMetadata): KafkaUnavailable | undefined {
+  /** The error if an answer comes from another cluster than earlier answers. */
+  #errorOfOtherCluster({ clusterId }: ClusterMetadata): KafkaUnavailable | undefined {
     if (this.#clusterId === null || clusterId === this.#clusterId) return undefined;
     return new KafkaUnavailable(
-      `the bootstrap servers belong to different clusters: one says ${this.#clusterId}, another ${clusterId}. ` +
-        "Name servers of one cluster only.",
+      `the bootstrap servers belong to different clusters: ${this.#clusterId} and ${clusterId}. ` +
+        "List servers of one cluster only (cluster.bootstrap_servers).",
     );
   }
 
@@ -276,20 +273,20 @@ export class Cluster {
     const started = performance.now();
     const end = started + Math.max(0, Math.min(timeoutMs, REQUEST_TIMEOUT_MS));
     const leftMs = () => end - performance.now();
-    const unconnected = () => new NoAnswer(address, "did not accept the connection in time", false);
-    const connection = await within(open(), leftMs(), this.#end.signal).catch((error) => {
+    const notConnected = () => new NoAnswer(address, "did not accept the connection in time", false);
+    const connection = await withTimeout(open(), leftMs(), this.#end.signal).catch((error) => {
       this.#end.signal.throwIfAborted();
-      throw error instanceof TimedOut ? unconnected() : error;
+      throw error instanceof TimedOut ? notConnected() : error;
     });
-    if (leftMs() <= 0) throw unconnected();
-    if (api.otherwise !== undefined && !connection.speaks(api)) {
-      return api.otherwise(request, (one, requests) => this.#sendAll(address, one, requests, started + timeoutMs));
+    if (leftMs() <= 0) throw notConnected();
+    if (api.fallback !== undefined && !connection.supports(api)) {
+      return api.fallback(request, (one, requests) => this.#sendAll(address, one, requests, started + timeoutMs));
     }
     this.#requests.set(api.name, (this.#requests.get(api.name) ?? 0) + 1);
     return connection.send(api, request, leftMs());
   }
 
-  /** Each request takes 15 s at most, and all of them until `end`. */
+  /** Each request takes at most 15 s, and all of them end by `end`. */
   async #sendAll<Request, Answer>(
     address: string,
     api: Api<Request, Answer>,

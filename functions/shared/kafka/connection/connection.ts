@@ -5,7 +5,7 @@ import type KafkaJsConnection from "kafkajs/src/network/connection.js";
 import KafkaJsPool from "kafkajs/src/network/connectionPool.js";
 import { KafkaAuthentication, KafkaCertificate, KafkaUnavailable, OperationError } from "../../core/errors.ts";
 import { NoAnswer } from "../calls/problems.ts";
-import { TimedOut, within } from "../calls/retry.ts";
+import { TimedOut, withTimeout } from "../calls/retry.ts";
 import { type Api, commonVersion, decodeAnswer, encodeRequest, type VersionRange } from "../wire/api.ts";
 import { MalformedAnswer } from "../wire/bytes.ts";
 import {
@@ -17,21 +17,21 @@ import {
   splitAddress,
 } from "./security.ts";
 
-/** A connection to one broker. Any number of requests may be in flight; the broker answers them in their order. */
+/** A connection to one broker. Any number of requests may be in flight; the broker answers them in order. */
 export interface Connection {
-  /** False once it was closed or lost; it never comes back. */
+  /** False after it was closed or lost, for good. */
   readonly alive: boolean;
-  /** Whether both sides speak a version of an API. */
-  speaks(api: Api<never, unknown>): boolean;
+  /** Whether both sides support a version of an API. */
+  supports(api: Api<never, unknown>): boolean;
   /**
-   * Sends a request in the highest version that both sides speak. A connection on which an answer takes longer than
-   * `timeoutMs` (15 s at most) is lost: answers come in their order, and nothing is to take effect later.
+   * Sends a request in the highest version that both sides support. If the answer takes longer than `timeoutMs` (15 s
+   * at most), the connection is closed: answers come in order, and no request may take effect later.
    *
-   * @throws NoAnswer when the connection was lost or closed, or the answer took too long or is none
-   * @throws KafkaUnavailable when the broker speaks none of our versions
+   * @throws NoAnswer if the connection was lost or closed, or the answer is late or malformed
+   * @throws KafkaUnavailable if the broker supports none of the codec's versions
    */
   send<Request, Answer>(api: Api<Request, Answer>, request: Request, timeoutMs: number): Promise<Answer>;
-  /** Ends it at once: requests in flight fail with `reason`. */
+  /** Closes it at once. Requests in flight fail with `reason`. */
   close(reason: Error): void;
 }
 
@@ -40,27 +40,27 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const SASL_HANDSHAKE = 17;
 const SASL_AUTHENTICATE = 36;
 
-/** How long a request may take. */
+/** The time limit of a request. */
 export const REQUEST_TIMEOUT_MS = 15_000;
 
-/** The part of a request's time within which it must have been written. */
-const WRITTEN_WITHIN = 0.25;
+/** After this fraction of its time a request is no longer written. */
+const WRITE_FRACTION = 0.25;
 
-/** Opens connections of one configuration. */
+/** Opens connections with one configuration. */
 export interface Connector {
   /**
-   * Credentials that are refused are asked for once more; if there are others now, those are tried.
+   * Rejected credentials are read once more; if they changed, the new ones are tried.
    *
-   * @throws NoAnswer that says what the broker did
-   * @throws KafkaAuthentication when it refused the credentials, KafkaCertificate when its certificate cannot be trusted
-   * @throws whatever reading the credentials throws
+   * @throws NoAnswer with what the broker did
+   * @throws KafkaAuthentication if it rejected the credentials, KafkaCertificate if its certificate is not trusted
+   * @throws the errors of reading the credentials
    */
   connect(address: string, timeoutMs: number, signal: AbortSignal): Promise<Connection>;
 }
 
 const logger = createLogger({ level: LEVELS.NOTHING, logCreator: () => () => {} });
 
-/** Makes the connector of a configuration. Nothing is opened yet. */
+/** The connector of a configuration. Opens no connection yet. */
 export function createConnector({ protocol, credentials }: KafkaSecurity, clientId: string): Connector {
   const open = async (address: string, using: Credentials, timeoutMs: number, signal: AbortSignal) => {
     const sockets: Socket[] = [];
@@ -81,24 +81,24 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
         return socket;
       },
     });
-    const dueBy = new Map<string, number>();
-    for (const connection of pool.pool) harden(connection, sockets, dueBy);
+    const writeDeadlines = new Map<string, number>();
+    for (const connection of pool.pool) patchKafkajs(connection, sockets, writeDeadlines);
     const logins = pool.pool.map(watchLogin);
     const broker = new KafkaJsBroker({ connectionPool: pool, logger });
     const destroy = (reason: Error) => {
       for (const socket of sockets) socket.destroy(reason);
     };
     try {
-      await within(broker.connect(), timeoutMs, signal);
+      await withTimeout(broker.connect(), timeoutMs, signal);
     } catch (thrown) {
-      destroy(new Error("given up"));
+      destroy(new Error("the connection could not be opened"));
       if (thrown instanceof OperationError || thrown instanceof NoAnswer) throw thrown;
       const { error = thrown, mechanisms } = logins[0] ?? {};
       const reached = broker.versions !== null ? "answer" : opened ? "socket" : "nothing";
       const failed = { address, protocol, credentials: using, error, reached, mechanisms } as const;
       throw (await securityFailure(failed)) ?? connectFailure(address, error, sockets.at(-1)?.connecting === true);
     }
-    return openConnection(address, pool, broker, sockets, dueBy, destroy);
+    return openConnection(address, pool, broker, sockets, writeDeadlines, destroy);
   };
   return {
     async connect(address, timeoutMs, signal) {
@@ -106,30 +106,34 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       const known = (await credentials?.()) ?? {};
       try {
         return await open(address, known, timeoutMs, signal);
-      } catch (refusal) {
-        const refused = refusal instanceof KafkaAuthentication || refusal instanceof KafkaCertificate;
-        if (!refused || credentials === undefined) throw refusal;
-        const now = await within(credentials(known), end - performance.now(), signal).catch((error: unknown) => {
-          throw error instanceof TimedOut ? refusal : error;
+      } catch (rejection) {
+        const isRejected = rejection instanceof KafkaAuthentication || rejection instanceof KafkaCertificate;
+        if (!isRejected || credentials === undefined) throw rejection;
+        const now = await withTimeout(credentials(known), end - performance.now(), signal).catch((error: unknown) => {
+          throw error instanceof TimedOut ? rejection : error;
         });
-        if (now === known) throw refusal;
+        if (now === known) throw rejection;
         return open(address, now, end - performance.now(), signal);
       }
     },
   };
 }
 
-/** A request that was about to be written when the time for that was over. */
-class Overdue extends Error {}
+/** A request was not written in time, and not sent. */
+class WriteTooLate extends Error {}
 
 /**
- * Two faults of kafkajs 2.2.4, put right; and a last look at the clock, since much may lie between what let a request pass
- * and the write to the socket: a process that stood still, as a frozen function does, must not send what was allowed before.
+ * Repairs two faults of kafkajs 2.2.4, and checks the time right before the write to the socket: a process that was
+ * frozen after a request was permitted, as Lambda freezes functions, must not send the request late.
  *
- * @param dueBy until when each request may be written, by the name it has with kafkajs
+ * @param writeDeadlines until when each request may be written, by kafkajs' name of the request
  */
-function harden(connection: KafkaJsConnection, sockets: readonly Socket[], dueBy: ReadonlyMap<string, number>): void {
-  // What is not an answer of Kafka's makes its decoder throw in a socket's event: that would end the process.
+function patchKafkajs(
+  connection: KafkaJsConnection,
+  sockets: readonly Socket[],
+  writeDeadlines: ReadonlyMap<string, number>,
+): void {
+  // Bytes that are no Kafka answer make its decoder throw in a socket event, which would end the process.
   const processData = connection.processData.bind(connection);
   connection.processData = (data) => {
     try {
@@ -139,7 +143,7 @@ function harden(connection: KafkaJsConnection, sockets: readonly Socket[], dueBy
       for (const socket of sockets) socket.destroy(cause);
     }
   };
-  // It sets a timer of a negative time, again and again, even when nothing is pending: a loop of 1 ms for ever.
+  // Without pending requests it sets a timer with a negative time again and again: an endless loop every 1 ms.
   const queue = connection.requestQueue;
   const schedule = queue.scheduleCheckPendingRequests.bind(queue);
   queue.scheduleCheckPendingRequests = () => {
@@ -148,14 +152,15 @@ function harden(connection: KafkaJsConnection, sockets: readonly Socket[], dueBy
   const push = queue.push.bind(queue);
   queue.push = (request) => {
     const sendRequest = () => {
-      if (performance.now() > (dueBy.get(request.entry.apiName) ?? Number.POSITIVE_INFINITY)) throw new Overdue();
+      const deadline = writeDeadlines.get(request.entry.apiName);
+      if (deadline !== undefined && performance.now() > deadline) throw new WriteTooLate();
       request.sendRequest();
     };
     push({ ...request, sendRequest });
   };
 }
 
-/** What goes on in a login: kafkajs words every failure anew, and does not tell which mechanisms the broker offers. */
+/** Records the error and the broker's mechanisms of a login: kafkajs replaces the one and hides the other. */
 function watchLogin(connection: KafkaJsConnection): { error?: unknown; mechanisms?: readonly string[] } {
   const seen: { error?: unknown; mechanisms?: readonly string[] } = {};
   const send = connection.send.bind(connection);
@@ -182,18 +187,18 @@ function openConnection(
   pool: KafkaJsPool,
   broker: KafkaJsBroker,
   sockets: readonly Socket[],
-  dueBy: Map<string, number>,
+  writeDeadlines: Map<string, number>,
   destroy: (reason: Error) => void,
 ): Connection {
   let alive = true;
   let sent = 0;
-  let closedFor: Error | undefined;
+  let closeReason: Error | undefined;
   const lost = () => {
-    alive = false; // and must not be used again: kafkajs would open another one, of which we know nothing
+    alive = false; // never used again: kafkajs would open another connection without these checks
   };
   for (const socket of sockets) socket.once("error", lost).once("end", lost).once("close", lost);
   const close = (reason: Error) => {
-    closedFor ??= reason;
+    closeReason ??= reason;
     lost();
     destroy(reason);
   };
@@ -202,14 +207,14 @@ function openConnection(
       return alive;
     },
     close,
-    speaks: (api) => commonVersion(api, broker.versions?.[api.key]) !== undefined,
+    supports: (api) => commonVersion(api, broker.versions?.[api.key]) !== undefined,
     async send(api, request, timeoutMs) {
-      if (!alive) throw new NoAnswer(address, "closed the connection", false, closedFor);
+      if (!alive) throw new NoAnswer(address, "closed the connection", false, closeReason);
       const range = broker.versions?.[api.key];
       const version = commonVersion(api, range);
-      if (version === undefined) throw unspoken(address, api, range);
-      const apiName = `${api.name} ${++sent}`; // each has a name of its own
-      dueBy.set(apiName, performance.now() + timeoutMs * WRITTEN_WITHIN);
+      if (version === undefined) throw unsupported(address, api, range);
+      const apiName = `${api.name} ${++sent}`; // unique
+      writeDeadlines.set(apiName, performance.now() + timeoutMs * WRITE_FRACTION);
       const bytes = encodeRequest(api, version, request);
       try {
         const answer = pool.send({
@@ -225,14 +230,15 @@ function openConnection(
           },
           logResponseError: false,
         });
-        return await within(answer, timeoutMs);
+        return await withTimeout(answer, timeoutMs);
       } catch (error) {
-        if (error instanceof Overdue) {
+        if (error instanceof WriteTooLate) {
           lost();
           destroy(error);
-          throw new NoAnswer(address, `was not sent ${api.name}: it came to that too late`, false, closedFor);
+          throw new NoAnswer(address, `was not sent ${api.name}: it was too late to write it`, false, closeReason);
         }
-        if (closedFor !== undefined) throw new NoAnswer(address, "was not waited for any more", true, closedFor);
+        if (closeReason !== undefined)
+          throw new NoAnswer(address, "had not answered before closing", true, closeReason);
         if (error instanceof MalformedAnswer) throw malformed(address, api, error);
         const late =
           error instanceof TimedOut || (error instanceof Error && error.name === "KafkaJSRequestTimeoutError");
@@ -241,23 +247,23 @@ function openConnection(
         destroy(new Error(what));
         throw new NoAnswer(address, what, true, error);
       } finally {
-        dueBy.delete(apiName);
+        writeDeadlines.delete(apiName);
       }
     },
   };
 }
 
 function malformed(address: string, api: Api<never, unknown>, cause: MalformedAnswer): NoAnswer {
-  const what = `gave an answer to ${api.name} that is none: ${cause.message}`;
+  const what = `sent a malformed answer to ${api.name}: ${cause.message}`;
   return new NoAnswer(address, what, true, new KafkaUnavailable(`the broker ${address} ${what}.`, { cause }));
 }
 
-function unspoken(address: string, api: Api<never, unknown>, range: VersionRange | undefined): KafkaUnavailable {
-  const speaks = range === undefined ? "does not speak it" : `speaks versions ${range.minVersion}–${range.maxVersion}`;
+function unsupported(address: string, api: Api<never, unknown>, range: VersionRange | undefined): KafkaUnavailable {
+  const supports = range === undefined ? "does not support it" : `supports ${range.minVersion}–${range.maxVersion}`;
   const [min, max] = api.versions;
   return new KafkaUnavailable(
-    `${api.name} is needed in version ${min === max ? min : `${min}–${max}`}, and the broker ${address} ${speaks}: ` +
-      `this needs Kafka ${api.since} or newer.`,
+    `${api.name} is required in version ${min === max ? min : `${min}–${max}`}; the broker ${address} ${supports}. ` +
+      `Kafka ${api.since} or newer is required.`,
   );
 }
 
@@ -271,7 +277,7 @@ function connectFailure(address: string, error: unknown, connecting: boolean): N
   return new NoAnswer(address, what, false, error);
 }
 
-/** What a broker did, in words, as far as kafkajs' error tells. */
+/** What the broker did, from kafkajs' error. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const errno = "code" in error && typeof error.code === "string" ? error.code : undefined;
@@ -282,7 +288,7 @@ function reasonOf(error: unknown): string {
       return "reset the connection (ECONNRESET)";
     case "ENOTFOUND":
     case "EAI_AGAIN":
-      return `is not a name that resolves (${errno})`;
+      return `cannot be resolved (${errno})`;
   }
   if (error.name === "KafkaJSConnectionClosedError") return "closed the connection without an answer";
   if (error.message === "Connection timeout") return "did not accept the connection in time";

@@ -6,57 +6,56 @@ import { Configuration, StorageUnavailable } from "../../core/errors.ts";
 import type { Credentials, Login, Tls } from "./security.ts";
 import { iamTokens, oauthTokens } from "./tokens.ts";
 
-/** How to log in; what it takes is still in its secret. */
+/** How to log in, with the ARN of the secret. */
 export type SaslSettings =
   | { readonly mechanism: Login["mechanism"]; readonly secretArn: string }
   | { readonly mechanism: "AWS_MSK_IAM"; readonly region: string };
 
-/** Where the credentials of connections come from. */
+/** Where the credentials of connections are stored. */
 export interface CredentialSettings {
   readonly sasl: SaslSettings | undefined;
   /** The secret `{"ca", "certificate", "private_key", "passphrase"}`; without it, public authorities are trusted. */
   readonly tls?: { readonly secretArn: string } | undefined;
 }
 
-/** The texts of the secrets that could be used, by ARN: kept for the invocations to come. */
-const kept = new Map<string, string>();
+/** The texts of usable secrets by ARN, kept for later invocations. */
+const cachedSecrets = new Map<string, string>();
 
 /**
- * Gives the credentials of connections. Secrets are read once in a process, and again when the credentials made from them
- * were refused: if they are others now, those are given from then on, else the same ones. Nothing of a secret is ever in a
- * message or a log.
+ * Provides the credentials of connections. Secrets are read once per process, and again when a broker rejects the
+ * credentials; if a secret has not changed, the same credentials are returned. No secret appears in a message or a log.
  *
- * @throws Configuration when a secret is not there, may not be read, or is not what it should be: each field by its name
- * @throws StorageUnavailable when Secrets Manager does not answer
+ * @throws Configuration if a secret is missing, unreadable or invalid, with the names of the invalid fields
+ * @throws StorageUnavailable if Secrets Manager does not answer
  */
 export function credentialSource(
   { sasl, tls }: CredentialSettings,
   deadline: Deadline,
-): (refused?: Credentials) => Promise<Credentials> {
+): (rejected?: Credentials) => Promise<Credentials> {
   const arns = [sasl !== undefined && "secretArn" in sasl ? sasl.secretArn : undefined, tls?.secretArn];
-  const texts = () => arns.map((arn) => arn && kept.get(arn)).join();
+  const texts = () => arns.map((arn) => arn && cachedSecrets.get(arn)).join();
   const make = async (): Promise<Credentials> => {
     const [login, trust] = await Promise.all([sasl && loginOf(sasl, deadline), tls && tlsOf(tls.secretArn, deadline)]);
     return { ...(login && { login }), ...(trust && { tls: trust }) };
   };
-  const makeAnew = async (refused: Credentials): Promise<Credentials> => {
+  const makeAgain = async (rejected: Credentials): Promise<Credentials> => {
     const before = texts();
-    for (const arn of arns) if (arn !== undefined) kept.delete(arn);
+    for (const arn of arns) if (arn !== undefined) cachedSecrets.delete(arn);
     const credentials = await make();
-    return texts() === before ? refused : credentials;
+    return texts() === before ? rejected : credentials;
   };
   let latest: Promise<Credentials> | undefined;
-  return async (refused) => {
+  return async (rejected) => {
     latest ??= make();
     const asked = latest;
     const known = await asked;
-    if (refused !== known) return known;
+    if (rejected !== known) return known;
     if (latest === asked) {
-      const anew = makeAnew(known); // whoever else was refused waits for the same
-      latest = anew;
-      // Where it could not be read, the next one who is refused tries again.
-      anew.catch(() => {
-        if (latest === anew) latest = asked;
+      const again = makeAgain(known); // shared with other rejected connections
+      latest = again;
+      // After a failed read, the next rejected connection tries again.
+      again.catch(() => {
+        if (latest === again) latest = asked;
       });
     }
     return latest;
@@ -69,7 +68,7 @@ const text = z
   .check(z.minLength(1, "must not be empty"));
 const password = z.object({ username: text, password: text });
 const client = z.object({
-  token_endpoint_url: text.check(z.refine(isTokenEndpoint, "must be an https URL (http for this machine only)")),
+  token_endpoint_url: text.check(z.refine(isTokenEndpoint, "must be an https URL (http for this host only)")),
   client_id: text,
   client_secret: text,
   scope: z.optional(text),
@@ -84,15 +83,15 @@ const trust = z
   .check(
     z.refine((it) => it.certificate !== undefined || it.private_key === undefined, {
       path: ["certificate"],
-      error: "is missing: a private key goes with one",
+      error: "is missing: a private key requires a certificate",
     }),
     z.refine((it) => it.private_key !== undefined || it.certificate === undefined, {
       path: ["private_key"],
-      error: "is missing: a certificate goes with one",
+      error: "is missing: a certificate requires a private key",
     }),
     z.refine((it) => it.private_key === undefined || keyOf(it) !== undefined, {
       path: ["private_key"],
-      error: "must be a private key in PEM that the passphrase opens, if it needs one",
+      error: "must be a private key in PEM; an encrypted key requires its passphrase",
     }),
     z.refine(
       ({ certificate, ...it }) => {
@@ -128,7 +127,7 @@ function keyOf({
   try {
     return key === undefined ? undefined : createPrivateKey({ key, ...(passphrase !== undefined && { passphrase }) });
   } catch {
-    return undefined; // OpenSSL's messages say less than where it was looked for
+    return undefined; // OpenSSL's message would not name the field
   }
 }
 
@@ -144,14 +143,14 @@ async function loginOf(sasl: SaslSettings, deadline: Deadline): Promise<Login> {
   }
 }
 
-/** Tokens for what a secret says, which is read again by the next invocation where there is none to be had with it. */
+/** Tokens for the client in a secret. After a failure, the next invocation reads the secret again. */
 async function tokensOf(secretArn: string, deadline: Deadline): Promise<() => Promise<string>> {
   const token = oauthTokens(await readSecret(secretArn, client, deadline), deadline);
   return async () => {
     try {
       return await token();
     } catch (error) {
-      kept.delete(secretArn);
+      cachedSecrets.delete(secretArn);
       throw error;
     }
   };
@@ -171,26 +170,26 @@ function secureContext(secretArn: string, options: SecureContextOptions): Secure
   try {
     return createSecureContext(options);
   } catch (cause) {
-    kept.delete(secretArn);
+    cachedSecrets.delete(secretArn);
     const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
     throw new Configuration(
-      `the secret ${secretArn} cannot be used: OpenSSL refuses its certificate or its key${why}. Put a new value into it.`,
+      `the secret ${secretArn} cannot be used: OpenSSL rejects its certificate or its key${why}. Correct the secret.`,
     );
   }
 }
 
 async function readSecret<T>(arn: string, schema: z.ZodMiniType<T>, deadline: Deadline): Promise<T> {
-  const known = kept.get(arn) ?? (await fetchSecret(arn, deadline));
+  const known = cachedSecrets.get(arn) ?? (await fetchSecret(arn, deadline));
   const parsed = schema.safeParse(jsonOf(known));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path: [field], message }) =>
       field === undefined ? "it must be a JSON object" : `"${String(field)}" ${message}`,
     );
-    throw new Configuration(`the secret ${arn} cannot be used: ${problems.join("; ")}. Put a new value into it.`, {
+    throw new Configuration(`the secret ${arn} cannot be used: ${problems.join("; ")}. Correct the secret.`, {
       details: { problems },
     });
   }
-  kept.set(arn, known);
+  cachedSecrets.set(arn, known);
   return parsed.data;
 }
 
@@ -202,14 +201,14 @@ function jsonOf(text: string): unknown {
   }
 }
 
-const ours = new Set([
+const configurationErrors = new Set([
   "ResourceNotFoundException",
   "AccessDeniedException",
   "DecryptionFailure",
   "InvalidRequestException",
 ]);
 
-/** AWS's client is loaded only here. */
+/** The AWS client is loaded only here. */
 async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
   const { SecretsManagerClient, GetSecretValueCommand } = await import("@aws-sdk/client-secrets-manager");
   const secrets = new SecretsManagerClient({ requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000 } });
@@ -218,15 +217,15 @@ async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
     const answer = await secrets.send(command, { abortSignal: deadline.signal });
     return answer.SecretString ?? "";
   } catch (cause) {
-    if (deadline.signal.aborted) throw deadlineExceeded("the secret with Kafka's credentials was read", cause);
+    if (deadline.signal.aborted) throw deadlineExceeded("reading the secret with Kafka's credentials", cause);
     const name = cause instanceof Error ? cause.name : String(cause);
     const what = `the secret ${arn} with Kafka's credentials could not be read (${name})`;
-    if (ours.has(name)) {
-      throw new Configuration(`${what}. Look at the ARN, and at the function's right to read and decrypt it.`, {
+    if (configurationErrors.has(name)) {
+      throw new Configuration(`${what}. Check the ARN, and the function's right to read and decrypt the secret.`, {
         cause,
       });
     }
-    throw new StorageUnavailable(`${what}. Try again; in a VPC, Secrets Manager needs an interface endpoint.`, {
+    throw new StorageUnavailable(`${what}. Try again; in a VPC, Secrets Manager requires an interface endpoint.`, {
       cause,
     });
   } finally {

@@ -1,7 +1,6 @@
 /**
- * The parts of kafkajs 2.2.4, to which it is pinned, that carry our own requests and answers: framing, correlation and
- * SASL. They are taken one by one, since its clients, which are never used, are a third of what a cold start loads of it.
- * Only `connection.ts` imports them.
+ * The parts of kafkajs 2.2.4 (pinned) that carry requests and answers: framing, correlation and SASL. They are imported
+ * one by one: its unused clients are a third of what a cold start would load. Only `connection.ts` imports them.
  */
 declare module "kafkajs/src/loggers/index.js" {
   import type { Logger, logCreator } from "kafkajs";
@@ -19,7 +18,7 @@ declare module "kafkajs/src/network/connection.js" {
     readonly clientId: string;
     readonly logger: Logger;
     readonly sasl?: SASLOptions | Mechanism;
-    /** In milliseconds, as the other. */
+    /** Both in milliseconds. */
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
     readonly socketFactory: ISocketFactory;
@@ -31,14 +30,14 @@ declare module "kafkajs/src/network/connection.js" {
     readonly logResponseError?: boolean;
   }
 
-  /** All that is looked at in what `encode` gives. */
+  /** What kafkajs reads of an encoded request. */
   export interface Encoder {
     readonly buf: Buffer;
     readonly buffer: Buffer;
   }
 
   export default class Connection {
-    /** Of the requests that it makes itself, SaslHandshake is answered with the mechanisms that the broker offers. */
+    /** Also sends kafkajs' own requests; the answer to SaslHandshake lists the broker's mechanisms. */
     send(protocol: Protocol<{ readonly enabledMechanisms?: readonly string[] }, unknown>): Promise<unknown>;
     processData(data: Buffer): void;
     readonly requestQueue: {

@@ -4,7 +4,7 @@ import { connect as connectTls, type PeerCertificate, type SecureContext } from 
 import type { Mechanism, SASLOptions } from "kafkajs";
 import { KafkaAuthentication, KafkaCertificate } from "../../core/errors.ts";
 import { NoAnswer } from "../calls/problems.ts";
-import { within } from "../calls/retry.ts";
+import { withTimeout } from "../calls/retry.ts";
 
 /** How to log in. */
 export type Login =
@@ -15,18 +15,18 @@ export type Login =
     }
   | {
       readonly mechanism: "OAUTHBEARER";
-      /** Gives a token that is valid for some time yet; it is asked for at each login. */
+      /** A token that is valid for some time; requested at each login. */
       token(): Promise<string>;
     };
 
-/** What TLS is spoken with, where it is not the public authorities and no certificate of ours. */
+/** TLS settings other than public authorities and no client certificate. */
 export interface Tls {
   readonly context: SecureContext;
-  /** Ours, that brokers are shown. */
+  /** The client certificate. */
   readonly certificate?: X509Certificate;
 }
 
-/** What a connection is secured with: a login with the SASL protocols, TLS with SSL and SASL_SSL. */
+/** The credentials of a connection: a login for SASL protocols, TLS for SSL and SASL_SSL. */
 export interface Credentials {
   readonly login?: Login;
   readonly tls?: Tls;
@@ -35,30 +35,30 @@ export interface Credentials {
 /** How to secure connections. */
 export interface KafkaSecurity {
   readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
-  /** The credentials as they are known, or, where `refused` are those, as they are now: the same ones if nothing changed. */
-  credentials?(refused?: Credentials): Promise<Credentials>;
+  /** The known credentials. If `rejected` are those, they are read again: the same object if nothing changed. */
+  credentials?(rejected?: Credentials): Promise<Credentials>;
 }
 
-/** What is known of a connection that could not be opened. */
+/** A connection that could not be opened. */
 export interface FailedLogin {
   readonly address: string;
   readonly protocol: KafkaSecurity["protocol"];
   readonly credentials: Credentials;
-  /** What went wrong: an error of kafkajs, or of the token's. */
+  /** The error of kafkajs or of the token. */
   readonly error: unknown;
-  /** How far it came: a socket (with TLS, where the protocol has it), and an answer of a broker. */
+  /** How far it came: a socket (after TLS, if any), or an answer of the broker. */
   readonly reached: "nothing" | "socket" | "answer";
-  /** The mechanisms that the broker says it has, if it came to that. */
+  /** The SASL mechanisms that the broker offered, if it did. */
   readonly mechanisms: readonly string[] | undefined;
 }
 
-/** How long to look at the certificate that a broker was refused for. */
-const LOOK_MS = 2_000;
+/** The time limit for reading an untrusted certificate. */
+const CERTIFICATE_TIMEOUT_MS = 2_000;
 
-/** Whether a protocol has TLS. */
+/** Whether a protocol uses TLS. */
 export const encrypts = (protocol: KafkaSecurity["protocol"]): boolean => protocol.endsWith("SSL");
 
-/** Opens a socket, with TLS where the protocol has it. `onConnect` is called when it can be written to. */
+/** Opens a socket, with TLS if the protocol uses it. `onConnect` is called when it is writable. */
 export function openSocket(
   { host, port }: Endpoint,
   protocol: KafkaSecurity["protocol"],
@@ -84,7 +84,7 @@ const tlsOptions = ({ host, port }: Endpoint, tls: Tls | undefined) => ({
   ...(tls && { secureContext: tls.context }),
 });
 
-/** A login as kafkajs takes it. */
+/** A login in kafkajs' form. */
 export function saslOptions(login: Login): SASLOptions | Mechanism {
   switch (login.mechanism) {
     case "PLAIN":
@@ -94,15 +94,15 @@ export function saslOptions(login: Login): SASLOptions | Mechanism {
     case "SCRAM-SHA-512":
       return { mechanism: "scram-sha-512", username: login.username, password: login.password };
     case "OAUTHBEARER":
-      return bearer(login.token);
+      return bearerMechanism(login.token);
   }
 }
 
-/** A broker answered a token with an error, as RFC 7628 has it. */
-class TokenRefused extends Error {}
+/** A broker rejected a token (RFC 7628). */
+class TokenRejected extends Error {}
 
-/** kafkajs' own takes the answer to a refused token, which is a success with an error in it, for a success. */
-const bearer = (token: () => Promise<string>): Mechanism => ({
+/** kafkajs' own mechanism takes the answer to a rejected token, a success with an error in it, for a success. */
+const bearerMechanism = (token: () => Promise<string>): Mechanism => ({
   mechanism: "OAUTHBEARER",
   authenticationProvider: ({ saslAuthenticate }) => ({
     async authenticate() {
@@ -113,17 +113,17 @@ const bearer = (token: () => Promise<string>): Mechanism => ({
         request: { encode: () => Buffer.concat([length, message]) },
         response: { decode: (raw) => raw.subarray(4), parse: (data) => data.toString() },
       });
-      if (answer !== "") throw new TokenRefused(/"status"\s*:\s*"(\w+)"/.exec(answer ?? "")?.[1] ?? "refused");
+      if (answer !== "") throw new TokenRejected(/"status"\s*:\s*"(\w+)"/.exec(answer ?? "")?.[1] ?? "rejected");
     },
   }),
 });
 
 /**
- * What a failure to connect says of the credentials, or of the broker's: KafkaAuthentication, KafkaCertificate, or
- * NoAnswer where the listener wants another protocol. Undefined where it is about none of these.
+ * The error if a connection failed because of security: KafkaAuthentication, KafkaCertificate, or NoAnswer if the
+ * listener requires another protocol. Undefined for other causes.
  */
 export async function securityFailure(failed: FailedLogin): Promise<Error | undefined> {
-  return loginFailure(failed) ?? (encrypts(failed.protocol) ? tlsFailure(failed) : plainFailure(failed));
+  return loginFailure(failed) ?? (encrypts(failed.protocol) ? tlsFailure(failed) : plaintextFailure(failed));
 }
 
 const protocolHint = (protocol: string, instead: string) =>
@@ -133,36 +133,36 @@ function loginFailure({ address, protocol, credentials, error, mechanisms }: Fai
   const { login } = credentials;
   if (login === undefined || !(error instanceof Error)) return undefined;
   const { mechanism } = login;
-  const refused = (what: string) =>
-    new KafkaAuthentication(`the broker ${address} ${what}`, error instanceof TokenRefused ? {} : { cause: error });
+  const rejected = (what: string) =>
+    new KafkaAuthentication(`the broker ${address} ${what}`, error instanceof TokenRejected ? {} : { cause: error });
   switch ("type" in error ? error.type : error.name) {
     case "UNSUPPORTED_SASL_MECHANISM":
-      return refused(
-        `does not take ${mechanism}: it offers ${mechanisms?.join(", ") || "nothing"} there. ` +
-          "Choose one of those (cluster.security.sasl.mechanism), or the port of a listener that has it.",
+      return rejected(
+        `does not support ${mechanism} on this listener; it supports ${mechanisms?.join(", ") || "no mechanism"}. ` +
+          `Choose one of these (cluster.security.sasl.mechanism), or the port of a listener with ${mechanism}.`,
       );
     case "ILLEGAL_SASL_STATE":
-      return new NoAnswer(address, `wants no login; ${protocolHint(protocol, "PLAINTEXT or SSL")}`, false, error);
+      return new NoAnswer(address, `accepts no login; ${protocolHint(protocol, "PLAINTEXT or SSL")}`, false, error);
     case "SASL_AUTHENTICATION_FAILED":
     case "KafkaJSSASLAuthenticationError":
-      return refused(
-        `refused the ${mechanism === "OAUTHBEARER" ? "token" : `user name or the password (${mechanism})`}: ` +
-          `${sentence(error.message)} ${look(mechanism)}`,
+      return rejected(
+        `rejected the ${mechanism === "OAUTHBEARER" ? "token" : `user name or the password (${mechanism})`}: ` +
+          `${sentence(error.message)} ${nextStep(mechanism)}`,
       );
   }
-  if (!(error instanceof TokenRefused)) return undefined;
-  return refused(`refused the token (${error.message}). ${look(mechanism)}`);
+  if (!(error instanceof TokenRejected)) return undefined;
+  return rejected(`rejected the token (${error.message}). ${nextStep(mechanism)}`);
 }
 
 const sentence = (text: string) => (text.endsWith(".") ? text : `${text}.`);
 
-const look = (mechanism: Login["mechanism"]) =>
+const nextStep = (mechanism: Login["mechanism"]) =>
   mechanism === "OAUTHBEARER"
-    ? "Look at who issues it, its scope and audience, and what the broker expects; with AWS_MSK_IAM, at the function's " +
-      "right kafka-cluster:Connect and at the region."
-    : "Look at the secret (cluster.security.sasl.secret_arn), and at the user on the brokers.";
+    ? "Compare its issuer, scope and audience with what the broker expects; with AWS_MSK_IAM, check the function's " +
+      "right kafka-cluster:Connect and the region."
+    : "Check the secret (cluster.security.sasl.secret_arn) and the user on the brokers.";
 
-/** Codes of OpenSSL and Node by what they say of a broker's certificate. */
+/** Codes of OpenSSL and Node for a certificate of an unknown authority. */
 const unknownAuthority = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
   "SELF_SIGNED_CERT_IN_CHAIN",
@@ -174,44 +174,43 @@ const unknownAuthority = new Set([
   "INVALID_CA",
 ]);
 
-/** An alert with which a broker ends TLS for our certificate, or for lack of one. */
-const refusesOurs = /^ERR_SSL_.*_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
+/** The TLS alert of a broker that rejects or misses the client certificate. */
+const clientCertificateAlert = /^ERR_SSL_.*_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
 
 async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   const { address, protocol, credentials, error, reached } = failed;
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-  if (refusesOurs.test(code)) {
+  if (clientCertificateAlert.test(code)) {
     return new KafkaAuthentication(
-      `the broker ${address} ended TLS ${ours(credentials.tls?.certificate)} (${code}). Look at "certificate" and ` +
-        '"private_key" in the secret of cluster.security.tls, and at the authorities that the broker trusts.',
+      `the broker ${address} ${clientCertificateFailure(credentials.tls?.certificate)} (${code}). Check ` +
+        '"certificate" and "private_key" in the secret of cluster.security.tls, and the authorities the broker trusts.',
       { cause: error },
     );
   }
-  const distrusted = (what: string) =>
+  const untrusted = (what: string) =>
     new KafkaCertificate(`the certificate of the broker ${address} ${what}`, { cause: error });
-  const advice = '"ca" in the secret of cluster.security.tls';
+  const caField = '"ca" in the secret of cluster.security.tls';
   if (unknownAuthority.has(code)) {
     const { issuer } = (await certificateAt(address)) ?? {};
-    const trusted =
-      credentials.tls === undefined ? "only public ones are" : "the ones of that secret, or public ones, are";
-    return distrusted(
-      `is issued by an authority that is not trusted here${issuer?.CN === undefined ? "" : ` (${issuer.CN})`}: ` +
-        `${trusted}. Set ${advice} to that authority's certificate, if this is the right broker (${code}).`,
+    const trusted = credentials.tls === undefined ? "only public ones" : "those of the secret, or public ones";
+    const name = issuer?.CN === undefined ? "" : ` (${issuer.CN})`;
+    return untrusted(
+      `is issued by an authority that this function does not trust${name}. It trusts ${trusted}. ` +
+        `If this is the right broker, set ${caField} to that authority's certificate (${code}).`,
     );
   }
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
     const { valid_from, valid_to } = (await certificateAt(address)) ?? {};
-    const range =
-      valid_to === undefined ? "" : `: it, or its authority's, is valid from ${time(valid_from)} to ${time(valid_to)}`;
-    return distrusted(
-      `${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}${range}. ` +
-        `The brokers need a new one; where it was an authority's, so does ${advice}.`,
+    const range = valid_to === undefined ? "" : `: the broker's is valid from ${time(valid_from)} to ${time(valid_to)}`;
+    return untrusted(
+      `or its authority's ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}${range}. ` +
+        `Replace the certificate on the brokers; if it was the authority's, replace ${caField} too.`,
     );
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     const { subjectaltname } = (await certificateAt(address)) ?? {};
-    return distrusted(
-      `is for another host: it has ${subjectaltname ?? "no name"}. Name the brokers as their certificates do ` +
+    return untrusted(
+      `is for another host: it names ${subjectaltname ?? "no host"}. Use the host names of the certificates ` +
         "(cluster.bootstrap_servers, and advertised.listeners of the brokers).",
     );
   }
@@ -220,20 +219,20 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   }
   const plain = protocol === "SSL" ? "PLAINTEXT" : "SASL_PLAINTEXT";
   const hint = reached === "nothing" ? `; ${protocolHint(protocol, plain)}` : "";
-  return new NoAnswer(address, `broke TLS off (${code})${hint}`, false, error);
+  return new NoAnswer(address, `aborted TLS (${code})${hint}`, false, error);
 }
 
-function ours(certificate: X509Certificate | undefined): string {
-  if (certificate === undefined) return "as it wants a certificate of the client, and there is none";
+function clientCertificateFailure(certificate: X509Certificate | undefined): string {
+  if (certificate === undefined) return "requires a client certificate, and none is configured";
   const expired = certificate.validToDate.getTime() < Date.now();
-  return `and refused the client's certificate${expired ? `, which has expired on ${time(certificate.validTo)}` : ""}`;
+  return `rejected the client certificate${expired ? `, which expired on ${time(certificate.validTo)}` : ""}`;
 }
 
 const time = (text: string | undefined) =>
   text === undefined ? "?" : new Date(text).toISOString().replace(".000", "");
 
-/** A connection of ours that was closed before the first answer: a listener with TLS takes our bytes for nonsense. */
-function plainFailure({ address, protocol, error, reached }: FailedLogin): Error | undefined {
+/** A plaintext connection that was closed before the first answer, as a listener with TLS does. */
+function plaintextFailure({ address, protocol, error, reached }: FailedLogin): Error | undefined {
   if (reached !== "socket" || !(error instanceof Error)) return undefined;
   const reset = "code" in error && error.code === "ECONNRESET";
   if (!reset && error.name !== "KafkaJSConnectionClosedError") return undefined;
@@ -242,14 +241,14 @@ function plainFailure({ address, protocol, error, reached }: FailedLogin): Error
   return new NoAnswer(address, `${what}; ${hint}`, false, error);
 }
 
-/** The certificate that a broker shows, whether it can be trusted or not: to describe it, nothing is sent. */
+/** A broker's certificate, trusted or not, to describe it in a message. Nothing is sent. */
 async function certificateAt(address: string): Promise<PeerCertificate | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<PeerCertificate>();
   const options = { ...tlsOptions(splitAddress(address), undefined), rejectUnauthorized: false };
   const socket = connectTls(options, () => resolve(socket.getPeerCertificate()));
   socket.once("error", reject);
   try {
-    return await within(promise, LOOK_MS);
+    return await withTimeout(promise, CERTIFICATE_TIMEOUT_MS);
   } catch {
     return undefined;
   } finally {

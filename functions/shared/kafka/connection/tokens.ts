@@ -2,7 +2,7 @@ import type { Deadline } from "../../core/deadline.ts";
 import { Configuration, KafkaAuthentication } from "../../core/errors.ts";
 import { NoAnswer } from "../calls/problems.ts";
 
-/** A client at an authorization server, as its secret names it. */
+/** A client of an authorization server, as in its secret. */
 export interface OauthClient {
   readonly token_endpoint_url: string;
   readonly client_id: string;
@@ -11,14 +11,13 @@ export interface OauthClient {
 }
 
 const TOKEN_LIMIT_MS = 5_000;
-/** A token is not used any more when it is valid for less than this, or for less than half of its time. */
+/** A token is replaced when it is valid for less than this and for less than half of its lifetime. */
 const MARGIN_MS = 60_000;
 
 /**
- * Gives tokens of an authorization server, by the client-credentials grant (RFC 6749, 4.4): each is used as long as it is
- * valid for some time yet.
+ * Requests tokens with the client-credentials grant (RFC 6749, 4.4) and reuses each until it is about to expire.
  *
- * @throws KafkaAuthentication when the server refuses the client, NoAnswer when it gives no answer that is one
+ * @throws KafkaAuthentication if the server rejects the client, NoAnswer if it gives no usable answer
  */
 export function oauthTokens(client: OauthClient, deadline: Deadline): () => Promise<string> {
   let token: { value: Promise<string>; until: number } | undefined;
@@ -54,12 +53,7 @@ async function fetchToken(client: OauthClient, deadline: Deadline): Promise<{ va
     });
     body = await response.json().catch(() => undefined);
   } catch (cause) {
-    throw new NoAnswer(
-      endpoint,
-      "gave no answer: look at its URL in the secret, and at the network between",
-      false,
-      cause,
-    );
+    throw new NoAnswer(endpoint, "did not answer: check its URL in the secret, and the network to it", false, cause);
   }
   const field = (name: string): unknown =>
     typeof body === "object" && body !== null ? Object.entries(body).find(([key]) => key === name)?.[1] : undefined;
@@ -71,21 +65,20 @@ async function fetchToken(client: OauthClient, deadline: Deadline): Promise<{ va
   const error = /^[a-z_]{1,40}$/.exec(String(field("error")))?.[0];
   const what = `answered ${response.status}${error === undefined ? "" : ` (${error})`}`;
   if (response.status >= 500 || response.status === 429 || response.ok) {
-    throw new NoAnswer(endpoint, response.ok ? "gave an answer without a token" : what, false);
+    throw new NoAnswer(endpoint, response.ok ? "sent an answer without a token" : what, false);
   }
   throw new KafkaAuthentication(
-    `${endpoint} refused to give a token: it ${what}. Look at the secret (cluster.security.sasl.secret_arn): ` +
-      "client_id, client_secret and scope.",
+    `${endpoint} rejected the request for a token: it ${what}. Check client_id, client_secret and scope in the ` +
+      "secret (cluster.security.sasl.secret_arn).",
   );
 }
 
 const formEncoded = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
 
 /**
- * Gives tokens for MSK, which are signed here with the credentials of the function's role. AWS's signer is loaded when the
- * first one is asked for.
+ * Signs tokens for MSK with the credentials of the function's role. The AWS signer is loaded at the first call.
  *
- * @throws Configuration when there are no AWS credentials
+ * @throws Configuration if there are no AWS credentials
  */
 export function iamTokens(region: string): () => Promise<string> {
   return async () => {
@@ -93,7 +86,7 @@ export function iamTokens(region: string): () => Promise<string> {
     try {
       return (await generateAuthToken({ region })).token;
     } catch (cause) {
-      throw new Configuration("there are no AWS credentials to log in to Kafka with. Look at the function's role.", {
+      throw new Configuration("there are no AWS credentials for the login to Kafka. Check the function's role.", {
         cause,
       });
     }

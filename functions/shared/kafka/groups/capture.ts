@@ -13,29 +13,28 @@ import type { Settled } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { ListedGroup } from "../wire/groups.ts";
 import type { FetchGroup } from "../wire/offsets.ts";
+import { describeGroups, type GroupDescriptions } from "./describe-groups.ts";
 import { type GroupList, listGroups } from "./group-list.ts";
 import { findHiddenTopics } from "./hidden-topics.ts";
-import { countMembers, type Members } from "./members.ts";
 import { byTopics, type CommitsRead, fetchCommits } from "./read-commits.ts";
 import { fetchStartOffsets } from "./share-groups.ts";
 import { observeTopics } from "./topics.ts";
 
 /**
- * Captures the groups that a selection picks. A literal name that is not listed is asked for all the same, so that a
- * missing right shows as an error, and the absence of the group as `missing`. A group that a pattern picked and that
- * vanished since is a warning. Share groups are captured by their start offsets; where the brokers do not tell those, a
- * pattern passes them over, with a warning, and one that is named literally is an error.
- * What can be partial: a group's failure is in `errors` and fails no other group; what surrounds the offsets (logs,
- * members) may be null, with a warning.
+ * Captures the selected groups. Literal names are read even if they are not listed: a missing right is then an error,
+ * and a group that does not exist is `missing`. A group that matched a pattern and was deleted meanwhile is a warning.
+ * Of share groups the start offsets are captured; if the brokers do not support that, a literal name is an error, and a
+ * pattern skips them with a warning. What can be partial: a group's failure is in `errors` and fails no other group;
+ * logs and members may be null, with a warning.
  *
- * Kafka leaves topics that the principal may not describe out of a group's commits without a word. Where a member of a
- * group or `formerTopics` names one, it is null among the topics observed, with a warning.
+ * Kafka silently omits commits on topics that the principal may not describe. Such a topic is null in the observed
+ * topics, with a warning, if a member of a group or `formerTopics` names it.
  *
- * @param known groups that the selection picked before, with the commits that they had: where one is absent now, the
- *   coordinator was asked for it by name, as `observe` does
- * @param formerTopics gives the topics that the last snapshot of this selection names; what it throws is thrown
+ * @param known groups selected before, with the commits that they had; the coordinator is asked for each commit that is
+ *   absent now, as in `observe`
+ * @param formerTopics returns the topics in the last snapshot of this selection; its errors are thrown
  *
- * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded when the groups of the cluster cannot all be listed
+ * @throws KafkaUnavailable, KafkaAuthorization, DeadlineExceeded if not all groups of the cluster can be listed
  */
 export async function capture(
   cluster: Cluster,
@@ -44,43 +43,42 @@ export async function capture(
   formerTopics: () => Promise<readonly string[]> = async () => [],
 ): Promise<LiveState> {
   const list = await listGroups(cluster);
-  const picks = compileSelection(selection);
-  const picked = selectNames(selection.groups, list.groups.keys());
+  const isSelected = compileSelection(selection);
+  const matched = selectNames(selection.groups, list.groups.keys());
   const { literals } = compileSelectors(selection.groups);
-  const wanted = [...new Set([...picked.names, ...picked.missingLiterals, ...known.keys()])].filter(picks);
+  const wanted = [...new Set([...matched.names, ...matched.missingLiterals, ...known.keys()])].filter(isSelected);
   const warnings = [];
-  if (picked.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(picked.idlePatterns)}.`);
-  const groups = new Map(wanted.map((group) => [group, known.get(group) ?? none]));
+  if (matched.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(matched.idlePatterns)}.`);
+  const groups = new Map(wanted.map((group) => [group, known.get(group) ?? noPartitions]));
   const { topicsOfMembers, ...state } = await read(cluster, list, groups);
   const hidden = await findHiddenTopics(cluster, state.observed.topics, topicsOfMembers, await formerTopics());
-  const named = (group: string) => literals.has(group) || known.has(group);
-  const passed = state.errors.filter(({ group, error }) => error === "InvalidRequest" && !named(group));
-  if (passed.length > 0) {
-    const names = nameSome(passed.map(({ group }) => group));
-    warnings.push(`${count(passed.length, "share group")} left out: ${names} (${passed[0]?.message}).`);
+  const isNamed = (group: string) => literals.has(group) || known.has(group);
+  const skippedShares = state.errors.filter(({ group, error }) => error === "InvalidRequest" && !isNamed(group));
+  if (skippedShares.length > 0) {
+    const names = nameSome(skippedShares.map(({ group }) => group));
+    warnings.push(`${count(skippedShares.length, "share group")} skipped: ${names} (${skippedShares[0]?.message}).`);
   }
-  const vanished = [...state.missing].filter((group) => !named(group));
+  const vanished = [...state.missing].filter((group) => !isNamed(group));
   if (vanished.length > 0) {
-    warnings.push(`${count(vanished.length, "group")} vanished while the groups were read: ${nameSome(vanished)}.`);
+    warnings.push(`${count(vanished.length, "group")} disappeared while the groups were read: ${nameSome(vanished)}.`);
   }
   return {
     ...state,
-    errors: state.errors.filter((error) => !passed.includes(error)),
-    missing: new Set([...state.missing].filter(named)),
+    errors: state.errors.filter((error) => !skippedShares.includes(error)),
+    missing: new Set([...state.missing].filter(isNamed)),
     warnings: [...warnings, ...state.warnings, ...hidden.warnings],
     observed: { ...state.observed, topics: new Map([...state.observed.topics, ...hidden.topics]) },
   };
 }
 
-const none: ReadonlyMap<string, unknown> = new Map();
+const noPartitions: ReadonlyMap<string, unknown> = new Map();
 
 /**
- * Observes groups by name. The logs of the partitions given with each are observed too, and where such a partition has
- * no commit, the coordinator was asked for it by name: Kafka leaves topics that the principal may not describe out of a
- * group's commits without a word, but not when they are named. States and members are the newest of all that is observed:
- * the groups are listed once more at the end.
+ * Observes groups by name, with the logs of the given partitions. If such a partition has no commit, the coordinator
+ * was asked for it by name: only then does Kafka report topics that the principal may not describe. States and members
+ * are the newest of what is observed: the groups are listed again at the end.
  *
- * Partial and thrown: as `capture`.
+ * Partial results and errors: as `capture`.
  */
 export async function observe(
   cluster: Cluster,
@@ -91,27 +89,27 @@ export async function observe(
   return state;
 }
 
-/** The one pipeline: commits first, then what surrounds them. */
+/** Reads commits first, then topics, states and members. */
 async function read(
   cluster: Cluster,
   list: GroupList,
   wanted: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
-  listLate?: () => Promise<GroupList>,
-): Promise<LiveState & { readonly topicsOfMembers: Members["topics"] }> {
+  listAtEnd?: () => Promise<GroupList>,
+): Promise<LiveState & { readonly topicsOfMembers: GroupDescriptions["topics"] }> {
   const { commits, asOf, errors } = await readGroups(cluster, list, wanted);
   const describe = async () => {
-    const listed = await (listLate?.() ?? listOfStrangers(cluster, list, commits));
+    const listed = await (listAtEnd?.() ?? listAgainIfStale(cluster, list, commits));
     const toDescribe = new Map<string, ListedGroup>();
     for (const [group, partitions] of commits) {
       const found = listed.groups.get(group);
       if (found !== undefined && (found.state !== "Empty" || partitions.size === 0)) toDescribe.set(group, found);
     }
-    return { listed, described: await countMembers(cluster, toDescribe) };
+    return { listed, described: await describeGroups(cluster, toDescribe) };
   };
   const observing = observeTopics(cluster, [...topicsOf(commits), ...topicsOf(wanted)]);
-  const describing = listLate === undefined ? describe() : observing.then(describe);
+  const describing = listAtEnd === undefined ? describe() : observing.then(describe);
   const [topics, { listed, described }] = await Promise.all([observing, describing]);
-  // A list has the group, and its coordinator knows nothing of it: only a newer list without it proves that it is gone.
+  // Of a listed group that its coordinator does not know, only a newer list without it proves the deletion.
   const relisted = described.dead.size > 0 ? await listGroups(cluster) : listed;
   const dead: string[] = [];
   const existing = new Map<string, GroupCommits>();
@@ -125,21 +123,20 @@ async function read(
       continue;
     }
     existing.set(group, partitions);
-    const now = found && described.groups.get(group);
+    const description = found && described.groups.get(group);
     if (isDead && found !== undefined) dead.push(group);
     observed.set(group, {
       type: found?.type ?? null,
-      state: now?.state ?? found?.state ?? null,
-      members: now !== undefined ? now.members : found === undefined ? null : 0,
+      state: description?.state ?? found?.state ?? null,
+      members: description !== undefined ? description.members : found === undefined ? null : 0,
       protocolType: found?.protocolType ?? null,
       asOf: asOf.get(group) ?? null,
     });
   }
   const warnings = [...list.warnings, ...topics.warnings, ...described.warnings];
   if (dead.length > 0) {
-    warnings.push(
-      `The members of ${count(dead.length, "group")} are not known, listed and yet described as dead: ${nameSome(dead)}.`,
-    );
+    const groups = count(dead.length, "group");
+    warnings.push(`The members of ${groups} are unknown, listed by Kafka but described as Dead: ${nameSome(dead)}.`);
   }
   return {
     cluster: cluster.identity,
@@ -152,7 +149,7 @@ async function read(
   };
 }
 
-/** The commits of all groups; then those of the partitions that were wanted and not found. */
+/** All commits of the groups; then, by name, those of wanted partitions that had none. */
 async function readGroups(
   cluster: Cluster,
   list: GroupList,
@@ -180,14 +177,14 @@ async function readGroups(
       commits.delete(group);
       errors.push({ group, ...result.failed });
     } else {
-      // One that was committed in between is a commit; there is no moment at which all of them were absent.
+      // A commit made between the two reads counts as a commit.
       commits.set(group, new Map([...(commits.get(group) ?? []), ...result.done.commits]));
     }
   }
   return { commits, asOf, errors };
 }
 
-/** What groups have committed; of share groups their start offsets. */
+/** The commits of groups; for share groups, their start offsets. */
 async function fetchOffsets(
   cluster: Cluster,
   asked: readonly FetchGroup[],
@@ -199,10 +196,10 @@ async function fetchOffsets(
 }
 
 /**
- * Reads the commits of partitions by their names, as after a rollback. Every group asked for is in `commits` or in
- * `errors`; a partition that is absent has no commit: the coordinator said so by its name.
+ * Reads the commits of partitions by name, as after a rollback. Every requested group is in `commits` or in `errors`. A
+ * partition that is absent has no commit: the coordinator answered for it by name.
  *
- * @param shareGroups the groups whose start offsets are meant
+ * @param shareGroups the groups whose start offsets to read
  */
 export async function readCommits(
   cluster: Cluster,
@@ -219,12 +216,12 @@ export async function readCommits(
   return { commits, errors };
 }
 
-/** The list again, if groups that it lacks turn out to have commits: they were created since. */
-async function listOfStrangers(
+/** A new list if groups with commits are missing in the old one: they were created since. */
+async function listAgainIfStale(
   cluster: Cluster,
   list: GroupList,
   commits: ReadonlyMap<string, GroupCommits>,
 ): Promise<GroupList> {
-  const strangers = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
-  return strangers ? listGroups(cluster) : list;
+  const created = [...commits].some(([group, { size }]) => size > 0 && !list.groups.has(group));
+  return created ? listGroups(cluster) : list;
 }

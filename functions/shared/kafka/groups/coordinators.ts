@@ -1,93 +1,93 @@
 import { count, nameSome } from "../../core/text.ts";
-import { attemptFrom, attemptOf, type Settled } from "../calls/problems.ts";
-import { inParallel, settleAll, type Tell, type TimeLeft } from "../calls/retry.ts";
+import { failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
+import { inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import { findCoordinator } from "../wire/groups.ts";
 
-/** What is to be done with groups, and how to name it. */
+/** Work on groups, and its limits. */
 export interface GroupWork<K> {
   readonly groupOf: (key: K) => string;
   /** `reading commits`. */
   readonly doing: string;
-  readonly patienceMs?: number;
+  readonly maxMs?: number;
   readonly stallMs?: number;
   readonly reserveMs?: number;
 }
 
 const LONGEST_GROUP_ID = 0x7fff;
-const COORDINATORS_A_REQUEST = 5_000;
+const COORDINATORS_PER_REQUEST = 5_000;
 
 /**
- * Does work on groups (or parts of groups) where their coordinators are, all coordinators in parallel. What a
- * coordinator cannot do now, because it moved, loads or is gone, is done again where the group is by then, until the
- * deadline is near. Each key ends as done or failed.
+ * Does work on groups (or parts of groups) at their coordinators, all in parallel. If a coordinator moved, is loading
+ * or stopped, retries at the group's current coordinator until the deadline is near. Each key ends as done or failed.
  */
 export function perCoordinator<K, R>(
   cluster: Cluster,
   keys: Iterable<K>,
-  { groupOf, doing, ...trial }: GroupWork<K>,
-  work: (node: number, keys: readonly K[], tell: Tell<K, R>, leftMs: TimeLeft) => Promise<void>,
+  { groupOf, ...rest }: GroupWork<K>,
+  work: (node: number, keys: readonly K[], report: Report<K, R>, leftMs: TimeLeft) => Promise<void>,
 ): Promise<Map<K, Settled<R>>> {
   const all = [...keys];
-  const named = `${doing} of ${nameSome(new Set(all.map(groupOf)))}`;
-  return settleAll<K, R>(all, { deadline: cluster.deadline, doing: named, ...trial }, async (pending, tell, leftMs) => {
+  const doing = `${rest.doing} of ${nameSome(new Set(all.map(groupOf)))}`;
+  const limits = { deadline: cluster.deadline, ...rest, doing };
+  return settleAll<K, R>(all, limits, async (pending, report, leftMs) => {
     const unanswered = new Set(pending);
-    const tellAndForget: Tell<K, R> = (key, attempt) => {
+    const reportAndUncache: Report<K, R> = (key, attempt) => {
       unanswered.delete(key);
       if ("again" in attempt) cluster.coordinators.delete(groupOf(key));
-      tell(key, attempt);
+      report(key, attempt);
     };
-    await locate(cluster, pending, groupOf, tellAndForget, leftMs);
+    await locate(cluster, pending, groupOf, reportAndUncache, leftMs);
     const located = pending.filter((key) => unanswered.has(key));
     const byNode = Map.groupBy(located, (key) => cluster.coordinators.get(groupOf(key)) ?? -1);
     await inParallel([...byNode], byNode.size, async ([node, keysOfNode]) => {
       try {
-        await work(node, keysOfNode, tellAndForget, leftMs);
+        await work(node, keysOfNode, reportAndUncache, leftMs);
       } catch (error) {
-        const attempt = attemptFrom(error);
-        for (const key of keysOfNode) if (unanswered.has(key)) tellAndForget(key, attempt);
+        const attempt = failureOfException(error);
+        for (const key of keysOfNode) if (unanswered.has(key)) reportAndUncache(key, attempt);
       }
     });
   });
 }
 
-/** Finds the coordinators that are not known yet; tells about the groups for which that does not work. */
+/** Finds unknown coordinators; reports the groups for which that fails. */
 async function locate<K>(
   cluster: Cluster,
   keys: readonly K[],
   groupOf: (key: K) => string,
-  tell: Tell<K, never>,
+  report: Report<K, never>,
   leftMs: TimeLeft,
 ): Promise<void> {
   const byGroup = Map.groupBy(keys, groupOf);
   const unknown = [...byGroup.keys()].filter((group) => {
     if (cluster.coordinators.has(group)) return false;
     const tooLong = Buffer.byteLength(group) > LONGEST_GROUP_ID;
-    const message = `a group id ends at ${LONGEST_GROUP_ID} bytes, and ${nameSome([group.slice(0, 40)])}… is longer`;
+    const message = `the group id ${nameSome([group.slice(0, 40)])}… is longer than ${LONGEST_GROUP_ID} bytes`;
     if (tooLong)
-      for (const key of byGroup.get(group) ?? []) tell(key, { failed: { error: "InvalidRequest", message } });
+      for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "InvalidRequest", message } });
     return !tooLong;
   });
-  for (let at = 0; at < unknown.length; at += COORDINATORS_A_REQUEST) {
-    const asked = unknown.slice(at, at + COORDINATORS_A_REQUEST);
-    const found = await cluster.ask(findCoordinator, asked, leftMs());
+  for (let at = 0; at < unknown.length; at += COORDINATORS_PER_REQUEST) {
+    const asked = unknown.slice(at, at + COORDINATORS_PER_REQUEST);
+    const found = await cluster.sendToAny(findCoordinator, asked, leftMs());
     for (const coordinator of found) {
       const { group } = coordinator;
-      if (coordinator.code === code.NONE) {
-        cluster.learn(coordinator);
+      if (coordinator.code === errorCodes.NONE) {
+        cluster.rememberBroker(coordinator);
         cluster.coordinators.set(group, coordinator.nodeId);
         continue;
       }
       const doing = `find the coordinator of group ${nameSome([group])}`;
-      const attempt = attemptOf(coordinator.code, { doing, right: `DESCRIBE on group ${nameSome([group])}` });
-      for (const key of byGroup.get(group) ?? []) tell(key, attempt);
+      const attempt = failureOfCode(coordinator.code, { doing, groupRight: `DESCRIBE on group ${nameSome([group])}` });
+      for (const key of byGroup.get(group) ?? []) report(key, attempt);
     }
     const answered = new Set(found.map(({ group }) => group));
     for (const group of asked) {
       if (answered.has(group)) continue;
-      const message = `the answer of Kafka about the coordinators of ${count(asked.length, "group")} left out group ${nameSome([group])}`;
-      for (const key of byGroup.get(group) ?? []) tell(key, { failed: { error: "KafkaUnavailable", message } });
+      const message = `Kafka's answer about ${count(asked.length, "coordinator")} omits group ${nameSome([group])}`;
+      for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "KafkaUnavailable", message } });
     }
   }
 }

@@ -1,8 +1,8 @@
 import { nameSome } from "../../core/text.ts";
-import { attemptOf, errorOf, Troubled, unavailable } from "../calls/problems.ts";
-import { READ_PATIENCE_MS, settleAll } from "../calls/retry.ts";
+import { failureOfCode, RequestFailed, toError, unavailable } from "../calls/problems.ts";
+import { READ_LIMIT_MS, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import { type ListedGroup, listGroups as listGroupsApi } from "../wire/groups.ts";
 import type { TopicMetadata } from "../wire/metadata.ts";
 import { offsetFetch } from "../wire/offsets.ts";
@@ -16,47 +16,47 @@ export interface GroupList {
 const OFFSETS_TOPIC = "__consumer_offsets";
 
 /**
- * Lists the groups of a cluster, all of them or none.
+ * Lists the groups of a cluster: all of them, or none.
  *
- * Kafka has no list of groups: each broker lists those that it coordinates, the ones on the partitions of
- * `__consumer_offsets` that it leads. A partition without leader, one whose leader has not loaded it, and one that moves
- * from a broker asked late to one asked early lose their groups without a word. So a list counts only when, on every
- * broker, (1) the coordinator of each partition that the broker leads has answered to a group id made up for that
- * partition, (2) then the list was read, (3) then leaders and leader epochs were the same as before; and when (4) all
- * brokers agree on them. Anything else is listed again, for 45 s or until the deadline is near.
+ * Kafka has no list of all groups. Each broker lists the groups that it coordinates: those on the partitions of
+ * `__consumer_offsets` that it leads. Groups are silently missing if a partition has no leader, is not loaded yet, or
+ * moves between brokers during the listing. So a list is accepted only if, on every broker, (1) the coordinator of each
+ * partition that the broker leads has answered for an invented group id on it, (2) then the list was read, (3) then
+ * leaders and leader epochs were unchanged; and if (4) all brokers agree on them. Otherwise the groups are listed
+ * again, for 45 s or until the deadline is near.
  *
- * What cannot be proven with the principal's rights is a warning. Who lists a group coordinates it: that is remembered in
- * `cluster.coordinators`.
+ * What the principal's rights do not allow to prove is a warning. The broker that lists a group is its coordinator and
+ * is remembered in `cluster.coordinators`.
  *
- * @throws KafkaUnavailable that names what did not answer, or which groups cannot be listed
+ * @throws KafkaUnavailable with what did not answer, or which groups cannot be listed
  * @throws KafkaAuthorization, DeadlineExceeded
  */
 export async function listGroups(cluster: Cluster): Promise<GroupList> {
   let unknownBefore = false;
-  const trial = { deadline: cluster.deadline, doing: "listing the groups", patienceMs: READ_PATIENCE_MS };
-  const settled = await settleAll<"groups", GroupList>(["groups"], trial, async (_, tell) => {
+  const limits = { deadline: cluster.deadline, doing: "listing the groups", maxMs: READ_LIMIT_MS };
+  const settled = await settleAll<"groups", GroupList>(["groups"], limits, async (_, report) => {
     const { brokers } = await cluster.metadata([]);
     const nodes = brokers.map(({ nodeId }) => nodeId);
     const views = await Promise.all(nodes.map((node) => viewOf(cluster, node)));
     const { coordinators, ...list } = merge(nodes, views);
     for (const [group, node] of coordinators) cluster.coordinators.set(group, node);
-    // A broker that starts does not know the topic at once: that there is none is believed when it is said twice.
-    const unknown = views.every(({ topic }) => topic.code === code.UNKNOWN_TOPIC_OR_PARTITION);
-    const believed = !unknown || unknownBefore;
+    // A broker that has just started may not know the topic yet: two answers without it are required.
+    const unknown = views.every(({ topic }) => topic.code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
+    const confirmed = !unknown || unknownBefore;
     unknownBefore = unknown;
-    tell("groups", believed ? { done: list } : { again: unavailable("no broker knows of any group yet") });
+    report("groups", confirmed ? { done: list } : { again: unavailable(`no broker knows ${OFFSETS_TOPIC} yet`) });
   });
   const result = settled.get("groups");
   if (result !== undefined && "done" in result) return result.done;
-  throw errorOf(result?.failed ?? unavailable("the groups could not be listed"));
+  throw toError(result?.failed ?? unavailable("the groups could not be listed"));
 }
 
-/** What one broker says. */
+/** One broker's answers. */
 interface View {
   readonly node: number;
   /** The brokers that it knows. */
   readonly brokers: readonly number[];
-  /** `__consumer_offsets`; without partitions where it does not exist, or the principal may not describe it. */
+  /** `__consumer_offsets`; without partitions if it does not exist or the principal may not describe it. */
   readonly topic: TopicMetadata;
   readonly groups: readonly ListedGroup[];
   /** Whether the principal may not describe every group. */
@@ -66,10 +66,11 @@ interface View {
 async function viewOf(cluster: Cluster, node: number): Promise<View> {
   const before = await offsetsTopic(cluster, node);
   const hidden = await probe(cluster, node, before.topic);
-  const { code: listCode, groups } = await cluster.send(node, listGroupsApi, null);
-  if (listCode !== code.NONE) throw new Troubled(attemptOf(listCode, { doing: `list the groups of broker ${node}` }));
+  const { code, groups } = await cluster.send(node, listGroupsApi, null);
+  if (code !== errorCodes.NONE)
+    throw new RequestFailed(failureOfCode(code, { doing: `list the groups of broker ${node}` }));
   const after = await offsetsTopic(cluster, node);
-  if (leadership(before.topic) !== leadership(after.topic)) throw moved();
+  if (leadership(before.topic) !== leadership(after.topic)) throw leadershipMoved();
   return { node, ...after, groups, hidden };
 }
 
@@ -77,16 +78,17 @@ async function offsetsTopic(cluster: Cluster, node: number): Promise<Pick<View, 
   const { topics, brokers } = await cluster.metadata([OFFSETS_TOPIC], node);
   const topic = topics.find((answer) => answer.topic === OFFSETS_TOPIC);
   if (topic === undefined) {
-    throw new Troubled({ failed: unavailable(`broker ${node} left ${OFFSETS_TOPIC} out of its answer to Metadata`) });
+    throw new RequestFailed({ failed: unavailable(`the Metadata answer of broker ${node} omits ${OFFSETS_TOPIC}`) });
   }
-  const expected: readonly number[] = [code.NONE, code.UNKNOWN_TOPIC_OR_PARTITION, code.TOPIC_AUTHORIZATION_FAILED];
+  const { NONE, UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED } = errorCodes;
+  const expected: readonly number[] = [NONE, UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED];
   if (!expected.includes(topic.code)) {
-    throw new Troubled(attemptOf(topic.code, { doing: `describe ${OFFSETS_TOPIC}, where the groups are` }));
+    throw new RequestFailed(failureOfCode(topic.code, { doing: `describe ${OFFSETS_TOPIC}, which stores the groups` }));
   }
   return { topic, brokers: brokers.map(({ nodeId }) => nodeId) };
 }
 
-/** Makes the coordinator of each partition that a broker leads answer; gives whether the principal may not ask. */
+/** Asks the coordinator of each partition that a broker leads; true if the principal lacks the right. */
 async function probe(cluster: Cluster, node: number, topic: TopicMetadata): Promise<boolean> {
   const names = probeNames(topic.partitions.length);
   const led = topic.partitions.filter(({ leader }) => leader === node);
@@ -96,15 +98,15 @@ async function probe(cluster: Cluster, node: number, topic: TopicMetadata): Prom
   const codes = new Map(answers.map((answer) => [answer.group, answer.code]));
   let hidden = false;
   for (const { group } of asked) {
-    const answered = codes.get(group);
-    if (answered === code.GROUP_AUTHORIZATION_FAILED) {
+    const code = codes.get(group);
+    if (code === errorCodes.GROUP_AUTHORIZATION_FAILED) {
       hidden = true;
-    } else if (answered !== code.NONE) {
-      throw new Troubled(
-        answered === undefined
-          ? { failed: unavailable(`broker ${node} left a group out of its answer to OffsetFetch`) }
-          : attemptOf(answered, {
-              doing: `list the groups of broker ${node}, which does not coordinate all of them yet`,
+    } else if (code !== errorCodes.NONE) {
+      throw new RequestFailed(
+        code === undefined
+          ? { failed: unavailable(`the OffsetFetch answer of broker ${node} omits a group`) }
+          : failureOfCode(code, {
+              doing: `list the groups of broker ${node}, which does not yet coordinate all of them`,
             }),
       );
     }
@@ -112,11 +114,11 @@ async function probe(cluster: Cluster, node: number, topic: TopicMetadata): Prom
   return hidden;
 }
 
-/** Group ids that nobody uses, one for each partition of `__consumer_offsets`. */
+/** Invented group ids, one for each partition of `__consumer_offsets`. */
 function probeNames(partitions: number): ReadonlyMap<number, string> {
   const names = new Map<number, string>();
   for (let i = 0; names.size < partitions; i++) {
-    // Names that differ in their last digits only would take millions of tries for some numbers of partitions.
+    // Names that differ only in their last digits would take millions of attempts for some partition counts.
     const name = `offset-rollback-probe-${Math.imul(i, 0x9e3779b1) >>> 0}-${i.toString(36)}`;
     const partition = partitionOf(name, partitions);
     if (!names.has(partition)) names.set(partition, name);
@@ -124,42 +126,42 @@ function probeNames(partitions: number): ReadonlyMap<number, string> {
   return names;
 }
 
-/** The partition of `__consumer_offsets` that a group is on: Java's hash code of its id, made positive as Kafka does. */
+/** The partition of `__consumer_offsets` of a group: Java's hash code of its id, made positive as in Kafka. */
 function partitionOf(group: string, partitions: number): number {
   let hash = 0;
   for (let i = 0; i < group.length; i++) hash = (Math.imul(hash, 31) + group.charCodeAt(i)) | 0;
   return (hash === -0x80000000 ? 0 : Math.abs(hash)) % partitions;
 }
 
-/** Who leads what since when, to be compared. */
-function leadership({ code: topicCode, partitions }: TopicMetadata): string {
+/** Leaders and leader epochs, to compare. */
+function leadership({ code, partitions }: TopicMetadata): string {
   const leaders = partitions.map(({ partition, leader, leaderEpoch }) => `${partition}:${leader}:${leaderEpoch}`);
-  return [topicCode, ...leaders.sort()].join(" ");
+  return [code, ...leaders.sort()].join(" ");
 }
 
-function moved(): Troubled {
-  const what = `the leadership of ${OFFSETS_TOPIC} moved while the groups were listed`;
-  return new Troubled({ again: unavailable(`${what}, so that the list may lack some`) });
+function leadershipMoved(): RequestFailed {
+  const what = `leaders of ${OFFSETS_TOPIC} changed while the groups were listed`;
+  return new RequestFailed({ again: unavailable(`${what}; the list may be incomplete`) });
 }
 
-/** One list of what all brokers say, if they say it about the same state of the cluster. */
+/** Merges the lists of all brokers if they show the same state of the cluster. */
 function merge(
   asked: readonly number[],
   views: readonly View[],
 ): GroupList & { readonly coordinators: ReadonlyMap<string, number> } {
   const [first] = views;
-  if (first === undefined) throw new Troubled({ again: unavailable("the cluster knows of no brokers") });
+  if (first === undefined) throw new RequestFailed({ again: unavailable("the cluster lists no brokers") });
   const { partitions } = first.topic;
   const nodes = new Set(asked);
   for (const { brokers, topic } of views) {
     const sameBrokers = brokers.length === nodes.size && brokers.every((broker) => nodes.has(broker));
-    if (!sameBrokers || leadership(topic) !== leadership(first.topic)) throw moved();
+    if (!sameBrokers || leadership(topic) !== leadership(first.topic)) throw leadershipMoved();
   }
-  const orphans = partitions.filter(({ leader }) => !nodes.has(leader)).map(({ partition }) => `${partition}`);
-  if (orphans.length > 0) {
-    throw new Troubled({
+  const leaderless = partitions.filter(({ leader }) => !nodes.has(leader)).map(({ partition }) => `${partition}`);
+  if (leaderless.length > 0) {
+    throw new RequestFailed({
       again: unavailable(
-        `the groups on ${OFFSETS_TOPIC} partition ${nameSome(orphans, 10)} (of ${partitions.length}) cannot be listed: ` +
+        `the groups on ${OFFSETS_TOPIC} partition ${nameSome(leaderless, 10)} (of ${partitions.length}) cannot be listed: ` +
           "the partition has no leader",
       ),
     });
@@ -175,14 +177,14 @@ function merge(
     }
   }
   const warnings: string[] = [];
-  if (first.topic.code === code.TOPIC_AUTHORIZATION_FAILED) {
+  if (first.topic.code === errorCodes.TOPIC_AUTHORIZATION_FAILED) {
     warnings.push(
-      `It could not be proven that the list of groups is complete: the principal may not describe ${OFFSETS_TOPIC}.`,
+      `The list of groups may be incomplete: the principal may not describe ${OFFSETS_TOPIC}. Grant DESCRIBE on it.`,
     );
   }
   if (views.some(({ hidden }) => hidden)) {
     warnings.push(
-      "The principal may describe some groups only (it lacks DESCRIBE on all groups): patterns do not see the others.",
+      "The principal may describe only some groups (it lacks DESCRIBE on all). Patterns cannot match the others.",
     );
   }
   return { groups, coordinators, warnings };

@@ -1,21 +1,20 @@
 import type { Observed } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
-import { type Attempt, attemptOf, type Problem } from "../calls/problems.ts";
+import { type Attempt, failureOfCode, type Problem } from "../calls/problems.ts";
 import { chunks, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import type { TopicMetadata } from "../wire/metadata.ts";
 import type { TopicsObserved } from "./topics.ts";
 
-const PATIENCE_MS = 15_000;
-const TOPICS_A_REQUEST = 2_000;
-const MOST_NAMES = 10;
+const LIMIT_MS = 15_000;
+const TOPICS_PER_REQUEST = 2_000;
+const MAX_NAMES = 10;
 
 /**
- * Finds, among the topics that members of groups read and those that the last snapshot names, the ones that were not
- * observed because the principal may not describe them: null, with a warning. So are those of which that could not be
- * found out. Kafka says of a topic that does not exist that it may not be described, so as not to tell. Never throws, but
- * for faults of ours.
+ * Finds topics that were not observed because the principal may not describe them, among those that members read and
+ * those in the last snapshot. They are null, with a warning; so are topics for which that is unknown. To hide which
+ * topics exist, Kafka answers code 29 for missing topics too without that right. Throws internal errors only.
  */
 export async function findHiddenTopics(
   cluster: Cluster,
@@ -25,7 +24,7 @@ export async function findHiddenTopics(
 ): Promise<TopicsObserved> {
   const byMembers = new Set([...topicsOfMembers.values()].flat());
   const named = new Set([...byMembers, ...formerTopics]);
-  const { hidden, unknown } = await ask(
+  const { hidden, unknown } = await checkTopics(
     cluster,
     [...named].filter((topic) => !observed.has(topic)),
   );
@@ -34,33 +33,33 @@ export async function findHiddenTopics(
   const readers = [...topicsOfMembers].filter(([, topics]) => topics.some((topic) => ofMembers.has(topic)));
   const warnings: string[] = [];
   if (ofMembers.size > 0) {
-    warnings.push(warningOf(ofMembers, `members of group ${nameSome(readers.map(([group]) => group))} read`));
+    warnings.push(hiddenWarning(ofMembers, `which members of group ${nameSome(readers.map(([group]) => group))} read`));
   }
-  if (ofSnapshot.length > 0) warnings.push(warningOf(ofSnapshot, "the last snapshot names"));
+  if (ofSnapshot.length > 0) warnings.push(hiddenWarning(ofSnapshot, "which the last snapshot contains"));
   const [first] = unknown.values();
   if (first !== undefined) {
     warnings.push(
-      `Whether commits on ${count(unknown.size, "topic")} are missing could not be found out: ` +
-        `${nameSome(unknown.keys(), MOST_NAMES)} (${first.error}: ${first.message}).`,
+      `Commits may be missing: ${count(unknown.size, "topic")} could not be checked for DESCRIBE: ` +
+        `${nameSome(unknown.keys(), MAX_NAMES)} (${first.error}: ${first.message}).`,
     );
   }
   return { topics: new Map([...hidden, ...unknown.keys()].map((topic) => [topic, null])), warnings };
 }
 
-const warningOf = (topics: Iterable<string>, whoNames: string): string =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MOST_NAMES)}, which ${whoNames}, and ` +
-  "Kafka leaves the commits on such topics out without a word.";
+const hiddenWarning = (topics: Iterable<string>, namedBy: string): string =>
+  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MAX_NAMES)}, ${namedBy}. Kafka ` +
+  "silently omits commits on such topics. Grant DESCRIBE on them.";
 
-/** Which topics the principal may not describe, and of which that could not be found out. */
-async function ask(
+/** The topics that the principal may not describe, and those for which that is unknown. */
+async function checkTopics(
   cluster: Cluster,
   names: readonly string[],
 ): Promise<{ readonly hidden: readonly string[]; readonly unknown: ReadonlyMap<string, Problem> }> {
-  const trial = { deadline: cluster.deadline, doing: "looking for hidden topics", patienceMs: PATIENCE_MS };
-  const settled = await settleAll<string, boolean>(names, trial, async (pending, tell, leftMs) => {
-    for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
+  const limits = { deadline: cluster.deadline, doing: "checking DESCRIBE on topics", maxMs: LIMIT_MS };
+  const settled = await settleAll<string, boolean>(names, limits, async (pending, report, leftMs) => {
+    for (const asked of chunks(pending, TOPICS_PER_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
-      for (const answer of topics) tell(answer.topic, isHidden(answer));
+      for (const answer of topics) report(answer.topic, isHidden(answer));
     }
   });
   const hidden: string[] = [];
@@ -72,9 +71,14 @@ async function ask(
   return { hidden, unknown };
 }
 
-const told: readonly number[] = [code.NONE, code.UNKNOWN_TOPIC_OR_PARTITION, code.INVALID_TOPIC_EXCEPTION];
-
-function isHidden({ topic, code: number }: TopicMetadata): Attempt<boolean> {
-  if (number === code.TOPIC_AUTHORIZATION_FAILED) return { done: true };
-  return told.includes(number) ? { done: false } : attemptOf(number, { doing: `describe topic ${nameSome([topic])}` });
+function isHidden({ topic, code }: TopicMetadata): Attempt<boolean> {
+  switch (code) {
+    case errorCodes.TOPIC_AUTHORIZATION_FAILED:
+      return { done: true };
+    case errorCodes.NONE:
+    case errorCodes.UNKNOWN_TOPIC_OR_PARTITION:
+    case errorCodes.INVALID_TOPIC_EXCEPTION:
+      return { done: false };
+  }
+  return failureOfCode(code, { doing: `describe topic ${nameSome([topic])}` });
 }

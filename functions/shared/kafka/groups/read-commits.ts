@@ -1,10 +1,10 @@
 import { type Commit, type GroupCommits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
-import { type Attempt, attemptFrom, attemptOf, type Settled, type Trouble } from "../calls/problems.ts";
-import { inParallel, READ_PATIENCE_MS } from "../calls/retry.ts";
+import { type Attempt, type Failure, failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
+import { inParallel, READ_LIMIT_MS } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import {
   type FetchedGroup,
   type FetchedOffset,
@@ -14,22 +14,22 @@ import {
 } from "../wire/offsets.ts";
 import { perCoordinator } from "./coordinators.ts";
 
-const GROUPS_A_REQUEST = 1_000;
-const PARTITIONS_A_REQUEST = 50_000;
+const GROUPS_PER_REQUEST = 1_000;
+const PARTITIONS_PER_REQUEST = 50_000;
 const IN_FLIGHT = 64;
 
-/** The commits of a group, and when its coordinator was asked for them: see `ObservedGroup`. */
+/** The commits of a group, and when they were requested: see `ObservedGroup`. */
 export interface CommitsRead {
   readonly commits: GroupCommits;
   readonly asOf: string;
 }
 
 /**
- * Fetches the commits of groups: all of each, or (`topics`) those of the partitions named. Many groups a request, many
- * requests at a time. Every group is in the result: with commits, none for one that does not exist, or with a problem.
- * A pending transaction is waited for, 45 s at most, then it is the problem `PendingTransaction`.
+ * Fetches the commits of groups: all, or those of the partitions in `topics`; many groups per request, many requests in
+ * parallel. The result has every group, with its commits (none if it does not exist) or a problem. Waits at most 45 s
+ * for a pending transaction; then the problem is `PendingTransaction`.
  *
- * @param api what to ask the coordinators: something else of share groups, see `fetchStartOffsets`
+ * @param api the API for the coordinators; another one for share groups, see `fetchStartOffsets`
  */
 export function fetchCommits(
   cluster: Cluster,
@@ -39,10 +39,10 @@ export function fetchCommits(
   const work = {
     groupOf: ({ group }: FetchGroup) => group,
     doing: "reading the commits",
-    patienceMs: READ_PATIENCE_MS,
+    maxMs: READ_LIMIT_MS,
   };
   const keyOf = sharedKeys();
-  return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, tell, leftMs) => {
+  return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, report, leftMs) => {
     await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
       const asOf = new Date().toISOString();
       try {
@@ -52,11 +52,11 @@ export function fetchCommits(
           const answer = byGroup.get(wanted.group);
           if (answer === undefined) continue;
           const attempt = commitsFrom(wanted, answer, keyOf);
-          tell(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
+          report(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
         }
       } catch (error) {
-        const attempt = attemptFrom(error);
-        for (const wanted of batch) tell(wanted, attempt);
+        const attempt = failureOfException(error);
+        for (const wanted of batch) report(wanted, attempt);
       }
     });
   });
@@ -68,9 +68,9 @@ function fetchBatches(asked: readonly FetchGroup[]): FetchGroup[][] {
   for (const wanted of asked) {
     const partitions = wanted.topics?.reduce((sum, topic) => sum + topic.partitions.length, 0) ?? 0;
     const batch = batches.at(-1);
-    if (batch === undefined || batch.length >= GROUPS_A_REQUEST || partitions > room) {
+    if (batch === undefined || batch.length >= GROUPS_PER_REQUEST || partitions > room) {
       batches.push([wanted]);
-      room = PARTITIONS_A_REQUEST - partitions;
+      room = PARTITIONS_PER_REQUEST - partitions;
     } else {
       batch.push(wanted);
       room -= partitions;
@@ -85,34 +85,34 @@ function commitsFrom(
   keyOf: typeof topicPartition,
 ): Attempt<GroupCommits> {
   const doing = () => `read the commits of group ${nameSome([group])}`;
-  if (answer.code !== code.NONE) {
-    return attemptOf(answer.code, { doing: doing(), right: `DESCRIBE on group ${nameSome([group])}` });
+  if (answer.code !== errorCodes.NONE) {
+    return failureOfCode(answer.code, { doing: doing(), groupRight: `DESCRIBE on group ${nameSome([group])}` });
   }
   const commits = new Map<string, Commit>();
-  let trouble: Trouble | undefined;
+  let failure: Failure | undefined;
   for (const fetched of answer.offsets) {
     const key = keyOf(fetched.topic, fetched.partition);
-    if (fetched.code !== code.NONE) {
-      const attempt = attemptOf(fetched.code, {
+    if (fetched.code !== errorCodes.NONE) {
+      const attempt = failureOfCode(fetched.code, {
         doing: `${doing()} on ${key}`,
         topicRight: `DESCRIBE on topic ${nameSome([fetched.topic])}`,
       });
-      if (trouble === undefined || "failed" in attempt) trouble = attempt;
+      if (failure === undefined || "failed" in attempt) failure = attempt;
     } else if (fetched.offset >= 0n) {
       commits.set(key, commitFrom(fetched));
     }
   }
-  if (trouble !== undefined) return trouble;
+  if (failure !== undefined) return failure;
   if (topics === null) return { done: commits };
   const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
   const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));
-  const leftOut = asked.find((key) => !answered.has(key));
-  if (leftOut === undefined) return { done: commits };
-  const message = `could not ${doing()}: the answer of Kafka left out ${leftOut}`;
+  const omitted = asked.find((key) => !answered.has(key));
+  if (omitted === undefined) return { done: commits };
+  const message = `could not ${doing()}: Kafka's answer omits ${omitted}`;
   return { failed: { error: "KafkaUnavailable", message } };
 }
 
-/** Gives the keys of partitions, one text for each: ten thousand groups may have commits on the same ones. */
+/** Returns one string per partition, to save memory: many groups have commits on the same partitions. */
 function sharedKeys(): typeof topicPartition {
   const topics = new Map<string, Map<number, string>>();
   return (topic, partition) => {
@@ -128,7 +128,7 @@ function commitFrom({ offset, metadata, leaderEpoch }: FetchedOffset): Commit {
   return leaderEpoch < 0 ? { offset, metadata } : { offset, metadata, leaderEpoch };
 }
 
-/** The topics of partition keys. Throws for what is not a key: a fault of ours. */
+/** Groups partition keys by topic. Throws an internal error for an invalid key. */
 export function byTopics(keys: Iterable<string>): TopicPartitions[] {
   const topics = new Map<string, number[]>();
   for (const key of keys) {

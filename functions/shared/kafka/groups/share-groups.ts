@@ -1,41 +1,42 @@
 import { nameSome } from "../../core/text.ts";
 import type { Problem, Settled } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code, codeName } from "../wire/codes.ts";
+import { errorCodeName, errorCodes } from "../wire/codes.ts";
 import type { FetchGroup, TopicPartitions } from "../wire/offsets.ts";
 import { describeShareGroupOffsets } from "../wire/share.ts";
 import { type CommitsRead, fetchCommits } from "./read-commits.ts";
 import { describeTopics } from "./topics.ts";
 
 /**
- * Fetches the start offsets of share groups (KIP-932), as `fetchCommits` does the commits of others: that of each partition
- * at a moment of its own. One that is not initialized is absent, as is that of a partition that does not exist. Where the
- * brokers do not tell them, the problem is an `InvalidRequest`.
+ * Fetches the start offsets of share groups (KIP-932), as `fetchCommits` does for other groups, each partition at its
+ * own time. Partitions that are not initialized or do not exist are absent. If the brokers do not support it, the
+ * problem is `InvalidRequest`.
  */
 export async function fetchStartOffsets(
   cluster: Cluster,
   groups: readonly FetchGroup[],
 ): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
-  const prune = await pruner(cluster, new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic)));
+  const topics = new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic));
+  const existing = await existingPartitions(cluster, topics);
   const asked = new Map<FetchGroup, FetchGroup>(
-    groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(prune) ?? null }, wanted]),
+    groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(existing) ?? null }, wanted]),
   );
   const settled = new Map<FetchGroup, Settled<CommitsRead>>();
   for (const [pruned, result] of await fetchCommits(cluster, [...asked.keys()], describeShareGroupOffsets)) {
     const wanted = asked.get(pruned) ?? pruned;
-    const untold = "failed" in result && result.failed.error === codeName(code.UNSUPPORTED_VERSION);
-    settled.set(wanted, untold ? { failed: unsupported(wanted) } : result);
+    const isUnsupported = "failed" in result && result.failed.error === errorCodeName(errorCodes.UNSUPPORTED_VERSION);
+    settled.set(wanted, isUnsupported ? { failed: unsupported(wanted) } : result);
   }
   return settled;
 }
 
 const unsupported = ({ group }: FetchGroup): Problem => ({
   error: "InvalidRequest",
-  message: `group ${nameSome([group])} is a share group, and its broker does not tell where those stand: Kafka 4.1 or newer does`,
+  message: `the broker cannot report the offsets of share group ${nameSome([group])}: Kafka 4.1 or newer is required`,
 });
 
-/** Leaves out partitions that do not exist: a broker that is asked for the start offset of one never answers (4.3.1). */
-async function pruner(
+/** Filters out partitions that do not exist: a request for one is never answered (4.3.1). */
+async function existingPartitions(
   cluster: Cluster,
   topics: ReadonlySet<string>,
 ): Promise<(wanted: TopicPartitions) => TopicPartitions[]> {
@@ -45,8 +46,8 @@ async function pruner(
     existing.set(topic, new Set(result.done.partitions.map(({ partition }) => partition)));
   }
   return ({ topic, partitions }) => {
-    const there = existing.get(topic);
-    const left = there === undefined ? partitions : partitions.filter((partition) => there.has(partition));
+    const known = existing.get(topic);
+    const left = known === undefined ? partitions : partitions.filter((partition) => known.has(partition));
     return left.length > 0 ? [{ topic, partitions: left }] : [];
   };
 }

@@ -1,27 +1,33 @@
-import type { ObservedPartition, ObservedTopic } from "../../core/model.ts";
+import { type ObservedPartition, type ObservedTopic, topicPartition } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
-import { type Attempt, attemptFrom, attemptOf, type Problem, type Settled, unavailable } from "../calls/problems.ts";
-import { chunks, inParallel, settleAll, type Tell, type TimeLeft } from "../calls/retry.ts";
+import {
+  type Attempt,
+  failureOfCode,
+  failureOfException,
+  type Problem,
+  type Settled,
+  unavailable,
+} from "../calls/problems.ts";
+import { chunks, inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
-import { code } from "../wire/codes.ts";
+import { errorCodes } from "../wire/codes.ts";
 import { listOffsets, logEnd, type TopicMetadata } from "../wire/metadata.ts";
 
-/** Topics as `Observed` has them. */
+/** Topics, as in `Observed`. */
 export interface TopicsObserved {
   readonly topics: ReadonlyMap<string, ObservedTopic | null>;
   readonly warnings: readonly string[];
 }
 
-/** Longer than an election takes; what is still unknown then is a warning, offsets are what counts. */
-const PATIENCE_MS = 15_000;
-const TOPICS_A_REQUEST = 2_000;
-const PARTITIONS_A_REQUEST = 20_000;
+/** Longer than a leader election; what is unknown then is a warning, as only offsets are required. */
+const LIMIT_MS = 15_000;
+const TOPICS_PER_REQUEST = 2_000;
+const PARTITIONS_PER_REQUEST = 20_000;
 
 /**
- * Observes topics: id, partitions, and of each partition log start, log end and leader epoch. A topic that does not
- * exist (said twice: a broker that has just started may not know it yet) is absent; one that may not be described or
- * is left out of the answer is null, a log that cannot be read has nulls, both with a warning. Never throws, but for
- * faults of ours.
+ * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic is absent,
+ * after a second answer: a broker that has just started may not know it yet. A topic that cannot be described is null
+ * and a log that cannot be read has nulls, both with a warning. Throws internal errors only.
  */
 export async function observeTopics(cluster: Cluster, names: Iterable<string>): Promise<TopicsObserved> {
   const topics = new Map<string, ObservedTopic | null>();
@@ -43,7 +49,7 @@ export async function observeTopics(cluster: Cluster, names: Iterable<string>): 
   const unread = new Map<string, Problem>();
   const logs = new Map<string, Map<number, ObservedPartition>>();
   for (const [{ topic, partition, leaderEpoch }, range] of ranges) {
-    if ("failed" in range) unread.set(`${topic}-${partition}`, range.failed);
+    if ("failed" in range) unread.set(topicPartition(topic, partition), range.failed);
     const log = "done" in range ? range.done : { logStartOffset: null, logEndOffset: null };
     const partitions = logs.get(topic) ?? new Map<number, ObservedPartition>();
     logs.set(topic, partitions.set(partition, { ...log, leaderEpoch: leaderEpoch < 0 ? null : leaderEpoch }));
@@ -53,7 +59,7 @@ export async function observeTopics(cluster: Cluster, names: Iterable<string>): 
     topics.set(name, { topicId: result.done.topicId, partitions: logs.get(name) ?? new Map() });
   }
   if (unseen.size > 0) warnings.push(warningOf(unseen, "topic", "could not be observed"));
-  if (unread.size > 0) warnings.push(warningOf(unread, "log", "could not be read for their start and end"));
+  if (unread.size > 0) warnings.push(warningOf(unread, "log", "could not be read for start and end offsets"));
   return { topics, warnings };
 }
 
@@ -62,34 +68,34 @@ function warningOf(problems: ReadonlyMap<string, Problem>, noun: string, what: s
   return `${count(problems.size, noun)} ${what}: ${nameSome(problems.keys())} (${first?.error}: ${first?.message}).`;
 }
 
-/** Metadata of topics by name; undefined for one that does not exist (said twice). Never throws, but for faults of ours. */
+/** Metadata of topics by name; undefined for one that is missing in two answers. Throws internal errors only. */
 export function describeTopics(
   cluster: Cluster,
   names: Iterable<string>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
-  const doubted = new Set<string>();
-  const trial = { deadline: cluster.deadline, doing: "observing topics", patienceMs: PATIENCE_MS };
+  const reportedUnknown = new Set<string>();
+  const limits = { deadline: cluster.deadline, doing: "observing topics", maxMs: LIMIT_MS };
   const attempt = (answer: TopicMetadata): Attempt<TopicMetadata | undefined> => {
     const { topic } = answer;
-    if (answer.code === code.NONE) return { done: answer };
-    if (answer.code === code.INVALID_TOPIC_EXCEPTION) return { done: undefined };
-    if (answer.code === code.UNKNOWN_TOPIC_OR_PARTITION) {
-      if (doubted.has(topic)) return { done: undefined };
-      doubted.add(topic);
+    if (answer.code === errorCodes.NONE) return { done: answer };
+    if (answer.code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
+    if (answer.code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION) {
+      if (reportedUnknown.has(topic)) return { done: undefined };
+      reportedUnknown.add(topic);
       return { again: unavailable(`a broker does not know topic ${nameSome([topic])}`) };
     }
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
-    return attemptOf(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
+    return failureOfCode(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   };
-  return settleAll<string, TopicMetadata | undefined>(names, trial, async (pending, tell, leftMs) => {
-    for (const asked of chunks(pending, TOPICS_A_REQUEST)) {
+  return settleAll<string, TopicMetadata | undefined>(names, limits, async (pending, report, leftMs) => {
+    for (const asked of chunks(pending, TOPICS_PER_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
-      for (const answer of topics) tell(answer.topic, attempt(answer));
+      for (const answer of topics) report(answer.topic, attempt(answer));
     }
   });
 }
 
-/** A partition and who led it when its topic was described. */
+/** A partition and its leader when the topic was described. */
 interface Leader {
   readonly topic: string;
   readonly partition: number;
@@ -99,17 +105,17 @@ interface Leader {
 
 type Log = Pick<ObservedPartition, "logStartOffset" | "logEndOffset">;
 
-/** Log start and end of partitions, from their leaders: two requests a leader. */
+/** Log start and end of partitions, with two requests per leader. */
 async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promise<Map<Leader, Settled<Log>>> {
-  const trial = { deadline: cluster.deadline, doing: "reading log start and end offsets", patienceMs: PATIENCE_MS };
+  const limits = { deadline: cluster.deadline, doing: "reading log start and end offsets", maxMs: LIMIT_MS };
   let leaderOf = ({ leader }: Leader) => leader;
   let first = true;
-  return settleAll<Leader, Log>(partitions, trial, async (pending, tell, leftMs) => {
+  return settleAll<Leader, Log>(partitions, limits, async (pending, report, leftMs) => {
     if (!first) leaderOf = await leadersNow(cluster, pending, leftMs);
     first = false;
     const byLeader = Map.groupBy(pending, leaderOf);
     await inParallel([...byLeader], byLeader.size, async ([leader, led]) => {
-      for (const asked of chunks(led, PARTITIONS_A_REQUEST)) await readLogsOf(cluster, leader, asked, tell, leftMs);
+      for (const asked of chunks(led, PARTITIONS_PER_REQUEST)) await readLogsOf(cluster, leader, asked, report, leftMs);
     });
   });
 }
@@ -121,22 +127,23 @@ async function leadersNow(
 ): Promise<(partition: Leader) => number> {
   const names = [...new Set(partitions.map(({ topic }) => topic))];
   const { topics } = await cluster.metadata(names, undefined, leftMs());
-  const leaders = new Map(
-    topics.flatMap(({ topic, partitions }) => partitions.map((p) => [`${topic}-${p.partition}`, p.leader] as const)),
-  );
-  return ({ topic, partition }) => leaders.get(`${topic}-${partition}`) ?? -1;
+  const leaders = new Map<string, number>();
+  for (const { topic, partitions } of topics) {
+    for (const { partition, leader } of partitions) leaders.set(topicPartition(topic, partition), leader);
+  }
+  return ({ topic, partition }) => leaders.get(topicPartition(topic, partition)) ?? -1;
 }
 
 async function readLogsOf(
   cluster: Cluster,
   leader: number,
   asked: readonly Leader[],
-  tell: Tell<Leader, Log>,
+  report: Report<Leader, Log>,
   leftMs: TimeLeft,
 ): Promise<void> {
   if (leader < 0) {
     for (const key of asked) {
-      tell(key, { again: unavailable(`${key.topic}-${key.partition} has no leader`) });
+      report(key, { again: unavailable(`${topicPartition(key.topic, key.partition)} has no leader`) });
     }
     return;
   }
@@ -146,27 +153,25 @@ async function readLogsOf(
     const [starts, ends] = await Promise.all(
       [logEnd.earliest, logEnd.latest].map(async (end) => {
         const offsets = await cluster.send(leader, listOffsets, { end, topics }, leftMs());
-        return new Map(offsets.map((offset) => [`${offset.topic}-${offset.partition}`, offset]));
+        return new Map(offsets.map((offset) => [topicPartition(offset.topic, offset.partition), offset]));
       }),
     );
     for (const key of asked) {
-      const name = `${key.topic}-${key.partition}`;
+      const name = topicPartition(key.topic, key.partition);
       const start = starts?.get(name);
       const end = ends?.get(name);
-      if (start === undefined || end === undefined) continue; // left out: a failure, see settleAll
-      const failed = start.code === code.NONE ? end.code : start.code;
-      if (failed === code.NONE) tell(key, { done: { logStartOffset: start.offset, logEndOffset: end.offset } });
-      else
-        tell(
-          key,
-          attemptOf(failed, {
-            doing: `read the log of ${name}`,
-            topicRight: `DESCRIBE on topic ${nameSome([key.topic])}`,
-          }),
-        );
+      if (start === undefined || end === undefined) continue; // a failure, see settleAll
+      const failed = start.code === errorCodes.NONE ? end.code : start.code;
+      const subject = { doing: `read the log of ${name}`, topicRight: `DESCRIBE on topic ${nameSome([key.topic])}` };
+      report(
+        key,
+        failed === errorCodes.NONE
+          ? { done: { logStartOffset: start.offset, logEndOffset: end.offset } }
+          : failureOfCode(failed, subject),
+      );
     }
   } catch (error) {
-    const attempt = attemptFrom(error);
-    for (const key of asked) tell(key, attempt);
+    const attempt = failureOfException(error);
+    for (const key of asked) report(key, attempt);
   }
 }

@@ -1,66 +1,72 @@
 import { type Commit, type CommitOutcome, type Commits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
-import { attemptFrom, attemptOf, NoAnswer, type Problem, type Settled, type Trouble } from "../calls/problems.ts";
-import { READ_PATIENCE_MS, type Tell, type TimeLeft } from "../calls/retry.ts";
+import {
+  type Failure,
+  failureOfCode,
+  failureOfException,
+  NoAnswer,
+  type Problem,
+  type Settled,
+} from "../calls/problems.ts";
+import { READ_LIMIT_MS, type Report, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster, Sender } from "../connection/cluster.ts";
-import { code, codeName, codeText, isTransient } from "../wire/codes.ts";
+import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 import { type CommitRequest, offsetCommit, offsetDelete, type PartitionCode } from "../wire/offsets.ts";
 import { alterShareGroupOffsets } from "../wire/share.ts";
 import { perCoordinator } from "./coordinators.ts";
 import { byTopics } from "./read-commits.ts";
 
-/** Brokers refuse to write a batch near 1 MB; in their log, each commit and each deletion repeats the group's id. */
+/** Brokers reject a batch near 1 MB; each commit and each deletion in their log repeats the group's id. */
 const WRITE_BYTES = 400_000;
 
-/** The start offset that stands for none. (DeleteShareGroupOffsets deletes those of whole topics only.) */
+/** The start offset that means none. (DeleteShareGroupOffsets only deletes those of whole topics.) */
 const UNINITIALIZED = -1n;
 
 /**
- * How long a commit or a deletion may take from the moment that it is permitted. Then its connection is dropped: what was
- * not sent by then never is, what was sent is doubtful, and is tried again.
+ * How long a permitted commit or deletion may take. Then its connection is closed: what was not sent is never sent;
+ * what was sent may have had effect, and is tried again.
  */
 export const WRITE_TIMEOUT_MS = 8_000;
-/** What a request needs at least to be begun: one that ends as doubtful is worse than one that was not attempted. */
+/** The least time left to start a request: an unknown outcome is worse than `not_attempted`. */
 const WRITE_MARGIN_MS = 1_000;
 
-/** Some partitions of one group: what goes into one request. */
+/** The partitions of one group in one request. */
 interface Slice {
   readonly group: string;
   readonly keys: readonly string[];
 }
 
-/** What the broker said to each partition of a slice. */
+/** The error code for each partition of a slice. */
 type Codes = ReadonlyMap<string, number>;
 
-/** What became of each partition, by group and key: every one that was to be written is there. */
+/** The outcome of every partition, by group and key. */
 export type Outcomes = Map<string, Map<string, CommitOutcome>>;
 
-/** Until when, and as long as what, to write. */
-export interface Writing {
-  /** How much of the time is left, at the least, when all writing has ended. What was not sent by then is `not_attempted`. */
+/** How long and under which condition to write. */
+export interface WriteOptions {
+  /** The time to leave unused at the end. What is not sent by then is `not_attempted`. */
   readonly reserveMs?: number;
   /**
-   * Asked right before each request, which it lets pass by saying nothing; from then on the request takes
-   * `WRITE_TIMEOUT_MS` at most. `again`: the request waits, and asks again. `failed`: its partitions are
-   * `not_attempted`. Either way the problem is told.
+   * Called right before each request. `undefined` permits it; it then takes at most `WRITE_TIMEOUT_MS`. `again`: called
+   * again later. `failed`: its partitions are `not_attempted`. The outcomes carry the problem.
    */
-  readonly permit?: () => Trouble | undefined;
-  /** The groups that are share groups, or become ones: what is written are their start offsets (KIP-932). */
+  readonly permit?: () => Failure | undefined;
+  /** The groups that are or become share groups: their start offsets are written (KIP-932). */
   readonly shareGroups?: ReadonlySet<string>;
 }
 
 /**
- * Commits offsets from outside of the groups, which coordinators accept only while a group has no members. A request
- * carries one group; groups are committed in parallel, a large one in several requests. What fails on the way is sent
- * again until the deadline is near, or nothing has succeeded for 45 s: the same commit twice is the same. Every partition
- * is in the result. Never throws, but for faults of ours.
+ * Commits offsets from outside the groups, which coordinators accept only while a group has no members. A request has
+ * one group; groups are committed in parallel, large ones in several requests. Transient failures are retried until the
+ * deadline is near or nothing has succeeded for 45 s: commits are idempotent. The result has every partition. Throws
+ * internal errors only.
  */
-export function commitOffsets(cluster: Cluster, commits: Commits, writing: Writing = {}): Promise<Outcomes> {
+export function commitOffsets(cluster: Cluster, commits: Commits, options: WriteOptions = {}): Promise<Outcomes> {
   const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
-  const work = { doing: "committing the offsets", rightOn: () => "READ", ...writing };
+  const work = { doing: "committing the offsets", rightOn: () => "READ", ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const request = commitRequest(slice, (key) => commits.get(slice.group)?.get(key));
-    return writing.shareGroups?.has(slice.group)
+    return options.shareGroups?.has(slice.group)
       ? codesOfAll(slice, await broker.send(alterShareGroupOffsets, request, timeoutMs))
       : codesOf(await broker.send(offsetCommit, request, timeoutMs));
   });
@@ -79,22 +85,22 @@ function commitRequest({ group, keys }: Slice, commitAt: (key: string) => Commit
 }
 
 /**
- * Deletes commits (OffsetDelete, KIP-496); start offsets of a share group are set back to uninitialized, as they are until
- * a record is acknowledged. Same promises as `commitOffsets`, but members of a group (other than a share group) protect only
- * what they are subscribed to: other topics are deleted under them. Where there is no commit, or no group, it is accepted: nothing
- * is left to be deleted. A partition of a topic that does not exist is refused: Kafka deletes those commits itself.
+ * Deletes commits (OffsetDelete, KIP-496). Start offsets of a share group become uninitialized, as before the first
+ * acknowledgement. Promises as `commitOffsets`, but members of a group (other than a share group) block only the topics
+ * that they are subscribed to. A missing commit or group is `accepted`. A partition of a missing topic is `refused`:
+ * Kafka deletes those commits itself.
  */
 export function deleteOffsets(
   cluster: Cluster,
   partitions: ReadonlyMap<string, Iterable<string>>,
-  writing: Writing = {},
+  options: WriteOptions = {},
 ): Promise<Outcomes> {
   const slices = [...partitions].flatMap(([group, keys]) =>
     slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
   );
-  const isShare = (group: string) => writing.shareGroups?.has(group) === true;
+  const isShare = (group: string) => options.shareGroups?.has(group) === true;
   const rightOn = (group: string) => (isShare(group) ? "READ" : "DELETE");
-  const work = { doing: "deleting the commits", rightOn, ...writing };
+  const work = { doing: "deleting the commits", rightOn, ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const { group, keys } = slice;
     if (isShare(group)) {
@@ -102,7 +108,7 @@ export function deleteOffsets(
       return codesOfAll(slice, await broker.send(alterShareGroupOffsets, request, timeoutMs));
     }
     const answer = await broker.send(offsetDelete, { group, topics: byTopics(keys) }, timeoutMs);
-    if (answer.code === code.GROUP_ID_NOT_FOUND) return new Map(keys.map((key) => [key, code.NONE]));
+    if (answer.code === errorCodes.GROUP_ID_NOT_FOUND) return new Map(keys.map((key) => [key, errorCodes.NONE]));
     return codesOfAll(slice, answer);
   });
 }
@@ -110,11 +116,11 @@ export function deleteOffsets(
 const codesOf = (partitions: readonly PartitionCode[]): Codes =>
   new Map(partitions.map((answer) => [topicPartition(answer.topic, answer.partition), answer.code]));
 
-/** Of an answer that may refuse the whole request. */
+/** For an answer that may reject all of it. */
 const codesOfAll = (
   { keys }: Slice,
   answer: { readonly code: number; readonly partitions: readonly PartitionCode[] },
-) => (answer.code === code.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code])));
+) => (answer.code === errorCodes.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code])));
 
 function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly metadata?: string }>): Slice[] {
   const slices: string[][] = [];
@@ -133,38 +139,35 @@ function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly meta
   return slices.map((keys) => ({ group, keys }));
 }
 
-/** Sends slices where they belong, and tells for each partition what is known of it in the end. */
+/** Sends slices to their coordinators and returns the outcome of each partition. */
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  { permit, rightOn, ...trial }: Writing & { readonly doing: string; readonly rightOn: (group: string) => string },
+  { permit, rightOn, ...limits }: WriteOptions & { doing: string; rightOn: (group: string) => string },
   send: (broker: Sender, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
-  const late = {
-    error: "DeadlineExceeded",
-    message: `${trial.doing}: there was no time left to begin with this group`,
-  };
-  const doubtful = new Set<Slice>(); // a request was sent, and whether it had effect is not known
-  const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (trial.reserveMs ?? 0)) / 5);
-  const attempted = async (broker: Sender, slice: Slice, tell: Tell<Slice, Codes>, leftMs: TimeLeft) => {
+  const tooLate = { error: "DeadlineExceeded", message: `${limits.doing}: no time was left to start this group` };
+  const doubtful = new Set<Slice>(); // sent at least once, with an unknown effect
+  const margin = Math.min(WRITE_MARGIN_MS, (cluster.deadline.remainingMs() - (limits.reserveMs ?? 0)) / 5);
+  const attempt = async (broker: Sender, slice: Slice, report: Report<Slice, Codes>, leftMs: TimeLeft) => {
     const left = leftMs();
-    if (left <= margin) return tell(slice, { failed: late });
-    const trouble = permit?.();
-    if (trouble !== undefined) return tell(slice, trouble);
+    if (left <= margin) return report(slice, { failed: tooLate });
+    const notPermitted = permit?.();
+    if (notPermitted !== undefined) return report(slice, notPermitted);
     try {
       const codes = await send(broker, slice, Math.min(WRITE_TIMEOUT_MS, left));
-      const passing = [...codes.values()].find(isTransient);
-      if (passing === undefined) return tell(slice, { done: codes });
+      const transientCode = [...codes.values()].find(isTransient);
+      if (transientCode === undefined) return report(slice, { done: codes });
       doubtful.add(slice);
-      tell(slice, attemptOf(passing, { doing: `write to group ${nameSome([slice.group])}` }));
+      report(slice, failureOfCode(transientCode, { doing: `write to group ${nameSome([slice.group])}` }));
     } catch (error) {
       if (error instanceof NoAnswer && error.sent) doubtful.add(slice);
-      tell(slice, attemptFrom(error));
+      report(slice, failureOfException(error));
     }
   };
-  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_PATIENCE_MS, ...trial };
-  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, tell, leftMs) =>
-    cluster.spread(node, asked, (slice, broker) => attempted(broker, slice, tell, leftMs)),
+  const work = { groupOf: ({ group }: Slice) => group, stallMs: READ_LIMIT_MS, ...limits };
+  const written = await perCoordinator<Slice, Codes>(cluster, slices, work, (node, asked, report, leftMs) =>
+    cluster.spread(node, asked, (slice, broker) => attempt(broker, slice, report, leftMs)),
   );
   const outcomes: Outcomes = new Map();
   for (const [slice, result] of written) {
@@ -180,42 +183,42 @@ function outcomeOf(
   { group }: Slice,
   key: string,
   result: Settled<Codes>,
-  doubtful: boolean,
+  isDoubtful: boolean,
   right: string,
 ): CommitOutcome {
-  if ("failed" in result) return { kind: doubtful ? "unknown" : notSent(result.failed), ...result.failed };
-  const answered = result.done.get(key);
-  if (answered === code.NONE) return { kind: "accepted" };
-  if (answered === undefined) {
-    const message = `group ${nameSome([group])}, ${key}: the answer of Kafka left it out`;
+  if ("failed" in result) return { kind: isDoubtful ? "unknown" : kindOfUnsent(result.failed), ...result.failed };
+  const code = result.done.get(key);
+  if (code === errorCodes.NONE) return { kind: "accepted" };
+  if (code === undefined) {
+    const message = `group ${nameSome([group])}, ${key}: missing in Kafka's answer`;
     return { kind: "unknown", error: "KafkaUnavailable", message };
   }
-  return { kind: doubtful ? "unknown" : "refused", ...refusal(group, key, answered, right) };
+  return { kind: isDoubtful ? "unknown" : "refused", ...refusal(group, key, code, right) };
 }
 
-/** A right that is missing, found before anything was sent, is a refusal; anything else is no attempt. */
-const notSent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
+/** Before anything was sent, a missing right is a refusal; any other failure is no attempt. */
+const kindOfUnsent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
 
-function refusal(group: string, key: string, number: number, right: string): Problem {
+function refusal(group: string, key: string, code: number, right: string): Problem {
   const where = `group ${nameSome([group])}, ${key}`;
-  switch (number) {
-    case code.UNKNOWN_MEMBER_ID:
-    case code.ILLEGAL_GENERATION:
-    case code.REBALANCE_IN_PROGRESS:
-    case code.STALE_MEMBER_EPOCH:
-    case code.NON_EMPTY_GROUP:
-    case code.GROUP_SUBSCRIBED_TO_TOPIC:
+  switch (code) {
+    case errorCodes.UNKNOWN_MEMBER_ID:
+    case errorCodes.ILLEGAL_GENERATION:
+    case errorCodes.REBALANCE_IN_PROGRESS:
+    case errorCodes.STALE_MEMBER_EPOCH:
+    case errorCodes.NON_EMPTY_GROUP:
+    case errorCodes.GROUP_SUBSCRIBED_TO_TOPIC:
       return {
         error: "GroupNotEmpty",
-        message: `${where}: the group has got members, and Kafka lets nobody else write (${codeText(number)})`,
+        message: `${where}: the group has active members; Kafka rejects other writers (${errorCodeText(code)})`,
       };
-    case code.GROUP_ID_NOT_FOUND:
-      return { error: "GroupNotFound", message: `${where}: there is no such group (${codeText(number)})` };
+    case errorCodes.GROUP_ID_NOT_FOUND:
+      return { error: "GroupNotFound", message: `${where}: the group does not exist (${errorCodeText(code)})` };
   }
-  const attempt = attemptOf(number, {
+  const attempt = failureOfCode(code, {
     doing: `write to ${where}`,
-    right: `${right} on group ${nameSome([group])}`,
+    groupRight: `${right} on group ${nameSome([group])}`,
     topicRight: `READ on topic ${nameSome([placeOf(key).topic])}`,
   });
-  return "failed" in attempt ? attempt.failed : { error: codeName(number), message: attempt.again.message };
+  return "failed" in attempt ? attempt.failed : { error: errorCodeName(code), message: attempt.again.message };
 }

@@ -1,34 +1,34 @@
 import { Reader, Writer } from "./bytes.ts";
 
-/** One of Kafka's APIs, as we speak it: a codec for a range of its versions. */
+/** A codec for a range of versions of one Kafka API. */
 export interface Api<Request, Answer> {
   readonly key: number;
   readonly name: string;
-  /** The versions that this codec speaks. */
+  /** The versions that this codec supports. */
   readonly versions: readonly [min: number, max: number];
-  /** The first Kafka release that speaks the lowest of them. */
+  /** The first Kafka release that supports the lowest of them. */
   readonly since: string;
-  /** Whether these versions are flexible (KIP-482), so that headers have tagged fields too. */
+  /** Whether these versions are flexible (KIP-482): headers then have tagged fields too. */
   readonly flexible: boolean;
   encode(writer: Writer, request: Request, version: number): void;
   decode(reader: Reader, version: number): Answer;
-  /** Has the same of a broker that speaks none of these versions, in another way. Absent where there is none. */
-  otherwise?(request: Request, ask: AskAll): Promise<Answer>;
+  /** Gets the same answer from a broker that supports none of these versions. Absent if no other way exists. */
+  fallback?(request: Request, sendAll: SendAll): Promise<Answer>;
 }
 
-/** Sends requests to one broker, many at a time, and gives each with its answer, in their order. Fails as the first that does. */
-export type AskAll = <Request, Answer>(
+/** Sends requests to one broker in parallel and returns each with its answer, in order. Throws the first failure. */
+export type SendAll = <Request, Answer>(
   api: Api<Request, Answer>,
   requests: readonly Request[],
 ) => Promise<(readonly [Request, Answer])[]>;
 
-/** The versions of one API that a broker speaks. */
+/** The versions of one API that a broker supports. */
 export interface VersionRange {
   readonly minVersion: number;
   readonly maxVersion: number;
 }
 
-/** The highest version that both sides speak; undefined where there is none. */
+/** The highest version that both sides support; undefined if there is none. */
 export function commonVersion(
   api: Pick<Api<never, unknown>, "versions">,
   broker: VersionRange | undefined,
@@ -38,7 +38,7 @@ export function commonVersion(
   return version >= Math.max(api.versions[0], broker.minVersion) ? version : undefined;
 }
 
-/** A request from behind its client id on: the rest of the header, and the body. */
+/** A request after its client id: the rest of the header, and the body. */
 export function encodeRequest<Request>(api: Api<Request, unknown>, version: number, request: Request): Buffer {
   const writer = new Writer();
   if (api.flexible) writer.noTags();
@@ -47,9 +47,9 @@ export function encodeRequest<Request>(api: Api<Request, unknown>, version: numb
 }
 
 /**
- * An answer from behind its correlation id on.
+ * Decodes an answer after its correlation id.
  *
- * @throws MalformedAnswer for anything but exactly one answer of this version
+ * @throws MalformedAnswer unless it is exactly one answer of this version
  */
 export function decodeAnswer<Answer>(api: Api<never, Answer>, version: number, bytes: Buffer): Answer {
   const reader = new Reader(bytes);

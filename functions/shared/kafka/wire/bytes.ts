@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 
-/** An answer is not what its API's definition says: truncated, with bytes left over, or with an impossible value. */
+/** An answer that breaks its API's definition: truncated, with extra bytes, or with an impossible value. */
 export class MalformedAnswer extends Error {
   constructor(problem: string) {
     super(problem);
@@ -11,8 +11,8 @@ export class MalformedAnswer extends Error {
 const LONGEST_STRING = 0x7fff;
 
 /**
- * Reads Kafka's primitives from an answer, strictly: nothing is ever read from outside of it. The plain names are the
- * encodings of flexible versions (KIP-482: compact lengths, tagged fields); `classic…` are the older ones.
+ * Reads Kafka's primitive types from an answer and never beyond its end. Plain names are the encodings of flexible
+ * versions (KIP-482: compact lengths, tagged fields); `classic…` are the older encodings.
  */
 export class Reader {
   readonly #bytes: Buffer;
@@ -22,7 +22,7 @@ export class Reader {
     this.#bytes = bytes;
   }
 
-  /** Moves on by `length` bytes, and tells where they begin. */
+  /** Skips `length` bytes and returns where they start. */
   #take(length: number, what: string): number {
     const start = this.#at;
     if (length < 0 || length > this.#bytes.length - start) {
@@ -72,7 +72,7 @@ export class Reader {
     }
   }
 
-  /** A topic id as Kafka prints it (base64url), null where there is none. */
+  /** A topic id as Kafka prints it (base64url), or null. */
   uuid(): string | null {
     const start = this.#take(16, "a uuid");
     const bytes = this.#bytes.subarray(start, start + 16);
@@ -103,7 +103,7 @@ export class Reader {
     return this.#text(length);
   }
 
-  /** A byte sequence; empty where there is none. */
+  /** A byte sequence; empty if it is null. */
   bytes(): Buffer {
     const length = this.uvarint();
     if (length === 0) return Buffer.alloc(0);
@@ -111,7 +111,7 @@ export class Reader {
     return this.#bytes.subarray(start, start + length - 1);
   }
 
-  /** Moves past a byte sequence or a string, null or not, without decoding it. */
+  /** Skips a byte sequence or a string, null or not. */
   skipBytes(): void {
     const length = this.uvarint();
     if (length > 0) this.#take(length - 1, "a sequence");
@@ -131,7 +131,7 @@ export class Reader {
     return this.#elements(length - 1, element);
   }
 
-  /** A list; empty where it is null. */
+  /** A list; empty if it is null. */
   nullableArray<T>(element: () => T): T[] {
     const length = this.uvarint();
     return length === 0 ? [] : this.#elements(length - 1, element);
@@ -141,12 +141,12 @@ export class Reader {
     return this.#elements(this.int32(), element);
   }
 
-  /** A structure, null where there is none. */
+  /** A structure, or null. */
   nullable<T>(structure: () => T): T | null {
     return this.int8() < 0 ? null : structure();
   }
 
-  /** Moves past the tagged fields: none of those defined so far means anything to us. */
+  /** Skips the tagged fields: this program uses none of them. */
   skipTags(): void {
     for (let left = this.uvarint(); left > 0; left--) {
       this.uvarint();
@@ -154,7 +154,7 @@ export class Reader {
     }
   }
 
-  /** Everything has to be read by now. */
+  /** Throws if any bytes are unread. */
   end(): void {
     const left = this.#bytes.length - this.#at;
     if (left > 0) throw new MalformedAnswer(`${left} bytes are left over at the end of the answer`);
@@ -162,11 +162,11 @@ export class Reader {
 }
 
 function present<T>(value: T | null, what: string): T {
-  if (value === null) throw new MalformedAnswer(`${what} is null, and must not be`);
+  if (value === null) throw new MalformedAnswer(`${what} must not be null`);
   return value;
 }
 
-/** Writes Kafka's primitives; the counterpart of `Reader`. */
+/** Writes Kafka's primitive types, as `Reader` reads them. */
 export class Writer {
   #bytes = Buffer.allocUnsafe(1024);
   #at = 0;
@@ -261,22 +261,22 @@ export class Writer {
     for (const value of list) element(value);
   }
 
-  /** No tagged fields: we never send any. */
+  /** An empty list of tagged fields. */
   noTags(): void {
     this.uvarint(0);
   }
 
-  /** What was written so far. */
+  /** The bytes written so far. */
   bytes(): Buffer {
     return this.#bytes.subarray(0, this.#at);
   }
 }
 
-/** The length of a string in UTF-8; brokers close the connection on a longer one than Kafka knows. */
+/** The length of a string in UTF-8. Brokers close the connection on a string that is too long. */
 function lengthOf(text: string): number {
   const length = Buffer.byteLength(text, "utf8");
   if (length > LONGEST_STRING) {
-    throw new RangeError(`${JSON.stringify(text.slice(0, 40))}… has ${length} bytes: Kafka's strings end at 32,767`);
+    throw new RangeError(`${JSON.stringify(text.slice(0, 40))}… has ${length} bytes; Kafka's limit is 32,767`);
   }
   return length;
 }

@@ -1,5 +1,5 @@
-/** The codes that decide what happens next, by Kafka's names for them. */
-export const code = {
+/** The error codes that this program handles, by Kafka's names. */
+export const errorCodes = {
   NONE: 0,
   UNKNOWN_TOPIC_OR_PARTITION: 3,
   COORDINATOR_LOAD_IN_PROGRESS: 14,
@@ -21,7 +21,7 @@ export const code = {
 } as const;
 
 const names: ReadonlyMap<number, string> = new Map([
-  ...Object.entries(code).map(([name, number]) => [number, name] as const),
+  ...Object.entries(errorCodes).map(([name, code]) => [code, name] as const),
   [-1, "UNKNOWN_SERVER_ERROR"],
   [5, "LEADER_NOT_AVAILABLE"],
   [6, "NOT_LEADER_OR_FOLLOWER"],
@@ -52,20 +52,20 @@ const names: ReadonlyMap<number, string> = new Map([
   [110, "FENCED_MEMBER_EPOCH"],
 ]);
 
-/** Kafka's name of a code; `ERROR_<number>` for one that these APIs are not known to answer. */
-export function codeName(number: number): string {
-  return names.get(number) ?? `ERROR_${number}`;
+/** Kafka's name of an error code; `ERROR_<code>` for one that is not in the list. */
+export function errorCodeName(code: number): string {
+  return names.get(code) ?? `ERROR_${code}`;
 }
 
-/** `16 NOT_COORDINATOR`, as messages show a code. */
-export function codeText(number: number): string {
-  return `${number} ${codeName(number)}`;
+/** `16 NOT_COORDINATOR`, for messages. */
+export function errorCodeText(code: number): string {
+  return `${code} ${errorCodeName(code)}`;
 }
 
-/** Codes that pass by themselves: something loads, moves, elects, is slow, or has not heard of it yet. */
+/** Codes of states that end by themselves: loading, election, a move, a slow or outdated broker. */
 const transient: ReadonlySet<number> = new Set([5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 56, 72, 74, 75, 78, 89]);
 
-/** Whether the same request, sent again where it belongs by then, is expected to succeed. */
-export function isTransient(number: number): boolean {
-  return transient.has(number);
+/** Whether a retry at the current coordinator or leader is expected to succeed. */
+export function isTransient(code: number): boolean {
+  return transient.has(code);
 }

@@ -2,7 +2,7 @@ import type { Api } from "./api.ts";
 import { MalformedAnswer, Reader, type Writer } from "./bytes.ts";
 import type { Broker } from "./metadata.ts";
 
-/** A group as the broker that coordinates it lists it. Brokers before 3.8 do not tell the type. */
+/** A group as its coordinator lists it. Brokers before 3.8 do not send the type. */
 export interface ListedGroup {
   readonly group: string;
   readonly protocolType: string;
@@ -10,7 +10,7 @@ export interface ListedGroup {
   readonly type: string | null;
 }
 
-/** The groups that one broker coordinates: those that the principal may describe, without a word about the others. */
+/** The groups that one broker coordinates. Groups that the principal may not describe are silently omitted. */
 export const listGroups: Api<null, { readonly code: number; readonly groups: readonly ListedGroup[] }> = {
   key: 16,
   name: "ListGroups",
@@ -40,7 +40,7 @@ export const listGroups: Api<null, { readonly code: number; readonly groups: rea
   },
 };
 
-/** Where a group's coordinator is; the broker counts only where `code` is 0. */
+/** A group's coordinator; the broker is valid only if `code` is 0. */
 export interface FoundCoordinator extends Broker {
   readonly group: string;
   readonly code: number;
@@ -68,7 +68,7 @@ export const findOneCoordinator: Api<string, Omit<FoundCoordinator, "group">> = 
   },
 };
 
-/** The coordinators of many groups in one request (KIP-699), or in one for each of brokers before 3.0. */
+/** The coordinators of many groups in one request (KIP-699), or in one per group before Kafka 3.0. */
 export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]> = {
   key: 10,
   name: "FindCoordinator",
@@ -97,7 +97,7 @@ export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]
     reader.skipTags();
     return coordinators;
   },
-  async otherwise(groups, ask) {
+  async fallback(groups, ask) {
     return (await ask(findOneCoordinator, groups)).map(([group, found]) => ({ group, ...found }));
   },
 };
@@ -108,11 +108,11 @@ export interface DescribedGroup {
   readonly code: number;
   readonly state: string;
   readonly members: number;
-  /** The topics that the members are assigned, each once; of a streams group those that its topology reads. */
+  /** The topics assigned to the members, each once; for a streams group, the topics that its topology reads. */
   readonly topics: readonly string[];
 }
 
-/** Classic groups. One that does not exist, or is not classic, is `Dead` without members and without an error. */
+/** Classic groups. A missing group, or one of another type, is `Dead` without members and without an error. */
 export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 15,
   name: "DescribeGroups",
@@ -151,11 +151,11 @@ export function encodeDescribe(writer: Writer, groups: readonly string[]): void 
   writer.noTags();
 }
 
-/** The topics of a ConsumerProtocolAssignment. Clients write it, not brokers: what cannot be read names none. */
+/** The topics of a ConsumerProtocolAssignment; none if it is malformed, because clients write it, not brokers. */
 function assignedTopics(bytes: Buffer): string[] {
   const reader = new Reader(bytes);
   try {
-    reader.int16(); // version: later ones begin alike
+    reader.int16(); // version: all start alike
     return reader.classicArray(() => {
       const topic = reader.classicString();
       reader.classicArray(() => reader.int32());
@@ -167,7 +167,7 @@ function assignedTopics(bytes: Buffer): string[] {
   }
 }
 
-/** Adds the topics of what a member is assigned. */
+/** Adds the topics assigned to a member. */
 export function readAssignment(reader: Reader, topics: Set<string>): void {
   reader.array(() => {
     reader.uuid();
@@ -178,7 +178,7 @@ export function readAssignment(reader: Reader, topics: Set<string>): void {
   reader.skipTags();
 }
 
-/** Groups of type `consumer` (KIP-848). One with a topic that the principal may not describe has code 29, and no more. */
+/** Groups of type `consumer` (KIP-848). Code 29 as in `shareGroupDescribe`. */
 export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 69,
   name: "ConsumerGroupDescribe",
@@ -218,7 +218,7 @@ export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGro
   },
 };
 
-/** Groups of type `streams` (KIP-1071). One with a topic that the principal may not describe has code 29, and no more. */
+/** Groups of type `streams` (KIP-1071). Code 29 as in `shareGroupDescribe`. */
 export const streamsGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 89,
   name: "StreamsGroupDescribe",

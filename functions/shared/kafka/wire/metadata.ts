@@ -1,13 +1,13 @@
 import type { Api } from "./api.ts";
 
-/** A broker and where it says that it is to be reached. */
+/** A broker and its advertised address. */
 export interface Broker {
   readonly nodeId: number;
   readonly host: string;
   readonly port: number;
 }
 
-/** A partition as Metadata shows it; `leader` is −1 where it has none. */
+/** A partition in a Metadata answer; `leader` is −1 without a leader. */
 export interface PartitionMetadata {
   readonly code: number;
   readonly partition: number;
@@ -15,7 +15,7 @@ export interface PartitionMetadata {
   readonly leaderEpoch: number;
 }
 
-/** A topic as Metadata shows it. */
+/** A topic in a Metadata answer. */
 export interface TopicMetadata {
   readonly code: number;
   readonly topic: string;
@@ -30,7 +30,7 @@ export interface ClusterMetadata {
   readonly topics: readonly TopicMetadata[];
 }
 
-/** Brokers, cluster id and the topics asked for, which are never created by asking. v10 brought topic ids (KIP-516). */
+/** Brokers, cluster id and the requested topics. Never creates a topic. Topic ids exist from v10 on (KIP-516). */
 export const metadata: Api<{ readonly topics: readonly string[] }, ClusterMetadata> = {
   key: 3,
   name: "Metadata",
@@ -86,16 +86,16 @@ export const metadata: Api<{ readonly topics: readonly string[] }, ClusterMetada
   },
 };
 
-/** Which end of a log to ask for: the first offset that can be read, or the one that the next record gets. */
+/** Which end of a log to read: the first readable offset, or the offset of the next record. */
 export const logEnd = { earliest: -2n, latest: -1n } as const;
 
-/** What ListOffsets asks: one end of the logs of partitions that one broker leads. */
+/** A ListOffsets request: one end of the logs of partitions that one broker leads. */
 export interface ListOffsetsRequest {
   readonly end: (typeof logEnd)[keyof typeof logEnd];
   readonly topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
 }
 
-/** One end of one log; `offset` counts only where `code` is 0. */
+/** One end of one log; `offset` is valid only if `code` is 0. */
 export interface ListedOffset {
   readonly topic: string;
   readonly partition: number;
@@ -103,7 +103,7 @@ export interface ListedOffset {
   readonly offset: bigint;
 }
 
-/** Log start and end offsets, as consumers see them that read uncommitted records: what Kafka's own tools show. */
+/** Log start and end offsets under `read_uncommitted`, as Kafka's own tools show them. */
 export const listOffsets: Api<ListOffsetsRequest, readonly ListedOffset[]> = {
   key: 2,
   name: "ListOffsets",

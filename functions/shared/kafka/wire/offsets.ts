@@ -13,7 +13,7 @@ export interface FetchGroup {
   readonly topics: readonly TopicPartitions[] | null;
 }
 
-/** A commit as it is on the wire: offset −1 is no commit, epoch −1 no epoch. */
+/** A commit on the wire: offset −1 is no commit, epoch −1 is no epoch. */
 export interface FetchedOffset {
   readonly topic: string;
   readonly partition: number;
@@ -23,7 +23,7 @@ export interface FetchedOffset {
   readonly code: number;
 }
 
-/** The commits of one group. With a `code` there are none, whatever the group has. */
+/** The commits of one group; empty if `code` is not 0. */
 export interface FetchedGroup {
   readonly group: string;
   readonly code: number;
@@ -49,9 +49,9 @@ export const offsetFetchOfOne: Api<FetchGroup, Omit<FetchedGroup, "group">> = {
 };
 
 /**
- * Commits of many groups of one coordinator (KIP-709), or in one request for each of brokers before 3.0; stable ones only
- * (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. Asked for all topics, it leaves
- * out those that the principal may not describe, without a word. A group that does not exist has no offsets and no error.
+ * Commits of many groups of one coordinator (KIP-709); brokers before 3.0 get one request per group. Stable commits
+ * only (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. A request for all
+ * topics silently omits those that the principal may not describe. A missing group has no offsets and no error.
  */
 export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = {
   key: 9,
@@ -73,12 +73,12 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
     reader.skipTags();
     return groups;
   },
-  async otherwise(groups, ask) {
+  async fallback(groups, ask) {
     return (await ask(offsetFetchOfOne, groups)).map(([{ group }, fetched]) => ({ group, ...fetched }));
   },
 };
 
-/** One group of a request, without the tags behind it. */
+/** One group of a request, without the tags after it. */
 export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void {
   writer.string(group);
   writer.nullableArray(topics, ({ topic, partitions }) => {
@@ -88,7 +88,7 @@ export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void 
   });
 }
 
-/** What is answered of one group, with the tags behind it. */
+/** Reads one group of an answer, with the tags after it. */
 function readFetched(reader: Reader): Omit<FetchedGroup, "group"> {
   const offsets: FetchedOffset[] = [];
   reader.array(() => {
@@ -111,7 +111,7 @@ function readFetched(reader: Reader): Omit<FetchedGroup, "group"> {
   return { code, offsets };
 }
 
-/** A commit to be made. */
+/** A commit to send. */
 export interface CommitPartition {
   readonly partition: number;
   readonly offset: bigint;
@@ -120,20 +120,20 @@ export interface CommitPartition {
   readonly metadata: string;
 }
 
-/** Commits to be made for one group. */
+/** Commits to send for one group. */
 export interface CommitRequest {
   readonly group: string;
   readonly topics: readonly { readonly topic: string; readonly partitions: readonly CommitPartition[] }[];
 }
 
-/** What became of one partition of a commit or a deletion. */
+/** The result of a commit or a deletion on one partition. */
 export interface PartitionCode {
   readonly topic: string;
   readonly partition: number;
   readonly code: number;
 }
 
-/** Commits from outside of the group: generation −1 and no member, which coordinators accept while it is empty. */
+/** Commits from outside the group: generation −1, no member. Coordinators accept them only without members. */
 export const offsetCommit: Api<CommitRequest, readonly PartitionCode[]> = {
   key: 8,
   name: "OffsetCommit",

@@ -1,5 +1,5 @@
 import type { Api } from "./api.ts";
-import { code } from "./codes.ts";
+import { errorCodes } from "./codes.ts";
 import { type DescribedGroup, encodeDescribe, readAssignment } from "./groups.ts";
 import {
   type CommitRequest,
@@ -10,7 +10,7 @@ import {
   writeFetch,
 } from "./offsets.ts";
 
-/** Groups of type `share` (KIP-932). One with a topic that the principal may not describe has code 29, and no more. */
+/** Groups of type `share` (KIP-932). A group with a topic that the principal may not describe has only code 29. */
 export const shareGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
   key: 77,
   name: "ShareGroupDescribe",
@@ -21,7 +21,7 @@ export const shareGroupDescribe: Api<readonly string[], readonly DescribedGroup[
   decode(reader) {
     reader.int32(); // throttle_time_ms
     const described = reader.array(() => {
-      const number = reader.int16();
+      const code = reader.int16();
       reader.skipBytes(); // error_message
       const group = reader.string();
       const state = reader.string();
@@ -39,7 +39,7 @@ export const shareGroupDescribe: Api<readonly string[], readonly DescribedGroup[
       }).length;
       reader.int32(); // authorized_operations
       reader.skipTags();
-      return { group, code: number, state, members, topics: [...topics] };
+      return { group, code, state, members, topics: [...topics] };
     });
     reader.skipTags();
     return described;
@@ -47,9 +47,8 @@ export const shareGroupDescribe: Api<readonly string[], readonly DescribedGroup[
 };
 
 /**
- * The start offsets of share groups: from where on records are delivered. What was delivered beyond them is not told.
- * Asked for all topics, it leaves out those that the principal may not describe, without a word. Brokers that do not speak
- * it answer code 35 of every group.
+ * The start offsets of share groups, where delivery starts. Deliveries beyond them are not reported. A request for all
+ * topics silently omits those that the principal may not describe. Brokers without this API count as code 35.
  */
 export const describeShareGroupOffsets: Api<readonly FetchGroup[], readonly FetchedGroup[]> = {
   key: 90,
@@ -90,14 +89,14 @@ export const describeShareGroupOffsets: Api<readonly FetchGroup[], readonly Fetc
     reader.skipTags();
     return groups;
   },
-  async otherwise(groups) {
-    return groups.map(({ group }) => ({ group, code: code.UNSUPPORTED_VERSION, offsets: [] }));
+  async fallback(groups) {
+    return groups.map(({ group }) => ({ group, code: errorCodes.UNSUPPORTED_VERSION, offsets: [] }));
   },
 };
 
 /**
- * Sets start offsets of a share group, which its coordinator accepts while the group has no members; −1 is uninitialized. It
- * creates a group that does not exist. Brokers that do not speak it answer code 35.
+ * Sets start offsets of a share group; −1 is uninitialized. The coordinator accepts it only without members, and
+ * creates a missing group. Brokers without this API count as code 35.
  */
 export const alterShareGroupOffsets: Api<
   CommitRequest,
@@ -123,7 +122,7 @@ export const alterShareGroupOffsets: Api<
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
-    const ofAll = reader.int16();
+    const code = reader.int16();
     reader.skipBytes(); // error_message
     const partitions: PartitionCode[] = [];
     reader.array(() => {
@@ -137,9 +136,9 @@ export const alterShareGroupOffsets: Api<
       reader.skipTags();
     });
     reader.skipTags();
-    return { code: ofAll, partitions };
+    return { code, partitions };
   },
-  async otherwise() {
-    return { code: code.UNSUPPORTED_VERSION, partitions: [] };
+  async fallback() {
+    return { code: errorCodes.UNSUPPORTED_VERSION, partitions: [] };
   },
 };

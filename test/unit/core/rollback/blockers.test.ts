@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
 import {
   type Blocker,
+  blockerKinds,
   groupBlockers,
+  isPermanent,
   type Origin,
   partitionBlockers,
 } from "../../../../functions/shared/core/rollback/blockers.ts";
@@ -19,7 +21,11 @@ const topic = (partition: ReturnType<typeof log>, topicId: string | null = "id")
 });
 const usual = topic(log(0n, 100n));
 
-describe("what is in a group's way", () => {
+test("only members and pending transactions block temporarily", () => {
+  expect(blockerKinds.filter((kind) => !isPermanent({ kind }))).toEqual(["group_not_empty", "pending_transaction"]);
+});
+
+describe("a blocker of a group", () => {
   const live = liveOf(group({ "t-1": at(50n) }), new Map([["t", usual]]));
   const described = (description: ObservedGroup): LiveState => ({
     ...live,
@@ -77,7 +83,7 @@ describe("what is in a group's way", () => {
       "an active state in which nobody counted the members",
       described(groupOf("streams", "Assigning", null)),
       { actual: null },
-      /^Group "g" cannot be shown to be empty \(streams group, state Assigning, members not known\)/,
+      /^Group "g" may have members \(streams group, state Assigning, number of members not known\)/,
       waits,
     ],
     [
@@ -93,7 +99,7 @@ describe("what is in a group's way", () => {
       "a group of which nothing is known",
       described(groupOf(null, null, null)),
       { actual: null },
-      /^Group "g" cannot be shown to be empty \(unknown group, state unknown, members not known\)/,
+      /^Group "g" may have members \(unknown group, state unknown, number of members not known\)/,
       waits,
     ],
     [
@@ -101,7 +107,7 @@ describe("what is in a group's way", () => {
       "a group without members whose state is not known",
       described(groupOf("classic", null, 0)),
       { actual: 0 },
-      /^Group "g" cannot be shown to be empty \(classic group, state unknown/,
+      /^Group "g" may have members \(classic group, state unknown/,
       waits,
     ],
     [
@@ -117,7 +123,7 @@ describe("what is in a group's way", () => {
       "a share group where the snapshot has another",
       described(groupOf("share", "Empty", 0)),
       { expected: "classic", actual: "share" },
-      /^Group "g" is a share group, and what is to be restored was read from a classic group:/,
+      /^Group "g" is a share group, and its targets were read from a classic group:/,
       /Name the groups to roll back without it\.$/,
     ],
     [
@@ -125,15 +131,15 @@ describe("what is in a group's way", () => {
       "another cluster",
       { ...live, cluster: { name: "test", clusterId: "c2" } },
       { expected: "c1", actual: "c2" },
-      /^Group "g": snapshot-2025-01-15T10:30:00Z was taken on cluster c1, and this one is c2\./,
-      /invoke the deployment of the cluster it was taken on\.$/,
+      /^Group "g": snapshot-2025-01-15T10:30:00Z was taken on cluster c1, and this cluster is c2\./,
+      /invoke the deployment of that cluster\.$/,
     ],
     [
       "cluster_mismatch",
       "a cluster without id",
       { ...live, cluster: { name: "test", clusterId: null } },
       { expected: "c1", actual: null },
-      /cluster c1, and this one is \(unknown\)/,
+      /cluster c1, and this cluster is \(unknown\)/,
       /invoke the deployment/,
     ],
     [
@@ -176,7 +182,7 @@ describe("what is in a group's way", () => {
     ]);
   });
 
-  test("is all told at once", () => {
+  test("is reported with all others at once", () => {
     const now = {
       ...described(groupOf("share", "Stable", 3)),
       cluster: { name: "x", clusterId: "c9" },
@@ -191,7 +197,7 @@ describe("what is in a group's way", () => {
   });
 });
 
-describe("what is in a partition's way", () => {
+describe("a blocker of a partition", () => {
   const saved = at(50n, "", 3);
   const blocked = (live: ObservedTopic | null | undefined, target: Commit | null = saved, from = origin) => [
     ...partitionBlockers(from, { group: "g", topic: "t", partition: 1, target }, live),
@@ -230,7 +236,7 @@ describe("what is in a partition's way", () => {
       "another topic id",
       topic(log(0n, 100n), "new"),
       { expected: "id", actual: "new" },
-      /"t" was deleted and created again since \(its id was id and is new\), so that offset 50 means other records/,
+      /"t" was deleted and created again since \(its id was id and is new\): offset 50 now points to other records/,
       withoutTopic,
     ],
     [
@@ -238,7 +244,7 @@ describe("what is in a partition's way", () => {
       "a leader epoch above the current one",
       topic(log(0n, 100n, 2)),
       { expected: 3, actual: 2 },
-      /created again since \(the saved leader epoch 3 is above the current one, 2\), so that offset 50/,
+      /created again since \(the saved leader epoch 3 is above the current one, 2\): offset 50/,
       withoutTopic,
     ],
     [
@@ -246,7 +252,7 @@ describe("what is in a partition's way", () => {
       "an offset below the log",
       topic(log(51n, 100n)),
       { expected: 50n, actual: 51n },
-      /offset 50 is below the log start offset, 51:/,
+      /offset 50 is below the log start offset 51:/,
       orSkip,
     ],
     [
@@ -254,7 +260,7 @@ describe("what is in a partition's way", () => {
       "an offset above the log",
       topic(log(0n, 49n)),
       { expected: 50n, actual: 49n },
-      /offset 50 is above the log end offset, 49:/,
+      /offset 50 is above the log end offset 49:/,
       orSkip,
     ],
     [
@@ -262,11 +268,18 @@ describe("what is in a partition's way", () => {
       "a log start that is not known",
       topic(log(null, 100n)),
       { expected: 50n },
-      /range cannot be read, so nobody can tell whether offset 50 is in it/,
+      /start and end of the log could not be read, so whether offset 50 is in it is not known/,
       check,
     ],
-    ["range_unknown", "a log end that is not known", topic(log(0n, null)), { expected: 50n }, /cannot be read/, check],
-    ["range_unknown", "a topic that cannot be described", null, { expected: 50n }, /cannot be read/, check],
+    [
+      "range_unknown",
+      "a log end that is not known",
+      topic(log(0n, null)),
+      { expected: 50n },
+      /could not be read/,
+      check,
+    ],
+    ["range_unknown", "a topic that cannot be described", null, { expected: 50n }, /could not be read/, check],
   ];
   test.each(cases)("is %s for %s", (kind, _what, live, figures, what, next) => {
     const blockers = blocked(live);
@@ -297,7 +310,7 @@ describe("what is in a partition's way", () => {
           topic: "t",
           partition: 1,
           message: expect.stringMatching(
-            /^Group "g", t-1: topic "t" could not be observed .*none is deleted\. To roll back/,
+            /^Group "g", t-1: topic "t" could not be observed .*none can be deleted\. To roll back/,
           ),
         },
       ]);
@@ -310,14 +323,14 @@ describe("what is in a partition's way", () => {
     expect(blocked(undefined, null)).toMatchObject([
       {
         kind: "topic_missing",
-        message: expect.stringMatching(/Kafka deletes no commits on topics that it does not know/),
+        message: expect.stringMatching(/Kafka deletes no commits on topics that do not exist/),
       },
     ]);
     const others = [null, usual, topic(log(null, null), "new"), { topicId: "id", partitions: new Map() }];
     for (const live of others) expect(blocked(live, null)).toEqual([]);
   });
 
-  test("is told at once, what is outside of the log last", () => {
+  test("is reported with all others at once, a target outside of the log last", () => {
     expect(blocked(topic(log(60n, 100n), "new")).map(({ kind }) => kind)).toEqual([
       "topic_recreated",
       "below_log_start",

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DecodeError, jsonValue } from "../../../../functions/shared/core/json/decode.ts";
 import { encodeJson, type Json, parseJson } from "../../../../functions/shared/core/json/json.ts";
-import type { Blocker, BlockerKind } from "../../../../functions/shared/core/rollback/blockers.ts";
-import type { Action, Plan } from "../../../../functions/shared/core/rollback/plan.ts";
+import { type Blocker, blockerKinds } from "../../../../functions/shared/core/rollback/blockers.ts";
+import { actions, type Plan } from "../../../../functions/shared/core/rollback/plan.ts";
 import {
   decodePlanned,
   extraDocument,
@@ -27,12 +27,6 @@ const rereadBlocker = ({ expected, actual, ...rest }: Blocker): Blocker => ({
   ...(actual !== undefined && { actual: reread(actual) }),
 });
 
-const namesOf = <K extends string>(all: Record<K, true>): K[] => {
-  const names: K[] = [];
-  for (const name in all) names.push(name);
-  return names;
-};
-
 /** All there can be in a plan, in one. */
 const full: PlannedRollback = {
   request: { snapshot_id: "s", groups: ["g"], group_map: new Map([["g", "h"]]) },
@@ -42,7 +36,7 @@ const full: PlannedRollback = {
     blockers: [
       { kind: "below_log_start", group: "g", topic: "t", partition: 0, expected: 50n, actual: 55n, message: "below" },
     ],
-    skipped: [{ kind: "group_not_empty", group: "h", message: "members" }],
+    leftOut: [{ kind: "group_not_empty", group: "h", message: "members" }],
     warnings: ["w"],
     groups: new Map([
       [
@@ -77,7 +71,7 @@ const full: PlannedRollback = {
 };
 
 describe("a planned rollback", () => {
-  test("is read as it was written, whatever is planned or in the way", () => {
+  test("is read as it was written, whatever is planned or blocked", () => {
     fc.assert(
       fc.property(situation, json, ({ snapshot, part, live, policy }, request) => {
         const plan = planRollback(snapshot, part, live, policy);
@@ -86,7 +80,7 @@ describe("a planned rollback", () => {
         const expected: Plan = {
           ...plan,
           blockers: plan.blockers.map(rereadBlocker),
-          skipped: plan.skipped.map(rereadBlocker),
+          leftOut: plan.leftOut.map(rereadBlocker),
         };
         expect(found).toEqual({ request: reread(request), plan: expected, origin: planned.origin });
         expect(written(found)).toBe(written(planned));
@@ -108,7 +102,7 @@ describe("a planned rollback", () => {
             { type: null, state: null, replayed: null, skipped: distance * 3n, partitions },
           ]),
         );
-        const plan: Plan = { ...full.plan, blockers: [], skipped: [], groups };
+        const plan: Plan = { ...full.plan, blockers: [], leftOut: [], groups };
         const planned = { ...full, request: null, plan };
         expect(read(written(planned))).toEqual(planned);
       }),
@@ -128,35 +122,12 @@ describe("a planned rollback", () => {
   });
 
   test("may have any action in it, and any kind of blocker", () => {
-    const kinds: Record<BlockerKind, true> = {
-      group_not_empty: true,
-      cluster_mismatch: true,
-      topic_missing: true,
-      partition_missing: true,
-      topic_recreated: true,
-      below_log_start: true,
-      above_log_end: true,
-      range_unknown: true,
-      pending_transaction: true,
-      not_captured: true,
-      unsupported_type: true,
-      moved_since: true,
-    };
-    const actions: Record<Action, true> = {
-      rewind: true,
-      fast_forward: true,
-      unchanged: true,
-      metadata: true,
-      create: true,
-      delete: true,
-      skip: true,
-    };
-    const blockers = namesOf(kinds).map((kind) => ({ kind, group: "g", message: "m" }));
+    const blockers = blockerKinds.map((kind) => ({ kind, group: "g", message: "m" }));
     const partitions = new Map(
-      namesOf(actions).map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
+      actions.map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
     );
     const groups = new Map([["g", { type: null, state: null, replayed: 0n, skipped: 0n, partitions }]]);
-    const planned = { ...full, request: {}, plan: { ...full.plan, blockers, skipped: blockers, groups } };
+    const planned = { ...full, request: {}, plan: { ...full.plan, blockers, leftOut: blockers, groups } };
     expect(read(written(planned))).toEqual(planned);
   });
 
@@ -195,8 +166,8 @@ describe("the document of a plan", () => {
   test("has the documented names, and no field for what there is not", () => {
     expect(encodeJson(planDocument(full.plan))).toBe(
       '{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","plan_digest":"d1","blockers":[{"kind":"below_log_start","group":"g",' +
-        '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"skipped":[{"kind":"group_not_empty",' +
-        '"group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","type":"share","state":"Empty","left_out":true,' +
+        '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"left_out":[{"kind":"group_not_empty",' +
+        '"group":"h","message":"members"}],"skipped":[{"kind":"group_not_empty","group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","type":"share","state":"Empty","left_out":true,' +
         '"replayed":7,"skipped":null,"partitions":{"t-0":{"action":"rewind","from":{"offset":9223372036854775807,' +
         '"metadata":"m","leader_epoch":3},"to":{"offset":55,"metadata":""},"asked":{"offset":50,"metadata":"",' +
         '"leader_epoch":1},"done":true,"replayed":7,"skipped":null}}}},"extra":[{"group":"g","topic":"u","partition":2,' +

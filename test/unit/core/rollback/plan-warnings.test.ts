@@ -11,11 +11,13 @@ describe("the warnings of a plan", () => {
 
   test("name the groups whose extra commits are kept, and how to have them deleted", () => {
     const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
-    expect(planOf(saved, live).warnings).toEqual([expect.stringMatching(/^Kept, .*2 commits of "g".*"exact": true/)]);
+    expect(planOf(saved, live).warnings).toEqual([
+      expect.stringMatching(/^The rollback keeps 2 commits .* of "g".*"exact": true/),
+    ]);
     expect(planOf(saved, live, { exact: true }).warnings).toEqual([]);
   });
 
-  test("name a topic of which nobody can tell whether it is the same", () => {
+  test("name a topic that may have been deleted and created again", () => {
     const old = topicsFor(saved);
     const unknown = new Map([...old].map(([name, one]) => [name, { ...one, topicId: null }]));
     const plan = (then: ReadonlyMap<string, ObservedTopic | null>, now: ReadonlyMap<string, ObservedTopic | null>) =>
@@ -28,12 +30,12 @@ describe("the warnings of a plan", () => {
     ] as const) {
       expect(plan(then, now)).toMatchObject({
         blockers: [],
-        warnings: [expect.stringMatching(/"t".*cannot be told/)],
+        warnings: [expect.stringMatching(/"t" .*is not known/)],
       });
     }
   });
 
-  test("name simple groups, which nobody can see to be in use", () => {
+  test("name simple groups, whose consumers Kafka cannot report", () => {
     const simple = {
       groups: new Map([["g", { ...groupOf("classic", "Empty", 0), protocolType: "" }]]),
       topics: topicsFor(saved),

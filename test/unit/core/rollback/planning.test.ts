@@ -67,7 +67,7 @@ describe("a plan", () => {
     );
   });
 
-  test("that is exact gives the snapshot and nothing else, and touches no group that the snapshot lacks", () => {
+  test("that is exact gives the snapshot and nothing else, and changes no group that the snapshot lacks", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
         const plan = planOf(saved, live, { exact: true });
@@ -268,7 +268,7 @@ describe("a plan's digest", () => {
       const now = liveOf(live, theTopic(log(0n, 100n), log(0n, end)));
       return planFor(snapshotOf(two, { observed: now.observed }), now, { outOfRange: "skip" });
     };
-    expect(withEnd(49n).skipped.length).toBe(1);
+    expect(withEnd(49n).leftOut.length).toBe(1);
     expect(withEnd(49n).digest).not.toBe(withEnd(50n).digest);
     expect(withEnd(49n).digest).toBe(withEnd(40n).digest);
     const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
@@ -281,7 +281,7 @@ describe("a plan's digest", () => {
       const snapshot = snapshotOf(both, { observed: now.observed });
       return planFor(snapshot, { ...now, observed: { ...now.observed, groups: held } }, { skipBlocked: true });
     };
-    expect(withMembers(1)).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "g" }] });
+    expect(withMembers(1)).toMatchObject({ blockers: [], leftOut: [{ kind: "group_not_empty", group: "g" }] });
     expect(withMembers(1).digest).not.toBe(withMembers(0).digest);
     expect(withMembers(1).digest).toBe(withMembers(2).digest);
     const alone = snapshotOf(both, { observed: { groups: new Map(), topics: theTopic(log(0n, 100n)) } });
@@ -292,7 +292,7 @@ describe("a plan's digest", () => {
   });
 });
 
-describe("what is in the way", () => {
+describe("a plan with blockers", () => {
   /** What is in the way of a target, told apart by what the policy says about it. */
   function reasonsOf(
     { snapshot, part, live, policy }: Situation,
@@ -329,11 +329,11 @@ describe("what is in the way", () => {
       fc.property(situation, (one) => {
         const { part, live, policy } = one;
         const plan = planIn(one);
-        const told = [...plan.blockers, ...plan.skipped].map(({ message }) => message);
+        const messages = [...plan.blockers, ...plan.leftOut].map(({ message }) => message);
         const expected: string[] = [];
         let clamped = 0;
         for (const { group } of part.errors) {
-          expect(told.some((message) => message.includes(`"${part.sources.get(group) ?? group}"`))).toBe(true);
+          expect(messages.some((message) => message.includes(`"${part.sources.get(group) ?? group}"`))).toBe(true);
           expect(plan.groups.get(group)?.leftOut).toBe(policy.skipBlocked ? true : undefined);
         }
         for (const [group, saved] of part.commits) {
@@ -376,13 +376,13 @@ describe("what is in the way", () => {
             }
           }
         }
-        const uncaptured = [...plan.blockers, ...plan.skipped].filter(
+        const uncaptured = [...plan.blockers, ...plan.leftOut].filter(
           ({ kind, topic }) => kind === "not_captured" && topic === undefined,
         );
-        expect([...told].sort()).toEqual([...expected, ...uncaptured.map(({ message }) => message)].sort());
+        expect([...messages].sort()).toEqual([...expected, ...uncaptured.map(({ message }) => message)].sort());
         expect(uncaptured.length).toBe(part.errors.length);
-        const warned = plan.warnings.filter((warning) => warning.startsWith("Clamped"));
-        expect(warned.map((warning) => /(\d+) offsets?: "/.exec(warning)?.[1])).toEqual(
+        const warned = plan.warnings.filter((warning) => warning.includes("clamped to"));
+        expect(warned.map((warning) => /^(\d+) offsets? /.exec(warning)?.[1])).toEqual(
           clamped > 0 ? [`${clamped}`] : [],
         );
       }),
@@ -398,9 +398,9 @@ describe("what is in the way", () => {
         const something = planned.some(
           ({ leftOut, partitions }) => !leftOut && [...partitions.values()].some(({ action }) => action !== "skip"),
         );
-        if (!something && plan.blockers.length === 0) expect(plan.skipped).toEqual([]);
+        if (!something && plan.blockers.length === 0) expect(plan.leftOut).toEqual([]);
         if (one.policy.skipBlocked && something) expect(plan.blockers).toEqual([]);
-        if (plan.blockers.length > 0 && one.policy.skipBlocked) expect(plan.skipped).toEqual([]);
+        if (plan.blockers.length > 0 && one.policy.skipBlocked) expect(plan.leftOut).toEqual([]);
       }),
       { numRuns: 500 },
     );
@@ -418,7 +418,7 @@ describe("what is in the way", () => {
 
   test("clamps to the log's start and end, without the leader epoch, and says what was asked for", () => {
     const up = inLog(55n, 100n, { outOfRange: "clamp" });
-    expect(up).toMatchObject({ blockers: [], skipped: [] });
+    expect(up).toMatchObject({ blockers: [], leftOut: [] });
     expect(secondOf(up)).toEqual({
       action: "rewind",
       from: at(60n),
@@ -428,7 +428,9 @@ describe("what is in the way", () => {
       skipped: 0n,
     });
     expect(commitsOf(up).get("g")?.get("t-1")).toEqual(at(55n, "m"));
-    expect(up.warnings).toEqual([expect.stringMatching(/^Clamped .*1 offset: "g t-1: 50 becomes 55"/)]);
+    expect(up.warnings).toEqual([
+      expect.stringMatching(/^1 offset outside of the log is clamped .*: "g t-1: 50 becomes 55"/),
+    ]);
     const down = inLog(0n, 40n, { outOfRange: "clamp" });
     expect(secondOf(down)).toMatchObject({ to: at(40n, "m"), asked: at(50n, "m", 3) });
     expect(down.warnings).toEqual([expect.stringContaining('"g t-1: 50 becomes 40"')]);
@@ -437,7 +439,7 @@ describe("what is in the way", () => {
   test("is nothing to clamp or to skip at either end of the log", () => {
     for (const outOfRange of ["clamp", "skip"] as const) {
       for (const plan of [inLog(50n, 100n, { outOfRange }), inLog(0n, 50n, { outOfRange })]) {
-        expect(plan).toMatchObject({ blockers: [], skipped: [], warnings: [] });
+        expect(plan).toMatchObject({ blockers: [], leftOut: [], warnings: [] });
         expect(secondOf(plan)).toEqual({
           action: "rewind",
           from: at(60n),
@@ -453,7 +455,7 @@ describe("what is in the way", () => {
     const plan = inLog(55n, 100n, { outOfRange: "skip" });
     expect(plan).toMatchObject({
       blockers: [],
-      skipped: [{ kind: "below_log_start", group: "g", topic: "t", partition: 1, expected: 50n, actual: 55n }],
+      leftOut: [{ kind: "below_log_start", group: "g", topic: "t", partition: 1, expected: 50n, actual: 55n }],
     });
     expect(secondOf(plan)).toEqual({
       action: "skip",
@@ -465,14 +467,14 @@ describe("what is in the way", () => {
     });
     expect(commitsOf(plan)).toEqual(group({ "t-0": at(5n) }));
     const uncommitted = inLog(0n, 49n, { outOfRange: "skip" }, group({ "t-0": at(9n) }));
-    expect(uncommitted.skipped).toMatchObject([{ kind: "above_log_end", actual: 49n }]);
+    expect(uncommitted.leftOut).toMatchObject([{ kind: "above_log_end", actual: 49n }]);
     expect(secondOf(uncommitted)).toMatchObject({ action: "skip", from: null, to: null });
     expect(writesOf(uncommitted)).toEqual(group({ "t-0": at(5n) }));
   });
 
   test.each(["clamp", "skip"] as const)("is a blocker for a range that cannot be read, with %s too", (outOfRange) => {
     for (const plan of [inLog(null, 100n, { outOfRange }), inLog(0n, null, { outOfRange })]) {
-      expect(plan).toMatchObject({ blockers: [{ kind: "range_unknown" }], skipped: [], warnings: [] });
+      expect(plan).toMatchObject({ blockers: [{ kind: "range_unknown" }], leftOut: [], warnings: [] });
     }
   });
 
@@ -501,13 +503,13 @@ describe("what is in the way", () => {
     const live = withMembers(bothLive, new Map([["h", 2]]));
     expect(planFor(snapshot, live).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
     const plan = planFor(snapshot, live, { skipBlocked: true });
-    expect(plan).toMatchObject({ blockers: [], skipped: [{ kind: "group_not_empty", group: "h", actual: 2 }] });
+    expect(plan).toMatchObject({ blockers: [], leftOut: [{ kind: "group_not_empty", group: "h", actual: 2 }] });
     expect(plan.groups.get("h")).toMatchObject({ leftOut: true, state: "Stable" });
     expect(commitsOf(plan)).toEqual(saved);
   });
 
   test("is not kept from a group by members that can overwrite nothing, unless it is to be exact", () => {
-    const bare = snapshotOf(new Map([...saved, ["h", new Map()]]), {
+    const bare = snapshotOf(new Map<string, ReadonlyMap<string, Commit>>([...saved, ["h", new Map()]]), {
       observed: { groups: new Map(), topics: topicsFor(both) },
     });
     const live = withMembers(bothLive, new Map([["h", 2]]));
@@ -523,7 +525,7 @@ describe("what is in the way", () => {
     const held = new Map(["g", "h"].map((name) => [name, 1] as const));
     expect(planFor(bare, withMembers(bothLive, held), { skipBlocked: true })).toMatchObject({
       blockers: [{ kind: "group_not_empty", group: "g" }],
-      skipped: [],
+      leftOut: [],
     });
     const elsewhere = { ...live, cluster: { ...live.cluster, clusterId: "c2" } };
     expect(planFor(bare, elsewhere).blockers.map(({ kind, group }) => [kind, group])).toEqual([
@@ -542,7 +544,7 @@ describe("what is in the way", () => {
     );
     const plan = planFor(snapshot, live, { skipBlocked: true });
     expect(plan.blockers.map(({ group }) => group)).toEqual(["g", "h"]);
-    expect(plan.skipped).toEqual([]);
+    expect(plan.leftOut).toEqual([]);
     expect(writesOf(plan).size).toBe(0);
   });
 
@@ -568,7 +570,7 @@ describe("what is in the way", () => {
     expect([...refused.groups.keys()]).toEqual(["g"]);
     const plan = planFor(partial, pending, { skipBlocked: true });
     expect(plan.blockers).toEqual([]);
-    expect(plan.skipped.map(({ kind, group }) => [kind, group])).toEqual([
+    expect(plan.leftOut.map(({ kind, group }) => [kind, group])).toEqual([
       ["not_captured", "lost"],
       ["pending_transaction", "h"],
     ]);
@@ -594,7 +596,7 @@ describe("what is in the way", () => {
     ]);
     const live = liveOf(new Map([["g2", new Map([["t-7", at(3n)]])]]), topicsFor(both, group({ "t-7": at(3n) })));
     const plan = planRollback(partial, mapGroups(restrict(partial, {}), map), live, { ...refuse, skipBlocked: true });
-    expect(plan.skipped).toMatchObject([
+    expect(plan.leftOut).toMatchObject([
       { kind: "not_captured", group: "lost2", message: expect.stringContaining('"lost"') },
     ]);
     expect([...plan.groups].map(([name, { source, leftOut }]) => [name, leftOut ? "left out" : source])).toEqual([

@@ -83,7 +83,7 @@ describe("a resumed plan", () => {
         const now = interrupted(plan, live, pick);
         const rest = planResume(planned, now, false);
         expect(rest.blockers).toEqual([]);
-        expect(rest.skipped).toEqual(plan.skipped);
+        expect(rest.leftOut).toEqual(plan.leftOut);
         const end = later(now, apply(now.commits, writesOf(rest)));
         for (const { group: name, key, to } of targetsIn(plan)) expect(standing(end.commits, name, key)).toEqual(to);
         expect(targetsHold(plan, end)).toBe(true);
@@ -95,7 +95,7 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("commits nothing that stands at its target already, and touches nothing that the plan does not", () => {
+  test("commits nothing that stands at its target already, and changes nothing that the plan does not", () => {
     fc.assert(
       fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
@@ -117,12 +117,12 @@ describe("a resumed plan", () => {
       fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const rest = planResume(journaled(plan, live), now, false);
-        const same = ({ snapshotId, digest, extra, warnings, skipped }: Plan) => ({
+        const same = ({ snapshotId, digest, extra, warnings, leftOut }: Plan) => ({
           snapshotId,
           digest,
           extra,
           warnings,
-          skipped,
+          leftOut,
         });
         expect(same(rest)).toEqual(same(plan));
         expect([...rest.groups.keys()]).toEqual([...plan.groups.keys()]);
@@ -162,7 +162,7 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("leaves out the groups that somebody has moved, if that is asked for, and does the others", () => {
+  test("leaves out groups that were moved since, if that is requested, and rolls back the others", () => {
     fc.assert(
       fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
         const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
@@ -177,7 +177,7 @@ describe("a resumed plan", () => {
           if (!moves.has(name)) expect(standing(end, name, key)).toEqual(to);
         }
         const others = [...plan.groups].filter(([name, { leftOut }]) => !leftOut && !moves.has(name));
-        const left = rest.blockers.length > 0 ? rest.blockers : rest.skipped.slice(plan.skipped.length);
+        const left = rest.blockers.length > 0 ? rest.blockers : rest.leftOut.slice(plan.leftOut.length);
         expect(left.map(({ kind }) => kind)).toEqual(
           [...moves.values()].flatMap((keys) => [...keys].map(() => "moved_since")),
         );
@@ -240,7 +240,7 @@ describe("a resumed plan", () => {
         expected: { offset: 9n },
         actual: { offset: 7n },
         message: expect.stringMatching(
-          /^Group "g", t-0 stands at offset 7: .*found it \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked\.$/,
+          /^Group "g", t-0 stands at offset 7: .*the rollback found \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked\.$/,
         ),
       },
       { partition: 1, expected: { offset: 9n }, actual: null, message: expect.stringContaining("stands at no commit") },
@@ -305,12 +305,12 @@ describe("a resumed plan", () => {
     expect([...refused.groups.keys()]).toEqual(["h"]);
     const named = new Map([...two.groups].map(([name, one]) => [name, { ...one, source: `${name} then` }]));
     const rest = planResume(journaled({ ...two, groups: named }, live), now, true);
-    expect(rest).toMatchObject({ blockers: [], skipped: [{ kind: "pending_transaction", group: "g" }] });
+    expect(rest).toMatchObject({ blockers: [], leftOut: [{ kind: "pending_transaction", group: "g" }] });
     expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g then", partitions: new Map() });
     expect([...writesOf(rest).keys()]).toEqual(["h"]);
   });
 
-  test("settles what the earlier attempt did as done, and tells where it has been moved since", () => {
+  test("settles what the earlier call did as done, and reports what was moved since", () => {
     const rest = planResume(journaled(plan, live), half, false);
     const sent = new Map([["g", new Map([["t-1", { kind: "accepted" } as const]])]]);
     expect(settle(rest, sent, { commits: saved, errors: [] })).toMatchObject({ status: "success", offsetsRestored: 2 });

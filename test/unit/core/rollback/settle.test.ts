@@ -109,7 +109,7 @@ describe("settle", () => {
     expect(partitions?.get("t-0")).not.toHaveProperty("inDoubt");
     expect(partitions?.get("t-1")).toMatchObject({ outcome: "failed", inDoubt: true, actual: at(9n) });
     expect(result.groups.get("g")?.error).toMatch(
-      /^KafkaUnavailable: no answer\. .*may carry it out yet, and resume looks again$/,
+      /^KafkaUnavailable: no answer\. .*may still carry it out, and resume checks that$/,
     );
   });
 
@@ -281,7 +281,7 @@ describe("settle", () => {
             expect(found?.partitions.get(key)).toMatchObject({ from, to, ...(asked !== undefined && { asked }) });
           }
           if (planned.leftOut || (all.length > 0 && mine.length === 0)) {
-            const reasons = plan.skipped.filter((blocker) => blocker.group === name);
+            const reasons = plan.leftOut.filter((blocker) => blocker.group === name);
             expect(found?.status).toBe("skipped");
             expect(reasons.map(({ kind, message }) => `[${kind}] ${message}`)).toContain(found?.error);
             expect([...(found?.partitions.values() ?? [])].every(({ outcome }) => outcome === "skipped")).toBe(true);

@@ -60,7 +60,7 @@ describe("a plan for a share group", () => {
 
   test("says what the start offsets do not keep", () => {
     expect(planOf(saved, liveAt(saved)).warnings).toEqual([
-      expect.stringMatching(/^"g" is a share group: what was acknowledged .* is delivered again/),
+      expect.stringMatching(/^"g" is a share group: records acknowledged .* are delivered again/),
     ]);
   });
 
@@ -113,7 +113,7 @@ describe("what became of a share group that was rewound in place", () => {
   const said = (outcome: CommitOutcome) => new Map([["g", outcomes(["t-0", "t-1"], outcome)]]);
   const readBack = { commits: saved, errors: [] };
 
-  test("is told by Kafka's answer: nothing else shows it", () => {
+  test("is decided by Kafka's answer: nothing else proves it", () => {
     expect(settle(plan, said({ kind: "accepted" }), readBack)).toMatchObject({ status: "success", offsetsRestored: 2 });
   });
 

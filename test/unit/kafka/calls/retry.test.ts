@@ -1,22 +1,18 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { NoAnswer, unavailable } from "../../../../functions/shared/kafka/calls/problems.ts";
 import { inParallel, settleAll } from "../../../../functions/shared/kafka/calls/retry.ts";
+import { within } from "../../../support/deadline.ts";
 
-const ofMs = (ms: number) => {
-  const started = performance.now();
-  return { signal: AbortSignal.timeout(ms), remainingMs: () => ms - (performance.now() - started) };
-};
-
-const trial = (ms: number) => ({ deadline: ofMs(ms), doing: "reading" });
+const limitsOf = (ms: number) => ({ deadline: within(ms), doing: "reading" });
 
 describe("settleAll", () => {
-  it("tries again what wants to, and only that", async () => {
+  it("retries only the keys reported as again", async () => {
     const rounds: string[][] = [];
-    const settled = await settleAll<string, number>(["a", "b"], trial(10_000), async (pending, tell) => {
+    const settled = await settleAll<string, number>(["a", "b"], limitsOf(10_000), async (pending, report) => {
       rounds.push([...pending]);
-      tell("a", { done: 1 });
-      if (rounds.length < 3) tell("b", { again: unavailable("not yet") });
-      else tell("b", { done: 2 });
+      report("a", { done: 1 });
+      if (rounds.length < 3) report("b", { again: unavailable("not yet") });
+      else report("b", { done: 2 });
     });
     expect(settled).toEqual(
       new Map([
@@ -27,52 +23,52 @@ describe("settleAll", () => {
     expect(rounds).toEqual([["a", "b"], ["b"], ["b"]]);
   });
 
-  it("gives up what stalls, but not while there is progress", async () => {
+  it("gives up stalled keys, but not while there is progress", async () => {
     let now = performance.now();
     const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
     onTestFinished(() => clock.mockRestore());
     let rounds = 0;
-    const limits = { ...trial(60_000), stallMs: 3_000 };
-    const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, tell) => {
+    const limits = { ...limitsOf(60_000), stallMs: 3_000 };
+    const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, report) => {
       now += 1_900; // a round takes that long
       const done = rounds++ < 3 ? Math.min(...pending) : -1; // one a round, then none any more
-      for (const key of pending) tell(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
+      for (const key of pending) report(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
     });
     expect([...settled.values()].filter((result) => "done" in result)).toHaveLength(3);
     expect(settled.get(3)).toEqual({ failed: unavailable("stuck") });
     expect(rounds).toBe(5); // three with progress, one without, one more
   });
 
-  it("fails what an answer leaves out", async () => {
-    const settled = await settleAll<string, number>(["a"], trial(10_000), async () => {});
-    expect(settled.get("a")).toEqual({ failed: unavailable("reading: the answer of Kafka left it out") });
+  it("fails keys that an answer omits", async () => {
+    const settled = await settleAll<string, number>(["a"], limitsOf(10_000), async () => {});
+    expect(settled.get("a")).toEqual({ failed: unavailable("reading: missing in Kafka's answer") });
   });
 
   it("gives up before the deadline, with the last reason", async () => {
-    const limits = trial(400);
-    const settled = await settleAll<string, number>(["a"], limits, async (_, tell) =>
-      tell("a", { again: unavailable("still loading") }),
+    const limits = limitsOf(400);
+    const settled = await settleAll<string, number>(["a"], limits, async (_, report) =>
+      report("a", { again: unavailable("still loading") }),
     );
     expect(settled.get("a")).toEqual({ failed: unavailable("still loading") });
     expect(limits.deadline.remainingMs()).toBeGreaterThan(0);
   });
 
-  it("takes a lost answer for a reason to try again, and a fault of ours for what it is", async () => {
+  it("retries after a lost answer, and throws an internal error", async () => {
     let round = 0;
-    const settled = await settleAll<string, number>(["a"], trial(10_000), async (_, tell) => {
+    const settled = await settleAll<string, number>(["a"], limitsOf(10_000), async (_, report) => {
       if (round++ === 0) throw new NoAnswer("b:1", "closed the connection", true);
-      tell("a", { done: 1 });
+      report("a", { done: 1 });
     });
     expect(settled.get("a")).toEqual({ done: 1 });
-    const fault = settleAll<string, number>(["a"], trial(10_000), async () => {
-      throw new TypeError("ours");
+    const fault = settleAll<string, number>(["a"], limitsOf(10_000), async () => {
+      throw new TypeError("internal error");
     });
     await expect(fault).rejects.toThrow(TypeError);
   });
 });
 
 describe("inParallel", () => {
-  it("does everything, and no more at once than it may", async () => {
+  it("does all work, with limited parallelism", async () => {
     let running = 0;
     let most = 0;
     const done: number[] = [];
@@ -86,7 +82,7 @@ describe("inParallel", () => {
     expect(most).toBe(3);
   });
 
-  it("begins nothing more once some work has failed", async () => {
+  it("starts no more work after a failure", async () => {
     const begun: number[] = [];
     const work = async (item: number) => {
       begun.push(item);

@@ -52,7 +52,7 @@ function countedConnection(name: number): Counted {
     name,
     alive: true,
     done: 0,
-    speaks: () => true,
+    supports: () => true,
     send: () => Promise.reject(new Error("nothing is sent here")),
     lose() {
       connection.alive = false;
@@ -116,14 +116,14 @@ describe("spread", () => {
     expect(await connections.first()).toBe(first);
   });
 
-  it("has two items in work on each", async () => {
+  it("has two items in flight on each", async () => {
     const { broker, connections } = brokerOf({ most: 5 });
     const { work, most } = workOn(broker);
     await connections.spread(items(500), work);
     expect(most()).toBe(10);
   });
 
-  it("opens as many as the work is worth", async () => {
+  it("opens as many as the number of items justifies", async () => {
     const { broker, connections } = brokerOf({});
     const { work, done } = workOn(broker);
     await connections.spread(items(100), work);
@@ -132,7 +132,7 @@ describe("spread", () => {
     expect(broker.opened.length).toBeLessThanOrEqual(100 / 8);
   });
 
-  it("never has more of them being opened than stand", async () => {
+  it("never opens more at once than are open", async () => {
     const { broker, connections } = brokerOf({ gate: () => turn().then(() => turn()) });
     const { work } = workOn(broker);
     await connections.spread(items(4_000), async (item, connection) => {
@@ -143,7 +143,7 @@ describe("spread", () => {
     expect(broker.haste).toBe(1);
   });
 
-  it.each([1, 4])("goes on with %i where the broker takes no more, and asks it no further", async (takes) => {
+  it.each([1, 4])("continues with %i if the broker accepts no more, and tries no further", async (takes) => {
     const { broker, connections } = brokerOf({ takes });
     const { work, done, failed } = workOn(broker);
     await connections.spread(items(1_000), work);
@@ -152,7 +152,7 @@ describe("spread", () => {
     expect(broker.attempts).toBeLessThanOrEqual(2 * takes);
   });
 
-  it("waits for none that is still being opened, and gives it up", async () => {
+  it("does not wait for one that is still opening, and closes it", async () => {
     const never = new Promise(() => {});
     let opening = 0;
     const { broker, connections } = brokerOf({ gate: () => (opening++ === 0 ? turn() : never) });
@@ -162,7 +162,7 @@ describe("spread", () => {
     expect(broker.signals.map((signal) => signal?.aborted)).toEqual([undefined, true]);
   });
 
-  it("closes one that stands only when the work is done", async () => {
+  it("closes an open one only after the work is done", async () => {
     const late = Promise.withResolvers<void>();
     let opening = 0;
     const { broker, connections } = brokerOf({ gate: () => (opening++ === 0 ? turn() : late.promise) });
@@ -171,7 +171,7 @@ describe("spread", () => {
     await expect.poll(() => broker.opened.map(({ alive }) => alive)).toEqual([true, false]);
   });
 
-  it("opens another in the place of one that is lost", async () => {
+  it("opens another in place of a lost one", async () => {
     const { broker, connections } = brokerOf({ most: 4 });
     const { work, done, failed } = workOn(broker);
     await connections.spread(items(1_000), async (item, connection) => {
@@ -183,7 +183,7 @@ describe("spread", () => {
     expect(broker.opened.length).toBe(5);
   });
 
-  it("goes on with the next where the first is lost, and the broker takes no new one", async () => {
+  it("continues with the next if the first is lost and the broker accepts no new one", async () => {
     const { broker, connections } = brokerOf({ takes: 3 });
     const { work, done, failed } = workOn(broker);
     await connections.spread(items(1_000), async (item, connection) => {
@@ -199,7 +199,7 @@ describe("spread", () => {
     expect(await connections.first()).toBe(broker.opened[1]);
   });
 
-  it("begins nothing more where the broker cannot be reached, and throws that", async () => {
+  it("starts no more items if the broker is unreachable, and throws that", async () => {
     const { broker, connections } = brokerOf({ takes: 0 });
     const { work, done, failed } = workOn(broker);
     await expect(connections.spread(items(60), work)).rejects.toThrow("closed the connection");
@@ -208,10 +208,10 @@ describe("spread", () => {
     expect(broker.attempts).toBeLessThanOrEqual(2);
   });
 
-  it("begins nothing more where the work throws, and throws that", async () => {
+  it("starts no more items if the work throws, and throws that", async () => {
     const { broker, connections } = brokerOf({});
     const { work, done } = workOn(broker);
-    const failure = new Error("a fault of ours");
+    const failure = new Error("an internal error");
     const spread = connections.spread(items(5_000), async (item, connection) => {
       if (item === 1_000) throw failure;
       await work(item, connection);
@@ -227,7 +227,7 @@ describe("spread", () => {
 });
 
 describe("first", () => {
-  it("is one connection for all who ask, and a new one when it is lost", async () => {
+  it("is the same connection for all callers, and a new one after it is lost", async () => {
     const { broker, connections } = brokerOf({});
     expect(connections.alive).toBe(false);
     const [a, b] = await Promise.all([connections.first(), connections.first()]);
@@ -237,7 +237,7 @@ describe("first", () => {
     expect(await connections.first()).toBe(broker.opened[1]);
   });
 
-  it("is one that stands, rather than one that is still being opened", async () => {
+  it("is an open one, rather than one that is still opening", async () => {
     const never = new Promise(() => {});
     const { broker, connections } = brokerOf({ gate: () => (broker.attempts === 3 ? never : turn()) });
     const { work } = workOn(broker);

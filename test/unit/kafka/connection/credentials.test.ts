@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { lasting } from "../../../../functions/shared/core/deadline.ts";
+import { deadlineIn } from "../../../../functions/shared/core/deadline.ts";
 import { credentialSource } from "../../../../functions/shared/kafka/connection/credentials.ts";
 import { oauthTokens } from "../../../../functions/shared/kafka/connection/tokens.ts";
 
@@ -43,10 +43,11 @@ async function secretsManager(value: object) {
   return { held, served };
 }
 
-const sourceOf = (secretArn: string) => credentialSource({ sasl: { mechanism: "PLAIN", secretArn } }, lasting(10_000));
+const sourceOf = (secretArn: string) =>
+  credentialSource({ sasl: { mechanism: "PLAIN", secretArn } }, deadlineIn(10_000));
 const login = (password: string) => ({ login: { mechanism: "PLAIN", username: "ana", password } });
 
-test("a secret is read once in a process, however many invocations and connections there are", async () => {
+test("a secret is read once per process, for any number of invocations and connections", async () => {
   const { served } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:once");
   expect(await Promise.all([source(), source()])).toEqual([login("one"), login("one")]);
@@ -54,7 +55,7 @@ test("a secret is read once in a process, however many invocations and connectio
   expect(served.count).toBe(1);
 });
 
-test("a secret is read once more for all who were refused at the same time, and the new value is kept", async () => {
+test("a secret is read once more for all connections rejected at the same time, and the new value is kept", async () => {
   const { held, served } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:changed");
   const refused = await source();
@@ -67,14 +68,14 @@ test("a secret is read once more for all who were refused at the same time, and 
   expect(served.count).toBe(2);
 });
 
-test("credentials that were refused are given back as they are where the secret is the same", async () => {
+test("rejected credentials are returned unchanged if the secret is unchanged", async () => {
   await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:same");
   const refused = await source();
   expect(await source(refused)).toBe(refused);
 });
 
-test("a secret that could not be read again is read once more for the next who is refused", async () => {
+test("a secret that could not be read again is read once more for the next rejected connection", async () => {
   const { held } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:poisoned");
   const refused = await source();
@@ -84,13 +85,13 @@ test("a secret that could not be read again is read once more for the next who i
   expect(await source(refused)).toEqual(login("two"));
 });
 
-test("a secret whose token endpoint gives no token is read again by the next invocation", async () => {
+test("a secret whose token endpoint returns no token is read again by the next invocation", async () => {
   const issuer = await serve(() => ({ body: { access_token: "token", expires_in: 60 } }));
   const gone = await serve(() => ({ status: 503, body: {} }));
   const { held } = await secretsManager(client(gone.url));
   const sasl = { mechanism: "OAUTHBEARER", secretArn: "arn:endpoint" } as const;
   const tokenOf = async () => {
-    const { login } = await credentialSource({ sasl }, lasting(10_000))();
+    const { login } = await credentialSource({ sasl }, deadlineIn(10_000))();
     return login !== undefined && "token" in login ? login.token() : undefined;
   };
   await expect(tokenOf()).rejects.toThrow("answered 503");
@@ -100,20 +101,20 @@ test("a secret whose token endpoint gives no token is read again by the next inv
 
 const client = (url: string) => ({ token_endpoint_url: url, client_id: "ana", client_secret: "s" });
 
-test("a token is used for as long as it is valid for some time yet, and not longer", async () => {
+test("a token is used until it is about to expire", async () => {
   let lifetime = 3_600;
   const server = await serve(() => ({ body: { access_token: `token-${server.count}`, expires_in: lifetime } }));
-  const token = oauthTokens(client(server.url), lasting(10_000));
+  const token = oauthTokens(client(server.url), deadlineIn(10_000));
   expect(await Promise.all([token(), token()])).toEqual(["token-1", "token-1"]);
   lifetime = 0;
-  const brief = oauthTokens(client(server.url), lasting(10_000));
+  const brief = oauthTokens(client(server.url), deadlineIn(10_000));
   expect([await brief(), await brief()]).toEqual(["token-2", "token-3"]);
 });
 
-test("an authorization server in trouble is worth another attempt, which asks it again", async () => {
+test("a failure of the authorization server is retried, with a new request", async () => {
   let status = 503;
   const server = await serve(() => ({ status, body: { access_token: "token", expires_in: 60 } }));
-  const token = oauthTokens(client(server.url), lasting(10_000));
+  const token = oauthTokens(client(server.url), deadlineIn(10_000));
   await expect(token()).rejects.toThrow(/token endpoint 127\.0\.0\.1:\d+ answered 503/);
   status = 200;
   expect(await token()).toBe("token");

@@ -134,39 +134,39 @@ describe("Kafka's primitives", () => {
 
   it.each(primitives)("$name cut short anywhere is malformed", ({ truncation }) => truncation());
 
-  it("are malformed where bytes are left over", () => {
+  it("are malformed if bytes are left over", () => {
     expect(() => reader(0).end()).toThrow(/1 bytes are left over/);
   });
 
-  it("are malformed where a string is not UTF-8, and keep a real U+FFFD", () => {
+  it("are malformed if a string is not UTF-8, and keep a real U+FFFD", () => {
     expect(() => reader(2, 0xff).string()).toThrow(MalformedAnswer);
     expect(reader(4, 0xef, 0xbf, 0xbd).string()).toBe("\uFFFD");
   });
 
-  it("are malformed where a value must not be null", () => {
-    expect(() => reader(0).string()).toThrow(/is null/);
+  it("are malformed if a value must not be null", () => {
+    expect(() => reader(0).string()).toThrow(/a string must not be null/);
     expect(() => reader(0).array(() => 0)).toThrow(MalformedAnswer);
   });
 
-  it("are malformed where a length is longer than the answer, whatever it claims", () => {
+  it("are malformed if a length exceeds the answer", () => {
     expect(() => reader(0xff, 0xff, 0xff, 0xff, 0x0f).array(() => 0)).toThrow(MalformedAnswer);
     expect(() => reader(0x7f, 0xff, 0xff, 0xff).classicArray(() => 0)).toThrow(MalformedAnswer);
     expect(() => reader(0xff, 0xff).classicString()).toThrow(MalformedAnswer);
   });
 
-  it("are malformed where a varint is longer than 32 bits, or a boolean is neither", () => {
+  it("are malformed if a varint is longer than 32 bits, or a boolean is neither 0 nor 1", () => {
     expect(() => reader(0xff, 0xff, 0xff, 0xff, 0x1f).uvarint()).toThrow(MalformedAnswer);
     expect(() => reader(2).boolean()).toThrow(MalformedAnswer);
   });
 
-  it("pass over tagged fields, known or not", () => {
+  it("skip tagged fields, known or not", () => {
     const tagged = reader(2, 0, 1, 9, 5, 2, 9, 9, 7);
     tagged.skipTags();
     expect(tagged.int8()).toBe(7);
     tagged.end();
   });
 
-  it("refuse to write a string that Kafka cannot read", () => {
+  it("reject a string that Kafka cannot read", () => {
     expect(() => new Writer().string("x".repeat(32_768))).toThrow(RangeError);
   });
 });

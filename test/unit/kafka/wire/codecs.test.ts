@@ -72,7 +72,7 @@ const groupAnswer = (w: Writer, group: string, state: string, member: () => void
   member();
 };
 
-/** What a Java consumer is told of the partitions that it is assigned: a text of the clients, not of the brokers. */
+/** A Java consumer's assignment of partitions, which clients encode, not brokers. */
 function assignmentOf(...topics: string[]): Buffer {
   return answer((w) => {
     w.int16(3);
@@ -596,13 +596,13 @@ describe("codecs", () => {
     expect(bytes.toString("hex")).toBe(expected.replaceAll(" ", ""));
   });
 
-  it("tell all topics from none in OffsetFetch", () => {
+  it("distinguish all topics from none in OffsetFetch", () => {
     const of = (topics: null | []) => encodeRequest(offsetFetch, 8, [{ group: "g", topics }]).toString("hex");
     expect(of(null)).toBe("00020267000001" + "00");
     expect(of([])).toBe("00020267010001" + "00");
   });
 
-  it("ask for and write start offsets as Kafka reads it", () => {
+  it("request and write start offsets as Kafka reads it", () => {
     const topics = [{ topic: "t", partitions: [3] }];
     const asked = encodeRequest(describeShareGroupOffsets, 1, [
       { group: "g", topics },
@@ -617,7 +617,7 @@ describe("codecs", () => {
     );
   });
 
-  it("ask for one group as brokers before 3.0 read it", () => {
+  it("request one group as brokers before 3.0 read it", () => {
     const topics = [{ topic: "t", partitions: [3] }];
     const of = (asked: FetchGroup) => encodeRequest(offsetFetchOfOne, 7, asked).toString("hex");
     expect(of({ group: "g", topics: null })).toBe("00" + "0267" + "00" + "01" + "00");

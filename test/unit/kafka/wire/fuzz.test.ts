@@ -26,7 +26,7 @@ const lengths = ["ffffffff0f", "ffffffff07", "80808008", "7fffffff", "ffffffff",
   (hex) => Buffer.from(hex, "hex"),
 );
 
-/** What a codec may do with bytes that nobody vouches for: take them for an answer, or refuse them, by this name, at once. */
+/** What a codec may do with untrusted bytes: decode them, or throw MalformedAnswer at once. */
 function readOrRefuse(api: Api<never, unknown>, version: number, answer: Buffer): "read" | "refused" {
   const started = performance.now();
   try {
@@ -44,7 +44,7 @@ function readOrRefuse(api: Api<never, unknown>, version: number, answer: Buffer)
 describe.each(codecs)("an answer to $api.name v$version", ({ api, version }) => {
   const answerOf = (seed: number) => inventAnswer(api, version, chanceOf(seed));
 
-  it("is read, whatever its values are, and refused where it is cut short or goes on", () => {
+  it("is read with any values, and rejected if bytes are missing or left over", () => {
     fc.assert(
       fc.property(seed, bytes(20), (seed, tail) => {
         const answer = answerOf(seed);
@@ -60,7 +60,7 @@ describe.each(codecs)("an answer to $api.name v$version", ({ api, version }) => 
     );
   });
 
-  it("is read or refused where bytes are others, too many or too few", () => {
+  it("is read or rejected if bytes are changed, added or removed", () => {
     const damage = fc.record({
       at: fc.nat(),
       removed: fc.nat(8),
@@ -79,14 +79,14 @@ describe.each(codecs)("an answer to $api.name v$version", ({ api, version }) => 
     );
   });
 
-  it("is read or refused where it is noise", () => {
+  it("is read or rejected if it is noise", () => {
     fc.assert(
       fc.property(bytes(2_000), (noise) => void readOrRefuse(api, version, noise)),
       { numRuns: 100 },
     );
   });
 
-  it("takes no more memory than its bytes are worth, whatever lengths stand in it", () => {
+  it("takes memory in proportion to its bytes, with any lengths in it", () => {
     const large = [0x00, 0x01, 0x02, 0x7f].map((byte) => Buffer.alloc(1_000_000, byte));
     for (const length of lengths) {
       const answer = answerOf(1);

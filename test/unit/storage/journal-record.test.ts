@@ -1,18 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { InvalidRequest, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
 import {
   decodePointer,
   decodeRecord,
-  decodeToken,
   encodePointer,
   encodeRecord,
-  type JournalEntry,
+  type JournalRecord,
   pointerKey,
+  recordAt,
   recordKey,
+  sortKeyOf,
   textsOf,
-  tokenAfter,
-} from "../../../functions/shared/storage/journal-entry.ts";
+} from "../../../functions/shared/storage/journal-record.ts";
+import { decodeToken } from "../../../functions/shared/storage/paging.ts";
 import { groupName } from "../../support/arbitraries.ts";
 import { spoilItem } from "../../support/spoil.ts";
 
@@ -42,8 +43,8 @@ const fate = fc.oneof(
     .map(([end, supersededBy]) => (supersededBy === undefined ? end : { ...end, supersededBy })),
 );
 
-/** Any entry that can be written. */
-const entry: fc.Arbitrary<JournalEntry> = fc
+/** Any record that can be written. */
+const record: fc.Arbitrary<JournalRecord> = fc
   .record({
     rollbackId,
     snapshotId: name,
@@ -67,7 +68,7 @@ const entry: fc.Arbitrary<JournalEntry> = fc
     ...fate,
   }));
 
-const sample: JournalEntry = {
+const sample: JournalRecord = {
   rollbackId: "r-1",
   status: "success",
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
@@ -86,10 +87,10 @@ const sample: JournalEntry = {
   result: { name: "1".repeat(36), sha256: "1".repeat(64) },
 };
 
-describe("an entry of the journal", () => {
+describe("an record of the journal", () => {
   test("comes back from its item as it was, and its pointer leads to it", () => {
     fc.assert(
-      fc.property(entry, (written) => {
+      fc.property(record, (written) => {
         const item = encodeRecord(written);
         expect(decodeRecord(item)).toEqual(written);
         const pointer = encodePointer(written);
@@ -102,7 +103,7 @@ describe("an entry of the journal", () => {
 
   test("stands in the order of time", () => {
     fc.assert(
-      fc.property(entry, entry, (a, b) => {
+      fc.property(record, record, (a, b) => {
         fc.pre(a.startedAt < b.startedAt);
         expect(Buffer.compare(Buffer.from(recordKey(a).sk.S), Buffer.from(recordKey(b).sk.S))).toBe(-1);
       }),
@@ -130,7 +131,7 @@ describe("an entry of the journal", () => {
   });
 });
 
-describe("an item that is not what was written is SnapshotCorrupt, and names the attribute:", () => {
+describe("an item that is not what was written is JournalCorrupt, and names the attribute:", () => {
   test.each([
     ["rollback_id", undefined, "rollback_id is missing"],
     ["rollback_id", { S: "r-2" }, "belongs under another key"],
@@ -155,7 +156,7 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
     const { [attribute]: _, ...rest } = encodeRecord(sample);
     const item = value === undefined ? rest : { ...rest, [attribute]: value };
     const read = () => decodeRecord(item);
-    expect(read).toThrow(SnapshotCorrupt);
+    expect(read).toThrow(JournalCorrupt);
     expect(read).toThrow(problem);
     expect(read).toThrow('the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written');
   });
@@ -164,20 +165,20 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
     "a pointer to %j",
     (record) => {
       const read = () => decodePointer({ ...encodePointer(sample), record: { S: record } });
-      expect(read).toThrow(SnapshotCorrupt);
+      expect(read).toThrow(JournalCorrupt);
       expect(read).toThrow('the item rollback-id / "r-1" is not what was written: record is');
     },
   );
 
   test("anything else, whatever stands in its attributes, or it comes back from its own item", () => {
     fc.assert(
-      fc.property(entry, spoilItem, (written, change) => {
+      fc.property(record, spoilItem, (written, change) => {
         try {
           const read = decodeRecord(change(encodeRecord(written)));
           expect(decodeRecord(encodeRecord(read))).toEqual(read);
           decodePointer(change(encodePointer(written)));
         } catch (error) {
-          if (!(error instanceof SnapshotCorrupt)) throw error;
+          if (!(error instanceof JournalCorrupt)) throw error;
           expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);
         }
       }),
@@ -186,11 +187,13 @@ describe("an item that is not what was written is SnapshotCorrupt, and names the
   });
 });
 
+const tokenAfter = (last: JournalRecord) => Buffer.from(sortKeyOf(last)).toString("base64url");
+
 describe("the token of a page", () => {
-  test("stands for the entry before it", () => {
+  test("stands for the record before it", () => {
     fc.assert(
-      fc.property(entry, (last) => {
-        expect(decodeToken(tokenAfter(last))).toEqual(recordKey(last));
+      fc.property(record, (last) => {
+        expect(decodeToken(tokenAfter(last), recordAt)).toEqual(recordKey(last));
       }),
     );
   });
@@ -206,8 +209,8 @@ describe("the token of a page", () => {
     Buffer.from("2025-13-15T10:30:00.000Z#r-1").toString("base64url"),
     `${tokenAfter(sample)}=`,
   ])("is refused if it is not one: %j", (token) => {
-    expect(() => decodeToken(token)).toThrow(InvalidRequest);
-    expect(() => decodeToken(token)).toThrow(/next_token/);
+    expect(() => decodeToken(token, recordAt)).toThrow(InvalidRequest);
+    expect(() => decodeToken(token, recordAt)).toThrow(/next_token/);
   });
 
   test.each(["", "a b", "a/b", "a\u0000", "größe", "a".repeat(129)])("no rollback can have the id %j", (id) => {

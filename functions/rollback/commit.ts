@@ -1,5 +1,5 @@
 import type { Deadline } from "../shared/core/deadline.ts";
-import { InvalidRequest, OperationError, RollbackIncomplete } from "../shared/core/errors.ts";
+import { InvalidRequest, OperationError } from "../shared/core/errors.ts";
 import { type Commit, type CommitOutcome, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
 import { groupBlockers } from "../shared/core/rollback/blockers.ts";
 import { commitsOf, deletesOf, type Plan, shareGroupsOf, takesPart } from "../shared/core/rollback/plan.ts";
@@ -13,59 +13,34 @@ import {
   deleteOffsets,
   type Outcomes,
   WRITE_TIMEOUT_MS,
-  type Writing,
+  type WriteOptions,
 } from "../shared/kafka/groups/write-commits.ts";
-import type { Invocation, Result } from "../shared/lambda/operation.ts";
-import type { Journal, JournalEntry, OpenJournal } from "../shared/storage/journal.ts";
+import type { Encoded } from "../shared/lambda/result-fields.ts";
+import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { Lease } from "../shared/storage/lease.ts";
-import type { Archive } from "../shared/storage/snapshots.ts";
-import { fingerprintOf, type Request, requestDocument } from "./request.ts";
-import { type Execution, incomplete, resultDocument } from "./result.ts";
-
-/** What an execution works with. */
-export interface Job {
-  readonly wanted: Request;
-  readonly archive: Archive;
-  readonly journal: Journal;
-  readonly cluster: Cluster;
-  readonly deadline: Deadline;
-  readonly log: Invocation["log"];
-  /** Who asks: the IAM ARN over HTTP, what the request says otherwise. */
-  readonly requestedBy: string | null;
-  /** When the invocation began. */
-  readonly startedAt: Date;
-  /** Called before the first commit is sent: from there on a failure may leave something behind. */
-  onCommit(entry: JournalEntry): void;
-}
+import type { Job } from "./look.ts";
+import { fingerprintOf, requestDocument } from "./request.ts";
+import { incomplete, type Run, resultDocument } from "./result.ts";
+import type { RollbackResult } from "./schema.ts";
 
 /**
- * What is left of the time when the last commit is sent, by the number of commits: they are to be read back. Kafka may wait
- * for its commits with the answer, for 5 s (offsets.commit.timeout.ms) while a replica is dead.
+ * How much time must be left when the last commit is sent, by the number of commits: they are read back afterwards. Kafka may
+ * delay an answer by 5 s (offsets.commit.timeout.ms) while a replica is dead.
  */
 function reserveFor(commits: number, deadline: Deadline): number {
   return Math.min(7_000 + commits * 0.05, deadline.remainingMs() / 3);
 }
 
-/** The error of a rollback that failed in a way that nobody foresaw, after its first commit may have been sent. */
-export function interrupted({ rollbackId, safetySnapshotId }: JournalEntry, cause: unknown): RollbackIncomplete {
-  return new RollbackIncomplete(
-    `${rollbackId} was interrupted (${cause instanceof Error ? cause.message : String(cause)}): some groups may ` +
-      `have moved, others not. Safety snapshot ${safetySnapshotId ?? "(none: nothing had to be committed)"} has the state ` +
-      `from before. {"resume": "${rollbackId}"} looks what is left and does it.`,
-    { cause, details: { rollback_id: rollbackId, safety_snapshot_id: safetySnapshotId } },
-  );
-}
-
-/** Keeps the state that the plan was made from: undoing a rollback is one more rollback. */
+/** Saves the state that the plan was made from: an undo is a rollback to it. */
 export async function saveSafetySnapshot(
-  { archive, wanted, deadline }: Job,
+  { storage: { snapshots }, wanted, deadline }: Job,
   plan: Plan,
   live: LiveState,
   rollbackId: string,
 ): Promise<string> {
   const groups = [...plan.groups].filter(([, group]) => takesPart(group)).map(([group]) => group);
   const none: ReadonlyMap<string, Commit> = new Map();
-  const { snapshot } = await archive.save(
+  const { snapshot } = await snapshots.save(
     {
       description: `Before ${rollbackId} to ${plan.snapshotId}${wanted.description ? `: ${wanted.description}` : ""}`,
       trigger: "safety",
@@ -84,7 +59,7 @@ export async function saveSafetySnapshot(
 
 /** Writes the journal of a new rollback. */
 export async function openJournal(
-  { journal, wanted, deadline, requestedBy }: Job,
+  { storage: { journal }, wanted, deadline, requestedBy }: Job,
   plan: Plan,
   live: LiveState,
   rollbackId: string,
@@ -103,7 +78,7 @@ export async function openJournal(
   };
   const opened = await journal.open(opening, new Date(), deadline);
   if (opened !== "taken") return opened;
-  throw new InvalidRequest(`rollback_id: ${rollbackId} is in use already. Choose another id. Nothing was touched.`);
+  throw new InvalidRequest(`rollback_id: ${rollbackId} is in use already.`, { next: "Choose another id." });
 }
 
 /**
@@ -117,16 +92,18 @@ export async function carryOut(
   open: OpenJournal,
   lease: Lease,
   resumed: boolean,
-): Promise<Result> {
+): Promise<Encoded<RollbackResult>> {
   const { wanted, deadline, log, requestedBy, startedAt } = job;
-  const { rollbackId, safetySnapshotId } = open.entry;
-  const audit = { rollback_id: rollbackId, snapshot_id: plan.snapshotId, requested_by: requestedBy };
-  log.info("rollback commits", { ...audit, safety_snapshot_id: safetySnapshotId, resumed });
-  job.onCommit(open.entry);
-  const settlement = await commitAndSettle(job, plan, lease).catch((cause: unknown) => {
-    throw interrupted(open.entry, cause);
-  });
-  const execution: Execution = {
+  const { rollbackId, safetySnapshotId } = open.record;
+  const audit = {
+    rollback_id: rollbackId,
+    snapshot_id: plan.snapshotId,
+    requested_by: requestedBy,
+    safety_snapshot_id: safetySnapshotId,
+  };
+  log.info("rollback commits", { ...audit, resumed });
+  const settlement = await commitAndSettle(job, plan, lease);
+  const run: Run = {
     rollbackId,
     snapshotId: plan.snapshotId,
     safetySnapshotId,
@@ -134,37 +111,33 @@ export async function carryOut(
     resumed,
     durationMs: Date.now() - startedAt.getTime(),
   };
-  const result = resultDocument(execution, plan, settlement);
+  const result = resultDocument(run, plan, settlement);
   const unclosed = await close(open, result, deadline);
   const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
   log.info("rollback ended", {
     ...audit,
-    safety_snapshot_id: safetySnapshotId,
     status,
     groups_rolled_back,
     groups_failed,
     offsets_restored,
     ...(unclosed !== undefined && { journal: unclosed }),
   });
-  const { verification, ...withoutVerification } = result;
-  const told = {
-    ...withoutVerification,
-    verification: wanted.verify ? verification : undefined,
+  const answer = {
+    ...result,
+    verification: wanted.verify ? result.verification : undefined,
     warnings: unclosed === undefined ? result.warnings : [...result.warnings, unclosed],
   };
-  if (status !== "success") throw incomplete(execution, settlement, told, unclosed);
-  return told;
+  if (status !== "success") throw incomplete(run, settlement, answer, unclosed);
+  return answer;
 }
 
 async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Promise<Settlement> {
   const commits = commitsOf(plan);
-  const permit: Writing["permit"] = () => {
-    if (lease.lost)
-      return { failed: { error: "LeaseLost", message: "the rollback's lease was lost, or could not be renewed" } };
+  const problem = (message: string) => ({ error: "LeaseLost", message });
+  const permit: WriteOptions["permit"] = () => {
+    if (lease.lost) return { failed: problem("the rollback's lease was lost, or could not be renewed") };
     if (lease.remainingMs() >= WRITE_TIMEOUT_MS) return undefined;
-    return {
-      again: { error: "LeaseLost", message: "the rollback's lease was about to end, and could not be renewed yet" },
-    };
+    return { again: problem("the rollback's lease was about to end, and could not be renewed yet") };
   };
   const shareGroups = shareGroupsOf(plan);
   const writing = { reserveMs: reserveFor(countOffsets(commits), cluster.deadline), permit, shareGroups };
@@ -177,10 +150,10 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
 }
 
 /**
- * Deletes what a plan deletes, of groups whose commits were all accepted, and that are still empty and where the plan found
- * them: unlike a commit, Kafka lets anybody delete where a group has members, except on topics that they are subscribed to.
+ * Deletes the commits that a plan deletes, in groups whose commits were all accepted, that are still empty and where the plan
+ * found them: Kafka accepts a deletion in a group that has members, except on topics that they are subscribed to.
  */
-async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: Writing): Promise<Outcomes> {
+async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: WriteOptions): Promise<Outcomes> {
   const planned = deletesOf(plan);
   const deletes = new Map<string, string[]>();
   const kept: Outcomes = new Map();
@@ -201,7 +174,7 @@ async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing
   return new Map([...kept, ...(await deleteOffsets(cluster, deletes, writing))]);
 }
 
-/** Looks at groups once more, and says why a group's commits must not be deleted now, if so. */
+/** Observes groups once more; returns a function that gives the reason not to delete a group's commits, if there is one. */
 async function deletionCheck(
   cluster: Cluster,
   plan: Plan,
@@ -220,7 +193,7 @@ async function deletionCheck(
       const moved = keys.find(
         (key) => !sameCommit(live.commits.get(group)?.get(key) ?? null, planned?.partitions.get(key)?.from ?? null),
       );
-      return moved === undefined ? undefined : `Group "${group}", ${moved} has been moved since.`;
+      return moved === undefined ? undefined : `Group "${group}", ${moved} was moved after the plan was made.`;
     };
   } catch (error) {
     if (!(error instanceof OperationError)) throw error;
@@ -228,20 +201,20 @@ async function deletionCheck(
   }
 }
 
-/** Closes the journal. A failure to do so changes nothing about what was done: it is told, and `resume` mends it. */
+/** Closes the journal. A failure does not change the result: it becomes a warning, and `resume` closes the journal later. */
 async function close(
   open: OpenJournal,
-  result: ReturnType<typeof resultDocument>,
+  result: Encoded<RollbackResult>,
   deadline: Deadline,
 ): Promise<string | undefined> {
-  const { rollbackId } = open.entry;
+  const { rollbackId } = open.record;
   try {
     if ((await open.close(result.status, result, new Date(), deadline)) === "closed") return undefined;
-    return `The journal of ${rollbackId} was taken over by another call meanwhile: look at both results.`;
+    return `Another call has resumed or superseded ${rollbackId} meanwhile: check both results.`;
   } catch (error) {
     return (
-      `The journal could not be closed (${error instanceof Error ? error.message : String(error)}), so that it shows ` +
-      `${rollbackId} as unfinished: {"resume": "${rollbackId}"} mends that.`
+      `The journal could not be closed (${error instanceof Error ? error.message : String(error)}), so it shows ` +
+      `${rollbackId} as unfinished. To close it, send {"resume": "${rollbackId}"}.`
     );
   }
 }

@@ -1,23 +1,19 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod/mini";
-import { GroupNotEmpty, InvalidRequest, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
-import { operation, parseRequest, type Result } from "../../../functions/shared/lambda/operation.ts";
-import { context, proxyEvent } from "../../support/events.ts";
+import { GroupNotEmpty, InvalidRequest, StorageUnavailable } from "../../functions/shared/core/errors.ts";
+import { parseRequest, type Result } from "../../functions/shared/lambda/handler.ts";
+import { compose } from "../../functions/shared/operation.ts";
+import { context, proxyEvent } from "../support/events.ts";
 
 const request = z.strictObject({ name: z.string(), n: z._default(z.int().check(z.minimum(1), z.maximum(5)), 1) });
 type Run = (wanted: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
 
 const stored: string[] = [];
-const handlerOf = (run: Run) =>
-  operation({
-    name: "test",
-    request,
-    storeResult: async (text) => {
-      stored.push(text);
-      return { url: "https://example.test/result", expiresInSeconds: 60 };
-    },
-    run,
-  });
+const storeResult = async (text: string) => {
+  stored.push(text);
+  return { url: "https://example.test/result", expiresInSeconds: 60 };
+};
+const handlerOf = (run: Run) => compose({ name: "test", request, run }, () => ({ storage: { storeResult } }));
 const echo = handlerOf(async (wanted) => ({ ...wanted, big: 2n ** 62n }));
 
 describe("an operation", () => {
@@ -32,11 +28,11 @@ describe("an operation", () => {
 
   test("throws its error in a direct invocation, with its name at the beginning of the message", async () => {
     const failing = handlerOf(async () => {
-      throw new GroupNotEmpty("it has members");
+      throw new GroupNotEmpty("it has members", { next: "Stop them." });
     });
     await expect(failing({ name: "x" }, context())).rejects.toMatchObject({
       name: "GroupNotEmpty",
-      message: "GroupNotEmpty: it has members",
+      message: "GroupNotEmpty: it has members. Nothing was changed. Stop them.",
     });
     expect(await failing(proxyEvent({ body: '{"name":"x"}' }), context())).toMatchObject({ statusCode: 409 });
   });
@@ -67,12 +63,10 @@ describe("an operation", () => {
   });
 
   test("has at most 27 s over HTTP, and its own time in a direct invocation", async () => {
-    const remaining = operation({
-      name: "test",
-      request,
-      storeResult: () => Promise.reject(new Error("nothing to store")),
-      run: async (_wanted, { deadline }) => ({ ms: Math.round(deadline.remainingMs()) }),
-    });
+    const remaining = compose(
+      { name: "test", request, run: async (_wanted, { deadline }) => ({ ms: Math.round(deadline.remainingMs()) }) },
+      () => ({ storage: { storeResult } }),
+    );
     const direct = Object(await remaining({ name: "x" }, context(300_000)));
     expect(direct.ms).toBeGreaterThan(290_000);
     const http = Object(await remaining(proxyEvent({ body: '{"name":"x"}' }), context(300_000)));
@@ -107,19 +101,25 @@ describe("an operation", () => {
 
   test("is answered when it changed something and its large result cannot be stored; a mere reader fails", async () => {
     const definition = (hasEffects: boolean) =>
-      operation({
-        name: "test",
-        request,
-        hasEffects,
-        storeResult: async () => {
-          throw new StorageUnavailable("S3 is away");
+      compose(
+        {
+          name: "test",
+          request,
+          hasEffects,
+          run: async () => ({ status: "success", groups: "x".repeat(5_000_001) }),
         },
-        run: async () => ({ status: "success", groups: "x".repeat(5_000_001) }),
-      });
+        () => ({
+          storage: {
+            storeResult: async () => {
+              throw new StorageUnavailable("S3 is away.");
+            },
+          },
+        }),
+      );
     expect(await definition(true)({ name: "x" }, context())).toEqual({
       status: "success",
       omitted: { groups: 1 },
-      result_error: "StorageUnavailable: S3 is away",
+      result_error: "StorageUnavailable: S3 is away.",
     });
     await expect(definition(false)({ name: "x" }, context())).rejects.toMatchObject({ name: "StorageUnavailable" });
   });

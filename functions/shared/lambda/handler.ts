@@ -1,0 +1,131 @@
+import { Logger } from "@aws-lambda-powertools/logger";
+import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
+import middy from "@middy/core";
+import type { Context } from "aws-lambda";
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
+import { type Deadline, deadlineExceeded, deadlineIn } from "../core/deadline.ts";
+import { type Details, InvalidRequest } from "../core/errors.ts";
+import { toSerializable } from "../core/json/json.ts";
+import { count } from "../core/text.ts";
+import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
+
+/** Zod's own messages, for all schemas of the process: in one language; zod brings fifty. */
+z.config(en());
+
+/** API Gateway gives up after 29 s: an answer must be on its way before that. */
+const HTTP_TIME_MS = 27_000;
+/** What an invocation keeps for its answer, before Lambda kills it. */
+const ANSWER_TIME_MS = 1_500;
+/** How long an operation may overrun its deadline before the caller is answered without it. */
+const GRACE_MS = 1_000;
+
+/** What is known of one invocation. */
+export interface Invocation {
+  readonly deadline: Deadline;
+  readonly trigger: "invoke" | "api";
+  /** The IAM ARN of the caller over HTTP; null in a direct invocation, where Lambda does not pass it on. */
+  readonly caller: string | null;
+  readonly requestId: string;
+  readonly log: Pick<Logger, "info" | "warn" | "error">;
+}
+
+/** The result of an operation: an object in snake_case, in the order in which it is to be written. */
+export type Result = Details;
+
+/** What makes a Lambda handler. */
+export interface HandlerDefinition<S extends z.ZodMiniType> {
+  /** The operation, for the logs. */
+  readonly name: string;
+  /** The request's schema: strict, so that unknown fields are refused by name. */
+  readonly request: S;
+  /** The field of the request that the snapshot in an HTTP path is for; `snapshot_id` unless given. */
+  readonly snapshotField?: string;
+  run(request: z.output<S>, invocation: Invocation): Promise<Result>;
+  /** Makes the details of an error shorten into an answer. Must not fail: the error is answered in any case. */
+  shorten(details: Details, invocation: Invocation): Promise<Result>;
+}
+
+/** Parses a request; every problem is named with its field. */
+export function parseRequest<S extends z.ZodMiniType>(schema: S, request: unknown): z.output<S> {
+  const parsed = schema.safeParse(request ?? {});
+  if (parsed.success) return parsed.data;
+  const known = schema instanceof z.ZodMiniObject ? ` (there are ${Object.keys(schema.shape).join(", ")})` : "";
+  const problems = parsed.error.issues.flatMap((issue) => {
+    const path = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+    const field = path.replace(/^\./, "");
+    if (issue.code === "unrecognized_keys") {
+      const hint = field === "" ? known : "";
+      return issue.keys.map((key) => `${field && `${field}: `}unknown field ${JSON.stringify(key)}${hint}`);
+    }
+    return [`${field || "the request"}: ${issue.message.replace(/^Invalid input: /, "")}`];
+  });
+  throw new InvalidRequest(`${count(problems.length, "problem")}: ${problems.join("; ")}.`, { details: { problems } });
+}
+
+/** Fails when an operation goes on after its deadline: an answer that says so is better than none. */
+async function withGrace<T>(work: Promise<T>, deadline: Deadline, doing: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const overrun = new Promise<never>((_, reject) => {
+    const fail = () => reject(deadlineExceeded(doing));
+    deadline.signal.addEventListener("abort", () => {
+      timer = setTimeout(fail, GRACE_MS);
+    });
+  });
+  try {
+    return await Promise.race([work, overrun]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Makes a Lambda handler for both transports. The event is the request itself, or an API Gateway proxy event that carries
+ * it. Errors of a direct invocation are thrown, so that their name is the Lambda `errorType`; over HTTP they are answered
+ * with the status of their kind.
+ */
+export function lambdaHandler<S extends z.ZodMiniType>({
+  name,
+  request,
+  snapshotField,
+  run,
+  shorten,
+}: HandlerDefinition<S>) {
+  const logger = new Logger({ serviceName: `offset-${name}` });
+  return middy<unknown, unknown>()
+    .use(injectLambdaContext(logger, { resetKeys: true }))
+    .handler(async (event: unknown, context: Context) => {
+      const http = isHttpEvent(event);
+      const requestId = context.awsRequestId;
+      const allowed = context.getRemainingTimeInMillis() - ANSWER_TIME_MS;
+      const deadline = deadlineIn(http ? Math.min(allowed, HTTP_TIME_MS) : allowed);
+      const started = performance.now();
+      const invocation: Invocation = {
+        deadline,
+        trigger: http ? "api" : "invoke",
+        caller: http ? (event.requestContext.identity?.userArn ?? null) : null,
+        requestId,
+        log: logger,
+      };
+      const duration = () => Math.round(performance.now() - started);
+      try {
+        const carried = http ? requestOf(event, snapshotField ?? "snapshot_id") : event;
+        const work = run(parseRequest(request, carried), invocation);
+        const result = await withGrace(work, deadline, `${name} was running`);
+        logger.info("done", { trigger: invocation.trigger, duration_ms: duration() });
+        return http ? httpResult(result) : toSerializable(result);
+      } catch (thrown) {
+        const error = toOperationError(thrown, requestId);
+        logger.error(error.message, {
+          error_name: error.name,
+          retryable: error.retryable,
+          duration_ms: duration(),
+          ...(error.cause instanceof Error && { cause: error.cause }),
+        });
+        if (!http) throw error;
+        return httpError(error, error.details && (await shorten(error.details, invocation)), requestId);
+      } finally {
+        deadline.stop();
+      }
+    });
+}

@@ -1,0 +1,104 @@
+import type * as z from "zod/mini";
+import { encodeJson, type Json } from "./core/json/json.ts";
+import { type KafkaSettings, settings, storageSettings } from "./lambda/config.ts";
+import { type Invocation, lambdaHandler, type Result } from "./lambda/handler.ts";
+import { createStorage, type Storage } from "./storage/storage.ts";
+
+/** Lambda answers with at most 6 MB; API Gateway wraps the body once more. */
+const LARGEST_RESULT = 5_000_000;
+/** Fields of a result that is too large stay in its summary up to this size. */
+const LARGEST_SUMMARY_FIELD = 100_000;
+
+/** What an operation works with. */
+export interface Work extends Invocation {
+  readonly storage: Storage;
+}
+
+/** What an operation works with that reads or writes Kafka. */
+export interface KafkaWork extends Work {
+  readonly kafka: KafkaSettings;
+}
+
+/** What makes an operation a Lambda function. */
+interface Definition<S extends z.ZodMiniType, W extends Work> {
+  /** Its verb, for the logs. */
+  readonly name: string;
+  /** The request's schema: strict, so that unknown fields are refused by name. */
+  readonly request: S;
+  /** The field of the request that the snapshot in an HTTP path is for; `snapshot_id` unless given. */
+  readonly snapshotField?: string;
+  /** Whether it changes something, so that it must be answered even if its result cannot be stored. */
+  readonly hasEffects?: boolean;
+  run(request: z.output<S>, work: W): Promise<Result>;
+}
+
+/**
+ * Makes an operation that does not need Kafka a Lambda handler, see `lambdaHandler`. A result over 5 MB is stored, and
+ * answered as its small fields with `result_url`.
+ */
+export const operation = <S extends z.ZodMiniType>(definition: Definition<S, Work>) =>
+  compose(definition, () => ({ storage: createStorage(storageSettings()) }));
+
+/** The same for an operation that reads or writes Kafka. */
+export const kafkaOperation = <S extends z.ZodMiniType>(definition: Definition<S, KafkaWork>) =>
+  compose(definition, () => {
+    const { storage, kafka } = settings();
+    return { storage: createStorage(storage), kafka };
+  });
+
+/** @param open what the operation works with beside its invocation; throws Configuration with every problem at once */
+export function compose<S extends z.ZodMiniType, More extends { readonly storage: Pick<Storage, "storeResult"> }>(
+  {
+    run,
+    hasEffects = false,
+    ...definition
+  }: Omit<Definition<S, Work>, "run"> & {
+    run(request: z.output<S>, work: Invocation & More): Promise<Result>;
+  },
+  open: () => More,
+) {
+  return lambdaHandler({
+    ...definition,
+    async run(request, invocation) {
+      const more = open();
+      return bounded(await run(request, { ...invocation, ...more }), invocation, () => more.storage, hasEffects);
+    },
+    // An answer that says what happened is more important than its details.
+    shorten: async (details, invocation) => bounded(details, invocation, () => open().storage, true),
+  });
+}
+
+/**
+ * The result itself if it fits into an answer. Else it is stored, and the answer is its small fields, a link, and the
+ * number of entries of each field that was left out, so that those do not look empty. The size that counts is that of the
+ * answer: the body of an HTTP call is a string, with its quotes escaped.
+ */
+async function bounded(
+  result: Result,
+  { deadline, trigger, log }: Invocation,
+  storage: () => Pick<Storage, "storeResult">,
+  mustAnswer: boolean,
+): Promise<Result> {
+  const text = encodeJson(result);
+  const size = Buffer.byteLength(trigger === "api" ? JSON.stringify(text) : text);
+  if (size <= LARGEST_RESULT) return result;
+  const small: [string, Json | undefined][] = [];
+  const omitted: [string, number][] = [];
+  for (const [name, value] of Object.entries(result)) {
+    const large = value !== undefined && Buffer.byteLength(encodeJson(value)) > LARGEST_SUMMARY_FIELD;
+    if (large) omitted.push([name, entriesIn(value)]);
+    else small.push([name, value]);
+  }
+  const summary = { ...Object.fromEntries(small), omitted: Object.fromEntries(omitted) };
+  try {
+    const { url, expiresInSeconds } = await storage().storeResult(text, deadline);
+    return { ...summary, result_url: url, expires_in_seconds: expiresInSeconds };
+  } catch (error) {
+    if (!mustAnswer) throw error;
+    log.error("a result that is too large for an answer could not be stored", { cause: String(error) });
+    return { ...summary, result_error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const entriesIn = (value: Json): number =>
+  value instanceof Map ? value.size : typeof value === "object" && value !== null ? Object.keys(value).length : 1;

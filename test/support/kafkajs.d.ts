@@ -1,0 +1,7 @@
+/** The part of kafkajs 2.2.4 that `kafka-client.ts` mends. */
+declare module "kafkajs/src/network/requestQueue/index.js" {
+  export default class RequestQueue {
+    readonly pending: readonly unknown[];
+    scheduleCheckPendingRequests(): void;
+  }
+}
