@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
+import { createConnector } from "../functions/shared/kafka/connection/connection.ts";
+import { metadata } from "../functions/shared/kafka/wire/metadata.ts";
 import type { Way } from "./choice.ts";
 import { removeServices, startServices } from "./docker.ts";
 import { briefly, isBefore, java } from "./kafka-tools.ts";
@@ -50,39 +52,20 @@ export interface BrokersToStart {
   readonly say: Say;
 }
 
-/** The ids of the brokers that a cluster says it has; none when it does not answer. */
-export function brokerIds(bootstrapServer: string): Promise<number[]> {
-  const port = bootstrapServer.slice(bootstrapServer.lastIndexOf(":") + 1);
-  const host = bootstrapServer.slice(0, -port.length - 1);
-  return new Promise((done) => {
-    let received = Buffer.alloc(0);
-    const socket = connect({ host, port: Number(port), timeout: 3_000 }, () => socket.write(metadataRequest));
-    socket.on("data", (data) => {
-      received = Buffer.concat([received, data]);
-      if (received.length < 4 || received.length < 4 + received.readInt32BE(0)) return;
-      done(brokersOf(received));
-      socket.destroy();
-    });
-    socket.on("timeout", () => socket.destroy());
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => done([]));
-  });
-}
+const connector = createConnector({ protocol: "PLAINTEXT" }, "localstack");
+const answered = new Error("the brokers are known");
 
-/** Metadata, version 1, of no topic: the one request that every broker answers alike, and too small for a client. */
-const metadataRequest = Buffer.from("0000000e" + "0003" + "0001" + "00000000" + "0000" + "00000000", "hex");
-
-/** Size, correlation id, then the brokers: id, host, port, rack. */
-function brokersOf(response: Buffer): number[] {
-  const ids: number[] = [];
-  let at = 12;
-  for (let left = response.readInt32BE(8); left > 0; left--) {
-    ids.push(response.readInt32BE(at));
-    at += 4;
-    at += 2 + response.readInt16BE(at) + 4;
-    at += 2 + Math.max(0, response.readInt16BE(at));
+/** The ids of the brokers that a broker knows; none when it does not answer. */
+export async function brokerIds(address: string): Promise<number[]> {
+  try {
+    const connection = await connector.connect(address, 3_000, new AbortController().signal);
+    const { brokers } = await connection
+      .send(metadata, { topics: [] }, 3_000)
+      .finally(() => connection.close(answered));
+    return brokers.map(({ nodeId }) => nodeId);
+  } catch {
+    return [];
   }
-  return ids;
 }
 
 /** Whether each of these brokers answers, and knows that it and all of these belong to the cluster. */
@@ -205,13 +188,12 @@ function newClusterId(): string {
 
 /** What kafka/broker.env sets, by Kafka's own names: the settings that brokers in Docker have too. */
 export function sharedSettings(brokers: number): Record<string, string> {
-  const lines = readFileSync(join(repository, "localstack", "kafka", "broker.env"), "utf8").split("\n");
+  const settings = parseEnv(readFileSync(join(repository, "localstack", "kafka", "broker.env"), "utf8"));
   return Object.fromEntries(
-    lines.flatMap((line) => {
-      const [, name, value] = /^KAFKA_(\w+)=(.*)$/.exec(line) ?? [];
-      if (name === undefined || value === undefined) return [];
-      return [[name.toLowerCase().replaceAll("_", "."), value.replace(/\$\{KAFKA_BROKERS:-1\}/, `${brokers}`)]];
-    }),
+    Object.entries(settings).map(([name, value = ""]) => [
+      name.replace("KAFKA_", "").toLowerCase().replaceAll("_", "."),
+      value.replace(/\$\{KAFKA_BROKERS:-1\}/, `${brokers}`),
+    ]),
   );
 }
 

@@ -1,6 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { join } from "node:path";
 import { dockerProblem } from "./docker.ts";
 import { isBefore } from "./kafka-tools.ts";
 
@@ -190,15 +188,8 @@ function hasJava(env: NodeJS.ProcessEnv): boolean {
 }
 
 /** Only looks for it: to start it takes half a second. */
-function hasMaven({ PATH = "" }: NodeJS.ProcessEnv): boolean {
-  return PATH.split(":").some((folder) => {
-    try {
-      accessSync(join(folder, "mvn"), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+function hasMaven(env: NodeJS.ProcessEnv): boolean {
+  return spawnSync("sh", ["-c", "command -v mvn"], { env, stdio: "ignore" }).status === 0;
 }
 
 /** The command of a Python that can install MiniStack. */

@@ -40,11 +40,11 @@ export interface Service {
   readonly name: string;
 }
 
-const always = { cwd: repository, extendEnv: false, reject: false } as const;
+const inRepository = execa({ cwd: repository, extendEnv: false, reject: false, forceKillAfterDelay: 10_000 });
 
 /** Starts a program that ends with this process. Its promise gives its output and exit code, and is never rejected. */
 export const start = ({ command, args, env }: Program) =>
-  execa(command, [...args], { ...always, env, stripFinalNewline: false, forceKillAfterDelay: 10_000 });
+  inRepository(command, args, { env, stripFinalNewline: false });
 
 /** Kills the process group that a service leads; a group that is gone is no error. */
 function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
@@ -71,8 +71,12 @@ export function ownServices(stateDir: string): void {
 export function afterOwner(stateDir: string, { command, args, env }: Program): void {
   if (!owned.has(stateDir)) return;
   const wait = 'read -r _; exec "$@"'; // until the other end of its input, which this process has, is closed
-  const stdio = ["pipe", "ignore", "ignore"] as const;
-  spawn("sh", ["-c", wait, "sh", command, ...args], { env, detached: true, stdio: [...stdio] }).unref();
+  const child = spawn("sh", ["-c", wait, "sh", command, ...args], {
+    env,
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  child.unref();
 }
 
 /** Kills the services that still run, and removes their state folder. */
@@ -96,16 +100,15 @@ export const logOf = (service: Service) => join(service.stateDir, `${service.nam
  * Starts a service: it ends with the owner of its state folder, if there is one, or when it is stopped. An argument of
  * the program is a path in `<state folder>/<name>/`: that distinguishes it from a later process with the same id.
  */
-export function startService(service: Service, program: Program): void {
-  const { command, args, env } = program;
+export function startService(service: Service, { command, args, env }: Program): void {
   mkdirSync(service.stateDir, { recursive: true });
   const log = openSync(logOf(service), "w");
-  const child = spawn(command, args, { cwd: repository, env, detached: true, stdio: ["ignore", log, log] });
+  const child = spawn(command, args, { env, cwd: repository, detached: true, stdio: ["ignore", log, log] });
   closeSync(log);
-  child.once("error", () => {}); // it has no pid then
+  child.on("error", () => {}); // there is no such command: it has no id
   child.unref();
   const { pid } = child;
-  if (pid === undefined) throw new Error(`${service.name} could not be started: no ${program.command} on the PATH`);
+  if (pid === undefined) throw new Error(`${service.name} could not be started: no ${command} on the PATH`);
   writeFileSync(`${pidFileOf(service)}.new`, String(pid));
   renameSync(`${pidFileOf(service)}.new`, pidFileOf(service));
 }
@@ -233,28 +236,21 @@ export function sayTime(what: () => string, say: Say): () => void {
 
 /** Runs a program to its end with its output in a log file, saying every few seconds that it still runs; fails with the end of that log. */
 export async function run(
-  program: Program,
+  { command, args, env }: Program,
   log: string,
   timeoutMs: number,
   say: Say,
   progress?: () => string,
 ): Promise<void> {
-  const name = [program.command.split("/").at(-1), ...program.args].slice(0, 2).join(" ");
+  const name = [command.split("/").at(-1), ...args].slice(0, 2).join(" ");
   const quiet = sayTime(progress ?? (() => name), say);
   mkdirSync(dirname(log), { recursive: true });
-  const { exitCode, timedOut, originalMessage } = await execa(program.command, [...program.args], {
-    ...always,
-    env: program.env,
-    stdin: "ignore",
-    stdout: { file: log },
-    stderr: { file: log },
-    buffer: false,
-    timeout: timeoutMs,
-  });
+  const output = { stdin: "ignore", stdout: { file: log }, stderr: { file: log }, buffer: false } as const;
+  const ended = await inRepository(command, args, { ...output, env, timeout: timeoutMs });
   quiet();
-  if (exitCode === 0) return;
-  const why = originalMessage === undefined ? "" : ` (${originalMessage})`;
-  const what = timedOut ? `took longer than ${timeoutMs / 1000} s` : `failed${why}`;
+  if (ended.exitCode === 0) return;
+  const why = ended.originalMessage === undefined ? "" : ` (${ended.originalMessage})`;
+  const what = ended.timedOut ? `took longer than ${timeoutMs / 1000} s` : `failed${why}`;
   throw new Error(`\`${name} …\` ${what}; its output (${log}) ends with:\n${tail(log)}`);
 }
 
