@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { errorNamed } from "../../../functions/shared/core/error-names.ts";
 import * as errors from "../../../functions/shared/core/errors.ts";
 
-const { GroupNotFound, KafkaUnavailable, OperationError, StorageUnavailable } = errors;
+const { GroupNotFound, KafkaUnavailable, StorageUnavailable } = errors;
 
 describe("an error", () => {
   test("begins with its name, then says what happened, what was changed, and the next step", () => {
@@ -56,7 +56,7 @@ describe("the kinds of errors", () => {
   const { OperationError: _, ...classes } = errors;
   const kinds = Object.entries(classes).map(([name, Kind]) => ({ name, ...kindOf(new Kind("x")) }));
 
-  function kindOf(error: InstanceType<typeof OperationError>) {
+  function kindOf(error: errors.OperationError) {
     return { is: error.name, retryable: error.retryable, effect: error.effect };
   }
 
