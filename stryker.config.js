@@ -18,7 +18,7 @@ export default {
   incrementalFile: ".local/mutation-incremental.json",
   jsonReporter: { fileName: ".local/mutation.json" },
   htmlReporter: { fileName: ".local/mutation.html" },
-  reporters: ["clear-text", "html", "json"],
+  reporters: ["progress-append-only", "clear-text", "html", "json"],
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   allowEmpty: false,
   warnings: { slow: false },

@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
 import {
   type Blocker,
+  blockerKinds,
   groupBlockers,
+  isPermanent,
   type Origin,
   partitionBlockers,
 } from "../../../../functions/shared/core/rollback/blockers.ts";
@@ -18,6 +20,12 @@ const topic = (partition: ReturnType<typeof log>, topicId: string | null = "id")
   partitions: new Map([[1, partition]]),
 });
 const usual = topic(log(0n, 100n));
+
+describe("a blocker", () => {
+  test("is permanent, except for members, which leave, and transactions, which end", () => {
+    expect(blockerKinds.filter((kind) => !isPermanent({ kind }))).toEqual(["group_not_empty", "pending_transaction"]);
+  });
+});
 
 describe("a blocker of a group", () => {
   const live = liveOf(group({ "t-1": at(50n) }), new Map([["t", usual]]));
