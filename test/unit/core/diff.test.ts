@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { diffCommits } from "../../../functions/shared/core/diff.ts";
 import { type Commit, countOffsets } from "../../../functions/shared/core/model.ts";
-import { verifyCommits } from "../../../functions/shared/core/verify.ts";
+import { verificationDocument, verifyCommits } from "../../../functions/shared/core/verify.ts";
 import { commits } from "../../support/arbitraries.ts";
 
 const group = (partitions: Record<string, Commit>) => new Map([["g", new Map(Object.entries(partitions))]]);
@@ -96,6 +96,33 @@ describe("verifyCommits", () => {
       verified: false,
       checked: 1,
       mismatches: [{ group: "g", topic: "t", partition: 0, kind: "extra", expected: null, actual: at(3n) }],
+    });
+  });
+
+  test("tells each difference alone, and does not compare groups that nobody expected", () => {
+    const kinds = (expected: Commit, actual: Commit) =>
+      verifyCommits(
+        group({ "t-0": expected }),
+        new Map([...group({ "t-0": actual }), ["h", new Map()]]),
+      ).mismatches.map(({ kind }) => kind);
+    expect(kinds(at(5n, "a", 1), at(6n, "a", 1))).toEqual(["offset"]);
+    expect(kinds(at(5n, "a", 1), at(5n, "b", 1))).toEqual(["metadata"]);
+    expect(kinds(at(5n, "a", 1), at(5n, "a", 2))).toEqual(["leader_epoch"]);
+    expect(kinds(at(5n, "a", 1), at(5n, "a"))).toEqual(["leader_epoch"]);
+  });
+
+  test("is shown with commits as documents have them", () => {
+    const verification = verifyCommits(group({ "t-0": at(5n, "a", 1) }), group({}));
+    expect(verificationDocument(verification)).toEqual({
+      verified: false,
+      checked: 1,
+      mismatches: [
+        {
+          ...{ group: "g", topic: "t", partition: 0, kind: "missing" },
+          expected: { offset: 5n, metadata: "a", leader_epoch: 1 },
+          actual: null,
+        },
+      ],
     });
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
-import { mapGroups, onTopics, restrict } from "../../../functions/shared/core/restrict.ts";
+import { mapGroups, onTopics, restrict, topicWarnings } from "../../../functions/shared/core/restrict.ts";
 import { at, snapshotOf } from "../../support/states.ts";
 
 describe("restrict", () => {
@@ -29,6 +29,53 @@ describe("restrict", () => {
   });
   test("refuses a topic that no selected group has", () => {
     expect(() => restrict(snapshot, { groups: ["b"], topics: ["u"] })).toThrow(/^InvalidRequest: topics: .*"u".*"t"/);
+  });
+  test("says what the snapshot has instead, and what it lacks", () => {
+    expect(() => restrict(snapshot, { groups: ["c", "z*"] })).toThrow(/has no group "c"\. It has "a", "b"; names are/);
+    expect(() => restrict(snapshotOf(new Map()), { groups: ["c"] })).toThrow(
+      /has no group "c"\. It has no group at all/,
+    );
+    expect(() => restrict(snapshot, { groups: ["c"] })).toThrow(/Nothing was changed\. Look for another snapshot/);
+  });
+  test("picks everything where nothing is named, even nothing", () => {
+    expect(restrict(snapshot, {}).commits).toEqual(snapshot.consumerGroups);
+    expect(restrict(snapshotOf(new Map()), {})).toEqual({
+      commits: new Map(),
+      errors: [],
+      sources: new Map(),
+      warnings: [],
+    });
+  });
+  test("refuses an empty list of groups", () => {
+    expect(() => restrict(snapshot, { groups: [] })).toThrow(/^GroupNotFound: /);
+  });
+  test("picks groups that were not captured, and only those that were asked for", () => {
+    const [lost, other] = ["lost", "other"].map((group) => ({
+      group,
+      error: "KafkaAuthorization",
+      message: "no right",
+    }));
+    const partial = { ...snapshot, errors: [lost, other].filter((error) => error !== undefined) };
+    expect(restrict(partial, { groups: ["a", "lost"] }).errors).toEqual([lost]);
+    expect(restrict(partial, {}).errors).toEqual([lost, other]);
+  });
+  test("warns of patterns for topics that find nothing, beside one that does", () => {
+    expect(restrict(snapshot, { groups: ["a"], topics: ["u", "z*"] }).warnings).toEqual([
+      'The pattern "z*" matches no topic.',
+    ]);
+  });
+  test("refuses patterns for topics where none finds a topic, and an empty list of them", () => {
+    expect(() => restrict(snapshot, { topics: ["z*"] })).toThrow(
+      /^InvalidRequest: topics: in snapshot-\S+ no selected .*"z\*"/,
+    );
+    expect(() => restrict(snapshot, { topics: [] })).toThrow(/^InvalidRequest: topics: /);
+    expect(() => topicWarnings(["t"], new Set(), "s")).toThrow(/there are commits on no topic\./);
+  });
+  test("needs no topic where none is asked for", () => {
+    expect(topicWarnings(undefined, new Set(), "s")).toEqual([]);
+  });
+  test("leaves commits as they are where no topics are named", () => {
+    expect(onTopics(snapshot.consumerGroups, undefined)).toBe(snapshot.consumerGroups);
   });
   test("keeps groups whose commits are all on other topics", () => {
     expect(onTopics(snapshot.consumerGroups, ["u*"]).get("b")?.size).toBe(0);

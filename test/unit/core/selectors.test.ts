@@ -60,6 +60,23 @@ describe("selectors", () => {
     });
   });
 
+  test("each say whether they found something, though another found the same names before", () => {
+    expect(selectNames(["orders", "o*", "*s", "x*"], ["orders"])).toEqual({
+      names: ["orders"],
+      missingLiterals: [],
+      idlePatterns: ["x*"],
+    });
+  });
+
+  test("pick all names, each once and in code point order, where there are none", () => {
+    expect(selectNames(undefined, ["b", "a", "b"])).toEqual({
+      names: ["a", "b"],
+      missingLiterals: [],
+      idlePatterns: [],
+    });
+    expect(selectNames([], ["a"]).names).toEqual([]);
+  });
+
   test("leave out what is excluded", () => {
     const picks = compileSelection({ groups: ["*"], exclude: ["tmp-*", { name: "x?" }] });
     expect(["a", "tmp-1", "x?", "xy"].filter(picks)).toEqual(["a", "xy"]);
@@ -77,5 +94,15 @@ describe("uncovered", () => {
   test("is a pattern that may pick more than was captured", () => {
     expect(uncovered({ groups: ["orders*"], exclude: [] }, ["o*", "orders*"])).toEqual(["o*"]);
     expect(uncovered({ groups: ["*"], exclude: ["tmp"] }, ["t*"])).toEqual(["t*"]);
+  });
+  test("is nothing under stars only, beside other patterns too", () => {
+    expect(uncovered({ groups: ["orders*", "**"], exclude: [] }, ["t*"])).toEqual([]);
+  });
+  test("is a pattern that begins like a star and picks less", () => {
+    expect(uncovered({ groups: ["*-streams"], exclude: [] }, ["t*"])).toEqual(["t*"]);
+    expect(uncovered({ groups: ["a*"], exclude: [] }, ["t*"])).toEqual(["t*"]);
+  });
+  test("takes the literal name * for no pattern", () => {
+    expect(uncovered({ groups: [{ name: "*" }, "o*"], exclude: [] }, ["t*", { name: "*" }, "o*"])).toEqual(["t*"]);
   });
 });

@@ -132,11 +132,79 @@ describe("a snapshot's body", () => {
       '"consumer_groups":[]',
       "consumer_groups must be an object",
     ],
+    ["partition -1", '{"0":{"log', '{"-1":{"log', 'observed.topics["orders"].partitions["-1"] is not the number of'],
+    ["partition 01", '{"0":{"log', '{"01":{"log', '.partitions["01"] is not the number of a partition'],
+    ["partition 1.5", '{"0":{"log', '{"1.5":{"log', '.partitions["1.5"] is not the number of a partition'],
+    [
+      "partition 2^31",
+      '{"0":{"log',
+      '{"2147483648":{"log',
+      '.partitions["2147483648"] is not the number of a partition',
+    ],
+    ["partition x", '{"0":{"log', '{"x":{"log', '.partitions["x"] is not the number of a partition'],
+    [
+      "a negative leader epoch",
+      '"leader_epoch":0}}}',
+      '"leader_epoch":-1}}}',
+      '.partitions["orders-0"].leader_epoch must not be negative, but is -1',
+    ],
+    ["no schema", '"schema_version":2', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
+    ["a trigger that there is not", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety"],
+    [
+      "a partial snapshot without errors",
+      '"complete"',
+      '"partial"',
+      "status is partial, but 0 groups are among its errors",
+    ],
+    [
+      "a selector that is neither",
+      '"groups":["*"]',
+      '"groups":[{"name":"a","more":1}]',
+      "selection.groups[0].more is not a field",
+    ],
   ])("names the place of %s", (_what, original, replacement, place) => {
     const changed = json.replace(original, replacement);
     expect(changed).not.toBe(json);
     expect(forged(changed)).toThrow(SnapshotCorrupt);
     expect(forged(changed)).toThrow(place);
+  });
+
+  test("may have an offset of 0, and the largest number of a partition", () => {
+    const changed = json.replace('"offset":17', '"offset":0').replace('{"0":{"log', '{"2147483647":{"log');
+    const read = forged(changed)();
+    expect(read.consumerGroups.get("orders-streams")?.get("orders-0")).toEqual({
+      ...{ offset: 0n, metadata: "", leaderEpoch: 0 },
+    });
+    expect([...(read.observed.topics.get("orders")?.partitions.keys() ?? [])]).toEqual([2147483647]);
+  });
+
+  test("of the first schema is read", () => {
+    expect(forged(json.replace('"schema_version":2', '"schema_version":1'))()).toEqual(example);
+  });
+
+  test.each(["null", "3", "[]", '"text"'])("is corrupt where it is %s instead of a document", (value) => {
+    expect(forged(value)).toThrow(/^SnapshotCorrupt: .* the document must be an object, not /);
+  });
+
+  test("is refused, with figures, where its checksum is another", () => {
+    const { body } = encodeSnapshot(example);
+    expect(() => decodeSnapshot(body, { snapshotId: example.snapshotId, sha256: "0".repeat(64) })).toThrow(
+      new RegExp(
+        `its SHA-256 is [0-9a-f]{64}, the index says 0{64} \\(${body.length} bytes\\)\\. Nothing .* Use another`,
+      ),
+    );
+  });
+
+  test("has the cause of what is wrong with it", () => {
+    for (const wrong of ["{", "{}"]) {
+      try {
+        forged(wrong)();
+        expect.unreachable();
+      } catch (error) {
+        expect(error).toBeInstanceOf(SnapshotCorrupt);
+        expect((error as SnapshotCorrupt).cause).toBeInstanceOf(Error);
+      }
+    }
   });
 
   test("says so when it is not JSON, and when it is not gzip", () => {

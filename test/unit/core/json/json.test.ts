@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compareCodePoints } from "../../../../functions/shared/core/json/code-points.ts";
-import { encodeJson, parseJson, toSerializable } from "../../../../functions/shared/core/json/json.ts";
+import { encodeJson, isFields, parseJson, toSerializable } from "../../../../functions/shared/core/json/json.ts";
 
 describe("encodeJson", () => {
   test("writes 64-bit integers exactly", () => {
@@ -63,7 +63,50 @@ describe("parseJson", () => {
   });
 });
 
+describe("parseJson of integers", () => {
+  test("is exact up to 40 digits, and rounds those that are longer", () => {
+    const [forty, more] = ["9".repeat(40), "9".repeat(41)];
+    expect(parseJson(`[${forty}, -${forty}, ${more}]`)).toEqual([BigInt(forty), -BigInt(forty), Number(more)]);
+    expect(parseJson(`{"a": "${forty}", "b": ${2 ** 53 - 1}, "c": ${2 ** 53}, "d": 1234567890123456.5e3}`)).toEqual({
+      ...{ a: forty, b: 2 ** 53 - 1, c: 2n ** 53n },
+      d: 1234567890123456.5e3,
+    });
+  });
+
+  test("refuses what is no JSON, with long integers and without", () => {
+    expect(() => parseJson("{")).toThrow(SyntaxError);
+    expect(() => parseJson("[1234567890123456789")).toThrow(SyntaxError);
+  });
+
+  test("refuses what is nested too deeply to be walked through", () => {
+    const deep = `${"[".repeat(200_000)}1234567890123456789${"]".repeat(200_000)}`;
+    expect(() => parseJson(deep)).toThrow(SyntaxError);
+  });
+});
+
+describe("isFields", () => {
+  test("is an object whose keys are names of fields, and no map, list or other value", () => {
+    expect([{}, { a: 1 }].map(isFields)).toEqual([true, true]);
+    expect([new Map(), [], null, undefined, "a", 1, 1n, true].filter((value) => isFields(value))).toEqual([]);
+  });
+});
+
 describe("compareCodePoints", () => {
+  test.each([
+    ["", "", 0],
+    ["a", "a", 0],
+    ["a", "ab", -1],
+    ["ab", "a", 1],
+    ["ab", "b", -1],
+    ["\uFFFD", "\u{1F600}", -1],
+    ["\u{1F600}", "\uFFFD", 1],
+    ["\u{1F600}", "\u{1F601}", -1],
+    ["\uE000", "\uD7FF", 1],
+    ["z", "\u{1F600}", -1],
+  ])("compares %j with %j", (a, b, sign) => {
+    expect(Math.sign(compareCodePoints(a, b))).toBe(sign);
+  });
+
   test("orders as the bytes of UTF-8 do", () => {
     const text = fc.string({ unit: "binary" });
     fc.assert(

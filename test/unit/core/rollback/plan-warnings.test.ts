@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { LiveState, ObservedTopic, Snapshot } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
-import { at, group, groupOf, liveOf, planOf, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
+import { at, group, groupOf, liveOf, log, planOf, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
 
 const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
 
@@ -55,5 +55,51 @@ describe("the warnings of a plan", () => {
     expect(planFrom(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
       expect.stringMatching(/"g" is a streams group: state stores do not move/),
     ]);
+  });
+
+  test("name share groups, whose acknowledged records are delivered again", () => {
+    const shares = { groups: new Map([["g", groupOf("share", "Empty", 0)]]), topics: topicsFor(saved) };
+    const snapshot = snapshotOf(saved, { observed: shares });
+    expect(planFrom(snapshot, liveOf(saved, shares.topics, { observed: shares })).warnings).toEqual([
+      expect.stringMatching(/^"g" is a share group: records acknowledged beyond the start offsets are delivered again/),
+    ]);
+  });
+
+  test.each([
+    ["streams", "consumer", /^"g", "h" are streams groups: /],
+    ["share", "share", /^"g", "h" are share groups: /],
+    ["classic", "", /^"g", "h" have never had members: /],
+  ])("name several groups at once: %s", (type, protocolType, warning) => {
+    const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(5n)]])]));
+    const groups = new Map(["g", "h"].map((name) => [name, { ...groupOf(type, "Empty", 0), protocolType }]));
+    const observed = { groups, topics: topicsFor(both) };
+    expect(planFrom(snapshotOf(both, { observed }), liveOf(both, observed.topics, { observed })).warnings).toEqual([
+      expect.stringMatching(warning),
+    ]);
+  });
+
+  test("say nothing of groups of which nothing is restored", () => {
+    const none = new Map([["g", new Map()]]);
+    const two = new Map([...none, ["h", new Map([["t-0", at(5n)]])] as const]);
+    const groups = new Map([
+      ["g", { ...groupOf("streams", "Empty", 0), protocolType: "" }],
+      ["h", groupOf("classic", "Empty", 0)],
+    ]);
+    const observed = { groups, topics: topicsFor(two) };
+    expect(planFrom(snapshotOf(two, { observed }), liveOf(two, observed.topics, { observed })).warnings).toEqual([]);
+  });
+
+  test("name the offsets that are clamped, and not those that are skipped or inside of the log", () => {
+    const two = group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(50n) });
+    const topics = new Map([
+      ["t", { topicId: "id", partitions: new Map([0, 1, 2].map((partition) => [partition, log(10n, 100n)])) }],
+    ]);
+    const snapshot = snapshotOf(two, { observed: { groups: new Map(), topics } });
+    const plan = (outOfRange: "clamp" | "skip") =>
+      planRollback(snapshot, restrict(snapshot, {}), liveOf(two, topics), { ...refuse, outOfRange });
+    expect(plan("clamp").warnings).toEqual([
+      '2 offsets outside of the log are clamped to its start or end: "g t-0: 5 becomes 10", "g t-1: 6 becomes 10".',
+    ]);
+    expect(plan("skip").warnings).toEqual([]);
   });
 });

@@ -1,0 +1,26 @@
+/**
+ * Mutation testing: changes `functions/shared/core` in one place at a time and runs the tests in `test/unit/core` that
+ * reach the place. A mutant that no test notices survives. See test/README.md.
+ */
+export default {
+  mutate: ["functions/shared/core/**/*.ts"],
+  testRunner: "vitest",
+  plugins: ["@stryker-mutator/vitest-runner"],
+  vitest: { configFile: "test/support/mutation-vitest.config.ts", related: false },
+  coverageAnalysis: "perTest",
+  // Texts are for people. Where a program reads one (names of fields and kinds, digests), another mutant is beside it.
+  mutator: { excludedMutations: ["StringLiteral"] },
+  ignoreStatic: true, // constants: each would need all tests
+  concurrency: 2,
+  timeoutMS: 10_000,
+  ignorePatterns: ["**", "!functions/**", "!test/**", "!*.json"],
+  tempDirName: ".local/stryker",
+  incrementalFile: ".local/mutation-incremental.json",
+  jsonReporter: { fileName: ".local/mutation.json" },
+  htmlReporter: { fileName: ".local/mutation.html" },
+  reporters: ["progress-append-only", "clear-text", "html", "json"],
+  clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
+  allowEmpty: false,
+  warnings: { slow: false },
+  thresholds: { high: 100, low: 90, break: 90 },
+};

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+/** The tests that `npm run test:mutation` runs against each mutant. */
+export default defineConfig({
+  test: {
+    include: ["test/unit/core/**/*.test.ts"],
+    exclude: ["test/unit/core/fuzz.test.ts"], // slow, and other tests find almost all that it finds
+    setupFiles: ["test/support/mutation-setup.ts"],
+    testTimeout: 30_000,
+    env: { POWERTOOLS_LOG_LEVEL: "SILENT" },
+  },
+});

@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { errorNamed } from "../../../functions/shared/core/error-names.ts";
+import * as errors from "../../../functions/shared/core/errors.ts";
+
+const { GroupNotFound, KafkaUnavailable, StorageUnavailable } = errors;
+
+describe("an error", () => {
+  test("begins with its name, then says what happened, what was changed, and the next step", () => {
+    const error = new GroupNotFound("no group", { next: "Look again." });
+    expect(error.message).toBe("GroupNotFound: no group. Nothing was changed. Look again.");
+    expect(error.name).toBe("GroupNotFound");
+    expect(error.summary).toBe("no group. Look again.");
+  });
+
+  test("says nothing of what was changed while that is not known", () => {
+    expect(new StorageUnavailable("no answer").message).toBe("StorageUnavailable: no answer.");
+  });
+
+  test("without a next step has what happened as its summary", () => {
+    expect(new GroupNotFound("no group").summary).toBe("no group");
+  });
+
+  test.each([
+    ["it ended.", "it ended."],
+    ["it ended!", "it ended!"],
+    ["did it end?", "did it end?"],
+    ["it. ended", "it. ended."],
+  ])("ends %j with one full stop at most", (what, sentence) => {
+    expect(new StorageUnavailable(what).message).toBe(`StorageUnavailable: ${sentence}`);
+  });
+
+  test("carries details and a cause only where there are any", () => {
+    const cause = new Error("below");
+    expect(new GroupNotFound("x", { cause, details: { a: 1 } })).toMatchObject({ cause, details: { a: 1 } });
+    expect(new GroupNotFound("x").details).toBeUndefined();
+    expect(new GroupNotFound("x")).not.toHaveProperty("cause");
+  });
+
+  test("of unknown effect can be told once that nothing was changed", () => {
+    const error = new StorageUnavailable("no answer");
+    expect(error.effect).toBe("unknown");
+    error.withoutEffect("No offset was committed.");
+    error.withoutEffect("No offset was committed.");
+    expect(error.effect).toBe("none");
+    expect(error.message).toBe("StorageUnavailable: no answer. No offset was committed.");
+  });
+
+  test("that changed nothing says so once", () => {
+    const error = new GroupNotFound("no group");
+    error.withoutEffect("No offset was committed.");
+    expect(error.message).toBe("GroupNotFound: no group. Nothing was changed.");
+  });
+});
+
+describe("the kinds of errors", () => {
+  const { OperationError: _, ...classes } = errors;
+  const kinds = Object.entries(classes).map(([name, Kind]) => ({ name, ...kindOf(new Kind("x")) }));
+
+  function kindOf(error: errors.OperationError) {
+    return { is: error.name, retryable: error.retryable, effect: error.effect };
+  }
+
+  test("have the names of their classes", () => {
+    expect(kinds.map(({ is }) => is)).toEqual(kinds.map(({ name }) => name));
+  });
+
+  test("can be retried where time alone may help", () => {
+    const names = kinds.filter(({ retryable }) => retryable).map(({ name }) => name);
+    expect(names.sort()).toEqual(["DeadlineExceeded", "KafkaUnavailable", "RollbackInProgress", "StorageUnavailable"]);
+  });
+
+  test("may have changed something where a call may end after its first write", () => {
+    const names = kinds.filter(({ effect }) => effect === "unknown").map(({ name }) => name);
+    expect(names.sort()).toEqual([
+      ...["Configuration", "DeadlineExceeded", "InternalError", "RollbackIncomplete", "StorageUnavailable"],
+    ]);
+  });
+});
+
+describe("errorNamed", () => {
+  test("gives the error of that name, with what it carries", () => {
+    const error = errorNamed("KafkaAuthorization", "no right", { next: "Grant it." });
+    expect(error).toBeInstanceOf(errors.KafkaAuthorization);
+    expect(error.summary).toBe("no right. Grant it.");
+  });
+
+  test.each(["", "PendingTransaction", "OperationError", "toString"])("gives KafkaUnavailable for %j", (name) => {
+    expect(errorNamed(name, "x")).toBeInstanceOf(KafkaUnavailable);
+  });
+});

@@ -1,0 +1,72 @@
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import type { Json } from "../../../../functions/shared/core/json/json.ts";
+import { PackError, packJson, UnpackError, unpackJson } from "../../../../functions/shared/core/json/packed-json.ts";
+
+const errorOf = (act: () => unknown) => {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
+describe("packed JSON", () => {
+  test("is unpacked to what was packed", () => {
+    expect(unpackJson(packJson({ offset: 2n ** 60n, name: "\u{1F600}" }))).toEqual({
+      offset: 2n ** 60n,
+      name: "\u{1F600}",
+    });
+  });
+
+  test("is small: it is compressed", () => {
+    expect(packJson("a".repeat(10_000)).length).toBeLessThan(200);
+  });
+
+  test("is refused where it would be longer than what is unpacked", () => {
+    const half = "é".repeat(64 * 2 ** 20); // 128 MB as UTF-8
+    const error = errorOf(() => packJson([half, half]));
+    expect(error).toBeInstanceOf(PackError);
+    expect(error).toMatchObject({ message: "more than the 256 MB of JSON that can be stored" });
+  });
+
+  /** A value that cannot be written: the engine says so with this error. */
+  const failing = (error: Error): Json => {
+    const broken = new Map([["a", null]]);
+    broken.get = () => {
+      throw error;
+    };
+    return broken;
+  };
+
+  test("is refused where it would be longer than any string", () => {
+    expect(() => packJson(failing(new RangeError("Invalid string length")))).toThrow(PackError);
+  });
+
+  test("passes on an error that is no matter of length", () => {
+    const fault = new TypeError("a fault");
+    expect(() => packJson(failing(fault))).toThrow(fault);
+  });
+
+  test.each([
+    ["not gzip", Buffer.from("plain"), "it is not gzip"],
+    ["cut off", gzipSync("[1,2,3]").subarray(0, 12), "it is not gzip"],
+    ["not JSON", gzipSync("{"), "it is not JSON"],
+    ["not UTF-8", gzipSync(Buffer.from([0x22, 0xff, 0x22])), "it is not UTF-8"],
+  ])("says so where it is %s, and keeps the cause", (_what, bytes, message) => {
+    const error = errorOf(() => unpackJson(bytes));
+    expect(error).toBeInstanceOf(UnpackError);
+    expect(error).toMatchObject({ message });
+    if (message !== "it is not UTF-8") expect(error).toMatchObject({ cause: expect.any(Error) });
+  });
+
+  test("is not unpacked without end", () => {
+    const megabytes = gzipSync(Buffer.alloc(16 * 2 ** 20, " "), { level: 1 });
+    const bomb = Buffer.concat(Array.from({ length: 17 }, () => megabytes));
+    expect(errorOf(() => unpackJson(bomb))).toMatchObject({
+      message: "it is longer than 256 MB",
+      cause: expect.any(RangeError),
+    });
+  });
+});
