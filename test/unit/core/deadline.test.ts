@@ -42,6 +42,12 @@ describe("a deadline", () => {
     expect([deadline.signal.aborted, parent.signal.aborted]).toEqual([true, false]);
   });
 
+  test("does not keep the process alive", () => {
+    const timer = vi.spyOn(globalThis, "setTimeout");
+    deadlineIn(1_000);
+    expect(timer.mock.results.map(({ value }) => value.hasRef())).toEqual([false]);
+  });
+
   test("never passes once it was stopped", () => {
     const deadline = deadlineIn(1_000);
     deadline.stop();

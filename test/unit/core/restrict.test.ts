@@ -46,6 +46,9 @@ describe("restrict", () => {
       warnings: [],
     });
   });
+  test("refuses a topic that is missing, though another is there", () => {
+    expect(() => restrict(snapshot, { topics: ["t", "v"] })).toThrow(/^InvalidRequest: topics: .*"v".*"t", "u"/);
+  });
   test("refuses an empty list of groups", () => {
     expect(() => restrict(snapshot, { groups: [] })).toThrow(/^GroupNotFound: /);
   });

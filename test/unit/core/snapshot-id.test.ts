@@ -27,6 +27,8 @@ describe("a snapshot's id", () => {
     "snapshot-2025-01-15T25:30:00Z",
     "snapshot-2025-01-15T10:30:00",
     "snapshot-x025-01-15T10:30:00Z",
+    "my snapshot-2025-01-15T10:30:00Z",
+    "snapshot-2025-01-15T10:30:00Z-2 again",
     "snapshot-",
     "",
   ])("is not %j", (id) => {

@@ -2,9 +2,11 @@ import { createHash } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
+import type { Json } from "../../../functions/shared/core/json/json.ts";
+import { PackError } from "../../../functions/shared/core/json/packed-json.ts";
 import type { Snapshot } from "../../../functions/shared/core/model.ts";
-import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
+import { decodeCommit, decodeSnapshot, encodeSnapshot, packDocument } from "../../../functions/shared/core/snapshot.ts";
 import { snapshot } from "../../support/arbitraries.ts";
 import { groupOf } from "../../support/states.ts";
 
@@ -149,6 +151,7 @@ describe("a snapshot's body", () => {
       '.partitions["orders-0"].leader_epoch must not be negative, but is -1',
     ],
     ["no schema", '"schema_version":2', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
+    ["a schema as text", '"schema_version":2', '"schema_version":"9"', "schema_version must be a 32-bit integer, not "],
     ["a trigger that there is not", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety"],
     [
       "a partial snapshot without errors",
@@ -211,5 +214,43 @@ describe("a snapshot's body", () => {
     expect(forged("{")).toThrow(/it is not JSON/);
     const sha256 = createHash("sha256").update("plain").digest("hex");
     expect(() => decodeSnapshot(Buffer.from("plain"), { snapshotId: "x", sha256 })).toThrow(/it is not gzip/);
+  });
+});
+
+describe("a commit", () => {
+  test("has no leader epoch, not an undefined one, where its document has none", () => {
+    expect(decodeCommit({ offset: 5, metadata: "" }, "")).toStrictEqual({ offset: 5n, metadata: "" });
+    expect(decodeCommit({ offset: 0, metadata: "", leader_epoch: 0 }, "")).toStrictEqual({
+      ...{ offset: 0n, metadata: "", leaderEpoch: 0 },
+    });
+  });
+});
+
+describe("a document", () => {
+  /** A value that cannot be written: the engine says so with this error. */
+  const failing = (error: Error): Json => {
+    const broken = new Map([["a", null]]);
+    broken.get = () => {
+      throw error;
+    };
+    return broken;
+  };
+
+  test("is refused where it is too large to be stored, with what to do", () => {
+    try {
+      packDocument(failing(new RangeError("Invalid string length")), "the snapshot");
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(InvalidRequest);
+      expect(error).toMatchObject({
+        message: expect.stringMatching(/^InvalidRequest: the snapshot would be more than the .* Name fewer groups\.$/),
+        cause: expect.any(PackError),
+      });
+    }
+  });
+
+  test("passes on any other error", () => {
+    const fault = new TypeError("a fault");
+    expect(() => packDocument(failing(fault), "the snapshot")).toThrow(fault);
   });
 });
