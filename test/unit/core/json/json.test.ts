@@ -29,6 +29,13 @@ describe("encodeJson", () => {
 });
 
 describe("toSerializable", () => {
+  test("keeps the order of a map whose keys any object would put first", () => {
+    const map = new Map(["b", "10", "9", "__proto__", "a1", "1a"].map((key) => [key, 2n ** 60n]));
+    for (const value of [map, { "10": 1, a: undefined, b: map }, [map, 5n, -5n, null, "a", 1.5, true]]) {
+      expect(JSON.stringify(toSerializable(value))).toBe(encodeJson(value));
+    }
+  });
+
   test("gives JSON.stringify the text of encodeJson, for any map and integer", () => {
     const key = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("42", "7", "__proto__", "100"));
     const value = fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.string(), fc.boolean());
