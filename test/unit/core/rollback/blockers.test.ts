@@ -161,6 +161,15 @@ describe("a blocker of a group", () => {
     expect(blockers[0]?.message).toMatch(next);
   });
 
+  test("names the members of a group whose state is not known, and a type that is not known", () => {
+    expect(blocked(described(groupOf("classic", null, 3)))).toMatchObject([
+      { message: expect.stringMatching(/^Group "g" has 3 members \(classic group, state unknown\)/) },
+    ]);
+    expect(blocked(described(groupOf(null, "Empty", 0)), origin, "share")).toMatchObject([
+      { message: expect.stringMatching(/^Group "g" is a group of unknown type, and its .* from a share group:/) },
+    ]);
+  });
+
   test.each([
     ["share", "classic", true],
     ["share", null, true],

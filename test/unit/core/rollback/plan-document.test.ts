@@ -121,6 +121,16 @@ describe("a planned rollback", () => {
     );
   });
 
+  test("has no fields for what its document does not have", () => {
+    const partition = { action: "rewind", from: at(9n), to: at(5n), replayed: 4n, skipped: 0n } as const;
+    const one = { type: null, state: null, replayed: 4n, skipped: 0n, partitions: new Map([["t-0", partition]]) };
+    const blockers: Blocker[] = [{ kind: "group_not_empty", group: "g", message: "m" }];
+    const planned = { ...full, plan: { ...full.plan, blockers, groups: new Map([["g", one]]) } };
+    const { plan } = read(written(planned));
+    expect(plan.blockers).toStrictEqual(blockers);
+    expect(plan.groups.get("g")).toStrictEqual(one);
+  });
+
   test("may have any action in it, and any kind of blocker", () => {
     const blockers = blockerKinds.map((kind) => ({ kind, group: "g", message: "m" }));
     const partitions = new Map(

@@ -201,6 +201,70 @@ describe("a plan", () => {
   });
 });
 
+describe("the type of a group in a plan", () => {
+  const saved = group({ "t-0": at(5n) });
+  const typed = (type: string) => new Map([["g", groupOf(type, "Empty", 0)]]);
+  const planned = (
+    then: string | undefined,
+    now: string | undefined,
+    commitsThen: Commits = saved,
+    live: Commits = saved,
+  ) => {
+    const topics = topicsFor(saved);
+    const groups = (type: string | undefined) => (type === undefined ? new Map() : typed(type));
+    const plan = planFor(
+      snapshotOf(commitsThen, { observed: { groups: groups(then), topics } }),
+      liveOf(live, topics, { observed: { groups: groups(now), topics } }),
+    );
+    return { kinds: plan.blockers.map(({ kind }) => kind), group: plan.groups.get("g") };
+  };
+
+  test("is the one that it has now, and the one that it had where it does not exist", () => {
+    expect(planned("classic", "consumer")).toMatchObject({ kinds: [], group: { type: "consumer" } });
+    expect(planned("classic", undefined, saved, new Map())).toMatchObject({ kinds: [], group: { type: "classic" } });
+  });
+
+  test("decides what a commit at its target means: a share group is rewound, another stays", () => {
+    const actionOf = ({ group }: ReturnType<typeof planned>) => group?.partitions.get("t-0")?.action;
+    expect(actionOf(planned("share", "share"))).toBe("rewind");
+    for (const [then, now] of [
+      ["classic", "share"],
+      ["share", "classic"],
+    ] as const) {
+      expect(planned(then, now).kinds).toEqual(["unsupported_type"]);
+      expect(actionOf(planned(then, now))).toBe("unchanged");
+    }
+  });
+
+  test("blocks a group whose snapshot has another type, with no commits, and one with commits and no type", () => {
+    const none = new Map([["g", new Map()]]);
+    expect(planned("share", "classic", none).kinds).toEqual(["unsupported_type"]);
+    expect(planned(undefined, "share").kinds).toEqual(["unsupported_type"]);
+    expect(planned(undefined, "share", none).kinds).toEqual([]);
+  });
+});
+
+describe("the figures of a plan", () => {
+  const figures = (saved: bigint, live: bigint, one: ReturnType<typeof log>) => {
+    const topics = theTopic(one);
+    const snapshot = snapshotOf(group({ "t-0": at(saved) }), { observed: { groups: new Map(), topics } });
+    const { replayed, skipped } = planFor(snapshot, liveOf(group({ "t-0": at(live) }), topics)).groups.get("g") ?? {};
+    return { replayed, skipped };
+  };
+
+  test("count nothing that is outside of the log", () => {
+    expect(figures(5n, 9n, log(20n, 100n))).toEqual({ replayed: 0n, skipped: 0n });
+    expect(figures(5n, 30n, log(20n, 100n))).toEqual({ replayed: 10n, skipped: 0n });
+    expect(figures(90n, 150n, log(20n, 100n))).toEqual({ replayed: 10n, skipped: 0n });
+    expect(figures(9n, 5n, log(20n, 100n))).toEqual({ replayed: 0n, skipped: 0n });
+  });
+
+  test("are unknown where either end of the log is", () => {
+    expect(figures(5n, 9n, log(null, 100n))).toEqual({ replayed: null, skipped: 0n });
+    expect(figures(5n, 9n, log(0n, null))).toEqual({ replayed: null, skipped: 0n });
+  });
+});
+
 describe("a plan's digest", () => {
   const saved = group({ "t-0": at(5n) });
   const live = group({ "t-0": at(9n) });
@@ -226,6 +290,21 @@ describe("a plan's digest", () => {
     expect(withTopic("id of t", log(3n, 70n, 2))).toBe(first);
     const held = new Map([["g", groupOf("classic", "Stable", 3)]]);
     expect(digest(saved, live, { observed: { groups: held, topics: topicsFor(saved) } })).toBe(first);
+  });
+
+  test("does not depend on the order in which groups, partitions and topics were read", () => {
+    const keys = ["t-2", "t-0", "u-0", "t-1", "a-0"];
+    const of = (names: string[], inOrder: string[], offset: bigint) =>
+      new Map(names.map((name) => [name, new Map(inOrder.map((key) => [key, at(offset)]))]));
+    const turned = [...keys].reverse();
+    const sorted = [...keys].sort();
+    const digests = [
+      digest(of(["b", "c", "a"], keys, 5n), of(["b", "c", "a"], keys, 9n)),
+      digest(of(["a", "c", "b"], turned, 5n), of(["c", "a", "b"], keys, 9n)),
+      digest(of(["c", "b", "a"], sorted, 5n), of(["a", "b", "c"], turned, 9n)),
+      digest(of(["a", "b", "c"], keys, 5n), of(["a", "b", "c"], sorted, 9n)),
+    ];
+    expect(new Set(digests).size).toBe(1);
   });
 
   test("changes with the snapshot, targets, live commits, topic ids and every option", () => {
@@ -388,6 +467,19 @@ describe("a plan with blockers", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test("keeps its blockers where something else is skipped, and nothing remains", () => {
+    const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(5n)]])]));
+    const topics = theTopic(log(10n, 100n));
+    const live = liveOf(group({ "t-0": at(20n) }), topics, {
+      errors: [{ group: "h", error: "PendingTransaction", message: "m" }],
+    });
+    const plan = planFor(snapshotOf(both, { observed: { groups: new Map(), topics } }), live, { outOfRange: "skip" });
+    expect(plan).toMatchObject({
+      blockers: [{ kind: "pending_transaction", group: "h" }],
+      leftOut: [{ kind: "below_log_start", group: "g" }],
+    });
   });
 
   test("blocks after all where nothing at all would be left to do", () => {

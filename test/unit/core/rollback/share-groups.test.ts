@@ -49,6 +49,15 @@ describe("a plan for a share group", () => {
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
   });
 
+  test("is told apart from plans for other groups beside it", () => {
+    const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(4n)]])]));
+    const groups = new Map([...share, ["h", groupOf("classic", "Empty", 0)]]);
+    const snapshot = snapshotAt(both, groups);
+    const plan = planRollback(snapshot, restrict(snapshot, {}), liveAt(both, groups), refuse);
+    expect([...plan.groups.keys()]).toEqual(["g", "h"]);
+    expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
+  });
+
   test("goes back to having no start offsets where the group did not exist then: the undo of what made it", () => {
     const snapshot = snapshotAt(group({}), new Map());
     const live = liveAt(saved);
