@@ -99,7 +99,7 @@ describe("verifyCommits", () => {
     });
   });
 
-  test("tells each difference alone, and does not compare groups that nobody expected", () => {
+  test("reports each difference alone, and does not compare groups that were not expected", () => {
     const kinds = (expected: Commit, actual: Commit) =>
       verifyCommits(
         group({ "t-0": expected }),

@@ -36,7 +36,7 @@ describe("an error", () => {
     expect(new GroupNotFound("x")).not.toHaveProperty("cause");
   });
 
-  test("of unknown effect can be told once that nothing was changed", () => {
+  test("of unknown effect gets the statement that nothing was changed once only", () => {
     const error = new StorageUnavailable("no answer");
     expect(error.effect).toBe("unknown");
     error.withoutEffect("No offset was committed.");

@@ -376,7 +376,7 @@ describe("the result of a group", () => {
   const ok = { kind: "accepted" } as const;
   const sent = (answers: Record<string, CommitOutcome>) => new Map([["g", new Map(Object.entries(answers))]]);
   const two = planWith({ "t-0": one("rewind", at(9n), at(5n)), "t-1": one("rewind", at(9n), at(6n)) });
-  const nobody = new Map<string, never>();
+  const nothingSent = new Map<string, never>();
   const resultOf = (plan: Plan, answers: ReturnType<typeof sent>, after: Commits) => {
     const result = settle(plan, answers, { commits: after, errors: [] });
     return { ...result, group: result.groups.get("g") };
@@ -391,7 +391,7 @@ describe("the result of a group", () => {
 
   test("counts those too where no commit was sent at all", () => {
     const still = planWith({ "t-0": one("unchanged", at(5n), at(5n)), "t-1": one("unchanged", at(5n), at(5n)) });
-    expect(resultOf(still, nobody, group({ "t-0": at(5n), "t-1": at(6n) })).group?.error).toMatch(
+    expect(resultOf(still, nothingSent, group({ "t-0": at(5n), "t-1": at(6n) })).group?.error).toMatch(
       /^1 of 2 partitions no longer stand/,
     );
   });

@@ -49,7 +49,7 @@ describe("a plan for a share group", () => {
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
   });
 
-  test("is told apart from plans for other groups beside it", () => {
+  test("differs from plans for other groups beside it", () => {
     const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(4n)]])]));
     const groups = new Map([...share, ["h", groupOf("classic", "Empty", 0)]]);
     const snapshot = snapshotAt(both, groups);
