@@ -1,10 +1,9 @@
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
-import { diffCommits } from "../shared/core/diff.ts";
+import { changesDocument, diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
 import { type CaptureError, type Commits, type Selection, type Snapshot, topicsOf } from "../shared/core/model.ts";
 import { onTopics, topicWarnings } from "../shared/core/restrict.ts";
 import { compileSelection, compileSelectors, type Selector, selectNames } from "../shared/core/selectors.ts";
-import { commitDocument, mapValues } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { type KafkaWork, kafkaOperation } from "../shared/operation.ts";
@@ -68,14 +67,7 @@ export const handler = kafkaOperation({
       from: from.name,
       to: to.name,
       summary,
-      consumer_groups: mapValues(changed, (partitions) => ({
-        partitions: mapValues(partitions, ({ change, from, to, offsetDelta }) => ({
-          change,
-          from: commitDocument(from),
-          to: commitDocument(to),
-          offset_delta: offsetDelta,
-        })),
-      })),
+      consumer_groups: changesDocument.encode(changed),
       warnings,
     };
   },

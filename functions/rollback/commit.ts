@@ -74,7 +74,7 @@ export async function openJournal(
     fingerprint: fingerprintOf(wanted),
     planDigest: plan.digest,
     groups: [...plan.groups.keys()],
-    plan: plannedDocument({ request: requestDocument(wanted), plan, origin: originOf(plan, live) }),
+    plan: plannedDocument.encode({ request: requestDocument(wanted), plan, origin: originOf(plan, live) }),
   };
   const opened = await journal.open(opening, new Date(), deadline);
   if (opened !== "taken") return opened;

@@ -1,7 +1,7 @@
 import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, JournalCorrupt, RollbackNotFound } from "../shared/core/errors.ts";
-import { DecodeError, jsonObject } from "../shared/core/json/decode.ts";
-import { decodePlanned, type PlannedRollback } from "../shared/core/rollback/plan-document.ts";
+import { DecodeError, jsonObject } from "../shared/core/json/codec.ts";
+import { type PlannedRollback, plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import type { Journal } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
@@ -103,7 +103,7 @@ export async function recordedResult(
  * @throws JournalCorrupt where its plan is not what was written
  */
 export function plannedRollback(journal: Journal, record: JournalRecord, deadline: Deadline): Promise<PlannedRollback> {
-  return reading(record, async () => decodePlanned(await journal.plan(record, deadline), ""));
+  return reading(record, async () => plannedDocument.decode(await journal.plan(record, deadline), ""));
 }
 
 async function reading<T>(record: JournalRecord, read: () => Promise<T>): Promise<T> {

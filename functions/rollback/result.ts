@@ -6,10 +6,11 @@ import {
   RollbackBlocked,
   RollbackIncomplete,
 } from "../shared/core/errors.ts";
+import { anyKey, document, mapOf, mark, oneOf, optional, text } from "../shared/core/json/codec.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
-import { extraDocument, leftOutDocument, planDocument } from "../shared/core/rollback/plan-document.ts";
-import type { GroupResult, Settlement } from "../shared/core/rollback/settle.ts";
-import { commitDocument, mapValues } from "../shared/core/snapshot.ts";
+import { extraCommits, leftOutDocument, planDocument } from "../shared/core/rollback/plan-document.ts";
+import { groupStatuses, partitionOutcomes, type Settlement } from "../shared/core/rollback/settle.ts";
+import { commitOrNull } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
@@ -33,19 +34,25 @@ export interface Run {
   readonly durationMs: number;
 }
 
-const groupDocument = ({ source, status, partitions, error }: GroupResult) => ({
-  source,
-  status,
-  partitions: mapValues(partitions, ({ outcome, from, to, asked, actual, inDoubt }) => ({
-    outcome,
-    from: commitDocument(from),
-    to: commitDocument(to),
-    asked: asked === undefined ? undefined : commitDocument(asked),
-    actual: actual === undefined ? undefined : commitDocument(actual),
-    in_doubt: inDoubt,
-  })),
-  error,
-});
+const groupResults = mapOf(
+  anyKey,
+  document({
+    source: optional(text),
+    status: oneOf(groupStatuses),
+    partitions: mapOf(
+      anyKey,
+      document({
+        outcome: oneOf(partitionOutcomes),
+        from: commitOrNull,
+        to: commitOrNull,
+        asked: optional(commitOrNull),
+        actual: optional(commitOrNull),
+        in_doubt: optional(mark),
+      }),
+    ),
+    error: optional(text),
+  }),
+);
 
 /** The result of a rollback, as it is answered and as the journal keeps it. */
 export function resultDocument(run: Run, plan: Plan, settlement: Settlement): Encoded<RollbackResult> {
@@ -59,10 +66,10 @@ export function resultDocument(run: Run, plan: Plan, settlement: Settlement): En
     groups_skipped: settlement.groupsSkipped,
     offsets_restored: settlement.offsetsRestored,
     offsets_deleted: settlement.offsetsDeleted,
-    groups: mapValues(settlement.groups, groupDocument),
-    extra: settlement.extra.map(extraDocument),
+    groups: groupResults.encode(settlement.groups),
+    extra: extraCommits.encode(settlement.extra),
     ...leftOutDocument(plan),
-    verification: verificationDocument(settlement.verification),
+    verification: verificationDocument.encode(settlement.verification),
     warnings: run.warnings,
     resumed: run.resumed || undefined,
     repeated: undefined,

@@ -1,6 +1,6 @@
 import type { Deadline } from "../shared/core/deadline.ts";
 import { RollbackNotFound } from "../shared/core/errors.ts";
-import { jsonObject, jsonValue } from "../shared/core/json/decode.ts";
+import { json, jsonObject } from "../shared/core/json/codec.ts";
 import { isFields } from "../shared/core/json/json.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
@@ -45,7 +45,7 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
     plan: isFields(plan) && plan.skipped !== undefined ? { left_out: plan.skipped, ...plan } : plan, // its former name
     cluster_id,
     topic_ids,
-    result: result === undefined ? undefined : jsonValue(result, "the result"),
+    result: result === undefined ? undefined : json.decode(result, "the result"),
   };
 }
 

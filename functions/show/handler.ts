@@ -14,10 +14,10 @@ export const handler = operation({
     const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
     const part = restrict(snapshot, { groups, topics });
     const shown: Snapshot = { ...snapshot, consumerGroups: part.commits, errors: part.errors };
-    const document = { ...snapshotDocument(shown), status: statusOf(snapshot) };
+    const document = { ...snapshotDocument.encode(shown), status: statusOf(snapshot) };
     if (groups === undefined && topics === undefined) return document;
     const names = topicsOf(part.commits);
-    const { observed } = snapshotDocument({
+    const { observed } = snapshotDocument.encode({
       ...shown,
       observed: {
         groups: new Map([...snapshot.observed.groups].filter(([group]) => part.commits.has(group))),

@@ -9,7 +9,7 @@ import {
   type Snapshot,
   statusOf,
 } from "../shared/core/model.ts";
-import { errorsDocument } from "../shared/core/snapshot.ts";
+import { captureErrors } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
@@ -116,7 +116,7 @@ function snapshotResult(snapshot: Snapshot, repeated: boolean): Encoded<Snapshot
     status: statusOf(snapshot),
     groups: snapshot.consumerGroups.size,
     offsets: countOffsets(snapshot.consumerGroups),
-    errors: errorsDocument(snapshot.errors),
+    errors: captureErrors.encode(snapshot.errors),
     warnings: snapshot.warnings,
     repeated: repeated || undefined,
   };

@@ -24,7 +24,7 @@ export const handler = kafkaOperation({
     requireSameCluster(snapshot, live.cluster, "this cluster");
     requireReadable(live);
     const verification = verifyCommits(part.commits, onTopics(live.commits, topics));
-    const { checked, mismatches } = verificationDocument(verification);
+    const { checked, mismatches } = verificationDocument.encode(verification);
     // Groups that could not be compared are not verified, whatever the others show.
     const verified = verification.verified && uncaptured.length === 0;
     const warnings = [...part.warnings, ...uncaptured];

@@ -3,7 +3,7 @@ import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts
 import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
 import type { Part } from "./restrict.ts";
 import { compileSelectors } from "./selectors.ts";
-import { errorsDocument } from "./snapshot.ts";
+import { captureErrors } from "./snapshot.ts";
 import { count, nameSome } from "./text.ts";
 
 /**
@@ -18,7 +18,7 @@ export function unreadable(errors: readonly CaptureError[], next: string): Opera
   const [name = "", ...others] = new Set(errors.map(({ error }) => error));
   return errorNamed(others.length === 0 ? name : "KafkaUnavailable", what, {
     next,
-    details: { errors: errorsDocument(errors) },
+    details: { errors: captureErrors.encode(errors) },
   });
 }
 

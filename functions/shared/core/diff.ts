@@ -1,4 +1,6 @@
+import { document, int64, oneOf, optional } from "./json/codec.ts";
 import { type Commit, type Commits, type GroupCommits, sameCommit } from "./model.ts";
+import { byPartition, commitOrNull } from "./snapshot.ts";
 
 /** How a commit changed: its offset went up or down, only metadata or leader epoch changed, it was added or removed. */
 export const changes = ["advanced", "rewound", "metadata", "added", "removed"] as const;
@@ -11,6 +13,11 @@ export interface PartitionChange {
   readonly to: Commit | null;
   readonly offsetDelta?: bigint;
 }
+
+/** Changes as results show them. */
+export const changesDocument = byPartition(
+  document({ change: oneOf(changes), from: commitOrNull, to: commitOrNull, offset_delta: optional(int64) }),
+);
 
 /** Changes only, by group and topic-partition; `unchanged` counts the commits that are the same on both sides. */
 export interface Difference {

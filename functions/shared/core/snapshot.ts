@@ -1,96 +1,134 @@
 import { createHash } from "node:crypto";
 import { InvalidRequest, SnapshotCorrupt } from "./errors.ts";
 import {
+  anyKey,
+  type Codec,
+  converted,
   DecodeError,
-  type Decoder,
-  fieldsOf,
+  document,
   int32,
   int64,
   list,
   mapOf,
+  notNegative,
   nullable,
+  nullIfAbsent,
   oneOf,
+  optional,
   text,
-} from "./json/decode.ts";
+} from "./json/codec.ts";
 import type { Json } from "./json/json.ts";
 import { PackError, packJson, UnpackError, unpackJson } from "./json/packed-json.ts";
-import {
-  type CaptureError,
-  type Commit,
-  type Commits,
-  type ObservedTopic,
-  type Selection,
-  type Snapshot,
-  snapshotStatuses,
-  splitTopicPartition,
-  statusOf,
-  triggers,
-} from "./model.ts";
+import { type Snapshot, snapshotStatuses, splitTopicPartition, statusOf, triggers } from "./model.ts";
 import type { Selector } from "./selectors.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
-export const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 2;
 
-/** A commit as documents and results show it: `{offset, metadata, leader_epoch?}`, null for none. */
-export function commitDocument(commit: Commit | null) {
-  return commit && { offset: commit.offset, metadata: commit.metadata, leader_epoch: commit.leaderEpoch };
-}
+/** The key of a partition, `orders-0`. */
+export const partitionKey = (key: string, path: string): string => {
+  if (splitTopicPartition(key) === undefined) throw new DecodeError(path, "is not <topic>-<partition>");
+  return key;
+};
 
-/** A map whose values are documents; its keys become strings. */
-export const mapValues = <K, V, D>(map: ReadonlyMap<K, V>, document: (value: V) => D): Map<string, D> =>
-  new Map([...map].map(([key, value]) => [String(key), document(value)]));
+const partitionNumber = (key: string, path: string) => {
+  const partition = Number(key);
+  if (String(partition) !== key || (partition | 0) !== partition || partition < 0) {
+    throw new DecodeError(path, "is not the number of a partition");
+  }
+  return partition;
+};
 
-/** Commits in the documented shape: `{group: {partitions: {"orders-0": {offset, metadata, leader_epoch?}}}}`. */
-export function commitsDocument(commits: Commits) {
-  return mapValues(commits, (group) => ({ partitions: mapValues(group, commitDocument) }));
-}
+/** A commit as documents and results show it. */
+export const commit = document({
+  offset: notNegative(int64),
+  metadata: text,
+  leader_epoch: optional(notNegative(int32)),
+});
 
-const topicDocument = (topic: ObservedTopic | null) =>
-  topic && {
-    topic_id: topic.topicId,
-    partitions: mapValues(topic.partitions, (partition) => ({
-      log_start_offset: partition.logStartOffset,
-      log_end_offset: partition.logEndOffset,
-      leader_epoch: partition.leaderEpoch,
-    })),
-  };
+export const commitOrNull = nullable(commit);
 
-/** Groups that could not be read, as documents and results show them. */
-export function errorsDocument(errors: readonly CaptureError[]) {
-  return errors.map(({ group, error, message }) => ({ group, error, message })) satisfies Json;
-}
+/** Values by group and topic-partition as documents show them: `{group: {partitions: {"orders-0": …}}}`. */
+export const byPartition = <T, E extends Json>(value: Codec<T, E>) =>
+  mapOf(
+    anyKey,
+    converted(
+      document({ partitions: mapOf(partitionKey, value) }),
+      (partitions: ReadonlyMap<string, T>) => ({ partitions }),
+      ({ partitions }) => partitions,
+    ),
+  );
 
-/** The snapshot as a document: the documented keys first, in their order, and what we add after them. */
-export function snapshotDocument(snapshot: Snapshot) {
-  return {
-    snapshot_id: snapshot.snapshotId,
-    description: snapshot.description,
-    created_at: snapshot.createdAt,
-    consumer_groups: commitsDocument(snapshot.consumerGroups),
-    schema_version: SCHEMA_VERSION,
-    status: statusOf(snapshot),
-    errors: errorsDocument(snapshot.errors),
-    warnings: snapshot.warnings,
-    trigger: snapshot.trigger,
-    schedule: snapshot.schedule && {
-      name: snapshot.schedule.name,
-      execution_id: snapshot.schedule.executionId,
-      scheduled_time: snapshot.schedule.scheduledTime,
-    },
-    selection: { groups: snapshot.selection.groups, exclude: snapshot.selection.exclude },
-    cluster: { name: snapshot.cluster.name, cluster_id: snapshot.cluster.clusterId },
-    observed: {
-      groups: mapValues(snapshot.observed.groups, ({ type, state, members, protocolType, asOf }) => ({
-        type,
-        state,
-        members,
-        protocol_type: protocolType,
-        as_of: asOf,
-      })),
-      topics: mapValues(snapshot.observed.topics, topicDocument),
-    },
-  } satisfies Json;
-}
+/** Groups that could not be read. */
+export const captureErrors = list(document({ group: text, error: text, message: text }));
+
+const selectorName = document({ name: text });
+const selector: Codec<Selector, Selector> = {
+  encode: (value) => value,
+  decode: (value, path) => (typeof value === "string" ? value : selectorName.decode(value, path)),
+};
+
+/** What a snapshot was asked for, as documents and the index have it. */
+export const selection = document({ groups: list(selector), exclude: list(selector) });
+
+const observed = document({
+  groups: mapOf(
+    anyKey,
+    document({
+      type: nullable(text),
+      state: nullable(text),
+      members: nullable(int32),
+      // Documents of the first deployments lack these.
+      protocol_type: nullIfAbsent(text),
+      as_of: nullIfAbsent(text),
+    }),
+  ),
+  topics: mapOf(
+    anyKey,
+    nullable(
+      document({
+        topic_id: nullable(text),
+        partitions: mapOf(
+          partitionNumber,
+          document({
+            log_start_offset: nullable(int64),
+            log_end_offset: nullable(int64),
+            leader_epoch: nullable(int32),
+          }),
+        ),
+      }),
+    ),
+  ),
+});
+
+/** The documented keys first, in their order, and what we add after them. */
+const fields = document({
+  snapshot_id: text,
+  description: text,
+  created_at: text,
+  consumer_groups: byPartition(commit),
+  schema_version: int32,
+  status: oneOf(snapshotStatuses),
+  errors: captureErrors,
+  warnings: list(text),
+  trigger: oneOf(triggers),
+  schedule: optional(document({ name: text, execution_id: text, scheduled_time: text })),
+  selection,
+  cluster: document({ name: text, cluster_id: nullable(text) }),
+  observed,
+});
+
+/** A snapshot as a document. */
+export const snapshotDocument = converted(
+  fields,
+  (snapshot: Snapshot) => ({ ...snapshot, schemaVersion: SCHEMA_VERSION, status: statusOf(snapshot) }),
+  ({ schemaVersion, status, ...snapshot }): Snapshot => {
+    if (status !== statusOf(snapshot)) {
+      throw new DecodeError("status", `is ${status}, but ${snapshot.errors.length} groups are among its errors`);
+    }
+    return snapshot;
+  },
+);
 
 /**
  * A document as it is stored.
@@ -107,6 +145,9 @@ export function packDocument(document: Json, what: string): Uint8Array {
   }
 }
 
+/** The version of any document: a newer one may have other fields. */
+const versioned = document({ schema_version: int32 }, "ignored");
+
 /** A stored body and the SHA-256 of its bytes, in hexadecimal. */
 export interface EncodedSnapshot {
   readonly body: Uint8Array;
@@ -121,7 +162,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
  * @throws InvalidRequest for a snapshot that is too large to be stored
  */
 export function encodeSnapshot(snapshot: Snapshot): EncodedSnapshot {
-  const body = packDocument(snapshotDocument(snapshot), "the snapshot");
+  const body = packDocument(snapshotDocument.encode(snapshot), "the snapshot");
   return { body, sha256: sha256(body) };
 }
 
@@ -151,7 +192,12 @@ export function decodeSnapshot(
     throw cause instanceof UnpackError ? corrupt(cause.message, cause) : cause;
   }
   try {
-    const snapshot = decodeDocument(parsed, "");
+    const { schemaVersion } = versioned.decode(parsed, "");
+    if (schemaVersion > SCHEMA_VERSION) {
+      const problem = `is ${schemaVersion}, and this deployment reads up to ${SCHEMA_VERSION}: deploy a newer one`;
+      throw new DecodeError("schema_version", problem);
+    }
+    const snapshot = snapshotDocument.decode(parsed, "");
     if (snapshot.snapshotId !== expected.snapshotId) {
       throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshot.snapshotId)}: another snapshot's body`);
     }
@@ -161,151 +207,3 @@ export function decodeSnapshot(
     throw cause;
   }
 }
-
-/** Any text is a key: for names of groups and topics. */
-export const anyKey = (key: string): string => key;
-
-/** The key of a partition, `orders-0`. */
-export const partitionKey = (key: string, path: string): string => {
-  if (splitTopicPartition(key) === undefined) throw new DecodeError(path, "is not <topic>-<partition>");
-  return key;
-};
-
-const partitionNumber = (key: string, path: string) => {
-  const partition = Number(key);
-  if (String(partition) !== key || (partition | 0) !== partition || partition < 0) {
-    throw new DecodeError(path, "is not the number of a partition");
-  }
-  return partition;
-};
-
-/** A commit, as `commitDocument` writes it. */
-export const decodeCommit: Decoder<Commit> = (value, path) => {
-  const fields = fieldsOf(value, path, ["offset", "metadata", "leader_epoch"]);
-  const commit = { offset: fields.required("offset", int64), metadata: fields.required("metadata", text) };
-  const leaderEpoch = fields.optional("leader_epoch", int32);
-  if (commit.offset < 0n) throw new DecodeError(`${path}.offset`, `must not be negative, but is ${commit.offset}`);
-  if (leaderEpoch === undefined) return commit;
-  if (leaderEpoch < 0) throw new DecodeError(`${path}.leader_epoch`, `must not be negative, but is ${leaderEpoch}`);
-  return { ...commit, leaderEpoch };
-};
-
-const decodeGroup: Decoder<Map<string, Commit>> = (value, path) =>
-  fieldsOf(value, path, ["partitions"]).required("partitions", mapOf(partitionKey, decodeCommit));
-
-const decodeSelector: Decoder<Selector> = (value, path) =>
-  typeof value === "string" ? value : { name: fieldsOf(value, path, ["name"]).required("name", text) };
-
-/** A selection, as documents and the index have it. */
-export const decodeSelection: Decoder<Selection> = (value, path) => {
-  const fields = fieldsOf(value, path, ["groups", "exclude"]);
-  return {
-    groups: fields.required("groups", list(decodeSelector)),
-    exclude: fields.required("exclude", list(decodeSelector)),
-  };
-};
-
-const decodeTopic: Decoder<ObservedTopic> = (value, path) => {
-  const fields = fieldsOf(value, path, ["topic_id", "partitions"]);
-  return {
-    topicId: fields.required("topic_id", nullable(text)),
-    partitions: fields.required(
-      "partitions",
-      mapOf(partitionNumber, (entry, at) => {
-        const partition = fieldsOf(entry, at, ["log_start_offset", "log_end_offset", "leader_epoch"]);
-        return {
-          logStartOffset: partition.required("log_start_offset", nullable(int64)),
-          logEndOffset: partition.required("log_end_offset", nullable(int64)),
-          leaderEpoch: partition.required("leader_epoch", nullable(int32)),
-        };
-      }),
-    ),
-  };
-};
-
-const documentFields: readonly (keyof ReturnType<typeof snapshotDocument>)[] = [
-  "snapshot_id",
-  "description",
-  "created_at",
-  "consumer_groups",
-  "schema_version",
-  "status",
-  "errors",
-  "warnings",
-  "trigger",
-  "schedule",
-  "selection",
-  "cluster",
-  "observed",
-];
-
-const decodeDocument: Decoder<Snapshot> = (value, path) => {
-  const version =
-    typeof value === "object" && value !== null && "schema_version" in value ? value.schema_version : null;
-  if (typeof version === "number" && version > SCHEMA_VERSION) {
-    throw new DecodeError(
-      "schema_version",
-      `is ${version}, and this deployment reads up to ${SCHEMA_VERSION}: deploy a newer one`,
-    );
-  }
-  const fields = fieldsOf(value, path, documentFields);
-  fields.required("schema_version", int32);
-  const schedule = fields.optional("schedule", (entry, at) => {
-    const run = fieldsOf(entry, at, ["name", "execution_id", "scheduled_time"]);
-    return {
-      name: run.required("name", text),
-      executionId: run.required("execution_id", text),
-      scheduledTime: run.required("scheduled_time", text),
-    };
-  });
-  const snapshot: Snapshot = {
-    snapshotId: fields.required("snapshot_id", text),
-    description: fields.required("description", text),
-    createdAt: fields.required("created_at", text),
-    consumerGroups: fields.required("consumer_groups", mapOf(anyKey, decodeGroup)),
-    trigger: fields.required("trigger", oneOf(...triggers)),
-    ...(schedule && { schedule }),
-    selection: fields.required("selection", decodeSelection),
-    cluster: fields.required("cluster", (entry, at) => {
-      const cluster = fieldsOf(entry, at, ["name", "cluster_id"]);
-      return { name: cluster.required("name", text), clusterId: cluster.required("cluster_id", nullable(text)) };
-    }),
-    errors: fields.required(
-      "errors",
-      list((entry, at) => {
-        const error = fieldsOf(entry, at, ["group", "error", "message"]);
-        return {
-          group: error.required("group", text),
-          error: error.required("error", text),
-          message: error.required("message", text),
-        };
-      }),
-    ),
-    warnings: fields.required("warnings", list(text)),
-    observed: fields.required("observed", (entry, at) => {
-      const observed = fieldsOf(entry, at, ["groups", "topics"]);
-      return {
-        groups: observed.required(
-          "groups",
-          mapOf(anyKey, (group, where) => {
-            const description = fieldsOf(group, where, ["type", "state", "members", "protocol_type", "as_of"]);
-            return {
-              type: description.required("type", nullable(text)),
-              state: description.required("state", nullable(text)),
-              members: description.required("members", nullable(int32)),
-              // Documents of the first deployments lack these.
-              protocolType: description.optional("protocol_type", nullable(text)) ?? null,
-              asOf: description.optional("as_of", nullable(text)) ?? null,
-            };
-          }),
-        ),
-        topics: observed.required("topics", mapOf(anyKey, nullable(decodeTopic))),
-      };
-    }),
-  };
-  const status = fields.required("status", oneOf(...snapshotStatuses));
-  if (status !== statusOf(snapshot)) {
-    throw new DecodeError("status", `is ${status}, but ${snapshot.errors.length} groups are among its errors`);
-  }
-  return snapshot;
-};

@@ -1,6 +1,6 @@
-import type { Json } from "./json/json.ts";
+import { count, document, flag, int32, list, oneOf, text } from "./json/codec.ts";
 import { type Commit, type Commits, placeOf } from "./model.ts";
-import { commitDocument } from "./snapshot.ts";
+import { commitOrNull } from "./snapshot.ts";
 
 /** How a live commit can differ from the expected one. `missing`: there is none; `extra`: none was expected. */
 export const mismatchKinds = ["offset", "metadata", "leader_epoch", "missing", "extra"] as const;
@@ -57,14 +57,17 @@ export function verifyCommits(
 }
 
 /** A verification as results show it. */
-export function verificationDocument({ verified, checked, mismatches }: Verification) {
-  return {
-    verified,
-    checked,
-    mismatches: mismatches.map((mismatch) => ({
-      ...mismatch,
-      expected: commitDocument(mismatch.expected),
-      actual: commitDocument(mismatch.actual),
-    })),
-  } satisfies Json;
-}
+export const verificationDocument = document({
+  verified: flag,
+  checked: count,
+  mismatches: list(
+    document({
+      group: text,
+      topic: text,
+      partition: int32,
+      kind: oneOf(mismatchKinds),
+      expected: commitOrNull,
+      actual: commitOrNull,
+    }),
+  ),
+});

@@ -1,7 +1,17 @@
 import { SnapshotCorrupt } from "../core/errors.ts";
 import { compareCodePoints } from "../core/json/code-points.ts";
-import { DecodeError, list, oneOf, text } from "../core/json/decode.ts";
-import { encodeJson } from "../core/json/json.ts";
+import {
+  converted,
+  count,
+  DecodeError,
+  document,
+  list,
+  nullable,
+  nullIfAbsent,
+  oneOf,
+  optional,
+  text,
+} from "../core/json/codec.ts";
 import {
   type ClusterIdentity,
   countOffsets,
@@ -14,9 +24,9 @@ import {
   topicsOf,
   triggers,
 } from "../core/model.ts";
-import { decodeSelection } from "../core/snapshot.ts";
+import { selection } from "../core/snapshot.ts";
 import { isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
-import { cap, decodeItem, fromJson, type Item, type Key, number, optionalText } from "./items.ts";
+import { cap, inText, itemCodec, type Key } from "./items.ts";
 import { decodeToken, invalid } from "./paging.ts";
 
 /** What the index knows of a snapshot: enough to list it, to choose it and to check its body. */
@@ -134,7 +144,9 @@ export function stretchOf({ limit, nextToken, since, until, filters = {} }: List
   return { from, to, ...(after !== undefined && { after }), filters, expect: limit + 1 };
 }
 
+const selectionText = inText(selection);
 const longestSelection = 4_096;
+const topicsText = inText(list(text));
 const longestTopics = 8_192;
 
 /** The topics that a snapshot has commits on, and those that could not be observed: it may lack the commits on these. */
@@ -148,7 +160,7 @@ export function indexEntryOf(
   snapshot: Snapshot,
   body: { readonly sha256: string; readonly bytes: number },
 ): SnapshotEntry {
-  const { snapshotId, createdAt, trigger, schedule, selection, cluster } = snapshot;
+  const { snapshotId, createdAt, trigger, schedule, cluster } = snapshot;
   const topics = topicsNamed(snapshot);
   return {
     snapshotId,
@@ -162,83 +174,74 @@ export function indexEntryOf(
     offsets: countOffsets(snapshot.consumerGroups),
     errors: snapshot.errors.length,
     warnings: snapshot.warnings.length,
-    ...(Buffer.byteLength(encodeSelection(selection)) <= longestSelection && { selection }),
-    ...(Buffer.byteLength(encodeJson(topics)) <= longestTopics && { topics }),
+    ...(Buffer.byteLength(selectionText.encode(snapshot.selection)) <= longestSelection && {
+      selection: snapshot.selection,
+    }),
+    ...(Buffer.byteLength(topicsText.encode(topics)) <= longestTopics && { topics }),
     ...body,
-  };
-}
-
-const encodeSelection = ({ groups, exclude }: Selection) => encodeJson({ groups, exclude });
-
-/** Writes an entry as an item; `writeToken` identifies the call that wrote it. */
-export function encodeEntry(entry: SnapshotEntry, writeToken: string): Item {
-  return {
-    ...entryKey(entry.snapshotId),
-    snapshot_id: { S: entry.snapshotId },
-    created_at: { S: entry.createdAt },
-    description: { S: entry.description },
-    status: { S: entry.status },
-    trigger: { S: entry.trigger },
-    ...optionalText("schedule", entry.schedule),
-    cluster_name: { S: entry.cluster.name },
-    ...optionalText("cluster_id", entry.cluster.clusterId),
-    groups: number(entry.groups),
-    offsets: number(entry.offsets),
-    errors: number(entry.errors),
-    warnings: number(entry.warnings),
-    ...optionalText("selection", entry.selection && encodeSelection(entry.selection)),
-    ...optionalText("topics", entry.topics && encodeJson(entry.topics)),
-    sha256: { S: entry.sha256 },
-    bytes: number(entry.bytes),
-    ...(entry.expiresAt !== undefined && { expires_at: number(Math.ceil(Date.parse(entry.expiresAt) / 1_000)) }),
-    write_token: { S: writeToken },
   };
 }
 
 /** The last second that a Date knows. */
 const LAST_SECOND = 8_640_000_000_000;
 
-const stored = {
-  Corrupt: SnapshotCorrupt,
-  next: "Correct it from the body of that snapshot in the bucket, or delete the snapshot.",
-};
+/** A time in seconds since 1970, as DynamoDB needs it to forget an item then. */
+const secondsSince1970 = converted(
+  count,
+  (time: string) => Math.ceil(Date.parse(time) / 1_000),
+  (seconds, path) => {
+    if (seconds > LAST_SECOND) throw new DecodeError(path, `is ${seconds}, no time`);
+    return new Date(seconds * 1_000).toISOString();
+  },
+);
 
 /**
- * Reads an entry from its item, trusting nothing.
- *
- * @throws SnapshotCorrupt that names the item and the first attribute that is missing or wrong
+ * The items of the index. Decoding throws SnapshotCorrupt that names the item and the first attribute that is missing or
+ * wrong.
  */
-export function decodeEntry(item: Item): SnapshotEntry {
-  return decodeItem(item, stored, ({ required, optional, count, optionalCount }) => {
-    const snapshotId = required("snapshot_id", text);
-    const createdAt = required("created_at", text);
-    const parts = parseSnapshotId(snapshotId);
-    if (parts === undefined || sortKeyOf(parts) !== item.sk?.S || parts.createdAt !== createdAt) {
-      throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshotId)}, which belongs under another key`);
-    }
-    const schedule = optional("schedule", text);
-    const selection = optional("selection", fromJson(decodeSelection));
-    const topics = optional("topics", fromJson(list(text)));
-    const expiresAt = optionalCount("expires_at");
-    if (expiresAt !== undefined && expiresAt > LAST_SECOND)
-      throw new DecodeError("expires_at", `is ${expiresAt}, no time`);
-    return {
-      snapshotId,
-      createdAt,
-      description: required("description", text),
-      status: required("status", oneOf(...snapshotStatuses)),
-      trigger: required("trigger", oneOf(...triggers)),
-      ...(schedule !== undefined && { schedule }),
-      cluster: { name: required("cluster_name", text), clusterId: optional("cluster_id", text) ?? null },
-      groups: count("groups"),
-      offsets: count("offsets"),
-      errors: count("errors"),
-      warnings: count("warnings"),
-      ...(selection && { selection }),
-      ...(topics && { topics }),
-      sha256: required("sha256", text),
-      bytes: count("bytes"),
-      ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt * 1_000).toISOString() }),
-    };
-  });
-}
+export const entryItem = itemCodec(
+  converted(
+    document(
+      {
+        pk: oneOf([snapshotPartition]),
+        sk: nullable(text),
+        snapshot_id: text,
+        created_at: text,
+        description: text,
+        status: oneOf(snapshotStatuses),
+        trigger: oneOf(triggers),
+        schedule: optional(text),
+        cluster_name: text,
+        cluster_id: nullIfAbsent(text),
+        groups: count,
+        offsets: count,
+        errors: count,
+        warnings: count,
+        selection: optional(selectionText),
+        topics: optional(topicsText),
+        sha256: text,
+        bytes: count,
+        expires_at: optional(secondsSince1970),
+      },
+      "ignored",
+    ),
+    ({ cluster, ...entry }: SnapshotEntry) => ({
+      ...entry,
+      pk: snapshotPartition,
+      sk: entryKey(entry.snapshotId)?.sk.S ?? null,
+      clusterName: cluster.name,
+      clusterId: cluster.clusterId,
+    }),
+    ({ pk, sk, clusterName: name, clusterId, ...entry }): SnapshotEntry => {
+      if (entryKey(entry.snapshotId)?.sk.S !== sk || !sk?.startsWith(`${entry.createdAt}#`)) {
+        const id = JSON.stringify(entry.snapshotId);
+        throw new DecodeError("snapshot_id", `is ${id}, which belongs under another key`);
+      }
+      return { ...entry, cluster: { name, clusterId } };
+    },
+  ),
+  {
+    Corrupt: SnapshotCorrupt,
+    next: "Correct it from the body of that snapshot in the bucket, or delete the snapshot.",
+  },
+);

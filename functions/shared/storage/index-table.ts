@@ -9,8 +9,7 @@ import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
 import type { SendOptions } from "./aws-call.ts";
 import {
-  decodeEntry,
-  encodeEntry,
+  entryItem,
   entryKey,
   filterExpression,
   keyAt,
@@ -18,7 +17,7 @@ import {
   type Stretch,
   snapshotPartition,
 } from "./index-entry.ts";
-import { type Item, type Key, number, optionalText } from "./items.ts";
+import { type Item, itemOf, type Key } from "./items.ts";
 import { createTable } from "./table.ts";
 
 /** The execution of a schedule that a snapshot is taken for. */
@@ -68,7 +67,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
 
   const get = async (snapshotId: string, deadline: Deadline) => {
     const item = await readEntry(snapshotId, deadline);
-    return item === undefined || item.deleting !== undefined ? undefined : decodeEntry(item);
+    return item === undefined || item.deleting !== undefined ? undefined : entryItem.decode(item);
   };
 
   const executionKey = (executionId: string): Key => ({ pk: { S: "execution" }, sk: { S: executionId } });
@@ -97,8 +96,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
       TableName: name,
       Item: {
         ...executionKey(claim.executionId),
-        ...(item.snapshot_id && { snapshot_id: item.snapshot_id }),
-        expires_at: number(claim.expiresAt),
+        ...itemOf({ snapshot_id: item.snapshot_id?.S, expires_at: claim.expiresAt }),
       },
       ...(stale === undefined
         ? { ConditionExpression: "attribute_not_exists(pk)" }
@@ -114,7 +112,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
     get,
 
     async insert(entry, writeToken, claim, deadline) {
-      const item = encodeEntry(entry, writeToken);
+      const item = { ...entryItem.encode(entry), write_token: { S: writeToken } };
       let stale: string | undefined;
       for (;;) {
         const listed = await table.write(
@@ -159,7 +157,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
         ExclusiveStartKey: after === undefined ? undefined : keyAt(after),
       };
       for await (const item of table.descending(query, "reading the list of snapshots", deadline)) {
-        yield decodeEntry(item);
+        yield entryItem.decode(item);
       }
     },
 
@@ -209,12 +207,12 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
 /** The item that records a deletion. */
 function encodeDeletion(snapshotId: string, { requestedBy, requestId, at }: Deletion): Item {
   const deletedAt = at.toISOString();
-  return {
-    pk: { S: "deletion" },
-    sk: { S: `${deletedAt}#${snapshotId}#${randomUUID()}` },
-    snapshot_id: { S: snapshotId },
-    ...optionalText("requested_by", requestedBy),
-    request_id: { S: requestId },
-    deleted_at: { S: deletedAt },
-  };
+  return itemOf({
+    pk: "deletion",
+    sk: `${deletedAt}#${snapshotId}#${randomUUID()}`,
+    snapshot_id: snapshotId,
+    requested_by: requestedBy,
+    request_id: requestId,
+    deleted_at: deletedAt,
+  });
 }

@@ -1,9 +1,20 @@
 import { JournalCorrupt } from "../core/errors.ts";
-import { DecodeError, type Decoder, list, oneOf, text } from "../core/json/decode.ts";
+import {
+  converted,
+  count,
+  DecodeError,
+  document,
+  list,
+  matching,
+  nullIfAbsent,
+  oneOf,
+  optional,
+  text,
+} from "../core/json/codec.ts";
 import { encodeJson } from "../core/json/json.ts";
 import { type RecordStatus, recordStatuses } from "../core/model.ts";
 import type { StoredJson } from "./bodies.ts";
-import { cap, decodeItem, fromJson, type Item, isIsoTime, isoTime, type Key, number, optionalText } from "./items.ts";
+import { cap, inText, isIsoTime, isoTime, itemCodec, type Key } from "./items.ts";
 
 /** What the journal says of a rollback. Times are ISO 8601, UTC, milliseconds. */
 export interface JournalRecord {
@@ -40,13 +51,16 @@ export interface JournalRecord {
 
 /** The partition of the records of rollbacks: sort keys stand in the order of time. */
 export const recordPartition = "rollback";
+const pointerPartition = "rollback-id";
+
+/** What a record's key is made of. */
+type RecordId = Pick<JournalRecord, "startedAt" | "rollbackId">;
 
 const longestGroupNames = 8_192;
 const rollbackIdForm = /^[A-Za-z0-9:._-]{1,128}$/;
 
 /** The sort key of a record. */
-export const sortKeyOf = ({ startedAt, rollbackId }: Pick<JournalRecord, "startedAt" | "rollbackId">) =>
-  `${startedAt}#${rollbackId}`;
+export const sortKeyOf = ({ startedAt, rollbackId }: RecordId) => `${startedAt}#${rollbackId}`;
 
 /** Whether a text is the sort key of a record. */
 const isSortKey = (sortKey: string): boolean => {
@@ -59,39 +73,33 @@ export const recordAt = (sortKey: string): Key | undefined =>
   isSortKey(sortKey) ? { pk: { S: recordPartition }, sk: { S: sortKey } } : undefined;
 
 /** The key of a record. */
-export const recordKey = (record: Pick<JournalRecord, "startedAt" | "rollbackId">): Key => ({
+export const recordKey = (record: RecordId): Key => ({
   pk: { S: recordPartition },
   sk: { S: sortKeyOf(record) },
 });
 
 /** The key of the item that says where the record of a rollback is; undefined where no rollback can have that id. */
 export const pointerKey = (rollbackId: string): Key | undefined =>
-  rollbackIdForm.test(rollbackId) ? { pk: { S: "rollback-id" }, sk: { S: rollbackId } } : undefined;
-
-/** The item under that key. */
-export const encodePointer = (record: Pick<JournalRecord, "startedAt" | "rollbackId">): Item => ({
-  pk: { S: "rollback-id" },
-  sk: { S: record.rollbackId },
-  record: { S: sortKeyOf(record) },
-});
+  rollbackIdForm.test(rollbackId) ? { pk: { S: pointerPartition }, sk: { S: rollbackId } } : undefined;
 
 const stored = {
   Corrupt: JournalCorrupt,
   next: "Correct the item, or delete it: only the history of rollbacks depends on it.",
 };
 
-/**
- * The key of the record that such an item names.
- *
- * @throws JournalCorrupt where it names none
- */
-export const decodePointer = (item: Item): Key =>
-  decodeItem(item, stored, ({ required }) => {
-    const sortKey = required("record", text);
-    const key = sortKey.endsWith(`#${item.sk?.S}`) ? recordAt(sortKey) : undefined;
-    if (key !== undefined) return key;
-    throw new DecodeError("record", `is ${JSON.stringify(sortKey)}, which is no record of that rollback`);
-  });
+/** The items that say where the record of a rollback is. */
+export const pointerItem = itemCodec(
+  converted(
+    document({ pk: oneOf([pointerPartition]), sk: text, record: text }, "ignored"),
+    (record: RecordId) => ({ pk: pointerPartition, sk: record.rollbackId, record: sortKeyOf(record) }),
+    ({ sk: rollbackId, record }): RecordId => {
+      const startedAt = record.slice(0, -rollbackId.length - 1);
+      if (isSortKey(record) && sortKeyOf({ startedAt, rollbackId }) === record) return { startedAt, rollbackId };
+      throw new DecodeError("record", `is ${JSON.stringify(record)}, which is no record of that rollback`);
+    },
+  ),
+  stored,
+);
 
 /** What a record says of the groups and the description of a rollback: it stays small however many and long they are. */
 export function textsOf(
@@ -105,84 +113,65 @@ export function textsOf(
   };
 }
 
-/** Writes a record as an item. */
-export function encodeRecord(record: JournalRecord): Item {
-  return {
-    ...recordKey(record),
-    rollback_id: { S: record.rollbackId },
-    status: { S: record.status },
-    snapshot_id: { S: record.snapshotId },
-    ...optionalText("safety_snapshot_id", record.safetySnapshotId),
-    ...optionalText("requested_by", record.requestedBy),
-    description: { S: record.description },
-    started_at: { S: record.startedAt },
-    ...optionalText("resumed_at", record.resumedAt),
-    ...optionalText("ended_at", record.endedAt),
-    groups: number(record.groups),
-    ...optionalText("group_names", record.groupNames && encodeJson(record.groupNames)),
-    fingerprint: { S: record.fingerprint },
-    plan_digest: { S: record.planDigest },
-    ...optionalText("superseded_by", record.supersededBy),
-    attempts: number(record.attempts),
-    write_token: { S: record.writeToken },
-    plan_name: { S: record.plan.name },
-    plan_sha256: { S: record.plan.sha256 },
-    ...optionalText("result_name", record.result?.name),
-    ...optionalText("result_sha256", record.result?.sha256),
-  };
-}
-
-const matching =
-  (form: RegExp, expected: string): Decoder<string> =>
-  (value, path) => {
-    const found = text(value, path);
-    if (form.test(found)) return found;
-    throw new DecodeError(path, `must be ${expected}, not ${JSON.stringify(found)}`);
-  };
-
+const idOfRollback = matching(rollbackIdForm, "the id of a rollback");
 const storedName = matching(/^[\da-f-]{36}$/, "the name of an object");
 const sha256 = matching(/^[\da-f]{64}$/, "a SHA-256");
 
-const hasEnded = (status: RecordStatus) => status !== "running" && status !== "superseded";
+/** The items of records. Their digest, token and the like are only compared, never parsed. */
+export const recordItem = itemCodec(
+  converted(
+    document(
+      {
+        pk: oneOf([recordPartition]),
+        sk: text,
+        rollback_id: idOfRollback,
+        status: oneOf(recordStatuses),
+        snapshot_id: text,
+        safety_snapshot_id: nullIfAbsent(text),
+        requested_by: nullIfAbsent(text),
+        description: text,
+        started_at: isoTime,
+        resumed_at: optional(isoTime),
+        ended_at: optional(isoTime),
+        groups: count,
+        group_names: optional(inText(list(text))),
+        fingerprint: text,
+        plan_digest: text,
+        superseded_by: optional(text),
+        attempts: count,
+        write_token: text,
+        plan_name: storedName,
+        plan_sha256: sha256,
+        result_name: optional(storedName),
+        result_sha256: optional(sha256),
+      },
+      "ignored",
+    ),
+    ({ plan, result, ...record }: JournalRecord) => ({
+      ...record,
+      pk: recordPartition,
+      sk: sortKeyOf(record),
+      planName: plan.name,
+      planSha256: plan.sha256,
+      ...(result && { resultName: result.name, resultSha256: result.sha256 }),
+    }),
+    ({ pk, sk, planName, planSha256, resultName, resultSha256, endedAt, ...record }): JournalRecord => {
+      if (sortKeyOf(record) !== sk) {
+        const id = JSON.stringify(record.rollbackId);
+        throw new DecodeError("rollback_id", `is ${id}, which belongs under another key`);
+      }
+      const plan = { name: planName, sha256: planSha256 };
+      const { status, supersededBy } = record;
+      if (status === "superseded") present("superseded_by", supersededBy);
+      if (status === "superseded" || status === "running") return { ...record, plan };
+      const result = { name: present("result_name", resultName), sha256: present("result_sha256", resultSha256) };
+      return { ...record, plan, endedAt: present("ended_at", endedAt), result };
+    },
+  ),
+  stored,
+);
 
-/**
- * Reads a record from its item, trusting nothing.
- *
- * @throws JournalCorrupt that names the item and the first attribute that is missing or wrong
- */
-export function decodeRecord(item: Item): JournalRecord {
-  return decodeItem(item, stored, ({ required, optional, count }) => {
-    const rollbackId = required("rollback_id", matching(rollbackIdForm, "the id of a rollback"));
-    const startedAt = required("started_at", isoTime);
-    if (sortKeyOf({ startedAt, rollbackId }) !== item.sk?.S) {
-      throw new DecodeError("rollback_id", `is ${JSON.stringify(rollbackId)}, which belongs under another key`);
-    }
-    const status = required("status", oneOf(...recordStatuses));
-    const resumedAt = optional("resumed_at", isoTime);
-    const groupNames = optional("group_names", fromJson(list(text)));
-    const supersededBy = optional("superseded_by", text);
-    if (status === "superseded" && supersededBy === undefined) throw new DecodeError("superseded_by", "is missing");
-    return {
-      rollbackId,
-      status,
-      snapshotId: required("snapshot_id", text),
-      safetySnapshotId: optional("safety_snapshot_id", text) ?? null,
-      requestedBy: optional("requested_by", text) ?? null,
-      description: required("description", text),
-      startedAt,
-      ...(resumedAt !== undefined && { resumedAt }),
-      groups: count("groups"),
-      ...(groupNames && { groupNames }),
-      fingerprint: required("fingerprint", text),
-      planDigest: required("plan_digest", text),
-      ...(supersededBy !== undefined && { supersededBy }),
-      attempts: count("attempts"),
-      writeToken: required("write_token", text),
-      plan: { name: required("plan_name", storedName), sha256: required("plan_sha256", sha256) },
-      ...(hasEnded(status) && {
-        endedAt: required("ended_at", isoTime),
-        result: { name: required("result_name", storedName), sha256: required("result_sha256", sha256) },
-      }),
-    };
-  });
+function present<T>(name: string, value: T | undefined): T {
+  if (value === undefined) throw new DecodeError(name, "is missing");
+  return value;
 }

@@ -8,13 +8,11 @@ import type { SendOptions } from "./aws-call.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import type { Key } from "./items.ts";
 import {
-  decodePointer,
-  decodeRecord,
-  encodePointer,
-  encodeRecord,
   type JournalRecord,
+  pointerItem,
   pointerKey,
   recordAt,
+  recordItem,
   recordKey,
   recordPartition,
   sortKeyOf,
@@ -101,7 +99,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
 
   const readRecord = async (key: Key, doing: string, deadline: Deadline) => {
     const item = await table.get(key, doing, deadline);
-    return item && decodeRecord(item);
+    return item && recordItem.decode(item);
   };
 
   const update =
@@ -161,7 +159,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       ExclusiveStartKey: range.after,
     };
     for await (const item of table.descending(query, "reading the journal of rollbacks", deadline)) {
-      yield decodeRecord(item);
+      yield recordItem.decode(item);
     }
   };
 
@@ -183,8 +181,8 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       const once = { TableName: config.table, ConditionExpression: "attribute_not_exists(pk)" };
       const command = new TransactWriteItemsCommand({
         TransactItems: [
-          { Put: { ...once, Item: encodeRecord(record) } },
-          { Put: { ...once, Item: encodePointer(record) } },
+          { Put: { ...once, Item: recordItem.encode(record) } },
+          { Put: { ...once, Item: pointerItem.encode(record) } },
         ],
       });
       const written = await table.write(
@@ -207,7 +205,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       const doing = `looking up ${rollbackId} in the journal`;
       const pointer = key && (await table.get(key, doing, deadline));
       if (pointer === undefined) return undefined;
-      const found = await readRecord(decodePointer(pointer), doing, deadline);
+      const found = await readRecord(recordKey(pointerItem.decode(pointer)), doing, deadline);
       if (found !== undefined) return found;
       throw new JournalCorrupt(
         `the journal has the id ${rollbackId}, but its record is gone from table ${config.table}.`,
@@ -288,7 +286,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
         ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":success": { S: "success" } },
       };
       for await (const item of table.descending(query, "looking for unfinished rollbacks", deadline)) {
-        const record = decodeRecord(item);
+        const record = recordItem.decode(item);
         if (canResume(record)) yield record;
       }
     },

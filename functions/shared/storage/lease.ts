@@ -3,10 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
 import { JournalCorrupt, RollbackInProgress } from "../core/errors.ts";
-import { text } from "../core/json/decode.ts";
+import { converted, count, document, nullIfAbsent, text } from "../core/json/codec.ts";
 import { pause, type SendOptions } from "./aws-call.ts";
 import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
-import { decodeItem, type Item, isoTime, type Key, number, optionalText } from "./items.ts";
+import { isoTime, itemCodec, type Key } from "./items.ts";
 import { createTable } from "./table.ts";
 
 /** Which rollback holds the lease. */
@@ -89,7 +89,7 @@ export function createLease(
 
   const read = async (deadline: Deadline) => {
     const item = await table.get(key, "looking up which rollback runs", deadline);
-    return item && decodeLease(item);
+    return item && leaseItem.decode(item);
   };
 
   /** Renews, and says how that went. A late request of an earlier renewal never shortens a later one. */
@@ -197,7 +197,7 @@ export function createLease(
         let found: StoredLease | undefined;
         const command = new PutItemCommand({
           TableName: config.table,
-          Item: encodeLease({ token, holder, expiresMs }),
+          Item: { ...key, ...leaseItem.encode({ token, holder, expiresMs }) },
           ConditionExpression: "attribute_not_exists(pk) OR expires_ms < :now",
           ExpressionAttributeValues: { ":now": { N: String(clock.utcMs()) } },
         });
@@ -278,26 +278,24 @@ interface StoredLease {
   readonly expiresMs: number;
 }
 
-const encodeLease = ({ token, holder, expiresMs }: StoredLease): Item => ({
-  ...key,
-  token: { S: token },
-  rollback_id: { S: holder.rollbackId },
-  ...optionalText("requested_by", holder.requestedBy),
-  started_at: { S: holder.startedAt },
-  expires_ms: number(expiresMs),
-});
-
-const decodeLease = (item: Item): StoredLease =>
-  decodeItem(
-    item,
-    { Corrupt: JournalCorrupt, next: "Delete it when no rollback runs." },
-    ({ required, optional, count }) => ({
-      token: required("token", text),
-      holder: {
-        rollbackId: required("rollback_id", text),
-        requestedBy: optional("requested_by", text) ?? null,
-        startedAt: required("started_at", isoTime),
+const leaseItem = itemCodec(
+  converted(
+    document(
+      {
+        token: text,
+        rollback_id: text,
+        requested_by: nullIfAbsent(text),
+        started_at: isoTime,
+        expires_ms: count,
       },
-      expiresMs: count("expires_ms"),
+      "ignored",
+    ),
+    ({ holder, ...lease }: StoredLease) => ({ ...lease, ...holder }),
+    ({ token, expiresMs, rollbackId, requestedBy, startedAt }): StoredLease => ({
+      token,
+      expiresMs,
+      holder: { rollbackId, requestedBy, startedAt },
     }),
-  );
+  ),
+  { Corrupt: JournalCorrupt, next: "Delete it when no rollback runs." },
+);

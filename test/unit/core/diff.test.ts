@@ -113,7 +113,7 @@ describe("verifyCommits", () => {
 
   test("is shown with commits as documents have them", () => {
     const verification = verifyCommits(group({ "t-0": at(5n, "a", 1) }), group({}));
-    expect(verificationDocument(verification)).toEqual({
+    expect(verificationDocument.encode(verification)).toEqual({
       verified: false,
       checked: 1,
       mismatches: [

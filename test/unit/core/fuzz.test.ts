@@ -3,13 +3,9 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
-import { DecodeError } from "../../../functions/shared/core/json/decode.ts";
+import { DecodeError } from "../../../functions/shared/core/json/codec.ts";
 import { encodeJson, parseJson } from "../../../functions/shared/core/json/json.ts";
-import {
-  decodePlanned,
-  type PlannedRollback,
-  plannedDocument,
-} from "../../../functions/shared/core/rollback/plan-document.ts";
+import { type PlannedRollback, plannedDocument } from "../../../functions/shared/core/rollback/plan-document.ts";
 import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
 import { json, situation, snapshot } from "../../support/arbitraries.ts";
@@ -107,15 +103,15 @@ describe("a planned rollback", () => {
       fc.property(planned, spoil, (original, change) => {
         let parsed: unknown;
         try {
-          parsed = parseJson(change(encodeJson(plannedDocument(original))));
+          parsed = parseJson(change(encodeJson(plannedDocument.encode(original))));
         } catch (error) {
           if (error instanceof SyntaxError) return;
           throw error;
         }
         try {
-          const read = decodePlanned(parsed, "");
-          const again = encodeJson(plannedDocument(read));
-          expect(encodeJson(plannedDocument(decodePlanned(parseJson(again), "")))).toBe(again);
+          const read = plannedDocument.decode(parsed, "");
+          const again = encodeJson(plannedDocument.encode(read));
+          expect(encodeJson(plannedDocument.encode(plannedDocument.decode(parseJson(again), "")))).toBe(again);
         } catch (error) {
           if (!(error instanceof DecodeError)) throw error;
           expect(error.message.length).toBeLessThan(1_000);

@@ -6,7 +6,7 @@ import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/
 import type { Json } from "../../../functions/shared/core/json/json.ts";
 import { PackError } from "../../../functions/shared/core/json/packed-json.ts";
 import type { Snapshot } from "../../../functions/shared/core/model.ts";
-import { decodeCommit, decodeSnapshot, encodeSnapshot, packDocument } from "../../../functions/shared/core/snapshot.ts";
+import { commit, decodeSnapshot, encodeSnapshot, packDocument } from "../../../functions/shared/core/snapshot.ts";
 import { snapshot } from "../../support/arbitraries.ts";
 import { groupOf } from "../../support/states.ts";
 
@@ -219,8 +219,8 @@ describe("a snapshot's body", () => {
 
 describe("a commit", () => {
   test("has no leader epoch, not an undefined one, where its document has none", () => {
-    expect(decodeCommit({ offset: 5, metadata: "" }, "")).toStrictEqual({ offset: 5n, metadata: "" });
-    expect(decodeCommit({ offset: 0, metadata: "", leader_epoch: 0 }, "")).toStrictEqual({
+    expect(commit.decode({ offset: 5, metadata: "" }, "")).toStrictEqual({ offset: 5n, metadata: "" });
+    expect(commit.decode({ offset: 0, metadata: "", leader_epoch: 0 }, "")).toStrictEqual({
       ...{ offset: 0n, metadata: "", leaderEpoch: 0 },
     });
   });

@@ -3,8 +3,7 @@ import { describe, expect, test } from "vitest";
 import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import { type Snapshot, statusOf, topicsOf } from "../../../functions/shared/core/model.ts";
 import {
-  decodeEntry,
-  encodeEntry,
+  entryItem,
   indexEntryOf,
   keysBetween,
   stretchOf,
@@ -20,7 +19,7 @@ describe("an index entry", () => {
     fc.assert(
       fc.property(anySnapshot, (snapshot) => {
         const entry = indexEntryOf(snapshot, body);
-        expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
+        expect(entryItem.decode(entryItem.encode(entry))).toEqual(entry);
         expect(entry).toMatchObject({ snapshotId: snapshot.snapshotId, status: statusOf(snapshot), ...body });
         expect(entry.topics).toEqual(topicsNamed(snapshot));
       }),
@@ -32,7 +31,7 @@ describe("an index entry", () => {
       fc.property(anySnapshot, fc.integer({ min: 0, max: 4_000_000_000 }), (snapshot, seconds) => {
         const expiresAt = new Date(seconds * 1_000).toISOString();
         const entry = { ...indexEntryOf(snapshot, body), expiresAt };
-        expect(decodeEntry(encodeEntry(entry, "token"))).toEqual(entry);
+        expect(entryItem.decode(entryItem.encode(entry))).toEqual(entry);
       }),
     );
   });
@@ -49,7 +48,7 @@ describe("an index entry", () => {
           selection: { groups: [literal ? { name: text } : text], exclude: [] },
         };
         const entry = indexEntryOf(snapshot, body);
-        const attributes = Object.values(encodeEntry(entry, "token"));
+        const attributes = Object.values(entryItem.encode(entry));
         const texts = attributes.flatMap(({ S }) => S ?? []);
         expect(Buffer.byteLength(texts.join(""))).toBeLessThan(12_000);
         expect(texts.every((value) => value.isWellFormed())).toBe(true);
@@ -74,7 +73,7 @@ describe("an index entry", () => {
         const many = new Map(Array.from({ length: 1_000 }, (_, i) => [`topic-${i}`, null]));
         const entry = indexEntryOf({ ...snapshot, observed: { ...snapshot.observed, topics: many } }, body);
         expect(entry.topics).toBeUndefined();
-        expect(encodeEntry(entry, "token").topics).toBeUndefined();
+        expect(entryItem.encode(entry).topics).toBeUndefined();
       }),
     );
   });
@@ -82,18 +81,18 @@ describe("an index entry", () => {
   test.each(["orders", '"orders"', "[1]", "{}"])("whose topics are %s is corrupt", (topics) => {
     const [snapshot] = fc.sample(anySnapshot, 1);
     if (snapshot === undefined) throw new Error("there is a sample");
-    const item = { ...encodeEntry(indexEntryOf(snapshot, body), "token"), topics: { S: topics } };
-    expect(() => decodeEntry(item)).toThrow(SnapshotCorrupt);
-    expect(() => decodeEntry(item)).toThrow(/topics/);
+    const item = { ...entryItem.encode(indexEntryOf(snapshot, body)), topics: { S: topics } };
+    expect(() => entryItem.decode(item)).toThrow(SnapshotCorrupt);
+    expect(() => entryItem.decode(item)).toThrow(/topics/);
   });
 
   test("is corrupt, and says where, or comes back from its own item, whatever stands in its attributes", () => {
     fc.assert(
       fc.property(anySnapshot, spoilItem, (snapshot, change) => {
-        const item = encodeEntry({ ...indexEntryOf(snapshot, body), expiresAt: "2030-01-01T00:00:00.000Z" }, "token");
+        const item = entryItem.encode({ ...indexEntryOf(snapshot, body), expiresAt: "2030-01-01T00:00:00.000Z" });
         try {
-          const read = decodeEntry(change(item));
-          expect(decodeEntry(encodeEntry(read, "token"))).toEqual(read);
+          const read = entryItem.decode(change(item));
+          expect(entryItem.decode(entryItem.encode(read))).toEqual(read);
         } catch (error) {
           if (!(error instanceof SnapshotCorrupt)) throw error;
           expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);

@@ -2,13 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InvalidRequest, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
 import {
-  decodePointer,
-  decodeRecord,
-  encodePointer,
-  encodeRecord,
   type JournalRecord,
+  pointerItem,
   pointerKey,
   recordAt,
+  recordItem,
   recordKey,
   sortKeyOf,
   textsOf,
@@ -91,12 +89,12 @@ describe("an record of the journal", () => {
   test("comes back from its item as it was, and its pointer leads to it", () => {
     fc.assert(
       fc.property(record, (written) => {
-        const item = encodeRecord(written);
-        expect(decodeRecord(item)).toEqual(written);
-        const pointer = encodePointer(written);
+        const item = recordItem.encode(written);
+        expect(recordItem.decode(item)).toEqual(written);
+        const pointer = pointerItem.encode(written);
         expect({ pk: pointer.pk, sk: pointer.sk }).toEqual(pointerKey(written.rollbackId));
-        expect(decodePointer(pointer)).toEqual({ pk: item.pk, sk: item.sk });
-        expect(decodePointer(pointer)).toEqual(recordKey(written));
+        expect(recordKey(pointerItem.decode(pointer))).toEqual({ pk: item.pk, sk: item.sk });
+        expect(recordKey(pointerItem.decode(pointer))).toEqual(recordKey(written));
       }),
     );
   });
@@ -114,7 +112,7 @@ describe("an record of the journal", () => {
     const many = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
     const { groupNames: _, ...base } = sample;
     const large = { ...base, ...textsOf(many, "\u{1F600}\ud83d".repeat(5_000)) };
-    const texts = Object.values(encodeRecord(large)).flatMap(({ S }) => S ?? []);
+    const texts = Object.values(recordItem.encode(large)).flatMap(({ S }) => S ?? []);
     expect(Buffer.byteLength(texts.join(""))).toBeLessThan(6_000);
     expect(texts.every((value) => value.isWellFormed())).toBe(true);
     expect(large.groups).toBe(10_000);
@@ -142,7 +140,7 @@ describe("an item that is not what was written is JournalCorrupt, and names the 
     ["started_at", { S: "2025-01-15T10:30:00.001Z" }, "belongs under another key"],
     ["ended_at", undefined, "ended_at is missing"],
     ["ended_at", { S: "yesterday" }, "ended_at must be a time"],
-    ["resumed_at", { N: "3" }, "resumed_at is not of type S"],
+    ["resumed_at", { N: "3" }, "resumed_at must be a time such as 2025-01-15T10:30:00.000Z, not 3"],
     ["groups", { N: "1.5" }, "groups must be a count"],
     ["group_names", { S: "{" }, "group_names is not JSON"],
     ["group_names", { S: "[3]" }, "group_names[0] must be a string"],
@@ -153,9 +151,9 @@ describe("an item that is not what was written is JournalCorrupt, and names the 
     ["result_name", undefined, "result_name is missing"],
     ["result_sha256", { S: "x" }, "result_sha256 must be a SHA-256"],
   ])("%s as %j", (attribute, value, problem) => {
-    const { [attribute]: _, ...rest } = encodeRecord(sample);
+    const { [attribute]: _, ...rest } = recordItem.encode(sample);
     const item = value === undefined ? rest : { ...rest, [attribute]: value };
-    const read = () => decodeRecord(item);
+    const read = () => recordItem.decode(item);
     expect(read).toThrow(JournalCorrupt);
     expect(read).toThrow(problem);
     expect(read).toThrow('the item rollback / "2025-01-15T10:30:00.000Z#r-1" is not what was written');
@@ -164,7 +162,7 @@ describe("an item that is not what was written is JournalCorrupt, and names the 
   test.each(["", "r-1", "2025-01-15T10:30:00.000Z#r-2", "2025-01-15T10:30:00Z#r-1", "2025-01-15T10:30:00.000Z#"])(
     "a pointer to %j",
     (record) => {
-      const read = () => decodePointer({ ...encodePointer(sample), record: { S: record } });
+      const read = () => pointerItem.decode({ ...pointerItem.encode(sample), record: { S: record } });
       expect(read).toThrow(JournalCorrupt);
       expect(read).toThrow('the item rollback-id / "r-1" is not what was written: record is');
     },
@@ -174,9 +172,9 @@ describe("an item that is not what was written is JournalCorrupt, and names the 
     fc.assert(
       fc.property(record, spoilItem, (written, change) => {
         try {
-          const read = decodeRecord(change(encodeRecord(written)));
-          expect(decodeRecord(encodeRecord(read))).toEqual(read);
-          decodePointer(change(encodePointer(written)));
+          const read = recordItem.decode(change(recordItem.encode(written)));
+          expect(recordItem.decode(recordItem.encode(read))).toEqual(read);
+          pointerItem.decode(change(pointerItem.encode(written)));
         } catch (error) {
           if (!(error instanceof JournalCorrupt)) throw error;
           expect(error.message).toMatch(/ is not what was written: [a-z_0-9]+\S* /);

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { jsonObject } from "../../../functions/shared/core/json/decode.ts";
+import { jsonObject } from "../../../functions/shared/core/json/codec.ts";
 import { unpackJson } from "../../../functions/shared/core/json/packed-json.ts";
-import { decodePlanned } from "../../../functions/shared/core/rollback/plan-document.ts";
+import { plannedDocument } from "../../../functions/shared/core/rollback/plan-document.ts";
 import { decodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
-import { decodeEntry } from "../../../functions/shared/storage/index-entry.ts";
+import { entryItem } from "../../../functions/shared/storage/index-entry.ts";
 import type { Item } from "../../../functions/shared/storage/items.ts";
-import { decodePointer, decodeRecord, recordKey } from "../../../functions/shared/storage/journal-record.ts";
+import { pointerItem, recordItem, recordKey } from "../../../functions/shared/storage/journal-record.ts";
 
 /*
  * All that a version stored in a table and a bucket: `{items, objects: {key: base64}}`, taken from a real rollback. A version
@@ -28,7 +28,7 @@ const versions = readdirSync(folder).map((name) => {
 
 describe.each(versions)("what the version of $name stored", ({ itemsOf, object }) => {
   test("has snapshots that are read with their index entries", () => {
-    const entries = itemsOf("snapshot").map(decodeEntry);
+    const entries = itemsOf("snapshot").map(entryItem.decode);
     expect(entries.map(({ trigger }) => trigger)).toContain("schedule");
     expect(entries.map(({ trigger }) => trigger)).toContain("safety");
     for (const entry of entries) {
@@ -41,11 +41,13 @@ describe.each(versions)("what the version of $name stored", ({ itemsOf, object }
   });
 
   test("has a journal that is read with its plans and results", () => {
-    const records = itemsOf("rollback").map(decodeRecord);
-    expect(itemsOf("rollback-id").map(decodePointer)).toEqual(expect.arrayContaining(records.map(recordKey)));
+    const records = itemsOf("rollback").map(recordItem.decode);
+    expect(itemsOf("rollback-id").map((item) => recordKey(pointerItem.decode(item)))).toEqual(
+      expect.arrayContaining(records.map(recordKey)),
+    );
     expect(records.map(({ status }) => status)).toContain("success");
     const plans = records.map(({ rollbackId, plan, planDigest, result }) => {
-      const planned = decodePlanned(unpackJson(object(`rollbacks/${rollbackId}/${plan.name}.json.gz`)), "");
+      const planned = plannedDocument.decode(unpackJson(object(`rollbacks/${rollbackId}/${plan.name}.json.gz`)), "");
       expect(planned.plan.digest).toBe(planDigest);
       const ended = jsonObject(unpackJson(object(`rollbacks/${rollbackId}/${result?.name}.json.gz`)), "the result");
       expect(ended).toMatchObject({ rollback_id: rollbackId, status: "success" });

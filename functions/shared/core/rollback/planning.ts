@@ -10,7 +10,7 @@ import {
   sameCommit,
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
-import { commitDocument } from "../snapshot.ts";
+import { commitOrNull } from "../snapshot.ts";
 import { type Blocker, groupBlockers, type Origin, partitionBlockers } from "./blockers.ts";
 import { type ExtraCommit, type GroupPlan, type PartitionPlan, type Plan, type Policy, takesPart } from "./plan.ts";
 import { warningsOf } from "./plan-warnings.ts";
@@ -195,8 +195,8 @@ const movedSince = (
   kind: "moved_since",
   group,
   ...placeOf(key),
-  expected: commitDocument(before),
-  actual: commitDocument(actual),
+  expected: commitOrNull.encode(before),
+  actual: commitOrNull.encode(actual),
   message:
     `Group "${group}", ${key} stands at ${where(actual)}: neither at the commit that the rollback found (${where(before)}) ` +
     `nor at its target (${where(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,

@@ -1,12 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DecodeError, jsonValue } from "../../../../functions/shared/core/json/decode.ts";
+import { DecodeError, json as jsonCodec } from "../../../../functions/shared/core/json/codec.ts";
 import { encodeJson, type Json, parseJson } from "../../../../functions/shared/core/json/json.ts";
 import { type Blocker, blockerKinds } from "../../../../functions/shared/core/rollback/blockers.ts";
 import { actions, type Plan } from "../../../../functions/shared/core/rollback/plan.ts";
 import {
-  decodePlanned,
-  extraDocument,
+  extraCommits,
   type PlannedRollback,
   planDocument,
   plannedDocument,
@@ -17,9 +16,9 @@ import { commit, json, situation } from "../../../support/arbitraries.ts";
 import { apply, at, journaled, later, MAX, writesOf } from "../../../support/states.ts";
 
 /** A value as it is after it was written and read: integers that fit are numbers. */
-const reread = (value: Json): Json => jsonValue(parseJson(encodeJson(value)), "");
-const written = (planned: PlannedRollback) => encodeJson(plannedDocument(planned));
-const read = (text: string) => decodePlanned(parseJson(text), "");
+const reread = (value: Json): Json => jsonCodec.decode(parseJson(encodeJson(value)), "");
+const written = (planned: PlannedRollback) => encodeJson(plannedDocument.encode(planned));
+const read = (text: string) => plannedDocument.decode(parseJson(text), "");
 
 const rereadBlocker = ({ expected, actual, ...rest }: Blocker): Blocker => ({
   ...rest,
@@ -183,16 +182,16 @@ describe("the document of a plan", () => {
         '"leader_epoch":1},"done":true,"replayed":7,"skipped":null}}}},"extra":[{"group":"g","topic":"u","partition":2,' +
         '"commit":{"offset":4,"metadata":""}}]}',
     );
-    expect(encodeJson(plannedDocument({ ...full, plan: { ...full.plan, groups: new Map() } }))).toMatch(
+    expect(encodeJson(plannedDocument.encode({ ...full, plan: { ...full.plan, groups: new Map() } }))).toMatch(
       /"cluster_id":"c1","topic_ids":\{"t":"id"\}\}$/,
     );
-    expect(encodeJson(extraDocument({ group: "g", topic: "u", partition: 2, commit: at(4n, "", 0) }))).toBe(
-      '{"group":"g","topic":"u","partition":2,"commit":{"offset":4,"metadata":"","leader_epoch":0}}',
+    expect(encodeJson(extraCommits.encode([{ group: "g", topic: "u", partition: 2, commit: at(4n, "", 0) }]))).toBe(
+      '[{"group":"g","topic":"u","partition":2,"commit":{"offset":4,"metadata":"","leader_epoch":0}}]',
     );
   });
 });
 
-describe("decodePlanned", () => {
+describe("reading a planned rollback", () => {
   type Steps = readonly (string | number)[];
   const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
   const document = () => parseJson(written(full));
@@ -229,7 +228,7 @@ describe("decodePlanned", () => {
 
   const placeOfError = (value: unknown) => {
     try {
-      decodePlanned(value, "");
+      plannedDocument.decode(value, "");
     } catch (error) {
       if (error instanceof DecodeError) return { path: error.path, message: error.message };
       throw error;
@@ -256,7 +255,7 @@ describe("decodePlanned", () => {
     !(steps.includes("extra") && ["topic", "partition"].includes(`${steps.at(-1)}`));
 
   test("knows every place of the example", () => {
-    expect(decodePlanned(document(), "")).toMatchObject({ plan: { groups: full.plan.groups } });
+    expect(plannedDocument.decode(document(), "")).toMatchObject({ plan: { groups: full.plan.groups } });
     expect(fields.length).toBeGreaterThan(40);
     expect(all.map(nameOf)).toContain('plan.groups["g"].partitions["t-0"].from.leader_epoch');
   });
@@ -336,7 +335,7 @@ describe("decodePlanned", () => {
   });
 
   test.each([null, [], "text", 42, undefined])("refuses %j instead of a document", (value) => {
-    expect(() => decodePlanned(value, "plan")).toThrow(DecodeError);
+    expect(() => plannedDocument.decode(value, "plan")).toThrow(DecodeError);
   });
 
   test("takes an origin's name from the plan", () => {

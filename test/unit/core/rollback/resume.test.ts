@@ -12,7 +12,7 @@ import { commitsOf, deletesOf, type Plan } from "../../../../functions/shared/co
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import { originOf, partitionsOf, planResume, targetsHold } from "../../../../functions/shared/core/rollback/resume.ts";
 import { settle } from "../../../../functions/shared/core/rollback/settle.ts";
-import { commitDocument } from "../../../../functions/shared/core/snapshot.ts";
+import { commitOrNull } from "../../../../functions/shared/core/snapshot.ts";
 import { executable, nearCommit } from "../../../support/arbitraries.ts";
 import {
   apply,
@@ -153,7 +153,7 @@ describe("a resumed plan", () => {
         const expected = targetsIn(plan).flatMap(({ group: name, key, from }) => {
           const elsewhere = moves.get(name)?.get(key);
           if (elsewhere === undefined) return [];
-          const [was, is] = [commitDocument(from), commitDocument(elsewhere)];
+          const [was, is] = [commitOrNull.encode(from), commitOrNull.encode(elsewhere)];
           return [{ kind: "moved_since", name, key, expected: was, actual: is }];
         });
         expect(found).toEqual(expected);
