@@ -70,9 +70,9 @@ describe("an index item that is not what was written is SnapshotCorrupt, and nam
   test.each([
     ["description", undefined, "description is missing"],
     ["groups", undefined, "groups is missing"],
-    ["groups", { S: "3" }, "groups is not of type N"],
+    ["groups", { S: "3" }, "groups must be a count, not "],
     ["bytes", { N: "1.5" }, "bytes must be a count"],
-    ["sha256", { N: "3" }, "sha256 is not of type S"],
+    ["sha256", { N: "3" }, "sha256 must be a string, not 3"],
     ["status", { S: "done" }, "status must be one of complete, partial"],
     ["selection", { S: "{" }, "selection is not JSON"],
     ["selection", { S: '{"groups":[],"exclude":[3]}' }, "selection.exclude[0] must be an object"],

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
 import {
@@ -23,6 +25,14 @@ const usual = topic(log(0n, 100n));
 
 test("only members and pending transactions block temporarily", () => {
   expect(blockerKinds.filter((kind) => !isPermanent({ kind }))).toEqual(["group_not_empty", "pending_transaction"]);
+});
+
+test("each kind has a row in functions/rollback/README.md, which names those that are not permanent", () => {
+  const readme = readFileSync(join(import.meta.dirname, "../../../../functions/rollback/README.md"), "utf8");
+  const section = readme.split(/^### /m).find((part) => part.startsWith("Blockers\n"));
+  expect([...(section?.matchAll(/^\| `(\w+)` \|/gm) ?? [])].map(([, kind]) => kind)).toEqual([...blockerKinds]);
+  const temporary = blockerKinds.filter((kind) => !isPermanent({ kind })).map((kind) => `\`${kind}\``);
+  expect(readme).toContain(`**A permanent blocker** is every kind but ${temporary.join(" and ")}.`);
 });
 
 describe("a blocker of a group", () => {
