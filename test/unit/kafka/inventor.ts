@@ -101,8 +101,8 @@ class Inventor extends Reader {
     return value;
   }
 
-  override skipBytes(): void {
-    this.nullableString();
+  override skipBytes(count = 1): void {
+    for (let i = 0; i < count; i++) this.nullableString();
   }
 
   override array<T>(element: () => T): T[] {
@@ -123,10 +123,10 @@ class Inventor extends Reader {
     return list;
   }
 
-  override nullable<T>(structure: () => T): T | null {
+  override nullable<T>(fields: () => T): T | null {
     const present = this.#chance(3) > 0;
     this.writer.int8(present ? 1 : -1);
-    return present ? structure() : null;
+    return present ? this.structure(fields) : null;
   }
 
   override skipTags(): void {
@@ -152,5 +152,6 @@ export function inventAnswer(api: Api<never, unknown>, version: number, chance: 
   const inventor = new Inventor(chance);
   if (api.flexible) inventor.skipTags();
   api.decode(inventor, version);
+  if (api.flexible) inventor.skipTags();
   return inventor.writer.bytes();
 }
