@@ -14,12 +14,6 @@ import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
 import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
 
-/** Where a large result can be fetched, and for how long. */
-export interface StoredResult {
-  readonly url: string;
-  readonly expiresInSeconds: number;
-}
-
 /** A stored JSON value: the name that it has in its folder, and the SHA-256 of its bytes, in hexadecimal. */
 export interface StoredJson {
   readonly name: string;
@@ -43,13 +37,9 @@ const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("h
 export function createBodies(s3: S3Client, bucket: string, prefix: string) {
   const inFolder = (folder: string, name: string) => ({ Bucket: bucket, Key: `${prefix}${folder}/${name}.json.gz` });
   const at = (snapshotId: string) => inFolder("snapshots", snapshotId);
-  const call = (action: string, doing: string, afterwards?: string): AwsCall => ({
-    service: "S3",
-    action,
-    resource: `bucket ${bucket}`,
-    doing,
-    afterwards,
-  });
+  const call = (action: string, doing: string, afterwards?: string): AwsCall => {
+    return { service: "S3", action, resource: `bucket ${bucket}`, doing, afterwards };
+  };
   const json = { ContentType: "application/json", ContentEncoding: "gzip" };
   const checksum = (sha256: string) => ({ ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") });
   const read = (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
@@ -63,12 +53,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
      * Writes the body of a snapshot, unless one exists under its id: `taken`. A write whose answer was lost is recognised by
      * its token, and counts as written.
      */
-    async put(
-      snapshotId: string,
-      { body, sha256 }: EncodedSnapshot,
-      writeToken: string,
-      deadline: Deadline,
-    ): Promise<"written" | "taken"> {
+    async put(snapshotId: string, { body, sha256 }: EncodedSnapshot, writeToken: string, deadline: Deadline) {
       const doing = `writing the body of ${snapshotId}`;
       const afterwards = "Nothing was listed: take the snapshot again.";
       const command = new PutObjectCommand({
@@ -156,8 +141,8 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
       }
     },
 
-    /** Stores a JSON text under a name that cannot be guessed. */
-    async putResult(text: string, deadline: Deadline): Promise<StoredResult> {
+    /** Stores a JSON text under a name that cannot be guessed. Returns where it can be fetched, and for how long. */
+    async putResult(text: string, deadline: Deadline) {
       const place = { Bucket: bucket, Key: `${prefix}results/${randomUUID()}.json` };
       const url = await callAws(call("PutObject", "storing the result"), deadline, async (options) => {
         await s3.send(new PutObjectCommand({ ...place, ...json, Body: gzipSync(text) }), options);

@@ -64,14 +64,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     get,
 
     /** Lists a snapshot; with an execution, only if that has no listed snapshot yet: both or neither. */
-    async insert(
-      entry: SnapshotEntry,
-      writeToken: string,
-      executionId: string | undefined,
-      now: Date,
-      deadline: Deadline,
-    ): Promise<Listed> {
-      const { snapshotId } = entry;
+    async insert(entry: SnapshotEntry, writeToken: string, deadline: Deadline, executionId?: string): Promise<Listed> {
+      const { snapshotId, createdAt } = entry;
       const listing = {
         put: { ...entryItem.encode(entry), write_token: { S: writeToken } },
         condition: "attribute_not_exists(pk)",
@@ -80,7 +74,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
       const claiming = (execution: string, deleted: string | undefined) => ({
         put: {
           ...executionKey(execution),
-          ...itemOf({ snapshot_id: snapshotId, expires_at: Math.floor(now.getTime() / 1_000) + executionSeconds }),
+          ...itemOf({ snapshot_id: snapshotId, expires_at: Date.parse(createdAt) / 1_000 + executionSeconds }),
         },
         condition: `attribute_not_exists(pk)${deleted === undefined ? "" : " OR snapshot_id = :deleted"}`,
         ...(deleted !== undefined && { values: itemOf({ deleted }) }),
@@ -113,10 +107,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     },
 
     /** The listed entries of a stretch, newest first, fetched as they are consumed. */
-    async *newestFirst(
-      { from, to, after, filters = {}, expect }: Stretch,
-      deadline: Deadline,
-    ): AsyncGenerator<SnapshotEntry, void> {
+    async *newestFirst({ from, to, after, filters = {}, expect }: Stretch, deadline: Deadline) {
       const { FilterExpression, names, values } = filterExpression(filters);
       const filtered = Object.keys(names).length > 0;
       const query = {

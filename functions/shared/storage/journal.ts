@@ -16,7 +16,7 @@ import {
   sortKeyOf,
   textsOf,
 } from "./journal-record.ts";
-import { decodeToken, type Page, readPage } from "./paging.ts";
+import { decodeToken, readPage } from "./paging.ts";
 import { createTable } from "./table.ts";
 
 /** A rollback as it is known before its first commit, with the names of the groups that it is to put back. */
@@ -38,6 +38,9 @@ export interface OpenJournal {
    */
   close(status: RollbackStatus, result: Json, now: Date, deadline: Deadline): Promise<"closed" | "lost">;
 }
+
+/** What says where the plan and the result of a rollback are. */
+type Kept = Pick<JournalRecord, "rollbackId" | "plan" | "result">;
 
 /** The journal of a deployment: see `createJournal`. */
 export type Journal = ReturnType<typeof createJournal>;
@@ -120,11 +123,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
      *
      * @throws StorageUnavailable and says whether the record may be there all the same
      */
-    async open(
-      { groups, description, plan, ...opening }: JournalOpening,
-      now: Date,
-      deadline: Deadline,
-    ): Promise<OpenJournal | "taken"> {
+    async open({ groups, description, plan, ...opening }: JournalOpening, now: Date, deadline: Deadline) {
       const { rollbackId } = opening;
       const doing = `opening the journal of ${rollbackId}`;
       const undone = `The journal does not have ${rollbackId}.`;
@@ -219,7 +218,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
     newestFirst: (since: Date | undefined, deadline: Deadline) => readNewestFirst({ since, expect: 25 }, deadline),
 
     /** The records, newest first, of all rollbacks that can be resumed: see `resume`. */
-    async *resumable(deadline: Deadline): AsyncGenerator<JournalRecord, void> {
+    async *resumable(deadline: Deadline) {
       const query = {
         KeyConditionExpression: "pk = :pk",
         FilterExpression: "#status <> :success AND attribute_not_exists(superseded_by)",
@@ -227,8 +226,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
         ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":success": { S: "success" } },
       };
       for await (const item of table.descending(query, "looking for unfinished rollbacks", deadline)) {
-        const record = recordItem.decode(item);
-        if (canResume(record)) yield record;
+        yield recordItem.decode(item);
       }
     },
 
@@ -237,20 +235,17 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
      *
      * @throws InvalidRequest where the token is not of an earlier page
      */
-    async list(
-      { limit, nextToken }: { readonly limit: number; readonly nextToken?: string | undefined },
-      deadline: Deadline,
-    ): Promise<Page<JournalRecord>> {
+    async list({ limit, nextToken }: { limit: number; nextToken?: string | undefined }, deadline: Deadline) {
       const after = nextToken === undefined ? undefined : decodeToken(nextToken, recordAt);
       return readPage(readNewestFirst({ after, expect: limit + 1 }, deadline), limit, sortKeyOf);
     },
 
     /** The plan as it was written, parsed with `parseJson`. */
-    plan: async ({ rollbackId, plan }: JournalRecord, deadline: Deadline): Promise<unknown> =>
+    plan: async ({ rollbackId, plan }: Kept, deadline: Deadline): Promise<unknown> =>
       (await bodies()).getJson(rollbackId, "plan", plan, deadline),
 
     /** The result as it was written, parsed with `parseJson`; undefined where the rollback has not ended. */
-    result: async ({ rollbackId, result }: JournalRecord, deadline: Deadline): Promise<unknown> =>
+    result: async ({ rollbackId, result }: Kept, deadline: Deadline): Promise<unknown> =>
       result && (await bodies()).getJson(rollbackId, "result", result, deadline),
   };
 }

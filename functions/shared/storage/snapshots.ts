@@ -18,13 +18,6 @@ import {
 import { createIndexTable, type Deletion } from "./index-table.ts";
 import { type Page, readPage } from "./paging.ts";
 
-/** A saved snapshot. `repeated`: an earlier delivery of the same scheduled execution took it. */
-interface Saved {
-  readonly entry: SnapshotEntry;
-  readonly snapshot: Snapshot;
-  readonly repeated: boolean;
-}
-
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
 type SnapshotReference = string | { readonly at: Date };
 
@@ -81,11 +74,11 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     /**
      * Saves a snapshot under an id made of `now`: body first, index second, so that a listed snapshot has its body, and a
      * returned one is listed. No two calls get the same id, except those with the same `executionId`: an execution of a
-     * schedule has one snapshot, whichever of its deliveries comes first.
+     * schedule has one snapshot, whichever of its deliveries comes first. `repeated`: an earlier one took it.
      *
      * @throws StorageUnavailable, whose message says whether the snapshot may be listed
      */
-    async save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string): Promise<Saved> {
+    async save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string) {
       const createdAt = isoSeconds(now);
       const writeToken = randomUUID();
       for (let number = 1; ; number++) {
@@ -94,7 +87,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
         const encoded = encodeSnapshot(snapshot);
         if ((await (await bodies()).put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
         const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
-        const listed = await index.insert(written, writeToken, executionId, now, deadline);
+        const listed = await index.insert(written, writeToken, deadline, executionId);
         if (listed === "listed") return { entry: written, snapshot, repeated: false };
         if (listed === "taken") continue;
         const { winner } = listed;
@@ -112,11 +105,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
      *
      * @throws SnapshotNotFound whose message says why the newest ones do not fit
      */
-    async resolve(
-      reference: SnapshotReference,
-      wanted: readonly Selector[] | undefined,
-      deadline: Deadline,
-    ): Promise<string> {
+    async resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline) {
       if (typeof reference === "string" && reference !== "latest") return reference;
       const at = typeof reference === "string" ? undefined : reference.at;
       const unfit: string[] = [];

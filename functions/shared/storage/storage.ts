@@ -1,5 +1,4 @@
 import type { Deadline } from "../core/deadline.ts";
-import type { StoredResult } from "./bodies.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import { createJournal } from "./journal.ts";
 import { createLease } from "./lease.ts";
@@ -19,7 +18,6 @@ export function createStorage(config: StorageConfig, clients: Clients = sharedCl
     journal: createJournal(config, clients),
     lease: createLease(config, clients),
     /** Stores a result that is too large for an answer. Everyone who has the URL can read it until it expires. */
-    storeResult: async (text: string, deadline: Deadline): Promise<StoredResult> =>
-      (await bodies()).putResult(text, deadline),
+    storeResult: async (text: string, deadline: Deadline) => (await bodies()).putResult(text, deadline),
   };
 }

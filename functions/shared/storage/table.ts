@@ -45,13 +45,9 @@ const mostConflicts = 8;
  * The table of this name, with the string keys `pk` and `sk`. Reads are consistent. All methods throw what `callAws` throws.
  */
 export function createTable(dynamodb: DynamoDBClient, table: string) {
-  const call = (action: string, doing: string, afterwards?: string): AwsCall => ({
-    service: "DynamoDB",
-    action,
-    resource: `table ${table}`,
-    doing,
-    afterwards,
-  });
+  const call = (action: string, doing: string, afterwards?: string): AwsCall => {
+    return { service: "DynamoDB", action, resource: `table ${table}`, doing, afterwards };
+  };
 
   /** The operation's own name, and what sends it. */
   const operationFor = (changes: readonly Change[]): [string, (options: SendOptions) => Promise<unknown>] => {
