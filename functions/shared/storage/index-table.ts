@@ -25,7 +25,6 @@ type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
 
 /** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
-const nothingListed = "Nothing was listed: take the snapshot again.";
 const notKnown = "Whether it was listed is not known: check the list before you take it again.";
 
 /**
@@ -85,7 +84,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
           {
             changes: executionId === undefined ? [listing] : [listing, claiming(executionId, deleted)],
             doing: `listing ${snapshotId}`,
-            undone: nothingListed,
+            undone: "Nothing was listed: take the snapshot again.",
             unknown: notKnown,
             tookEffect: async (limit) => (await readEntry(snapshotId, limit, notKnown))?.write_token?.S === writeToken,
           },
