@@ -15,7 +15,10 @@ export interface Route {
 }
 
 /** What the API documents say of an operation beside the descriptions of its fields. */
-export interface Documentation<Request extends z.ZodMiniType, Result extends z.ZodMiniType> {
+export interface Documentation<
+  Request extends z.ZodMiniType = z.ZodMiniType,
+  Result extends z.ZodMiniType = z.ZodMiniType,
+> {
   /** What it does, in a sentence. */
   readonly summary: string;
   readonly routes: readonly Route[];

@@ -79,9 +79,12 @@ export const label = (most: number) =>
 
 /** For each group of a snapshot, the group to put it into: `{"orders": "orders-replay"}`. Any name can be a key. */
 export const groupMap = z.pipe(
-  z.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
-    error: 'must be an object such as {"orders": "orders-replay"}',
-  }),
+  z
+    .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
+      error: 'must be an object such as {"orders": "orders-replay"}',
+    })
+    // What JSON Schema says of it.
+    .check(z.meta({ type: "object", additionalProperties: { type: "string", minLength: 1 }, minProperties: 1 })),
   z.transform((value, context) => {
     const map = new Map<string, string>();
     for (const [group, target] of Object.entries(value)) {

@@ -24,10 +24,12 @@ export type Encoded<T> = unknown extends T
         : { readonly [Key in keyof T]-?: Encoded<T[Key]> };
 
 /** A 64-bit integer, exact in JSON. Read with `parseJson` and this schema, it is a `bigint`. */
-export const int64 = z.pipe(
-  z.union([z.int(), z.bigint()]),
-  z.transform((value) => BigInt(value)),
-);
+export const int64 = z
+  .pipe(
+    z.union([z.int(), z.bigint()]),
+    z.transform((value) => BigInt(value)),
+  )
+  .check(z.meta({ type: "integer", format: "int64" })); // what JSON Schema says of it
 
 /** A number of things. */
 export const count = z.int();
