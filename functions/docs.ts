@@ -2,8 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as z from "zod";
 import packageJson from "../package.json" with { type: "json" };
-import { operations } from "./operations.ts";
-import type { Documentation, Route } from "./shared/lambda/documentation.ts";
+import { examples } from "./examples.ts";
+import { operations, type Verb, verbs } from "./operations.ts";
+import type { Route } from "./shared/lambda/documentation.ts";
 import { statuses } from "./shared/lambda/http.ts";
 
 /*
@@ -69,18 +70,20 @@ const querySchema = ({ type = "string", minimum, maximum, default: preset, enum:
   type === "array" ? { type, items: { type: "string" } } : { type, minimum, maximum, default: preset, enum: values };
 
 /** What a method of a path does. What the path does not name of the request is in the body of a POST, else in the query. */
-function operationObject(verb: string, { method, path }: Route, request: Schema, about: Documentation): Schema {
+function operationObject(verb: Verb, { method, path }: Route, request: Schema): Schema {
+  const operation = operations[verb];
+  const snapshotField = "snapshotField" in operation ? operation.snapshotField : "snapshot_id";
   const fields = new Map(fieldsOf(request));
   const parameters: Schema[] = [];
   for (const [, name = ""] of path.matchAll(/\{(\w+)\}/g)) {
-    const field = name === "snapshot_id" ? (about.snapshotField ?? name) : name;
+    const field = name === "snapshot_id" ? snapshotField : name;
     const time = name === "snapshot_id" && verb !== "delete" ? " A time is written `at:<time>`." : "";
     const description = `${fields.get(field)?.description}${time}`;
     parameters.push({ name, in: "path", required: true, description, schema: { type: "string" } });
     fields.delete(field);
   }
   const body = { type: "object", properties: Object.fromEntries(fields), additionalProperties: false };
-  const example = Object.entries(Object(about.example.request)).filter(([name]) => fields.has(name));
+  const example = Object.entries(examples[verb].request).filter(([name]) => fields.has(name));
   const query = [...fields].map(([name, field]) => ({
     name,
     in: "query",
@@ -91,29 +94,29 @@ function operationObject(verb: string, { method, path }: Route, request: Schema,
   const result = { anyOf: [ref(resultName(verb)), ref("StoredResult")] };
   return {
     operationId: path.includes("{rollback_id}") ? "showRollback" : verb,
-    summary: about.summary,
+    summary: operation.summary,
     ...(method === "POST"
       ? { parameters, requestBody: { required: false, content: json(body, Object.fromEntries(example)) } }
       : { parameters: [...parameters, ...query] }),
-    responses: { 200: { description: "The result.", content: json(result, about.example.result) }, ...failures },
+    responses: { 200: { description: "The result.", content: json(result, examples[verb].result) }, ...failures },
   };
 }
 
 const documents = new Map<string, Schema>();
 const schemas: Schema = { Error: jsonSchema(error, "output"), StoredResult: jsonSchema(storedResult, "output") };
 const paths: { [path: string]: Schema } = {};
-for (const [verb, { request, result, documentation }] of Object.entries(operations)) {
+for (const verb of verbs) {
+  const { request, result, summary, routes } = operations[verb];
+  request.parse(examples[verb].request);
+  result.parse(examples[verb].result);
   const asked = jsonSchema(request, "input");
   const answered = jsonSchema(result, "output");
-  const head = { $schema: "https://json-schema.org/draft/2020-12/schema", description: documentation.summary };
+  const head = { $schema: "https://json-schema.org/draft/2020-12/schema", description: summary };
   documents.set(`${verb}/request.schema.json`, { ...head, title: `A request of ${verb}`, ...asked });
   documents.set(`${verb}/result.schema.json`, { ...head, title: `The result of ${verb}`, ...answered });
   schemas[resultName(verb)] = answered;
-  for (const route of documentation.routes) {
-    paths[route.path] = {
-      ...paths[route.path],
-      [route.method.toLowerCase()]: operationObject(verb, route, asked, documentation),
-    };
+  for (const route of routes) {
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationObject(verb, route, asked) };
   }
 }
 documents.set("openapi.json", {

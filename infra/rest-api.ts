@@ -49,7 +49,7 @@ export class RestApi extends Construct {
     this.api.node.tryRemoveChild("Endpoint");
 
     for (const verb of verbs) {
-      for (const { method, path } of operations[verb].documentation.routes) {
+      for (const { method, path } of operations[verb].routes) {
         const resource = this.api.root.resourceForPath(path);
         const timeout = Duration.seconds(29);
         resource.addMethod(method, new LambdaIntegration(functions[verb], { timeout, allowTestInvoke: false }));

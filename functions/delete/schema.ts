@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
 
 /** One id: `latest` and times are refused, so that a snapshot to be deleted is named exactly. */
@@ -22,11 +22,5 @@ export const result = /* @__PURE__ */ unbundled(() =>
 );
 export type DeleteResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Deletes a snapshot. The bucket keeps its body as an earlier version for some days.",
-  routes: [{ method: "DELETE", path: "/snapshots/{snapshot_id}" }],
-  example: {
-    request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z" },
-    result: { snapshot_id: "snapshot-2025-01-15T10:30:00Z", deleted: true },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Deletes a snapshot. The bucket keeps its body as an earlier version for some days.";
+export const routes: readonly Route[] = [{ method: "DELETE", path: "/snapshots/{snapshot_id}" }];

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { changes } from "../shared/core/diff.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import { byPartition, commit, count, int64, warnings } from "../shared/lambda/result-fields.ts";
 
@@ -44,29 +44,5 @@ export const result = /* @__PURE__ */ unbundled(() =>
 );
 export type DiffResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Compares a snapshot with another, or with what is committed now.",
-  routes: [{ method: "GET", path: "/snapshots/{snapshot_id}/diff" }],
-  snapshotField,
-  example: {
-    request: { from: "snapshot-2025-01-15T10:30:00Z", to: "live" },
-    result: {
-      from: "snapshot-2025-01-15T10:30:00Z",
-      to: "live",
-      summary: { advanced: 1, rewound: 0, metadata: 0, added: 0, removed: 0, unchanged: 2 },
-      consumer_groups: {
-        "orders-streams": {
-          partitions: {
-            "orders-0": {
-              change: "advanced",
-              from: { offset: 17, metadata: "", leader_epoch: 4 },
-              to: { offset: 25, metadata: "", leader_epoch: 4 },
-              offset_delta: 8,
-            },
-          },
-        },
-      },
-      warnings: [],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Compares a snapshot with another, or with what is committed now.";
+export const routes: readonly Route[] = [{ method: "GET", path: "/snapshots/{snapshot_id}/diff" }];

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { snapshotStatuses } from "../shared/core/model.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
 import { count, snapshotStatus, trigger } from "../shared/lambda/result-fields.ts";
 
@@ -35,24 +35,5 @@ export const result = /* @__PURE__ */ unbundled(() =>
 );
 export type ListResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Lists snapshots, newest first.",
-  routes: [{ method: "GET", path: "/snapshots" }],
-  example: {
-    request: { limit: 1, since: "2025-01-15T00:00:00Z" },
-    result: {
-      snapshots: [
-        {
-          snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-          created_at: "2025-01-15T10:30:00Z",
-          description: "Before consuming remaining messages",
-          status: "complete",
-          groups: 12,
-          offsets: 340,
-          trigger: "invoke",
-        },
-      ],
-      next_token: "c25hcHNob3QtMjAyNS0wMS0xNVQxMDozMDowMFo",
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Lists snapshots, newest first.";
+export const routes: readonly Route[] = [{ method: "GET", path: "/snapshots" }];

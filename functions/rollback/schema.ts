@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { rollbackStatuses } from "../shared/core/model.ts";
 import { actions, outOfRangePolicies } from "../shared/core/rollback/plan.ts";
 import { groupStatuses, partitionOutcomes } from "../shared/core/rollback/settle.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import {
   description,
   groupMap,
@@ -204,38 +204,6 @@ export type RollbackResult = z.output<typeof rollbackResult>;
 
 export const result = /* @__PURE__ */ unbundled(() => z.union([dryRunResult, rollbackResult]));
 
-export const documentation = {
-  summary:
-    "Rolls groups back to a snapshot, or shows what that would do (dry run). If anything is blocked, nothing is changed.",
-  routes: [{ method: "POST", path: "/snapshots/{snapshot_id}/rollback" }],
-  example: {
-    request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z", groups: ["orders-streams"], dry_run: true },
-    result: {
-      dry_run: true,
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      plan_digest: "b5a2c96250612366ea272ffac6d9744aaf4b45aacd96aa7cfcb931ee3b558259",
-      blockers: [],
-      left_out: [],
-      skipped: [],
-      warnings: [],
-      groups: {
-        "orders-streams": {
-          type: "classic",
-          state: "Empty",
-          replayed: 8,
-          skipped: 0,
-          partitions: {
-            "orders-0": {
-              action: "rewind",
-              from: { offset: 25, metadata: "", leader_epoch: 4 },
-              to: { offset: 17, metadata: "", leader_epoch: 4 },
-              replayed: 8,
-              skipped: 0,
-            },
-          },
-        },
-      },
-      extra: [],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary =
+  "Rolls groups back to a snapshot, or shows what that would do (dry run). If anything is blocked, nothing is changed.";
+export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots/{snapshot_id}/rollback" }];

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { recordStatuses } from "../shared/core/model.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { pageSize, pageToken, rollbackId } from "../shared/lambda/request-fields.ts";
 import { count } from "../shared/lambda/result-fields.ts";
 
@@ -66,29 +66,8 @@ export const recordResult = /* @__PURE__ */ unbundled(() =>
 export const result = /* @__PURE__ */ unbundled(() => z.union([pageResult, recordResult]));
 export type RollbacksResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Lists rollbacks, newest first, or shows one whole: with its request, its plan and its result.",
-  routes: [
-    { method: "GET", path: "/rollbacks" },
-    { method: "GET", path: "/rollbacks/{rollback_id}" },
-  ],
-  example: {
-    request: { limit: 1 },
-    result: {
-      rollbacks: [
-        {
-          rollback_id: "rollback-2025-01-15T11:00:00Z-1f0c9a2b",
-          status: "success",
-          snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-          safety_snapshot_id: "snapshot-2025-01-15T11:00:00Z",
-          requested_by: "ana",
-          started_at: "2025-01-15T11:00:00.120Z",
-          ended_at: "2025-01-15T11:00:01.480Z",
-          groups: 1,
-          description: "",
-          attempts: 1,
-        },
-      ],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Lists rollbacks, newest first, or shows one whole: with its request, its plan and its result.";
+export const routes: readonly Route[] = [
+  { method: "GET", path: "/rollbacks" },
+  { method: "GET", path: "/rollbacks/{rollback_id}" },
+];

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import {
   byName,
@@ -79,42 +79,5 @@ export const result = /* @__PURE__ */ unbundled(() =>
 );
 export type ShowResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Shows a snapshot's document, or the part of it that the request names.",
-  routes: [{ method: "GET", path: "/snapshots/{snapshot_id}" }],
-  example: {
-    request: { snapshot_id: "latest", groups: ["orders-*"] },
-    result: {
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      description: "Before consuming remaining messages",
-      created_at: "2025-01-15T10:30:00Z",
-      consumer_groups: {
-        "orders-streams": { partitions: { "orders-0": { offset: 17, metadata: "", leader_epoch: 4 } } },
-      },
-      schema_version: 2,
-      status: "complete",
-      errors: [],
-      warnings: [],
-      trigger: "invoke",
-      selection: { groups: ["*"], exclude: [] },
-      cluster: { name: "production", cluster_id: "J8nYqPTRQ_aSCnyF5E6a8w" },
-      observed: {
-        groups: {
-          "orders-streams": {
-            type: "classic",
-            state: "Empty",
-            members: 0,
-            protocol_type: "consumer",
-            as_of: "2025-01-15T10:30:00.120Z",
-          },
-        },
-        topics: {
-          orders: {
-            topic_id: "5f0sQ1rWQNqmnnDxDZx7nA",
-            partitions: { "0": { log_start_offset: 0, log_end_offset: 25, leader_epoch: 4 } },
-          },
-        },
-      },
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Shows a snapshot's document, or the part of it that the request names.";
+export const routes: readonly Route[] = [{ method: "GET", path: "/snapshots/{snapshot_id}" }];

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { compileSelectors } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { description, label, selectors } from "../shared/lambda/request-fields.ts";
 import { captureErrors, count, snapshotStatus, warnings } from "../shared/lambda/result-fields.ts";
 
@@ -58,20 +58,5 @@ export const result = /* @__PURE__ */ unbundled(() =>
 );
 export type SnapshotResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Takes a snapshot of the offsets that consumer groups have committed.",
-  routes: [{ method: "POST", path: "/snapshots" }],
-  example: {
-    request: { groups: ["orders-*"], description: "Before consuming remaining messages" },
-    result: {
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      created_at: "2025-01-15T10:30:00Z",
-      description: "Before consuming remaining messages",
-      status: "complete",
-      groups: 12,
-      offsets: 340,
-      errors: [],
-      warnings: [],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Takes a snapshot of the offsets that consumer groups have committed.";
+export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots" }];

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, unbundled } from "../shared/lambda/documentation.ts";
 import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
 import { count, mismatches, warnings } from "../shared/lambda/result-fields.ts";
 
@@ -21,26 +21,5 @@ export const result = /* @__PURE__ */ unbundled(() =>
 );
 export type VerifyResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Compares the groups of a snapshot with what they have committed now.",
-  routes: [{ method: "POST", path: "/snapshots/{snapshot_id}/verify" }],
-  example: {
-    request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z" },
-    result: {
-      verified: false,
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      checked: 3,
-      mismatches: [
-        {
-          group: "orders-streams",
-          topic: "orders",
-          partition: 0,
-          kind: "offset",
-          expected: { offset: 17, metadata: "", leader_epoch: 4 },
-          actual: { offset: 25, metadata: "", leader_epoch: 4 },
-        },
-      ],
-      warnings: [],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Compares the groups of a snapshot with what they have committed now.";
+export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots/{snapshot_id}/verify" }];

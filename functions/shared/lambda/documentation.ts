@@ -13,16 +13,3 @@ export interface Route {
   /** `/snapshots/{snapshot_id}`. */
   readonly path: string;
 }
-
-/** What the API documents say of an operation beside the descriptions of its fields. */
-export interface Documentation<
-  Request extends z.ZodMiniType = z.ZodMiniType,
-  Result extends z.ZodMiniType = z.ZodMiniType,
-> {
-  /** What it does, in a sentence. */
-  readonly summary: string;
-  readonly routes: readonly Route[];
-  /** The field of the request that the snapshot in the path is for; `snapshot_id` unless given. */
-  readonly snapshotField?: string;
-  readonly example: { readonly request: z.input<Request>; readonly result: z.input<Result> };
-}
