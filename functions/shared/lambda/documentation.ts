@@ -1,11 +1,15 @@
 import * as z from "zod/mini";
 
-/** A schema of results. With the mark of a pure call before it, the bundles of the functions, which do not use it, drop it. */
-export const unbundled = <T>(schema: () => T): T => schema();
+/** The result of an operation. With the mark of a pure call before it, the bundles of the functions, which do not use it, drop it. */
+export const resultObject = <Fields extends z.core.$ZodLooseShape>(fields: () => Fields) => z.strictObject(fields());
 
 /** A field with its description, which the API documents show. */
 export const described = <T extends z.ZodMiniType>(field: T, description: string): T =>
   field.check(z.describe(description));
+
+/** The same for a field that may be left out. */
+export const optional = <T extends z.ZodMiniType>(field: T, description: string) =>
+  described(z.optional(field), description);
 
 /** A method and path of the REST API that an operation answers. */
 export interface Route {
