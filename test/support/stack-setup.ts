@@ -13,7 +13,7 @@ declare module "vitest" {
   }
 }
 
-/** Three brokers, a local cloud and the deployed stack; what the environment names is used instead, and left as it was. */
+/** Starts three brokers and a local cloud, and deploys the stack. Brokers and cloud of the environment are used instead and left running. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const choice = await choose({ kafka: true, cloud: true });
   const stateDir = freshStateDir("e2e");

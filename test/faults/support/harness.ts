@@ -15,7 +15,7 @@ import { within } from "../../support/deadline.ts";
 import { proxyEvent } from "../../support/events.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
 import { expectAccepted } from "../../support/outcomes.ts";
-import { createTopic, produce, someValues } from "../../support/topics.ts";
+import { createTopic, distinctValues, produce } from "../../support/topics.ts";
 import { type Answer, type Rolled, readAnswer, readHttpAnswer, readRolled } from "./answers.ts";
 import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
@@ -181,7 +181,7 @@ export function faultHarness(): FaultHarness {
     const nodes = () => onCluster(async (cluster) => cluster.nodes.length);
     await expect.poll(nodes, { timeout: 30_000 }).toBe(3); // a broker that was killed is back
     await onCluster((cluster) => createTopic(kafkaJs, cluster, { topic: name, partitions, replicas: 3 }));
-    await produce(kafkaJs, name, partitions, someValues(partitions * recordsEach));
+    await produce(kafkaJs, name, partitions, distinctValues(partitions * recordsEach));
     return name;
   };
   const forget = (groups: Iterable<string>) =>

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
-import { createTopic, knownToAll, produce, someValues } from "../../support/topics.ts";
+import { createTopic, distinctValues, produce, waitUntilAllKnow } from "../../support/topics.ts";
 
 /** What groups have committed, without leader epochs: by group and partition. */
 export type Said = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;
@@ -58,15 +58,15 @@ export async function withOutside<T>(
       },
       async deleteTopic(topic) {
         await admin.deleteTopics({ topics: [topic] });
-        await knownToAll(cluster, topic, 0);
+        await waitUntilAllKnow(cluster, topic, 0);
       },
       async addPartitions(topic, partitions) {
         await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
-        await knownToAll(cluster, topic, partitions);
+        await waitUntilAllKnow(cluster, topic, partitions);
       },
       async produce(topic, partitions, each) {
         // One of its own: what it has learnt of a topic does not survive the topic's deletion.
-        await produce(kafkaJs, topic, partitions, someValues(partitions * each));
+        await produce(kafkaJs, topic, partitions, distinctValues(partitions * each));
       },
       async deleteRecords(topic, partition, below) {
         const another = kafkaJs.admin(); // for the same reason

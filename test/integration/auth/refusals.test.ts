@@ -92,12 +92,12 @@ describe("who logs in", () => {
     ],
     [
       "a client certificate of another authority",
-      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.stranger)))),
+      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.untrusted)))),
       /rejected the client certificate \(/,
     ],
     [
       "a client certificate that has expired",
-      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.late)))),
+      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.expired)))),
       /rejected the client certificate, which expired on \d{4}-/,
     ],
   ]);
@@ -202,7 +202,7 @@ describe("a secret", () => {
     ],
     [
       "with the key of another certificate",
-      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: clients.late.key }))),
+      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: clients.expired.key }))),
       /"private_key" must be the key of the certificate/,
     ],
     [

@@ -10,7 +10,7 @@ import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { within } from "../../support/deadline.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
 import { expectAccepted } from "../../support/outcomes.ts";
-import { createTopic, produce, someValues } from "../../support/topics.ts";
+import { createTopic, distinctValues, produce } from "../../support/topics.ts";
 
 /** A name that no other test, and no other run, uses. */
 export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
@@ -78,7 +78,7 @@ export async function topicOf(
   const client = independentClient(servers);
   onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [topic] }), servers).then(ignore, ignore));
   await createTopic(client, cluster, { topic, partitions, replicas });
-  if (records > 0) await produce(client, topic, partitions, someValues(partitions * records));
+  if (records > 0) await produce(client, topic, partitions, distinctValues(partitions * records));
   return topic;
 }
 

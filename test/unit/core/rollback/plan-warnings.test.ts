@@ -2,7 +2,17 @@ import { describe, expect, test } from "vitest";
 import type { LiveState, ObservedTopic, Snapshot } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
-import { at, group, groupOf, liveOf, log, planOf, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
+import {
+  at,
+  group,
+  groupOf,
+  liveOf,
+  log,
+  refuse,
+  snapshotOf,
+  topicsFor,
+  unblockedPlan,
+} from "../../../support/states.ts";
 
 const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
 
@@ -11,10 +21,10 @@ describe("the warnings of a plan", () => {
 
   test("name the groups whose extra commits are kept, and how to have them deleted", () => {
     const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
-    expect(planOf(saved, live).warnings).toEqual([
+    expect(unblockedPlan(saved, live).warnings).toEqual([
       expect.stringMatching(/^The rollback keeps 2 commits .* of "g".*"exact": true/),
     ]);
-    expect(planOf(saved, live, { exact: true }).warnings).toEqual([]);
+    expect(unblockedPlan(saved, live, { exact: true }).warnings).toEqual([]);
   });
 
   test("name a topic that may have been deleted and created again", () => {

@@ -33,10 +33,10 @@ import {
   liveOf,
   log,
   MAX,
-  planOf,
   refuse,
   snapshotOf,
   topicsFor,
+  unblockedPlan,
   writesOf,
 } from "../../../support/states.ts";
 
@@ -52,7 +52,7 @@ describe("a plan", () => {
   test("applied to the live state gives the snapshot, beside the extra commits that it reports and keeps", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
-        const plan = planOf(saved, live);
+        const plan = unblockedPlan(saved, live);
         expect(plan.blockers).toEqual([]);
         expect(deletesOf(plan).size).toBe(0);
         const after = apply(live, writesOf(plan));
@@ -70,7 +70,7 @@ describe("a plan", () => {
   test("that is exact gives the snapshot and nothing else, and changes no group that the snapshot lacks", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
-        const plan = planOf(saved, live, { exact: true });
+        const plan = unblockedPlan(saved, live, { exact: true });
         expect(plan).toMatchObject({ blockers: [], extra: [] });
         const after = apply(live, writesOf(plan));
         for (const [group, partitions] of saved) expect(after.get(group) ?? new Map()).toEqual(partitions);
@@ -82,7 +82,7 @@ describe("a plan", () => {
   test("has every partition of the snapshot and of its groups' live commits exactly once", () => {
     fc.assert(
       fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
-        const plan = planOf(saved, live, { exact });
+        const plan = unblockedPlan(saved, live, { exact });
         const planned = partitionsIn(plan).map(({ group, key }) => JSON.stringify([group, key]));
         const extra = plan.extra.map(({ group, topic, partition }) => JSON.stringify([group, `${topic}-${partition}`]));
         const expected = [...saved].flatMap(([group, partitions]) =>
@@ -98,7 +98,7 @@ describe("a plan", () => {
   test("has nothing to do when the live state is the snapshot", () => {
     fc.assert(
       fc.property(commits, fc.boolean(), (saved, exact) => {
-        const plan = planOf(saved, saved, { exact });
+        const plan = unblockedPlan(saved, saved, { exact });
         expect(writesOf(plan).size).toBe(0);
         expect(plan.extra).toEqual([]);
         expect(partitionsIn(plan).every(({ action }) => action === "unchanged")).toBe(true);

@@ -13,7 +13,7 @@ import { planRollback } from "../../../../functions/shared/core/rollback/plannin
 import { originOf, partitionsOf, planResume, targetsHold } from "../../../../functions/shared/core/rollback/resume.ts";
 import { settle } from "../../../../functions/shared/core/rollback/settle.ts";
 import { commitOrNull } from "../../../../functions/shared/core/snapshot.ts";
-import { executable, nearCommit } from "../../../support/arbitraries.ts";
+import { nearCommit, unblockedSituation } from "../../../support/arbitraries.ts";
 import {
   apply,
   at,
@@ -23,10 +23,10 @@ import {
   later,
   liveOf,
   log,
-  planOf,
   refuse,
   snapshotOf,
   topicsFor,
+  unblockedPlan,
   writesOf,
 } from "../../../support/states.ts";
 
@@ -78,7 +78,7 @@ const joined = (live: LiveState, groups: Iterable<string>): LiveState => ({
 describe("a resumed plan", () => {
   test("does what is left, wherever the first attempt stopped, and then has nothing more to do", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const planned = journaled(plan, live);
         const now = interrupted(plan, live, pick);
         const rest = planResume(planned, now, false);
@@ -97,7 +97,7 @@ describe("a resumed plan", () => {
 
   test("commits nothing that stands at its target already, and changes nothing that the plan does not", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const writes = writesOf(planResume(journaled(plan, live), now, false));
         const first = writesOf(plan);
@@ -114,7 +114,7 @@ describe("a resumed plan", () => {
 
   test("is the plan as it was, save for what is done by now", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const rest = planResume(journaled(plan, live), now, false);
         const same = ({ snapshotId, digest, extra, warnings, leftOut }: Plan) => ({
@@ -144,7 +144,7 @@ describe("a resumed plan", () => {
 
   test("is blocked by whatever stands neither where the plan found it nor at its target, and by nothing else", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
         const { blockers } = planResume(journaled(plan, live), after, false);
         const found = blockers.map(({ kind, group: name, topic, partition, expected, actual }) => {
@@ -164,7 +164,7 @@ describe("a resumed plan", () => {
 
   test("leaves out groups that were moved since, if that is requested, and rolls back the others", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
         const rest = planResume(journaled(plan, live), after, true);
         const writes = writesOf(rest);
@@ -189,7 +189,7 @@ describe("a resumed plan", () => {
 
   test("says of what it leaves out where it stands, and what was asked for", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
         const rest = planResume(journaled(plan, live), after, true);
         for (const name of moves.keys()) {
@@ -209,7 +209,7 @@ describe("a resumed plan", () => {
 
   const saved = group({ "t-0": at(5n), "t-1": at(6n, "m", 2) });
   const live = liveOf(group({ "t-0": at(9n), "t-1": at(9n) }), topicsFor(saved));
-  const plan = planOf(saved, live.commits);
+  const plan = unblockedPlan(saved, live.commits);
   const half = later(live, group({ "t-0": at(5n), "t-1": at(9n) }));
 
   test("of half a rollback commits the other half", () => {
@@ -219,7 +219,7 @@ describe("a resumed plan", () => {
   });
 
   test("deletes what is still to be deleted", () => {
-    const exact = planOf(group({}), live.commits, { exact: true });
+    const exact = unblockedPlan(group({}), live.commits, { exact: true });
     const rest = planResume(journaled(exact, live), later(live, group({ "t-1": at(9n) })), false);
     expect(rest.blockers).toEqual([]);
     expect(deletesOf(rest)).toEqual(new Map([["g", ["t-1"]]]));
@@ -252,7 +252,7 @@ describe("a resumed plan", () => {
       { kind: "group_not_empty", group: "g", actual: 2 },
     ]);
     fc.assert(
-      fc.property(executable, ({ plan: any, live: before }) => {
+      fc.property(unblockedSituation, ({ plan: any, live: before }) => {
         const done = later(before, apply(before.commits, writesOf(any)));
         const rest = planResume(journaled(any, before), joined(done, any.groups.keys()), false);
         expect(rest.blockers).toEqual([]);
@@ -298,7 +298,7 @@ describe("a resumed plan", () => {
 
   test("plans nothing for a group that has a transaction pending, or leaves it out", () => {
     const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];
-    const two = planOf(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
+    const two = unblockedPlan(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
     const now = { ...later(live, new Map()), errors };
     const refused = planResume(journaled(two, live), now, false);
     expect(refused.blockers).toMatchObject([{ kind: "pending_transaction", group: "g" }]);
@@ -323,7 +323,7 @@ describe("a resumed plan", () => {
 describe("targetsHold", () => {
   test("is true exactly when every partition that the plan is about stands at its target", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const all = targetsIn(plan).every(({ group: name, key, to }) =>
           sameCommit(standing(now.commits, name, key), to),
@@ -336,7 +336,7 @@ describe("targetsHold", () => {
 
   test("is false where a group could not be read, though all of its commits were to be deleted", () => {
     const live = group({ "t-0": at(9n) });
-    const plan = planOf(group({}), live, { exact: true });
+    const plan = unblockedPlan(group({}), live, { exact: true });
     const failed = (name: string) => [{ group: name, error: "KafkaUnavailable", message: "m" }];
     expect(targetsHold(plan, { commits: group({}), errors: [] })).toBe(true);
     expect(targetsHold(plan, { commits: new Map(), errors: [] })).toBe(true); // it does not exist any more
@@ -348,7 +348,7 @@ describe("targetsHold", () => {
 describe("what has to be known of a plan", () => {
   test("is every partition that it is about, and the ids of their topics", () => {
     fc.assert(
-      fc.property(executable, ({ plan, live }) => {
+      fc.property(unblockedSituation, ({ plan, live }) => {
         const partitions = partitionsOf(plan);
         const keys = [...partitions].flatMap(([name, one]) => [...one.keys()].map((key) => [name, key]));
         expect(keys).toEqual(targetsIn(plan).map(({ group: name, key }) => [name, key]));

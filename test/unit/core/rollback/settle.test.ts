@@ -18,7 +18,7 @@ import {
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import { planResume } from "../../../../functions/shared/core/rollback/resume.ts";
 import { type GroupResult, type PartitionOutcome, settle } from "../../../../functions/shared/core/rollback/settle.ts";
-import { commits, executable, nearCommit } from "../../../support/arbitraries.ts";
+import { commits, nearCommit, unblockedSituation } from "../../../support/arbitraries.ts";
 import {
   accepted,
   apply,
@@ -30,20 +30,20 @@ import {
   liveOf,
   log,
   outcomes,
-  planOf,
   refuse,
   snapshotOf,
+  unblockedPlan,
   writesOf,
 } from "../../../support/states.ts";
 
 describe("settle", () => {
-  const settled = (saved: Commits, live: Commits, after: Commits, sent = accepted(planOf(saved, live))) =>
-    settle(planOf(saved, live), sent, { commits: after, errors: [] });
+  const settled = (saved: Commits, live: Commits, after: Commits, sent = accepted(unblockedPlan(saved, live))) =>
+    settle(unblockedPlan(saved, live), sent, { commits: after, errors: [] });
 
   test("is a success when everything was accepted and is read back so, for any state", () => {
     fc.assert(
       fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
-        const plan = planOf(saved, live, { exact });
+        const plan = unblockedPlan(saved, live, { exact });
         const after = apply(live, writesOf(plan));
         const result = settle(plan, accepted(plan), { commits: after, errors: [] });
         const deleted = [...deletesOf(plan).values()].flat();
@@ -97,7 +97,7 @@ describe("settle", () => {
   });
 
   test("is a failure when the read-back failed, whatever the broker answered", () => {
-    const plan = planOf(saved, live);
+    const plan = unblockedPlan(saved, live);
     const unread = { commits: new Map(), errors: [{ group: "g", error: "KafkaUnavailable", message: "gone" }] };
     const result = settle(plan, accepted(plan), unread);
     expect(result).toMatchObject({
@@ -131,7 +131,7 @@ describe("settle", () => {
   });
 
   const undone = group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(1n) });
-  const exactly = planOf(saved, undone, { exact: true });
+  const exactly = unblockedPlan(saved, undone, { exact: true });
 
   test("calls a commit deleted that is gone, whatever the broker answered", () => {
     const untold = new Map([["g", outcomes(["t-2"], { kind: "unknown", error: "KafkaUnavailable", message: "lost" })]]);
@@ -207,7 +207,7 @@ describe("settle", () => {
 
   test("is partial where one group stands at its targets and another could not be read back", () => {
     const two = new Map([...saved, ["h", new Map([["t-0", at(1n)]])] as const]);
-    const plan = planOf(two, live);
+    const plan = unblockedPlan(two, live);
     const errors = [{ group: "h", error: "KafkaUnavailable", message: "no answer from broker 2" }];
     const result = settle(plan, accepted(plan), { commits: saved, errors });
     expect(result).toMatchObject({
@@ -232,7 +232,7 @@ describe("settle", () => {
   test("agrees with where everything was, was to be and is, whatever was answered, lost, moved or unreadable", () => {
     const answers = ["accepted", "refused", "unknown", "not_attempted", "never asked"] as const;
     fc.assert(
-      fc.property(executable, fc.gen(), (one, pick) => {
+      fc.property(unblockedSituation, fc.gen(), (one, pick) => {
         let [plan, live] = [one.plan, one.live];
         const some = (writes: ReturnType<typeof writesOf>) =>
           new Map([...writes].map(([name, keys]) => [name, new Map([...keys].filter(() => pick(fc.boolean)))]));
