@@ -10,8 +10,8 @@ import type { Item } from "../../../functions/shared/storage/items.ts";
 import { pointerItem, recordItem, recordKey } from "../../../functions/shared/storage/journal-record.ts";
 
 /*
- * All that a version stored in a table and a bucket: `{items, objects: {key: base64}}`, taken from a real rollback. A version
- * that changes what is stored adds a file here, and every file must stay readable.
+ * Each file has everything that a version stored in a table and a bucket during a real rollback, as
+ * `{items, objects: {key: base64}}`. A version that changes a stored form adds a file. Every file must stay readable.
  */
 const folder = join(import.meta.dirname, "../../fixtures/stored");
 const versions = readdirSync(folder).map((name) => {
@@ -26,7 +26,7 @@ const versions = readdirSync(folder).map((name) => {
   return { name, itemsOf, object };
 });
 
-describe.each(versions)("what the version of $name stored", ({ itemsOf, object }) => {
+describe.each(versions)("the data that the version of $name stored", ({ itemsOf, object }) => {
   test("has snapshots that are read with their index entries", () => {
     const entries = itemsOf("snapshot").map(entryItem.decode);
     expect(entries.map(({ trigger }) => trigger)).toContain("schedule");
