@@ -357,7 +357,7 @@ async function ask(
 const lookAt = (stage: Stage, id: string) => ask(stage, "show", { snapshot_id: id }, model.show(stage.world, id));
 
 /** What happens while a rollback runs, if it comes to that. Commits are made where there are some already, for the most part. */
-function anyCircumstances(stage: Stage, dice: Dice): Omit<Circumstances, "unblockedPlan"> {
+function anyCircumstances(stage: Stage, dice: Dice): Omit<Circumstances, "planOfDigest"> {
   if (dice.oneIn(14)) return { killed: dice.pick(["early", "late"] as const) };
   const joined = dice.oneIn(10) && stage.held === undefined ? dice.pick(stage.names.groups) : undefined;
   const groups = isFree(stage).filter((group) => group !== joined);
@@ -380,8 +380,8 @@ const startOf = (starts: "afresh" | "again" | false) =>
 /** Asks for a rollback, and gives the digest of the plan, if it was answered with one. */
 async function askRollback(stage: Stage, dice: Dice, request: RollbackRequest): Promise<string | undefined> {
   const around = anyCircumstances(stage, dice);
-  const unblockedPlan = (digest: string) => stage.sight.keyOf("digest", digest);
-  const prediction = rollback(stage.world, request, { ...around, unblockedPlan });
+  const planOfDigest = (digest: string) => stage.sight.keyOf("digest", digest);
+  const prediction = rollback(stage.world, request, { ...around, planOfDigest });
   stage.asked.push(request);
   if (around.killed !== undefined && prediction.starts !== false) {
     await killRollback(stage, request, prediction, around.killed);

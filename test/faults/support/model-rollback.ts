@@ -71,7 +71,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** What else there is to know when a rollback is asked for. All of it happens only if the rollback starts. */
 export interface Circumstances {
   /** The plan that a digest was given for, as far as it is known. */
-  unblockedPlan(digest: string): string | undefined;
+  planOfDigest(digest: string): string | undefined;
   /** Commits that another writer makes when the plan is made, and before its first commit. */
   readonly meanwhile?: readonly { readonly group: string; readonly key: string; readonly commit: Commit }[];
   /** A group that a consumer joins at that time. */
@@ -449,7 +449,7 @@ export function rollback(world: World, request: RollbackRequest, around: Circums
 
   const plan = planAfresh(world, request);
   if (typeof plan === "string") return fails(plan);
-  const isChanged = request.plan_digest !== undefined && around.unblockedPlan(request.plan_digest) !== plan.digest;
+  const isChanged = request.plan_digest !== undefined && around.planOfDigest(request.plan_digest) !== plan.digest;
   if (dry_run) return isChanged ? fails("PlanChanged", dryRun(plan)) : stays(answering(world, dryRun(plan)));
   if (earlier !== undefined && earlier.supersededBy === undefined) {
     if (earlier.status === "success") {
