@@ -66,8 +66,8 @@ const observedTopic: fc.Arbitrary<ObservedTopic | null> = fc.option(
 const selector = fc.oneof(groupName, fc.record({ name: groupName }));
 
 /**
- * Snapshots with every field of the document. They are consistent in one respect only, the id fits the time: what they observed,
- * selected or failed to capture need not match their commits. Logs may even end before they start.
+ * Snapshots with every field of the document. Only id and time are consistent: the groups and topics that they selected,
+ * observed or failed to capture need not match their commits. Logs may even end before they start.
  */
 export const snapshot: fc.Arbitrary<Snapshot> = fc
   .record({
@@ -196,8 +196,8 @@ export interface Situation {
 
 /**
  * Rollbacks of up to three groups on one or two topics, mostly possible. Commits are those of `nearCommit`. In half of the
- * cases each group is rolled back under another name, as in a rehearsal. Each kind of blocker occurs except `moved_since`, which only a
- * resumed rollback has. The snapshot observed no types of groups.
+ * cases, each group is rolled back under another name, as in a rehearsal. Each kind of blocker occurs except `moved_since`,
+ * which only a resumed rollback can have. The snapshot did not observe types of groups.
  */
 export const situation: fc.Arbitrary<Situation> = fc
   .tuple(
@@ -279,8 +279,8 @@ export const situation: fc.Arbitrary<Situation> = fc
   });
 
 /**
- * Situations whose plans have at least one group and no blockers, with these plans. What blocked may have been left out or
- * skipped, as the policy says; the plan may also have nothing to commit.
+ * Situations whose plans have at least one group and no blockers, with these plans. Depending on the
+ * policy, blocked groups are left out and partitions are clamped or skipped. A plan may have nothing to commit.
  */
 export const unblockedSituation: fc.Arbitrary<Situation & { readonly plan: Plan }> = situation
   .map((drawn) => ({ ...drawn, plan: planRollback(drawn.snapshot, drawn.part, drawn.live, drawn.policy) }))

@@ -12,7 +12,7 @@ declare module "vitest" {
 }
 
 /**
- * Starts three brokers, or uses the cluster at KAFKA_BOOTSTRAP_SERVERS. A project with a KAFKA_VERSION of its own always gets
+ * Starts three brokers, or uses the cluster at KAFKA_BOOTSTRAP_SERVERS. A Vitest project that sets KAFKA_VERSION always gets
  * brokers of that version.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {

@@ -3,7 +3,7 @@ import type { Item } from "../../functions/shared/storage/items.ts";
 
 const DEEP = 30_000;
 
-/** Replacements: other types, numbers out of range, texts that are not Unicode, nesting 30,000 levels deep, text that is not JSON. */
+/** Other types, numbers out of range, texts that are not Unicode, nesting 30,000 levels deep, and text that is not JSON. */
 const replacements = [
   ...["null", "true", "-1", "-0", "1.5", "1e999", "8640000000001", "9007199254740993", "9223372036854775808"],
   ...["9".repeat(5_000), `"${"x".repeat(100_000)}"`, '""', '"\\ud800"', '"\\u0000"', '"0"', '"-0"', '"__proto__"'],

@@ -13,7 +13,7 @@ declare module "vitest" {
   }
 }
 
-/** Starts three brokers and a local cloud, and deploys the stack. Brokers and cloud of the environment are used instead and left running. */
+/** Deploys the stack to three new brokers and a new local cloud, or to those that the environment names, which keep running. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const choice = await choose({ kafka: true, cloud: true });
   const stateDir = freshStateDir("e2e");

@@ -29,8 +29,8 @@ export const groupOf = (type: string | null, state: string | null, members: numb
 const emptyGroup = groupOf("classic", "Empty", 0);
 
 /**
- * A complete snapshot of these commits, taken on cluster `c1`. It observed no topics, so every target is
- * blocked: its topic did not exist when the snapshot was taken. To plan a rollback, pass the observed topics in `more`.
+ * A complete snapshot of these commits, taken on cluster `c1`. It observed no topics: a plan blocks every target, because its
+ * topic did not exist when the snapshot was taken. To plan a rollback without blockers, pass the observed topics in `more`.
  */
 export function snapshotOf(consumerGroups: Commits, more: Partial<Snapshot> = {}): Snapshot {
   return {
@@ -49,9 +49,9 @@ export function snapshotOf(consumerGroups: Commits, more: Partial<Snapshot> = {}
 }
 
 /**
- * The topics of these commits, with the partitions that they name and no others. Ids depend on the name only. Logs start at 0
- * and end at the largest offset; leader epochs are the largest int32. So no offset from 0 up is out of range, and no epoch
- * of a commit is above the current one.
+ * The topics of these commits, with the partitions that they name and no others. Topic ids depend on the name only. Logs start
+ * at 0 and end at the largest offset; leader epochs are the largest int32. So no offset from 0 on is out of range, and no
+ * leader epoch of a commit is above the current one.
  */
 export function topicsFor(...all: Commits[]): Map<string, ObservedTopic> {
   const topics = new Map<string, { topicId: string; partitions: Map<number, ReturnType<typeof log>> }>();
@@ -76,8 +76,7 @@ export const log = (logStartOffset: bigint | null, logEndOffset: bigint | null, 
 
 /**
  * Cluster `c1`, where groups have these commits. Each of them is a classic group, `Empty`, without members, and could be read.
- * Other groups
- * were not observed; a plan treats them as groups that do not exist.
+ * Other groups were not observed; a plan treats them as groups that do not exist.
  */
 export function liveOf(
   live: Commits,
@@ -155,7 +154,7 @@ export const refuse: Policy = { exact: false, outOfRange: "refuse", skipBlocked:
  *
  * - cluster: snapshot and cluster have the same id;
  * - topics and partitions: both have every partition of both sides, with the same topic ids (`topicsFor`);
- * - range and epoch: logs hold every offset from 0 up, at the largest leader epoch;
+ * - range and epoch: logs contain every offset from 0 on, at the largest leader epoch;
  * - groups: they have no members, no transaction is pending, and none is a share group (`liveOf`);
  * - capture: the snapshot has no errors, and observed every topic;
  * - `moved_since` blocks only a rollback that is resumed.
@@ -175,7 +174,7 @@ export const journaled = (plan: Plan, live: LiveState): PlannedRollback => ({
   origin: originOf(plan, live),
 });
 
-/** Commits of one group, "g". */
+/** Commits of the group "g". */
 export const group = (partitions: Record<string, Commit>): Commits =>
   new Map([["g", new Map(Object.entries(partitions))]]);
 /** A commit at this offset. */

@@ -67,7 +67,7 @@ export const openAccess: KafkaAccess = {
   sasl: undefined,
 };
 
-/** Creates a group with commits on a topic for a test file, and deletes both after it. Until then, AWS clients use the local cloud. */
+/** Creates a group with commits on a topic for a test file, and deletes both after it. AWS clients use the local cloud meanwhile. */
 export function someGroup() {
   const [group, topic] = [unique("group"), unique("topic")];
   const commits = at([`${topic}-0`, 3], [`${topic}-1`, 9_007_199_254_740_993n]);

@@ -47,7 +47,7 @@ describe("simple groups", () => {
 });
 
 describe("the time stamp of a group's commits", () => {
-  it("is later than every commit that is missing in them", async () => {
+  it("is earlier than every commit that they lack", async () => {
     const cluster = await connect();
     const writer = await connect();
     const topic = await topicOf(1, 1);

@@ -78,7 +78,7 @@ describe("a snapshot that cannot be stored", () => {
     expect((await storage.archive.save(content(), second(0), within())).snapshot.snapshotId).toBe(`${snapshotId}-2`);
   });
 
-  test.each([1, all])("may be listed, and the error says that, after %i lost answers", async (times) => {
+  test.each([1, all])("has an error that it may be listed after %i lost answers", async (times) => {
     storage.faults.on("PutItem", "lost", times);
     storage.faults.on("GetItem", "breaks");
     const failed = storage.shaky.save(content(), second(0), within());

@@ -41,7 +41,7 @@ export interface Faults {
   readonly calls: readonly string[];
   /** The operations of calls that hung until the client closed the connection. */
   readonly abandoned: readonly string[];
-  /** Makes the next call of an operation hang or stall, and returns a deadline that faultAt 50 ms after that. */
+  /** Makes the next call of an operation hang or stall, and returns a deadline that passes 50 ms after that. */
   deadlineAt(action: string, fault: "hangs" | "stalls"): Deadline;
   clear(): void;
   close(): Promise<void>;

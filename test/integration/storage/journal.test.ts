@@ -451,7 +451,7 @@ describe("a record that cannot be opened", () => {
     ["TransactWriteItems", "breaks", StorageUnavailable],
     ["TransactWriteItems", "denied", Configuration],
     ["TransactWriteItems", "conflicts", StorageUnavailable],
-  ] as const)("is not there: %s %s", async (action, fault, kind) => {
+  ] as const)("does not exist: %s %s", async (action, fault, kind) => {
     storage.faults.on(action, fault);
     const failed = shaky().open(opening(), second(0), within());
     await expect(failed).rejects.toThrow(kind);
@@ -485,7 +485,7 @@ describe("closing, if", () => {
     ["UpdateItem", "lost", 2],
     ["UpdateItem", "lost", all],
     ["UpdateItem", "breaks", 2],
-  ] as const)("calls of %s meet a fault (%s, %s times), closes with the result", async (action, fault, times) => {
+  ] as const)("calls of %s fail (%s, %s times), closes the record with the result", async (action, fault, times) => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on(action, fault, times);
     expect(await opened.close("failed", result, second(9), within())).toBe("closed");
@@ -510,17 +510,20 @@ describe("closing, if", () => {
     ["PutObject", "denied", Configuration],
     ["UpdateItem", "breaks", StorageUnavailable],
     ["UpdateItem", "denied", Configuration],
-  ] as const)("%s %s, leaves it running, says so, and can be done again", async (action, fault, kind) => {
-    const opened = await open("r-1", 0, shaky());
-    storage.faults.on(action, fault);
-    const failed = opened.close("success", result, second(9), within());
-    await expect(failed).rejects.toThrow(kind);
-    await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
-    expect(await found()).toEqual(opened.record);
+  ] as const)(
+    "%s fails (%s), reports that the record stays running, and can be repeated",
+    async (action, fault, kind) => {
+      const opened = await open("r-1", 0, shaky());
+      storage.faults.on(action, fault);
+      const failed = opened.close("success", result, second(9), within());
+      await expect(failed).rejects.toThrow(kind);
+      await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
+      expect(await found()).toEqual(opened.record);
 
-    storage.faults.clear();
-    expect(await opened.close("success", result, second(9), within())).toBe("closed");
-  });
+      storage.faults.clear();
+      expect(await opened.close("success", result, second(9), within())).toBe("closed");
+    },
+  );
 
   test("its outcome is unknown, reports that, and can be repeated", async () => {
     const opened = await open("r-1", 0, shaky());
@@ -547,7 +550,7 @@ describe("resuming, if", () => {
     ["lost", 2],
     ["lost", all],
     ["breaks", 2],
-  ] as const)("calls meet a fault (%s, %s times), has it once", async (fault, times) => {
+  ] as const)("calls fail (%s, %s times), resumes the record once", async (fault, times) => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", fault, times);
     const again = isDefined(await shaky().resume(before, second(20), within()));
@@ -590,7 +593,7 @@ describe("superseding, if", () => {
     ["lost", 1],
     ["lost", 2],
     ["breaks", 2],
-  ] as const)("calls meet a fault (%s, %s times), is noted once", async (fault, times) => {
+  ] as const)("calls fail (%s, %s times), supersedes the record once", async (fault, times) => {
     const { record } = await open();
     storage.faults.on("UpdateItem", fault, times);
     await shaky().supersede(record, "r-2", within());

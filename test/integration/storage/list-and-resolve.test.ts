@@ -111,7 +111,7 @@ describe("list", () => {
       Buffer.from("snapshot-2025-01-15T10:30:04Z").toString("base64"),
       Buffer.from("snapshot-2025-01-15T10:30:04Z-1").toString("base64url"),
       Buffer.from('{"pk":{"S":"execution"}}').toString("base64url"),
-    ])("refuses a token that is not one of its own: %j", async (nextToken) => {
+    ])("refuses a token that it did not return: %j", async (nextToken) => {
       const refused = storage.archive.list({ limit: 2, nextToken }, within());
       await expect(refused).rejects.toThrow(InvalidRequest);
       await expect(refused).rejects.toThrow(/next_token/);

@@ -156,7 +156,7 @@ describe("ids", () => {
     "../../etc/passwd",
     "a\u0000b",
     "",
-  ])("that were never given are SnapshotNotFound: %j", async (id) => {
+  ])("that do not exist are SnapshotNotFound: %j", async (id) => {
     await storage.archive.save(content(), second(0), within());
     await expect(storage.archive.load(id, within())).rejects.toThrow(SnapshotNotFound);
     await expect(storage.archive.entry(id, within())).rejects.toThrow(

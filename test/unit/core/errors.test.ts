@@ -5,7 +5,7 @@ import * as errors from "../../../functions/shared/core/errors.ts";
 const { GroupNotFound, KafkaUnavailable, StorageUnavailable } = errors;
 
 describe("an error", () => {
-  test("begins with its name, then says what happened, what was changed, and the next step", () => {
+  test("has a message with its name, what happened, what was changed, and the next step", () => {
     const error = new GroupNotFound("no group", { next: "Look again." });
     expect(error.message).toBe("GroupNotFound: no group. Nothing was changed. Look again.");
     expect(error.name).toBe("GroupNotFound");
@@ -25,7 +25,7 @@ describe("an error", () => {
     ["it ended!", "it ended!"],
     ["did it end?", "did it end?"],
     ["it. ended", "it. ended."],
-  ])("ends %j with one full stop at most", (what, sentence) => {
+  ])("ends its summary with one punctuation mark: %j", (what, sentence) => {
     expect(new StorageUnavailable(what).message).toBe(`StorageUnavailable: ${sentence}`);
   });
 

@@ -52,7 +52,7 @@ describe("restrict", () => {
   test("refuses an empty list of groups", () => {
     expect(() => restrict(snapshot, { groups: [] })).toThrow(/^GroupNotFound: /);
   });
-  test("picks groups that were not captured, and only those that were asked for", () => {
+  test("picks only requested groups from those that were not captured", () => {
     const [lost, other] = ["lost", "other"].map((group) => ({
       group,
       error: "KafkaAuthorization",
@@ -144,7 +144,7 @@ describe("mapGroups", () => {
     ["a group without a target", { a: "x", b: "y" }, /"lost" is selected/],
     ["a group that is not selected", { a: "x", b: "y", lost: "z", c: "w" }, /"c" is not among/],
     ["a target named twice", { a: "x", b: "x", lost: "z" }, /"x" is the target of more than one/],
-  ])("refuses %s, and says nothing else", (_what, map, message) => {
+  ])("refuses %s, and reports only that", (_what, map, message) => {
     const attempt = () => mapGroups(part, new Map(Object.entries(map)));
     expect(attempt).toThrow(/^InvalidRequest: group_map: [^;]*\.$/);
     expect(attempt).toThrow(message);

@@ -123,7 +123,7 @@ describe("a request to any broker", () => {
 });
 
 describe("listGroups", () => {
-  it("lists again if leaders of __consumer_offsets change meanwhile", async () => {
+  it("lists again if leaders of __consumer_offsets change during the list", async () => {
     const cluster = await fakeBroker({ groups: ["g"], epoch: (request) => Math.min(request, 3) });
     const { groups } = await listGroups(cluster);
     expect([...groups.keys()]).toEqual(["g"]);

@@ -206,7 +206,7 @@ describe("the token of a page", () => {
     Buffer.from("2025-01-15T10:30:00.000Z#a/b").toString("base64url"),
     Buffer.from("2025-13-15T10:30:00.000Z#r-1").toString("base64url"),
     `${tokenAfter(sample)}=`,
-  ])("is refused if it is not one: %j", (token) => {
+  ])("is refused if it is malformed: %j", (token) => {
     expect(() => decodeToken(token, recordAt)).toThrow(InvalidRequest);
     expect(() => decodeToken(token, recordAt)).toThrow(/next_token/);
   });

@@ -478,7 +478,7 @@ describe("the result of a group", () => {
       });
     });
 
-    test("has an error that says so, also if nothing was sent or some commits were read", () => {
+    test("has an error about the read-back, also if nothing was sent or some commits were read", () => {
       const result = settle(planWith(partitions), new Map(), { commits: group({ "t-0": at(5n) }), errors });
       expect(result.groups.get("g")?.error).toMatch(
         /^Kafka accepted 0 commits of 0, but .* read back: no coordinator$/,

@@ -112,7 +112,7 @@ describe("commitOffsets with a reserve", () => {
     ["commits", offsetCommit, "unknown"],
     ["deletions", offsetDelete, "unknown"],
     ["FindCoordinator requests", findCoordinator, "not_attempted"],
-  ] as const)("is left when %s are never answered", async (_, mute, kind) => {
+  ] as const)("is left over if %s are never answered", async (_, mute, kind) => {
     const cluster = await fakeBroker({ silent: (api) => api === mute }, 2_500);
     const write = mute === offsetDelete ? deleteSame : commitOffsets;
     const outcomes = await write(cluster, new Map([["g", new Map([["t-0", commit(1n)]])]]), { reserveMs: 1_500 });
@@ -170,7 +170,7 @@ describe("a permit", () => {
   it.each([
     ["commits", commitOffsets],
     ["deletions", deleteSame],
-  ] as const)("is asked before each of the %s, also before one that is sent again", async (_, write) => {
+  ] as const)("is requested before each of the %s, including retries", async (_, write) => {
     const log: string[] = [];
     const answers = [null, { t: 0 }, { t: 0 }, { t: 0 }];
     const answer = () => {

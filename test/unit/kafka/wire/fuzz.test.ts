@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Api, decodeAnswer } from "../../../../functions/shared/kafka/wire/api.ts";
 import { MalformedAnswer } from "../../../../functions/shared/kafka/wire/bytes.ts";
-import { randomAnswer, randomOf } from "../inventor.ts";
+import { randomAnswer, randomOf } from "../random-answers.ts";
 
 const isApi = (value: unknown): value is Api<never, unknown> =>
   typeof value === "object" && value !== null && "decode" in value && "versions" in value;

@@ -22,7 +22,7 @@ const int64s = [0n, -1n, 17n, 9007199254740993n, 2n ** 63n - 1n, -(2n ** 63n)];
  * A reader that returns random values instead of reading, and writes each of them. After a codec has read from it, `writer`
  * has a valid answer of the codec's API. So no answer has to be written by hand.
  */
-class Inventor extends Reader {
+class RandomReader extends Reader {
   readonly writer = new Writer();
   readonly #random: Random;
 
@@ -149,8 +149,8 @@ class Inventor extends Reader {
 
 /** A random valid answer of an API in a version. */
 export function randomAnswer(api: Api<never, unknown>, version: number, random: Random): Buffer {
-  const inventor = new Inventor(random);
-  if (api.flexible) inventor.skipTags();
-  api.decode(inventor, version);
-  return inventor.writer.bytes();
+  const reader = new RandomReader(random);
+  if (api.flexible) reader.skipTags();
+  api.decode(reader, version);
+  return reader.writer.bytes();
 }
