@@ -240,9 +240,9 @@ describe("a plan's digest", () => {
 
 describe("a repeated rollback request", () => {
   const moved = async (): Promise<{ topic: string; group: string; id: string }> => {
-    const one = await saved();
-    await stack.commit(commitsOn(one.group, one.topic, [9n, 9n]));
-    return one;
+    const target = await saved();
+    await stack.commit(commitsOn(target.group, target.topic, [9n, 9n]));
+    return target;
   };
 
   test("returns the first result while the groups are at their targets, and is planned again afterwards", async () => {

@@ -195,14 +195,14 @@ describe("the journal of rollbacks", () => {
 
     const elsewhere = await stack.call("rollback", { snapshot_id, topics: [orders] });
     const after = await listed(opened);
-    const there = await stack.call("rollback", { snapshot_id, topics: [pay] });
+    const ofItsGroup = await stack.call("rollback", { snapshot_id, topics: [pay] });
 
     const superseding = expect.stringContaining(`${idOf(opened)}, which had not reached all its targets`);
     expect(elsewhere.status).toBe("success");
     expect(elsewhere.warnings).not.toContainEqual(superseding);
     expect(after).toMatchObject([{ status: "unfinished" }]);
-    expect(there.warnings).toContainEqual(superseding);
-    expect(await listed(opened)).toMatchObject([{ status: "superseded", superseded_by: there.rollback_id }]);
+    expect(ofItsGroup.warnings).toContainEqual(superseding);
+    expect(await listed(opened)).toMatchObject([{ status: "superseded", superseded_by: ofItsGroup.rollback_id }]);
   });
 
   test("finds a rollback by the id that its caller chose, also in the path", async () => {

@@ -111,8 +111,8 @@ async function startSink(worker: Worker, name: string, topic: string) {
 }
 
 /** The plan that returns the groups of a state to that state. */
-async function planTo(cluster: Cluster, then: LiveState): Promise<Plan> {
-  const snapshot = snapshotOf(then.commits, { cluster: then.cluster, observed: then.observed });
+async function planTo(cluster: Cluster, savedState: LiveState): Promise<Plan> {
+  const snapshot = snapshotOf(savedState.commits, { cluster: savedState.cluster, observed: savedState.observed });
   const part = restrict(snapshot, {});
   return planRollback(snapshot, part, await observe(cluster, part.commits), refuse);
 }
@@ -162,29 +162,29 @@ describe("Kafka Connect", () => {
       return read();
     };
 
-    const then = await doneUpTo(5n);
-    const thenByKafka = await describedByKafka(group);
+    const savedState = await doneUpTo(5n);
+    const savedByKafka = await describedByKafka(group);
     const early = await sink.written();
     const late = Array.from({ length: 6 }, (_, i) => `late ${i}`);
     await produce(independentClient(), topic, 2, late);
     await doneUpTo(8n);
-    const blocked = await planTo(cluster, then);
+    const blocked = await planTo(cluster, savedState);
     const whole = await capture(cluster, select(group, worker.group));
     await sink.stop();
-    await expect.poll(async () => (await planTo(cluster, then)).blockers, { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => (await planTo(cluster, savedState)).blockers, { timeout: 20_000 }).toEqual([]);
     const ofAll = await planTo(cluster, whole);
-    const plan = await planTo(cluster, then);
+    const plan = await planTo(cluster, savedState);
     const sent = await commitOffsets(cluster, commitsOf(plan));
     const back = await capture(cluster, select(group));
     const backByKafka = await describedByKafka(group);
     await sink.resume();
     await doneUpTo(8n);
 
-    expect(then.observed.groups.get(group)).toMatchObject({
+    expect(savedState.observed.groups.get(group)).toMatchObject({
       ...{ type: classic(), state: "Stable", members: 1, protocolType: "consumer" },
     });
-    expect([...then.errors, ...then.warnings]).toEqual([]);
-    expect(rowsOf(then)).toEqual(thenByKafka);
+    expect([...savedState.errors, ...savedState.warnings]).toEqual([]);
+    expect(rowsOf(savedState)).toEqual(savedByKafka);
     expect(blocked.blockers).toMatchObject([{ kind: "group_not_empty", group, actual: 1 }]);
     expect(ofAll).toMatchObject({ blockers: [], leftOut: [] }); // the workers' group has no commits to restore
     expect(ofAll.groups.get(worker.group)).toMatchObject({ state: "Stable", partitions: new Map() });

@@ -216,7 +216,7 @@ describe("an endpoint", () => {
     ["DeleteObject", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
     ["DeleteItem", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
   ];
-  test.each(works)("gets no open request for %s after the deadline", async (action, work) => {
+  test.each(works)("has no open request for %s after the deadline", async (action, work) => {
     await storage.archive.save(content(), second(0), within());
     const deadline = storage.faults.deadlineAt(action, "hangs");
     await expect(work(storage.shaky, deadline)).rejects.toThrow(DeadlineExceeded);

@@ -136,7 +136,7 @@ describe("spread", () => {
     const { broker, connections } = brokerOf({ gate: () => turn().then(() => turn()) });
     const { work } = workOn(broker);
     await connections.spread(items(4_000), async (item, connection) => {
-      if (item === 2_000) for (const one of broker.opened.slice(1)) one.lose();
+      if (item === 2_000) for (const connection of broker.opened.slice(1)) connection.lose();
       await work(item, connection);
     });
     expect(broker.opened.length).toBe(32 + 31);
