@@ -20,13 +20,10 @@ function readDeployment(path: string) {
  * deployed: it requires a parameter without a default.
  */
 function createStack(app: App): void {
-  const config: unknown = app.node.tryGetContext("config");
-  if (config !== undefined) {
-    new OffsetRollbackStack(app, readDeployment(String(config)));
-    return;
-  }
+  const config: unknown = app.node.tryGetContext("config") ?? join(import.meta.dirname, "deployment.example.json");
+  const stack = new OffsetRollbackStack(app, readDeployment(String(config)));
+  if (app.node.tryGetContext("config") !== undefined) return;
   console.error("No -c config=<path>: this is infra/deployment.example.json, which cannot be deployed.");
-  const stack = new OffsetRollbackStack(app, readDeployment(join(import.meta.dirname, "deployment.example.json")));
   new CfnParameter(stack, "ThisIsTheExamplePassConfig", {
     description: "Has no value on purpose: pass -c config=<path> to deploy your own config",
   });

@@ -22,7 +22,7 @@ const distinct = <Item extends z.ZodType>(item: Item, what: string) =>
       issues.push({ code: "custom", path: [index], input: one, message: "is a duplicate: remove one of them" });
     }
   });
-const flag = (what: string) => z.boolean(`must be true or false: ${what}`);
+const flag = (what: string, byDefault: boolean) => z.boolean(`must be true or false: ${what}`).default(byDefault);
 const whole = (min: number, max: number, what: string) => {
   const message = `must be ${what}: a whole number from ${min} to ${max}`;
   return z.int(message).min(min, message).max(max, message);
@@ -31,8 +31,8 @@ const arn = (service: string, rest: string, what: string) =>
   text(new RegExp(`^arn:aws[a-z-]*:${service}:[a-z0-9-]+:\\d{12}:${rest}$`), what);
 
 const isHostAndPort = (value: string): boolean => {
-  const port = /^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(value)?.[1];
-  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
+  const port = Number(/^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(value)?.[1] ?? 0);
+  return port >= 1 && port <= 65_535;
 };
 
 const secret = (what: string) => ({
@@ -76,9 +76,6 @@ const sasl = z.discriminatedUnion(
 const saslFields = fields("the log-in", { mechanism: z.unknown(), ...secret("the credentials"), ...role }).partial();
 const isMechanism = (value: unknown) => sasl.options.some(({ shape }) => shape.mechanism.safeParse(value).success);
 
-/** `{"ca"?, "certificate"?, "private_key"?, "passphrase"?}`, texts in PEM. */
-const tls = fields("the TLS settings", secret("ca, or certificate and private_key, or all three, in PEM"));
-
 /** Checks across fields even if one of them has a problem, to report all problems at once. */
 const always = { when: () => true };
 const has = (value: unknown, key: string): boolean =>
@@ -90,36 +87,28 @@ const security = fields("the security settings", {
     "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
   ),
   sasl: sasl.optional(),
-  tls: tls.optional(),
-})
-  .refine((it) => !(String(it?.protocol).startsWith("SASL_") && !has(it, "sasl")), {
-    path: ["sasl"],
-    error: "is missing: a SASL protocol requires a mechanism and its fields; add them, or choose SSL or PLAINTEXT",
-    ...always,
-  })
-  .refine((it) => !(["PLAINTEXT", "SASL_PLAINTEXT"].includes(String(it?.protocol)) && has(it, "tls")), {
-    path: ["tls"],
-    error: "is not used by this protocol: choose SSL or SASL_SSL, or remove it",
-    ...always,
-  })
-  .refine((it) => it?.protocol === "SASL_SSL" || it?.sasl?.mechanism !== "AWS_MSK_IAM", {
-    path: ["protocol"],
-    error: "must be SASL_SSL with AWS_MSK_IAM",
-    ...always,
-  })
-  .refine((it) => !(["SSL", "PLAINTEXT"].includes(String(it?.protocol)) && has(it, "sasl")), {
-    path: ["sasl"],
-    error: "is not used by this protocol: choose SASL_PLAINTEXT or SASL_SSL, or remove it",
-    ...always,
-  })
-  .superRefine((it, problems) => {
-    if (typeof it?.sasl !== "object" || isMechanism(it.sasl?.mechanism)) return;
-    const { error } = saslFields.safeParse(it.sasl);
-    for (const { code, message, path } of error?.issues ?? []) {
-      const isNone = code === "invalid_type" && path.length === 0; // already reported
-      if (!isNone) problems.addIssue({ code: "custom", message, path: ["sasl", ...path] });
-    }
-  }, always);
+  /** `{"ca"?, "certificate"?, "private_key"?, "passphrase"?}`, texts in PEM. */
+  tls: fields("the TLS settings", secret("ca, or certificate and private_key, or all three, in PEM")).optional(),
+}).superRefine((it, problems) => {
+  const report = (path: PropertyKey[], message: string) => problems.addIssue({ code: "custom", path, message });
+  const protocol = String(it?.protocol);
+  if (protocol.startsWith("SASL_") && !has(it, "sasl"))
+    report(
+      ["sasl"],
+      "is missing: a SASL protocol requires a mechanism and its fields; add them, or choose SSL or PLAINTEXT",
+    );
+  if (["PLAINTEXT", "SASL_PLAINTEXT"].includes(protocol) && has(it, "tls"))
+    report(["tls"], "is not used by this protocol: choose SSL or SASL_SSL, or remove it");
+  if (protocol !== "SASL_SSL" && it?.sasl?.mechanism === "AWS_MSK_IAM")
+    report(["protocol"], "must be SASL_SSL with AWS_MSK_IAM");
+  if (["SSL", "PLAINTEXT"].includes(protocol) && has(it, "sasl"))
+    report(["sasl"], "is not used by this protocol: choose SASL_PLAINTEXT or SASL_SSL, or remove it");
+  if (typeof it?.sasl !== "object" || isMechanism(it.sasl?.mechanism)) return;
+  for (const { code, message, path } of saslFields.safeParse(it.sasl).error?.issues ?? []) {
+    const isNone = code === "invalid_type" && path.length === 0; // already reported
+    if (!isNone) report(["sasl", ...path], message);
+  }
+}, always);
 
 const cluster = fields("the Kafka cluster", {
   name: text(/^.{1,128}$/, "the cluster's name in documents and messages, 1 to 128 characters"),
@@ -151,14 +140,10 @@ const existingVpc = fields("an existing VPC", {
     path: ["availability_zones"],
     error: "must have one zone for each of private_subnet_ids, in the same order",
   })
-  .refine(
-    (it) =>
-      it.private_route_table_ids === undefined || it.private_route_table_ids.length === it.private_subnet_ids.length,
-    {
-      path: ["private_route_table_ids"],
-      error: "must have one route table for each of private_subnet_ids, in the same order (repeat a shared one)",
-    },
-  );
+  .refine((it) => [undefined, it.private_subnet_ids.length].includes(it.private_route_table_ids?.length), {
+    path: ["private_route_table_ids"],
+    error: "must have one route table for each of private_subnet_ids, in the same order (repeat a shared one)",
+  });
 
 const newVpc = fields("a new VPC", {
   cidr: z.cidrv4('must be an IPv4 range such as "10.0.0.0/16"').default("10.0.0.0/16"),
@@ -177,11 +162,9 @@ const network = fields("the network of the functions", {
   ).optional(),
   /** Set one to false if the VPC has that endpoint or another route to the service. */
   endpoints: fields("the VPC endpoints to create", {
-    s3: flag("whether to create a gateway endpoint for S3").default(true),
-    dynamodb: flag("whether to create a gateway endpoint for DynamoDB").default(true),
-    secrets_manager: flag("whether to create an interface endpoint for Secrets Manager, if a secret is used").default(
-      true,
-    ),
+    s3: flag("whether to create a gateway endpoint for S3", true),
+    dynamodb: flag("whether to create a gateway endpoint for DynamoDB", true),
+    secrets_manager: flag("whether to create an interface endpoint for Secrets Manager, if a secret is used", true),
   }).prefault({}),
 }).refine(
   ({ vpc, endpoints }) =>
@@ -227,7 +210,7 @@ const schedule = fields("a schedule", {
     .string("must be a time zone")
     .refine(isTimezone, { error: 'must be an IANA time zone such as "Europe/Dublin"' })
     .optional(),
-  enabled: flag("whether the schedule runs").default(true),
+  enabled: flag("whether the schedule runs", true),
   ...given,
 }).superRefine((it, problems) => {
   const asked = Object.entries(it).filter(([name]) => Object.hasOwn(requestFields, name));
@@ -269,7 +252,7 @@ const deployment = fields("the deployment", {
     }),
   api: fields("the REST API", {
     /** Requires the account's CloudWatch role for API Gateway. All its APIs share it; this stack does not create it. */
-    access_logs: flag("whether API Gateway logs each request").default(false),
+    access_logs: flag("whether API Gateway logs each request", false),
   }).prefault({}),
   logs: fields("the logs", {
     retention_days: z
@@ -294,16 +277,13 @@ export class InvalidDeployment extends Error {
   override readonly name = "InvalidDeployment";
 }
 
-const pathOf = (path: readonly PropertyKey[]): string =>
-  path
-    .map((key, index) => (typeof key === "number" ? `[${key}]` : `${index === 0 ? "" : "."}${String(key)}`))
-    .join("") || "(top level)";
-
 /** Checks a deployment config and fills in its defaults; `source` names it in the message of `InvalidDeployment`. */
 export function parseDeployment(config: unknown, source: string): Deployment {
   const parsed = deployment.safeParse(config);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `  ${pathOf(path)}: ${message}`);
+  const problems = parsed.error.issues.map(
+    ({ path, message }) => `  ${z.core.toDotPath(path) || "(top level)"}: ${message}`,
+  );
   throw new InvalidDeployment(
     `The deployment config ${source} has ${problems.length} problem(s):\n${problems.join("\n")}`,
   );

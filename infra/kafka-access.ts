@@ -49,7 +49,7 @@ const iamRights = {
 /** Access to the brokers: network, log-in and addresses. Only functions with a grant have any of it. */
 export class KafkaAccess extends Construct {
   readonly #cluster: Deployment["cluster"];
-  readonly #placement: { readonly subnetIds: string[]; readonly securityGroupIds: string[] } | undefined;
+  readonly #placement: CfnFunction.VpcConfigProperty | undefined;
 
   constructor(scope: Construct, id: string, { cluster, network }: Deployment) {
     super(scope, id);
@@ -61,14 +61,12 @@ export class KafkaAccess extends Construct {
     functions.addEgressRule(Peer.anyIpv4(), https, "S3, DynamoDB, Secrets Manager, token endpoint");
     this.#openBrokers(functions, network.broker_security_group_ids);
     this.#addEndpoints(vpc, subnets, functions, network.endpoints);
-    this.#placement = {
-      subnetIds: subnets.map(({ subnetId }) => subnetId),
-      securityGroupIds: [functions.securityGroupId],
-    };
+    const subnetIds = subnets.map(({ subnetId }) => subnetId);
+    this.#placement = { subnetIds, securityGroupIds: [functions.securityGroupId] };
   }
 
   /** Places the function in the brokers' network, allows it to log in and read offsets, and configures it. */
-  grantRead(fn: OperationFunction): void {
+  readonly grantRead = (fn: OperationFunction): void => {
     const { name, bootstrap_servers, security, connections_per_broker } = this.#cluster;
     const { sasl, tls } = security;
     fn.configure({
@@ -85,14 +83,14 @@ export class KafkaAccess extends Construct {
       if (kms_key_arn !== undefined) fn.allow(["kms:Decrypt"], kms_key_arn);
     }
     this.#allowIam(fn, "read");
-    if (this.#placement !== undefined) this.#place(fn, this.#placement);
-  }
+    this.#place(fn);
+  };
 
   /** As `grantRead`, and allows it to commit and delete offsets. Without IAM, only Kafka's ACLs decide that. */
-  grantWrite(fn: OperationFunction): void {
+  readonly grantWrite = (fn: OperationFunction): void => {
     this.grantRead(fn);
     this.#allowIam(fn, "write");
-  }
+  };
 
   #allowIam(fn: OperationFunction, rights: keyof typeof iamRights): void {
     const { sasl } = this.#cluster.security;
@@ -109,8 +107,9 @@ export class KafkaAccess extends Construct {
     }
   }
 
-  #place(fn: OperationFunction, placement: CfnFunction.VpcConfigProperty): void {
-    if (fn.node.defaultChild instanceof CfnFunction) fn.node.defaultChild.vpcConfig = placement;
+  #place(fn: OperationFunction): void {
+    if (this.#placement === undefined) return;
+    if (fn.node.defaultChild instanceof CfnFunction) fn.node.defaultChild.vpcConfig = this.#placement;
     // As in AWSLambdaVPCAccessExecutionRole, without its logs: network interfaces have no names to restrict this to.
     fn.allow(
       [
@@ -151,10 +150,8 @@ export class KafkaAccess extends Construct {
   }
 
   #openBrokers(functions: SecurityGroup, groupIds: readonly string[] | undefined): void {
-    const ports = new Set(
-      this.#cluster.bootstrap_servers.map((server) => Number(server.slice(server.lastIndexOf(":") + 1))),
-    );
-    for (const port of ports) {
+    const ports = this.#cluster.bootstrap_servers.map((server) => Number(server.slice(server.lastIndexOf(":") + 1)));
+    for (const port of new Set(ports)) {
       if (groupIds === undefined) functions.addEgressRule(Peer.anyIpv4(), Port.tcp(port), "Kafka brokers");
       for (const groupId of groupIds ?? []) {
         const brokers = SecurityGroup.fromSecurityGroupId(this, `Brokers-${groupId}-${port}`, groupId);
@@ -164,17 +161,12 @@ export class KafkaAccess extends Construct {
   }
 
   #addEndpoints(vpc: AnyVpc, subnets: ISubnet[], functions: SecurityGroup, endpoints: Network["endpoints"]): void {
-    if (endpoints.s3)
-      vpc.addGatewayEndpoint("S3", { service: GatewayVpcEndpointAwsService.S3, subnets: [{ subnets }] });
-    if (endpoints.dynamodb) {
-      vpc.addGatewayEndpoint("DynamoDb", { service: GatewayVpcEndpointAwsService.DYNAMODB, subnets: [{ subnets }] });
-    }
+    const { S3, DYNAMODB } = GatewayVpcEndpointAwsService;
+    if (endpoints.s3) vpc.addGatewayEndpoint("S3", { service: S3, subnets: [{ subnets }] });
+    if (endpoints.dynamodb) vpc.addGatewayEndpoint("DynamoDb", { service: DYNAMODB, subnets: [{ subnets }] });
     if (endpoints.secrets_manager && secretsOf(this.#cluster.security).length > 0) {
-      const endpoint = this.#securityGroup(
-        vpc,
-        "SecretsManagerEndpoint",
-        "Secrets Manager for offset rollback functions",
-      );
+      const description = "Secrets Manager for offset rollback functions";
+      const endpoint = this.#securityGroup(vpc, "SecretsManagerEndpoint", description);
       endpoint.addIngressRule(functions, https, "Offset rollback functions");
       vpc.addInterfaceEndpoint("SecretsManager", {
         service: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,

@@ -33,19 +33,17 @@ export class Observability extends Construct {
       });
       if (topic !== undefined) made.addAlarmAction(new SnsAction(topic));
     };
-    alarm(
-      "snapshot-errors",
-      functions.snapshot.metricErrors({ period, statistic: "Sum" }),
-      "A snapshot failed. Its log names the groups and the reasons.",
-    );
+    const errorsOf = (verb: Verb) => functions[verb].metricErrors({ period, statistic: "Sum" });
+    const lost = failed.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" });
+    alarm("snapshot-errors", errorsOf("snapshot"), "A snapshot failed. Its log names the groups and the reasons.");
     alarm(
       "rollback-errors",
-      functions.rollback.metricErrors({ period, statistic: "Sum" }),
+      errorsOf("rollback"),
       "A rollback was blocked or did not reach its targets. Its log names the groups and the safety snapshot.",
     );
     alarm(
       "snapshots-lost",
-      failed.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" }),
+      lost,
       "A scheduled snapshot failed after all retries. The message in the queue contains the request and the error.",
     );
   }

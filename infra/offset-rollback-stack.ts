@@ -1,5 +1,6 @@
 import { CfnOutput, Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
+import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
 import { KafkaAccess } from "./kafka-access.ts";
 import { Observability } from "./observability.ts";
@@ -16,38 +17,23 @@ export class OffsetRollbackStack extends Stack {
     const archive = new SnapshotArchive(this, "Archive", deployment);
     const kafka = new KafkaAccess(this, "Kafka", deployment);
 
-    const snapshot = new OperationFunction(this, "snapshot", deployment);
-    archive.grantWrite(snapshot);
-    kafka.grantRead(snapshot);
-
-    const list = new OperationFunction(this, "list", deployment);
-    archive.grantList(list);
-
-    const show = new OperationFunction(this, "show", deployment);
-    archive.grantRead(show);
-
-    const diff = new OperationFunction(this, "diff", deployment);
-    archive.grantRead(diff);
-    kafka.grantRead(diff);
-
-    const verify = new OperationFunction(this, "verify", deployment);
-    archive.grantRead(verify);
-    kafka.grantRead(verify);
-
-    const rollback = new OperationFunction(this, "rollback", deployment);
-    archive.grantWrite(rollback);
-    archive.grantJournal(rollback);
-    kafka.grantWrite(rollback);
-
-    const rollbacks = new OperationFunction(this, "rollbacks", deployment);
-    archive.grantJournalRead(rollbacks);
-
-    const remove = new OperationFunction(this, "delete", deployment);
-    archive.grantDelete(remove);
-
-    const functions = { snapshot, list, show, diff, verify, rollback, rollbacks, delete: remove };
+    const make = (verb: Verb, ...grants: readonly ((fn: OperationFunction) => void)[]) => {
+      const fn = new OperationFunction(this, verb, deployment);
+      for (const grant of grants) grant(fn);
+      return fn;
+    };
+    const functions = {
+      snapshot: make("snapshot", archive.grantWrite, kafka.grantRead),
+      list: make("list", archive.grantList),
+      show: make("show", archive.grantRead),
+      diff: make("diff", archive.grantRead, kafka.grantRead),
+      verify: make("verify", archive.grantRead, kafka.grantRead),
+      rollback: make("rollback", archive.grantWrite, archive.grantJournal, kafka.grantWrite),
+      rollbacks: make("rollbacks", archive.grantJournalRead),
+      delete: make("delete", archive.grantDelete),
+    };
     const { api } = new RestApi(this, "RestApi", functions, deployment);
-    const { failed } = new Schedules(this, "Schedules", snapshot, deployment);
+    const { failed } = new Schedules(this, "Schedules", functions.snapshot, deployment);
     new Observability(this, "Observability", functions, failed, deployment);
 
     const names = Object.entries(functions).map(([verb, { literalName }]) => [verb, literalName]);

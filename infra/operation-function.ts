@@ -1,6 +1,6 @@
-import { basename, dirname, extname, join, relative } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
-import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { type Conditions, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime } from "aws-cdk-lib/aws-lambda";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
@@ -42,20 +42,13 @@ export function nodeOptions(verb: Verb, memory: number = limits[verb].memory): r
 
 const root = join(import.meta.dirname, "..");
 
-/** What loading a module reads, without its dynamic imports. */
-export interface LoadedAtOnce {
-  readonly bytes: number;
-  /** The packages with code in it. */
-  readonly packages: ReadonlySet<string>;
-}
-
 /**
  * Builds a module and its imports as ES modules, including the AWS SDK: so the tested versions run, and local clouds
  * have no SDK. Dynamic imports (the log-in to MSK, the client of Secrets Manager, Kafka's client in diff) are separate
  * files beside `outfile`, which a cold start does not read. esbuild is called directly because `NodejsFunction` starts
- * it through npx, which doubles the time of a synth.
+ * it through npx, which doubles the time of a synth. Returns what esbuild knows of the files.
  */
-export function buildModule(entry: string, outfile: string): LoadedAtOnce {
+export function buildModule(entry: string, outfile: string): Metafile {
   const { metafile } = buildSync({
     metafile: true,
     entryPoints: [{ in: entry, out: basename(outfile, extname(outfile)) }],
@@ -81,30 +74,12 @@ export function buildModule(entry: string, outfile: string): LoadedAtOnce {
     },
     logLevel: "warning",
   });
-  return loadedAtOnce(metafile.outputs, relative(root, outfile));
+  return metafile;
 }
 
 /** Builds an operation's handler. */
-export function buildHandler(verb: Verb, outfile: string): LoadedAtOnce {
+export function buildHandler(verb: Verb, outfile: string): Metafile {
   return buildModule(join(root, "functions", verb, "handler.ts"), outfile);
-}
-
-function loadedAtOnce(outputs: Metafile["outputs"], entry: string): LoadedAtOnce {
-  const files = [entry];
-  const packages = new Set<string>();
-  let bytes = 0;
-  for (const file of files) {
-    const { imports = [], inputs = {}, bytes: own = 0 } = outputs[file] ?? {};
-    bytes += own;
-    for (const input of Object.keys(inputs)) {
-      const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input) ?? [];
-      if (name !== undefined) packages.add(name);
-    }
-    for (const { path, kind, external } of imports) {
-      if (kind === "import-statement" && external !== true && !files.includes(path)) files.push(path);
-    }
-  }
-  return { bytes, packages };
 }
 
 /** The asset's path must differ by verb: CDK distinguishes bundles by it. */
@@ -158,9 +133,9 @@ export class OperationFunction extends LambdaFunction {
     this.allow(["logs:CreateLogStream", "logs:PutLogEvents"], logGroup.logGroupArn);
   }
 
-  /** Allows the function `actions` on `resources`. */
-  allow(actions: readonly string[], ...resources: readonly string[]): void {
-    this.addToRolePolicy(new PolicyStatement({ actions: [...actions], resources: [...resources] }));
+  /** Allows the function `actions` on a resource. */
+  allow(actions: readonly string[], resource: string, conditions: Conditions = {}): void {
+    this.addToRolePolicy(new PolicyStatement({ actions: [...actions], resources: [resource], conditions }));
   }
 
   /** Sets environment variables. */

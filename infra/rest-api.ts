@@ -49,36 +49,25 @@ export class RestApi extends Construct {
     this.api.node.tryRemoveChild("Endpoint");
 
     for (const verb of verbs) {
-      for (const { method, path } of operations[verb].documentation.routes) {
-        const answering = new LambdaIntegration(functions[verb], {
-          timeout: Duration.seconds(29),
-          allowTestInvoke: false,
-        });
-        this.api.root.resourceForPath(path).addMethod(method, answering);
+      for (const { method, path } of operations[verb].routes) {
+        const resource = this.api.root.resourceForPath(path);
+        const timeout = Duration.seconds(29);
+        resource.addMethod(method, new LambdaIntegration(functions[verb], { timeout, allowTestInvoke: false }));
       }
     }
 
-    Validations.of(this).acknowledge(
-      {
-        id: "AwsSolutions-APIG2",
-        reason: "The functions check requests against their schemas and name every problem.",
-      },
-      {
-        id: "AwsSolutions-APIG3",
-        reason: "Callers are IAM principals of the account; API Gateway rejects unsigned requests.",
-      },
-      {
-        id: "AwsSolutions-APIG6",
-        reason: "The functions log every request; execution logs would repeat bodies and require an account-wide role.",
-      },
-      { id: "AwsSolutions-COG4", reason: "Callers are runbooks and engineers with IAM roles, not users of a pool." },
-    );
-    if (!api.access_logs) {
-      Validations.of(this).acknowledge({
-        id: "AwsSolutions-APIG1",
-        reason:
+    const reasons = {
+      APIG2: "The functions check requests against their schemas and name every problem.",
+      APIG3: "Callers are IAM principals of the account; API Gateway rejects unsigned requests.",
+      APIG6: "The functions log every request; execution logs would repeat bodies and require an account-wide role.",
+      COG4: "Callers are runbooks and engineers with IAM roles, not users of a pool.",
+      ...(!api.access_logs && {
+        APIG1:
           "Requires an account-wide role that this stack does not create; api.access_logs uses the role if it exists.",
-      });
+      }),
+    };
+    for (const [rule, reason] of Object.entries(reasons)) {
+      Validations.of(this).acknowledge({ id: `AwsSolutions-${rule}`, reason });
     }
   }
 }

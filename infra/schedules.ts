@@ -37,12 +37,12 @@ export class Schedules extends Construct {
     role.addToPolicy(new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: [snapshot.functionArn] }));
     role.addToPolicy(new PolicyStatement({ actions: ["sqs:SendMessage"], resources: [this.failed.queueArn] }));
 
-    for (const { name, expression, timezone, enabled, ...request } of schedules) {
+    for (const { name, expression, timezone = "UTC", enabled, ...request } of schedules) {
       new CfnSchedule(this, `Schedule-${name}`, {
         name,
         groupName: group.ref,
         scheduleExpression: expression,
-        scheduleExpressionTimezone: timezone ?? "UTC",
+        scheduleExpressionTimezone: timezone,
         state: enabled ? "ENABLED" : "DISABLED",
         flexibleTimeWindow: { mode: "OFF" },
         target: {

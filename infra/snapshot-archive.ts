@@ -1,6 +1,5 @@
 import { Duration, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
-import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
@@ -8,7 +7,8 @@ import type { Deployment } from "./config.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
 /** The folders of the bucket. */
-type Folder = "snapshots" | "rollbacks" | "results";
+const folders = ["snapshots", "rollbacks", "results"] as const;
+type Folder = (typeof folders)[number];
 
 /** The kinds of items in the table: their partition keys. */
 type Item = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
@@ -63,7 +63,7 @@ export class SnapshotArchive extends Construct {
     const bucketResource = this.bucket.node.defaultChild;
     if (bucketResource instanceof CfnBucket) {
       Validations.of(Stack.of(this)).acknowledge(
-        ...(["snapshots", "rollbacks", "results"] as const satisfies readonly Folder[]).map((folder) => ({
+        ...folders.map((folder) => ({
           id: `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(bucketResource)}.Arn>/${this.#prefix}${folder}/*]`,
           reason: "One object per snapshot, plan or large result: only their folder is known in advance.",
         })),
@@ -72,47 +72,48 @@ export class SnapshotArchive extends Construct {
   }
 
   /** The index alone, without the bodies. */
-  grantList(fn: OperationFunction): void {
+  readonly grantList = (fn: OperationFunction): void => {
     fn.allow(["dynamodb:Query"], this.table.tableArn);
-    this.#grantResults(fn);
+    // Large results are stored and fetched by a signed URL, which requires the signer's right to read.
+    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
     this.#configure(fn);
-  }
+  };
 
   /** Index and bodies. */
-  grantRead(fn: OperationFunction): void {
+  readonly grantRead = (fn: OperationFunction): void => {
     this.grantList(fn);
     this.#grantBodies(fn, "snapshots");
-  }
+  };
 
   /** Reads and new snapshots. */
-  grantWrite(fn: OperationFunction): void {
+  readonly grantWrite = (fn: OperationFunction): void => {
     this.grantRead(fn);
     fn.allow(["s3:PutObject"], this.#objects("snapshots"));
     this.#allowItems(fn, ["dynamodb:PutItem"], "snapshot", "execution");
-  }
+  };
 
   /** Hides a snapshot in the index, records the deletion, deletes body and index item; reads neither. */
-  grantDelete(fn: OperationFunction): void {
+  readonly grantDelete = (fn: OperationFunction): void => {
     this.#allowItems(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
     this.#allowItems(fn, ["dynamodb:PutItem"], "deletion");
     fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
     this.#configure(fn);
-  }
+  };
 
   /** The journal of rollbacks, and the running one. */
-  grantJournalRead(fn: OperationFunction): void {
+  readonly grantJournalRead = (fn: OperationFunction): void => {
     this.grantList(fn);
     this.#grantBodies(fn, "rollbacks");
-  }
+  };
 
   /** Runs rollbacks: writes the journal, deletes no record, and holds the lease. */
-  grantJournal(fn: OperationFunction): void {
+  readonly grantJournal = (fn: OperationFunction): void => {
     this.grantJournalRead(fn);
     fn.allow(["s3:PutObject"], this.#objects("rollbacks"));
     this.#allowItems(fn, ["dynamodb:PutItem"], "rollback", "rollback-id", "lease");
     this.#allowItems(fn, ["dynamodb:UpdateItem"], "rollback", "lease");
     this.#allowItems(fn, ["dynamodb:DeleteItem"], "lease");
-  }
+  };
 
   #grantBodies(fn: OperationFunction, folder: Folder): void {
     fn.allow(["dynamodb:GetItem"], this.table.tableArn);
@@ -123,18 +124,7 @@ export class SnapshotArchive extends Construct {
 
   /** Allows `actions` on items of these kinds only: a rollback must never be able to delete a snapshot. */
   #allowItems(fn: OperationFunction, actions: readonly string[], ...items: readonly Item[]): void {
-    fn.addToRolePolicy(
-      new PolicyStatement({
-        actions: [...actions],
-        resources: [this.table.tableArn],
-        conditions: { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": items } },
-      }),
-    );
-  }
-
-  /** Large results are stored and fetched by a signed URL, which requires the signer's right to read. */
-  #grantResults(fn: OperationFunction): void {
-    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    fn.allow(actions, this.table.tableArn, { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": items } });
   }
 
   #configure(fn: OperationFunction): void {

@@ -127,45 +127,34 @@ export async function startProcesses(options: BrokersToStart, attempt = 1): Prom
     for (const id of ids) await untilReady(brokerService(stateDir, id), () => serves(ports, ids), 90_000);
   } catch (error) {
     await stopProcesses(stateDir, version, ids);
-    const logs = servicesOf(stateDir, version, ids)
-      .map(logOf)
-      .filter((log) => existsSync(log));
+    const services = servicesOf(stateDir, version, ids);
+    const logs = services.map(logOf).filter((log) => existsSync(log));
     const portLost = logs.some((log) => /Address already in use/.test(readFileSync(log, "utf8")));
     if (!portLost || attempt === 3) throw error;
     options.say("A port was taken in between: starting on others…");
-    for (const { name } of servicesOf(stateDir, version, ids)) {
-      rmSync(join(stateDir, name), { recursive: true, force: true });
-    }
+    for (const { name } of services) rmSync(join(stateDir, name), { recursive: true, force: true });
     return startProcesses(options, attempt + 1);
   }
-  const bootstrapServers = ports
-    .slice(0, brokers)
-    .map((port) => `127.0.0.1:${port}`)
-    .join(",");
-  return {
-    kind: "processes",
-    tools: "processes",
-    bootstrapServers,
-    containerBootstrapServers: bootstrapServers,
-    brokers,
-    version,
-    stateDir,
-    ports: ports.slice(0, brokers),
-  };
+  return descriptorOf("processes", options, ports.slice(0, brokers));
+}
+
+/** What was started, on these ports; containers reach it the same way, unless they are its own. */
+function descriptorOf(
+  way: Way,
+  { brokers, version, stateDir }: BrokersToStart,
+  ports: readonly number[],
+  forContainers?: string,
+): KafkaDescriptor {
+  const bootstrapServers = ports.map((port) => `127.0.0.1:${port}`).join(",");
+  const containerBootstrapServers = forContainers ?? bootstrapServers;
+  return { kind: way, tools: way, bootstrapServers, containerBootstrapServers, brokers, version, stateDir, ports };
 }
 
 /** Starts one broker, whose folder has its properties, and its data if it ran before. */
 export function startBrokerProcess(version: string, stateDir: string, id: number, jvm?: BrokersToStart["jvm"]): void {
   const file = join(stateDir, `broker-${id}`, "server.properties");
-  startService(
-    brokerService(stateDir, id),
-    java(
-      version,
-      ["-XX:TieredStopAtLevel=1", "-Xmx400m", ...(jvm?.options ?? [])],
-      ["kafka.Kafka", file],
-      jvm?.classes,
-    ),
-  );
+  const options = ["-XX:TieredStopAtLevel=1", "-Xmx400m", ...(jvm?.options ?? [])];
+  startService(brokerService(stateDir, id), java(version, options, ["kafka.Kafka", file], jvm?.classes));
 }
 
 async function startZooKeeper(version: string, stateDir: string, port: number): Promise<void> {
@@ -242,13 +231,8 @@ export async function untilServes(ports: readonly number[], ids: readonly number
 }
 
 /** Starts the brokers in Docker, out of compose.yaml. */
-export async function startInDocker({
-  brokers,
-  version,
-  stateDir,
-  preferredPort,
-  say,
-}: BrokersToStart): Promise<KafkaDescriptor> {
+export async function startInDocker(options: BrokersToStart): Promise<KafkaDescriptor> {
+  const { brokers, version, stateDir, preferredPort, say } = options;
   const ids = brokers === 1 ? [1] : [1, 2, 3];
   const services = dockerServices(ids);
   const ports = await startServices({
@@ -257,14 +241,13 @@ export async function startInDocker({
     portCount: brokers,
     preferredPort,
     say,
-    variables: (free) => ({
+    variables: ([first, ...others]) => ({
       KAFKA_VERSION: version,
       KAFKA_CLUSTER_ID: newClusterId(),
       KAFKA_BROKERS: `${brokers}`,
       KAFKA_QUORUM: services.map((name, index) => `${index + 1}@${name}:9093`).join(","),
-      ...Object.fromEntries(
-        free.map((port, index) => [index === 0 ? "KAFKA_PORT" : `KAFKA_PORT_${index + 1}`, `${port}`]),
-      ),
+      KAFKA_PORT: `${first}`,
+      ...Object.fromEntries(others.map((port, index) => [`KAFKA_PORT_${index + 2}`, `${port}`])),
     }),
   });
   try {
@@ -273,15 +256,5 @@ export async function startInDocker({
     await removeServices(stateDir, services);
     throw error;
   }
-  const bootstrapServers = ports.map((port) => `127.0.0.1:${port}`).join(",");
-  return {
-    kind: "docker",
-    tools: "docker",
-    bootstrapServers,
-    containerBootstrapServers: services.map((name) => `${name}:19092`).join(","),
-    brokers,
-    version,
-    stateDir,
-    ports,
-  };
+  return descriptorOf("docker", options, ports, services.map((name) => `${name}:19092`).join(","));
 }

@@ -57,24 +57,6 @@ const prerequisites = {
   },
 } as const satisfies Record<string, Prerequisite>;
 
-/** What the environment asks for, and what is there. */
-interface Facts {
-  readonly wanted: Wanted;
-  /** LOCAL_AWS, KAFKA_BROKERS and KAFKA_VERSION, or its default. */
-  readonly asked: string;
-  readonly brokers: string;
-  readonly kafkaVersion: string;
-  readonly givenKafka: string | undefined;
-  readonly endpointUrl: string | undefined;
-  /** What brokers as processes lack, and what all processes do. */
-  readonly forBrokers: readonly Prerequisite[];
-  readonly forProcesses: readonly Prerequisite[];
-  /** Why Docker cannot be used; not looked for where processes serve. */
-  readonly noDocker: string | undefined;
-  /** The emulator that answers at `endpointUrl`. */
-  readonly emulator: { readonly flavour: Flavour; readonly inDocker: boolean } | undefined;
-}
-
 /**
  * Decides once, for Kafka and the local cloud together, where they come from, and checks that everything needed is there.
  * It starts nothing: call it first.
@@ -100,7 +82,8 @@ export async function choose(wanted: Wanted, env: NodeJS.ProcessEnv = process.en
   };
 }
 
-async function look(wanted: Wanted, env: NodeJS.ProcessEnv): Promise<Facts> {
+/** What the environment asks for, and what is there. */
+async function look(wanted: Wanted, env: NodeJS.ProcessEnv) {
   const { LOCAL_AWS: asked = "", KAFKA_BROKERS: brokers = "" } = env;
   const endpointUrl = (wanted.cloud && env.AWS_ENDPOINT_URL?.replace(/\/+$/, "")) || undefined;
   const missing = (...names: (keyof typeof prerequisites)[]) =>
@@ -116,12 +99,16 @@ async function look(wanted: Wanted, env: NodeJS.ProcessEnv): Promise<Facts> {
     kafkaVersion: kafkaVersionOf(env),
     givenKafka: (wanted.kafka && env.KAFKA_BOOTSTRAP_SERVERS) || undefined,
     endpointUrl,
+    /** What brokers as processes lack, and what all processes do. */
     forBrokers,
     forProcesses,
+    /** Why Docker cannot be used; not looked for where processes serve. */
     noDocker: mayBeDocker ? dockerProblem(env) : undefined,
+    /** The emulator that answers at `endpointUrl`. */
     emulator: endpointUrl === undefined ? undefined : await emulatorAt(endpointUrl),
   };
 }
+type Facts = Awaited<ReturnType<typeof look>>;
 
 function problemsOfSettings({ asked, brokers, kafkaVersion, endpointUrl, emulator }: Facts): string[] {
   return [

@@ -90,21 +90,14 @@ export function parseDescription(output: string): DescribedPartition[] {
     }));
 }
 
-/** A row of a table about groups, with the values of the columns that were asked for, in their order. */
-interface Row {
-  readonly group: string;
-  readonly topic: string;
-  readonly values: readonly string[];
-}
-
 /**
  * Reads the columns with these names in the tables about groups that a tool of Kafka prints. What it says before the first
  * table is passed over, and what it complains of. A group may have any name without line breaks that does not end in a space.
  *
  * @throws Error when a table lacks a column, or a line of it is no row
  */
-export function parseTables(output: string, columns: readonly string[]): Row[] {
-  const rows: Row[] = [];
+export function parseTables(output: string, columns: readonly string[]) {
+  const rows: { group: string; topic: string; values: readonly string[] }[] = [];
   let header: string[] = [];
   let shape = /^/;
   for (const line of output.split("\n")) {

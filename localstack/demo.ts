@@ -18,6 +18,8 @@ const MESSAGES = 100;
 const HALF = MESSAGES / 2;
 /** How long a consumer waits for another record before it takes the topic for read. */
 const IDLE_MS = 4_000;
+/** How many of the records that a consumer printed are shown. */
+const FEW = 8;
 
 type Commits = ShowResult["consumer_groups"];
 
@@ -27,82 +29,60 @@ interface Answer<T> {
 }
 
 /** Prints the walkthrough and keeps count of what held. */
-class Report {
-  #held = 0;
-  readonly #failed: string[] = [];
-  readonly #say: Say;
-
-  constructor(say: Say) {
-    this.#say = say;
-  }
-
-  title(text: string): void {
-    this.#say(`\n== ${text}`);
-  }
-
-  ran({ command, output }: Ran, most = 24): void {
-    this.#say(`$ ${command}`);
-    const lines = output.trimEnd().split("\n");
-    for (const line of lines.slice(0, most)) this.#say(`  ${line}`);
-    if (lines.length > most) this.#say(`  … ${lines.length - most} more lines`);
-  }
-
-  /** What a consumer printed: a few of its records are enough. */
-  consumed(ran: Ran): void {
-    this.ran(ran, 8);
-  }
-
-  check(what: string, holds: boolean, seen?: unknown): void {
-    this.#say(holds ? `✓ ${what}` : `✗ ${what}${seen === undefined ? "" : `: saw ${JSON.stringify(seen)}`}`);
-    if (holds) this.#held++;
-    else this.#failed.push(what);
-  }
-
-  /** The last line: whether every step held, and the time since this process began. */
-  end(): void {
-    const seconds = Math.round(performance.now() / 1000);
-    if (this.#failed.length > 0) {
-      throw new Error(
-        `\n${this.#failed.length} of ${this.#held + this.#failed.length} checks did not hold: ${this.#failed.join("; ")}`,
-      );
-    }
-    this.#say(`\nEvery step held: ${this.#held} checks in ${seconds} s.`);
-  }
+function createReport(say: Say) {
+  let held = 0;
+  const failed: string[] = [];
+  return {
+    title: (text: string) => say(`\n== ${text}`),
+    ran({ command, output }: Ran, most = 24) {
+      say(`$ ${command}`);
+      const lines = output.trimEnd().split("\n");
+      for (const line of lines.slice(0, most)) say(`  ${line}`);
+      if (lines.length > most) say(`  … ${lines.length - most} more lines`);
+    },
+    check(what: string, holds: boolean, seen?: unknown) {
+      say(holds ? `✓ ${what}` : `✗ ${what}${seen === undefined ? "" : `: saw ${JSON.stringify(seen)}`}`);
+      if (holds) held++;
+      else failed.push(what);
+    },
+    /** The last line: whether every step held, and the time since this process began. */
+    end() {
+      if (failed.length > 0) {
+        throw new Error(`\n${failed.length} of ${held + failed.length} checks did not hold: ${failed.join("; ")}`);
+      }
+      say(`\nEvery step held: ${held} checks in ${Math.round(performance.now() / 1000)} s.`);
+    },
+  };
 }
+type Report = ReturnType<typeof createReport>;
 
 /** The deployed functions, called as a runbook calls them; each call is printed with its answer. */
-class Operations {
-  readonly #client: Client;
-  readonly #functions: Outputs["functions"];
-  readonly #report: Report;
+function createOperations(client: Client, functions: Outputs["functions"], report: Report) {
+  const ask = async (verb: string, request: unknown) => {
+    const answer = await client.invoke(verb, request);
+    return answer.error === undefined ? answer.result : answer.error;
+  };
+  return {
+    quietly: async <T>(verb: string, request: unknown, answer: Answer<T>) => answer.parse(await ask(verb, request)),
 
-  constructor(client: Client, functions: Outputs["functions"], report: Report) {
-    this.#client = client;
-    this.#functions = functions;
-    this.#report = report;
-  }
+    async invoke<T>(verb: string, request: unknown, answer: Answer<T>) {
+      const seen = await ask(verb, request);
+      const command = `aws lambda invoke --function-name ${functions[verb]} --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(request)}' out.json && jq . out.json`;
+      report.ran({ command, output: JSON.stringify(seen, null, 2) });
+      return answer.parse(seen);
+    },
 
-  async quietly<T>(verb: string, request: unknown, answer: Answer<T>): Promise<T> {
-    const response = await this.#client.invoke(verb, request);
-    return answer.parse(response.error === undefined ? response.result : response.error);
-  }
-
-  async invoke<T>(verb: string, request: unknown, answer: Answer<T>): Promise<T> {
-    const seen = await this.quietly(verb, request, { parse: (value) => value });
-    const command = `aws lambda invoke --function-name ${this.#functions[verb]} --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(request)}' out.json && jq . out.json`;
-    this.#report.ran({ command, output: JSON.stringify(seen, null, 2) });
-    return answer.parse(seen);
-  }
-
-  async http<T>(method: string, path: string, body: unknown, answer: Answer<T>): Promise<T> {
-    const response = await this.#client.http(method, path, body);
-    const data = body === undefined ? "" : ` -d '${JSON.stringify(body)}'`;
-    const command = `curl --aws-sigv4 aws:amz:us-east-1:execute-api -X ${method}${data} "$API${path}"`;
-    this.#report.ran({ command, output: `HTTP ${response.status}\n${JSON.stringify(response.body, null, 2)}` });
-    this.#report.check(`${method} ${path.split("?")[0]} answers 200`, response.status === 200, response.status);
-    return answer.parse(response.body);
-  }
+    async http<T>(method: string, path: string, body: unknown, answer: Answer<T>) {
+      const response = await client.http(method, path, body);
+      const data = body === undefined ? "" : ` -d '${JSON.stringify(body)}'`;
+      const command = `curl --aws-sigv4 aws:amz:us-east-1:execute-api -X ${method}${data} "$API${path}"`;
+      report.ran({ command, output: `HTTP ${response.status}\n${JSON.stringify(response.body, null, 2)}` });
+      report.check(`${method} ${path.split("?")[0]} answers 200`, response.status === 200, response.status);
+      return answer.parse(response.body);
+    },
+  };
 }
+type Operations = ReturnType<typeof createOperations>;
 
 const offsetsSaid = (partitions: readonly DescribedPartition[]) =>
   Object.fromEntries(partitions.map(({ topic, partition, offset }) => [`${topic}-${partition}`, Number(offset)]));
@@ -124,7 +104,7 @@ interface Stage {
 }
 
 async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, say: Say): Promise<void> {
-  const report = new Report(say);
+  const report = createReport(say);
   const tools = createConsole(kafka);
   const describe = async () => {
     const description = await tools.describe(group);
@@ -139,7 +119,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
 
   report.title(`b. ${HALF} of them consumed by group ${group}, with Kafka's own console consumer`);
   const first = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
-  report.consumed(first);
+  report.ran(first, FEW);
   report.check(`${HALF} messages were consumed`, first.values.length === HALF, first.values.length);
 
   report.title("c. The committed offsets, as kafka-consumer-groups says them");
@@ -149,7 +129,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   report.title("d. A snapshot");
   const outputs = await deployed;
   const client = createClient(outputs, cloud);
-  const operations = new Operations(client, outputs.functions, report);
+  const operations = createOperations(client, outputs.functions, report);
   const description = "Before consuming remaining messages";
   const snapshot = await operations.invoke("snapshot", { groups: [group], description }, taken);
   report.check(
@@ -196,7 +176,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   );
   report.title("g. The rest consumed, a second snapshot, and the difference");
   const second = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
-  report.consumed(second);
+  report.ran(second, FEW);
   report.check(
     "the other half was consumed",
     isDeepStrictEqual(
@@ -265,7 +245,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   const check = await operations.invoke("verify", { snapshot_id: snapshot.snapshot_id }, verified);
   report.check("so does verify", check.verified && check.mismatches.length === 0);
   const again = await tools.consume(topic, group, { idleMs: IDLE_MS });
-  report.consumed(again);
+  report.ran(again, FEW);
   report.check(
     "a consumer re-reads exactly the messages after the snapshot, no more, no fewer",
     isDeepStrictEqual(sorted(again.values), sorted(second.values)),
@@ -280,19 +260,10 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
     "the API lists the snapshot that it took",
     page.snapshots.some(({ snapshot_id, trigger }) => snapshot_id === posted.snapshot_id && trigger === "api"),
   );
-  const overHttp = await operations.http(
-    "GET",
-    `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}`,
-    undefined,
-    shown,
-  );
+  const path = `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}`;
+  const overHttp = await operations.http("GET", path, undefined, shown);
   report.check("the API shows the same document", isDeepStrictEqual(overHttp, document));
-  const back = await operations.http(
-    "POST",
-    `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}/rollback`,
-    { groups: [group] },
-    rollbackResult,
-  );
+  const back = await operations.http("POST", `${path}/rollback`, { groups: [group] }, rollbackResult);
   report.check(
     "the API's rollback is a verified success",
     back.status === "success" && back.verification?.verified === true,

@@ -45,7 +45,8 @@ const formerOptions: Readonly<Record<string, string>> = {
   "--reader-property": "--property",
 };
 
-const jarsOf = (version: string) => join(localDir, `kafka-${version}`, "libs");
+/** The folder of the jars of a version. */
+export const jarsOf = (version: string): string => join(localDir, `kafka-${version}`, "libs");
 
 /** Fetches the jars of a version, where they are not here yet. */
 export async function fetchJars(version: string, say: Say): Promise<void> {
@@ -53,25 +54,16 @@ export async function fetchJars(version: string, say: Say): Promise<void> {
   await copyJars({ name: "kafka", version, profiles, megabytes: 54 }, say);
 }
 
-/**
- * Fetches what a worker of Kafka Connect and the file connectors of a version need beside its other jars, where that is
- * not here yet, and gives their class path.
- */
-export async function fetchConnect(version: string, say: Say): Promise<string> {
-  await fetchJars(version, say);
-  const folder = await copyJars({ name: "kafka-connect", version, profiles: "connect", megabytes: 33 }, say);
-  return `${folder}/libs/*`;
-}
-
+/** What to fetch: `name` says so to people, `profiles` are those of pom.xml. */
 interface Jars {
   readonly name: string;
   readonly version: string;
-  /** Of pom.xml. */
   readonly profiles: string;
   readonly megabytes: number;
 }
 
-async function copyJars({ name, version, profiles, megabytes }: Jars, say: Say): Promise<string> {
+/** Fetches the jars of such profiles, where they are not here yet, and gives their class path. */
+export async function copyJars({ name, version, profiles, megabytes }: Jars, say: Say): Promise<string> {
   const home = join(localDir, `${name}-${version}`);
   await makeOnce(home, async (folder) => {
     say(`Fetching ${name} ${version} from Maven (${megabytes} MB, once)…`);
@@ -80,29 +72,7 @@ async function copyJars({ name, version, profiles, megabytes }: Jars, say: Say):
     const args = [...goal, `-Dkafka.version=${version}`, `-DoutputDirectory=${join(folder, "libs")}`];
     await run({ command: "mvn", args, env: process.env }, join(localDir, `install-${name}.log`), 600_000, say);
   });
-  return home;
-}
-
-const compiler = { version: "3.33.0", folder: join(localDir, "ecj-3.33.0") };
-
-/** Compiles a Java file that uses the jars of a version, where there is a runtime only, without javac. */
-export async function compileJava(version: string, file: string, classes: string, say: Say): Promise<void> {
-  await makeOnce(compiler.folder, async (folder) => {
-    const goal = ["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"];
-    const args = [...goal, `-Dartifact=org.eclipse.jdt:ecj:${compiler.version}`, `-DoutputDirectory=${folder}`];
-    await run({ command: "mvn", args, env: process.env }, join(localDir, "install-ecj.log"), 300_000, say);
-  });
-  const options = ["-XX:TieredStopAtLevel=1", "-jar", join(compiler.folder, `ecj-${compiler.version}.jar`), "-17"];
-  const args = [
-    ...options,
-    "-proc:none",
-    "-cp",
-    `${jarsOf(version)}/kafka-clients-${version}.jar`,
-    "-d",
-    classes,
-    file,
-  ];
-  await run({ command: "java", args, env: process.env }, join(classes, "compile.log"), 60_000, say);
+  return `${home}/libs/*`;
 }
 
 /** A Java program out of the jars of a version, and of a class path of its own. */

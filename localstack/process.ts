@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   closeSync,
   existsSync,
@@ -196,15 +197,17 @@ export async function freePorts(count: number, preferred?: number, say: Say = ()
   return [...ports];
 }
 
-function listenOnce(port: number): Promise<number | undefined> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.once("error", () => done(undefined));
-    server.listen(port, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => done(address !== null && typeof address === "object" ? address.port : undefined));
-    });
-  });
+async function listenOnce(port: number): Promise<number | undefined> {
+  const server = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+    const address = server.address();
+    return address !== null && typeof address === "object" ? address.port : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    await new Promise((closed) => server.close(closed));
+  }
 }
 
 /**

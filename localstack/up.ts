@@ -27,20 +27,15 @@ await main(async (say) => {
 
 /** What an earlier `local:up` has started, running or not. */
 interface Earlier {
-  readonly kafka?: Kafka & { readonly runs: boolean };
-  readonly cloud?: Cloud & { readonly runs: boolean };
+  readonly kafka: (Kafka & { readonly runs: boolean }) | undefined;
+  readonly cloud: (Cloud & { readonly runs: boolean }) | undefined;
 }
 
 async function startedEarlier(): Promise<Earlier> {
   const { kafka, cloud } = readUpState();
-  const own = {
-    kafka: kafka && kafka.kind !== "external" ? openKafka(kafka) : undefined,
-    cloud: cloud && cloud.kind !== "external" ? openCloud(cloud) : undefined,
-  };
-  return {
-    ...(own.kafka && { kafka: { ...own.kafka, runs: await own.kafka.isUp() } }),
-    ...(own.cloud && { cloud: { ...own.cloud, runs: await own.cloud.isUp() } }),
-  };
+  const own = async <T extends Kafka | Cloud>(each: T | undefined) =>
+    each === undefined || each.kind === "external" ? undefined : { ...each, runs: await each.isUp() };
+  return { kafka: await own(kafka && openKafka(kafka)), cloud: await own(cloud && openCloud(cloud)) };
 }
 
 /** The environment without the addresses of what this command itself has started: the shell has them from its output. */
@@ -69,9 +64,8 @@ async function up(choice: Choice, earlier: Earlier, say: Say): Promise<void> {
   writeFileSync(outputsFile, `${JSON.stringify(outputs, null, 2)}\n`);
   say("");
   say(`Kafka      ${bootstrapServers}`);
-  say(
-    `Cloud      ${cloud.endpointUrl} (${cloud.flavour === "ministack" ? "MiniStack" : "LocalStack"}, ${cloud.region})`,
-  );
+  const emulator = cloud.flavour === "ministack" ? "MiniStack" : "LocalStack";
+  say(`Cloud      ${cloud.endpointUrl} (${emulator}, ${cloud.region})`);
   say(`API        ${outputs.api_url}`);
   say(`Bucket     ${outputs.bucket}`);
   say(`Table      ${outputs.table}`);

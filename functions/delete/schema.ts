@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
+import * as fields from "../shared/lambda/result-fields.ts";
 
 /** One id: `latest` and times are refused, so that a snapshot to be deleted is named exactly. */
 export const request = z.strictObject({
@@ -8,25 +9,14 @@ export const request = z.strictObject({
     snapshotId.check(z.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" })),
     "The id of the snapshot.",
   ),
-  requested_by: described(
-    z.optional(requestedBy),
-    "Who asks, in a direct invocation. Over HTTP it is the caller's IAM ARN.",
-  ),
+  requested_by: requestedBy,
 });
 
-export const result = /* @__PURE__ */ unbundled(() =>
-  z.strictObject({
-    snapshot_id: described(z.string(), "The id of the snapshot."),
-    deleted: described(z.literal(true), "Always true."),
-  }),
-);
+export const result = /* @__PURE__ */ resultObject(() => ({
+  snapshot_id: fields.snapshotId,
+  deleted: described(z.literal(true), "Always true."),
+}));
 export type DeleteResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Deletes a snapshot. The bucket keeps its body as an earlier version for some days.",
-  routes: [{ method: "DELETE", path: "/snapshots/{snapshot_id}" }],
-  example: {
-    request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z" },
-    result: { snapshot_id: "snapshot-2025-01-15T10:30:00Z", deleted: true },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Deletes a snapshot. The bucket keeps its body as an earlier version for some days.";
+export const routes: readonly Route[] = [{ method: "DELETE", path: "/snapshots/{snapshot_id}" }];

@@ -1,7 +1,7 @@
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { changesDocument, diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
-import { type CaptureError, type Commits, type Selection, type Snapshot, topicsOf } from "../shared/core/model.ts";
+import { type Commits, type Snapshot, topicsOf } from "../shared/core/model.ts";
 import { onTopics, topicWarnings } from "../shared/core/restrict.ts";
 import { compileSelection, compileSelectors, type Selector, selectNames } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
@@ -10,12 +10,7 @@ import { type KafkaWork, kafkaOperation } from "../shared/operation.ts";
 import { type DiffResult, request, snapshotField } from "./schema.ts";
 
 /** One side of a comparison. A group that its selection does not pick is unknown to it, not absent. */
-interface Side {
-  readonly name: string;
-  readonly commits: Commits;
-  readonly errors: readonly CaptureError[];
-  readonly selection: Selection;
-}
+type Side = Pick<Snapshot, "snapshotId" | "consumerGroups" | "errors" | "selection">;
 
 /** Compares a snapshot with another, or with what is committed now. */
 export const handler = kafkaOperation({
@@ -24,48 +19,48 @@ export const handler = kafkaOperation({
   snapshotField,
   async run({ from: fromRef, to: toRef, groups, topics }, work): Promise<Encoded<DiffResult>> {
     const { deadline, storage } = work;
-    const load = async (ref: typeof fromRef) =>
-      storage.snapshots.load(await storage.snapshots.resolve(ref, groups, deadline), deadline);
-    const snapshot = await load(fromRef);
-    const from = sideOf(snapshot);
-    const to = toRef === "live" ? await liveSide(snapshot, groups, work) : otherSide(snapshot, await load(toRef));
+    const load = async (ref: typeof fromRef, other?: Snapshot) => {
+      const snapshot = await storage.snapshots.load(await storage.snapshots.resolve(ref, groups, deadline), deadline);
+      if (other !== undefined) requireSameCluster(other, snapshot.cluster, snapshot.snapshotId);
+      return snapshot;
+    };
+    const from = await load(fromRef);
+    const to: Side = toRef === "live" ? await readLive(from, groups, work) : await load(toRef, from);
 
+    const sides = [from, to];
     const [fromPicks, toPicks] = [compileSelection(from.selection), compileSelection(to.selection)];
     const both = (group: string) => fromPicks(group) && toPicks(group);
-    const known = new Set([...from.commits.keys(), ...to.commits.keys()]);
-    const failed = new Set([from, to].flatMap(({ errors }) => errors.map(({ group }) => group)));
+    const known = new Set([...from.consumerGroups.keys(), ...to.consumerGroups.keys()]);
+    const failed = new Set(sides.flatMap(({ errors }) => errors.map(({ group }) => group)));
     const picked = selectNames(groups, [...known, ...failed]);
     if (picked.missingLiterals.length > 0) {
-      throw new GroupNotFound(`neither ${from.name} nor ${to.name} has group ${nameSome(picked.missingLiterals)}.`);
+      throw new GroupNotFound(
+        `neither ${from.snapshotId} nor ${to.snapshotId} has group ${nameSome(picked.missingLiterals)}.`,
+      );
     }
     const selected = new Set(picked.names);
-    const warnings = [from, to].flatMap((side) =>
-      uncapturedWarnings(
-        side.name,
-        side.errors.filter(({ group }) => selected.has(group)),
-        groups,
-      ),
-    );
+    const warnings = sides.flatMap(({ snapshotId, errors }) => {
+      const uncaptured = errors.filter(({ group }) => selected.has(group));
+      return uncapturedWarnings(snapshotId, uncaptured, groups);
+    });
     const oneSided = picked.names.filter((group) => known.has(group) && !both(group));
     const named = compileSelectors(groups ?? []).literals;
     const asked = oneSided.filter((group) => named.has(group));
     if (asked.length > 0) {
       throw new GroupNotFound(
-        `${nameSome(asked)} is outside of what ${from.name} or ${to.name} was asked to capture: there is nothing to compare.`,
+        `${nameSome(asked)} is outside of what ${from.snapshotId} or ${to.snapshotId} was asked to capture: there is nothing to compare.`,
       );
     }
-    if (oneSided.length > 0) {
-      warnings.push(`Only one side was asked for ${nameSome(oneSided)}: not compared.`);
-    }
+    if (oneSided.length > 0) warnings.push(`Only one side was asked for ${nameSome(oneSided)}: not compared.`);
     const comparable = new Set(picked.names.filter((group) => both(group) && !failed.has(group)));
-    const topicsThere = new Set([...topicsOf(from.commits), ...topicsOf(to.commits)]);
-    warnings.push(...topicWarnings(topics, topicsThere, `${from.name} and ${to.name}`));
+    const topicsThere = new Set([...topicsOf(from.consumerGroups), ...topicsOf(to.consumerGroups)]);
+    warnings.push(...topicWarnings(topics, topicsThere, `${from.snapshotId} and ${to.snapshotId}`));
     const part = (commits: Commits) =>
       onTopics(new Map([...commits].filter(([group]) => comparable.has(group))), topics);
-    const { summary, groups: changed } = diffCommits(part(from.commits), part(to.commits));
+    const { summary, groups: changed } = diffCommits(part(from.consumerGroups), part(to.consumerGroups));
     return {
-      from: from.name,
-      to: to.name,
+      from: from.snapshotId,
+      to: to.snapshotId,
       summary,
       consumer_groups: changesDocument.encode(changed),
       warnings,
@@ -73,28 +68,13 @@ export const handler = kafkaOperation({
   },
 });
 
-const sideOf = (snapshot: Snapshot): Side => ({
-  name: snapshot.snapshotId,
-  commits: snapshot.consumerGroups,
-  errors: snapshot.errors,
-  selection: snapshot.selection,
-});
-
-function otherSide(from: Snapshot, to: Snapshot): Side {
-  requireSameCluster(from, to.cluster, to.snapshotId);
-  return sideOf(to);
-}
-
 /** What is committed now by the groups that the snapshot's selection picks, new ones too. Kafka's client is loaded here. */
-async function liveSide(
-  from: Snapshot,
-  groups: readonly Selector[] | undefined,
-  { kafka, deadline }: KafkaWork,
-): Promise<Side> {
-  const { readLive } = await import("./live.ts");
+async function readLive(from: Snapshot, groups: readonly Selector[] | undefined, { kafka, deadline }: KafkaWork) {
+  const { withCluster } = await import("../shared/kafka/connection/access.ts");
+  const { capture } = await import("../shared/kafka/groups/capture.ts");
   const selection = groups === undefined ? from.selection : { groups, exclude: from.selection.exclude };
-  const live = await readLive(kafka, selection, from.consumerGroups, deadline);
+  const live = await withCluster(kafka, deadline, (cluster) => capture(cluster, selection, from.consumerGroups));
   requireSameCluster(from, live.cluster, "this cluster");
   requireReadable(live);
-  return { name: "live", commits: live.commits, errors: [], selection };
+  return { snapshotId: "live", consumerGroups: live.commits, errors: [], selection };
 }

@@ -7,12 +7,10 @@ import { type ListResult, request } from "./schema.ts";
 export const handler = operation({
   name: "list",
   request,
-  async run(
-    { limit, next_token: nextToken, since, until, ...filters },
-    { storage, deadline },
-  ): Promise<Encoded<ListResult>> {
-    const known = filters satisfies OnlyFilters<typeof filters>;
-    const page = await storage.snapshots.list({ limit, nextToken, since, until, filters: known }, deadline);
+  async run(wanted, { storage, deadline }): Promise<Encoded<ListResult>> {
+    const { limit, next_token: nextToken, since, until, ...filters } = wanted;
+    filters satisfies OnlyFilters<typeof filters>;
+    const page = await storage.snapshots.list({ limit, nextToken, since, until, filters }, deadline);
     return {
       snapshots: page.entries.map((entry) => ({
         snapshot_id: entry.snapshotId,

@@ -1,58 +1,30 @@
 import * as z from "zod/mini";
 import { snapshotStatuses } from "../shared/core/model.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
-import { pageSize, pageToken, time } from "../shared/lambda/request-fields.ts";
-import { count, snapshotStatus, trigger } from "../shared/lambda/result-fields.ts";
+import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
+import { nextToken, pageSize, time } from "../shared/lambda/request-fields.ts";
+import * as fields from "../shared/lambda/result-fields.ts";
 
 /** Times are inclusive. What is not a page or a time is a filter: see `filters` in storage/index-entry.ts. */
 export const request = z.strictObject({
   limit: described(z._default(pageSize, 50), "How many snapshots a page has at most."),
-  next_token: described(z.optional(pageToken), "The `next_token` of the page before, unchanged."),
-  since: described(z.optional(time), "Only snapshots taken at this time or later."),
-  until: described(z.optional(time), "Only snapshots taken at this time or earlier."),
-  status: described(z.optional(z.enum(snapshotStatuses)), "Only snapshots with this status."),
+  next_token: nextToken,
+  since: optional(time, "Only snapshots taken at this time or later."),
+  until: optional(time, "Only snapshots taken at this time or earlier."),
+  status: optional(z.enum(snapshotStatuses), "Only snapshots with this status."),
 });
 
-export const result = /* @__PURE__ */ unbundled(() =>
-  z.strictObject({
-    snapshots: described(
-      z.array(
-        z.strictObject({
-          snapshot_id: z.string(),
-          created_at: z.string(),
-          description: z.string(),
-          status: snapshotStatus,
-          groups: count,
-          offsets: count,
-          trigger,
-          expires_at: z.optional(z.string()),
-        }),
-      ),
-      "The snapshots of the page. `groups` and `offsets` are numbers; `expires_at` is absent where it never expires.",
-    ),
-    next_token: described(z.optional(z.string()), "Present if and only if there are more snapshots."),
-  }),
-);
+const row = () => ({
+  ...fields.aboutSnapshot,
+  ...fields.sizeOfSnapshot,
+  trigger: fields.trigger,
+  expires_at: optional(z.string(), "When it expires; absent where it never does."),
+});
+
+export const result = /* @__PURE__ */ resultObject(() => ({
+  snapshots: described(z.array(z.strictObject(row())), "The snapshots of the page."),
+  next_token: optional(z.string(), "Present if and only if there are more snapshots."),
+}));
 export type ListResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Lists snapshots, newest first.",
-  routes: [{ method: "GET", path: "/snapshots" }],
-  example: {
-    request: { limit: 1, since: "2025-01-15T00:00:00Z" },
-    result: {
-      snapshots: [
-        {
-          snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-          created_at: "2025-01-15T10:30:00Z",
-          description: "Before consuming remaining messages",
-          status: "complete",
-          groups: 12,
-          offsets: 340,
-          trigger: "invoke",
-        },
-      ],
-      next_token: "c25hcHNob3QtMjAyNS0wMS0xNVQxMDozMDowMFo",
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Lists snapshots, newest first.";
+export const routes: readonly Route[] = [{ method: "GET", path: "/snapshots" }];

@@ -1,8 +1,13 @@
-import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, OperationError } from "../shared/core/errors.ts";
-import { type Commit, type CommitOutcome, countOffsets, type LiveState, sameCommit } from "../shared/core/model.ts";
+import {
+  type Commit,
+  type CommitOutcome,
+  countOffsets,
+  type SnapshotContent,
+  sameCommit,
+} from "../shared/core/model.ts";
 import { groupBlockers } from "../shared/core/rollback/blockers.ts";
-import { commitsOf, deletesOf, type Plan, shareGroupsOf, takesPart } from "../shared/core/rollback/plan.ts";
+import { commitsOf, deletesOf, type Plan, shareGroupsOf } from "../shared/core/rollback/plan.ts";
 import { plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/rollback/resume.ts";
 import { type Settlement, settle } from "../shared/core/rollback/settle.ts";
@@ -15,62 +20,41 @@ import {
   WRITE_TIMEOUT_MS,
   type WriteOptions,
 } from "../shared/kafka/groups/write-commits.ts";
+import type { Result } from "../shared/lambda/handler.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { Lease } from "../shared/storage/lease.ts";
-import type { Job } from "./look.ts";
+import type { Job, Look } from "./look.ts";
 import { fingerprintOf, requestDocument } from "./request.ts";
-import { incomplete, type Run, resultDocument } from "./result.ts";
+import { incomplete, resultDocument } from "./result.ts";
 import type { RollbackResult } from "./schema.ts";
 
-/**
- * How much time must be left when the last commit is sent, by the number of commits: they are read back afterwards. Kafka may
- * delay an answer by 5 s (offsets.commit.timeout.ms) while a replica is dead.
- */
-function reserveFor(commits: number, deadline: Deadline): number {
-  return Math.min(7_000 + commits * 0.05, deadline.remainingMs() / 3);
-}
-
-/** Saves the state that the plan was made from: an undo is a rollback to it. */
-export async function saveSafetySnapshot(
-  { storage: { snapshots }, wanted, deadline }: Job,
-  plan: Plan,
-  live: LiveState,
+/** Opens a new rollback: stores the state that its plan was made from, to which an undo is a rollback, and its journal. */
+export async function openRollback(
+  { storage: { snapshots, journal }, wanted, deadline, requestedBy }: Job,
+  { plan, live }: Look,
+  groups: ReadonlySet<string>,
   rollbackId: string,
-): Promise<string> {
-  const groups = [...plan.groups].filter(([, group]) => takesPart(group)).map(([group]) => group);
-  const none: ReadonlyMap<string, Commit> = new Map();
-  const { snapshot } = await snapshots.save(
-    {
-      description: `Before ${rollbackId} to ${plan.snapshotId}${wanted.description ? `: ${wanted.description}` : ""}`,
-      trigger: "safety",
-      selection: { groups: groups.map((name) => ({ name })), exclude: [] },
-      cluster: live.cluster,
-      consumerGroups: new Map(groups.map((group) => [group, live.commits.get(group) ?? none])),
-      errors: [],
-      warnings: live.warnings,
-      observed: live.observed,
-    },
-    new Date(),
-    deadline,
-  );
-  return snapshot.snapshotId;
-}
-
-/** Writes the journal of a new rollback. */
-export async function openJournal(
-  { storage: { journal }, wanted, deadline, requestedBy }: Job,
-  plan: Plan,
-  live: LiveState,
-  rollbackId: string,
-  safetySnapshotId: string | null,
 ): Promise<OpenJournal> {
+  const { description = "" } = wanted;
+  const safety: SnapshotContent = {
+    description: `Before ${rollbackId} to ${plan.snapshotId}${description && `: ${description}`}`,
+    trigger: "safety",
+    selection: { groups: [...groups].map((name) => ({ name })), exclude: [] },
+    cluster: live.cluster,
+    consumerGroups: new Map([...groups].map((group) => [group, live.commits.get(group) ?? new Map<string, Commit>()])),
+    errors: [],
+    warnings: live.warnings,
+    observed: live.observed,
+  };
+  const moves = commitsOf(plan).size > 0 || deletesOf(plan).size > 0;
+  const saved = moves ? await snapshots.save(safety, new Date(), deadline) : undefined;
   const opening = {
     rollbackId,
     snapshotId: plan.snapshotId,
-    safetySnapshotId,
+    safetySnapshotId: saved?.snapshot.snapshotId ?? null,
     requestedBy,
-    description: wanted.description ?? "",
+    description,
     fingerprint: fingerprintOf(wanted),
     planDigest: plan.digest,
     groups: [...plan.groups.keys()],
@@ -86,48 +70,28 @@ export async function openJournal(
  *
  * @throws RollbackIncomplete unless every group that was not to be skipped stands at its targets
  */
-export async function carryOut(
-  job: Job,
-  plan: Plan,
-  open: OpenJournal,
-  lease: Lease,
-  resumed: boolean,
-): Promise<Encoded<RollbackResult>> {
-  const { wanted, deadline, log, requestedBy, startedAt } = job;
-  const { rollbackId, safetySnapshotId } = open.record;
+export async function carryOut(job: Job, plan: Plan, open: OpenJournal, lease: Lease): Promise<Result> {
+  const { record } = open;
   const audit = {
-    rollback_id: rollbackId,
-    snapshot_id: plan.snapshotId,
-    requested_by: requestedBy,
-    safety_snapshot_id: safetySnapshotId,
+    rollback_id: record.rollbackId,
+    snapshot_id: record.snapshotId,
+    requested_by: job.requestedBy,
+    safety_snapshot_id: record.safetySnapshotId,
   };
-  log.info("rollback commits", { ...audit, resumed });
+  job.onCommit(record);
+  job.log.info("rollback commits", { ...audit, resumed: record.attempts > 1 });
   const settlement = await commitAndSettle(job, plan, lease);
-  const run: Run = {
-    rollbackId,
-    snapshotId: plan.snapshotId,
-    safetySnapshotId,
-    warnings: plan.warnings,
-    resumed,
-    durationMs: Date.now() - startedAt.getTime(),
-  };
-  const result = resultDocument(run, plan, settlement);
-  const unclosed = await close(open, result, deadline);
+  const result = resultDocument(record, plan, settlement, Date.now() - job.startedAt.getTime());
+  const unclosed = await close(job, open, result);
   const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
-  log.info("rollback ended", {
-    ...audit,
-    status,
-    groups_rolled_back,
-    groups_failed,
-    offsets_restored,
-    ...(unclosed !== undefined && { journal: unclosed }),
-  });
+  const figures = { status, groups_rolled_back, groups_failed, offsets_restored };
+  job.log.info("rollback ended", { ...audit, ...figures, ...(unclosed !== undefined && { journal: unclosed }) });
   const answer = {
     ...result,
-    verification: wanted.verify ? result.verification : undefined,
+    verification: job.wanted.verify ? result.verification : undefined,
     warnings: unclosed === undefined ? result.warnings : [...result.warnings, unclosed],
   };
-  if (status !== "success") throw incomplete(run, settlement, answer, unclosed);
+  if (status !== "success") throw incomplete(record, settlement, answer, unclosed);
   return answer;
 }
 
@@ -140,7 +104,9 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
     return { again: problem("the rollback's lease was about to end, and could not be renewed yet") };
   };
   const shareGroups = shareGroupsOf(plan);
-  const writing = { reserveMs: reserveFor(countOffsets(commits), cluster.deadline), permit, shareGroups };
+  // Commits are read back afterwards. Kafka may delay an answer by 5 s (offsets.commit.timeout.ms) while a replica is dead.
+  const reserveMs = Math.min(7_000 + countOffsets(commits) * 0.05, cluster.deadline.remainingMs() / 3);
+  const writing = { reserveMs, permit, shareGroups };
   const sent = await commitOffsets(cluster, commits, writing);
   for (const [group, outcomes] of await deleteAfter(sent, cluster, plan, writing)) {
     sent.set(group, new Map([...(sent.get(group) ?? []), ...outcomes]));
@@ -155,44 +121,36 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
  */
 async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing: WriteOptions): Promise<Outcomes> {
   const planned = deletesOf(plan);
+  if (planned.size === 0) return new Map();
+  const reasonAgainst = await deletionCheck(cluster, plan, planned);
   const deletes = new Map<string, string[]>();
   const kept: Outcomes = new Map();
-  const reasonAgainst = planned.size === 0 ? () => undefined : await deletionCheck(cluster, plan, planned);
   for (const [group, keys] of planned) {
     const refused = [...(sent.get(group)?.values() ?? [])].some(({ kind }) => kind !== "accepted");
-    const message = refused ? `Group "${group}": its commits were not all accepted.` : reasonAgainst(group, keys);
-    if (message === undefined) deletes.set(group, keys);
-    else {
-      const outcome: CommitOutcome = {
-        kind: "not_attempted",
-        error: "RollbackIncomplete",
-        message: `${message} None of its commits was deleted.`,
-      };
-      kept.set(group, new Map(keys.map((key) => [key, outcome])));
+    const reason = refused ? `Group "${group}": its commits were not all accepted.` : reasonAgainst(group, keys);
+    if (reason === undefined) {
+      deletes.set(group, keys);
+      continue;
     }
+    const message = `${reason} None of its commits was deleted.`;
+    const outcome: CommitOutcome = { kind: "not_attempted", error: "RollbackIncomplete", message };
+    kept.set(group, new Map(keys.map((key) => [key, outcome])));
   }
   return new Map([...kept, ...(await deleteOffsets(cluster, deletes, writing))]);
 }
 
 /** Observes groups once more; returns a function that gives the reason not to delete a group's commits, if there is one. */
-async function deletionCheck(
-  cluster: Cluster,
-  plan: Plan,
-  planned: ReadonlyMap<string, readonly string[]>,
-): Promise<(group: string, keys: readonly string[]) => string | undefined> {
+async function deletionCheck(cluster: Cluster, plan: Plan, planned: ReadonlyMap<string, readonly string[]>) {
   try {
-    const live = await observe(
-      cluster,
-      new Map([...planned].map(([group, keys]) => [group, new Map(keys.map((key) => [key, null]))])),
-    );
+    const partitions = new Map([...planned].map(([group, keys]) => [group, new Map(keys.map((key) => [key, null]))]));
+    const live = await observe(cluster, partitions);
     const origin = originOf(plan, live);
-    return (group, keys) => {
-      const planned = plan.groups.get(group);
-      const [blocker] = groupBlockers(origin, group, planned?.type ?? null, live);
+    return (group: string, keys: readonly string[]) => {
+      const before = plan.groups.get(group);
+      const [blocker] = groupBlockers(origin, group, before?.type ?? null, live);
       if (blocker !== undefined) return blocker.message;
-      const moved = keys.find(
-        (key) => !sameCommit(live.commits.get(group)?.get(key) ?? null, planned?.partitions.get(key)?.from ?? null),
-      );
+      const now = live.commits.get(group);
+      const moved = keys.find((key) => !sameCommit(now?.get(key) ?? null, before?.partitions.get(key)?.from ?? null));
       return moved === undefined ? undefined : `Group "${group}", ${moved} was moved after the plan was made.`;
     };
   } catch (error) {
@@ -202,11 +160,7 @@ async function deletionCheck(
 }
 
 /** Closes the journal. A failure does not change the result: it becomes a warning, and `resume` closes the journal later. */
-async function close(
-  open: OpenJournal,
-  result: Encoded<RollbackResult>,
-  deadline: Deadline,
-): Promise<string | undefined> {
+async function close({ deadline }: Job, open: OpenJournal, result: Encoded<RollbackResult>) {
   const { rollbackId } = open.record;
   try {
     if ((await open.close(result.status, result, new Date(), deadline)) === "closed") return undefined;

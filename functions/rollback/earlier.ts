@@ -1,13 +1,10 @@
-import type { Deadline } from "../shared/core/deadline.ts";
 import { InvalidRequest, JournalCorrupt, RollbackNotFound } from "../shared/core/errors.ts";
 import { DecodeError, jsonObject } from "../shared/core/json/codec.ts";
 import { type PlannedRollback, plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import type { Result } from "../shared/lambda/handler.ts";
-import type { Journal } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
-import { fingerprintOf } from "./request.ts";
+import { type Call, fingerprintOf } from "./request.ts";
 import { repeatedFailure } from "./result.ts";
-import type { Request } from "./schema.ts";
 
 /** How long an equal request counts as the same rollback: AWS clients repeat an invocation that took over 60 s. */
 const SAME_REQUEST_MS = 15 * 60_000;
@@ -19,6 +16,8 @@ export interface Earlier {
   readonly record: JournalRecord;
   /** Whether the caller named it, by `resume` or `rollback_id`. */
   readonly named: boolean;
+  /** Whether the answer is the recorded result, instead of resuming the rollback. */
+  readonly closed: boolean;
 }
 
 /**
@@ -28,20 +27,17 @@ export interface Earlier {
  * @throws RollbackNotFound when there is none to resume
  * @throws InvalidRequest when a newer one has superseded it, or `rollback_id` belongs to another request
  */
-export async function findEarlier(
-  journal: Journal,
-  wanted: Request,
-  now: Date,
-  deadline: Deadline,
-): Promise<Earlier | undefined> {
+export async function findEarlier({ wanted, storage, startedAt, deadline }: Call): Promise<Earlier | undefined> {
+  const { journal } = storage;
   const id = wanted.resume ?? wanted.rollback_id;
   const fingerprint = fingerprintOf(wanted);
   if (id === undefined) {
-    const since = now.getTime() - SAME_REQUEST_MS;
+    const since = startedAt.getTime() - SAME_REQUEST_MS;
     for await (const record of journal.newestFirst(new Date(since - LONGEST_STORY_MS), deadline)) {
       if (record.fingerprint !== fingerprint) continue;
       const recent = Date.parse(record.endedAt ?? record.resumedAt ?? record.startedAt) >= since;
-      return recent && record.supersededBy === undefined ? { record, named: false } : undefined;
+      if (!recent || record.supersededBy !== undefined) return undefined;
+      return { record, named: false, closed: record.status === "success" };
     }
     return undefined;
   }
@@ -69,13 +65,8 @@ export async function findEarlier(
       { next: "Start a new rollback." },
     );
   }
-  return { record, named: true };
-}
-
-/** Whether the answer is the recorded result, instead of resuming the rollback. */
-export function isClosed({ record, named }: Earlier, wanted: Request): boolean {
-  if (record.status === "running") return false;
-  return record.status === "success" || (named && wanted.resume === undefined);
+  const closed = record.status === "success" || (record.status !== "running" && wanted.resume === undefined);
+  return { record, named: true, closed };
 }
 
 /**
@@ -84,15 +75,11 @@ export function isClosed({ record, named }: Earlier, wanted: Request): boolean {
  * @throws RollbackIncomplete with it, unless it was a success
  * @throws JournalCorrupt where it is not what was written
  */
-export async function recordedResult(
-  journal: Journal,
-  record: JournalRecord,
-  { verify }: Request,
-  deadline: Deadline,
-): Promise<Result> {
-  const recorded = await reading(record, async () => jsonObject(await journal.result(record, deadline), "result"));
+export async function recordedResult({ wanted, storage, deadline }: Call, record: JournalRecord): Promise<Result> {
+  const read = async () => jsonObject(await storage.journal.result(record, deadline), "result");
+  const recorded = await reading(record, read);
   const { verification, ...rest } = recorded;
-  const result = { ...rest, verification: verify ? verification : undefined, repeated: true };
+  const result = { ...rest, verification: wanted.verify ? verification : undefined, repeated: true };
   if (record.status === "success") return result;
   throw repeatedFailure(record, result);
 }
@@ -102,41 +89,35 @@ export async function recordedResult(
  *
  * @throws JournalCorrupt where its plan is not what was written
  */
-export function plannedRollback(journal: Journal, record: JournalRecord, deadline: Deadline): Promise<PlannedRollback> {
-  return reading(record, async () => plannedDocument.decode(await journal.plan(record, deadline), ""));
+export function plannedRollback({ storage, deadline }: Call, record: JournalRecord): Promise<PlannedRollback> {
+  return reading(record, async () => plannedDocument.decode(await storage.journal.plan(record, deadline), ""));
 }
 
-async function reading<T>(record: JournalRecord, read: () => Promise<T>): Promise<T> {
+async function reading<T>({ rollbackId }: JournalRecord, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
-  } catch (error) {
-    throw error instanceof DecodeError ? corrupt(record, error.message, error) : error;
+  } catch (cause) {
+    if (!(cause instanceof DecodeError)) throw cause;
+    throw new JournalCorrupt(
+      `the journal of ${rollbackId} is not what was written: ${cause.message}. It cannot be resumed.`,
+      { next: "Start a new rollback.", cause },
+    );
   }
 }
-
-const corrupt = (record: JournalRecord, what: string, cause: unknown) =>
-  new JournalCorrupt(`the journal of ${record.rollbackId} is not what was written: ${what}. It cannot be resumed.`, {
-    next: "Start a new rollback.",
-    cause,
-  });
 
 /**
  * Marks rollbacks of these groups that did not reach all their targets as superseded by the rollback `by`: they can no longer
  * be resumed. One whose plan cannot be read counts as one of them. Returns a warning for each: its safety snapshot is older
  * than that of the new rollback.
  */
-export async function supersede(
-  journal: Journal,
-  groups: ReadonlySet<string>,
-  by: string,
-  deadline: Deadline,
-): Promise<string[]> {
+export async function supersede(call: Call, groups: ReadonlySet<string>, by: string): Promise<string[]> {
+  const { storage, deadline } = call;
   const warnings: string[] = [];
-  for await (const record of journal.resumable(deadline)) {
+  for await (const record of storage.journal.resumable(deadline)) {
     if (record.rollbackId === by) continue;
-    const names = record.groupNames ?? (await namesOf(journal, record, deadline));
+    const names = record.groupNames ?? (await namesOf(call, record));
     if (names !== undefined && !names.some((group) => groups.has(group))) continue;
-    await journal.supersede(record, by, deadline);
+    await storage.journal.supersede(record, by, deadline);
     const safety = record.safetySnapshotId === null ? "" : `: ${record.safetySnapshotId} has the state before it`;
     warnings.push(
       `${record.rollbackId}, which had not reached all its targets, is superseded by this rollback${safety}.`,
@@ -145,9 +126,9 @@ export async function supersede(
   return warnings;
 }
 
-async function namesOf(journal: Journal, record: JournalRecord, deadline: Deadline): Promise<string[] | undefined> {
+async function namesOf(call: Call, record: JournalRecord): Promise<string[] | undefined> {
   try {
-    return [...(await plannedRollback(journal, record, deadline)).plan.groups.keys()];
+    return [...(await plannedRollback(call, record)).plan.groups.keys()];
   } catch (error) {
     if (error instanceof JournalCorrupt) return undefined;
     throw error;

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { deadlineIn, endingBefore } from "../shared/core/deadline.ts";
 import { JournalCorrupt, OperationError, RollbackIncomplete, RollbackInProgress } from "../shared/core/errors.ts";
 import { isPermanent } from "../shared/core/rollback/blockers.ts";
-import { commitsOf, deletesOf, type Plan, shareGroupsOf, takesPart } from "../shared/core/rollback/plan.ts";
+import { type Plan, shareGroupsOf, takesPart } from "../shared/core/rollback/plan.ts";
 import { partitionsOf, targetsHold } from "../shared/core/rollback/resume.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
 import { nameSome } from "../shared/core/text.ts";
@@ -11,12 +11,12 @@ import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import { kafkaOperation } from "../shared/operation.ts";
-import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Lease } from "../shared/storage/lease.ts";
-import { carryOut, openJournal, saveSafetySnapshot } from "./commit.ts";
-import { type Earlier, findEarlier, isClosed, plannedRollback, recordedResult, supersede } from "./earlier.ts";
+import { carryOut, openRollback } from "./commit.ts";
+import { type Earlier, findEarlier, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, loadGoal, look, lookAgain } from "./look.ts";
+import type { Call } from "./request.ts";
 import { dryRunDocument, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
 
@@ -34,23 +34,20 @@ export const handler = kafkaOperation({
   request,
   hasEffects: true,
   async run(wanted, work) {
-    const { storage, deadline, caller } = work;
-    const startedAt = new Date();
+    const { deadline, caller } = work;
+    const call: Call = { ...work, wanted, requestedBy: caller ?? wanted.requested_by ?? null, startedAt: new Date() };
     const ignoresJournal = wanted.dry_run && wanted.resume === undefined;
     let committing: JournalRecord | undefined;
     try {
-      const earlier = ignoresJournal ? undefined : await findEarlier(storage.journal, wanted, startedAt, deadline);
-      if (earlier?.named && isClosed(earlier, wanted)) {
-        return await recordedResult(storage.journal, earlier.record, wanted, deadline);
-      }
-      const goal = earlier?.named ? { resume: earlier.record } : await loadGoal(wanted, work);
+      const earlier = ignoresJournal ? undefined : await findEarlier(call);
+      if (earlier?.named && earlier.closed) return await recordedResult(call, earlier.record);
+      const goal = earlier?.named ? { resume: earlier.record } : await loadGoal(call);
       const kafkaDeadline = endingBefore(deadline, Math.min(CLOSING_TIME_MS, deadline.remainingMs() / 8));
       return await withCluster(work.kafka, kafkaDeadline, (cluster) => {
-        const requestedBy = caller ?? wanted.requested_by ?? null;
-        const onCommit = ({ record }: OpenJournal) => {
+        const onCommit = (record: JournalRecord) => {
           committing = record;
         };
-        const job: Job = { ...work, wanted, cluster, requestedBy, startedAt, waitedSeconds: 0, onCommit };
+        const job: Job = { ...call, cluster, waitedSeconds: 0, onCommit };
         return wanted.dry_run ? dryRun(job, goal) : rollBack(job, goal, earlier);
       });
     } catch (error) {
@@ -76,12 +73,11 @@ function requireSeen({ wanted: { plan_digest } }: Job, plan: Plan): void {
 /** Rolls back under the lease: resumes or repeats what an earlier call has begun, or starts a new rollback. */
 async function rollBack(connected: Job, goal: Goal, before: Earlier | undefined): Promise<Result> {
   const { wanted, storage, deadline, requestedBy, startedAt } = connected;
-  const { journal } = storage;
   const job = { ...connected, waitedSeconds: await waitUntilEmpty(connected, goal) };
   const newId = wanted.rollback_id ?? `rollback-${isoSeconds(startedAt)}-${randomUUID().slice(0, 8)}`;
   const acquire = (rollbackId: string) =>
     storage.lease.acquire({ rollbackId, requestedBy, startedAt: startedAt.toISOString() }, deadline);
-  const firstId = before === undefined || isClosed(before, wanted) ? newId : before.record.rollbackId;
+  const firstId = before === undefined || before.closed ? newId : before.record.rollbackId;
   let held = { id: firstId, lease: await acquire(firstId) };
   /** Acquires the lease anew under another id: it names the rollback that runs, which `rollbacks` shows as running. */
   const holdFor = async (id: string): Promise<Lease> => {
@@ -93,10 +89,8 @@ async function rollBack(connected: Job, goal: Goal, before: Earlier | undefined)
   };
   try {
     // The call that held the lease until now may have begun the same rollback, or ended it.
-    const earlier = await findEarlier(journal, wanted, startedAt, deadline);
-    if (earlier?.named && isClosed(earlier, wanted)) {
-      return await recordedResult(journal, earlier.record, wanted, deadline);
-    }
+    const earlier = await findEarlier(job);
+    if (earlier?.named && earlier.closed) return await recordedResult(job, earlier.record);
     const { repeated, rest } = earlier === undefined ? {} : await continueEarlier(job, earlier);
     if (repeated !== undefined) return repeated;
     if (earlier !== undefined && rest !== undefined) {
@@ -124,9 +118,8 @@ async function waitUntilEmpty(job: Job, goal: Goal): Promise<number> {
     const changed = wanted.plan_digest !== undefined && wanted.plan_digest !== plan.digest;
     if (first === undefined || changed || plan.blockers.some(isPermanent)) break;
     log.info("rollback waits for groups to be empty", { group: first.group, members: first.actual });
-    await delay(Math.min(POLL_MS, Math.max(0, patience - waited())), undefined, { signal: deadline.signal }).catch(
-      () => {},
-    );
+    const pause = Math.min(POLL_MS, Math.max(0, patience - waited()));
+    await delay(pause, undefined, { signal: deadline.signal }).catch(() => {});
   }
   return wanted.wait_for_empty_seconds > 0 ? Math.round(waited() / 1_000) : 0;
 }
@@ -140,15 +133,13 @@ async function waitUntilEmpty(job: Job, goal: Goal): Promise<number> {
  */
 async function continueEarlier(
   job: Job,
-  earlier: Earlier,
+  { record, named, closed }: Earlier,
 ): Promise<{ readonly repeated?: Result; readonly rest?: Plan }> {
-  const { wanted, storage, deadline } = job;
-  const { record, named } = earlier;
   try {
-    if (isClosed(earlier, wanted)) {
-      const { plan } = await plannedRollback(storage.journal, record, deadline);
+    if (closed) {
+      const { plan } = await plannedRollback(job, record);
       if (!targetsHold(plan, await observe(job.cluster, partitionsOf(plan)))) return {};
-      return { repeated: withDoubt(await recordedResult(storage.journal, record, wanted, deadline), plan) };
+      return { repeated: withDoubt(await recordedResult(job, record), plan) };
     }
     const { plan, strict } = await lookAgain(job, record);
     return named || !strict.blockers.some(isPermanent) ? { rest: plan } : {};
@@ -161,53 +152,41 @@ async function continueEarlier(
 
 /** Carries out the rest of a rollback that an earlier call has begun. */
 async function resume(job: Job, record: JournalRecord, plan: Plan, lease: Lease): Promise<Result> {
-  const { storage, deadline, log, requestedBy } = job;
   const { rollbackId, snapshotId } = record;
   const next = "Its groups and policies are those of its journal: start a new rollback, or resume with skip_blocked.";
   requireUnblocked(job, plan, rollbackId, `the rest of ${rollbackId} to ${snapshotId}`, next);
-  log.info("rollback resumes", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: requestedBy });
-  const open = await storage.journal.resume(record, new Date(), deadline);
-  if (open === undefined) {
-    throw new RollbackInProgress(`another call resumed ${rollbackId} at the same time.`, {
-      next: `Call rollbacks {"rollback_id": "${rollbackId}"} to see it.`,
-    });
-  }
-  job.onCommit(open);
-  return carryOut(job, plan, open, lease, true);
+  job.log.info("rollback resumes", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: job.requestedBy });
+  const open = await job.storage.journal.resume(record, new Date(), job.deadline);
+  if (open !== undefined) return carryOut(job, plan, open, lease);
+  throw new RollbackInProgress(`another call resumed ${rollbackId} at the same time.`, {
+    next: `Call rollbacks {"rollback_id": "${rollbackId}"} to see it.`,
+  });
 }
 
 /** Plans and carries out a new rollback: safety snapshot, journal, commits. */
 async function start(job: Job, goal: Goal, rollbackId: string, lease: Lease): Promise<Result> {
-  const { storage, deadline, log, requestedBy } = job;
-  const { plan, live } = await look(job, goal);
+  const planned = await look(job, goal);
+  const { plan } = planned;
+  const { snapshotId } = plan;
   requireSeen(job, plan);
-  requireUnblocked(job, plan, rollbackId, `the rollback to ${plan.snapshotId}`);
-  log.info("rollback starts", { rollback_id: rollbackId, snapshot_id: plan.snapshotId, requested_by: requestedBy });
-  const moves = commitsOf(plan).size > 0 || deletesOf(plan).size > 0;
-  const safetySnapshotId = moves ? await saveSafetySnapshot(job, plan, live, rollbackId) : null;
-  const open = await openJournal(job, plan, live, rollbackId, safetySnapshotId);
+  requireUnblocked(job, plan, rollbackId, `the rollback to ${snapshotId}`);
+  job.log.info("rollback starts", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: job.requestedBy });
   const groups = new Set([...plan.groups].filter(([, group]) => takesPart(group)).map(([group]) => group));
-  const superseded = await supersede(storage.journal, groups, rollbackId, deadline);
-  job.onCommit(open);
-  return carryOut(job, { ...plan, warnings: [...plan.warnings, ...superseded] }, open, lease, false);
+  const open = await openRollback(job, planned, groups, rollbackId);
+  const superseded = await supersede(job, groups, rollbackId);
+  return carryOut(job, { ...plan, warnings: [...plan.warnings, ...superseded] }, open, lease);
 }
 
 /** @throws GroupNotEmpty or RollbackBlocked if a plan has blockers */
-function requireUnblocked(
-  { log, requestedBy, waitedSeconds }: Job,
-  plan: Plan,
-  rollbackId: string,
-  what: string,
-  advice?: string,
-): void {
+function requireUnblocked(job: Job, plan: Plan, rollbackId: string, what: string, advice?: string): void {
   if (plan.blockers.length === 0) return;
-  log.warn("rollback refused", {
+  job.log.warn("rollback refused", {
     rollback_id: rollbackId,
     snapshot_id: plan.snapshotId,
-    requested_by: requestedBy,
+    requested_by: job.requestedBy,
     blockers: plan.blockers.length,
   });
-  throw refusal(plan, what, advice, waitedSeconds);
+  throw refusal(plan, what, advice, job.waitedSeconds);
 }
 
 /** A repeated result, with a warning for share groups: acknowledgements do not move their start offsets. */

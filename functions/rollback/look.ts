@@ -6,38 +6,27 @@ import { planRollback } from "../shared/core/rollback/planning.ts";
 import { partitionsOf, planResume } from "../shared/core/rollback/resume.ts";
 import type { Cluster } from "../shared/kafka/connection/cluster.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
-import type { KafkaWork } from "../shared/operation.ts";
-import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import { plannedRollback } from "./earlier.ts";
-import { groupsOf, policyOf } from "./request.ts";
-import type { Request } from "./schema.ts";
+import { type Call, groupsOf, policyOf } from "./request.ts";
 
 /** What a rollback works with while it is connected to Kafka. */
-export interface Job extends KafkaWork {
-  readonly wanted: Request;
+export interface Job extends Call {
   readonly cluster: Cluster;
-  /** Who asks: the IAM ARN over HTTP, what the request says otherwise. */
-  readonly requestedBy: string | null;
-  /** When the invocation began. */
-  readonly startedAt: Date;
   /** How long this call waited for groups to be empty. */
   readonly waitedSeconds: number;
   /** Called before the first commit: from there on a failure may leave some groups moved. */
-  onCommit(open: OpenJournal): void;
+  onCommit(record: JournalRecord): void;
 }
 
 /** What is to be planned: a rollback to the part of a snapshot, or the rest of a rollback that an earlier call began. */
 export type Goal = { readonly snapshot: Snapshot; readonly part: SnapshotPart } | { readonly resume: JournalRecord };
 
 /** A plan, and the state that it was made from. */
-export interface Look {
-  readonly plan: Plan;
-  readonly live: LiveState;
-}
+export type Look = { readonly plan: Plan; readonly live: LiveState };
 
 /** Loads the snapshot of a request, and picks the part that the request names. */
-export async function loadGoal(wanted: Request, { storage: { snapshots }, deadline }: KafkaWork): Promise<Goal> {
+export async function loadGoal({ wanted, storage: { snapshots }, deadline }: Call): Promise<Goal> {
   const { snapshot_id = "", topics, group_map } = wanted;
   const groups = groupsOf(wanted);
   const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
@@ -58,14 +47,11 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
 }
 
 /** Observes what an earlier call has planned, and plans the rest of it: in `strict`, no blocked group is left out. */
-export async function lookAgain(
-  { cluster, storage, deadline, wanted }: Job,
-  record: JournalRecord,
-): Promise<Look & { readonly strict: Plan }> {
-  const planned = await plannedRollback(storage.journal, record, deadline);
-  const live = await observe(cluster, partitionsOf(planned.plan));
+export async function lookAgain(job: Job, record: JournalRecord): Promise<Look & { readonly strict: Plan }> {
+  const planned = await plannedRollback(job, record);
+  const live = await observe(job.cluster, partitionsOf(planned.plan));
   requireObserved(live);
-  return { live, plan: planResume(planned, live, wanted.skip_blocked), strict: planResume(planned, live, false) };
+  return { live, plan: planResume(planned, live, job.wanted.skip_blocked), strict: planResume(planned, live, false) };
 }
 
 /** A pending transaction is a blocker; a group that could not be read for another reason cannot be planned. */

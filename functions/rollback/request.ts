@@ -2,7 +2,17 @@ import { createHash } from "node:crypto";
 import { encodeJson, type Json } from "../shared/core/json/json.ts";
 import type { Policy } from "../shared/core/rollback/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
+import type { KafkaWork } from "../shared/operation.ts";
 import type { Request } from "./schema.ts";
+
+/** A request, and what it is carried out with. */
+export interface Call extends KafkaWork {
+  readonly wanted: Request;
+  /** Who asks: the IAM ARN over HTTP, what the request says otherwise. */
+  readonly requestedBy: string | null;
+  /** When the invocation began. */
+  readonly startedAt: Date;
+}
 
 /** The groups that a request names; those of its map where it has no groups. */
 export function groupsOf({ groups, group_map }: Request): readonly Selector[] | undefined {

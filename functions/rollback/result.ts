@@ -22,18 +22,6 @@ export function dryRunDocument(plan: Plan): Encoded<DryRunResult> {
   return { dry_run: true, ...planDocument(plan) };
 }
 
-/** A rollback that ran, as its result describes it beside the groups. */
-export interface Run {
-  readonly rollbackId: string;
-  readonly snapshotId: string;
-  /** Null when nothing had to be committed. */
-  readonly safetySnapshotId: string | null;
-  readonly warnings: readonly string[];
-  /** Whether it was resumed: an earlier call had begun it. */
-  readonly resumed: boolean;
-  readonly durationMs: number;
-}
-
 const groupResults = mapOf(
   anyKey,
   document({
@@ -55,12 +43,17 @@ const groupResults = mapOf(
 );
 
 /** The result of a rollback, as it is answered and as the journal keeps it. */
-export function resultDocument(run: Run, plan: Plan, settlement: Settlement): Encoded<RollbackResult> {
+export function resultDocument(
+  { rollbackId, snapshotId, safetySnapshotId, attempts }: JournalRecord,
+  plan: Plan,
+  settlement: Settlement,
+  durationMs: number,
+): Encoded<RollbackResult> {
   return {
-    rollback_id: run.rollbackId,
+    rollback_id: rollbackId,
     status: settlement.status,
-    snapshot_id: run.snapshotId,
-    safety_snapshot_id: run.safetySnapshotId,
+    snapshot_id: snapshotId,
+    safety_snapshot_id: safetySnapshotId,
     groups_rolled_back: settlement.groupsRolledBack,
     groups_failed: settlement.groupsFailed,
     groups_skipped: settlement.groupsSkipped,
@@ -70,10 +63,10 @@ export function resultDocument(run: Run, plan: Plan, settlement: Settlement): En
     extra: extraCommits.encode(settlement.extra),
     ...leftOutDocument(plan),
     verification: verificationDocument.encode(settlement.verification),
-    warnings: run.warnings,
-    resumed: run.resumed || undefined,
+    warnings: plan.warnings,
+    resumed: attempts > 1 || undefined,
     repeated: undefined,
-    duration_ms: run.durationMs,
+    duration_ms: durationMs,
   };
 }
 
@@ -121,7 +114,7 @@ const resumeIt = (rollbackId: string) =>
 
 /** The error of a rollback that ran and did not reach all its targets. */
 export function incomplete(
-  { rollbackId, snapshotId, safetySnapshotId }: Run,
+  { rollbackId, snapshotId, safetySnapshotId }: JournalRecord,
   settlement: Settlement,
   details: Encoded<RollbackResult>,
   unclosed: string | undefined,
@@ -140,11 +133,7 @@ export function interrupted({ rollbackId, safetySnapshotId }: JournalRecord, cau
   return new RollbackIncomplete(
     `${rollbackId} was interrupted (${cause instanceof Error ? cause.message : String(cause)}): some groups may have been ` +
       `moved, others not. ${safetyOf(safetySnapshotId)}`,
-    {
-      next: resumeIt(rollbackId),
-      details: { rollback_id: rollbackId, safety_snapshot_id: safetySnapshotId },
-      cause,
-    },
+    { next: resumeIt(rollbackId), details: { rollback_id: rollbackId, safety_snapshot_id: safetySnapshotId }, cause },
   );
 }
 

@@ -12,10 +12,8 @@ import { type RollbacksResult, request } from "./schema.ts";
 export const handler = operation({
   name: "rollbacks",
   request,
-  async run(
-    { limit = 50, next_token: nextToken, rollback_id },
-    { storage, deadline },
-  ): Promise<Encoded<RollbacksResult>> {
+  async run(wanted, { storage, deadline }): Promise<Encoded<RollbacksResult>> {
+    const { limit = 50, next_token: nextToken, rollback_id } = wanted;
     if (rollback_id !== undefined) return show(rollback_id, storage, deadline);
     const page = await storage.journal.list({ limit, nextToken }, deadline);
     const rollbacks = await withStatus(page.entries, storage, deadline);
@@ -32,15 +30,12 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
       next: "Call rollbacks without rollback_id to see all of them. Dry runs and rollbacks that were refused are not recorded.",
     });
   }
-  const [planned, result] = await Promise.all([
-    journal.plan(rollback.record, deadline),
-    journal.result(rollback.record, deadline),
-  ]);
+  const [planned, result] = await Promise.all([journal.plan(rollback, deadline), journal.result(rollback, deadline)]);
   // Not decoded further: a plan that another version wrote can still be shown.
   const { request, plan, cluster_id, topic_ids } = jsonObject(planned, "the plan");
   return {
     ...row(rollback),
-    plan_digest: rollback.record.planDigest,
+    plan_digest: rollback.planDigest,
     request,
     plan: isFields(plan) && plan.skipped !== undefined ? { left_out: plan.skipped, ...plan } : plan, // its former name
     cluster_id,
@@ -49,36 +44,26 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
   };
 }
 
-/** A record of the journal, and the status of its rollback. */
-interface Rollback {
-  readonly record: JournalRecord;
-  readonly status: JournalRecord["status"] | "unfinished";
-}
+/** A record of the journal, with the status of its rollback. */
+type Rollback = Omit<JournalRecord, "status"> & { readonly status: JournalRecord["status"] | "unfinished" };
 
 /** A record with the status `running` is unfinished unless its rollback holds the lease: its function ended before. */
-async function withStatus(
-  records: readonly JournalRecord[],
-  { journal, lease }: Storage,
-  deadline: Deadline,
-): Promise<readonly Rollback[]> {
-  if (records.every(({ status }) => status !== "running")) return records.map(recorded);
+async function withStatus(records: readonly JournalRecord[], { journal, lease }: Storage, deadline: Deadline) {
+  if (records.every(({ status }) => status !== "running")) return records;
   const holder = await lease.holder(deadline);
   return Promise.all(
-    records.map(async (record) => {
-      if (record.status !== "running" || record.rollbackId === holder?.rollbackId) return recorded(record);
+    records.map(async (record): Promise<Rollback> => {
+      if (record.status !== "running" || record.rollbackId === holder?.rollbackId) return record;
       // It may have ended, or have been resumed, since the record was read.
       const now = (await journal.find(record.rollbackId, deadline)) ?? record;
-      if (now.status !== "running" || now.attempts !== record.attempts) return recorded(now);
-      return { record: now, status: "unfinished" as const };
+      return now.status === "running" && now.attempts === record.attempts ? { ...now, status: "unfinished" } : now;
     }),
   );
 }
 
-const recorded = (record: JournalRecord): Rollback => ({ record, status: record.status });
-
-const row = ({ record, status }: Rollback) => ({
+const row = (record: Rollback) => ({
   rollback_id: record.rollbackId,
-  status,
+  status: record.status,
   snapshot_id: record.snapshotId,
   safety_snapshot_id: record.safetySnapshotId,
   requested_by: record.requestedBy,

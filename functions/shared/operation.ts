@@ -1,7 +1,7 @@
 import type * as z from "zod/mini";
 import { encodeJson, type Json } from "./core/json/json.ts";
 import { type KafkaSettings, settings, storageSettings } from "./lambda/config.ts";
-import { type Invocation, lambdaHandler, type Result } from "./lambda/handler.ts";
+import { type HandlerDefinition, type Invocation, lambdaHandler, type Result } from "./lambda/handler.ts";
 import { createStorage, type Storage } from "./storage/storage.ts";
 
 /** Lambda answers with at most 6 MB; API Gateway wraps the body once more. */
@@ -20,13 +20,7 @@ export interface KafkaWork extends Work {
 }
 
 /** What makes an operation a Lambda function. */
-interface Definition<S extends z.ZodMiniType, W extends Work> {
-  /** Its verb, for the logs. */
-  readonly name: string;
-  /** The request's schema: strict, so that unknown fields are refused by name. */
-  readonly request: S;
-  /** The field of the request that the snapshot in an HTTP path is for; `snapshot_id` unless given. */
-  readonly snapshotField?: string;
+interface Definition<S extends z.ZodMiniType, W> extends Omit<HandlerDefinition<S>, "run" | "shorten"> {
   /** Whether it changes something, so that it must be answered even if its result cannot be stored. */
   readonly hasEffects?: boolean;
   run(request: z.output<S>, work: W): Promise<Result>;
@@ -48,13 +42,7 @@ export const kafkaOperation = <S extends z.ZodMiniType>(definition: Definition<S
 
 /** @param open what the operation works with beside its invocation; throws Configuration with every problem at once */
 export function compose<S extends z.ZodMiniType, More extends { readonly storage: Pick<Storage, "storeResult"> }>(
-  {
-    run,
-    hasEffects = false,
-    ...definition
-  }: Omit<Definition<S, Work>, "run"> & {
-    run(request: z.output<S>, work: Invocation & More): Promise<Result>;
-  },
+  { run, hasEffects = false, ...definition }: Definition<S, Invocation & More>,
   open: () => More,
 ) {
   return lambdaHandler({
@@ -100,5 +88,7 @@ async function bounded(
   }
 }
 
-const entriesIn = (value: Json): number =>
-  value instanceof Map ? value.size : typeof value === "object" && value !== null ? Object.keys(value).length : 1;
+function entriesIn(value: Json): number {
+  if (value instanceof Map) return value.size;
+  return typeof value === "object" && value !== null ? Object.keys(value).length : 1;
+}

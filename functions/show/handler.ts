@@ -14,16 +14,13 @@ export const handler = operation({
     const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
     const part = restrict(snapshot, { groups, topics });
     const shown: Snapshot = { ...snapshot, consumerGroups: part.commits, errors: part.errors };
-    const document = { ...snapshotDocument.encode(shown), status: statusOf(snapshot) };
-    if (groups === undefined && topics === undefined) return document;
+    const document = (of: Snapshot) => ({ ...snapshotDocument.encode(of), status: statusOf(snapshot) });
+    if (groups === undefined && topics === undefined) return document(shown);
     const names = topicsOf(part.commits);
-    const { observed } = snapshotDocument.encode({
-      ...shown,
-      observed: {
-        groups: new Map([...snapshot.observed.groups].filter(([group]) => part.commits.has(group))),
-        topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
-      },
-    });
-    return { ...document, warnings: [...snapshot.warnings, ...part.warnings], observed };
+    const observed = {
+      groups: new Map([...snapshot.observed.groups].filter(([group]) => part.commits.has(group))),
+      topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
+    };
+    return document({ ...shown, warnings: [...snapshot.warnings, ...part.warnings], observed });
   },
 });

@@ -1,120 +1,62 @@
 import * as z from "zod/mini";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
-import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
-import {
-  byName,
-  byPartition,
-  captureErrors,
-  commit,
-  int64,
-  selection,
-  snapshotStatus,
-  trigger,
-  warnings,
-} from "../shared/lambda/result-fields.ts";
+import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
+import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
+import * as fields from "../shared/lambda/result-fields.ts";
+import { byName, byPartition, commit, int64OrNull, textOrNull } from "../shared/lambda/result-fields.ts";
 
 export const request = z.strictObject({
-  snapshot_id: described(snapshotRef, "The snapshot: an id, `latest`, or the newest at or before a time."),
-  groups: described(z.optional(selectors), "Only these groups: names, or patterns with `*` and `?`."),
-  topics: described(z.optional(topicSelectors), "Only commits on these topics: names, or patterns with `*` and `?`."),
+  snapshot_id: snapshot,
+  ...restriction,
   format: described(z._default(z.literal("json", { error: 'must be "json"' }), "json"), "The format of the document."),
 });
 
-/** The snapshot document, or a part of it. */
-export const result = /* @__PURE__ */ unbundled(() =>
+const observedGroup = () =>
   z.strictObject({
-    snapshot_id: described(z.string(), "The id of the snapshot."),
-    description: described(z.string(), "What its caller wrote."),
-    created_at: described(z.string(), "When it was taken."),
-    consumer_groups: described(
-      byPartition(commit),
-      "Commits by group and topic-partition. A group without commits has no partitions.",
+    type: textOrNull,
+    state: textOrNull,
+    members: z.nullable(z.int()),
+    protocol_type: textOrNull,
+    as_of: textOrNull,
+  });
+
+const observedTopic = () =>
+  z.strictObject({
+    topic_id: textOrNull,
+    partitions: byName(
+      z.strictObject({ log_start_offset: int64OrNull, log_end_offset: int64OrNull, leader_epoch: z.nullable(z.int()) }),
     ),
-    schema_version: described(z.int(), "The version of the document."),
-    status: described(
-      snapshotStatus,
-      "`complete`: every selected group is in it; `partial`: the groups in `errors` are not.",
-    ),
-    errors: described(captureErrors, "The groups that could not be captured, and why."),
-    warnings: described(warnings, "What may be missing or unknown, in sentences."),
-    trigger: described(trigger, "What it was taken by."),
-    schedule: described(
-      z.optional(z.strictObject({ name: z.string(), execution_id: z.string(), scheduled_time: z.string() })),
-      "The schedule's execution that took it.",
-    ),
-    selection: described(selection, "The groups that were asked for, and those excluded."),
-    cluster: described(
-      z.strictObject({ name: z.string(), cluster_id: z.nullable(z.string()) }),
-      "The deployment's name for the Kafka cluster, and Kafka's own id.",
-    ),
-    observed: described(
-      z.strictObject({
-        groups: byName(
-          z.strictObject({
-            type: z.nullable(z.string()),
-            state: z.nullable(z.string()),
-            members: z.nullable(z.int()),
-            protocol_type: z.nullable(z.string()),
-            as_of: z.nullable(z.string()),
-          }),
-        ),
-        topics: byName(
-          z.nullable(
-            z.strictObject({
-              topic_id: z.nullable(z.string()),
-              partitions: byName(
-                z.strictObject({
-                  log_start_offset: z.nullable(int64),
-                  log_end_offset: z.nullable(int64),
-                  leader_epoch: z.nullable(z.int()),
-                }),
-              ),
-            }),
-          ),
-        ),
-      }),
-      "Groups and topics as they were then; null is not known.",
-    ),
-  }),
-);
+  });
+
+const selection = () => {
+  const selectors = z.array(z.union([z.string(), z.strictObject({ name: z.string() })]));
+  return z.strictObject({ groups: selectors, exclude: selectors });
+};
+
+/** The snapshot document, or a part of it. */
+export const result = /* @__PURE__ */ resultObject(() => ({
+  ...fields.aboutSnapshot,
+  consumer_groups: described(
+    byPartition(commit),
+    "Commits by group and topic-partition. A group without commits has no partitions.",
+  ),
+  schema_version: described(z.int(), "The version of the document."),
+  ...fields.problemsOfSnapshot,
+  trigger: fields.trigger,
+  schedule: optional(
+    z.strictObject({ name: z.string(), execution_id: z.string(), scheduled_time: z.string() }),
+    "The schedule's execution that took it.",
+  ),
+  selection: described(selection(), "The groups that were asked for, and those excluded."),
+  cluster: described(
+    z.strictObject({ name: z.string(), cluster_id: textOrNull }),
+    "The deployment's name for the Kafka cluster, and Kafka's own id.",
+  ),
+  observed: described(
+    z.strictObject({ groups: byName(observedGroup()), topics: byName(z.nullable(observedTopic())) }),
+    "Groups and topics as they were then; null is not known.",
+  ),
+}));
 export type ShowResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Shows a snapshot's document, or the part of it that the request names.",
-  routes: [{ method: "GET", path: "/snapshots/{snapshot_id}" }],
-  example: {
-    request: { snapshot_id: "latest", groups: ["orders-*"] },
-    result: {
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      description: "Before consuming remaining messages",
-      created_at: "2025-01-15T10:30:00Z",
-      consumer_groups: {
-        "orders-streams": { partitions: { "orders-0": { offset: 17, metadata: "", leader_epoch: 4 } } },
-      },
-      schema_version: 2,
-      status: "complete",
-      errors: [],
-      warnings: [],
-      trigger: "invoke",
-      selection: { groups: ["*"], exclude: [] },
-      cluster: { name: "production", cluster_id: "J8nYqPTRQ_aSCnyF5E6a8w" },
-      observed: {
-        groups: {
-          "orders-streams": {
-            type: "classic",
-            state: "Empty",
-            members: 0,
-            protocol_type: "consumer",
-            as_of: "2025-01-15T10:30:00.120Z",
-          },
-        },
-        topics: {
-          orders: {
-            topic_id: "5f0sQ1rWQNqmnnDxDZx7nA",
-            partitions: { "0": { log_start_offset: 0, log_end_offset: 25, leader_epoch: 4 } },
-          },
-        },
-      },
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Shows a snapshot's document, or the part of it that the request names.";
+export const routes: readonly Route[] = [{ method: "GET", path: "/snapshots/{snapshot_id}" }];

@@ -1,14 +1,7 @@
 import { unreadable } from "../shared/core/checks.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { GroupNotFound, OperationError, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
-import {
-  countOffsets,
-  type LiveState,
-  type ScheduleRun,
-  type Selection,
-  type Snapshot,
-  statusOf,
-} from "../shared/core/model.ts";
+import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
 import { captureErrors } from "../shared/core/snapshot.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
@@ -44,6 +37,11 @@ export const handler = kafkaOperation({
       capture(cluster, selection, undefined, async () => (await former).topics),
     );
     refuse(live, wanted.allow_partial);
+    const warnings = [...live.warnings, ...(await former).warnings];
+    if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
+    if (schedule !== undefined && execution === undefined) {
+      warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
+    }
     const saved = await snapshots.save(
       {
         description: wanted.description,
@@ -53,7 +51,7 @@ export const handler = kafkaOperation({
         cluster: live.cluster,
         consumerGroups: live.commits,
         errors: live.errors,
-        warnings: [...live.warnings, ...(await former).warnings, ...warningsOf(live, schedule)],
+        warnings,
         observed: live.observed,
       },
       new Date(),
@@ -65,11 +63,7 @@ export const handler = kafkaOperation({
 });
 
 /** The topics that the last snapshot names. Where they cannot be read, this one can still be taken. */
-async function formerTopics(
-  snapshots: Snapshots,
-  selection: Selection,
-  deadline: Deadline,
-): Promise<{ readonly topics: readonly string[]; readonly warnings: readonly string[] }> {
+async function formerTopics(snapshots: Snapshots, selection: Selection, deadline: Deadline) {
   try {
     return { topics: await snapshots.formerTopics(selection, deadline), warnings: [] };
   } catch (error) {
@@ -97,15 +91,6 @@ function refuse(live: LiveState, allowPartial: boolean): void {
     unusable.length > 0 ? unusable : live.errors,
     "Solve that, exclude them, or allow a partial snapshot with allow_partial.",
   );
-}
-
-function warningsOf(live: LiveState, schedule: ScheduleRun | undefined): string[] {
-  const warnings: string[] = [];
-  if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
-  if (schedule !== undefined && isPlaceholder(schedule.executionId)) {
-    warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
-  }
-  return warnings;
 }
 
 function snapshotResult(snapshot: Snapshot, repeated: boolean): Encoded<SnapshotResult> {

@@ -1,9 +1,9 @@
 import * as z from "zod/mini";
 import { compileSelectors } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
+import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import { description, label, selectors } from "../shared/lambda/request-fields.ts";
-import { captureErrors, count, snapshotStatus, warnings } from "../shared/lambda/result-fields.ts";
+import * as fields from "../shared/lambda/result-fields.ts";
 
 export const request = z
   .strictObject({
@@ -11,20 +11,14 @@ export const request = z
       z._default(selectors, ["*"]),
       "The groups: names, or patterns with `*` and `?`. A name that the cluster lacks is GroupNotFound.",
     ),
-    exclude: described(z.optional(selectors), "Groups to leave out: names, or patterns with `*` and `?`."),
+    exclude: optional(selectors, "Groups to leave out: names, or patterns with `*` and `?`."),
     description: described(z._default(description, ""), "A text that is kept with the snapshot."),
     allow_partial: described(
       z._default(z.boolean(), false),
       "Whether to keep a snapshot that lacks groups which could not be read.",
     ),
-    schedule: described(
-      z.optional(
-        z.strictObject({
-          name: label(64),
-          execution_id: label(256),
-          scheduled_time: label(64),
-        }),
-      ),
+    schedule: optional(
+      z.strictObject({ name: label(64), execution_id: label(256), scheduled_time: label(64) }),
       "The execution of a schedule, as EventBridge Scheduler fills it in. One execution has one snapshot.",
     ),
   })
@@ -37,41 +31,16 @@ export const request = z
     }),
   );
 
-export const result = /* @__PURE__ */ unbundled(() =>
-  z.strictObject({
-    snapshot_id: described(z.string(), "The id of the snapshot."),
-    created_at: described(z.string(), "When it was taken."),
-    description: described(z.string(), "What the caller wrote."),
-    status: described(
-      snapshotStatus,
-      "`complete`: every selected group is in it; `partial`: the groups in `errors` are not.",
-    ),
-    groups: described(count, "How many groups it has."),
-    offsets: described(count, "How many committed offsets it has."),
-    errors: described(captureErrors, "The groups that could not be captured, and why."),
-    warnings: described(warnings, "What may be missing or unknown, in sentences."),
-    repeated: described(
-      z.optional(z.literal(true)),
-      "True where an earlier delivery of the same scheduled execution took this snapshot.",
-    ),
-  }),
-);
+export const result = /* @__PURE__ */ resultObject(() => ({
+  ...fields.aboutSnapshot,
+  ...fields.sizeOfSnapshot,
+  ...fields.problemsOfSnapshot,
+  repeated: described(
+    fields.mark,
+    "True where an earlier delivery of the same scheduled execution took this snapshot.",
+  ),
+}));
 export type SnapshotResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Takes a snapshot of the offsets that consumer groups have committed.",
-  routes: [{ method: "POST", path: "/snapshots" }],
-  example: {
-    request: { groups: ["orders-*"], description: "Before consuming remaining messages" },
-    result: {
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      created_at: "2025-01-15T10:30:00Z",
-      description: "Before consuming remaining messages",
-      status: "complete",
-      groups: 12,
-      offsets: 340,
-      errors: [],
-      warnings: [],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Takes a snapshot of the offsets that consumer groups have committed.";
+export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots" }];

@@ -13,10 +13,9 @@ import { request, type VerifyResult } from "./schema.ts";
 export const handler = kafkaOperation({
   name: "verify",
   request,
-  async run(
-    { snapshot_id, groups, topics, fail_on_mismatch },
-    { storage: { snapshots }, kafka, deadline },
-  ): Promise<Encoded<VerifyResult>> {
+  async run({ snapshot_id, groups, topics, fail_on_mismatch }, work): Promise<Encoded<VerifyResult>> {
+    const { storage, kafka, deadline } = work;
+    const { snapshots } = storage;
     const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
     const part = restrict(snapshot, { groups, topics });
     const uncaptured = uncapturedWarnings(snapshot.snapshotId, part.errors, groups);

@@ -1,46 +1,22 @@
 import * as z from "zod/mini";
-import { type Documentation, described, unbundled } from "../shared/lambda/documentation.ts";
-import { selectors, snapshotRef, topicSelectors } from "../shared/lambda/request-fields.ts";
-import { count, mismatches, warnings } from "../shared/lambda/result-fields.ts";
+import { described, type Route, resultObject } from "../shared/lambda/documentation.ts";
+import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
+import * as fields from "../shared/lambda/result-fields.ts";
 
 export const request = z.strictObject({
-  snapshot_id: described(snapshotRef, "The snapshot: an id, `latest`, or the newest at or before a time."),
-  groups: described(z.optional(selectors), "Only these groups: names, or patterns with `*` and `?`."),
-  topics: described(z.optional(topicSelectors), "Only commits on these topics: names, or patterns with `*` and `?`."),
+  snapshot_id: snapshot,
+  ...restriction,
   fail_on_mismatch: described(z._default(z.boolean(), false), "Whether a mismatch is the error VerificationMismatch."),
 });
 
-export const result = /* @__PURE__ */ unbundled(() =>
-  z.strictObject({
-    verified: described(z.boolean(), "Whether every commit is as in the snapshot, and every group could be compared."),
-    snapshot_id: described(z.string(), "The id of the snapshot."),
-    checked: described(count, "How many partitions were compared."),
-    mismatches: described(mismatches, "Every difference: what the snapshot has, and what is committed now."),
-    warnings: described(warnings, "What was not compared, in sentences."),
-  }),
-);
+export const result = /* @__PURE__ */ resultObject(() => ({
+  verified: described(z.boolean(), "Whether every commit is as in the snapshot, and every group could be compared."),
+  snapshot_id: fields.snapshotId,
+  checked: described(fields.count, "How many partitions were compared."),
+  mismatches: described(fields.mismatches, "Every difference: what the snapshot has, and what is committed now."),
+  warnings: fields.comparisonWarnings,
+}));
 export type VerifyResult = z.output<typeof result>;
 
-export const documentation = {
-  summary: "Compares the groups of a snapshot with what they have committed now.",
-  routes: [{ method: "POST", path: "/snapshots/{snapshot_id}/verify" }],
-  example: {
-    request: { snapshot_id: "snapshot-2025-01-15T10:30:00Z" },
-    result: {
-      verified: false,
-      snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-      checked: 3,
-      mismatches: [
-        {
-          group: "orders-streams",
-          topic: "orders",
-          partition: 0,
-          kind: "offset",
-          expected: { offset: 17, metadata: "", leader_epoch: 4 },
-          actual: { offset: 25, metadata: "", leader_epoch: 4 },
-        },
-      ],
-      warnings: [],
-    },
-  },
-} as const satisfies Documentation<typeof request, typeof result>;
+export const summary = "Compares the groups of a snapshot with what they have committed now.";
+export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots/{snapshot_id}/verify" }];

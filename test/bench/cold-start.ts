@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Verb, verbs } from "../../functions/operations.ts";
 import { buildHandler, buildModule, nodeOptions } from "../../infra/operation-function.ts";
 import { freshStateDir, removeState } from "../../localstack/process.ts";
+import { loadedAtOnce } from "../support/loaded-at-once.ts";
 import { type Figures, inTurns, median, ratioOf } from "./figures.ts";
 import { runProcess } from "./one-process.ts";
 
@@ -31,7 +32,7 @@ export async function benchColdStart(figures: Figures, quick: boolean): Promise<
     const withKafka = buildLibraries(`${awsClients}\n${kafkaConnections}`, join(folder, "kafka"));
     for (const verb of verbs) {
       const bundle = join(folder, verb, "index.mjs");
-      const { bytes } = buildHandler(verb, bundle);
+      const { bytes } = loadedAtOnce(buildHandler(verb, bundle), bundle);
       const modules = [`${verb}/handler.ts`, "shared/storage/bodies.ts"].map((file) => join(functions, file));
       const withS3 = buildLibraries(
         modules.map((file) => `export * from "${file}";`).join("\n"),
@@ -68,5 +69,5 @@ function buildLibraries(contents: string, folder: string) {
   const entry = join(folder, "libraries.js");
   writeFileSync(entry, contents);
   const file = join(folder, "index.mjs");
-  return { file, ...buildModule(entry, file) };
+  return { file, ...loadedAtOnce(buildModule(entry, file), file) };
 }

@@ -1,13 +1,13 @@
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { newestKafka } from "../../localstack/choice.ts"; // the newest AdminClient is the fastest
 import { GROUPS } from "../../localstack/console.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
-import { briefly, compileJava, fetchJars, java } from "../../localstack/kafka-tools.ts";
+import { briefly, java } from "../../localstack/kafka-tools.ts";
 import { type Program, start } from "../../localstack/process.ts";
+import { compileJava } from "../support/java.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
 
@@ -70,9 +70,7 @@ function doneFrom(line: string): Done {
 
 /** Compiles Rivals.java with the jars of Kafka. */
 async function rivalsProgram(options: readonly string[], folder: string, args: readonly string[]): Promise<Program> {
-  await fetchJars(newestKafka, () => {});
   const classes = join(folder, "classes");
-  mkdirSync(classes, { recursive: true });
   await compileJava(newestKafka, join(import.meta.dirname, "Rivals.java"), classes, () => {});
   return java(newestKafka, options, ["Rivals", ...args], classes);
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { operations, type Verb, verbs } from "../../functions/operations.ts";
 import { iamTokens } from "../../functions/shared/kafka/connection/tokens.ts";
 import { buildHandler, buildModule } from "../../infra/operation-function.ts";
+import { loadedAtOnce } from "../support/loaded-at-once.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -21,7 +22,7 @@ function freshFile() {
 
 function build(verb: Verb) {
   const file = freshFile();
-  return { file, ...buildHandler(verb, file) };
+  return { file, ...loadedAtOnce(buildHandler(verb, file), file) };
 }
 
 /** Packages that only some invocations load: for bodies, MSK log-in, Secrets Manager, links to large results. */

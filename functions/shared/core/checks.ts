@@ -1,8 +1,7 @@
 import { errorNamed } from "./error-names.ts";
 import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts";
 import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
-import type { Part } from "./restrict.ts";
-import { compileSelectors } from "./selectors.ts";
+import { compileSelectors, type Selectors } from "./selectors.ts";
 import { captureErrors } from "./snapshot.ts";
 import { count, nameSome } from "./text.ts";
 
@@ -22,18 +21,12 @@ export function unreadable(errors: readonly CaptureError[], next: string): Opera
   });
 }
 
-/**
- * @throws the error of the groups that could not be read, if any: a comparison without them would be a guess
- */
+/** @throws the error of the groups that could not be read, if any: a comparison without them would be a guess */
 export function requireReadable(live: LiveState): void {
-  if (live.errors.length > 0) {
-    throw unreadable(live.errors, "Solve that, or name other groups.");
-  }
+  if (live.errors.length > 0) throw unreadable(live.errors, "Solve that, or name other groups.");
 }
 
-/**
- * @throws ClusterMismatch when a snapshot is of another cluster than what it is compared with
- */
+/** @throws ClusterMismatch when a snapshot is of another cluster than what it is compared with */
 export function requireSameCluster(snapshot: Snapshot, other: ClusterIdentity, where: string): void {
   if (snapshot.cluster.clusterId === other.clusterId) return;
   throw new ClusterMismatch(
@@ -47,12 +40,7 @@ export function requireSameCluster(snapshot: Snapshot, other: ClusterIdentity, w
  *
  * @throws GroupNotFound when one of them is named literally: there is nothing to compare it with
  */
-export function uncapturedWarnings(
-  snapshotId: string,
-  errors: readonly CaptureError[],
-  groups: Part["groups"],
-): string[] {
-  if (errors.length === 0) return [];
+export function uncapturedWarnings(snapshotId: string, errors: readonly CaptureError[], groups: Selectors): string[] {
   const named = compileSelectors(groups ?? []).literals;
   const asked = errors.find(({ group }) => named.has(group));
   if (asked !== undefined) {
@@ -62,8 +50,8 @@ export function uncapturedWarnings(
       { next: "Use another snapshot." },
     );
   }
-  return [
-    `${snapshotId} is partial: ${nameSome(errors.map(({ group }) => group))} could not be captured, and ` +
-      `${errors.length === 1 ? "was" : "were"} not compared.`,
-  ];
+  if (errors.length === 0) return [];
+  const were = errors.length === 1 ? "was" : "were";
+  const names = nameSome(errors.map(({ group }) => group));
+  return [`${snapshotId} is partial: ${names} could not be captured, and ${were} not compared.`];
 }

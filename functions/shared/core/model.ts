@@ -19,6 +19,12 @@ export type GroupCommits = ReadonlyMap<string, Commit>;
 /** Commits by group. A group with an empty map exists and has none. */
 export type Commits = ReadonlyMap<string, GroupCommits>;
 
+/** The commits of a group that has none. */
+export const noCommits: GroupCommits = new Map();
+
+/** The commits that a group is to have: null is none. */
+export type Targets = ReadonlyMap<string, Commit | null>;
+
 /** `orders-0`, the key of a partition in documents and results. */
 export function topicPartition(topic: string, partition: number): string {
   return `${topic}-${partition}`;
@@ -42,8 +48,7 @@ export function placeOf(key: string): { topic: string; partition: number } {
 
 /** The topics of the partitions that groups have, whatever they have there. */
 export function topicsOf(groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>): Set<string> {
-  const keys = new Set<string>();
-  for (const partitions of groups.values()) for (const key of partitions.keys()) keys.add(key);
+  const keys = new Set([...groups.values()].flatMap((partitions) => [...partitions.keys()]));
   return new Set([...keys].map((key) => placeOf(key).topic));
 }
 
@@ -150,16 +155,12 @@ export interface ScheduleRun {
 }
 
 /** A snapshot before it has an id. It is `partial` when `errors` is not empty, `complete` otherwise. */
-export interface SnapshotContent {
+export interface SnapshotContent extends Pick<LiveState, "cluster" | "errors" | "warnings" | "observed"> {
   readonly description: string;
   readonly trigger: Trigger;
   readonly schedule?: ScheduleRun;
   readonly selection: Selection;
-  readonly cluster: ClusterIdentity;
   readonly consumerGroups: Commits;
-  readonly errors: readonly CaptureError[];
-  readonly warnings: readonly string[];
-  readonly observed: Observed;
 }
 
 /** A snapshot of the offsets that groups have committed. */
@@ -180,7 +181,5 @@ export function statusOf(snapshot: Pick<SnapshotContent, "errors">): SnapshotSta
 
 /** The number of commits in all groups. */
 export function countOffsets(commits: Commits): number {
-  let n = 0;
-  for (const group of commits.values()) n += group.size;
-  return n;
+  return [...commits.values()].reduce((n, { size }) => n + size, 0);
 }

@@ -1,12 +1,12 @@
 import { GroupNotFound, InvalidRequest } from "./errors.ts";
-import { type CaptureError, type Commits, placeOf, type Snapshot, topicsOf } from "./model.ts";
-import { compileSelectors, type Selector, selectNames } from "./selectors.ts";
+import { type CaptureError, type Commits, type GroupCommits, placeOf, type Snapshot, topicsOf } from "./model.ts";
+import { compileSelectors, type Selectors, selectNames } from "./selectors.ts";
 import { nameSome } from "./text.ts";
 
-/** Which part of a snapshot a request is about; undefined is all. */
-export interface Part {
-  readonly groups?: readonly Selector[] | undefined;
-  readonly topics?: readonly Selector[] | undefined;
+/** Which part of a snapshot a request is about. */
+interface Part {
+  readonly groups?: Selectors;
+  readonly topics?: Selectors;
 }
 
 /** The part of a snapshot that was asked for: its commits, and the groups of that part that were not captured. */
@@ -20,13 +20,11 @@ export interface SnapshotPart {
 }
 
 /** Leaves only the commits on topics that the selectors pick. Groups stay, with fewer commits or none. */
-export function onTopics(commits: Commits, topics: readonly Selector[] | undefined): Commits {
+export function onTopics(commits: Commits, topics: Selectors): Commits {
   if (topics === undefined) return commits;
-  const matcher = compileSelectors(topics);
-  const matches = (key: string) => matcher.matches(placeOf(key).topic);
-  return new Map(
-    [...commits].map(([group, partitions]) => [group, new Map([...partitions].filter(([key]) => matches(key)))]),
-  );
+  const { matches } = compileSelectors(topics);
+  const kept = (partitions: GroupCommits) => new Map([...partitions].filter(([key]) => matches(placeOf(key).topic)));
+  return new Map([...commits].map(([group, partitions]) => [group, kept(partitions)]));
 }
 
 /**
@@ -35,11 +33,7 @@ export function onTopics(commits: Commits, topics: readonly Selector[] | undefin
  * @throws InvalidRequest for a literal topic that is not among them, and where nothing is selected at all: a rollback, or
  *   a comparison, of nothing would be a success that means nothing
  */
-export function topicWarnings(
-  topics: readonly Selector[] | undefined,
-  existing: ReadonlySet<string>,
-  where: string,
-): string[] {
+export function topicWarnings(topics: Selectors, existing: ReadonlySet<string>, where: string): string[] {
   const { names, missingLiterals, idlePatterns } = selectNames(topics, existing);
   if (missingLiterals.length > 0 || (topics !== undefined && names.length === 0)) {
     throw new InvalidRequest(
@@ -65,11 +59,11 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
   if (missingLiterals.length > 0 || (part.groups !== undefined && names.length === 0)) {
     const what = missingLiterals.length > 0 ? missingLiterals : idlePatterns;
     const there = captured.size === 0 ? "It has no group at all" : `It has ${nameSome(captured.keys())}`;
+    const next =
+      "Look for another snapshot with list and show: a group is only in snapshots that were taken while it existed.";
     throw new GroupNotFound(
       `${snapshot.snapshotId} has no group ${nameSome(what)}. ${there}; names are case-sensitive.`,
-      {
-        next: "Look for another snapshot with list and show: a group is only in snapshots that were taken while it existed.",
-      },
+      { next },
     );
   }
   const selected = new Set(names);
@@ -99,10 +93,10 @@ export function mapGroups(part: SnapshotPart, groupMap: ReadonlyMap<string, stri
   const idle = [...groupMap.keys()].filter((group) => !names.includes(group));
   const twice = targets.filter((target, i) => targets.indexOf(target) < i);
   const problems = [
-    ...(unmapped.length > 0 ? [`${nameSome(unmapped)} is selected, and the map does not say where to put it`] : []),
-    ...(idle.length > 0 ? [`${nameSome(idle)} is not among the groups that are selected`] : []),
-    ...(twice.length > 0 ? [`${nameSome(new Set(twice))} is the target of more than one group`] : []),
-  ];
+    unmapped.length > 0 && `${nameSome(unmapped)} is selected, and the map does not say where to put it`,
+    idle.length > 0 && `${nameSome(idle)} is not among the groups that are selected`,
+    twice.length > 0 && `${nameSome(new Set(twice))} is the target of more than one group`,
+  ].filter((problem) => problem !== false);
   if (problems.length > 0) {
     throw new InvalidRequest(`group_map: ${problems.join("; ")}.`, {
       details: { problems: problems.map((problem) => `group_map: ${problem}`) },

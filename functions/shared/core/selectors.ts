@@ -6,34 +6,25 @@ import { compareCodePoints } from "./json/code-points.ts";
  */
 export type Selector = string | { readonly name: string };
 
+/** What picks some names; undefined picks all. */
+export type Selectors = readonly Selector[] | undefined;
+
 /** Some names, minus others. */
 interface SelectedBy {
   readonly groups: readonly Selector[];
   readonly exclude: readonly Selector[];
 }
 
-/** Selectors, ready to be asked. */
-export interface Matcher {
-  /** The literal names, each once. */
-  readonly literals: ReadonlySet<string>;
-  readonly patterns: readonly string[];
-  matches(name: string): boolean;
-}
+const isPattern = (selector: Selector) => typeof selector === "string" && /[*?]/.test(selector);
+const textOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
-const literalOf = (selector: Selector): string | undefined =>
-  typeof selector === "object" ? selector.name : /[*?]/.test(selector) ? undefined : selector;
-
-/** Makes selectors ready to be asked. */
-export function compileSelectors(selectors: readonly Selector[]): Matcher {
-  const literals = new Set<string>();
-  const patterns: string[] = [];
-  for (const selector of selectors) {
-    const literal = literalOf(selector);
-    if (literal !== undefined) literals.add(literal);
-    else if (typeof selector === "string") patterns.push(selector);
-  }
+/** The literal names among selectors, each once, their patterns, and whether one of them picks a name. */
+export function compileSelectors(selectors: readonly Selector[]) {
+  const literals = new Set(selectors.filter((selector) => !isPattern(selector)).map(textOf));
+  const patterns = selectors.filter(isPattern).map(textOf);
   const globs = patterns.map(compileGlob);
-  return { literals, patterns, matches: (name) => literals.has(name) || globs.some((matches) => matches(name)) };
+  const matches = (name: string) => literals.has(name) || globs.some((picks) => picks(name));
+  return { literals, patterns, matches };
 }
 
 /** A pattern, ready to be asked. Most names already differ before its first wildcard. */
@@ -45,57 +36,33 @@ function compileGlob(pattern: string): (name: string) => boolean {
 
 /** Whether characters match a glob, in time O(glob × characters): a pattern from outside cannot stall the function. */
 function matchesGlob(glob: readonly string[], characters: readonly string[]): boolean {
-  let g = 0;
-  let c = 0;
-  let star = -1;
-  let resume = 0;
+  let [g, c] = [0, 0];
+  let [star, resume] = [-1, 0];
   while (c < characters.length) {
     if (glob[g] === "*") {
-      star = g++;
-      resume = c;
-    } else if (g < glob.length && (glob[g] === "?" || glob[g] === characters[c])) {
-      g++;
-      c++;
+      [star, resume] = [g++, c];
+    } else if (glob[g] === "?" || glob[g] === characters[c]) {
+      [g, c] = [g + 1, c + 1];
     } else if (star >= 0) {
-      g = star + 1;
-      c = ++resume;
+      [g, c] = [star + 1, ++resume];
     } else {
       return false;
     }
   }
-  while (glob[g] === "*") g++;
-  return g === glob.length;
+  return glob.slice(g).every((rest) => rest === "*");
 }
 
-/** The names that the selectors pick out of those that exist, and what of the selectors picked nothing. */
-export interface SelectedNames {
-  /** In code point order. */
-  readonly names: readonly string[];
-  readonly missingLiterals: readonly string[];
-  readonly idlePatterns: readonly string[];
-}
-
-/** Picks names. Undefined selectors pick all. */
-export function selectNames(selectors: readonly Selector[] | undefined, existing: Iterable<string>): SelectedNames {
+/**
+ * The names that the selectors pick out of those that exist, in code point order, and the literals and patterns that pick
+ * none.
+ */
+export function selectNames(selectors: Selectors, existing: Iterable<string>) {
   const all = [...new Set(existing)].sort(compareCodePoints);
-  if (selectors === undefined) return { names: all, missingLiterals: [], idlePatterns: [] };
-  const { literals, patterns } = compileSelectors(selectors);
-  const globs = patterns.map((pattern) => ({ pattern, matches: compileGlob(pattern), idle: true }));
-  const names = all.filter((name) => {
-    let picked = literals.has(name);
-    for (const glob of globs) {
-      if (picked && !glob.idle) continue;
-      if (!glob.matches(name)) continue;
-      picked = true;
-      glob.idle = false;
-    }
-    return picked;
-  });
-  const known = new Set(all);
+  const { literals, patterns, matches } = compileSelectors(selectors ?? []);
   return {
-    names,
-    missingLiterals: [...literals].filter((name) => !known.has(name)),
-    idlePatterns: globs.filter(({ idle }) => idle).map(({ pattern }) => pattern),
+    names: selectors === undefined ? all : all.filter(matches),
+    missingLiterals: [...literals.difference(new Set(all))],
+    idlePatterns: patterns.filter((pattern) => !all.some(compileGlob(pattern))),
   };
 }
 
@@ -105,12 +72,12 @@ export function selectNames(selectors: readonly Selector[] | undefined, existing
  */
 export function uncovered(selection: SelectedBy, wanted: readonly Selector[]): Selector[] {
   const picks = compileSelection(selection);
-  const patterns = new Set(selection.groups.filter((selector) => typeof selector === "string"));
-  const everything = [...patterns].some((pattern) => /^\*+$/.test(pattern));
+  const { patterns } = compileSelectors(selection.groups);
+  const everything = patterns.some((pattern) => /^\*+$/.test(pattern));
   return wanted.filter((selector) => {
-    const literal = literalOf(selector);
-    if (literal !== undefined) return !picks(literal);
-    return selection.exclude.length > 0 || !(everything || (typeof selector === "string" && patterns.has(selector)));
+    const text = textOf(selector);
+    if (!isPattern(selector)) return !picks(text);
+    return selection.exclude.length > 0 || !(everything || patterns.includes(text));
   });
 }
 

@@ -66,14 +66,12 @@ export function parseRequest<S extends z.ZodMiniType>(schema: S, request: unknow
 /** Fails when an operation goes on after its deadline: an answer that says so is better than none. */
 async function withGrace<T>(work: Promise<T>, deadline: Deadline, doing: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const overrun = new Promise<never>((_, reject) => {
-    const fail = () => reject(deadlineExceeded(doing));
-    deadline.signal.addEventListener("abort", () => {
-      timer = setTimeout(fail, GRACE_MS);
-    });
+  const overrun = Promise.withResolvers<never>();
+  deadline.signal.addEventListener("abort", () => {
+    timer = setTimeout(() => overrun.reject(deadlineExceeded(doing)), GRACE_MS);
   });
   try {
-    return await Promise.race([work, overrun]);
+    return await Promise.race([work, overrun.promise]);
   } finally {
     clearTimeout(timer);
   }

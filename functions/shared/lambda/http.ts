@@ -28,8 +28,6 @@ export const statuses: Readonly<Record<ErrorName, number>> = {
   DeadlineExceeded: 504,
 };
 
-const statusOf = (name: string): number => new Map(Object.entries(statuses)).get(name) ?? 500;
-
 /** Query parameters that may be repeated, and those that are whole numbers. All others are texts, given once. */
 export const lists = new Set(["groups", "topics"]);
 export const integers = new Set(["limit"]);
@@ -70,12 +68,12 @@ function decodePath(value: string): string {
   }
 }
 
-function bodyOf(event: APIGatewayProxyEvent): object {
-  if (event.body === null || event.body === undefined || event.body === "") return {};
+function bodyOf({ body: text, isBase64Encoded }: APIGatewayProxyEvent): object {
+  if (!text) return {};
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let body: unknown;
   try {
-    const bytes = () => new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(event.body ?? "", "base64"));
-    body = parseJson(event.isBase64Encoded ? bytes() : event.body);
+    body = parseJson(isBase64Encoded ? decoder.decode(Buffer.from(text, "base64")) : text);
   } catch (cause) {
     throw new InvalidRequest("the body is not JSON.", { cause });
   }
@@ -86,18 +84,12 @@ function bodyOf(event: APIGatewayProxyEvent): object {
 }
 
 /** The query's parameters with all their values; a test event may carry the single-valued form only. */
-function queryOf(event: APIGatewayProxyEvent): [string, readonly string[]][] {
-  const single = Object.entries(event.queryStringParameters ?? {}).map(
-    ([name, value]) => [name, [value ?? ""]] as const,
-  );
-  return [
-    ...new Map<string, readonly string[]>([
-      ...single,
-      ...Object.entries(event.multiValueQueryStringParameters ?? {}).map(
-        ([name, values]) => [name, values ?? []] as const,
-      ),
-    ]),
-  ];
+function queryOf(event: APIGatewayProxyEvent): ReadonlyMap<string, readonly string[]> {
+  const query = new Map<string, readonly string[]>();
+  for (const [name, value] of Object.entries(event.queryStringParameters ?? {})) query.set(name, [value ?? ""]);
+  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {}))
+    query.set(name, values ?? []);
+  return query;
 }
 
 /**
@@ -109,8 +101,9 @@ function queryOf(event: APIGatewayProxyEvent): [string, readonly string[]][] {
 export function requestOf(event: APIGatewayProxyEvent, snapshotField: string): unknown {
   const fields = new Map<string, unknown>(Object.entries(bodyOf(event)));
   const add = (name: string, value: unknown) => {
-    if (fields.has(name))
+    if (fields.has(name)) {
       throw new InvalidRequest(`${name} is given twice: once in the path or the query, and once more in the body.`);
+    }
     fields.set(name, value);
   };
   for (const [name, values] of queryOf(event)) add(name, parameter(name, values));
@@ -130,9 +123,7 @@ const response = (statusCode: number, body: Json, headers: Record<string, string
 });
 
 /** The answer to an HTTP call that succeeded. */
-export function httpResult(result: Json): APIGatewayProxyResult {
-  return response(200, result);
-}
+export const httpResult = (result: Json): APIGatewayProxyResult => response(200, result);
 
 /** The answer to an HTTP call that failed: `{error, message, details, request_id}` under the error's status. */
 export function httpError(
@@ -141,7 +132,7 @@ export function httpError(
   requestId: string,
 ): APIGatewayProxyResult {
   return response(
-    statusOf(error.name),
+    new Map(Object.entries(statuses)).get(error.name) ?? 500,
     { error: error.name, message: error.message, details: details ?? null, request_id: requestId },
     error.retryable ? { "retry-after": "5" } : {},
   );

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { Selector } from "../core/selectors.ts";
+import { described, optional } from "./documentation.ts";
 
-const MAX_SELECTORS = 10_000;
 /** Each pattern is tried on each name. */
 const MAX_PATTERNS = 200;
 
@@ -19,44 +19,37 @@ const selector = z.union([z.string(), z.strictObject({ name: z.string() })], { e
 /** Groups, or topics, by name or pattern. An empty list would select nothing, so it is refused. */
 export const selectors = z.array(selector).check(
   z.minLength(1, { error: "names nothing: leave it out to mean all, or name at least one" }),
-  z.maxLength(MAX_SELECTORS),
+  z.maxLength(10_000),
   z.refine((list) => list.filter((entry) => typeof entry === "string" && /[*?]/.test(entry)).length <= MAX_PATTERNS, {
     error: `has more than ${MAX_PATTERNS} patterns; names have no such limit`,
   }),
 );
 
-/** Topics by name or pattern. */
-export const topicSelectors = selectors.check(
+const topicSelectors = selectors.check(
   z.superRefine((list: readonly Selector[], context) => {
-    list.forEach((entry, i) => {
-      const [name, allowed] =
-        typeof entry === "string" ? [entry, /^[\w.*?-]{1,249}$/] : [entry.name, /^[\w.-]{1,249}$/];
-      if (!allowed.test(name)) {
-        context.addIssue({
-          code: "custom",
-          path: [i],
-          message: `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
-        });
-      }
-    });
+    for (const [i, entry] of list.entries()) {
+      const name = nameOf(entry);
+      const allowed = typeof entry === "string" ? /^[\w.*?-]{1,249}$/ : /^[\w.-]{1,249}$/;
+      if (allowed.test(name)) continue;
+      const message = `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`;
+      context.addIssue({ code: "custom", path: [i], message });
+    }
   }),
 );
 
-/** Ids become parts of keys in the bucket: none may be a step in a path. */
+/** What an operation is restricted to. */
+export const restriction = {
+  groups: optional(selectors, "Only these groups: names, or patterns with `*` and `?`."),
+  topics: optional(topicSelectors, "Only commits on these topics: names, or patterns with `*` and `?`."),
+};
+
+/** Ids become parts of keys in the bucket: none may be a step in a path. Whether they exist is not checked here. */
 const isId = (id: string) => /^[A-Za-z0-9:._-]{1,128}$/.test(id) && !id.includes("..") && id !== ".";
+const id = (error: string) => z.string().check(z.refine(isId, { error }));
 
-/** A snapshot's id. Only the characters are checked here; whether it exists is the archive's to say. */
-export const snapshotId = z.string().check(
-  z.refine(isId, {
-    error: 'is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"',
-  }),
-);
-
-/** A rollback's id, which its caller may have chosen. Whether it exists is the journal's to say. */
-export const rollbackId = z.string().check(
-  z.refine(isId, {
-    error: 'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
-  }),
+export const snapshotId = id('is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"');
+export const rollbackId = id(
+  'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
 );
 
 /** A moment: ISO 8601 with a zone, `2025-01-15T10:30:00Z`. */
@@ -65,10 +58,12 @@ export const time = z.pipe(
   z.transform((value) => new Date(value)),
 );
 
-/** A snapshot: its id, `"latest"`, or `{"at": time}` for the newest at or before a time. */
-export const snapshotRef = z.union([snapshotId, z.strictObject({ at: time })], {
-  error: 'must be a snapshot\'s id ("snapshot-2025-01-15T10:30:00Z"), "latest", or {"at": "2025-01-15T10:30:00Z"}',
-});
+export const snapshot = described(
+  z.union([snapshotId, z.strictObject({ at: time })], {
+    error: 'must be a snapshot\'s id ("snapshot-2025-01-15T10:30:00Z"), "latest", or {"at": "2025-01-15T10:30:00Z"}',
+  }),
+  "The snapshot: an id, `latest`, or the newest at or before a time.",
+);
 
 /** A free text of people, kept with the snapshot. */
 export const description = z.string().check(z.maxLength(1024), z.refine(wellFormed, { error: notText }));
@@ -79,9 +74,12 @@ export const label = (most: number) =>
 
 /** For each group of a snapshot, the group to put it into: `{"orders": "orders-replay"}`. Any name can be a key. */
 export const groupMap = z.pipe(
-  z.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
-    error: 'must be an object such as {"orders": "orders-replay"}',
-  }),
+  z
+    .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
+      error: 'must be an object such as {"orders": "orders-replay"}',
+    })
+    // What JSON Schema says of it.
+    .check(z.meta({ type: "object", additionalProperties: { type: "string", minLength: 1 }, minProperties: 1 })),
   z.transform((value, context) => {
     const map = new Map<string, string>();
     for (const [group, target] of Object.entries(value)) {
@@ -100,8 +98,9 @@ export const groupMap = z.pipe(
 /** How many rows of a list are wanted at once. */
 export const pageSize = z.int().check(z.minimum(1), z.maximum(1000));
 
-/** Where the last page of a list ended: the `next_token` of its answer. */
-export const pageToken = z.string().check(z.minLength(1), z.maxLength(1024));
+export const nextToken = optional(
+  z.string().check(z.minLength(1), z.maxLength(1024)),
+  "The `next_token` of the page before, unchanged.",
+);
 
-/** Who asks, where AWS does not say: direct invocations have no caller. */
-export const requestedBy = label(256);
+export const requestedBy = optional(label(256), "Who asks in a direct invocation. Over HTTP: the caller's IAM ARN.");

@@ -3,10 +3,11 @@ import type { Json } from "../core/json/json.ts";
 import { snapshotStatuses, triggers } from "../core/model.ts";
 import { blockerKinds } from "../core/rollback/blockers.ts";
 import { mismatchKinds } from "../core/verify.ts";
+import { described } from "./documentation.ts";
 
 /**
  * The fields of results. Handlers take only types from here: schemas of results are for the API documents and the clients,
- * and no Lambda bundle has them: see `unbundled`.
+ * and no Lambda bundle has them: see `resultObject`.
  */
 
 /**
@@ -24,13 +25,22 @@ export type Encoded<T> = unknown extends T
         : { readonly [Key in keyof T]-?: Encoded<T[Key]> };
 
 /** A 64-bit integer, exact in JSON. Read with `parseJson` and this schema, it is a `bigint`. */
-export const int64 = z.pipe(
-  z.union([z.int(), z.bigint()]),
-  z.transform((value) => BigInt(value)),
-);
+export const int64 = z
+  .pipe(
+    z.union([z.int(), z.bigint()]),
+    z.transform((value) => BigInt(value)),
+  )
+  .check(z.meta({ type: "integer", format: "int64" })); // what JSON Schema says of it
 
 /** A number of things. */
 export const count = z.int();
+
+/** Present as `true`, or absent. */
+export const mark = z.optional(z.literal(true));
+
+/** What may be unknown. */
+export const textOrNull = z.nullable(z.string());
+export const int64OrNull = z.nullable(int64);
 
 /** An object whose keys are names from outside. */
 export const byName = <T extends z.ZodMiniType>(entry: T) => z.record(z.string(), entry);
@@ -42,38 +52,59 @@ export const byPartition = <T extends z.ZodMiniType>(entry: T) => byName(z.stric
 export const commit = z.nullable(
   z.strictObject({ offset: int64, metadata: z.string(), leader_epoch: z.optional(z.int()) }),
 );
-
-export const warnings = z.array(z.string());
-
-export const snapshotStatus = z.enum(snapshotStatuses);
-export const trigger = z.enum(triggers);
-
-/** The groups that a snapshot could not capture. */
-export const captureErrors = z.array(z.strictObject({ group: z.string(), error: z.string(), message: z.string() }));
-
-/** A reason not to roll back. */
-export const blocker = z.strictObject({
-  kind: z.enum(blockerKinds),
-  group: z.string(),
-  topic: z.optional(z.string()),
-  partition: z.optional(z.int()),
-  expected: z.optional(z.unknown()),
-  actual: z.optional(z.unknown()),
-  message: z.string(),
-});
+/** A partition's commit before and after, and the one that the snapshot has where `to` is another. */
+export const targets = { from: commit, to: commit, asked: z.optional(commit) };
+export const place = { group: z.string(), topic: z.string(), partition: z.int() };
 
 /** The differences between expected and live commits. */
 export const mismatches = z.array(
+  z.strictObject({ ...place, kind: z.enum(mismatchKinds), expected: commit, actual: commit }),
+);
+
+/** Reasons not to roll back. */
+export const blockers = z.array(
   z.strictObject({
+    kind: z.enum(blockerKinds),
     group: z.string(),
-    topic: z.string(),
-    partition: z.int(),
-    kind: z.enum(mismatchKinds),
-    expected: commit,
-    actual: commit,
+    topic: z.optional(z.string()),
+    partition: z.optional(z.int()),
+    expected: z.optional(z.unknown()),
+    actual: z.optional(z.unknown()),
+    message: z.string(),
   }),
 );
 
-/** A request's groups or topics as the snapshot document has them. */
-const selector = z.union([z.string(), z.strictObject({ name: z.string() })]);
-export const selection = z.strictObject({ groups: z.array(selector), exclude: z.array(selector) });
+export const sentences = z.array(z.string());
+export const comparisonWarnings = described(sentences, "What was not compared, in sentences.");
+
+export const snapshotId = described(z.string(), "The id of the snapshot.");
+export const description = described(z.string(), "What its caller wrote.");
+export const trigger = described(z.enum(triggers), "What it was taken by.");
+export const safetySnapshotId = described(
+  textOrNull,
+  "The snapshot of the state before the first commit; null where nothing had to be committed.",
+);
+
+/** What is said of a snapshot wherever it is shown. */
+export const aboutSnapshot = {
+  snapshot_id: snapshotId,
+  created_at: described(z.string(), "When it was taken."),
+  description,
+  status: described(
+    z.enum(snapshotStatuses),
+    "`complete`: every selected group is in it; `partial`: the groups that could not be captured are not.",
+  ),
+};
+
+export const sizeOfSnapshot = {
+  groups: described(count, "How many groups it has."),
+  offsets: described(count, "How many committed offsets it has."),
+};
+
+export const problemsOfSnapshot = {
+  errors: described(
+    z.array(z.strictObject({ group: z.string(), error: z.string(), message: z.string() })),
+    "The groups that could not be captured, and why.",
+  ),
+  warnings: described(sentences, "What may be missing or unknown, in sentences."),
+};

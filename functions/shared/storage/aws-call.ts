@@ -12,7 +12,7 @@ export interface AwsCall {
   /** `writing the body of snapshot-…` */
   readonly doing: string;
   /** What a failure leaves behind and the next step: whole sentences. */
-  readonly afterwards?: string;
+  readonly afterwards?: string | undefined;
 }
 
 /** What every `client.send(command, options)` is given. */
@@ -75,23 +75,20 @@ export function awsFailure(call: AwsCall, deadline: Deadline, cause: unknown): E
   return remedy === undefined ? new StorageUnavailable(what, options) : new Configuration(what, options);
 }
 
-interface Description {
-  readonly name: string;
-  readonly message: string;
-  readonly status: number | undefined;
+/** What the clients of AWS, and Node's sockets, add to an error. */
+interface AwsError extends Error {
+  readonly code?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: unknown };
 }
 
-function describe(cause: unknown): Description {
+function describe(cause: unknown) {
   if (!(cause instanceof Error)) return { name: "Error", message: String(cause), status: undefined };
-  const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
-  const metadata: unknown = "$metadata" in cause ? cause.$metadata : undefined;
-  const status =
-    typeof metadata === "object" && metadata !== null && "httpStatusCode" in metadata
-      ? metadata.httpStatusCode
-      : undefined;
+  const { name, message, code, $metadata }: AwsError = cause;
+  const unnamed = name === "Error" || name === "AggregateError";
+  const status = $metadata?.httpStatusCode;
   return {
-    name: cause.name === "Error" || cause.name === "AggregateError" ? (code ?? cause.name) : cause.name,
-    message: (cause.message || "no answer").replace(/\.$/, ""),
+    name: unnamed && typeof code === "string" ? code : name,
+    message: (message || "no answer").replace(/\.$/, ""),
     status: typeof status === "number" ? status : undefined,
   };
 }

@@ -14,67 +14,32 @@ import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
 import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
 
-/** Where a large result can be fetched, and for how long. */
-export interface StoredResult {
-  readonly url: string;
-  readonly expiresInSeconds: number;
-}
-
 /** A stored JSON value: the name that it has in its folder, and the SHA-256 of its bytes, in hexadecimal. */
 export interface StoredJson {
   readonly name: string;
   readonly sha256: string;
 }
 
-/** The bucket: bodies of snapshots, each written once, what journals keep, and results too large for an answer. */
-export interface Bodies {
-  /**
-   * Writes the body of a snapshot, unless one exists under its id: `taken`. A write whose answer was lost is recognised by
-   * its token, and counts as written.
-   */
-  put(
-    snapshotId: string,
-    encoded: EncodedSnapshot,
-    writeToken: string,
-    deadline: Deadline,
-  ): Promise<"written" | "taken">;
-  /** The body of a snapshot, unchecked; undefined where the bucket has none. */
-  get(snapshotId: string, deadline: Deadline): Promise<Uint8Array | undefined>;
-  /** Deletes the body of a snapshot (the bucket keeps it as an earlier version); one that is gone is no error. */
-  remove(snapshotId: string, deadline: Deadline): Promise<void>;
-  /**
-   * Stores a value in a folder, under a name of its own.
-   *
-   * @param what what it is, for messages: `the plan of rollback-…`
-   * @param afterwards what a failure leaves behind: whole sentences
-   * @throws InvalidRequest for one that is too large to be stored
-   */
-  putJson(folder: string, value: Json, what: string, afterwards: string, deadline: Deadline): Promise<StoredJson>;
-  /**
-   * A value that was stored so, as `parseJson` gives it.
-   *
-   * @throws JournalCorrupt where it is gone, or is not what was written
-   */
-  getJson(folder: string, stored: StoredJson, what: string, deadline: Deadline): Promise<unknown>;
-  /** Stores a JSON text under a name that cannot be guessed. */
-  putResult(text: string, deadline: Deadline): Promise<StoredResult>;
-}
+/** What a journal keeps of a rollback. */
+type Journalled = "plan" | "result";
+
+/** The bucket: see `createBodies`. */
+export type Bodies = ReturnType<typeof createBodies>;
 
 const resultSeconds = 3_600;
 const tokenKey = "write-token";
 const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-/** The bodies in a bucket, under a prefix that is empty or ends in `/`. All methods throw what `callAws` throws. */
-export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodies {
+/**
+ * The bucket, under a prefix that is empty or ends in `/`: bodies of snapshots, each written once, what journals keep, and
+ * results too large for an answer. All methods throw what `callAws` throws.
+ */
+export function createBodies(s3: S3Client, bucket: string, prefix: string) {
   const inFolder = (folder: string, name: string) => ({ Bucket: bucket, Key: `${prefix}${folder}/${name}.json.gz` });
   const at = (snapshotId: string) => inFolder("snapshots", snapshotId);
-  const call = (action: string, doing: string, afterwards?: string): AwsCall => ({
-    service: "S3",
-    action,
-    resource: `bucket ${bucket}`,
-    doing,
-    ...(afterwards !== undefined && { afterwards }),
-  });
+  const call = (action: string, doing: string, afterwards?: string): AwsCall => {
+    return { service: "S3", action, resource: `bucket ${bucket}`, doing, afterwards };
+  };
   const json = { ContentType: "application/json", ContentEncoding: "gzip" };
   const checksum = (sha256: string) => ({ ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") });
   const read = (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
@@ -84,7 +49,11 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
     });
 
   return {
-    async put(snapshotId, { body, sha256 }, writeToken, deadline) {
+    /**
+     * Writes the body of a snapshot, unless one exists under its id: `taken`. A write whose answer was lost is recognised by
+     * its token, and counts as written.
+     */
+    async put(snapshotId: string, { body, sha256 }: EncodedSnapshot, writeToken: string, deadline: Deadline) {
       const doing = `writing the body of ${snapshotId}`;
       const afterwards = "Nothing was listed: take the snapshot again.";
       const command = new PutObjectCommand({
@@ -96,14 +65,13 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
         Metadata: { [tokenKey]: writeToken },
       });
       for (let attempt = 0; ; attempt++) {
+        const busy = attempt < 8 ? ["ConditionalRequestConflict", "OperationAborted"] : [];
         const outcome = await callAws(call("PutObject", doing, afterwards), deadline, (options) =>
           s3
             .send(command, options)
             .then(() => "written" as const)
             .catch(valueFor("exists" as const, "PreconditionFailed"))
-            .catch(
-              valueFor("busy" as const, ...(attempt < 8 ? ["ConditionalRequestConflict", "OperationAborted"] : [])),
-            ),
+            .catch(valueFor("busy" as const, ...busy)),
         );
         if (outcome === "written") return "written";
         if (outcome === "exists") {
@@ -116,26 +84,42 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
       }
     },
 
-    get: (snapshotId, deadline) => read(at(snapshotId), `reading the body of ${snapshotId}`, deadline),
+    /** The body of a snapshot, unchecked; undefined where the bucket has none. */
+    get: (snapshotId: string, deadline: Deadline): Promise<Uint8Array | undefined> =>
+      read(at(snapshotId), `reading the body of ${snapshotId}`, deadline),
 
-    async remove(snapshotId, deadline) {
+    /** Deletes the body of a snapshot (the bucket keeps it as an earlier version); one that is gone is no error. */
+    async remove(snapshotId: string, deadline: Deadline): Promise<void> {
       const afterwards = "It is no longer listed, but may still be in the bucket: delete it again to finish.";
       await callAws(call("DeleteObject", `deleting the body of ${snapshotId}`, afterwards), deadline, (options) =>
         s3.send(new DeleteObjectCommand(at(snapshotId)), options),
       );
     },
 
-    async putJson(folder, value, what, afterwards, deadline) {
+    /**
+     * Stores the plan or the result of a rollback, under a name of its own.
+     *
+     * @param afterwards what a failure leaves behind: whole sentences
+     * @throws InvalidRequest for one that is too large to be stored
+     */
+    async putJson(rollbackId: string, kind: Journalled, value: Json, afterwards: string, deadline: Deadline) {
+      const what = `the ${kind} of ${rollbackId}`;
       const body = packDocument(value, what);
-      const stored = { name: randomUUID(), sha256: hash(body) };
-      const place = inFolder(folder, stored.name);
+      const stored: StoredJson = { name: randomUUID(), sha256: hash(body) };
+      const place = inFolder(`rollbacks/${rollbackId}`, stored.name);
       const command = new PutObjectCommand({ ...place, ...json, ...checksum(stored.sha256), Body: body });
       await callAws(call("PutObject", `writing ${what}`, afterwards), deadline, (options) => s3.send(command, options));
       return stored;
     },
 
-    async getJson(folder, { name, sha256 }, what, deadline) {
-      const place = inFolder(folder, name);
+    /**
+     * A value that was stored so, as `parseJson` gives it.
+     *
+     * @throws JournalCorrupt where it is gone, or is not what was written
+     */
+    async getJson(rollbackId: string, kind: Journalled, { name, sha256 }: StoredJson, deadline: Deadline) {
+      const what = `the ${kind} in the journal of ${rollbackId}`;
+      const place = inFolder(`rollbacks/${rollbackId}`, name);
       const corrupt = (problem: string, cause?: unknown) =>
         new JournalCorrupt(`${what} ${problem}.`, {
           next: `Restore an earlier version of ${place.Key} in the bucket, which is versioned.`,
@@ -157,7 +141,8 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string): Bodi
       }
     },
 
-    async putResult(text, deadline) {
+    /** Stores a JSON text under a name that cannot be guessed. Returns where it can be fetched, and for how long. */
+    async putResult(text: string, deadline: Deadline) {
       const place = { Bucket: bucket, Key: `${prefix}results/${randomUUID()}.json` };
       const url = await callAws(call("PutObject", "storing the result"), deadline, async (options) => {
         await s3.send(new PutObjectCommand({ ...place, ...json, Body: gzipSync(text) }), options);

@@ -34,30 +34,22 @@ export function createClients(endpoint?: string): Clients {
       responseChecksumValidation: "WHEN_REQUIRED", // a body is checked against the index
     });
   };
-  let s3: Promise<S3Client> | undefined;
-  return {
-    dynamodb: new DynamoDBClient({ ...common, requestHandler: { ...timeouts, requestTimeout: 5_000 } }),
-    s3() {
-      s3 ??= createS3();
-      return s3;
-    },
-  };
+  const dynamodb = new DynamoDBClient({ ...common, requestHandler: { ...timeouts, requestTimeout: 5_000 } });
+  return { dynamodb, s3: onFirstUse(createS3) };
 }
 
 /** The bodies of a deployment; with them, the client of S3 is loaded on first use. */
 export function lazyBodies({ bucket, prefix }: StorageConfig, clients: Clients): () => Promise<Bodies> {
-  let bodies: Promise<Bodies> | undefined;
-  const load = async () => (await import("./bodies.ts")).createBodies(await clients.s3(), bucket, prefix);
-  return () => {
-    bodies ??= load();
-    return bodies;
-  };
+  return onFirstUse(async () => (await import("./bodies.ts")).createBodies(await clients.s3(), bucket, prefix));
 }
 
-let shared: Clients | undefined;
-
 /** The clients of this process, made on first use: a warm invocation finds open connections. */
-export function sharedClients(): Clients {
-  shared ??= createClients();
-  return shared;
+export const sharedClients = onFirstUse(() => createClients());
+
+function onFirstUse<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }

@@ -1,13 +1,7 @@
 import { randomUUID } from "node:crypto";
-import {
-  DeleteItemCommand,
-  type DynamoDBClient,
-  PutItemCommand,
-  TransactWriteItemsCommand,
-} from "@aws-sdk/client-dynamodb";
+import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt } from "../core/errors.ts";
-import type { SendOptions } from "./aws-call.ts";
 import {
   entryItem,
   entryKey,
@@ -17,47 +11,27 @@ import {
   type Stretch,
   snapshotPartition,
 } from "./index-entry.ts";
-import { type Item, itemOf, type Key } from "./items.ts";
+import { itemOf, type Key } from "./items.ts";
 import { createTable } from "./table.ts";
 
-/** The execution of a schedule that a snapshot is taken for. */
-interface Claim {
-  readonly executionId: string;
-  /** When DynamoDB may forget the claim, in seconds since 1970. */
-  readonly expiresAt: number;
-}
-
-/** Who deletes a snapshot, by which request, and when. */
+/** Who deletes a snapshot, and by which request. */
 export interface Deletion {
   readonly requestedBy: string | null;
   readonly requestId: string;
-  readonly at: Date;
 }
 
 /** `taken`: the id is in use; `winner`: the scheduled execution has this snapshot already. */
 type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
 
-/** The index: an entry for each snapshot, and the snapshot of each scheduled execution. Reads are consistent. */
-export interface IndexTable {
-  /** Lists a snapshot; with a claim, only if the execution has no listed snapshot yet: both or neither. */
-  insert(entry: SnapshotEntry, writeToken: string, claim: Claim | undefined, deadline: Deadline): Promise<Listed>;
-  /** The entry of a snapshot; undefined where it is not listed or being deleted. */
-  get(snapshotId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
-  /** The entry of an execution's snapshot, if that is listed. */
-  findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
-  /** The listed entries of a stretch, newest first, fetched as they are consumed. */
-  newestFirst(stretch: Stretch, deadline: Deadline): AsyncGenerator<SnapshotEntry, void>;
-  /** Hides a snapshot, as the first step of deleting it, and records who did: both or neither. False: there is none. */
-  hide(snapshotId: string, deletion: Deletion, deadline: Deadline): Promise<boolean>;
-  /** Removes a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */
-  forget(snapshotId: string, deadline: Deadline): Promise<void>;
-}
-
-const nothingListed = "Nothing was listed: take the snapshot again.";
+/** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
+const executionSeconds = 2 * 24 * 60 * 60;
 const notKnown = "Whether it was listed is not known: check the list before you take it again.";
 
-/** The index in a table with the string keys `pk` and `sk`. All methods throw what `callAws` throws. */
-export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexTable {
+/**
+ * The index in a table with the string keys `pk` and `sk`: an entry for each snapshot, and the snapshot of each scheduled
+ * execution. Reads are consistent. All methods throw what `callAws` throws.
+ */
+export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
   const table = createTable(dynamodb, name);
 
   const readEntry = async (snapshotId: string, deadline: Deadline, afterwards?: string) => {
@@ -65,7 +39,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
     return key && table.get(key, `looking up ${snapshotId}`, deadline, afterwards);
   };
 
-  const get = async (snapshotId: string, deadline: Deadline) => {
+  /** The entry of a snapshot; undefined where it is not listed or being deleted. */
+  const get = async (snapshotId: string, deadline: Deadline): Promise<SnapshotEntry | undefined> => {
     const item = await readEntry(snapshotId, deadline);
     return item === undefined || item.deleting !== undefined ? undefined : entryItem.decode(item);
   };
@@ -84,63 +59,54 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
     return snapshotId;
   };
 
-  /** Whether the entry was written with this token: what a lost answer would have said. */
-  const isWrittenWith = async (snapshotId: string, writeToken: string, deadline: Deadline) =>
-    (await readEntry(snapshotId, deadline, notKnown))?.write_token?.S === writeToken;
-
-  /** Writes the entry, with the claim if there is one, which may replace that of the snapshot `stale`. */
-  const write = (item: Item, claim: Claim | undefined, stale: string | undefined, options: SendOptions) => {
-    const put = { TableName: name, Item: item, ConditionExpression: "attribute_not_exists(pk)" };
-    if (claim === undefined) return dynamodb.send(new PutItemCommand(put), options);
-    const claimed = {
-      TableName: name,
-      Item: {
-        ...executionKey(claim.executionId),
-        ...itemOf({ snapshot_id: item.snapshot_id?.S, expires_at: claim.expiresAt }),
-      },
-      ...(stale === undefined
-        ? { ConditionExpression: "attribute_not_exists(pk)" }
-        : {
-            ConditionExpression: "attribute_not_exists(pk) OR snapshot_id = :stale",
-            ExpressionAttributeValues: { ":stale": { S: stale } },
-          }),
-    };
-    return dynamodb.send(new TransactWriteItemsCommand({ TransactItems: [{ Put: put }, { Put: claimed }] }), options);
-  };
-
   return {
     get,
 
-    async insert(entry, writeToken, claim, deadline) {
-      const item = { ...entryItem.encode(entry), write_token: { S: writeToken } };
-      let stale: string | undefined;
+    /** Lists a snapshot; with an execution, only if that has no listed snapshot yet: both or neither. */
+    async insert(entry: SnapshotEntry, writeToken: string, deadline: Deadline, executionId?: string): Promise<Listed> {
+      const { snapshotId, createdAt } = entry;
+      const listing = {
+        put: { ...entryItem.encode(entry), write_token: { S: writeToken } },
+        condition: "attribute_not_exists(pk)",
+      };
+      /** Writes that the execution has this snapshot, in place of one that was deleted. */
+      const claiming = (execution: string, deleted: string | undefined) => ({
+        put: {
+          ...executionKey(execution),
+          ...itemOf({ snapshot_id: snapshotId, expires_at: Date.parse(createdAt) / 1_000 + executionSeconds }),
+        },
+        condition: `attribute_not_exists(pk)${deleted === undefined ? "" : " OR snapshot_id = :deleted"}`,
+        ...(deleted !== undefined && { values: itemOf({ deleted }) }),
+      });
+      let deleted: string | undefined;
       for (;;) {
         const listed = await table.write(
           {
-            action: claim === undefined ? "PutItem" : "TransactWriteItems",
-            doing: `listing ${entry.snapshotId}`,
-            undone: nothingListed,
+            changes: executionId === undefined ? [listing] : [listing, claiming(executionId, deleted)],
+            doing: `listing ${snapshotId}`,
+            undone: "Nothing was listed: take the snapshot again.",
             unknown: notKnown,
-            send: (options) => write(item, claim, stale, options),
-            tookEffect: (limit) => isWrittenWith(entry.snapshotId, writeToken, limit),
+            tookEffect: async (limit) => (await readEntry(snapshotId, limit, notKnown))?.write_token?.S === writeToken,
           },
           deadline,
         );
         if (listed) return "listed";
-        const holder = claim && (await snapshotOfExecution(claim.executionId, deadline));
-        if (holder === undefined || holder === stale) return "taken";
+        const holder = executionId === undefined ? undefined : await snapshotOfExecution(executionId, deadline);
+        if (holder === undefined || holder === deleted) return "taken";
         const winner = await get(holder, deadline);
         if (winner !== undefined) return { winner };
-        stale = holder; // that snapshot has been deleted since: the execution may have this one
+        deleted = holder; // the execution may have this one instead
       }
     },
 
-    async findExecution(executionId, deadline) {
+    /** The entry of an execution's snapshot, if that is listed. */
+    async findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined> {
       const snapshotId = await snapshotOfExecution(executionId, deadline);
       return snapshotId === undefined ? undefined : get(snapshotId, deadline);
     },
 
-    async *newestFirst({ from, to, after, filters = {}, expect }, deadline) {
+    /** The listed entries of a stretch, newest first, fetched as they are consumed. */
+    async *newestFirst({ from, to, after, filters = {}, expect }: Stretch, deadline: Deadline) {
       const { FilterExpression, names, values } = filterExpression(filters);
       const filtered = Object.keys(names).length > 0;
       const query = {
@@ -161,58 +127,45 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string): IndexT
       }
     },
 
-    async hide(snapshotId, deletion, deadline) {
+    /**
+     * Removes a snapshot: hides it and records who did, both or neither; then removes its body; then its entry. False: there is
+     * none. Calling again finishes what was interrupted.
+     */
+    async remove(
+      snapshotId: string,
+      { requestedBy, requestId }: Deletion,
+      removeBody: () => Promise<void>,
+      deadline: Deadline,
+    ): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
-      const hiding = {
-        TableName: name,
-        Key: key,
-        UpdateExpression: "SET deleting = :true",
-        ConditionExpression: "attribute_exists(pk)",
-        ExpressionAttributeValues: { ":true": { BOOL: true } },
-      };
-      const recording = { TableName: name, Item: encodeDeletion(snapshotId, deletion) };
-      const command = new TransactWriteItemsCommand({ TransactItems: [{ Update: hiding }, { Put: recording }] });
-      return table.write(
-        {
-          action: "TransactWriteItems",
-          doing: `hiding ${snapshotId}`,
-          undone: "Delete it again to finish.",
-          send: (options) => dynamodb.send(command, options),
-        },
-        deadline,
-      );
-    },
-
-    async forget(snapshotId, deadline) {
-      const command = new DeleteItemCommand({
-        TableName: name,
-        Key: entryKey(snapshotId),
-        ConditionExpression: "deleting = :true",
-        ExpressionAttributeValues: { ":true": { BOOL: true } },
+      const deletedAt = new Date().toISOString();
+      const record = itemOf({
+        pk: "deletion",
+        sk: `${deletedAt}#${snapshotId}#${randomUUID()}`,
+        snapshot_id: snapshotId,
+        requested_by: requestedBy,
+        request_id: requestId,
+        deleted_at: deletedAt,
       });
-      await table.write(
-        {
-          action: "DeleteItem",
-          doing: `forgetting ${snapshotId}`,
-          undone: "Its body is gone, and it is no longer listed: delete it again to finish.",
-          send: (options) => dynamodb.send(command, options),
-        },
-        deadline,
-      );
+      const values = { true: { BOOL: true } };
+      const hiding = {
+        changes: [
+          { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values },
+          { put: record },
+        ],
+        doing: `hiding ${snapshotId}`,
+        undone: "Delete it again to finish.",
+      };
+      if (!(await table.write(hiding, deadline))) return false;
+      await removeBody();
+      const forgetting = {
+        changes: [{ remove: key, condition: "deleting = :true", values }],
+        doing: `forgetting ${snapshotId}`,
+        undone: "Its body is gone, and it is no longer listed: delete it again to finish.",
+      };
+      await table.write(forgetting, deadline); // one that is gone is no error
+      return true;
     },
   };
-}
-
-/** The item that records a deletion. */
-function encodeDeletion(snapshotId: string, { requestedBy, requestId, at }: Deletion): Item {
-  const deletedAt = at.toISOString();
-  return itemOf({
-    pk: "deletion",
-    sk: `${deletedAt}#${snapshotId}#${randomUUID()}`,
-    snapshot_id: snapshotId,
-    requested_by: requestedBy,
-    request_id: requestId,
-    deleted_at: deletedAt,
-  });
 }

@@ -1,12 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
 import { JournalCorrupt, RollbackInProgress } from "../core/errors.ts";
 import { converted, count, document, nullIfAbsent, text } from "../core/json/codec.ts";
-import { pause, type SendOptions } from "./aws-call.ts";
+import { pause } from "./aws-call.ts";
 import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
-import { isoTime, itemCodec, type Key } from "./items.ts";
+import { isoTime, itemCodec, itemOf, type Key } from "./items.ts";
 import { createTable } from "./table.ts";
 
 /** Which rollback holds the lease. */
@@ -33,58 +32,41 @@ export interface Lease {
   release(deadline: Deadline): Promise<boolean>;
 }
 
-/** The lease that lets one rollback run at a time in a deployment. It is held for 20 s at most without being renewed. */
-export interface RollbackLease {
-  /**
-   * Acquires the lease if no rollback holds it, and renews it from then on.
-   *
-   * @throws RollbackInProgress where another has it; `details` is `{rollback_id, requested_by, started_at, age_seconds}`
-   */
-  acquire(holder: LeaseHolder, deadline: Deadline): Promise<Lease>;
-  /** The rollback that holds it now; undefined where none does, or its lease has expired. */
-  holder(deadline: Deadline): Promise<LeaseHolder | undefined>;
-}
-
-/** How long a lease is, and how often it is renewed. */
-interface LeaseTimes {
-  readonly lengthMs: number;
-  readonly renewMs: number;
-}
-
-/** What a lease goes by; a test may hold it. */
-export interface Clock {
+const systemClock = {
   /** The monotonic clock, in ms. It stands still while a function is frozen. */
-  monotonicMs(): number;
-  /** The clock that others have, too, in ms since 1970. It may be set. */
-  utcMs(): number;
-  /** Waits for a time, or until the signal aborts. */
-  wait(ms: number, signal: AbortSignal): Promise<void>;
-}
-
-const systemClock: Clock = {
   monotonicMs: () => performance.now(),
+  /** The clock that others have, too, in ms since 1970. It may be set. */
   utcMs: () => Date.now(),
-  wait: (ms, signal) => delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
+  /** Waits for a time, or until the signal aborts. */
+  wait: (ms: number, signal: AbortSignal): Promise<void> =>
+    delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
 };
+/** What a lease goes by; a test may hold it. */
+export type Clock = typeof systemClock;
 
 const key: Key = { pk: { S: "lease" }, sk: { S: "rollback" } };
 
+/** The lease of a deployment: see `createLease`. */
+export type RollbackLease = ReturnType<typeof createLease>;
+
 /**
- * The lease of a deployment, an item in its table. All methods but `release` throw what `callAws` throws, and
+ * The lease that lets one rollback run at a time in a deployment, an item in its table. It is held for `lengthMs` at most
+ * without being renewed, which is done every `renewMs`. All methods but `release` throw what `callAws` throws, and
  * JournalCorrupt where the item is not what was written.
  */
 export function createLease(
   config: StorageConfig,
   { dynamodb }: Clients = sharedClients(),
-  { lengthMs, renewMs }: LeaseTimes = { lengthMs: 20_000, renewMs: 2_500 },
+  { lengthMs, renewMs } = { lengthMs: 20_000, renewMs: 2_500 },
   clock: Clock = systemClock,
-): RollbackLease {
+) {
   const table = createTable(dynamodb, config.table);
   /** What the holder counts on: others, whose clocks may be ahead of its own, must not find it expired before that. */
   const sureMs = lengthMs * 0.95;
   /** A renewal that has no answer by then is tried again while there is time. */
   const answerMs = lengthMs * 0.15;
   const retryMs = renewMs / 4;
+  const lengthSeconds = Math.ceil(lengthMs / 1_000);
   const expiryOf = (sentAt: number, wallMs: number) => Math.round(sentAt + wallMs + lengthMs);
 
   const read = async (deadline: Deadline) => {
@@ -93,37 +75,37 @@ export function createLease(
   };
 
   /** Renews, and says how that went. A late request of an earlier renewal never shortens a later one. */
-  const renew = async (
-    token: string,
-    expiresMs: number,
-    deadline: Deadline,
-  ): Promise<"renewed" | "failed" | "lost"> => {
+  const renew = async (token: string, expiresMs: number, deadline: Deadline) => {
     let found: StoredLease | undefined;
-    const renewed = await table.write(
-      {
-        action: "UpdateItem",
-        doing: "renewing the lease",
-        undone: "",
-        send: (options) =>
-          dynamodb.send(
-            new UpdateItemCommand({
-              TableName: config.table,
-              Key: key,
-              UpdateExpression: "SET expires_ms = :expires",
-              ConditionExpression: "#token = :token AND expires_ms <= :expires",
-              ExpressionAttributeNames: { "#token": "token" },
-              ExpressionAttributeValues: { ":token": { S: token }, ":expires": { N: String(expiresMs) } },
-            }),
-            options,
-          ),
-        async tookEffect(limit) {
-          found = await read(limit);
-          return found?.token === token && found.expiresMs === expiresMs;
-        },
-      },
-      deadline,
-    );
-    return renewed ? "renewed" : found?.token === token ? "failed" : "lost";
+    const change = {
+      update: key,
+      expression: "SET expires_ms = :expires",
+      condition: "#token = :token AND expires_ms <= :expires",
+      values: itemOf({ token, expires: expiresMs }),
+    };
+    const tookEffect = async (limit: Deadline) => {
+      found = await read(limit);
+      return found?.token === token && found.expiresMs === expiresMs;
+    };
+    const doing = "renewing the lease";
+    if (await table.write({ changes: [change], doing, undone: "", tookEffect }, deadline)) return "renewed";
+    return found?.token === token ? "failed" : "lost";
+  };
+
+  /** Works until the signal aborts, or an answer is no longer waited for. */
+  const limited = async <T>(signal: AbortSignal, work: (deadline: Deadline) => Promise<T>): Promise<T> => {
+    const done = new AbortController();
+    const over = new AbortController();
+    const end = clock.monotonicMs() + answerMs;
+    void clock.wait(answerMs, done.signal).then(() => over.abort());
+    try {
+      return await work({
+        signal: AbortSignal.any([signal, over.signal]),
+        remainingMs: () => Math.max(0, end - clock.monotonicMs()),
+      });
+    } finally {
+      done.abort();
+    }
   };
 
   /** Holds what the request sent at `sentAt` got. Times are of the monotonic clock; `wallMs` makes them those of others. */
@@ -146,14 +128,10 @@ export function createLease(
         if (stop.aborted || deadline.remainingMs() === 0 || isLost()) return;
         const askedAt = clock.monotonicMs();
         const expiresMs = expiryOf(askedAt, wallMs);
-        const outcome = await limited(clock, stop, answerMs, (limit) => renew(token, expiresMs, limit)).catch(
-          () => "failed",
-        );
+        const outcome = await limited(stop, (limit) => renew(token, expiresMs, limit)).catch(() => "failed");
         if (isLost()) return; // an answer that comes too late changes nothing: another rollback may have held it in between
-        if (outcome === "lost") {
-          lost = true;
-          return;
-        }
+        lost = outcome === "lost";
+        if (lost) return;
         if (outcome === "renewed") sureUntil = askedAt + sureMs;
         due = outcome === "renewed" ? askedAt + renewMs : clock.monotonicMs() + retryMs;
       }
@@ -168,107 +146,77 @@ export function createLease(
       async release(deadline) {
         isLost();
         released.abort();
-        const command = new DeleteItemCommand({
-          TableName: config.table,
-          Key: key,
-          ConditionExpression: "attribute_not_exists(pk) OR #token = :token",
-          ExpressionAttributeNames: { "#token": "token" },
-          ExpressionAttributeValues: { ":token": { S: token } },
-        });
         const freeing = {
-          action: "DeleteItem",
+          changes: [
+            { remove: key, condition: "attribute_not_exists(pk) OR #token = :token", values: itemOf({ token }) },
+          ],
           doing: "releasing the lease",
           undone: "",
-          send: (options: SendOptions) => dynamodb.send(command, options),
           tookEffect: async (limit: Deadline) => (await read(limit))?.token !== token,
         };
-        return limited(clock, deadline.signal, answerMs, (limit) => table.write(freeing, limit)).catch(() => false);
+        return limited(deadline.signal, (limit) => table.write(freeing, limit)).catch(() => false);
       },
     };
   };
 
+  const inProgress = ({ rollbackId, requestedBy, startedAt }: LeaseHolder) => {
+    const age = Math.max(0, Math.floor((clock.utcMs() - Date.parse(startedAt)) / 1_000));
+    const by = requestedBy === null ? "" : ` (requested by ${JSON.stringify(requestedBy)})`;
+    return new RollbackInProgress(
+      `${rollbackId}${by} has been running for ${age} s, and one rollback runs at a time in a deployment.`,
+      {
+        next:
+          `Call rollbacks {"rollback_id": ${JSON.stringify(rollbackId)}} to see it, and try again when it has ended; if ` +
+          `it crashed, it stops blocking others after at most ${lengthSeconds} s, when its lease expires.`,
+        details: { rollback_id: rollbackId, requested_by: requestedBy, started_at: startedAt, age_seconds: age },
+      },
+    );
+  };
+
   return {
-    async acquire(holder, deadline) {
+    /**
+     * Acquires the lease if no rollback holds it, and renews it from then on.
+     *
+     * @throws RollbackInProgress where another has it; `details` is `{rollback_id, requested_by, started_at, age_seconds}`
+     */
+    async acquire(holder: LeaseHolder, deadline: Deadline): Promise<Lease> {
       const token = randomUUID();
       const wallMs = clock.utcMs() - clock.monotonicMs(); // kept: a clock that is set back must not move what others see
       for (let attempt = 0; ; attempt++) {
         const sentAt = clock.monotonicMs();
         const expiresMs = expiryOf(sentAt, wallMs);
         let found: StoredLease | undefined;
-        const command = new PutItemCommand({
-          TableName: config.table,
-          Item: { ...key, ...leaseItem.encode({ token, holder, expiresMs }) },
-          ConditionExpression: "attribute_not_exists(pk) OR expires_ms < :now",
-          ExpressionAttributeValues: { ":now": { N: String(clock.utcMs()) } },
-        });
-        const taken = await table.write(
-          {
-            action: "PutItem",
-            doing: `acquiring the lease for ${holder.rollbackId}`,
-            undone: "The lease was not acquired: try again.",
-            unknown: `Whether the lease was acquired is not known: try again in ${seconds(lengthMs)} s, when it has expired.`,
-            send: (options) => dynamodb.send(command, options),
-            async tookEffect(limit) {
-              found = await read(limit);
-              return found?.token === token && found.expiresMs === expiresMs;
+        const taking = {
+          changes: [
+            {
+              put: { ...key, ...leaseItem.encode({ token, holder, expiresMs }) },
+              condition: "attribute_not_exists(pk) OR expires_ms < :now",
+              values: itemOf({ now: clock.utcMs() }),
             },
+          ],
+          doing: `acquiring the lease for ${holder.rollbackId}`,
+          undone: "The lease was not acquired: try again.",
+          unknown: `Whether the lease was acquired is not known: try again in ${lengthSeconds} s, when it has expired.`,
+          async tookEffect(limit: Deadline) {
+            found = await read(limit);
+            return found?.token === token && found.expiresMs === expiresMs;
           },
-          deadline,
-        );
+        };
+        const taken = await table.write(taking, deadline);
         if (taken && clock.monotonicMs() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
         if (!taken && found !== undefined && found.token !== token && found.expiresMs >= clock.utcMs()) {
-          throw inProgress(found.holder, lengthMs, clock.utcMs());
+          throw inProgress(found.holder);
         }
         await pause(attempt, deadline); // it was freed or expired meanwhile, or the answer came too late to count on it
       }
     },
 
-    async holder(deadline) {
+    /** The rollback that holds it now; undefined where none does, or its lease has expired. */
+    async holder(deadline: Deadline): Promise<LeaseHolder | undefined> {
       const found = await read(deadline);
       return found === undefined || found.expiresMs < clock.utcMs() ? undefined : found.holder;
     },
   };
-}
-
-/** Works with a deadline that is this near, or that of the signal. */
-async function limited<T>(
-  clock: Clock,
-  signal: AbortSignal,
-  ms: number,
-  work: (deadline: Deadline) => Promise<T>,
-): Promise<T> {
-  const done = new AbortController();
-  const over = new AbortController();
-  const end = clock.monotonicMs() + ms;
-  void clock.wait(ms, done.signal).then(() => over.abort());
-  try {
-    return await work({
-      signal: AbortSignal.any([signal, over.signal]),
-      remainingMs: () => Math.max(0, end - clock.monotonicMs()),
-    });
-  } finally {
-    done.abort();
-  }
-}
-
-const seconds = (ms: number) => Math.ceil(ms / 1_000);
-
-function inProgress(
-  { rollbackId, requestedBy, startedAt }: LeaseHolder,
-  lengthMs: number,
-  utcMs: number,
-): RollbackInProgress {
-  const age = Math.max(0, Math.floor((utcMs - Date.parse(startedAt)) / 1_000));
-  const by = requestedBy === null ? "" : ` (requested by ${JSON.stringify(requestedBy)})`;
-  return new RollbackInProgress(
-    `${rollbackId}${by} has been running for ${age} s, and one rollback runs at a time in a deployment.`,
-    {
-      next:
-        `Call rollbacks {"rollback_id": ${JSON.stringify(rollbackId)}} to see it, and try again when it has ended; if it ` +
-        `crashed, it stops blocking others after at most ${seconds(lengthMs)} s, when its lease expires.`,
-      details: { rollback_id: rollbackId, requested_by: requestedBy, started_at: startedAt, age_seconds: age },
-    },
-  );
 }
 
 /** What the item says. `token` identifies the holder; `expiresMs` is when it expires, in ms since 1970. */

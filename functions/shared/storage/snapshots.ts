@@ -18,92 +18,43 @@ import {
 import { createIndexTable, type Deletion } from "./index-table.ts";
 import { type Page, readPage } from "./paging.ts";
 
-/** A saved snapshot. `repeated`: an earlier delivery of the same scheduled execution took it. */
-interface Saved {
-  readonly entry: SnapshotEntry;
-  readonly snapshot: Snapshot;
-  readonly repeated: boolean;
-}
-
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
 type SnapshotReference = string | { readonly at: Date };
 
+const mostFormer = 50;
+
+/** The snapshots of a deployment: see `createSnapshots`. */
+export type Snapshots = ReturnType<typeof createSnapshots>;
+
 /**
- * The snapshots that are kept: bodies in S3, each written once, and an index in DynamoDB.
+ * The snapshots that are kept: bodies in S3, each written once, and an index in DynamoDB. Clients are those of the process
+ * unless others are given.
  *
  * All methods throw DeadlineExceeded when the deadline passes, StorageUnavailable when S3 or DynamoDB fail or do not
  * answer, Configuration when a right, the bucket or the table is missing, and SnapshotCorrupt when what was stored is not
  * what was written. What could not be read is an error, never an empty answer.
  */
-export interface Snapshots {
-  /**
-   * Saves a snapshot under an id made of `now`: body first, index second, so that a listed snapshot has its body, and a
-   * returned one is listed. No two calls get the same id, except those with the same `executionId`: an execution of a
-   * schedule has one snapshot, whichever of its deliveries comes first.
-   *
-   * @throws StorageUnavailable, whose message says whether the snapshot may be listed
-   */
-  save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string): Promise<Saved>;
-  /** The snapshot that a scheduled execution has already taken. */
-  findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined>;
-  /**
-   * A snapshot as it was written.
-   *
-   * @throws SnapshotNotFound where none of that id is listed
-   */
-  load(snapshotId: string, deadline: Deadline): Promise<Snapshot>;
+export function createSnapshots(config: StorageConfig, clients: Clients = sharedClients()) {
+  const bodies = lazyBodies(config, clients);
+  const index = createIndexTable(clients.dynamodb, config.table);
+
   /**
    * What the index says of a snapshot.
    *
    * @throws SnapshotNotFound where none of that id is listed
    */
-  entry(snapshotId: string, deadline: Deadline): Promise<SnapshotEntry>;
-  /**
-   * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
-   * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
-   * time or before. Any other text is taken for an id and not looked up.
-   *
-   * @throws SnapshotNotFound whose message says why the newest ones do not fit
-   */
-  resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline): Promise<string>;
-  /**
-   * The topics that the last snapshot names which covers a selection, is complete and not a safety snapshot: those that it
-   * has commits on, and those that could not be observed then. None where none of the 50 newest snapshots is such a one.
-   *
-   * @throws SnapshotNotFound where it is deleted meanwhile
-   */
-  formerTopics(selection: Selection, deadline: Deadline): Promise<readonly string[]>;
-  /**
-   * The entries of snapshots, newest first; pages are full except for the last.
-   *
-   * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
-   */
-  list(request: ListRequest, deadline: Deadline): Promise<Page<SnapshotEntry>>;
-  /**
-   * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it; calling
-   * again finishes what was interrupted, and writes another record.
-   *
-   * @throws SnapshotNotFound where there is none of that id (any more)
-   */
-  remove(snapshotId: string, by: Omit<Deletion, "at">, deadline: Deadline): Promise<void>;
-}
-
-/** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
-const executionSeconds = 2 * 24 * 60 * 60;
-const mostFormer = 50;
-
-/** The snapshots in a bucket and a table. Clients are those of the process unless others are given. */
-export function createSnapshots(config: StorageConfig, clients: Clients = sharedClients()): Snapshots {
-  const bodies = lazyBodies(config, clients);
-  const index = createIndexTable(clients.dynamodb, config.table);
-
-  const entry = async (snapshotId: string, deadline: Deadline) => {
+  const entry = async (snapshotId: string, deadline: Deadline): Promise<SnapshotEntry> => {
     const found = await index.get(snapshotId, deadline);
     if (found === undefined) throw notFound(snapshotId);
     return found;
   };
 
-  const load = async (snapshotId: string, deadline: Deadline) => {
+  /**
+   * A snapshot as it was written.
+   *
+   * @throws SnapshotNotFound where none of that id is listed
+   */
+  const load = async (snapshotId: string, deadline: Deadline): Promise<Snapshot> => {
     const { sha256 } = await entry(snapshotId, deadline);
     const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
@@ -120,23 +71,23 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     entry,
     load,
 
-    async save(content, now, deadline, executionId) {
+    /**
+     * Saves a snapshot under an id made of `now`: body first, index second, so that a listed snapshot has its body, and a
+     * returned one is listed. No two calls get the same id, except those with the same `executionId`: an execution of a
+     * schedule has one snapshot, whichever of its deliveries comes first. `repeated`: an earlier one took it.
+     *
+     * @throws StorageUnavailable, whose message says whether the snapshot may be listed
+     */
+    async save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string) {
       const createdAt = isoSeconds(now);
       const writeToken = randomUUID();
-      const claim =
-        executionId === undefined
-          ? undefined
-          : {
-              executionId,
-              expiresAt: Math.floor(now.getTime() / 1_000) + executionSeconds,
-            };
       for (let number = 1; ; number++) {
         const snapshotId = formatSnapshotId({ createdAt, number });
         const snapshot: Snapshot = { ...content, snapshotId, createdAt };
         const encoded = encodeSnapshot(snapshot);
         if ((await (await bodies()).put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
         const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
-        const listed = await index.insert(written, writeToken, claim, deadline);
+        const listed = await index.insert(written, writeToken, deadline, executionId);
         if (listed === "listed") return { entry: written, snapshot, repeated: false };
         if (listed === "taken") continue;
         const { winner } = listed;
@@ -144,9 +95,17 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       }
     },
 
-    findExecution: (executionId, deadline) => index.findExecution(executionId, deadline),
+    /** The snapshot that a scheduled execution has already taken. */
+    findExecution: index.findExecution,
 
-    async resolve(reference, wanted, deadline) {
+    /**
+     * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
+     * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
+     * time or before. Any other text is taken for an id and not looked up.
+     *
+     * @throws SnapshotNotFound whose message says why the newest ones do not fit
+     */
+    async resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline) {
       if (typeof reference === "string" && reference !== "latest") return reference;
       const at = typeof reference === "string" ? undefined : reference.at;
       const unfit: string[] = [];
@@ -158,7 +117,13 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       throw nothingFits(at, wanted, unfit);
     },
 
-    async formerTopics({ groups, exclude }, deadline) {
+    /**
+     * The topics that the last snapshot names which covers a selection, is complete and not a safety snapshot: those that it
+     * has commits on, and those that could not be observed then. None where none of the 50 newest snapshots is such a one.
+     *
+     * @throws SnapshotNotFound where it is deleted meanwhile
+     */
+    async formerTopics({ groups, exclude }: Selection, deadline: Deadline): Promise<readonly string[]> {
       const excludedToo = new Set(exclude.map((selector) => JSON.stringify(selector)));
       let looked = 0;
       for await (const candidate of index.newestFirst({ ...keysBetween(undefined, undefined), expect: 5 }, deadline)) {
@@ -173,13 +138,23 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       return [];
     },
 
-    list: async (request, deadline) =>
+    /**
+     * The entries of snapshots, newest first; pages are full except for the last.
+     *
+     * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
+     */
+    list: async (request: ListRequest, deadline: Deadline): Promise<Page<SnapshotEntry>> =>
       readPage(index.newestFirst(stretchOf(request), deadline), request.limit, ({ snapshotId }) => snapshotId),
 
-    async remove(snapshotId, by, deadline) {
-      if (!(await index.hide(snapshotId, { ...by, at: new Date() }, deadline))) throw notFound(snapshotId);
-      await (await bodies()).remove(snapshotId, deadline);
-      await index.forget(snapshotId, deadline);
+    /**
+     * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it;
+     * calling again finishes what was interrupted, and writes another record.
+     *
+     * @throws SnapshotNotFound where there is none of that id (any more)
+     */
+    async remove(snapshotId: string, by: Deletion, deadline: Deadline): Promise<void> {
+      const removeBody = async () => (await bodies()).remove(snapshotId, deadline);
+      if (!(await index.remove(snapshotId, by, removeBody, deadline))) throw notFound(snapshotId);
     },
   };
 }

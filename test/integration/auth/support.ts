@@ -140,27 +140,23 @@ const alterUserScramCredentials: Api<{ mechanism: ScramMechanism; password: stri
     const { id, hash, bytes } = digests[mechanism];
     const salt = randomBytes(16);
     writer.array([], () => {}); // deletions
-    writer.array([ana.username], (user) => {
+    writer.structures([ana.username], (user) => {
       writer.string(user);
       writer.int8(id);
       writer.int32(4_096);
       for (const part of [salt, pbkdf2Sync(password, salt, 4_096, bytes, hash)]) {
         writer.array([...new Int8Array(part)], (byte) => writer.int8(byte));
       }
-      writer.noTags();
     });
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
-    const codes = reader.array(() => {
+    const codes = reader.structures(() => {
       reader.string();
       const code = reader.int16();
       reader.nullableString();
-      reader.skipTags();
       return code;
     });
-    reader.skipTags();
     return codes[0] ?? -1;
   },
 };

@@ -10,8 +10,9 @@ import { settle } from "../../../functions/shared/core/rollback/settle.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
-import { fetchConnect, isBefore, startTool } from "../../../localstack/kafka-tools.ts";
+import { isBefore, startTool } from "../../../localstack/kafka-tools.ts";
 import { freePorts } from "../../../localstack/process.ts";
+import { fetchConnect } from "../../support/java.ts";
 import { refuse, snapshotOf } from "../../support/states.ts";
 import { produce } from "../../support/topics.ts";
 import {

@@ -50,7 +50,6 @@ const streamsGroupHeartbeat: Api<Heartbeat, { readonly code: number; readonly ep
     writer.nullableArray(null, () => {}); // task_offsets
     writer.nullableArray(null, () => {}); // task_end_offsets
     writer.boolean(false); // shutdown_application
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
@@ -67,7 +66,6 @@ const streamsGroupHeartbeat: Api<Heartbeat, { readonly code: number; readonly ep
     for (let i = 0; i < 3; i++) skipTasks(reader);
     reader.int32(); // endpoint_information_epoch
     reader.nullableArray(() => {}); // partitions_by_user_endpoint: no member has an endpoint
-    reader.skipTags();
     return { code, epoch };
   },
 };

@@ -1,8 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type KafkaDescriptor, startProcesses } from "../../../localstack/brokers.ts";
-import { compileJava, fetchJars } from "../../../localstack/kafka-tools.ts";
 import { freePorts, ownServices, type Say } from "../../../localstack/process.ts";
+import { compileJava } from "../java.ts";
 import { type Authority, createAuthority, type Pem } from "./certificates.ts";
 import { audience, type TokenServer } from "./token-server.ts";
 
@@ -61,9 +61,7 @@ export async function startSecureBroker(
   say: Say,
 ): Promise<SecureBroker> {
   ownServices(stateDir);
-  await fetchJars(version, say);
   const classes = join(stateDir, "classes");
-  mkdirSync(classes, { recursive: true });
   await compileJava(version, join(import.meta.dirname, "IamTokenValidator.java"), classes, say);
   const [authority, other] = await Promise.all([createAuthority("Brokers"), createAuthority("Others")]);
   const stores = await writeStores(stateDir, authority);

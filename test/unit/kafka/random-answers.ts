@@ -101,8 +101,8 @@ class RandomReader extends Reader {
     return value;
   }
 
-  override skipBytes(): void {
-    this.nullableString();
+  override skipBytes(count = 1): void {
+    for (let i = 0; i < count; i++) this.nullableString();
   }
 
   override array<T>(element: () => T): T[] {
@@ -123,10 +123,10 @@ class RandomReader extends Reader {
     return list;
   }
 
-  override nullable<T>(structure: () => T): T | null {
+  override nullable<T>(fields: () => T): T | null {
     const present = this.#random(3) > 0;
     this.writer.int8(present ? 1 : -1);
-    return present ? structure() : null;
+    return present ? this.structure(fields) : null;
   }
 
   override skipTags(): void {
@@ -152,5 +152,6 @@ export function randomAnswer(api: Api<never, unknown>, version: number, random: 
   const reader = new RandomReader(random);
   if (api.flexible) reader.skipTags();
   api.decode(reader, version);
+  if (api.flexible) reader.skipTags();
   return reader.writer.bytes();
 }

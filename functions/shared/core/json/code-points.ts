@@ -7,11 +7,10 @@ export function compareCodePoints(a: string, b: string): number {
   for (let i = 0; i < length; i++) {
     const x = a.charCodeAt(i);
     const y = b.charCodeAt(i);
-    if (x !== y) {
-      const surrogateX = (x & 0xf800) === 0xd800;
-      const surrogateY = (y & 0xf800) === 0xd800;
-      return surrogateX === surrogateY ? x - y : surrogateX ? 1 : -1;
-    }
+    if (x !== y) return rank(x) - rank(y);
   }
   return a.length - b.length;
 }
+
+/** Surrogates are parts of characters beyond U+FFFF: after all other units. */
+const rank = (unit: number) => ((unit & 0xf800) === 0xd800 ? unit + 0x10000 : unit);

@@ -5,15 +5,10 @@ import { compareCodePoints } from "./code-points.ts";
  * topic names) are maps, since JavaScript's objects put integer keys first and treat `__proto__` apart. Maps are
  * written in code point order of their keys, objects in the order of their literals, without `undefined` entries.
  */
-export type Json =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | readonly Json[]
-  | ReadonlyMap<string, Json>
-  | { readonly [key: string]: Json | undefined };
+export type Json = null | boolean | number | bigint | string | readonly Json[] | ReadonlyMap<string, Json> | Fields;
+
+/** An object whose keys are names of fields. */
+type Fields = { readonly [key: string]: Json | undefined };
 
 declare global {
   // ECMAScript 2026, in Node since 22; TypeScript's library does not have it yet.
@@ -27,7 +22,7 @@ const isMap = (value: object): value is ReadonlyMap<string, Json> => value insta
 const isList = (value: object): value is readonly Json[] => Array.isArray(value);
 
 /** Whether a value is an object whose keys are names of fields. */
-export const isFields = (value: Json | undefined): value is { readonly [key: string]: Json | undefined } =>
+export const isFields = (value: Json | undefined): value is Fields =>
   typeof value === "object" && value !== null && !isMap(value) && !isList(value);
 
 /**
@@ -47,18 +42,12 @@ function writeJson(value: Json, pieces: string[]): void {
     return;
   }
   const start = pieces.push("{");
-  const begin = (key: string) => pieces.push(`${pieces.length > start ? "," : ""}${JSON.stringify(key)}:`);
-  if (isMap(value)) {
-    for (const key of inOrder(value)) {
-      begin(key);
-      pieces.push(JSON.stringify(toSerializable(value.get(key) ?? null)));
-    }
-  } else {
-    for (const [key, entry] of Object.entries(value)) {
-      if (entry === undefined) continue;
-      begin(key);
-      writeJson(entry, pieces);
-    }
+  for (const key of keysOf(value)) {
+    const entry = isMap(value) ? value.get(key) : value[key];
+    if (entry === undefined) continue;
+    pieces.push(`${pieces.length > start ? "," : ""}${JSON.stringify(key)}:`);
+    if (isMap(value)) pieces.push(JSON.stringify(toSerializable(entry)));
+    else writeJson(entry, pieces);
   }
   pieces.push("}");
 }
@@ -73,14 +62,14 @@ export function toSerializable(value: Json): unknown {
   }
   if (typeof value !== "object" || value === null) return value;
   if (isList(value)) return value.map(toSerializable);
-  const keys = isMap(value) ? inOrder(value) : Object.keys(value);
+  const keys = keysOf(value);
   const object: { [key: string]: unknown } = {};
   let moved = false;
   for (const key of keys) {
     const entry = isMap(value) ? value.get(key) : value[key];
     if (entry === undefined) continue;
     const written = toSerializable(entry);
-    if (key === "__proto__") Object.defineProperty(object, key, { ...ordinary, value: written });
+    if (key === "__proto__") Object.defineProperty(object, key, { value: written, enumerable: true });
     else object[key] = written;
     moved ||= /^\d+$/.test(key);
   }
@@ -88,10 +77,9 @@ export function toSerializable(value: Json): unknown {
   return moved && isMap(value) ? new Proxy(object, { ownKeys: () => keys }) : object;
 }
 
-/** The keys of a map in the order in which they are written. */
-const inOrder = (map: ReadonlyMap<string, Json>): string[] => [...map.keys()].sort(compareCodePoints);
-
-const ordinary = { enumerable: true, configurable: true, writable: true } as const;
+/** The keys of a value in the order in which they are written. */
+const keysOf = (value: ReadonlyMap<string, Json> | Fields): string[] =>
+  isMap(value) ? [...value.keys()].sort(compareCodePoints) : Object.keys(value);
 
 /**
  * `JSON.parse`, except that integers beyond 2^53, of up to 40 digits, come out as exact `bigint`s instead of rounded numbers.

@@ -17,19 +17,13 @@ export class UnpackError extends Error {}
  * @throws PackError where it would be longer than what `unpackJson` reads
  */
 export function packJson(value: Json): Uint8Array {
-  const text = textOf(value);
-  if (text !== undefined && Buffer.byteLength(text) <= LONGEST) return gzipSync(text, { level: 1 });
-  throw new PackError(`more than the ${LONGEST / 2 ** 20} MB of JSON that can be stored`);
-}
-
-/** Undefined where it would be longer than any string. */
-function textOf(value: Json): string | undefined {
   try {
-    return encodeJson(value);
+    const text = encodeJson(value);
+    if (Buffer.byteLength(text) <= LONGEST) return gzipSync(text, { level: 1 });
   } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
+    if (!(error instanceof RangeError)) throw error; // a RangeError: longer than any string
   }
+  throw new PackError(`more than the ${LONGEST / 2 ** 20} MB of JSON that can be stored`);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Json } from "../json/json.ts";
-import { type Commit, type LiveState, type ObservedTopic, topicPartition } from "../model.ts";
+import { type Commit, type LiveState, type ObservedGroup, type ObservedTopic, topicPartition } from "../model.ts";
+import { commitOrNull } from "../snapshot.ts";
 import { count } from "../text.ts";
 
 /** Why a rollback is blocked. `moved_since` only blocks a rollback that is resumed. */
@@ -19,11 +20,9 @@ export const blockerKinds = [
 ] as const;
 export type BlockerKind = (typeof blockerKinds)[number];
 
-/** The kinds that can end without a new plan: members leave, transactions end. */
-const temporary: readonly BlockerKind[] = ["group_not_empty", "pending_transaction"];
-
-/** Whether a blocker stays, however long a caller waits. */
-export const isPermanent = ({ kind }: Pick<Blocker, "kind">): boolean => !temporary.includes(kind);
+/** Whether a blocker stays, however long a caller waits. Others end without a new plan: members leave, transactions end. */
+export const isPermanent = ({ kind }: Pick<Blocker, "kind">): boolean =>
+  kind !== "group_not_empty" && kind !== "pending_transaction";
 
 /** One reason not to roll back, with the figures, and a message that names the next step. */
 export interface Blocker {
@@ -45,6 +44,14 @@ export interface Origin {
   readonly topics: ReadonlyMap<string, Pick<ObservedTopic, "topicId"> | null>;
 }
 
+/** Makes the blockers of a group, or of one of its partitions. Their messages are sentences about it: they begin with its name. */
+const blockersOf =
+  (group: string, where?: { readonly topic: string; readonly partition: number }) =>
+  (kind: BlockerKind, message: string, figures: Pick<Blocker, "expected" | "actual"> = {}): Blocker => {
+    const name = where === undefined ? "" : `, ${topicPartition(where.topic, where.partition)}`;
+    return { kind, group, ...where, ...figures, message: `Group "${group}"${name}${message}` };
+  };
+
 /**
  * Blockers of a group as a whole, independent of what is to be committed.
  *
@@ -56,61 +63,59 @@ export function* groupBlockers(
   sourceType: string | null,
   live: LiveState,
 ): Generator<Blocker> {
+  const blocker = blockersOf(group);
   const current = live.cluster.clusterId;
   if (origin.clusterId !== current) {
-    yield {
-      kind: "cluster_mismatch",
-      group,
-      expected: origin.clusterId,
-      actual: current,
-      message:
-        `Group "${group}": ${origin.name} was taken on cluster ${origin.clusterId ?? "(unknown)"}, and this cluster is ` +
+    yield blocker(
+      "cluster_mismatch",
+      `: ${origin.name} was taken on cluster ${origin.clusterId ?? "(unknown)"}, and this cluster is ` +
         `${current ?? "(unknown)"}. Offsets are valid only on their own cluster: invoke the deployment of that cluster.`,
-    };
+      { expected: origin.clusterId, actual: current },
+    );
   }
   const failure = live.errors.find((error) => error.group === group);
   if (failure !== undefined) {
-    yield {
-      kind: "pending_transaction",
-      group,
-      message: `Group "${group}" cannot be read: ${failure.message}. Wait until its transaction ends, then try again.`,
-    };
+    yield blocker(
+      "pending_transaction",
+      ` cannot be read: ${failure.message}. Wait until its transaction ends, then try again.`,
+    );
   }
   const observed = live.observed.groups.get(group);
   if (observed === undefined) return;
   const { type, state, members } = observed;
   if ((type === "share") !== (sourceType === "share")) {
-    yield {
-      kind: "unsupported_type",
-      group,
-      expected: sourceType,
-      actual: type,
-      message:
-        `Group "${group}" is ${ofType(type)}, and its targets were read from ${ofType(sourceType)}: the start offsets of a ` +
-        "share group and the commits of another group cannot replace each other. Name the groups to roll back without it.",
-    };
+    yield blocker(
+      "unsupported_type",
+      ` is ${ofType(type)}, and its targets were read from ${ofType(sourceType)}: the start offsets of a share group and ` +
+        "the commits of another group cannot replace each other. Name the groups to roll back without it.",
+      { expected: sourceType, actual: type },
+    );
   }
-  if (state === "Empty" && (members ?? 0) === 0) return;
-  const held = `Group "${group}" has ${count(members ?? 0, "member")} (${type ?? "unknown"} group, state ${state ?? "unknown"})`;
-  const wait =
-    "Stop its consumers, then try again. Static members and Kafka Streams stay members until their session times out: " +
-    "wait for that, or set wait_for_empty_seconds.";
-  yield {
-    kind: "group_not_empty",
-    group,
-    expected: 0,
-    actual: members,
-    message:
-      state === "Dead"
-        ? `Group "${group}" is listed, and its coordinator describes it as Dead: it is being removed, or the broker does ` +
-          "not report its type. Kafka cannot report whether it has members. Stop its consumers, then try again."
-        : members === null || (members === 0 && state === null)
-          ? `Group "${group}" may have members (${type ?? "unknown"} group, state ${state ?? "unknown"}, number of members not known). ${wait}`
-          : `${held}, which would overwrite the restored offsets. ${wait}`,
-  };
+  if (state !== "Empty" || (members ?? 0) > 0) {
+    yield blocker("group_not_empty", membership(observed), { expected: 0, actual: members });
+  }
 }
 
 const ofType = (type: string | null) => (type === null ? "a group of unknown type" : `a ${type} group`);
+
+/** What a group that is not empty, or may not be, does instead, and how to empty it. */
+function membership({ type, state, members }: ObservedGroup): string {
+  if (state === "Dead") {
+    return (
+      " is listed, and its coordinator describes it as Dead: it is being removed, or the broker does not report its type. " +
+      "Kafka cannot report whether it has members. Stop its consumers, then try again."
+    );
+  }
+  const group = `${type ?? "unknown"} group, state ${state ?? "unknown"}`;
+  const isUnknown = members === null || (members === 0 && state === null);
+  const held = isUnknown
+    ? `may have members (${group}, number of members not known)`
+    : `has ${count(members, "member")} (${group}), which would overwrite the restored offsets`;
+  return (
+    ` ${held}. Stop its consumers, then try again. Static members and Kafka Streams stay members until their session times ` +
+    "out: wait for that, or set wait_for_empty_seconds."
+  );
+}
 
 /** A commit that is to be made, or deleted (`target` is null), and where. */
 export interface Place {
@@ -121,7 +126,7 @@ export interface Place {
 }
 
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
-const orSkip = 'or set out_of_range to "skip" or "clamp".';
+const orSkip = `or set out_of_range to "skip" or "clamp". ${withoutTopic}`;
 
 /** Blockers of one partition. A target outside of the log comes last, with the offset where the log begins or ends. */
 export function* partitionBlockers(
@@ -129,51 +134,39 @@ export function* partitionBlockers(
   { group, topic, partition, target }: Place,
   live: ObservedTopic | null | undefined,
 ): Generator<Blocker> {
-  const where = { group, topic, partition };
-  const what = `Group "${group}", ${topicPartition(topic, partition)}`;
+  const blocker = blockersOf(group, { topic, partition });
   if (live === undefined) {
     const deleting = target === null ? ", and Kafka deletes no commits on topics that do not exist" : "";
-    yield {
-      kind: "topic_missing",
-      ...where,
-      message: `${what}: topic "${topic}" does not exist${deleting}. ${withoutTopic}`,
-    };
+    yield blocker("topic_missing", `: topic "${topic}" does not exist${deleting}. ${withoutTopic}`);
     return;
   }
   if (target === null) {
     if (origin.topics.get(topic) !== null) return;
-    yield {
-      kind: "not_captured",
-      ...where,
-      message:
-        `${what}: topic "${topic}" could not be observed when ${origin.name} was taken. Whether the group had commits on it ` +
-        `then is not known, so none can be deleted. ${withoutTopic}`,
-    };
+    yield blocker(
+      "not_captured",
+      `: topic "${topic}" could not be observed when ${origin.name} was taken. Whether the group had commits on it then is ` +
+        `not known, so none can be deleted. ${withoutTopic}`,
+    );
     return;
   }
   const log = live?.partitions.get(partition);
   if (live !== null && log === undefined) {
-    yield {
-      kind: "partition_missing",
-      ...where,
-      actual: live.partitions.size,
-      message: `${what}: topic "${topic}" has no partition ${partition}, it has ${count(live.partitions.size, "partition")}. ${withoutTopic}`,
-    };
+    const { size } = live.partitions;
+    const message = `: topic "${topic}" has no partition ${partition}, it has ${count(size, "partition")}. ${withoutTopic}`;
+    yield blocker("partition_missing", message, { actual: size });
     return;
   }
+  const recreated = (expected: Json, actual: Json, how: string) =>
+    blocker(
+      "topic_recreated",
+      `: topic "${topic}" was deleted and created again since (${how}): offset ${target.offset} now points to other ` +
+        `records. ${withoutTopic}`,
+      { expected, actual },
+    );
   const savedId = origin.topics.get(topic)?.topicId ?? null;
   const liveId = live?.topicId ?? null;
   const epoch = target.leaderEpoch ?? null;
   const liveEpoch = log?.leaderEpoch ?? null;
-  const recreated = (expected: Json, actual: Json, how: string): Blocker => ({
-    kind: "topic_recreated",
-    ...where,
-    expected,
-    actual,
-    message:
-      `${what}: topic "${topic}" was deleted and created again since (${how}): offset ${target.offset} now ` +
-      `points to other records. ${withoutTopic}`,
-  });
   if (!origin.topics.has(topic)) {
     yield recreated(null, liveId, "it did not exist when the snapshot was taken");
   } else if (savedId !== null && liveId !== null && savedId !== liveId) {
@@ -181,36 +174,44 @@ export function* partitionBlockers(
   } else if (epoch !== null && liveEpoch !== null && epoch > liveEpoch) {
     yield recreated(epoch, liveEpoch, `the saved leader epoch ${epoch} is above the current one, ${liveEpoch}`);
   }
+  const { offset } = target;
   const start = log?.logStartOffset ?? null;
   const end = log?.logEndOffset ?? null;
   if (start === null || end === null) {
-    yield {
-      kind: "range_unknown",
-      ...where,
-      expected: target.offset,
-      message:
-        `${what}: the start and end of the log could not be read, so whether offset ${target.offset} is in it is not known. ` +
-        "Check that the partition has a leader and that the principal may describe the topic.",
-    };
-  } else if (target.offset < start) {
-    yield {
-      kind: "below_log_start",
-      ...where,
-      expected: target.offset,
-      actual: start,
-      message:
-        `${what}: offset ${target.offset} is below the log start offset ${start}: the records before it were deleted. ` +
-        `Use a later snapshot, ${orSkip} ${withoutTopic}`,
-    };
-  } else if (target.offset > end) {
-    yield {
-      kind: "above_log_end",
-      ...where,
-      expected: target.offset,
-      actual: end,
-      message:
-        `${what}: offset ${target.offset} is above the log end offset ${end}: the log was truncated or replaced. ` +
-        `Use an earlier snapshot, ${orSkip} ${withoutTopic}`,
-    };
+    yield blocker(
+      "range_unknown",
+      `: the start and end of the log could not be read, so whether offset ${offset} is in it is not known. Check that the ` +
+        "partition has a leader and that the principal may describe the topic.",
+      { expected: offset },
+    );
+  } else if (offset < start) {
+    yield blocker(
+      "below_log_start",
+      `: offset ${offset} is below the log start offset ${start}: the records before it were deleted. Use a later ` +
+        `snapshot, ${orSkip}`,
+      { expected: offset, actual: start },
+    );
+  } else if (offset > end) {
+    yield blocker(
+      "above_log_end",
+      `: offset ${offset} is above the log end offset ${end}: the log was truncated or replaced. Use an earlier snapshot, ` +
+        orSkip,
+      { expected: offset, actual: end },
+    );
   }
+}
+
+/** The blocker of a partition that stands neither where an earlier call found it nor at its target. */
+export function movedSince(
+  { group, topic, partition, target }: Place,
+  found: Commit | null,
+  actual: Commit | null,
+): Blocker {
+  const at = (commit: Commit | null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
+  return blockersOf(group, { topic, partition })(
+    "moved_since",
+    ` stands at ${at(actual)}: neither at the commit that the rollback found (${at(found)}) nor at its target ` +
+      `(${at(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,
+    { expected: commitOrNull.encode(found), actual: commitOrNull.encode(actual) },
+  );
 }

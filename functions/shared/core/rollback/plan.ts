@@ -1,4 +1,4 @@
-import type { Commit, Commits } from "../model.ts";
+import { type Commit, type Commits, type Targets, topicsOf } from "../model.ts";
 import type { Blocker } from "./blockers.ts";
 
 /**
@@ -77,30 +77,33 @@ export interface Plan {
   readonly extra: readonly ExtraCommit[];
 }
 
-/** Whether a plan does nothing to a group because it is blocked and the caller asked to skip that. */
-export function skipsAll({ leftOut, partitions }: GroupPlan): boolean {
-  return leftOut === true || (partitions.size > 0 && [...partitions.values()].every(({ action }) => action === "skip"));
-}
-
 /**
  * Whether a rollback restores something of a group, even if the group already stands at its targets. Other groups are not
  * read again, may have members, and are not part of an undo.
  */
-export function takesPart(plan: GroupPlan): boolean {
-  return plan.partitions.size > 0 && !skipsAll(plan);
+export function takesPart({ leftOut, partitions }: GroupPlan): boolean {
+  return !leftOut && [...partitions.values()].some(({ action }) => action !== "skip");
 }
 
-/** Whether something is left to do: not where the partition stands at its target or is skipped. */
-const isPending = ({ action, done }: PartitionPlan) =>
-  action !== "unchanged" && action !== "skip" && done === undefined;
+/** What a plan commits in a group, without the partitions that it skips. */
+export function targetsOf({ partitions }: GroupPlan): Targets {
+  return new Map([...partitions].flatMap(([key, { action, to }]) => (action === "skip" ? [] : [[key, to] as const])));
+}
+
+/** The topics of a plan, those of skipped partitions too. */
+export function topicsIn(groups: Plan["groups"]): Set<string> {
+  return topicsOf(new Map([...groups].map(([group, { partitions }]) => [group, partitions])));
+}
+
+/** The partitions of a group where something is left to do: not those that stand at their targets or are skipped. */
+const pendingOf = ({ partitions }: GroupPlan) =>
+  [...partitions].filter(([, { action, done }]) => action !== "unchanged" && action !== "skip" && done === undefined);
 
 /** The commits that carry out a plan, without partitions that stand at their targets and those to be deleted. */
 export function commitsOf(plan: Plan): Commits {
   const commits = new Map<string, Map<string, Commit>>();
-  for (const [group, { partitions }] of plan.groups) {
-    const changed = [...partitions].flatMap(([key, one]) =>
-      isPending(one) && one.to !== null ? [[key, one.to] as const] : [],
-    );
+  for (const [group, planned] of plan.groups) {
+    const changed = pendingOf(planned).flatMap(([key, { to }]) => (to === null ? [] : [[key, to] as const]));
     if (changed.length > 0) commits.set(group, new Map(changed));
   }
   return commits;
@@ -109,8 +112,8 @@ export function commitsOf(plan: Plan): Commits {
 /** The commits that a plan deletes, by group. */
 export function deletesOf(plan: Plan): Map<string, string[]> {
   const deletes = new Map<string, string[]>();
-  for (const [group, { partitions }] of plan.groups) {
-    const keys = [...partitions].filter(([, one]) => isPending(one) && one.to === null).map(([key]) => key);
+  for (const [group, planned] of plan.groups) {
+    const keys = pendingOf(planned).flatMap(([key, { to }]) => (to === null ? [key] : []));
     if (keys.length > 0) deletes.set(group, keys);
   }
   return deletes;

@@ -2,30 +2,37 @@ import { createHash } from "node:crypto";
 import { encodeJson, type Json } from "../json/json.ts";
 import {
   type Commit,
-  type GroupCommits,
   type LiveState,
+  noCommits,
   type ObservedPartition,
   placeOf,
   type Snapshot,
   sameCommit,
+  type Targets,
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
-import { commitOrNull } from "../snapshot.ts";
-import { type Blocker, groupBlockers, type Origin, partitionBlockers } from "./blockers.ts";
-import { type ExtraCommit, type GroupPlan, type PartitionPlan, type Plan, type Policy, takesPart } from "./plan.ts";
+import { type Blocker, groupBlockers, movedSince, type Origin, partitionBlockers } from "./blockers.ts";
+import {
+  type ExtraCommit,
+  type GroupPlan,
+  type PartitionPlan,
+  type Plan,
+  type Policy,
+  takesPart,
+  targetsOf,
+} from "./plan.ts";
 import { warningsOf } from "./plan-warnings.ts";
 
-/** The targets of a group: a commit for each partition, null to delete it. */
+/** What a group is to be restored to. */
 export interface Intent {
   readonly source?: string;
   /** The type of the group that the targets were read from. */
   readonly type: string | null;
-  readonly targets: ReadonlyMap<string, Commit | null>;
-  /** The commits that an earlier plan found. With it, only partitions that are not at their targets are planned and checked. */
-  readonly found?: ReadonlyMap<string, Commit | null>;
+  readonly targets: Targets;
+  /** What an earlier call planned. With it, only partitions that are not at their targets are planned and checked. */
+  readonly earlier?: GroupPlan["partitions"];
 }
 
-const noCommits: GroupCommits = new Map();
 const isOutOfRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
 
 /**
@@ -52,26 +59,19 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
       targets: policy.exact ? new Map([...targets, ...more.map(([key]) => [key, null] as const)]) : targets,
     });
   }
-  const origin = {
-    name: snapshot.snapshotId,
-    clusterId: snapshot.cluster.clusterId,
-    topics: snapshot.observed.topics,
-  };
+  const { snapshotId, cluster, observed } = snapshot;
+  const origin = { name: snapshotId, clusterId: cluster.clusterId, topics: observed.topics };
   const uncaptured = part.errors.map(({ group, error, message }): Blocker => {
     const source = part.sources.get(group) ?? group;
-    return {
-      kind: "not_captured",
-      group,
-      message:
-        `Group "${source}" is not in ${snapshot.snapshotId}: it could not be captured (${error}: ${message}). ` +
-        "Name the groups to roll back without it, or use another snapshot.",
-    };
+    const what = `Group "${source}" is not in ${snapshotId}: it could not be captured (${error}: ${message}).`;
+    const next = "Name the groups to roll back without it, or use another snapshot.";
+    return { kind: "not_captured", group, message: `${what} ${next}` };
   });
   const plan = planIntents(origin, intents, live, policy, uncaptured);
   return {
     ...plan,
-    snapshotId: snapshot.snapshotId,
-    digest: digestOf(snapshot.snapshotId, plan.groups, live, policy),
+    snapshotId,
+    digest: digestOf(snapshotId, plan.groups, live, policy),
     warnings: warningsOf(origin, { groups: plan.groups, extra }, live),
     extra,
   };
@@ -93,29 +93,22 @@ export function planIntents(
   const groups = new Map<string, GroupPlan>();
   const blockers: Blocker[] = [];
   const leftOut: Blocker[] = [];
-  let remaining = 0;
-  const leaveOut = (group: string, reasons: readonly Blocker[], plan?: GroupPlan) => {
-    leftOut.push(...reasons);
-    const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, skip(one)] as const));
-    groups.set(group, { type: null, state: null, ...plan, leftOut: true, replayed: 0n, skipped: 0n, partitions });
-  };
-  for (const blocker of unplanned) {
-    if (policy.skipBlocked) leaveOut(blocker.group, [blocker]);
-    else blockers.push(blocker);
-  }
-  for (const [group, intent] of intents) {
-    const { reasons, skipped, plan } = planGroup(origin, group, intent, live, policy);
+  const looks = [
+    ...unplanned.map((blocker) => ({ group: blocker.group, reasons: [blocker], skipped: [], plan: undefined })),
+    ...[...intents].map(([group, intent]) => ({ group, ...planGroup(origin, group, intent, live, policy) })),
+  ];
+  for (const { group, reasons, skipped, plan } of looks) {
     if (reasons.length > 0 && policy.skipBlocked) {
-      leaveOut(group, [...reasons, ...skipped], plan);
-      continue;
+      leftOut.push(...reasons, ...skipped);
+      const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, skip(one)] as const));
+      groups.set(group, { type: null, state: null, ...plan, leftOut: true, replayed: 0n, skipped: 0n, partitions });
+    } else {
+      blockers.push(...reasons);
+      leftOut.push(...skipped);
+      if (plan !== undefined) groups.set(group, plan);
     }
-    blockers.push(...reasons);
-    leftOut.push(...skipped);
-    if (plan === undefined) continue;
-    groups.set(group, plan);
-    if (takesPart(plan)) remaining++;
   }
-  const pointless = remaining === 0 && blockers.length === 0;
+  const pointless = blockers.length === 0 && ![...groups.values()].some(takesPart);
   return { blockers: pointless ? leftOut : blockers, leftOut: pointless ? [] : leftOut, groups };
 }
 
@@ -123,13 +116,12 @@ export function planIntents(
 function planGroup(
   origin: Origin,
   group: string,
-  { source, type: sourceType, targets, found }: Intent,
+  { source, type: sourceType, targets, earlier }: Intent,
   live: LiveState,
   { exact, outOfRange }: Policy,
 ): { reasons: Blocker[]; skipped: Blocker[]; plan: GroupPlan | undefined } {
-  if (live.errors.some((error) => error.group === group)) {
-    return { reasons: [...groupBlockers(origin, group, sourceType, live)], skipped: [], plan: undefined };
-  }
+  const ofGroup = [...groupBlockers(origin, group, sourceType, live)];
+  if (live.errors.some((error) => error.group === group)) return { reasons: ofGroup, skipped: [], plan: undefined };
   const current = live.commits.get(group) ?? noCommits;
   const observed = live.observed.groups.get(group);
   const type = observed === undefined ? sourceType : observed.type;
@@ -137,30 +129,33 @@ function planGroup(
   const partitions = new Map<string, PartitionPlan>();
   const reasons: Blocker[] = [];
   const skipped: Blocker[] = [];
-  let pending = found === undefined; // in a resumed plan, a group that is done needs nothing more
+  let pending = earlier === undefined; // in a resumed plan, a group that is done needs nothing more
   for (const [key, target] of targets) {
-    const { topic, partition } = placeOf(key);
+    const place = { group, ...placeOf(key), target };
+    const topic = live.observed.topics.get(place.topic);
+    const log = topic?.partitions.get(place.partition);
     const from = current.get(key) ?? null;
-    const before = found?.get(key) ?? null;
-    const observedTopic = live.observed.topics.get(topic);
-    const log = observedTopic?.partitions.get(partition);
-    // A share group that was to be rewound to its present start offset looks the same before and after.
-    const proven = !isShare || !sameCommit(before, target);
-    if (found !== undefined && sameCommit(from, target) && proven) {
-      const planned = planPartition(before, target, log, isShare);
-      partitions.set(key, planned.action === "unchanged" ? planned : { ...planned, done: true });
-      continue;
+    if (earlier !== undefined) {
+      const before = earlier.get(key)?.from ?? null;
+      // A share group that was to be rewound to its present start offset looks the same before and after.
+      const proven = !isShare || !sameCommit(before, target);
+      if (sameCommit(from, target) && proven) {
+        const planned = planPartition(before, target, log, isShare);
+        partitions.set(key, planned.action === "unchanged" ? planned : { ...planned, done: true });
+        continue;
+      }
+      pending = true;
+      if (!sameCommit(from, before)) reasons.push(movedSince(place, before, from));
     }
-    if (found !== undefined) pending = true;
-    if (found !== undefined && !sameCommit(from, before)) reasons.push(movedSince(group, key, from, before, target));
-    const all = [...partitionBlockers(origin, { group, topic, partition, target }, observedTopic)];
+    const all = [...partitionBlockers(origin, place, topic)];
     const range = outOfRange === "refuse" ? undefined : all.find(isOutOfRange);
     reasons.push(...all.filter((blocker) => blocker !== range));
+    const planned = planPartition(from, target, log, isShare);
     if (target === null || range === undefined) {
-      partitions.set(key, planPartition(from, target, log, isShare));
+      partitions.set(key, planned);
     } else if (outOfRange === "skip") {
       skipped.push(range);
-      partitions.set(key, skip(planPartition(from, target, log, isShare)));
+      partitions.set(key, skip(planned));
     } else {
       const bound = range.kind === "below_log_start" ? log?.logStartOffset : log?.logEndOffset;
       // Without the leader epoch: it belongs to the offset that was asked for.
@@ -168,41 +163,19 @@ function planGroup(
       partitions.set(key, { ...planPartition(from, given, log, isShare), asked: target });
     }
   }
-  if (pending) {
-    // Where there is nothing to restore, as in the group of Connect's workers, members overwrite nothing.
-    const bare = targets.size === 0 && !exact;
-    const all = [...groupBlockers(origin, group, sourceType, live)];
-    reasons.unshift(...(bare ? all.filter(({ kind }) => kind !== "group_not_empty") : all));
-  }
+  // Where there is nothing to restore, as in the group of Connect's workers, members overwrite nothing.
+  const bare = targets.size === 0 && !exact;
+  if (pending) reasons.unshift(...ofGroup.filter(({ kind }) => !bare || kind !== "group_not_empty"));
   const plan = {
     ...(source !== undefined && { source }),
     type,
     state: observed?.state ?? null,
-    replayed: sum(partitions.values(), ({ replayed }) => replayed),
-    skipped: sum(partitions.values(), ({ skipped }) => skipped),
+    replayed: sum(partitions, "replayed"),
+    skipped: sum(partitions, "skipped"),
     partitions,
   };
   return { reasons, skipped, plan };
 }
-
-const movedSince = (
-  group: string,
-  key: string,
-  actual: Commit | null,
-  before: Commit | null,
-  target: Commit | null,
-): Blocker => ({
-  kind: "moved_since",
-  group,
-  ...placeOf(key),
-  expected: commitOrNull.encode(before),
-  actual: commitOrNull.encode(actual),
-  message:
-    `Group "${group}", ${key} stands at ${where(actual)}: neither at the commit that the rollback found (${where(before)}) ` +
-    `nor at its target (${where(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,
-});
-
-const where = (commit: Commit | null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
 
 /** The partition keeps its commit: the one of an earlier call, or the one that was found. */
 function skip({ from, to, asked = to, done }: PartitionPlan): PartitionPlan {
@@ -216,19 +189,18 @@ function planPartition(
   log: ObservedPartition | undefined,
   isShare: boolean,
 ): PartitionPlan {
+  const still = { from, to, replayed: 0n, skipped: 0n };
   if (isShare && from !== null && to !== null) {
-    const forward = to.offset > from.offset;
-    const skipped = forward ? distance(from.offset, to.offset, log) : 0n;
     const replayed = distance(to.offset, log?.logEndOffset ?? to.offset, log);
-    return { action: forward ? "fast_forward" : "rewind", from, to, replayed, skipped };
+    if (to.offset <= from.offset) return { ...still, action: "rewind", replayed };
+    return { ...still, action: "fast_forward", replayed, skipped: distance(from.offset, to.offset, log) };
   }
-  if (sameCommit(from, to)) return { action: "unchanged", from, to, replayed: 0n, skipped: 0n };
-  if (from === null) return { action: "create", from, to, replayed: null, skipped: null };
-  if (to === null) return { action: "delete", from, to, replayed: null, skipped: null };
-  if (from.offset === to.offset) return { action: "metadata", from, to, replayed: 0n, skipped: 0n };
-  return to.offset < from.offset
-    ? { action: "rewind", from, to, replayed: distance(to.offset, from.offset, log), skipped: 0n }
-    : { action: "fast_forward", from, to, replayed: 0n, skipped: distance(from.offset, to.offset, log) };
+  if (sameCommit(from, to)) return { ...still, action: "unchanged" };
+  if (from === null) return { ...still, action: "create", replayed: null, skipped: null };
+  if (to === null) return { ...still, action: "delete", replayed: null, skipped: null };
+  if (from.offset === to.offset) return { ...still, action: "metadata" };
+  if (to.offset < from.offset) return { ...still, action: "rewind", replayed: distance(to.offset, from.offset, log) };
+  return { ...still, action: "fast_forward", skipped: distance(from.offset, to.offset, log) };
 }
 
 /** How many offsets of [low, high) are inside the log; null where its bounds are unknown. */
@@ -239,12 +211,11 @@ function distance(low: bigint, high: bigint, log: ObservedPartition | undefined)
   return end > start ? end - start : 0n;
 }
 
-function sum(partitions: Iterable<PartitionPlan>, part: (partition: PartitionPlan) => bigint | null): bigint | null {
+function sum(partitions: GroupPlan["partitions"], figure: "replayed" | "skipped"): bigint | null {
   let total = 0n;
-  for (const partition of partitions) {
-    const value = part(partition);
-    if (value === null) return null;
-    total += value;
+  for (const { [figure]: part } of partitions.values()) {
+    if (part === null) return null;
+    total += part;
   }
   return total;
 }
@@ -255,16 +226,14 @@ function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, p
   add({ snapshot_id: snapshotId, exact: policy.exact, out_of_range: policy.outOfRange, skip: policy.skipBlocked });
   const topics = new Set<string>();
   for (const [group, plan] of [...groups].sort(byKey)) {
-    const { source, leftOut, partitions } = plan;
-    if (leftOut) {
+    if (plan.leftOut) {
       add({ group, left_out: true });
       continue;
     }
-    const kept = [...partitions].filter(([, { action }]) => action !== "skip");
-    for (const [key] of kept) topics.add(placeOf(key).topic);
-    const targets = commitsInOrder(kept.map(([key, { to }]) => [key, to]));
-    const current = takesPart(plan) ? (live.commits.get(group) ?? noCommits) : noCommits;
-    add({ group, source, targets, live: commitsInOrder(current) });
+    const targets = targetsOf(plan);
+    for (const key of targets.keys()) topics.add(placeOf(key).topic);
+    const current = takesPart(plan) ? live.commits.get(group) : noCommits;
+    add({ group, source: plan.source, targets: inOrder(targets), live: inOrder(current ?? noCommits) });
   }
   for (const topic of [...topics].sort()) add({ topic, id: live.observed.topics.get(topic)?.topicId ?? null });
   return hash.digest("hex");
@@ -273,7 +242,7 @@ function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, p
 const byKey = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1);
 
 /** Commits as a list that does not depend on the order in which they were read. */
-const commitsInOrder = (commits: Iterable<readonly [string, Commit | null]>): Json =>
+const inOrder = (commits: Targets): Json =>
   [...commits]
     .sort(byKey)
     .map(([key, commit]) => [key, commit && [commit.offset, commit.metadata, commit.leaderEpoch ?? null]]);

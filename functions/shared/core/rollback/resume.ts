@@ -1,22 +1,23 @@
-import { type Commit, type LiveState, sameCommit, topicsOf } from "../model.ts";
+import { type LiveState, sameCommit, type Targets } from "../model.ts";
 import type { Origin } from "./blockers.ts";
-import { type GroupPlan, type Plan, takesPart } from "./plan.ts";
+import { type GroupPlan, type Plan, takesPart, targetsOf, topicsIn } from "./plan.ts";
 import type { PlannedRollback } from "./plan-document.ts";
 import { type Intent, planIntents } from "./planning.ts";
 
 /** The cluster and topics that a plan, made on this live state, is valid for. */
 export function originOf(plan: Plan, live: LiveState): Origin {
-  const topics = topicsOf(new Map([...plan.groups].map(([group, { partitions }]) => [group, partitions])));
   return {
     name: plan.snapshotId,
     clusterId: live.cluster.clusterId,
-    topics: new Map([...topics].map((topic) => [topic, { topicId: live.observed.topics.get(topic)?.topicId ?? null }])),
+    topics: new Map(
+      [...topicsIn(plan.groups)].map((topic) => [topic, { topicId: live.observed.topics.get(topic)?.topicId ?? null }]),
+    ),
   };
 }
 
-/** What must be observed to resume a planned rollback, or to see its effect: partitions by group. */
-export function partitionsOf(plan: Plan): Map<string, ReadonlyMap<string, unknown>> {
-  return new Map([...targetsOf(plan)].map(([group, { targets }]) => [group, targets]));
+/** What must be observed to resume a planned rollback, or to see its effect: the targets of every group that takes part. */
+export function partitionsOf({ groups }: Plan): Map<string, Targets> {
+  return new Map([...groups].filter(([, plan]) => takesPart(plan)).map(([group, plan]) => [group, targetsOf(plan)]));
 }
 
 /**
@@ -26,8 +27,8 @@ export function partitionsOf(plan: Plan): Map<string, ReadonlyMap<string, unknow
  * @param live the state of the groups of `partitionsOf`
  */
 export function targetsHold(plan: Plan, { commits, errors }: Pick<LiveState, "commits" | "errors">): boolean {
-  return [...targetsOf(plan)].every(
-    ([group, { targets }]) =>
+  return [...partitionsOf(plan)].every(
+    ([group, targets]) =>
       !errors.some((error) => error.group === group) &&
       [...targets].every(([key, target]) => sameCommit(commits.get(group)?.get(key) ?? null, target)),
   );
@@ -43,7 +44,12 @@ export function targetsHold(plan: Plan, { commits, errors }: Pick<LiveState, "co
  */
 export function planResume({ plan, origin }: PlannedRollback, live: LiveState, skipBlocked: boolean): Plan {
   const policy = { exact: false, outOfRange: "refuse", skipBlocked } as const;
-  const rest = planIntents(origin, targetsOf(plan), live, policy);
+  const intents = new Map<string, Intent>();
+  for (const [group, planned] of plan.groups) {
+    const { type, partitions: earlier } = planned;
+    if (takesPart(planned)) intents.set(group, { type, targets: targetsOf(planned), earlier });
+  }
+  const rest = planIntents(origin, intents, live, policy);
   const groups = new Map<string, GroupPlan>();
   for (const [group, planned] of plan.groups) {
     const now = takesPart(planned) ? rest.groups.get(group) : planned;
@@ -58,18 +64,4 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
     groups.set(group, { ...planned, ...now, partitions });
   }
   return { ...plan, ...rest, groups, leftOut: [...plan.leftOut, ...rest.leftOut] };
-}
-
-function targetsOf(plan: Plan): Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }> {
-  const intents = new Map<string, Intent & { readonly found: ReadonlyMap<string, Commit | null> }>();
-  for (const [group, planned] of plan.groups) {
-    if (!takesPart(planned)) continue;
-    const kept = [...planned.partitions].filter(([, { action }]) => action !== "skip");
-    intents.set(group, {
-      type: planned.type,
-      targets: new Map(kept.map(([key, { to }]) => [key, to])),
-      found: new Map(kept.map(([key, { from }]) => [key, from])),
-    });
-  }
-  return intents;
 }

@@ -104,9 +104,25 @@ function* each<T>(items: readonly T[]): Generator<T> {
   yield* items;
 }
 
-/** Cuts a list into lists of at most `size`. */
-export function chunks<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+/**
+ * Cuts a list, in its order, into lists of at most `most` items, whose sizes add up to at most `room`. An item that is
+ * larger has a list of its own.
+ */
+export function batchesOf<T>(items: Iterable<T>, most: number, room = 0, sizeOf: (item: T) => number = () => 0): T[][] {
+  const batches: T[][] = [];
+  let left = 0;
+  for (const item of items) {
+    const size = sizeOf(item);
+    const batch = batches.at(-1);
+    if (batch === undefined || batch.length >= most || size > left) {
+      batches.push([item]);
+      left = room - size;
+    } else {
+      batch.push(item);
+      left -= size;
+    }
+  }
+  return batches;
 }
 
 /** The time limit passed. */

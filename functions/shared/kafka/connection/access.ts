@@ -1,15 +1,11 @@
 import type { Deadline } from "../../core/deadline.ts";
-import { type Cluster, connectCluster } from "./cluster.ts";
+import { type Cluster, connectCluster, type KafkaConfig } from "./cluster.ts";
 import { type CredentialSettings, credentialSource } from "./credentials.ts";
 import type { KafkaSecurity } from "./security.ts";
 
 /** How to reach a cluster, with the ARNs of the credentials' secrets. */
-export interface KafkaAccess extends CredentialSettings {
-  readonly clusterName: string;
-  readonly bootstrapServers: readonly string[];
+export interface KafkaAccess extends CredentialSettings, Omit<KafkaConfig, "security"> {
   readonly protocol: KafkaSecurity["protocol"];
-  /** The number of connections to one broker at a time; by default 32, and 4 with AWS_MSK_IAM. */
-  readonly connectionsPerBroker?: number | undefined;
 }
 
 /** MSK limits new IAM connections per broker: 100 per second, 4 on the smallest brokers. */
@@ -27,19 +23,11 @@ export async function withCluster<T>(
   deadline: Deadline,
   work: (cluster: Cluster) => Promise<T>,
 ): Promise<T> {
-  const { clusterName, bootstrapServers, protocol, sasl } = access;
-  const defaultLimit = sasl?.mechanism === "AWS_MSK_IAM" ? CONNECTIONS_WITH_IAM : undefined;
-  const credentials = credentialSource(access, deadline);
+  const { protocol, sasl, tls, ...where } = access;
+  const credentials = credentialSource({ sasl, tls }, deadline);
   await credentials(); // fails before any connection is opened
-  const cluster = await connectCluster(
-    {
-      clusterName,
-      bootstrapServers,
-      security: { protocol, credentials },
-      connectionsPerBroker: access.connectionsPerBroker ?? defaultLimit,
-    },
-    deadline,
-  );
+  if (sasl?.mechanism === "AWS_MSK_IAM") where.connectionsPerBroker ??= CONNECTIONS_WITH_IAM;
+  const cluster = await connectCluster({ ...where, security: { protocol, credentials } }, deadline);
   try {
     return await work(cluster);
   } finally {

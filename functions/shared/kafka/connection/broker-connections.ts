@@ -12,7 +12,6 @@ interface Opening {
 }
 
 const isAlive = ({ connection }: Opening) => connection?.alive === true;
-const isLost = ({ connection }: Opening) => connection?.alive === false;
 
 /**
  * The connections to one broker: the first for all requests, in order, and more while `spread` has work for them.
@@ -21,7 +20,7 @@ const isLost = ({ connection }: Opening) => connection?.alive === false;
 export class BrokerConnections {
   readonly #open: (signal?: AbortSignal) => Promise<Connection>;
   readonly #most: number;
-  #openings: readonly Opening[] = [];
+  readonly #openings = new Set<Opening>();
 
   /** @param most connections at a time */
   constructor(open: (signal?: AbortSignal) => Promise<Connection>, most: number) {
@@ -31,7 +30,7 @@ export class BrokerConnections {
 
   /** Whether one is open. */
   get alive(): boolean {
-    return this.#openings.some(isAlive);
+    return [...this.#openings].some(isAlive);
   }
 
   /** The first open connection, or a new one. Throws as `open` does. */
@@ -59,7 +58,6 @@ export class BrokerConnections {
     const added: Opening[] = [];
     let remaining = items.length;
     let openFailed = false;
-    let firstFailed: { readonly error: unknown } | undefined;
 
     const workOn = async (connection: () => Promise<Connection>, isUsable: () => boolean) => {
       while (isUsable() && !ended.signal.aborted) {
@@ -72,7 +70,7 @@ export class BrokerConnections {
     };
     const addLane = (connection: () => Promise<Connection>, isUsable: () => boolean) => {
       const lane = Promise.all(Array.from({ length: IN_FLIGHT }, () => workOn(connection, isUsable)));
-      lane.catch(() => ended.abort());
+      lane.catch((error: unknown) => ended.abort(error));
       lanes.push(lane);
     };
     const addConnection = () => {
@@ -84,12 +82,9 @@ export class BrokerConnections {
       added.push(another);
       another.promise.then(
         (connection) => {
+          const isUsable = () => connection.alive;
           if (ended.signal.aborted) connection.close(new Error("no longer needed"));
-          else
-            addLane(
-              () => another.promise,
-              () => connection.alive,
-            );
+          else addLane(() => another.promise, isUsable);
         },
         () => {
           openFailed = true;
@@ -99,14 +94,13 @@ export class BrokerConnections {
 
     const first = () =>
       this.first().catch((error: unknown) => {
-        firstFailed = { error };
-        ended.abort();
+        ended.abort(error);
         throw error;
       });
     addLane(first, () => true);
     try {
       for (const lane of lanes) await lane; // lanes may be added
-      if (firstFailed !== undefined) throw firstFailed.error;
+      ended.signal.throwIfAborted(); // with the error of opening `first`
     } finally {
       ended.abort();
       const first = this.#notLost().find(isAlive);
@@ -120,20 +114,18 @@ export class BrokerConnections {
   }
 
   #notLost(): readonly Opening[] {
-    this.#openings = this.#openings.filter((opening) => !isLost(opening));
-    return this.#openings;
+    for (const opening of this.#openings) if (opening.connection?.alive === false) this.#openings.delete(opening);
+    return [...this.#openings];
   }
 
   #add(signal?: AbortSignal): Opening {
     const opening: Opening = { promise: this.#open(signal) };
-    this.#openings = [...this.#openings, opening];
+    this.#openings.add(opening);
     opening.promise.then(
       (connection) => {
         opening.connection = connection;
       },
-      () => {
-        this.#openings = this.#openings.filter((one) => one !== opening);
-      },
+      () => this.#openings.delete(opening),
     );
     return opening;
   }

@@ -16,8 +16,7 @@ export interface KafkaConfig {
   /** `host:port`, at least one. */
   readonly bootstrapServers: readonly string[];
   readonly security: KafkaSecurity;
-  readonly clientId?: string;
-  /** The number of connections to one broker at a time; 32 by default. */
+  /** The number of connections to one broker at a time; by default 32, and 4 with AWS_MSK_IAM. */
   readonly connectionsPerBroker?: number | undefined;
 }
 
@@ -76,7 +75,7 @@ export class Cluster {
   constructor(config: KafkaConfig, deadline: Deadline) {
     this.#config = config;
     this.deadline = deadline;
-    this.#connector = createConnector(config.security, config.clientId ?? "offset-rollback");
+    this.#connector = createConnector(config.security, "offset-rollback");
     if (deadline.signal.aborted) this.#onDeadline();
     else deadline.signal.addEventListener("abort", this.#onDeadline, { once: true });
   }
@@ -219,12 +218,8 @@ export class Cluster {
 
   /** Brokers and topics as `node` or any broker sees them. Remembers the brokers' addresses. Throws as `send`. */
   async metadata(topics: readonly string[], node?: number, timeoutMs?: number): Promise<ClusterMetadata> {
-    const request = { topics };
-    return this.#remember(
-      await (node === undefined
-        ? this.sendToAny(metadata, request, timeoutMs)
-        : this.send(node, metadata, request, timeoutMs)),
-    );
+    if (node === undefined) return this.#remember(await this.sendToAny(metadata, { topics }, timeoutMs));
+    return this.#remember(await this.send(node, metadata, { topics }, timeoutMs));
   }
 
   /** Remembers a broker's address. */

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
+import type { Logger } from "kafkajs";
 import KafkaJsBroker from "kafkajs/src/broker/index.js";
-import { createLogger, LEVELS } from "kafkajs/src/loggers/index.js";
 import type KafkaJsConnection from "kafkajs/src/network/connection.js";
 import KafkaJsPool from "kafkajs/src/network/connectionPool.js";
 import { KafkaAuthentication, KafkaCertificate, KafkaUnavailable, OperationError } from "../../core/errors.ts";
@@ -10,6 +10,7 @@ import { type Api, commonVersion, decodeAnswer, encodeRequest, type VersionRange
 import { MalformedAnswer } from "../wire/bytes.ts";
 import {
   type Credentials,
+  codeOf,
   type KafkaSecurity,
   openSocket,
   saslOptions,
@@ -58,7 +59,9 @@ export interface Connector {
   connect(address: string, timeoutMs: number, signal: AbortSignal): Promise<Connection>;
 }
 
-const logger = createLogger({ level: LEVELS.NOTHING, logCreator: () => () => {} });
+const ignore = () => {};
+const logs = { setLogLevel: ignore, error: ignore, warn: ignore, info: ignore, debug: ignore };
+const logger: Logger = { namespace: () => logger, ...logs };
 
 /** The connector of a configuration. Opens no connection yet. */
 export function createConnector({ protocol, credentials }: KafkaSecurity, clientId: string): Connector {
@@ -96,7 +99,10 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       const { error = thrown, mechanisms } = logins[0] ?? {};
       const reached = broker.versions !== null ? "answer" : opened ? "socket" : "nothing";
       const failed = { address, protocol, credentials: using, error, reached, mechanisms } as const;
-      throw (await securityFailure(failed)) ?? connectFailure(address, error, sockets.at(-1)?.connecting === true);
+      const secured = await securityFailure(failed);
+      if (secured !== undefined) throw secured;
+      const late = sockets.at(-1)?.connecting ? notAccepted : "accepted the connection and did not answer in time";
+      throw new NoAnswer(address, error instanceof TimedOut ? late : reasonOf(error), false, error);
     }
     return openConnection(address, pool, broker, sockets, writeDeadlines, destroy);
   };
@@ -196,11 +202,14 @@ function openConnection(
   const lost = () => {
     alive = false; // never used again: kafkajs would open another connection without these checks
   };
+  const lose = (reason: Error) => {
+    lost();
+    destroy(reason);
+  };
   for (const socket of sockets) socket.once("error", lost).once("end", lost).once("close", lost);
   const close = (reason: Error) => {
     closeReason ??= reason;
-    lost();
-    destroy(reason);
+    lose(reason);
   };
   return {
     get alive() {
@@ -216,14 +225,10 @@ function openConnection(
       const apiName = `${api.name} ${++sent}`; // unique
       writeDeadlines.set(apiName, performance.now() + timeoutMs * WRITE_FRACTION);
       const bytes = encodeRequest(api, version, request);
+      const encoded = { buf: bytes, buffer: bytes };
       try {
         const answer = pool.send({
-          request: {
-            apiKey: api.key,
-            apiVersion: version,
-            apiName,
-            encode: async () => ({ buf: bytes, buffer: bytes }),
-          },
+          request: { apiKey: api.key, apiVersion: version, apiName, encode: async () => encoded },
           response: {
             decode: async (payload) => payload,
             parse: async (payload) => decodeAnswer(api, version, payload),
@@ -233,8 +238,7 @@ function openConnection(
         return await withTimeout(answer, timeoutMs);
       } catch (error) {
         if (error instanceof WriteTooLate) {
-          lost();
-          destroy(error);
+          lose(error);
           throw new NoAnswer(address, `was not sent ${api.name}: it was too late to write it`, false, closeReason);
         }
         if (closeReason !== undefined)
@@ -243,8 +247,7 @@ function openConnection(
         const late =
           error instanceof TimedOut || (error instanceof Error && error.name === "KafkaJSRequestTimeoutError");
         const what = late ? `did not answer ${api.name} in ${Math.ceil(timeoutMs / 100) / 10} s` : reasonOf(error);
-        lost();
-        destroy(new Error(what));
+        lose(new Error(what));
         throw new NoAnswer(address, what, true, error);
       } finally {
         writeDeadlines.delete(apiName);
@@ -267,30 +270,21 @@ function unsupported(address: string, api: Api<never, unknown>, range: VersionRa
   );
 }
 
-function connectFailure(address: string, error: unknown, connecting: boolean): NoAnswer {
-  const what =
-    error instanceof TimedOut
-      ? connecting
-        ? "did not accept the connection in time"
-        : "accepted the connection and did not answer in time"
-      : reasonOf(error);
-  return new NoAnswer(address, what, false, error);
-}
+const notAccepted = "did not accept the connection in time";
+const socketErrors = new Map([
+  ["ECONNREFUSED", "refused the connection"],
+  ["ECONNRESET", "reset the connection"],
+  ["ENOTFOUND", "cannot be resolved"],
+  ["EAI_AGAIN", "cannot be resolved"],
+]);
 
 /** What the broker did, from kafkajs' error. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const errno = "code" in error && typeof error.code === "string" ? error.code : undefined;
-  switch (errno) {
-    case "ECONNREFUSED":
-      return "refused the connection (ECONNREFUSED)";
-    case "ECONNRESET":
-      return "reset the connection (ECONNRESET)";
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return `cannot be resolved (${errno})`;
-  }
+  const code = codeOf(error);
+  const known = socketErrors.get(code);
+  if (known !== undefined) return `${known} (${code})`;
   if (error.name === "KafkaJSConnectionClosedError") return "closed the connection without an answer";
-  if (error.message === "Connection timeout") return "did not accept the connection in time";
+  if (error.message === "Connection timeout") return notAccepted;
   return `failed: ${error.message}`;
 }

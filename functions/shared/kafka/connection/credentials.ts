@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import { createSecureContext } from "node:tls";
 import * as z from "zod/mini";
 import { type Deadline, deadlineExceeded } from "../../core/deadline.ts";
 import { Configuration, StorageUnavailable } from "../../core/errors.ts";
@@ -81,25 +81,16 @@ const trust = z
     passphrase: z.optional(text),
   })
   .check(
-    z.refine((it) => it.certificate !== undefined || it.private_key === undefined, {
-      path: ["certificate"],
-      error: "is missing: a private key requires a certificate",
+    z.superRefine(({ certificate, private_key, passphrase }, context) => {
+      const key = keyOf(private_key, passphrase);
+      const another = certificate && key && !new X509Certificate(certificate).checkPrivateKey(key);
+      const report = (field: string, message: string) => context.addIssue({ code: "custom", path: [field], message });
+      if (private_key && !certificate) report("certificate", "is missing: a private key requires a certificate");
+      if (certificate && !private_key) report("private_key", "is missing: a certificate requires a private key");
+      if (private_key && !key)
+        report("private_key", "must be a private key in PEM; an encrypted key requires its passphrase");
+      if (another) report("private_key", "must be the key of the certificate");
     }),
-    z.refine((it) => it.private_key !== undefined || it.certificate === undefined, {
-      path: ["private_key"],
-      error: "is missing: a certificate requires a private key",
-    }),
-    z.refine((it) => it.private_key === undefined || keyOf(it) !== undefined, {
-      path: ["private_key"],
-      error: "must be a private key in PEM; an encrypted key requires its passphrase",
-    }),
-    z.refine(
-      ({ certificate, ...it }) => {
-        const key = keyOf(it);
-        return certificate === undefined || key === undefined || new X509Certificate(certificate).checkPrivateKey(key);
-      },
-      { path: ["private_key"], error: "must be the key of the certificate" },
-    ),
   );
 
 function isTokenEndpoint(value: string): boolean {
@@ -117,15 +108,9 @@ function isCertificates(value: string): boolean {
   }
 }
 
-function keyOf({
-  private_key: key,
-  passphrase,
-}: {
-  private_key?: string | undefined;
-  passphrase?: string | undefined;
-}) {
+function keyOf(key: string | undefined, passphrase: string | undefined) {
   try {
-    return key === undefined ? undefined : createPrivateKey({ key, ...(passphrase !== undefined && { passphrase }) });
+    return key === undefined ? undefined : createPrivateKey({ key, passphrase });
   } catch {
     return undefined; // OpenSSL's message would not name the field
   }
@@ -158,17 +143,9 @@ async function tokensOf(secretArn: string, deadline: Deadline): Promise<() => Pr
 
 async function tlsOf(secretArn: string, deadline: Deadline): Promise<Tls> {
   const { ca, certificate, private_key: key, passphrase } = await readSecret(secretArn, trust, deadline);
-  const context = secureContext(secretArn, {
-    ...(ca !== undefined && { ca }),
-    ...(certificate !== undefined && key !== undefined && { cert: certificate, key }),
-    ...(passphrase !== undefined && { passphrase }),
-  });
-  return { context, ...(certificate !== undefined && { certificate: new X509Certificate(certificate) }) };
-}
-
-function secureContext(secretArn: string, options: SecureContextOptions): SecureContext {
   try {
-    return createSecureContext(options);
+    const context = createSecureContext({ ca, cert: certificate, key, passphrase });
+    return { context, ...(certificate !== undefined && { certificate: new X509Certificate(certificate) }) };
   } catch (cause) {
     cachedSecrets.delete(secretArn);
     const why = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";

@@ -2,22 +2,16 @@
  * The parts of kafkajs 2.2.4 (pinned) that carry requests and answers: framing, correlation and SASL. They are imported
  * one by one: its unused clients are a third of what a cold start would load. Only `connection.ts` imports them.
  */
-declare module "kafkajs/src/loggers/index.js" {
-  import type { Logger, logCreator } from "kafkajs";
-
-  export const LEVELS: { readonly NOTHING: 0 };
-  export function createLogger(options: { level: 0; logCreator: logCreator }): Logger;
-}
-
 declare module "kafkajs/src/network/connection.js" {
-  import type { ISocketFactory, Logger, Mechanism, SASLOptions } from "kafkajs";
+  import type { ISocketFactory, Logger, Mechanism } from "kafkajs";
 
   export interface Options {
     readonly host: string;
     readonly port: number;
     readonly clientId: string;
     readonly logger: Logger;
-    readonly sasl?: SASLOptions | Mechanism;
+    /** A built-in mechanism, in upper or lower case, or another. */
+    readonly sasl?: { readonly mechanism: string; readonly username: string; readonly password: string } | Mechanism;
     /** Both in milliseconds. */
     readonly connectionTimeout: number;
     readonly requestTimeout: number;

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type SecureContext } from "node:tls";
-import type { Mechanism, SASLOptions } from "kafkajs";
+import type { Mechanism } from "kafkajs";
 import { KafkaAuthentication, KafkaCertificate } from "../../core/errors.ts";
 import { NoAnswer } from "../calls/problems.ts";
 import { withTimeout } from "../calls/retry.ts";
@@ -55,8 +55,12 @@ export interface FailedLogin {
 /** The time limit for reading an untrusted certificate. */
 const CERTIFICATE_TIMEOUT_MS = 2_000;
 
+/** The code of an error of Node or OpenSSL; empty if it has none. */
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+
 /** Whether a protocol uses TLS. */
-export const encrypts = (protocol: KafkaSecurity["protocol"]): boolean => protocol.endsWith("SSL");
+const encrypts = (protocol: KafkaSecurity["protocol"]): boolean => protocol.endsWith("SSL");
 
 /** Opens a socket, with TLS if the protocol uses it. `onConnect` is called when it is writable. */
 export function openSocket(
@@ -84,19 +88,9 @@ const tlsOptions = ({ host, port }: Endpoint, tls: Tls | undefined) => ({
   ...(tls && { secureContext: tls.context }),
 });
 
-/** A login in kafkajs' form. */
-export function saslOptions(login: Login): SASLOptions | Mechanism {
-  switch (login.mechanism) {
-    case "PLAIN":
-      return { mechanism: "plain", username: login.username, password: login.password };
-    case "SCRAM-SHA-256":
-      return { mechanism: "scram-sha-256", username: login.username, password: login.password };
-    case "SCRAM-SHA-512":
-      return { mechanism: "scram-sha-512", username: login.username, password: login.password };
-    case "OAUTHBEARER":
-      return bearerMechanism(login.token);
-  }
-}
+/** A login in kafkajs' form: a copy, as kafkajs adds a field to it. */
+export const saslOptions = (login: Login) =>
+  login.mechanism === "OAUTHBEARER" ? bearerMechanism(login.token) : { ...login };
 
 /** A broker rejected a token (RFC 7628). */
 class TokenRejected extends Error {}
@@ -135,6 +129,7 @@ function loginFailure({ address, protocol, credentials, error, mechanisms }: Fai
   const { mechanism } = login;
   const rejected = (what: string) =>
     new KafkaAuthentication(`the broker ${address} ${what}`, error instanceof TokenRejected ? {} : { cause: error });
+  if (error instanceof TokenRejected) return rejected(`rejected the token (${error.message}). ${nextStep(mechanism)}`);
   switch ("type" in error ? error.type : error.name) {
     case "UNSUPPORTED_SASL_MECHANISM":
       return rejected(
@@ -150,8 +145,7 @@ function loginFailure({ address, protocol, credentials, error, mechanisms }: Fai
           `${sentence(error.message)} ${nextStep(mechanism)}`,
       );
   }
-  if (!(error instanceof TokenRejected)) return undefined;
-  return rejected(`rejected the token (${error.message}). ${nextStep(mechanism)}`);
+  return undefined;
 }
 
 const sentence = (text: string) => (text.endsWith(".") ? text : `${text}.`);
@@ -179,7 +173,7 @@ const clientCertificateAlert = /^ERR_SSL_.*_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|
 
 async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
   const { address, protocol, credentials, error, reached } = failed;
-  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  const code = codeOf(error);
   if (clientCertificateAlert.test(code)) {
     return new KafkaAuthentication(
       `the broker ${address} ${clientCertificateFailure(credentials.tls?.certificate)} (${code}). Check ` +
@@ -214,9 +208,7 @@ async function tlsFailure(failed: FailedLogin): Promise<Error | undefined> {
         "(cluster.bootstrap_servers, and advertised.listeners of the brokers).",
     );
   }
-  if (reached === "nothing" ? code !== "ECONNRESET" && !code.startsWith("ERR_SSL_") : !code.startsWith("ERR_SSL_")) {
-    return undefined;
-  }
+  if (!code.startsWith("ERR_SSL_") && !(reached === "nothing" && code === "ECONNRESET")) return undefined;
   const plain = protocol === "SSL" ? "PLAINTEXT" : "SASL_PLAINTEXT";
   const hint = reached === "nothing" ? `; ${protocolHint(protocol, plain)}` : "";
   return new NoAnswer(address, `aborted TLS (${code})${hint}`, false, error);
@@ -234,7 +226,7 @@ const time = (text: string | undefined) =>
 /** A plaintext connection that was closed before the first answer, as a listener with TLS does. */
 function plaintextFailure({ address, protocol, error, reached }: FailedLogin): Error | undefined {
   if (reached !== "socket" || !(error instanceof Error)) return undefined;
-  const reset = "code" in error && error.code === "ECONNRESET";
+  const reset = codeOf(error) === "ECONNRESET";
   if (!reset && error.name !== "KafkaJSConnectionClosedError") return undefined;
   const what = reset ? "reset the connection (ECONNRESET)" : "closed the connection without an answer";
   const hint = protocolHint(protocol, protocol === "PLAINTEXT" ? "SSL" : "SASL_SSL");
@@ -259,8 +251,5 @@ async function certificateAt(address: string): Promise<PeerCertificate | undefin
 /** `host:port` or `[v6]:port`. */
 export function splitAddress(address: string): Endpoint {
   const colon = address.lastIndexOf(":");
-  return {
-    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-    port: Number(address.slice(colon + 1)),
-  };
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(address.slice(colon + 1)) };
 }

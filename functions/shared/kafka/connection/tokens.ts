@@ -20,20 +20,22 @@ const MARGIN_MS = 60_000;
  * @throws KafkaAuthentication if the server rejects the client, NoAnswer if it gives no usable answer
  */
 export function oauthTokens(client: OauthClient, deadline: Deadline): () => Promise<string> {
-  let token: { value: Promise<string>; until: number } | undefined;
+  let token = Promise.resolve("");
+  let until = 0;
   return () => {
-    if (token !== undefined && performance.now() < token.until) return token.value;
-    const taken = { until: Number.POSITIVE_INFINITY, value: Promise.resolve("") };
-    const drop = () => {
-      if (token === taken) token = undefined;
-    };
-    taken.value = fetchToken(client, deadline).then(({ value, lifetimeMs }) => {
-      taken.until = performance.now() + Math.max(lifetimeMs / 2, lifetimeMs - MARGIN_MS);
-      return value;
-    });
-    taken.value.catch(drop);
-    token = taken;
-    return taken.value;
+    if (performance.now() < until) return token;
+    until = Number.POSITIVE_INFINITY; // one request at a time
+    token = fetchToken(client, deadline).then(
+      ({ value, lifetimeMs }) => {
+        until = performance.now() + Math.max(lifetimeMs / 2, lifetimeMs - MARGIN_MS);
+        return value;
+      },
+      (error: unknown) => {
+        until = 0;
+        throw error;
+      },
+    );
+    return token;
   };
 }
 

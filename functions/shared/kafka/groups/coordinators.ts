@@ -1,6 +1,6 @@
 import { count, nameSome } from "../../core/text.ts";
-import { failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
-import { inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
+import { type Attempt, failureOfCode, failureOfException, type Settled, unavailable } from "../calls/problems.ts";
+import { batchesOf, inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
 import { findCoordinator } from "../wire/groups.ts";
@@ -61,16 +61,18 @@ async function locate<K>(
   leftMs: TimeLeft,
 ): Promise<void> {
   const byGroup = Map.groupBy(keys, groupOf);
-  const unknown = [...byGroup.keys()].filter((group) => {
-    if (cluster.coordinators.has(group)) return false;
-    const tooLong = Buffer.byteLength(group) > LONGEST_GROUP_ID;
+  const reportGroup = (group: string, attempt: Attempt<never>) => {
+    for (const key of byGroup.get(group) ?? []) report(key, attempt);
+  };
+  const unknown = [...byGroup.keys()].filter((group) => !cluster.coordinators.has(group));
+  const { tooLong = [], valid = [] } = Object.groupBy(unknown, (group) =>
+    Buffer.byteLength(group) > LONGEST_GROUP_ID ? "tooLong" : "valid",
+  );
+  for (const group of tooLong) {
     const message = `the group id ${nameSome([group.slice(0, 40)])}… is longer than ${LONGEST_GROUP_ID} bytes`;
-    if (tooLong)
-      for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "InvalidRequest", message } });
-    return !tooLong;
-  });
-  for (let at = 0; at < unknown.length; at += COORDINATORS_PER_REQUEST) {
-    const asked = unknown.slice(at, at + COORDINATORS_PER_REQUEST);
+    reportGroup(group, { failed: { error: "InvalidRequest", message } });
+  }
+  for (const asked of batchesOf(valid, COORDINATORS_PER_REQUEST)) {
     const found = await cluster.sendToAny(findCoordinator, asked, leftMs());
     for (const coordinator of found) {
       const { group } = coordinator;
@@ -80,14 +82,14 @@ async function locate<K>(
         continue;
       }
       const doing = `find the coordinator of group ${nameSome([group])}`;
-      const attempt = failureOfCode(coordinator.code, { doing, groupRight: `DESCRIBE on group ${nameSome([group])}` });
-      for (const key of byGroup.get(group) ?? []) report(key, attempt);
+      const groupRight = `DESCRIBE on group ${nameSome([group])}`;
+      reportGroup(group, failureOfCode(coordinator.code, { doing, groupRight }));
     }
     const answered = new Set(found.map(({ group }) => group));
     for (const group of asked) {
       if (answered.has(group)) continue;
       const message = `Kafka's answer about ${count(asked.length, "coordinator")} omits group ${nameSome([group])}`;
-      for (const key of byGroup.get(group) ?? []) report(key, { failed: { error: "KafkaUnavailable", message } });
+      reportGroup(group, { failed: unavailable(message) });
     }
   }
 }

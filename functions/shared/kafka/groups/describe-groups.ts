@@ -1,6 +1,6 @@
 import { count, nameSome } from "../../core/text.ts";
 import { type Attempt, failureOfCode, failureOfException, type Problem } from "../calls/problems.ts";
-import { chunks, inParallel } from "../calls/retry.ts";
+import { batchesOf, inParallel } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
 import { errorCodes } from "../wire/codes.ts";
@@ -49,7 +49,9 @@ export async function describeGroups(
   const topics = new Map<string, readonly string[]>();
   const problems = new Map<string, Problem>();
   const typeOf = (group: string) => groups.get(group)?.type ?? "classic";
-  const [describable, others] = partition([...groups.keys()], (group) => apis.has(typeOf(group)));
+  const { describable = [], others = [] } = Object.groupBy(groups.keys(), (group) =>
+    apis.has(typeOf(group)) ? "describable" : "others",
+  );
   const work = { groupOf: (group: string) => group, doing: "reading the members", maxMs: LIMIT_MS };
   const answers = await perCoordinator<string, DescribedGroup>(
     cluster,
@@ -57,7 +59,7 @@ export async function describeGroups(
     work,
     async (node, asked, report, leftMs) => {
       const batches = [...Map.groupBy(asked, (group) => apis.get(typeOf(group)) ?? describeGroupsApi)].flatMap(
-        ([api, names]) => chunks(names, GROUPS_PER_REQUEST).map((batch) => ({ api, batch })),
+        ([api, names]) => batchesOf(names, GROUPS_PER_REQUEST).map((batch) => ({ api, batch })),
       );
       await inParallel(batches, IN_FLIGHT, async ({ api, batch }) => {
         try {
@@ -105,8 +107,4 @@ function toAttempt(answer: DescribedGroup): Attempt<DescribedGroup> {
     groupRight: `DESCRIBE on group ${group}`,
     topicRight: "DESCRIBE on every topic that the group reads; otherwise Kafka also omits their commits",
   });
-}
-
-function partition<T>(items: readonly T[], holds: (item: T) => boolean): [T[], T[]] {
-  return [items.filter(holds), items.filter((item) => !holds(item))];
 }

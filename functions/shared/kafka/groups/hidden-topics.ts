@@ -1,14 +1,11 @@
 import type { Observed } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
 import { type Attempt, failureOfCode, type Problem } from "../calls/problems.ts";
-import { chunks, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
 import type { TopicMetadata } from "../wire/metadata.ts";
-import type { TopicsObserved } from "./topics.ts";
+import { askForTopics, type TopicsObserved } from "./topics.ts";
 
-const LIMIT_MS = 15_000;
-const TOPICS_PER_REQUEST = 2_000;
 const MAX_NAMES = 10;
 
 /**
@@ -55,13 +52,7 @@ async function checkTopics(
   cluster: Cluster,
   names: readonly string[],
 ): Promise<{ readonly hidden: readonly string[]; readonly unknown: ReadonlyMap<string, Problem> }> {
-  const limits = { deadline: cluster.deadline, doing: "checking DESCRIBE on topics", maxMs: LIMIT_MS };
-  const settled = await settleAll<string, boolean>(names, limits, async (pending, report, leftMs) => {
-    for (const asked of chunks(pending, TOPICS_PER_REQUEST)) {
-      const { topics } = await cluster.metadata(asked, undefined, leftMs());
-      for (const answer of topics) report(answer.topic, isHidden(answer));
-    }
-  });
+  const settled = await askForTopics(cluster, names, "checking DESCRIBE on topics", isHidden);
   const hidden: string[] = [];
   const unknown = new Map<string, Problem>();
   for (const [topic, result] of settled) {

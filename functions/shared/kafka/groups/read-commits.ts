@@ -1,7 +1,7 @@
 import { type Commit, type GroupCommits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
 import { type Attempt, type Failure, failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
-import { inParallel, READ_LIMIT_MS } from "../calls/retry.ts";
+import { batchesOf, inParallel, READ_LIMIT_MS } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
 import { errorCodes } from "../wire/codes.ts";
@@ -36,14 +36,11 @@ export function fetchCommits(
   groups: readonly FetchGroup[],
   api: Api<readonly FetchGroup[], readonly FetchedGroup[]> = offsetFetch,
 ): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
-  const work = {
-    groupOf: ({ group }: FetchGroup) => group,
-    doing: "reading the commits",
-    maxMs: READ_LIMIT_MS,
-  };
+  const work = { groupOf: ({ group }: FetchGroup) => group, doing: "reading the commits", maxMs: READ_LIMIT_MS };
   const keyOf = sharedKeys();
   return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, report, leftMs) => {
-    await inParallel(fetchBatches(asked), IN_FLIGHT, async (batch) => {
+    const batches = batchesOf(asked, GROUPS_PER_REQUEST, PARTITIONS_PER_REQUEST, partitionsOf);
+    await inParallel(batches, IN_FLIGHT, async (batch) => {
       const asOf = new Date().toISOString();
       try {
         const answers = await cluster.send(node, api, batch, leftMs());
@@ -62,22 +59,8 @@ export function fetchCommits(
   });
 }
 
-function fetchBatches(asked: readonly FetchGroup[]): FetchGroup[][] {
-  const batches: FetchGroup[][] = [];
-  let room = 0;
-  for (const wanted of asked) {
-    const partitions = wanted.topics?.reduce((sum, topic) => sum + topic.partitions.length, 0) ?? 0;
-    const batch = batches.at(-1);
-    if (batch === undefined || batch.length >= GROUPS_PER_REQUEST || partitions > room) {
-      batches.push([wanted]);
-      room = PARTITIONS_PER_REQUEST - partitions;
-    } else {
-      batch.push(wanted);
-      room -= partitions;
-    }
-  }
-  return batches;
-}
+const partitionsOf = ({ topics }: FetchGroup): number =>
+  topics?.reduce((sum, { partitions }) => sum + partitions.length, 0) ?? 0;
 
 function commitsFrom(
   { group, topics }: FetchGroup,

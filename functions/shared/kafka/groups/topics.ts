@@ -8,7 +8,7 @@ import {
   type Settled,
   unavailable,
 } from "../calls/problems.ts";
-import { chunks, inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
+import { batchesOf, inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
 import { listOffsets, logEnd, type TopicMetadata } from "../wire/metadata.ts";
@@ -74,8 +74,7 @@ export function describeTopics(
   names: Iterable<string>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
   const reportedUnknown = new Set<string>();
-  const limits = { deadline: cluster.deadline, doing: "observing topics", maxMs: LIMIT_MS };
-  const attempt = (answer: TopicMetadata): Attempt<TopicMetadata | undefined> => {
+  return askForTopics<TopicMetadata | undefined>(cluster, names, "observing topics", (answer) => {
     const { topic } = answer;
     if (answer.code === errorCodes.NONE) return { done: answer };
     if (answer.code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
@@ -86,9 +85,19 @@ export function describeTopics(
     }
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
     return failureOfCode(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
-  };
-  return settleAll<string, TopicMetadata | undefined>(names, limits, async (pending, report, leftMs) => {
-    for (const asked of chunks(pending, TOPICS_PER_REQUEST)) {
+  });
+}
+
+/** Asks for the metadata of topics, and again where `attempt` says so. Throws internal errors only. */
+export function askForTopics<R>(
+  cluster: Cluster,
+  names: Iterable<string>,
+  doing: string,
+  attempt: (answer: TopicMetadata) => Attempt<R>,
+): Promise<Map<string, Settled<R>>> {
+  const limits = { deadline: cluster.deadline, doing, maxMs: LIMIT_MS };
+  return settleAll<string, R>(names, limits, async (pending, report, leftMs) => {
+    for (const asked of batchesOf(pending, TOPICS_PER_REQUEST)) {
       const { topics } = await cluster.metadata(asked, undefined, leftMs());
       for (const answer of topics) report(answer.topic, attempt(answer));
     }
@@ -115,7 +124,8 @@ async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promis
     first = false;
     const byLeader = Map.groupBy(pending, leaderOf);
     await inParallel([...byLeader], byLeader.size, async ([leader, led]) => {
-      for (const asked of chunks(led, PARTITIONS_PER_REQUEST)) await readLogsOf(cluster, leader, asked, report, leftMs);
+      for (const asked of batchesOf(led, PARTITIONS_PER_REQUEST))
+        await readLogsOf(cluster, leader, asked, report, leftMs);
     });
   });
 }

@@ -8,7 +8,7 @@ import {
   type Problem,
   type Settled,
 } from "../calls/problems.ts";
-import { READ_LIMIT_MS, type Report, type TimeLeft } from "../calls/retry.ts";
+import { batchesOf, READ_LIMIT_MS, type Report, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster, Sender } from "../connection/cluster.ts";
 import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 import { type CommitRequest, offsetCommit, offsetDelete, type PartitionCode } from "../wire/offsets.ts";
@@ -62,7 +62,12 @@ export interface WriteOptions {
  * internal errors only.
  */
 export function commitOffsets(cluster: Cluster, commits: Commits, options: WriteOptions = {}): Promise<Outcomes> {
-  const slices = [...commits].flatMap(([group, partitions]) => slicesOf(group, partitions));
+  const slices = [...commits].flatMap(([group, partitions]) =>
+    slicesOf(
+      group,
+      [...partitions].map(([key, { metadata }]) => [key, metadata]),
+    ),
+  );
   const work = { doing: "committing the offsets", rightOn: () => "READ", ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const request = commitRequest(slice, (key) => commits.get(slice.group)?.get(key));
@@ -96,7 +101,10 @@ export function deleteOffsets(
   options: WriteOptions = {},
 ): Promise<Outcomes> {
   const slices = [...partitions].flatMap(([group, keys]) =>
-    slicesOf(group, new Map([...keys].map((key) => [key, {}]))),
+    slicesOf(
+      group,
+      [...keys].map((key) => [key, ""]),
+    ),
   );
   const isShare = (group: string) => options.shareGroups?.has(group) === true;
   const rightOn = (group: string) => (isShare(group) ? "READ" : "DELETE");
@@ -122,21 +130,13 @@ const codesOfAll = (
   answer: { readonly code: number; readonly partitions: readonly PartitionCode[] },
 ) => (answer.code === errorCodes.NONE ? codesOf(answer.partitions) : new Map(keys.map((key) => [key, answer.code])));
 
-function slicesOf(group: string, partitions: ReadonlyMap<string, { readonly metadata?: string }>): Slice[] {
-  const slices: string[][] = [];
-  let room = 0;
-  for (const [key, { metadata = "" }] of partitions) {
-    const bytes = Buffer.byteLength(group) + Buffer.byteLength(key) + Buffer.byteLength(metadata) + 64;
-    const slice = slices.at(-1);
-    if (slice === undefined || bytes > room) {
-      slices.push([key]);
-      room = WRITE_BYTES - bytes;
-    } else {
-      slice.push(key);
-      room -= bytes;
-    }
-  }
-  return slices.map((keys) => ({ group, keys }));
+function slicesOf(group: string, partitions: Iterable<readonly [key: string, metadata: string]>): Slice[] {
+  const bytesOf = ([key, metadata]: readonly [string, string]) =>
+    Buffer.byteLength(group) + Buffer.byteLength(key) + Buffer.byteLength(metadata) + 64;
+  return batchesOf(partitions, Number.POSITIVE_INFINITY, WRITE_BYTES, bytesOf).map((batch) => ({
+    group,
+    keys: batch.map(([key]) => key),
+  }));
 }
 
 /** Sends slices to their coordinators and returns the outcome of each partition. */

@@ -8,8 +8,9 @@ export interface Api<Request, Answer> {
   readonly versions: readonly [min: number, max: number];
   /** The first Kafka release that supports the lowest of them. */
   readonly since: string;
-  /** Whether these versions are flexible (KIP-482): headers then have tagged fields too. */
+  /** Whether these versions are flexible (KIP-482): headers and bodies then end with tagged fields. */
   readonly flexible: boolean;
+  /** Both are for the body without the tagged fields at its end. */
   encode(writer: Writer, request: Request, version: number): void;
   decode(reader: Reader, version: number): Answer;
   /** Gets the same answer from a broker that supports none of these versions. Absent if no other way exists. */
@@ -43,6 +44,7 @@ export function encodeRequest<Request>(api: Api<Request, unknown>, version: numb
   const writer = new Writer();
   if (api.flexible) writer.noTags();
   api.encode(writer, request, version);
+  if (api.flexible) writer.noTags();
   return writer.bytes();
 }
 
@@ -55,6 +57,7 @@ export function decodeAnswer<Answer>(api: Api<never, Answer>, version: number, b
   const reader = new Reader(bytes);
   if (api.flexible) reader.skipTags();
   const answer = api.decode(reader, version);
+  if (api.flexible) reader.skipTags();
   reader.end();
   return answer;
 }

@@ -111,10 +111,12 @@ export class Reader {
     return this.#bytes.subarray(start, start + length - 1);
   }
 
-  /** Skips a byte sequence or a string, null or not. */
-  skipBytes(): void {
-    const length = this.uvarint();
-    if (length > 0) this.#take(length - 1, "a sequence");
+  /** Skips so many byte sequences or strings, null or not. */
+  skipBytes(count = 1): void {
+    for (let left = count; left > 0; left--) {
+      const length = this.uvarint();
+      if (length > 0) this.#take(length - 1, "a sequence");
+    }
   }
 
   #elements<T>(length: number, element: () => T): T[] {
@@ -141,9 +143,21 @@ export class Reader {
     return this.#elements(this.int32(), element);
   }
 
+  /** A structure: its fields, and the tagged fields after them. */
+  structure<T>(fields: () => T): T {
+    const read = fields();
+    this.skipTags();
+    return read;
+  }
+
   /** A structure, or null. */
-  nullable<T>(structure: () => T): T | null {
-    return this.int8() < 0 ? null : structure();
+  nullable<T>(fields: () => T): T | null {
+    return this.int8() < 0 ? null : this.structure(fields);
+  }
+
+  /** A list of structures. */
+  structures<T>(fields: () => T): T[] {
+    return this.array(() => this.structure(fields));
   }
 
   /** Skips the tagged fields: this program uses none of them. */
@@ -259,6 +273,14 @@ export class Writer {
   classicArray<T>(list: readonly T[], element: (value: T) => void): void {
     this.int32(list.length);
     for (const value of list) element(value);
+  }
+
+  /** A list of structures, without tagged fields. */
+  structures<T>(list: readonly T[], fields: (value: T) => void): void {
+    this.array(list, (value) => {
+      fields(value);
+      this.noTags();
+    });
   }
 
   /** An empty list of tagged fields. */

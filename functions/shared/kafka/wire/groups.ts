@@ -20,22 +20,16 @@ export const listGroups: Api<null, { readonly code: number; readonly groups: rea
   encode(writer, _, version) {
     writer.array([], () => {}); // states: all
     if (version >= 5) writer.array([], () => {}); // types: all
-    writer.noTags();
   },
   decode(reader, version) {
     reader.int32(); // throttle_time_ms
     const code = reader.int16();
-    const groups = reader.array(() => {
-      const listed = {
-        group: reader.string(),
-        protocolType: reader.string(),
-        state: reader.string(),
-        type: version >= 5 ? reader.string() : null,
-      };
-      reader.skipTags();
-      return listed;
-    });
-    reader.skipTags();
+    const groups = reader.structures(() => ({
+      group: reader.string(),
+      protocolType: reader.string(),
+      state: reader.string(),
+      type: version >= 5 ? reader.string() : null,
+    }));
     return { code, groups };
   },
 };
@@ -56,15 +50,12 @@ export const findOneCoordinator: Api<string, Omit<FoundCoordinator, "group">> = 
   encode(writer, group) {
     writer.string(group);
     writer.int8(0); // key_type: groups
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
     const code = reader.int16();
     reader.skipBytes(); // error_message
-    const found = { nodeId: reader.int32(), host: reader.string(), port: reader.int32(), code };
-    reader.skipTags();
-    return found;
+    return { nodeId: reader.int32(), host: reader.string(), port: reader.int32(), code };
   },
 };
 
@@ -78,24 +69,16 @@ export const findCoordinator: Api<readonly string[], readonly FoundCoordinator[]
   encode(writer, groups) {
     writer.int8(0); // key_type: groups
     writer.array(groups, (group) => writer.string(group));
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
-    const coordinators = reader.array(() => {
-      const found = {
-        group: reader.string(),
-        nodeId: reader.int32(),
-        host: reader.string(),
-        port: reader.int32(),
-        code: reader.int16(),
-      };
+    return reader.structures(() => {
+      const group = reader.string();
+      const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
+      const code = reader.int16();
       reader.skipBytes(); // error_message
-      reader.skipTags();
-      return found;
+      return { group, ...broker, code };
     });
-    reader.skipTags();
-    return coordinators;
   },
   async fallback(groups, ask) {
     return (await ask(findOneCoordinator, groups)).map(([group, found]) => ({ group, ...found }));
@@ -122,33 +105,25 @@ export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> =
   encode: encodeDescribe,
   decode(reader) {
     reader.int32(); // throttle_time_ms
-    const described = reader.array(() => {
-      const code = reader.int16();
-      const group = reader.string();
-      const state = reader.string();
+    return reader.structures(() => {
+      const [code, group, state] = [reader.int16(), reader.string(), reader.string()];
       const protocolType = reader.nullableString();
       reader.skipBytes(); // protocol_data
-      const assignments = reader.array(() => {
-        for (let i = 0; i < 5; i++) reader.skipBytes(); // ids, host, metadata
-        const assignment = reader.bytes();
-        reader.skipTags();
-        return assignment;
+      const assignments = reader.structures(() => {
+        reader.skipBytes(5); // member_id, group_instance_id, client_id, client_host, member_metadata
+        return reader.bytes();
       });
       reader.int32(); // authorized_operations
-      reader.skipTags();
       const topics = protocolType === "consumer" ? assignments.flatMap(assignedTopics) : [];
       return { group, code, state, members: assignments.length, topics: [...new Set(topics)] };
     });
-    reader.skipTags();
-    return described;
   },
 };
 
 /** Which groups to describe. */
-export function encodeDescribe(writer: Writer, groups: readonly string[]): void {
+function encodeDescribe(writer: Writer, groups: readonly string[]): void {
   writer.array(groups, (group) => writer.string(group));
   writer.boolean(false); // include_authorized_operations
-  writer.noTags();
 }
 
 /** The topics of a ConsumerProtocolAssignment; none if it is malformed, because clients write it, not brokers. */
@@ -167,143 +142,129 @@ function assignedTopics(bytes: Buffer): string[] {
   }
 }
 
-/** Adds the topics assigned to a member. */
-export function readAssignment(reader: Reader, topics: Set<string>): void {
-  reader.array(() => {
-    reader.uuid();
-    topics.add(reader.string());
-    reader.array(() => reader.int32());
-    reader.skipTags();
-  });
-  reader.skipTags();
-}
-
-/** Groups of type `consumer` (KIP-848). Code 29 as in `shareGroupDescribe`. */
-export const consumerGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
-  key: 69,
-  name: "ConsumerGroupDescribe",
-  versions: [0, 1],
-  since: "3.7",
+/**
+ * The description of groups of one of the newer types, which differ in their members.
+ *
+ * @param readTopics reads what stands before the members, and gives the topics that it names
+ * @param readMember reads a member, and adds its topics
+ */
+export const groupDescription = (
+  api: Pick<Api<never, unknown>, "key" | "name" | "versions" | "since">,
+  readTopics: (reader: Reader) => readonly string[],
+  readMember: (reader: Reader, topics: Set<string>, version: number) => void,
+): Api<readonly string[], readonly DescribedGroup[]> => ({
+  ...api,
   flexible: true,
   encode: encodeDescribe,
   decode(reader, version) {
     reader.int32(); // throttle_time_ms
-    const described = reader.array(() => {
+    return reader.structures(() => {
       const code = reader.int16();
       reader.skipBytes(); // error_message
-      const group = reader.string();
-      const state = reader.string();
+      const [group, state] = [reader.string(), reader.string()];
       reader.int32(); // group_epoch
       reader.int32(); // assignment_epoch
-      reader.skipBytes(); // assignor_name
-      const topics = new Set<string>();
-      const members = reader.array(() => {
-        for (let i = 0; i < 3; i++) reader.skipBytes(); // member_id, instance_id, rack_id
-        reader.int32(); // member_epoch
-        reader.skipBytes(); // client_id
-        reader.skipBytes(); // client_host
-        reader.array(() => reader.skipBytes()); // subscribed_topic_names
-        reader.skipBytes(); // subscribed_topic_regex
-        readAssignment(reader, topics); // present
-        readAssignment(reader, topics); // target
-        if (version >= 1) reader.int8(); // member_type
-        reader.skipTags();
-      }).length;
+      const topics = new Set(readTopics(reader));
+      const members = reader.structures(() => readMember(reader, topics, version)).length;
       reader.int32(); // authorized_operations
-      reader.skipTags();
       return { group, code, state, members, topics: [...topics] };
     });
-    reader.skipTags();
-    return described;
   },
-};
+});
+
+/** Skips the name of the assignor, which stands before the members of consumer and share groups. */
+export function skipAssignor(reader: Reader): readonly string[] {
+  reader.skipBytes();
+  return [];
+}
+
+/** Adds the topics assigned to a member. */
+export function readAssignment(reader: Reader, topics: Set<string>): void {
+  reader.structure(() =>
+    reader.structures(() => {
+      reader.uuid();
+      topics.add(reader.string());
+      reader.array(() => reader.int32());
+    }),
+  );
+}
+
+/** Groups of type `consumer` (KIP-848). Code 29 as in `shareGroupDescribe`. */
+export const consumerGroupDescribe = groupDescription(
+  { key: 69, name: "ConsumerGroupDescribe", versions: [0, 1], since: "3.7" },
+  skipAssignor,
+  (reader, topics, version) => {
+    reader.skipBytes(3); // member_id, instance_id, rack_id
+    reader.int32(); // member_epoch
+    reader.skipBytes(2); // client_id, client_host
+    reader.array(() => reader.skipBytes()); // subscribed_topic_names
+    reader.skipBytes(); // subscribed_topic_regex
+    readAssignment(reader, topics); // present
+    readAssignment(reader, topics); // target
+    if (version >= 1) reader.int8(); // member_type
+  },
+);
 
 /** Groups of type `streams` (KIP-1071). Code 29 as in `shareGroupDescribe`. */
-export const streamsGroupDescribe: Api<readonly string[], readonly DescribedGroup[]> = {
-  key: 89,
-  name: "StreamsGroupDescribe",
-  versions: [0, 0],
-  since: "4.1",
-  flexible: true,
-  encode: encodeDescribe,
-  decode(reader) {
-    const skipPair = () => {
-      reader.skipBytes();
-      reader.skipBytes();
-      reader.skipTags();
-    };
-    const readTopicInfo = () => {
+export const streamsGroupDescribe = groupDescription(
+  { key: 89, name: "StreamsGroupDescribe", versions: [0, 0], since: "4.1" },
+  readTopology,
+  (reader) => {
+    reader.skipBytes(); // member_id
+    reader.int32(); // member_epoch
+    reader.skipBytes(4); // instance_id, rack_id, client_id, client_host
+    reader.int32(); // topology_epoch
+    reader.skipBytes(); // process_id
+    reader.nullable(() => {
+      reader.skipBytes(); // host
+      reader.int16(); // port
+    });
+    reader.structures(() => reader.skipBytes(2)); // client_tags
+    for (let i = 0; i < 2; i++) skipTaskOffsets(reader); // present, ends
+    for (let i = 0; i < 2; i++) skipTasks(reader); // present, target
+    reader.boolean(); // is_classic
+  },
+);
+
+/** The topics that a topology reads; none if there is no topology. */
+function readTopology(reader: Reader): readonly string[] {
+  const topicInfos = () =>
+    reader.structures(() => {
       const topic = reader.string();
       reader.int32(); // partitions
       reader.int16(); // replication_factor
-      reader.array(skipPair); // topic_configs
-      reader.skipTags();
+      reader.structures(() => reader.skipBytes(2)); // topic_configs
       return topic;
-    };
-    const readSubtopology = () => {
-      reader.skipBytes(); // subtopology_id
-      const sources = reader.array(() => reader.string());
-      reader.array(() => reader.skipBytes()); // repartition_sink_topics
-      reader.array(readTopicInfo); // state_changelog_topics
-      const repartitioned = reader.array(readTopicInfo);
-      reader.skipTags();
-      return [...sources, ...repartitioned];
-    };
-    const readTopology = () => {
-      reader.int32(); // epoch
-      const topics = reader.nullableArray(readSubtopology).flat();
-      reader.skipTags();
-      return topics;
-    };
-    const skipTasks = () => {
+    });
+  const readSubtopology = () => {
+    reader.skipBytes(); // subtopology_id
+    const sources = reader.array(() => reader.string());
+    reader.array(() => reader.skipBytes()); // repartition_sink_topics
+    topicInfos(); // state_changelog_topics
+    return [...sources, ...topicInfos()]; // with repartition_source_topics
+  };
+  const topics = reader.nullable(() => {
+    reader.int32(); // epoch
+    return reader.nullableArray(() => reader.structure(readSubtopology)).flat();
+  });
+  return topics ?? [];
+}
+
+function skipTaskOffsets(reader: Reader): void {
+  reader.structures(() => {
+    reader.skipBytes(); // subtopology_id
+    reader.int32(); // partition
+    reader.int64(); // offset
+  });
+}
+
+function skipTasks(reader: Reader): void {
+  const skipTasksOfOneKind = () =>
+    reader.structures(() => {
       reader.skipBytes(); // subtopology_id
       reader.array(() => reader.int32());
-      reader.skipTags();
-    };
-    const skipTaskOffset = () => {
-      reader.skipBytes(); // subtopology_id
-      reader.int32(); // partition
-      reader.int64(); // offset
-      reader.skipTags();
-    };
-    const skipAssignment = () => {
-      for (let i = 0; i < 3; i++) reader.array(skipTasks); // active, standby, warm-up
-      reader.skipTags();
-    };
-    const skipMember = () => {
-      reader.skipBytes(); // member_id
-      reader.int32(); // member_epoch
-      for (let i = 0; i < 4; i++) reader.skipBytes(); // instance_id, rack_id, client_id, client_host
-      reader.int32(); // topology_epoch
-      reader.skipBytes(); // process_id
-      reader.nullable(() => {
-        reader.skipBytes(); // host
-        reader.int16(); // port
-        reader.skipTags();
-      });
-      reader.array(skipPair); // client_tags
-      reader.array(skipTaskOffset);
-      reader.array(skipTaskOffset); // ends
-      skipAssignment(); // present
-      skipAssignment(); // target
-      reader.boolean(); // is_classic
-      reader.skipTags();
-    };
-    reader.int32(); // throttle_time_ms
-    const described = reader.array(() => {
-      const code = reader.int16();
-      reader.skipBytes(); // error_message
-      const group = reader.string();
-      const state = reader.string();
-      reader.int32(); // group_epoch
-      reader.int32(); // assignment_epoch
-      const topics = reader.nullable(readTopology) ?? [];
-      const members = reader.array(skipMember).length;
-      reader.int32(); // authorized_operations
-      reader.skipTags();
-      return { group, code, state, members, topics: [...new Set(topics)] };
     });
-    reader.skipTags();
-    return described;
-  },
-};
+  reader.structure(() => {
+    for (let i = 0; i < 3; i++) skipTasksOfOneKind(); // active, standby, warm-up
+  });
+}

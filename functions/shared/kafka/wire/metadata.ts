@@ -38,33 +38,30 @@ export const metadata: Api<{ readonly topics: readonly string[] }, ClusterMetada
   since: "2.8",
   flexible: true,
   encode(writer, { topics }, version) {
-    writer.array(topics, (topic) => {
+    writer.structures(topics, (topic) => {
       writer.uuid(null);
       writer.nullableString(topic);
-      writer.noTags();
     });
     writer.boolean(false); // allow_auto_topic_creation
     if (version === 10) writer.boolean(false); // include_cluster_authorized_operations
     writer.boolean(false); // include_topic_authorized_operations
-    writer.noTags();
   },
   decode(reader, version) {
     reader.int32(); // throttle_time_ms
-    const brokers = reader.array(() => {
+    const brokers = reader.structures(() => {
       const broker = { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
       reader.skipBytes(); // rack
-      reader.skipTags();
       return broker;
     });
     const clusterId = reader.nullableString();
     reader.int32(); // controller_id
-    const topics = reader.array(() => {
+    const topics = reader.structures(() => {
       const topic = {
         code: reader.int16(),
         topic: reader.nullableString() ?? "",
         topicId: reader.uuid(),
         internal: reader.boolean(),
-        partitions: reader.array(() => {
+        partitions: reader.structures(() => {
           const partition = {
             code: reader.int16(),
             partition: reader.int32(),
@@ -72,16 +69,13 @@ export const metadata: Api<{ readonly topics: readonly string[] }, ClusterMetada
             leaderEpoch: reader.int32(),
           };
           for (let i = 0; i < 3; i++) reader.array(() => reader.int32()); // replicas, in sync, offline
-          reader.skipTags();
           return partition;
         }),
       };
       reader.int32(); // topic_authorized_operations
-      reader.skipTags();
       return topic;
     });
     if (version === 10) reader.int32(); // cluster_authorized_operations
-    reader.skipTags();
     return { brokers, clusterId, topics };
   },
 };
@@ -113,34 +107,27 @@ export const listOffsets: Api<ListOffsetsRequest, readonly ListedOffset[]> = {
   encode(writer, { end, topics }) {
     writer.int32(-1); // replica_id: a client
     writer.int8(0); // isolation_level: read uncommitted
-    writer.array(topics, ({ topic, partitions }) => {
+    writer.structures(topics, ({ topic, partitions }) => {
       writer.string(topic);
-      writer.array(partitions, (partition) => {
+      writer.structures(partitions, (partition) => {
         writer.int32(partition);
         writer.int32(-1); // current_leader_epoch: not checked
         writer.int64(end);
-        writer.noTags();
       });
-      writer.noTags();
     });
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
     const offsets: ListedOffset[] = [];
-    reader.array(() => {
+    reader.structures(() => {
       const topic = reader.string();
-      reader.array(() => {
-        const partition = reader.int32();
-        const code = reader.int16();
+      reader.structures(() => {
+        const [partition, code] = [reader.int32(), reader.int16()];
         reader.int64(); // timestamp
         offsets.push({ topic, partition, code, offset: reader.int64() });
         reader.int32(); // leader_epoch of the record
-        reader.skipTags();
       });
-      reader.skipTags();
     });
-    reader.skipTags();
     return offsets;
   },
 };

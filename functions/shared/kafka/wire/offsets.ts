@@ -40,7 +40,6 @@ export const offsetFetchOfOne: Api<FetchGroup, Omit<FetchedGroup, "group">> = {
   encode(writer, asked) {
     writeFetch(writer, asked);
     writer.boolean(true); // require_stable
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
@@ -60,25 +59,19 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
   since: "3.0",
   flexible: true,
   encode(writer, groups) {
-    writer.array(groups, (asked) => {
-      writeFetch(writer, asked);
-      writer.noTags();
-    });
+    writer.structures(groups, (asked) => writeFetch(writer, asked));
     writer.boolean(true); // require_stable
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
-    const groups = reader.array(() => ({ group: reader.string(), ...readFetched(reader) }));
-    reader.skipTags();
-    return groups;
+    return reader.structures(() => ({ group: reader.string(), ...readFetched(reader) }));
   },
   async fallback(groups, ask) {
     return (await ask(offsetFetchOfOne, groups)).map(([{ group }, fetched]) => ({ group, ...fetched }));
   },
 };
 
-/** One group of a request, without the tags after it. */
+/** One group of a request. */
 export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void {
   writer.string(group);
   writer.nullableArray(topics, ({ topic, partitions }) => {
@@ -88,12 +81,12 @@ export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void 
   });
 }
 
-/** Reads one group of an answer, with the tags after it. */
+/** Reads one group of an answer. */
 function readFetched(reader: Reader): Omit<FetchedGroup, "group"> {
   const offsets: FetchedOffset[] = [];
-  reader.array(() => {
+  reader.structures(() => {
     const topic = reader.string();
-    reader.array(() => {
+    reader.structures(() => {
       offsets.push({
         topic,
         partition: reader.int32(),
@@ -102,13 +95,9 @@ function readFetched(reader: Reader): Omit<FetchedGroup, "group"> {
         metadata: reader.nullableString() ?? "",
         code: reader.int16(),
       });
-      reader.skipTags();
     });
-    reader.skipTags();
   });
-  const code = reader.int16();
-  reader.skipTags();
-  return { code, offsets };
+  return { code: reader.int16(), offsets };
 }
 
 /** A commit to send. */
@@ -145,31 +134,25 @@ export const offsetCommit: Api<CommitRequest, readonly PartitionCode[]> = {
     writer.int32(-1); // generation_id
     writer.string(""); // member_id
     writer.nullableString(null); // group_instance_id
-    writer.array(topics, ({ topic, partitions }) => {
+    writer.structures(topics, ({ topic, partitions }) => {
       writer.string(topic);
-      writer.array(partitions, ({ partition, offset, leaderEpoch, metadata }) => {
+      writer.structures(partitions, ({ partition, offset, leaderEpoch, metadata }) => {
         writer.int32(partition);
         writer.int64(offset);
         writer.int32(leaderEpoch);
         writer.string(metadata);
-        writer.noTags();
       });
-      writer.noTags();
     });
-    writer.noTags();
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
     const codes: PartitionCode[] = [];
-    reader.array(() => {
+    reader.structures(() => {
       const topic = reader.string();
-      reader.array(() => {
+      reader.structures(() => {
         codes.push({ topic, partition: reader.int32(), code: reader.int16() });
-        reader.skipTags();
       });
-      reader.skipTags();
     });
-    reader.skipTags();
     return codes;
   },
 };

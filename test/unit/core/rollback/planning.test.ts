@@ -292,6 +292,17 @@ describe("a plan's digest", () => {
     expect(digest(saved, live, { observed: { groups: withMembers, topics: topicsFor(saved) } })).toBe(first);
   });
 
+  test("equals the digest of former versions, also with a group that is left out", () => {
+    expect(first).toBe("a3e649c6659e1d1f4ab5897e6ca8e280c1bc4adfec04324de0e595d09c512039");
+    const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
+    const now = liveOf(both, theTopic(log(0n, 100n)));
+    const groups = new Map([...now.observed.groups, ["h", groupOf("classic", "Stable", 1)] as const]);
+    const snapshot = snapshotOf(both, { observed: now.observed });
+    const plan = planFor(snapshot, { ...now, observed: { ...now.observed, groups } }, { skipBlocked: true });
+    expect(plan.leftOut).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
+    expect(plan.digest).toBe("aeac711868f6e9f6b0de0417e1bf157a037305b4bd0a291385a907e901967ad3");
+  });
+
   test("does not depend on the order in which groups, partitions and topics were read", () => {
     const keys = ["t-2", "t-0", "u-0", "t-1", "a-0"];
     const of = (names: string[], inOrder: string[], offset: bigint) =>

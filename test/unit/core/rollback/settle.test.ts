@@ -480,6 +480,12 @@ describe("the result of a group", () => {
 
     test("has an error about the read-back, also if nothing was sent or some commits were read", () => {
       const result = settle(planWith(partitions), new Map(), { commits: group({ "t-0": at(5n) }), errors });
+      expect(result.groups.get("g")?.partitions.get("t-0")).toEqual({
+        outcome: "not_attempted",
+        from: at(9n),
+        to: at(5n),
+      });
+      expect(result.verification).toEqual({ verified: false, checked: 0, mismatches: [] });
       expect(result.groups.get("g")?.error).toMatch(
         /^Kafka accepted 0 commits of 0, but .* read back: no coordinator$/,
       );

@@ -1,0 +1,109 @@
+import type * as z from "zod/mini";
+import type { operations, Verb } from "./operations.ts";
+
+type Examples = {
+  readonly [V in Verb]: {
+    readonly request: z.input<(typeof operations)[V]["request"]>;
+    readonly result: z.input<(typeof operations)[V]["result"]>;
+  };
+};
+
+const snapshot_id = "snapshot-2025-01-15T10:30:00Z";
+const created_at = "2025-01-15T10:30:00Z";
+const description = "Before consuming remaining messages";
+const taken = { snapshot_id, created_at, description, status: "complete", groups: 12, offsets: 340 } as const;
+
+/** A commit in the snapshot, and what is committed later. */
+const saved = { offset: 17, metadata: "", leader_epoch: 4 };
+const live = { offset: 25, metadata: "", leader_epoch: 4 };
+const log = { log_start_offset: 0, log_end_offset: 25, leader_epoch: 4 };
+const group = "orders-streams";
+const byPartition = <const T>(entry: T) => ({ [group]: { partitions: { "orders-0": entry } } });
+const rewind = { action: "rewind", from: live, to: saved, replayed: 8, skipped: 0 } as const;
+
+/** A request and its result of each operation, for the API documents. */
+export const examples: Examples = {
+  snapshot: { request: { groups: ["orders-*"], description }, result: { ...taken, errors: [], warnings: [] } },
+  list: {
+    request: { limit: 1, since: "2025-01-15T00:00:00Z" },
+    result: { snapshots: [{ ...taken, trigger: "invoke" }], next_token: "c25hcHNob3QtMjAyNS0wMS0xNVQxMDozMDowMFo" },
+  },
+  show: {
+    request: { snapshot_id: "latest", groups: ["orders-*"] },
+    result: {
+      snapshot_id,
+      description,
+      created_at,
+      consumer_groups: byPartition(saved),
+      schema_version: 2,
+      status: "complete",
+      errors: [],
+      warnings: [],
+      trigger: "invoke",
+      selection: { groups: ["*"], exclude: [] },
+      cluster: { name: "production", cluster_id: "J8nYqPTRQ_aSCnyF5E6a8w" },
+      observed: {
+        groups: {
+          [group]: { type: "classic", state: "Empty", members: 0, protocol_type: "consumer", as_of: created_at },
+        },
+        topics: { orders: { topic_id: "5f0sQ1rWQNqmnnDxDZx7nA", partitions: { "0": log } } },
+      },
+    },
+  },
+  diff: {
+    request: { from: snapshot_id, to: "live" },
+    result: {
+      from: snapshot_id,
+      to: "live",
+      summary: { advanced: 1, rewound: 0, metadata: 0, added: 0, removed: 0, unchanged: 2 },
+      consumer_groups: byPartition({ change: "advanced", from: saved, to: live, offset_delta: 8 }),
+      warnings: [],
+    },
+  },
+  verify: {
+    request: { snapshot_id },
+    result: {
+      verified: false,
+      snapshot_id,
+      checked: 3,
+      mismatches: [{ group, topic: "orders", partition: 0, kind: "offset", expected: saved, actual: live }],
+      warnings: [],
+    },
+  },
+  rollback: {
+    request: { snapshot_id, groups: [group], dry_run: true },
+    result: {
+      dry_run: true,
+      snapshot_id,
+      plan_digest: "b5a2c96250612366ea272ffac6d9744aaf4b45aacd96aa7cfcb931ee3b558259",
+      blockers: [],
+      left_out: [],
+      skipped: [],
+      warnings: [],
+      groups: {
+        [group]: { type: "classic", state: "Empty", replayed: 8, skipped: 0, partitions: { "orders-0": rewind } },
+      },
+      extra: [],
+    },
+  },
+  rollbacks: {
+    request: { limit: 1 },
+    result: {
+      rollbacks: [
+        {
+          rollback_id: "rollback-2025-01-15T11:00:00Z-1f0c9a2b",
+          status: "success",
+          snapshot_id,
+          safety_snapshot_id: "snapshot-2025-01-15T11:00:00Z",
+          requested_by: "ana",
+          started_at: "2025-01-15T11:00:00.120Z",
+          ended_at: "2025-01-15T11:00:01.480Z",
+          groups: 1,
+          description: "",
+          attempts: 1,
+        },
+      ],
+    },
+  },
+  delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true } },
+};
