@@ -20,12 +20,12 @@ import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 
 /**
- * What Java's AdminClient does, batched as well as its API allows. `Rivals SERVERS` takes commands from its standard
- * input, one a line, and answers each with a line `milliseconds count sum`; `Rivals SERVERS COMMAND…` does one and ends.
- * Commands begin with a verb; what they are about is what bed.ts made.
+ * Runs Java's AdminClient, with the largest batches that its API allows. `Rivals SERVERS` reads commands from its standard
+ * input, one per line, and answers each with a line `milliseconds count sum`. `Rivals SERVERS COMMAND…` runs one command.
+ * Commands begin with a verb, and use the topics and groups that bed.ts created.
  */
 public final class Rivals {
-  /** What was read or written, for the bench to check: how many, and the sum of their offsets. */
+  /** The number of offsets that were read or written, and their sum, which the bench checks. */
   private record Done(long count, long sum) {}
 
   private final Admin admin;
@@ -33,7 +33,7 @@ public final class Rivals {
   private Rivals(String servers) {
     Properties properties = new Properties();
     properties.put(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
-    // Altering the offsets of many groups takes longer than its default minute.
+    // Altering the offsets of many groups takes longer than the default timeout of one minute.
     properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "900000");
     properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "900000");
     admin = Admin.create(properties);
@@ -43,7 +43,7 @@ public final class Rivals {
     Rivals rivals = new Rivals(args[0]);
     if (args.length > 1) {
       rivals.answer(List.of(args).subList(1, args.length));
-      // What was asked for is there: closing the client is not part of the race.
+      // The time is already measured; closing the client is not part of it.
       Runtime.getRuntime().halt(0);
     }
     BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
@@ -133,7 +133,7 @@ public final class Rivals {
     return new Done(starts.get().size(), sum);
   }
 
-  /** All groups at once: there is one call a group, and the client sends them as it sees fit. */
+  /** All groups at once: the API has one call per group, and the client schedules the requests. */
   private Done alter(int groups, int partitions, int topics, int span, int generation) throws Exception {
     long sum = 0;
     List<KafkaFuture<Void>> altered = new java.util.ArrayList<>();

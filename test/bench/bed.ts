@@ -17,21 +17,21 @@ import { within } from "../support/deadline.ts";
 import { expectAccepted } from "../support/outcomes.ts";
 import { expectSame } from "./figures.ts";
 
-/** How many topics the groups are spread over; each has `PARTITIONS`. */
+/** The number of topics; each has `PARTITIONS`. */
 export const TOPICS = 10;
-/** The partitions that a group has commits on, all of one topic. */
+/** The number of partitions on which a group has commits, all of one topic. */
 export const PARTITIONS = 12;
 
-/** The offsets that groups are given. */
+/** The offsets of the groups. */
 export interface Shape {
   /** Offsets are below this. */
   readonly span: number;
   readonly partitions: number;
 }
 
-/** What a snapshot is taken of: offsets spread as those of real groups are, beyond the ends of logs that are empty. */
+/** For snapshots: offsets as different as those of real groups, above the ends of the empty logs. */
 export const wide: Shape = { span: 100_000_000, partitions: PARTITIONS };
-/** What can be rolled back, too: within the logs, which `withBed` fills that far. */
+/** For rollbacks: offsets inside the logs, which `withBed` fills. */
 export const insideLogs: Shape = { span: 500, partitions: PARTITIONS };
 
 /** A cluster with groups of a known shape. */
@@ -39,9 +39,9 @@ export interface Bed {
   readonly kafka: Kafka;
   readonly access: KafkaAccess;
   readonly shape: Shape;
-  /** Gives the first so many groups their offsets of a generation; those that are not there yet come to be. */
+  /** Commits the offsets of a generation for this many groups, and creates those that do not exist. */
   commit(groups: number, generation?: number): Promise<void>;
-  /** Fails unless all these groups stand at their offsets of a generation. */
+  /** Throws unless this many groups have the offsets of a generation. */
   expectAt(groups: number, generation: number): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ function offsetOf({ span, partitions }: Shape, group: number, partition: number,
   return ((group * partitions + partition) * 2_654_435_761 + generation) % span;
 }
 
-/** The commits of the first so many groups. */
+/** The commits of this many groups. */
 export function commitsOf(shape: Shape, groups: number, generation = 0): Commits {
   return new Map(
     Array.from({ length: groups }, (_, group) => {
@@ -77,7 +77,7 @@ export function commitsOf(shape: Shape, groups: number, generation = 0): Commits
   );
 }
 
-/** How many offsets there are, and their sum: what each contestant must have found. */
+/** The number of offsets and their sum, which each client must have found. */
 export function totalOf(commits: Commits): { readonly count: number; readonly sum: number } {
   let count = 0;
   let sum = 0;
@@ -90,7 +90,7 @@ export function totalOf(commits: Commits): { readonly count: number; readonly su
   return { count, sum };
 }
 
-/** Fails unless these are the offsets of the first so many groups. */
+/** Throws unless these are the offsets of this many groups. */
 export function expectTotal(
   what: string,
   found: { readonly count: number; readonly sum: number },
@@ -103,7 +103,7 @@ export function expectTotal(
   expectSame(`${what}: the sum of the offsets`, found.sum, expected.sum);
 }
 
-/** Does some work with a cluster of its own, which has topics and no groups yet. */
+/** Runs work with a new cluster that has topics and no groups. */
 export async function withBed<T>(options: BedOptions, work: (bed: Bed) => Promise<T>): Promise<T> {
   const { brokers, say, shape = wide, version } = options;
   const stateDir = freshStateDir(`bench-${brokers}`);
@@ -119,7 +119,7 @@ export async function withBed<T>(options: BedOptions, work: (bed: Bed) => Promis
   }
 }
 
-/** Gives a cluster its topics. */
+/** Creates the topics of a cluster. */
 export async function makeBed(kafka: Kafka, shape: Shape): Promise<Bed> {
   const access: KafkaAccess = {
     clusterName: "bench",
@@ -176,13 +176,13 @@ function allLed(access: KafkaAccess): Promise<boolean> {
   });
 }
 
-/** A local cloud with a bucket and a table, which this process' environment names. */
+/** A local cloud with a bucket and a table, set in the environment of this process. */
 export interface BenchCloud {
   readonly cloud: Cloud;
   readonly archive: StorageConfig;
 }
 
-/** Does some work with a local cloud of its own. Once a process: the AWS clients of the handlers keep their endpoint. */
+/** Runs work with a new local cloud. Call it once per process: the AWS clients of the handlers keep their endpoint. */
 export async function withCloud<T>(say: Say, work: (cloud: BenchCloud) => Promise<T>): Promise<T> {
   const stateDir = freshStateDir("bench-cloud");
   try {
@@ -211,7 +211,7 @@ export async function withCloud<T>(say: Say, work: (cloud: BenchCloud) => Promis
   }
 }
 
-/** What a function's environment says of its Kafka and its archive. */
+/** The environment of a function with this Kafka and archive. */
 export function functionEnvironment({ access }: Bed, { archive }: BenchCloud): Record<string, string> {
   return {
     [envNames.bucket]: archive.bucket,

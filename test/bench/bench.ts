@@ -11,24 +11,24 @@ import { benchReads } from "./reads.ts";
 import { benchRollback } from "./rollback.ts";
 import { benchScale } from "./scale.ts";
 
-/** Where most of the figures are taken, and where the broker lingers with each append, so that one connection crawls. */
+/** Most figures are measured on the newest Kafka. Brokers of 4.1.1 delay each append, so that one connection is slow. */
 const kafkaVersion = newestKafka;
 const lingeringVersion = "4.1.1";
 
-/** What a section works with. */
+/** The parameters of a section. */
 interface Run {
   readonly ledger: Ledger;
   readonly cloud: BenchCloud;
-  /** Sizes and rounds that show whether it works, not what it reaches. */
+  /** Small sizes and few rounds: these show whether the bench works, but not how fast the program is. */
   readonly quick: boolean;
-  /** 100,000 groups, too: some minutes more. */
+  /** Also with 100,000 groups, which takes some more minutes. */
   readonly large: boolean;
   readonly say: Say;
 }
 
 const brokersIn = (brokers: number) => (brokers === 1 ? "1 broker" : `${brokers} brokers`);
 
-/** What can be measured, by the names that `--only` takes. */
+/** The sections, by the names for `--only`. */
 const sections: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   async reads({ ledger, cloud, quick, say }) {
     for (const brokers of [1, 3] as const) {
@@ -65,19 +65,19 @@ const sections: Readonly<Record<string, (run: Run) => Promise<void>>> = {
 function chosenSections(only: readonly string[]): string[] {
   const unknown = only.filter((name) => !Object.hasOwn(sections, name));
   if (unknown.length === 0) return only.length === 0 ? Object.keys(sections) : [...only];
-  throw new Error(`There is no section ${unknown.join(", ")}: there are ${Object.keys(sections).join(", ")}`);
+  throw new Error(`There is no section ${unknown.join(", ")}: the sections are ${Object.keys(sections).join(", ")}`);
 }
 
 const options = {
-  /** Names of sections, with commas between. */
+  /** Names of sections, separated by commas. */
   only: { type: "string", default: "" },
   quick: { type: "boolean", default: false },
   large: { type: "boolean", default: false },
 } as const;
 
 /**
- * `npm run bench -- [--only reads,rollback] [--quick] [--large]`. The exit code is 1 where a target was missed, or where
- * something went wrong: the other sections are measured all the same.
+ * `npm run bench -- [--only reads,rollback] [--quick] [--large]`. The exit code is 1 if a target was missed or a
+ * section failed; the other sections are still measured.
  */
 await main(async (say) => {
   const { only, quick, large } = parseArgs({ options }).values;

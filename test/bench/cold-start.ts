@@ -8,8 +8,8 @@ import { type Figures, inTurns, median, ratioOf } from "./figures.ts";
 import { runProcess } from "./one-process.ts";
 
 /**
- * The libraries that the functions work with: nothing of ours. S3's client is among them, though the functions load it on
- * first use only: a list does without it, the others pay for it in their first call. `with S3` shows that too.
+ * The libraries that the functions use, without their own code. S3's client is among them. The functions load it on first use:
+ * `list` does not need it, and all others load it in their first call. `with S3` includes that time.
  */
 const awsClients = `
   import { DynamoDBClient, DeleteItemCommand, GetItemCommand, PutItemCommand, QueryCommand, TransactWriteItemsCommand,
@@ -24,7 +24,7 @@ const kafkaConnections = `
   export { default as ConnectionPool } from "kafkajs/src/network/connectionPool.js";`;
 const kafkaVerbs: ReadonlySet<Verb> = new Set(["snapshot", "verify", "rollback"]);
 
-/** Loads each function's bundle in fresh processes, in turns with a bundle of the libraries that it works with. */
+/** Loads each function's bundle in new processes, in turns with a bundle of the libraries that it uses. */
 export async function benchColdStart(figures: Figures, quick: boolean): Promise<void> {
   const folder = freshStateDir("bench-bundles");
   try {
@@ -63,7 +63,7 @@ export async function benchColdStart(figures: Figures, quick: boolean): Promise<
 const functions = join(import.meta.dirname, "../../functions");
 const kB = (bytes: number) => `${Math.round(bytes / 1000)} kB`;
 
-/** Bundles them as the functions are. */
+/** Bundles the libraries in the same way as the functions. */
 function buildLibraries(contents: string, folder: string) {
   mkdirSync(folder);
   const entry = join(folder, "libraries.js");

@@ -8,7 +8,7 @@ import { adminClientProcess } from "./rivals.ts";
 const GROUPS = 3_000;
 const BROKERS = 3;
 
-/** The deployed function, invoked warm, against an AdminClient's process that is started at the same moment. */
+/** Compares the warm deployed function with an AdminClient process that is started at the same moment. */
 export async function benchDeployed(figures: Figures, { cloud }: BenchCloud, quick: boolean, say: Say): Promise<void> {
   await withBed({ brokers: BROKERS, say }, async (bed) => {
     await bed.commit(GROUPS);

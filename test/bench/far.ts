@@ -11,11 +11,11 @@ import { type Figures, inTurns, median } from "./figures.ts";
 
 const GROUPS = 1_000;
 const BROKERS = 3;
-/** The time of a round trip: half of it on the way there, half on the way back. */
+/** The time of a round trip. Requests and answers are each delayed by half of it. */
 const ROUND_TRIP_MS = 20;
 const ALLOWED_TRIPS = 10;
 
-/** A snapshot's reads through proxies that hold up each request and each answer, beside the same without delay. */
+/** Measures the reads of a snapshot through proxies that delay requests and answers, and without a delay. */
 export async function benchFar(figures: Figures, quick: boolean, say: Say): Promise<void> {
   const stateDir = freshStateDir("bench-far");
   try {
@@ -28,7 +28,7 @@ export async function benchFar(figures: Figures, quick: boolean, say: Say): Prom
       const access = { ...bed.access, bootstrapServers: proxy.bootstrapServers.split(",") };
       const how = quick ? { rounds: 3, warmUps: 1 } : { rounds: 9, warmUps: 3 };
 
-      /** Gives the milliseconds of one that finds connections, and of one that connects first. */
+      /** The milliseconds of a snapshot on existing connections, and of one that connects first. */
       const readAll = async (cluster: Parameters<typeof capture>[0]) => {
         const { commits } = await capture(cluster, { groups: ["*"], exclude: [] });
         expectTotal("capture through the proxies", totalOf(commits), bed.shape, GROUPS);
@@ -39,20 +39,20 @@ export async function benchFar(figures: Figures, quick: boolean, say: Say): Prom
         return performance.now() - started;
       };
       const at = <T>(delayMs: number, work: () => Promise<T>) => {
-        proxy.weather(delayMs === 0 ? "fine" : { delayMs: delayMs / 2 });
+        proxy.setNetwork(delayMs === 0 ? "normal" : { delayMs: delayMs / 2 });
         return work();
       };
       await withCluster(access, within(300_000), async (cluster) => {
-        const standing = async () => {
-          cluster.coordinators.clear(); // what an earlier invocation knew may be wrong by now
+        const connected = async () => {
+          cluster.coordinators.clear(); // coordinators that an earlier invocation found may have changed
           const started = performance.now();
           await readAll(cluster);
           return performance.now() - started;
         };
         const times = await inTurns(
           {
-            near: () => at(0, standing),
-            far: () => at(ROUND_TRIP_MS, standing),
+            near: () => at(0, connected),
+            far: () => at(ROUND_TRIP_MS, connected),
             nearConnecting: () => at(0, connecting),
             farConnecting: () => at(ROUND_TRIP_MS, connecting),
           },

@@ -3,19 +3,19 @@ import { cpus, totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { Say } from "../../localstack/process.ts";
 
-/** One thing that was measured: milliseconds of each round, unless it is of another unit. */
+/** One measurement: the milliseconds of each round, or values in another unit. */
 export interface Row {
   readonly what: string;
   readonly brokers?: number;
   readonly groups?: number;
   readonly rounds: readonly number[];
   readonly unit?: "ms" | "MB" | "kB";
-  /** Another thing of the same run, of which this is a part or a multiple. */
+  /** Another measurement of the same run, with which this one is compared. */
   readonly beside?: { readonly what: string; readonly rounds: readonly number[] };
   readonly note?: string;
 }
 
-/** What the project promises of a figure: at most `limit`. */
+/** A target: the value may be at most `limit`. */
 export interface Target {
   readonly name: string;
   readonly value: number;
@@ -24,18 +24,18 @@ export interface Target {
   readonly unit: string;
 }
 
-/** Takes the figures of a section as they come. */
+/** Receives the figures of a section. */
 export interface Figures {
   row(row: Row): void;
   target(target: Target): void;
 }
 
-/** The figures of a run, by sections. */
+/** The figures of a run, by section. */
 export interface Ledger {
   section(title: string): Figures;
-  /** Says the tables, in Markdown, and the targets; gives those that were missed. */
+  /** Prints the tables in Markdown and the targets, and returns the targets that were missed. */
   report(): readonly Target[];
-  /** Writes everything that was measured, with what it was measured on. */
+  /** Writes all measurements, and the machine that they were made on, to a file. */
   write(file: string, circumstances: Readonly<Record<string, unknown>>): void;
 }
 
@@ -76,9 +76,9 @@ export function createLedger(say: Say): Ledger {
       if (targets.length > 0) say("\nTargets:\n\n| target | measured | at most | held |\n|---|---|---|---|");
       for (const target of targets) {
         const { name, value, limit, unit } = target;
-        say(`| ${name} | ${value.toFixed(2)} ${unit} | ${limit} ${unit} | ${isHeld(target) ? "yes" : "**no**"} |`);
+        say(`| ${name} | ${value.toFixed(2)} ${unit} | ${limit} ${unit} | ${isMet(target) ? "yes" : "**no**"} |`);
       }
-      return targets.filter((target) => !isHeld(target));
+      return targets.filter((target) => !isMet(target));
     },
     write(file, circumstances) {
       const machine = {
@@ -90,7 +90,7 @@ export function createLedger(say: Say): Ledger {
       const raw = sections.map(({ title, rows, targets }) => ({
         title,
         rows: rows.map((row) => ({ ...row, median: median(row.rounds) })),
-        targets: targets.map((target) => ({ ...target, held: isHeld(target) })),
+        targets: targets.map((target) => ({ ...target, held: isMet(target) })),
       }));
       mkdirSync(dirname(file), { recursive: true });
       const at = new Date().toISOString();
@@ -104,9 +104,9 @@ const figure = ({ rounds, unit = "ms" }: Row): string => {
   return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en")} ${unit}`;
 };
 
-const isHeld = ({ value, limit }: Target): boolean => value <= limit;
+const isMet = ({ value, limit }: Target): boolean => value <= limit;
 
-/** The middle one; of an even number, the mean of the two in the middle. */
+/** The middle value; for an even number of values, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
@@ -114,19 +114,19 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
-/** How many times the median of others the median of some is. */
+/** The median of the first values divided by the median of the second. */
 export function ratioOf(some: readonly number[], others: readonly number[]): number {
   return median(some) / median(others);
 }
 
-/** How long some work takes, in milliseconds; the work checks what it did. */
+/** The time of work in milliseconds. The work itself checks its results. */
 export async function timed(work: () => Promise<void>): Promise<number> {
   const started = performance.now();
   await work();
   return performance.now() - started;
 }
 
-/** Runs contestants in turns, who first changing with each round, and gives the milliseconds of each. */
+/** Runs contestants in turns, starting with another one in each round, and returns the milliseconds of each. */
 export async function inTurns<Name extends string>(
   contestants: Readonly<Record<Name, () => Promise<number>>>,
   { rounds, warmUps }: { readonly rounds: number; readonly warmUps: number },
@@ -142,8 +142,8 @@ export async function inTurns<Name extends string>(
   return (name) => measured.get(name) ?? [];
 }
 
-/** Fails where something was read or written that is not what was meant: a figure of the wrong work is worse than none. */
+/** Throws if a client read or wrote the wrong number of offsets: its figure would be wrong. */
 export function expectSame(what: string, found: unknown, expected: unknown): void {
   if (found === expected) return;
-  throw new Error(`The bench measured wrong work: ${what} gave ${String(found)}, not ${String(expected)}.`);
+  throw new Error(`A result of the bench is wrong: ${what} returned ${String(found)}, not ${String(expected)}.`);
 }

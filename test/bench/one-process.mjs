@@ -1,6 +1,6 @@
 /**
- * A process for one function's bundle, as Lambda has one: loads it, invokes it with an event so many times, and prints
- * how long that took and how much memory it has used at most. Plain JavaScript, so that Node loads nothing else.
+ * A process for the bundle of one function, like that of Lambda. It loads the bundle, invokes it with an event this many times,
+ * and prints the times and the peak of its memory. It is plain JavaScript, so that Node loads nothing else.
  */
 const [file, event, times = "0"] = process.argv.slice(2);
 const started = performance.now();

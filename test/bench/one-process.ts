@@ -9,20 +9,20 @@ const report = z.object({
   maxRssMb: z.number(),
 });
 
-/** What a process that had one bundle took: time to load it, time of each invocation, and memory. */
+/** The measurements of a process: time to load the bundle, time of each invocation, and memory. */
 export type ProcessReport = z.output<typeof report>;
 
 /** What to run. */
 export interface OneProcess {
   readonly bundle: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** What Node is told, as a deployed function's is. */
+  /** The options of Node, as those of a deployed function. */
   readonly node: readonly string[];
   readonly event?: unknown;
   readonly invocations?: number;
 }
 
-/** Loads a bundle in a fresh Node, as Lambda does, and invokes it. */
+/** Loads a bundle in a new Node process, as Lambda does, and invokes it. */
 export async function runProcess(options: OneProcess): Promise<ProcessReport> {
   const { bundle, environment = {}, node, event = {}, invocations = 0 } = options;
   const script = join(import.meta.dirname, "one-process.mjs");

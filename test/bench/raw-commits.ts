@@ -2,14 +2,14 @@ import { connect, type Socket } from "node:net";
 import type { GroupCommits } from "../../functions/shared/core/model.ts";
 import { placeOf } from "../../functions/shared/core/model.ts";
 
-/** Connections to one broker, on which frames are sent as fast as it answers. */
+/** Connections to one broker, which send frames as fast as it answers. */
 export interface RawConnections {
-  /** Sends each frame on whichever connection is free, one at a time on each, and waits for its answer. */
+  /** Sends each frame on a free connection, one at a time per connection, and waits for its answer. */
   sendAll(frames: readonly Buffer[]): Promise<void>;
   close(): void;
 }
 
-/** Opens plain sockets: what is slower than this is so because of the client. */
+/** Opens plain sockets, to measure the limit without a client. */
 export async function openRawConnections(host: string, port: number, count: number): Promise<RawConnections> {
   const sockets = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -48,7 +48,7 @@ function sendOn(socket: Socket, queue: Iterator<Buffer>): Promise<void> {
   });
 }
 
-/** An OffsetCommit request, version 8, for each group, ready to be written: nothing of our client is in them. */
+/** An encoded OffsetCommit request, version 8, for each group. It does not use the code under test. */
 export function rawCommitsOf(groups: Iterable<readonly [string, GroupCommits]>): Buffer[] {
   return [...groups].map(([group, partitions], correlationId) => frameOf(group, partitions, correlationId));
 }
@@ -79,7 +79,7 @@ function frameOf(group: string, partitions: GroupCommits, correlationId: number)
 }
 
 const noTags = Buffer.from([0]);
-const lengthOf = (length: number) => Buffer.from([length + 1]); // all of ours are short
+const lengthOf = (length: number) => Buffer.from([length + 1]); // all lengths here are below 127
 const compact = (text: string) => Buffer.concat([lengthOf(Buffer.byteLength(text)), Buffer.from(text)]);
 
 function int32(value: number): Buffer {

@@ -25,7 +25,7 @@ import {
 import { expectSame, type Figures, inTurns, median, ratioOf, timed } from "./figures.ts";
 import { type AdminClient, consumerGroupsTool, startAdminClient, startKafkaJs } from "./rivals.ts";
 
-/** Beyond this many groups, Kafka's tool and kafkajs have one round, and a size that they can do. */
+/** With more groups than this, Kafka's tool and kafkajs have one round with fewer groups. */
 const SLOW_FROM = 2_000;
 
 /** What to measure. */
@@ -37,7 +37,7 @@ export interface ReadsBench {
   readonly say: Say;
 }
 
-/** A snapshot and its parts, beside those who read the same offsets from the same cluster. */
+/** Measures a snapshot and its parts, and other clients that read the same offsets from the same cluster. */
 export async function benchReads(figures: Figures, { version, brokers, cloud, quick, say }: ReadsBench): Promise<void> {
   await withBed({ version, brokers, say }, async (bed) => {
     const folder = freshStateDir("bench-rivals");
@@ -57,8 +57,8 @@ export async function benchReads(figures: Figures, { version, brokers, cloud, qu
   });
 }
 
-/** What is measured, on what, beside whom. */
-interface Scene {
+/** One measurement: the cluster, the sizes and the other client. */
+interface Comparison {
   readonly figures: Figures;
   readonly bed: Bed;
   readonly brokers: 1 | 3;
@@ -68,8 +68,8 @@ interface Scene {
   readonly rounds: number;
 }
 
-/** Connections stand, on both sides. */
-async function benchKafkaParts(scene: Scene, cluster: Cluster): Promise<void> {
+/** Measures reads on existing connections of both clients. */
+async function benchKafkaParts(scene: Comparison, cluster: Cluster): Promise<void> {
   const { figures, bed, brokers, groups, adminClient, rounds } = scene;
   const names = groupNames(groups);
   const asked = names.map((group) => ({ group, topics: null }));
@@ -100,7 +100,7 @@ async function benchKafkaParts(scene: Scene, cluster: Cluster): Promise<void> {
       ours: () => readOffsets(() => {}),
       theirs: () => theirs("offsets", [groups], offsetsFound("listConsumerGroupOffsets")),
       rival: "listConsumerGroupOffsets",
-      note: "as in a snapshot: the list of groups, a row of its own, has told the coordinators",
+      note: "as in a snapshot: coordinators are known from the list of groups, which is a separate row",
     },
     {
       what: "offsets of all groups, the coordinators to be found first",
@@ -113,7 +113,7 @@ async function benchKafkaParts(scene: Scene, cluster: Cluster): Promise<void> {
       ours: () => timed(async () => expectSame("listGroups", (await listGroups(cluster)).groups.size, groups)),
       theirs: () => theirs("list", [], (count) => expectSame("AdminClient's listGroups", count, groups)),
       rival: "listGroups",
-      note: "ours proves that it is complete: Metadata before and after, and a probe of each coordinator",
+      note: "ours also checks that it is complete: Metadata before and after, and a probe of each coordinator",
     },
     {
       what: "members, as if every group had some",
@@ -170,8 +170,8 @@ async function benchKafkaParts(scene: Scene, cluster: Cluster): Promise<void> {
 
 const totalRequests = ({ requests }: Cluster) => [...requests.values()].reduce((sum, n) => sum + n, 0);
 
-/** As it is deployed: the handler, which connects, reads, encodes and stores. */
-async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Scene): Promise<void> {
+/** Measures the handler as it is deployed: it connects, reads, encodes and stores. */
+async function benchWhole({ figures, bed, brokers, groups, cloud, rounds }: Comparison): Promise<void> {
   const whole = await inTurns(
     {
       whole: () =>
@@ -238,9 +238,9 @@ function contentOf({ cluster, commits, errors, warnings, observed }: LiveState) 
   };
 }
 
-async function benchSlowRivals({ figures, bed, brokers, groups, rounds }: Scene): Promise<void> {
+async function benchSlowRivals({ figures, bed, brokers, groups, rounds }: Comparison): Promise<void> {
   const slow = groups > SLOW_FROM;
-  // It is connected only now: kafkajs has a timer that fires every millisecond, and would disturb the others.
+  // It connects only now: a timer of kafkajs fires every millisecond, which would slow down the other clients.
   const kafkaJs = await startKafkaJs(bed.kafka);
   const fetch = () => timed(async () => expectSame("kafkajs", await kafkaJs.fetchOffsets(groups), groups * PARTITIONS));
   const how = slow ? { rounds: 1, warmUps: 0 } : { rounds: Math.min(3, rounds), warmUps: 1 };

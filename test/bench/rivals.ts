@@ -11,20 +11,20 @@ import { compileJava } from "../support/java.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
 
-/** What the AdminClient did: how long it took by its own clock, how many offsets (or groups) these were, and their sum. */
+/** The result of the AdminClient: time by its own clock, number of offsets (or groups), and their sum. */
 export interface Done {
   readonly ms: number;
   readonly count: number;
   readonly sum: number;
 }
 
-/** Java's AdminClient in a process that stays, so that it is warm after some rounds. Commands are those of Rivals.java. */
+/** Java's AdminClient in a process that stays warm between rounds. Commands are those of Rivals.java. */
 export interface AdminClient {
   run(...command: readonly (string | number)[]): Promise<Done>;
   stop(): void;
 }
 
-/** Starts it; `folder` takes its compiled class. */
+/** Starts it; its compiled class is in `folder`. */
 export async function startAdminClient(kafka: Kafka, folder: string): Promise<AdminClient> {
   const heap = ["-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"];
   const child = start(await rivalsProgram(heap, folder, [kafka.bootstrapServers]));
@@ -44,7 +44,7 @@ export async function startAdminClient(kafka: Kafka, folder: string): Promise<Ad
   };
 }
 
-/** Makes a function that runs an AdminClient's process for one command, start of the JVM and all, and times that. */
+/** Makes a function that runs one command in a new AdminClient process, and measures its time with the start of the JVM. */
 export async function adminClientProcess(
   kafka: Kafka,
   folder: string,
@@ -68,14 +68,14 @@ function doneFrom(line: string): Done {
   return { ms, count, sum };
 }
 
-/** Compiles Rivals.java, against the jars of Kafka. */
+/** Compiles Rivals.java with the jars of Kafka. */
 async function rivalsProgram(options: readonly string[], folder: string, args: readonly string[]): Promise<Program> {
   const classes = join(folder, "classes");
   await compileJava(newestKafka, join(import.meta.dirname, "Rivals.java"), classes, () => {});
   return java(newestKafka, options, ["Rivals", ...args], classes);
 }
 
-/** kafka-consumer-groups, the command: a process each time, start of the JVM and all. Gives its time and its output. */
+/** Runs kafka-consumer-groups in a new process, and returns its time with the start of the JVM, and its output. */
 export async function consumerGroupsTool(
   kafka: Kafka,
   ...args: readonly string[]
@@ -88,12 +88,12 @@ export async function consumerGroupsTool(
   return { ms, output: stdout };
 }
 
-/** What its manual and most scripts do: many groups at a time, one call each. */
+/** As in its manual and most scripts: one call per group, many at a time. */
 const KAFKAJS_IN_FLIGHT = 50;
 
-/** kafkajs' public API on connections that stand. */
+/** The public API of kafkajs, on existing connections. */
 export interface KafkaJsRival {
-  /** Reads the offsets of the first so many groups, and gives how many there were. */
+  /** Reads the offsets of this many groups, and returns their number. */
   fetchOffsets(groups: number): Promise<number>;
   /** Sets all offsets of a few groups. */
   setOffsets(groups: number, partitions: number, offset: number): Promise<void>;

@@ -23,9 +23,9 @@ import { expectSame, type Figures, inTurns, ratioOf, timed } from "./figures.ts"
 import { openRawConnections, rawCommitsOf } from "./raw-commits.ts";
 import { consumerGroupsTool, startAdminClient, startKafkaJs } from "./rivals.ts";
 
-/** What kafkajs can do in the time: it joins each group, and waits. */
+/** The number of groups for kafkajs, which is slow because it joins each group. */
 const KAFKAJS_GROUPS = 10;
-/** What kafka-consumer-groups is given. */
+/** The number of groups for kafka-consumer-groups. */
 const FILE_GROUPS = 1_000;
 
 /** What to measure. */
@@ -34,12 +34,12 @@ export interface RollbackBench {
   readonly brokers: 1 | 3;
   readonly cloud: BenchCloud;
   readonly quick: boolean;
-  /** Whether to wait for kafka-consumer-groups and kafkajs, too. */
+  /** Whether to measure kafka-consumer-groups and kafkajs, too. */
   readonly slowRivals: boolean;
   readonly say: Say;
 }
 
-/** Committing many groups, and reading them back, beside those who only commit them. */
+/** Measures commits of many groups with their read-back, and other clients that only commit. */
 export async function benchRollback(
   figures: Figures,
   { version, brokers, cloud, quick, slowRivals, say }: RollbackBench,
@@ -101,7 +101,7 @@ export async function benchRollback(
   });
 }
 
-/** Commits all groups and reads them back, as a rollback does; connections but the first are opened meanwhile. */
+/** Commits all groups and reads them back, as a rollback does. All connections but the first are opened during that time. */
 function commitAndRead(bed: Bed, groups: number, generation: number): Promise<{ ms: number; opened: number }> {
   const commits = commitsOf(bed.shape, groups, generation);
   const keys = new Map([...commits].map(([group, partitions]) => [group, [...partitions.keys()]]));
@@ -121,7 +121,7 @@ function commitAndRead(bed: Bed, groups: number, generation: number): Promise<{ 
   }).finally(() => unsubscribe("net.client.socket", onSocket));
 }
 
-/** The same commits, made ready before, on so many connections a broker, opened before; they are read back after. */
+/** Sends the same commits, encoded before, on this many open connections per broker, and reads them back afterwards. */
 async function rawCommits(bed: Bed, groups: number, generation: number, aBroker: number): Promise<number> {
   const commits = commitsOf(bed.shape, groups, generation);
   const { addresses, coordinatorOf } = await withCluster(bed.access, within(60_000), async (cluster) => {
@@ -150,7 +150,7 @@ async function rawCommits(bed: Bed, groups: number, generation: number, aBroker:
   }
 }
 
-/** Takes a snapshot, moves all groups, and times the way back. */
+/** Takes a snapshot, moves all groups, and measures the rollback. */
 async function wholeRollback(bed: Bed, cloud: BenchCloud, groups: number, generation: number): Promise<number> {
   await bed.commit(groups, generation);
   const { snapshot_id } = await invoke(bed, cloud, "snapshot", { groups: ["*"] });

@@ -5,10 +5,10 @@ import { type Bed, type BenchCloud, functionEnvironment, PARTITIONS, type Shape,
 import { expectSame, type Figures, median, ratioOf } from "./figures.ts";
 import { runProcess } from "./one-process.ts";
 
-/** What must work in a function of 2 GB. */
+/** The largest size that must work in a function of 2 GB. */
 const large = { groups: 100_000, shape: { ...wide, partitions: 4 } satisfies Shape, memoryMb: 2_048 };
 
-/** Whole snapshots in processes of their own, out of the bundle that is deployed: time and memory by size. */
+/** Measures time and memory of whole snapshots by size, with the deployed bundle in separate processes. */
 export async function benchScale(
   figures: Figures,
   cloud: BenchCloud,
@@ -20,7 +20,7 @@ export async function benchScale(
   buildHandler("snapshot", bundle);
   const deployed = nodeOptions("snapshot");
   const processes = quick ? 1 : 3;
-  /** Processes with three invocations each; the last of each counts, the memory of all. */
+  /** Processes with three invocations each. The time of the last invocation counts, and the memory of all. */
   const measure = async (bed: Bed, groups: number, partitions: number, node: readonly string[], title: string) => {
     const times: number[] = [];
     const memory: number[] = [];

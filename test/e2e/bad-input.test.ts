@@ -4,7 +4,7 @@ import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 const stack = openStack();
 const unknown = "snapshot-1999-12-31T23:59:59Z";
 
-/** All snapshots but those of the schedule, which may fire at any time. */
+/** All snapshots except those of the schedule, which may be taken at any time. */
 async function listed(): Promise<string[]> {
   const { snapshots } = await stack.call("list", { limit: 1000, since: "2020-01-01T00:00:00Z" });
   return snapshots
@@ -12,20 +12,20 @@ async function listed(): Promise<string[]> {
     .map(({ snapshot_id }: { snapshot_id: string }) => snapshot_id);
 }
 
-describe("bad input is an error of the right kind, and writes nothing:", () => {
+describe("invalid input fails with the right error, and writes nothing:", () => {
   test.each<[string, string, unknown, string, RegExp]>([
     ["an unknown field", "snapshot", { grops: ["a"] }, "InvalidRequest", /unknown field "grops"/],
-    ["a field that comes later", "snapshot", { retention_days: 3 }, "InvalidRequest", /"retention_days"/],
+    ["a field that is not supported yet", "snapshot", { retention_days: 3 }, "InvalidRequest", /"retention_days"/],
     ["several problems at once", "list", { limit: "5", status: "open", x: 1 }, "InvalidRequest", /limit.*status.*"x"/],
     ["a wrong type", "snapshot", { groups: "orders" }, "InvalidRequest", /groups/],
     ["empty groups", "snapshot", { groups: [] }, "InvalidRequest", /names nothing/],
     ["an empty pattern", "snapshot", { groups: [""] }, "InvalidRequest", /groups\[0\]: must be a name, a pattern/],
     ["a pattern of half a character", "snapshot", { groups: ["\ud800*"] }, "InvalidRequest", /groups\[0\]/],
     ["a pattern that is a number", "snapshot", { groups: [7] }, "InvalidRequest", /groups\[0\]/],
-    ["a topic that cannot be", "show", { snapshot_id: unknown, topics: ["a/b"] }, "InvalidRequest", /topics\[0\]/],
+    ["an invalid topic name", "show", { snapshot_id: unknown, topics: ["a/b"] }, "InvalidRequest", /topics\[0\]/],
     ["../ in an id", "show", { snapshot_id: "../../etc/passwd" }, "InvalidRequest", /snapshot_id/],
     ["a control character in an id", "delete", { snapshot_id: "snapshot-\u0000" }, "InvalidRequest", /snapshot_id/],
-    ["latest to be deleted", "delete", { snapshot_id: "latest" }, "InvalidRequest", /one snapshot/],
+    ["deleting latest", "delete", { snapshot_id: "latest" }, "InvalidRequest", /one snapshot/],
     ["latest without groups", "rollback", { snapshot_id: "latest" }, "InvalidRequest", /groups/],
     ["a bad time", "show", { snapshot_id: { at: "yesterday" } }, "InvalidRequest", /snapshot_id/],
     ["a bad token", "list", { next_token: "!!" }, "InvalidRequest", /next_token/],

@@ -10,7 +10,7 @@ async function savedGroup(offsets: readonly bigint[]) {
   return { topic, group, saved: String(taken.snapshot_id) };
 }
 
-/** The kinds that a dry run announces, after which an execution is refused and changes nothing. */
+/** The kinds of blockers of a dry run. Requires that an execution is then refused and changes nothing. */
 async function refused(group: string, saved: string) {
   const before = await stack.committed(group);
   const plan = await stack.call("rollback", { snapshot_id: saved, dry_run: true });
@@ -21,7 +21,7 @@ async function refused(group: string, saved: string) {
 }
 
 describe("a rollback is refused, and changes nothing,", () => {
-  test("while the group has members, who are counted", async () => {
+  test("if the group has members, with their number", async () => {
     const { topic, group, saved } = await savedGroup([5n, 5n]);
     const consumer = stack.kafkaJs.consumer({ groupId: group });
     await consumer.connect();
@@ -40,11 +40,11 @@ describe("a rollback is refused, and changes nothing,", () => {
     expect(await stack.call("rollback", { snapshot_id: saved })).toMatchObject({ status: "success" });
   });
 
-  test("when the records at the offset are gone", async () => {
+  test("if the records at the offset were deleted", async () => {
     const { topic, group, saved } = await savedGroup([5n, 5n]);
     const admin = stack.kafkaJs.admin();
     await admin.connect();
-    await admin.fetchTopicOffsets(topic); // kafkajs deletes only where it knows the leaders
+    await admin.fetchTopicOffsets(topic); // this loads the leaders, which deleteTopicRecords needs
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "9" }] });
     await admin.disconnect();
     const { kinds, error } = await refused(group, saved);
@@ -55,12 +55,12 @@ describe("a rollback is refused, and changes nothing,", () => {
     });
   });
 
-  test("when the offset is beyond the log", async () => {
+  test("if the offset is above the log end", async () => {
     const { group, saved } = await savedGroup([500n]);
     expect((await refused(group, saved)).kinds).toEqual(["above_log_end"]);
   });
 
-  test("when the topic was deleted, and when it was created again", async () => {
+  test("if the topic was deleted, and if it was created again", async () => {
     const [topic, kept, group] = [await stack.topic(1), await stack.topic(1), uniqueGroup()];
     await stack.commit(
       new Map([

@@ -4,7 +4,7 @@ import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 const stack = openStack();
 
 describe("the HTTP API", () => {
-  test("does all that direct invocations do", async () => {
+  test("supports every operation", async () => {
     const [topic, group] = [await stack.topic(2), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [5n, 5n]));
     const taken = await stack.http("POST", "/snapshots", { groups: [group], description: "over HTTP" });
@@ -48,7 +48,7 @@ describe("the HTTP API", () => {
     expect(await stack.http("DELETE", path)).toMatchObject({ status: 404, body: { error: "SnapshotNotFound" } });
   });
 
-  test("answers errors with their name, status, details and the request's id", async () => {
+  test("answers errors with their name, status, details and request id", async () => {
     expect(await stack.http("GET", "/snapshots/snapshot-1999-12-31T23:59:59Z")).toMatchObject({
       status: 404,
       body: {
@@ -68,7 +68,7 @@ describe("the HTTP API", () => {
     expect(await stack.http("GET", "/snapshots/not%20an%20id")).toMatchObject({ status: 400 });
   });
 
-  test("carries the blockers of a refused rollback in its details", async () => {
+  test("answers a refused rollback with the blockers in its details", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [500n]));
     const { snapshot_id } = Object((await stack.http("POST", "/snapshots", { groups: [group] })).body);
@@ -81,7 +81,7 @@ describe("the HTTP API", () => {
     });
   });
 
-  test("refuses unsigned calls, on the emulator that checks signatures", async () => {
+  test("refuses unsigned calls (on the emulator that checks signatures)", async () => {
     expect(await stack.unsigned("GET", "/snapshots")).toBe(stack.cloud.flavour === "ministack" ? 403 : 200);
   });
 });

@@ -8,12 +8,12 @@ const at = (topic: string, ...offsets: readonly (bigint | null)[]) =>
   Object.fromEntries(
     offsets.flatMap((offset, partition) => (offset === null ? [] : [[`${topic}-${partition}`, offset]])),
   );
-/** What kafka-consumer-groups says, partitions without a commit left out. */
+/** The offsets that kafka-consumer-groups prints, without partitions that have no commit. */
 const standing = async (group: string) =>
   Object.fromEntries(Object.entries(await stack.committed(group)).filter(([, offset]) => offset !== null));
 const snapshotOf = async (...groups: string[]) =>
   String((await stack.call("snapshot", { groups: groups.map((name) => ({ name })) })).snapshot_id);
-/** Two partitions saved at 5, of a topic with 20 records each. */
+/** Creates a topic with 20 records per partition, a group with offset 5 on two partitions, and a snapshot of the group. */
 async function saved(group = uniqueGroup()) {
   const topic = await stack.topic(3);
   await stack.commit(commitsOn(group, topic, [5n, 5n]));
@@ -22,7 +22,7 @@ async function saved(group = uniqueGroup()) {
 const safetyOf = (result: unknown) => String(Object(result).safety_snapshot_id);
 
 describe("an exact rollback", () => {
-  test("removes the commits that the snapshot lacks, and undoing it brings them back", async () => {
+  test("deletes the commits that the snapshot lacks, and an undo restores them", async () => {
     const { topic, group, id } = await saved();
     await stack.commit(commitsOn(group, topic, [9n, 5n, 7n]));
     const kept = await stack.call("rollback", { snapshot_id: id, dry_run: true });
@@ -51,7 +51,7 @@ describe("an exact rollback", () => {
     expect(await standing(group)).toEqual(at(topic, 9n, 5n, 7n));
   });
 
-  test("undoes a rollback that created a group and partitions", async () => {
+  test("undoes a rollback that created a group and commits", async () => {
     const { topic, group, id } = await saved();
     const other = uniqueGroup("replay");
     const rehearsal = await stack.call("rollback", { snapshot_id: id, group_map: { [group]: other } });
@@ -64,7 +64,7 @@ describe("an exact rollback", () => {
     expect(left).toMatchObject({ groups: { [other]: { partitions: { [`${topic}-0`]: { from: null } } } } });
   });
 
-  test("leaves topics alone that were not asked for", async () => {
+  test("does not change commits on topics that the request does not name", async () => {
     const { topic, group, id } = await saved();
     const elsewhere = await stack.topic(1);
     await stack.commit(
@@ -86,7 +86,7 @@ describe("an exact rollback", () => {
   });
 });
 
-test("a rollback concerns the groups that it restores something of: others may run, and an undo does not change them", async () => {
+test("groups without commits to restore may have members, and an undo does not change them", async () => {
   const [orders, pay] = [await stack.topic(1), await stack.topic(1)];
   const [group, running] = [uniqueGroup(), uniqueGroup("running")];
   await stack.commit(new Map([...commitsOn(group, orders, [5n]), ...commitsOn(running, pay, [4n])]));
@@ -145,7 +145,7 @@ describe("an offset outside of the log", () => {
     expect(await stack.failure("rollback", { snapshot_id: id })).toMatchObject({ name: "RollbackBlocked" });
   });
 
-  test("is clamped when that is asked for, which shows per partition", async () => {
+  test("is clamped with out_of_range clamp, which the result shows per partition", async () => {
     const { topic, group, id } = await outside();
     const result = await stack.call("rollback", { snapshot_id: id, out_of_range: "clamp" });
     expect(result).toMatchObject({
@@ -171,7 +171,7 @@ describe("an offset outside of the log", () => {
     expect(await standing(group)).toEqual(at(topic, 4n, 15n, 20n));
   });
 
-  test("is left out when that is asked for, which is listed and does not lower the status", async () => {
+  test("is skipped with out_of_range skip, which is listed and does not lower the status", async () => {
     const { topic, group, id } = await outside();
     const plan = await stack.call("rollback", { snapshot_id: id, out_of_range: "skip", dry_run: true });
     expect(plan).toMatchObject({ blockers: [], skipped: [{ kind: "below_log_start" }, { kind: "above_log_end" }] });
@@ -185,7 +185,7 @@ describe("an offset outside of the log", () => {
 });
 
 describe("blocked groups", () => {
-  test("are left out when that is asked for, unless that would leave nothing", async () => {
+  test("are left out with skip_blocked, unless no group would remain", async () => {
     const [topic, good, bad] = [await stack.topic(1), uniqueGroup("good"), uniqueGroup("bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n]), ...commitsOn(bad, topic, [500n])]));
     const id = await snapshotOf(good, bad);
@@ -221,7 +221,7 @@ describe("blocked groups", () => {
 });
 
 describe("a plan's digest", () => {
-  test("makes the rollback fail when the live state has changed, and nothing is changed", async () => {
+  test("makes the rollback fail without a change if the live state has changed", async () => {
     const { topic, group, id } = await saved();
     await stack.commit(commitsOn(group, topic, [9n, 9n]));
     const seen = (await stack.call("rollback", { snapshot_id: id, dry_run: true })).plan_digest;
@@ -238,14 +238,14 @@ describe("a plan's digest", () => {
   });
 });
 
-describe("a rollback that is asked for again", () => {
+describe("a repeated rollback request", () => {
   const moved = async (): Promise<{ topic: string; group: string; id: string }> => {
-    const one = await saved();
-    await stack.commit(commitsOn(one.group, one.topic, [9n, 9n]));
-    return one;
+    const target = await saved();
+    await stack.commit(commitsOn(target.group, target.topic, [9n, 9n]));
+    return target;
   };
 
-  test("returns what the first call did while the groups stand there, and is planned again once they do not", async () => {
+  test("returns the first result while the groups are at their targets, and is planned again afterwards", async () => {
     const { topic, group, id } = await moved();
     const request = { snapshot_id: id, groups: [group] };
     const first = await stack.call("rollback", request);
@@ -260,7 +260,7 @@ describe("a rollback that is asked for again", () => {
     expect(third.safety_snapshot_id).not.toBe(first.safety_snapshot_id);
   });
 
-  test("under an id of the caller's answers the recorded result whatever came after, and refuses other parameters", async () => {
+  test("with a rollback_id always returns the recorded result, and refuses other parameters", async () => {
     const { topic, group, id } = await moved();
     const request = { snapshot_id: id, groups: [group], rollback_id: uniqueGroup("run") };
     const first = await stack.call("rollback", request);
@@ -277,14 +277,14 @@ describe("a rollback that is asked for again", () => {
     });
   });
 
-  test("is unknown where there was none to resume", async () => {
+  test("is RollbackNotFound if there is no rollback to resume", async () => {
     expect(await stack.failure("rollback", { resume: "rollback-that-never-was" })).toMatchObject({
       name: "RollbackNotFound",
     });
   });
 });
 
-test("the identity of the caller is in the journal: the ARN over HTTP, what the request says otherwise", async () => {
+test("the journal has the caller: the ARN over HTTP, otherwise requested_by", async () => {
   const { topic, group, id } = await saved();
   const commits: Commits = commitsOn(group, topic, [9n, 9n]);
   await stack.commit(commits);
@@ -301,6 +301,6 @@ test("the identity of the caller is in the journal: the ARN over HTTP, what the 
     status: "success",
   });
   expect(rowOf(over.rollback_id)).toMatchObject({ description: "by API", safety_snapshot_id: over.safety_snapshot_id });
-  // MiniStack tells a function no ARN; what a caller says of itself does not stand in for one that is there.
+  // MiniStack passes no ARN to functions. If there is an ARN, requested_by does not replace it.
   expect(rowOf(over.rollback_id)?.requested_by ?? "arn:").toMatch(/^arn:/);
 });

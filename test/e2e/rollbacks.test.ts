@@ -37,7 +37,7 @@ afterAll(() => {
   process.env = before;
 });
 
-/** Journals a rollback as its function does before its first commit. */
+/** Opens a journal record, as the function does before its first commit. */
 async function begin(
   plan: Json = { groups: {} },
   rollbackId = `rollback-${randomUUID()}`,
@@ -73,7 +73,7 @@ const end = (opened: OpenJournal, status: "success" | "partial_success" | "faile
   opened.close(status, result, new Date(), soon());
 const show = (rollbackId: string) => stack.call("rollbacks", { rollback_id: rollbackId });
 
-/** The rows of these rollbacks in the list, which other tests add to as well. */
+/** The rows of these rollbacks in the list, without those of other tests. */
 async function listed(...opened: readonly OpenJournal[]): Promise<unknown[]> {
   const ids = opened.map(idOf);
   const answer = await stack.call("rollbacks", { limit: 1000 });
@@ -81,7 +81,7 @@ async function listed(...opened: readonly OpenJournal[]): Promise<unknown[]> {
 }
 
 describe("the journal of rollbacks", () => {
-  test("shows who asked for what, when, and how it ended, exact beyond 2^53", async () => {
+  test("shows caller, request, times and result, with exact integers beyond 2^53", async () => {
     const to = { offset: 9007199254740993n, metadata: "é", leader_epoch: 7 };
     const partitions = { "orders-0": { action: "rewind", from: null, to } };
     const plan = new Map([["12", { partitions }]]);
@@ -135,7 +135,7 @@ describe("the journal of rollbacks", () => {
     expect(seen.filter((id) => opened.map(idOf).includes(id))).toEqual(opened.map(idOf).reverse());
   });
 
-  test("says running only of the rollback that holds the lease: another that never ended is unfinished", async () => {
+  test("shows the status running only for the rollback that holds the lease, and unfinished for others that did not end", async () => {
     const [crashed, running] = [await begin(), await begin()];
     const lease = await hold(running);
     const states = { [idOf(crashed)]: "unfinished", [idOf(running)]: "running" };
@@ -152,7 +152,7 @@ describe("the journal of rollbacks", () => {
     expect(await listed(crashed, running)).toMatchObject([{ status: "failed" }, { status: "unfinished" }]);
   });
 
-  test("counts attempts, and drops the result of one that is resumed", async () => {
+  test("counts attempts, and removes the result of a rollback that is resumed", async () => {
     const opened = await begin();
     await end(opened, "partial_success", { status: "partial_success" });
     expect(await show(idOf(opened))).toMatchObject({
@@ -170,7 +170,7 @@ describe("the journal of rollbacks", () => {
     expect(await show(idOf(opened))).toMatchObject({ status: "success", attempts: 2, result: { status: "success" } });
   });
 
-  test("says which rollback came in place of one that had not ended well", async () => {
+  test("shows which rollback superseded one that did not succeed", async () => {
     const [crashed, partial] = [await begin(), await begin()];
     await end(partial, "partial_success");
     for (const id of [idOf(crashed), idOf(partial)]) {
@@ -183,7 +183,7 @@ describe("the journal of rollbacks", () => {
     ]);
   });
 
-  test("has an unfinished one superseded by one that restores something of its groups, and by no other", async () => {
+  test("shows an unfinished rollback as superseded only after a rollback that restores one of its groups", async () => {
     const [orders, pay] = [await stack.topic(1), await stack.topic(1)];
     const [group, other] = [uniqueGroup(), uniqueGroup()];
     const both = (offset: bigint) =>
@@ -195,17 +195,17 @@ describe("the journal of rollbacks", () => {
 
     const elsewhere = await stack.call("rollback", { snapshot_id, topics: [orders] });
     const after = await listed(opened);
-    const there = await stack.call("rollback", { snapshot_id, topics: [pay] });
+    const ofItsGroup = await stack.call("rollback", { snapshot_id, topics: [pay] });
 
     const superseding = expect.stringContaining(`${idOf(opened)}, which had not reached all its targets`);
     expect(elsewhere.status).toBe("success");
     expect(elsewhere.warnings).not.toContainEqual(superseding);
     expect(after).toMatchObject([{ status: "unfinished" }]);
-    expect(there.warnings).toContainEqual(superseding);
-    expect(await listed(opened)).toMatchObject([{ status: "superseded", superseded_by: there.rollback_id }]);
+    expect(ofItsGroup.warnings).toContainEqual(superseding);
+    expect(await listed(opened)).toMatchObject([{ status: "superseded", superseded_by: ofItsGroup.rollback_id }]);
   });
 
-  test("has a rollback under the id that its caller chose, in the path too", async () => {
+  test("finds a rollback by the id that its caller chose, also in the path", async () => {
     const id = `at:${randomUUID()}:v1.0_x`;
     await end(await begin({}, id));
     expect(await stack.http("GET", `/rollbacks/${encodeURIComponent(id)}`)).toMatchObject({
@@ -214,7 +214,7 @@ describe("the journal of rollbacks", () => {
     });
   });
 
-  test("stores a rollback that is too large for an answer, and answers its summary with a link", async () => {
+  test("answers a rollback that is too large with its summary and a link", async () => {
     const opened = await begin({ groups: "x".repeat(6_000_000) });
     await end(opened);
     const answer = Object(await show(idOf(opened)));
@@ -224,7 +224,7 @@ describe("the journal of rollbacks", () => {
     expect(stored.plan.groups).toHaveLength(6_000_000);
   });
 
-  test("fails by name to show a rollback whose plan is gone, and lists it all the same", async () => {
+  test("fails with JournalCorrupt to show a rollback whose plan was deleted, and still lists it", async () => {
     const opened = await begin();
     await end(opened);
     const s3 = await createClients().s3();
@@ -247,7 +247,7 @@ describe("a rollback", () => {
       ({ rollback_id }: { rollback_id: string }) => rollback_id,
     );
 
-  test("leaves a record of what was asked, planned and done; a dry run and a refused one leave none", async () => {
+  test("has a journal record with request, plan and result; a dry run and a refused rollback have none", async () => {
     const [topic, group] = [await stack.topic(2), uniqueGroup("journal")];
     await stack.commit(commitsOn(group, topic, [5n, 6n]));
     const { snapshot_id } = await stack.call("snapshot", { groups: [group] });
@@ -288,9 +288,9 @@ describe("a rollback", () => {
   });
 });
 
-describe("what happens while it is being looked at:", () => {
-  /** Lets something happen before this process reads a row of a kind, the first time. */
-  function beforeReading(kind: string, happen: () => Promise<unknown>): void {
+describe("a change during a read of the journal:", () => {
+  /** Runs `act` once, before this process first reads a row of a kind. */
+  function beforeReading(kind: string, act: () => Promise<unknown>): void {
     let waiting = true;
     sharedClients().dynamodb.middlewareStack.add(
       (next, { commandName }) =>
@@ -298,7 +298,7 @@ describe("what happens while it is being looked at:", () => {
           const read = commandName === "GetItemCommand" && "Key" in args.input && args.input.Key?.pk?.S === kind;
           if (read && waiting) {
             waiting = false;
-            await happen();
+            await act();
           }
           return next(args);
         },
@@ -318,8 +318,8 @@ describe("what happens while it is being looked at:", () => {
 
   test.each([
     ["the list", rowOf],
-    ["one", wholeOf],
-  ])("a rollback that ends has ended, in %s", async (_what, look) => {
+    ["its record", wholeOf],
+  ])("a rollback that ends is shown as ended, in %s", async (_what, look) => {
     const opened = await begin();
     const lease = await hold(opened);
     beforeReading("lease", async () => {
@@ -333,7 +333,7 @@ describe("what happens while it is being looked at:", () => {
     });
   });
 
-  test("a rollback that is resumed is running", async () => {
+  test("a rollback that is resumed is shown as running", async () => {
     const opened = await begin();
     beforeReading("rollback-id", async () => {
       await hold(opened);
@@ -343,7 +343,7 @@ describe("what happens while it is being looked at:", () => {
   });
 });
 
-describe("a request that cannot be answered", () => {
+describe("a request that is refused", () => {
   test("for a rollback that does not exist is RollbackNotFound", async () => {
     const id = `rollback-${randomUUID()}`;
     expect(await stack.failure("rollbacks", { rollback_id: id })).toMatchObject({
@@ -366,12 +366,12 @@ describe("a request that cannot be answered", () => {
     ["for the next page of one rollback", { rollback_id: "r", next_token: "x" }, /rollback_id: names one rollback/],
     ["for no rows", { limit: 0 }, /limit/],
     ["for too many rows", { limit: 1001 }, /limit/],
-    ["for an id with a step up in it", { rollback_id: "a/../b" }, /rollback_id: must be the id/],
-    ["for an id that is a step up", { rollback_id: ".." }, /rollback_id: must be the id/],
-    ["for an id that is a step", { rollback_id: "." }, /rollback_id: must be the id/],
+    ["for an id with /../", { rollback_id: "a/../b" }, /rollback_id: must be the id/],
+    ["for the id ..", { rollback_id: ".." }, /rollback_id: must be the id/],
+    ["for the id .", { rollback_id: "." }, /rollback_id: must be the id/],
     ["for an id that is too long", { rollback_id: "r".repeat(129) }, /rollback_id: must be the id/],
     ["for an empty id", { rollback_id: "" }, /rollback_id: must be the id/],
-    ["with a token that is none", { next_token: "!!" }, /next_token must be/],
+    ["with an invalid token", { next_token: "!!" }, /next_token must be/],
     [
       "with a token of the list of snapshots",
       { next_token: Buffer.from("snapshot-2025-01-15T10:30:00Z").toString("base64url") },

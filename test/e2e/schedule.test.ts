@@ -11,7 +11,7 @@ async function scheduledSnapshots(): Promise<{ snapshot_id: string; description:
 
 describe("a schedule", () => {
   const fires = stack.cloud.flavour === "ministack";
-  test.runIf(fires)("takes snapshots by itself", async () => {
+  test.runIf(fires)("takes snapshots at its times", async () => {
     await vi.waitFor(
       async () => expect((await scheduledSnapshots()).map(({ description }) => description)).toContain("e2e"),
       {
@@ -21,7 +21,7 @@ describe("a schedule", () => {
     );
   });
 
-  test("that delivers an execution twice gets one snapshot", async () => {
+  test("that delivers an execution twice takes one snapshot", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [1n]));
     const description = `delivered twice ${group}`;
@@ -34,7 +34,7 @@ describe("a schedule", () => {
     expect(taken.map(({ snapshot_id }) => snapshot_id)).toEqual([first.snapshot_id]);
   });
 
-  test("whose placeholders were not filled in still gets a snapshot each time, with a warning", async () => {
+  test("whose placeholders were not filled in takes a snapshot each time, with a warning", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [1n]));
     const schedule = {

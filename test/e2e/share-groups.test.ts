@@ -14,7 +14,7 @@ async function resetTo(where: "--to-earliest" | "--to-latest", group: string, to
   if (exitCode !== 0 || /error/i.test(stdout + stderr)) throw new Error(stdout + stderr);
 }
 
-/** What Kafka's own tool says: the start offset of each partition. */
+/** The start offset of each partition, as Kafka's own tool prints it. */
 async function startOffsets(group: string): Promise<Record<string, string>> {
   const { stdout } = await stack.kafka.tool(shareCommand, [...inGroup(group), "--describe", "--offsets"]);
   const rows = parseTables(stdout, ["PARTITION", "START-OFFSET"]).filter((row) => row.group === group);
@@ -50,7 +50,7 @@ test.skipIf(isBefore(stack.kafka.version, "4.2"))(
   },
 );
 
-/** Makes a share group by consuming in one until nothing more comes. */
+/** Creates a share group by consuming until no record is delivered any more. */
 async function makeShareGroup(group: string, topic: string): Promise<void> {
   const args = [...inGroup(group), "--topic", topic, "--timeout-ms", "5000"];
   const { stderr } = await stack.kafka.tool("org.apache.kafka.tools.consumer.ConsoleShareConsumer", args);

@@ -6,15 +6,15 @@ const stack = openStack();
 const at = (topic: string, offsets: readonly (bigint | null)[]) =>
   Object.fromEntries(offsets.map((offset, partition) => [`${topic}-${partition}`, offset]));
 
-/** Takes a snapshot of one group and gives its id. */
+/** Takes a snapshot of one group and returns its id. */
 async function snapshotOf(group: string): Promise<string> {
   const result = await stack.call("snapshot", { groups: [{ name: group }] });
   expect(result).toMatchObject({ status: "complete", groups: 1, errors: [], warnings: [] });
   return String(Reflect.get(Object(result), "snapshot_id"));
 }
 
-describe("the main job", () => {
-  test("puts a group back where a snapshot says, as kafka-consumer-groups confirms at every step", async () => {
+describe("the deployed stack", () => {
+  test("rolls a group back to a snapshot, as kafka-consumer-groups shows at every step", async () => {
     const [topic, group] = [await stack.topic(), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [5n, 6n, 7n]));
     const saved = await snapshotOf(group);
@@ -81,7 +81,7 @@ describe("the main job", () => {
     expect(await stack.call("rollback", { snapshot_id: safety, verify: false })).not.toHaveProperty("verification");
   });
 
-  test("takes no safety snapshot when nothing has to be committed", async () => {
+  test("takes no safety snapshot if nothing has to be committed", async () => {
     const [topic, group] = [await stack.topic(), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [1n]));
     const saved = await snapshotOf(group);
@@ -92,7 +92,7 @@ describe("the main job", () => {
     });
   });
 
-  test("keeps offsets beyond 2^53, metadata, leader epochs and odd names exactly", async () => {
+  test("keeps offsets beyond 2^53, metadata, leader epochs and unusual names exactly", async () => {
     const topic = await stack.topic(2);
     const group = `${Math.floor(Math.random() * 1e12)}`;
     const strange = `${uniqueGroup()} ü\u{1F600}/\n,*`;
@@ -165,7 +165,7 @@ describe("the main job", () => {
     expect(await stack.failure("show", { snapshot_id: first })).toMatchObject({ name: "SnapshotNotFound" });
   });
 
-  test("shows a part of a snapshot, and reports commits made on other partitions since", async () => {
+  test("shows a part of a snapshot, and reports later commits on other partitions", async () => {
     const [a, b, group] = [await stack.topic(1), await stack.topic(1), uniqueGroup()];
     await stack.commit(commitsOn(group, a, [3n]));
     const saved = await snapshotOf(group);

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
-import type { Rolled } from "./support/answers.ts";
-import { cases, type FaultHarness, faultHarness, noneElsewhere, type Standing } from "./support/harness.ts";
+import type { RollbackAnswer } from "./support/answers.ts";
+import { cases, type FaultHarness, faultHarness, requireSavedOrMoved, type Scenario } from "./support/harness.ts";
 
 const faults = faultHarness();
 
-/** Kills a broker at some moment of the rollback that follows; what it gives resolves when the broker is dead. */
-type Murder = (faults: FaultHarness, groups: Standing) => Promise<unknown>;
+/** Kills a broker at a moment of the next rollback. Resolves when the broker is dead. */
+type Kill = (faults: FaultHarness, groups: Scenario) => Promise<unknown>;
 
-const before: Murder = async ({ coordinatorOf, killBroker }, { groups }) => killBroker(await coordinatorOf(groups));
-const during: Murder = ({ proxy, killBroker }) =>
+const before: Kill = async ({ coordinatorOf, killBroker }, { groups }) => killBroker(await coordinatorOf(groups));
+const during: Kill = ({ proxy, killBroker }) =>
   proxy.when({ api: "OffsetCommit", nth: 150 }, async (broker) => void (await killBroker(broker))).done;
-const after: Murder = ({ proxy, killBroker }) => {
+const after: Kill = ({ proxy, killBroker }) => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  // The first OffsetFetch that comes after a commit is that of the read-back.
+  // The first OffsetFetch after a commit belongs to the read-back.
   proxy.when({ api: "OffsetCommit" }, () => {
     proxy.when({ api: "OffsetFetch" }, async (broker) => void (await killBroker(broker))).done.then(resolve);
     return undefined;
@@ -20,44 +20,44 @@ const after: Murder = ({ proxy, killBroker }) => {
   return promise;
 };
 
-describe("a coordinator of 300 groups that is killed", () => {
+describe("if a coordinator of 300 groups is killed", () => {
   test.each(
-    cases(["while they are committed, with 15 s for all"], [
-      ["while they are committed, with 15 s for all", during, 15_000],
-      ["while they are committed", during, 60_000],
-      ["before they are committed", before, 60_000],
-      ["before they are committed, with 15 s for all", before, 15_000],
-      ["when they are committed and are to be read back", after, 60_000],
-      ["when they are committed and are to be read back, with 15 s for all", after, 15_000],
+    cases(["during the commits, with 15 s in total"], [
+      ["during the commits, with 15 s in total", during, 15_000],
+      ["during the commits", during, 60_000],
+      ["before the commits", before, 60_000],
+      ["before the commits, with 15 s in total", before, 15_000],
+      ["between commits and read-back", after, 60_000],
+      ["between commits and read-back, with 15 s in total", after, 15_000],
     ] as const),
-  )("%s: the result is true, and taking it up again puts all back, once", async (what, murder, ms) => {
-    const standing = await faults.standing(300);
-    const murdered = murder(faults, standing);
-    if (murder === before) await murdered;
+  )("%s: the result is correct, and a resume completes the rollback", async (what, kill, ms) => {
+    const scenario = await faults.scenario(300);
+    const killed = kill(faults, scenario);
+    if (kill === before) await killed;
 
     const started = performance.now();
-    const first = await faults.rollback({ snapshot_id: standing.snapshotId }, ms);
+    const first = await faults.rollback({ snapshot_id: scenario.snapshotId }, ms);
     const took = performance.now() - started;
-    await murdered;
+    await killed;
     console.log(`${what}: ${first.result?.status ?? first.error?.message} after ${Math.round(took)} ms`);
     expect(took).toBeLessThan(ms);
-    noneElsewhere(
-      standing,
-      first.result ? await faults.agrees(first, "late") : await faults.kafkaSays(standing.groups),
+    requireSavedOrMoved(
+      scenario,
+      first.result ? await faults.requireAgreement(first, "late") : await faults.offsetsByTool(scenario.groups),
     );
     for (const id of [1, 2, 3]) await faults.startBroker(id);
-    const last = first.error === undefined ? first : await again(standing, first);
+    const last = first.error === undefined ? first : await resumeOrRepeat(scenario, first);
 
     expect(last.result).toMatchObject({ status: "success", groups_rolled_back: 300 });
-    await faults.allAt(standing.saved, await faults.agrees(last));
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(last));
     const safety = await faults.safetySnapshots();
     expect(safety).toEqual([last.result?.safety_snapshot_id]);
-    expect((await faults.snapshot(String(safety[0]))).consumerGroups).toEqual(standing.moved);
+    expect((await faults.snapshot(String(safety[0]))).consumerGroups).toEqual(scenario.moved);
   });
 });
 
-/** Takes up a rollback that did not reach all its targets; one that could not begin is asked for again. */
-function again({ snapshotId }: Standing, { result, error }: Rolled): Promise<Rolled> {
+/** Resumes a rollback that did not reach all its targets, or repeats one that made no commit. */
+function resumeOrRepeat({ snapshotId }: Scenario, { result, error }: RollbackAnswer): Promise<RollbackAnswer> {
   if (result !== undefined) return faults.rollback({ resume: result.rollback_id });
   expect(error?.message).toMatch(/(Nothing was changed|No offset was committed)/);
   return faults.rollback({ snapshot_id: snapshotId });

@@ -4,15 +4,15 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { Commit, Commits } from "../../functions/shared/core/model.ts";
 import { listGroups } from "../../functions/shared/kafka/groups/group-list.ts";
 import { independentClient } from "../integration/kafka/support.ts";
-import { type RollbackResult, type Rolled, readRolled } from "./support/answers.ts";
-import { cases, faultHarness, type Standing } from "./support/harness.ts";
+import { type RollbackAnswer, type RollbackResult, readRollbackAnswer } from "./support/answers.ts";
+import { cases, faultHarness, type Scenario } from "./support/harness.ts";
 
 const faults = faultHarness();
-/** Members that do nothing for a while are not taken for dead. */
-const slowly = { sessionTimeout: 120_000, rebalanceTimeout: 120_000 };
+/** Timeouts so long that an inactive member is not removed. */
+const longTimeouts = { sessionTimeout: 120_000, rebalanceTimeout: 120_000 };
 const patient = { timeout: 40_000, interval: 50 };
 
-/** Something that is shut until it is opened, at the latest when the test ends. */
+/** A promise that is pending until `open` is called, or the test ends. */
 function gate() {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const open = () => resolve(undefined);
@@ -20,47 +20,47 @@ function gate() {
   return { opened: promise, open };
 }
 
-/** Holds up every commit that reaches a proxy, sent again or not, until `letGo`. */
+/** Holds back every commit that reaches a proxy, including retries, until `release`. */
 async function holdCommits() {
   const { opened, open } = gate();
   const held = faults.proxy.when({ api: "OffsetCommit", every: true }, () => opened);
   return {
-    letGo: open,
+    release: open,
     reached: () => expect.poll(() => held.happened, patient).toBe(true),
   };
 }
 
-/** A member of a group that reads a topic. It has joined, and reads, when `joins` resolves. */
-async function member(standing: Standing, group: string, more: Partial<ConsumerConfig> = {}) {
+/** A consumer of a topic. When `joins` resolves, it has joined its group and is reading. */
+async function member(scenario: Scenario, group: string, more: Partial<ConsumerConfig> = {}) {
   const consumer = independentClient(faults.kafka.bootstrapServers).consumer({ groupId: group, ...more });
   onTestFinished(() => consumer.disconnect());
   await consumer.connect();
-  await consumer.subscribe({ topics: [standing.topic] });
+  await consumer.subscribe({ topics: [scenario.topic] });
   const { promise: reads, resolve } = Promise.withResolvers<void>();
-  consumer.on(consumer.events.FETCH_START, () => resolve()); // before that, it neither commits nor leaves, without a word
+  consumer.on(consumer.events.FETCH_START, () => resolve()); // before that, it ignores commits and disconnects
   return {
     joins(eachMessage: () => Promise<void> = async () => {}) {
       consumer.run({ autoCommit: false, eachMessage }).catch(() => {});
       return reads;
     },
     moves: (offset: bigint) =>
-      consumer.commitOffsets([0, 1].map((partition) => ({ topic: standing.topic, partition, offset: `${offset}` }))),
+      consumer.commitOffsets([0, 1].map((partition) => ({ topic: scenario.topic, partition, offset: `${offset}` }))),
     leaves: () => consumer.disconnect(),
   };
 }
 
-/** A group comes to a state. */
-const comesTo = (group: string, state: string) =>
+/** Waits until a group has a state. */
+const waitForState = (group: string, state: string) =>
   expect
     .poll(() => faults.onCluster(async (cluster) => (await listGroups(cluster)).groups.get(group)?.state), patient)
     .toBe(state);
 
-/** The commits of some of the groups. */
-const of = (commits: Commits, ...groups: (string | undefined)[]): Commits =>
+/** The commits of these groups. */
+const commitsOfGroups = (commits: Commits, ...groups: (string | undefined)[]): Commits =>
   new Map([...commits].filter(([group]) => groups.includes(group)));
 
-/** Everything moves elsewhere, as when consumers run again. */
-async function movesOn({ saved }: Standing, offset: bigint): Promise<Commits> {
+/** Commits another offset for all groups, as running consumers do. */
+async function moveOn({ saved }: Scenario, offset: bigint): Promise<Commits> {
   const commit: Commit = { offset, metadata: "moved on" };
   const elsewhere = new Map(
     [...saved].map(([group, keys]) => [group, new Map([...keys.keys()].map((key) => [key, commit]))]),
@@ -69,7 +69,7 @@ async function movesOn({ saved }: Standing, offset: bigint): Promise<Commits> {
   return elsewhere;
 }
 
-const refusedAsRunning = ({ error, result }: Rolled) => {
+const refusedAsRunning = ({ error, result }: RollbackAnswer) => {
   expect(result).toBeUndefined();
   expect(error).toMatchObject({
     name: "RollbackInProgress",
@@ -79,9 +79,9 @@ const refusedAsRunning = ({ error, result }: Rolled) => {
   return Object(error?.details);
 };
 
-/** The result of one that must have one. */
-const resultOf = ({ result, error }: Rolled): RollbackResult => {
-  if (result === undefined) throw new Error(`it has no result: ${error?.message}`);
+/** The result of a rollback, which must exist. */
+const resultOf = ({ result, error }: RollbackAnswer): RollbackResult => {
+  if (result === undefined) throw new Error(`the rollback has no result: ${error?.message}`);
   return result;
 };
 
@@ -89,31 +89,31 @@ const recorded = async (rollback_id: unknown) => Object(await faults.call("rollb
 const allRecords = async () => Object(await faults.call("rollbacks", {})).rollbacks;
 const offsets = (commits: Commits) =>
   new Map([...commits].map(([group, keys]) => [group, new Map([...keys].map(([key, { offset }]) => [key, offset]))]));
-const one = <T>(value: T | undefined): T => {
-  if (value === undefined) throw new Error("there is none");
+const required = <T>(value: T | undefined): T => {
+  if (value === undefined) throw new Error("the value is missing");
   return value;
 };
 
-/** A rollback that is held up at its first commit, and what holds it. */
-async function heldUp(request: object) {
+/** Starts a rollback, and holds back its commits until `release`. */
+async function startHeldRollback(request: object) {
   const commits = await holdCommits();
   const answer = faults.rollback(request);
   await commits.reached();
-  return { answer, letGo: commits.letGo };
+  return { answer, release: commits.release };
 }
 
-describe("when calls meet,", () => {
+describe("with concurrent calls,", () => {
   async function overlapping() {
-    const standing = await faults.standing(6);
-    const { groups, snapshotId, moved, saved } = standing;
+    const scenario = await faults.scenario(6);
+    const { groups, snapshotId, moved, saved } = scenario;
     const request = { snapshot_id: snapshotId, groups: groups.slice(2) };
-    const first = await heldUp({ snapshot_id: snapshotId, groups: groups.slice(0, 4), requested_by: "ana" });
+    const first = await startHeldRollback({ snapshot_id: snapshotId, groups: groups.slice(0, 4), requested_by: "ana" });
 
     const { rollback_id, requested_by, age_seconds } = refusedAsRunning(await faults.rollback(request));
     const dry = Object(await faults.call("rollback", { ...request, dry_run: true }));
     const snapshot = Object(await faults.call("snapshot", { groups }));
     const running = await recorded(rollback_id);
-    first.letGo();
+    first.release();
     const winner = await first.answer;
 
     expect(resultOf(winner)).toMatchObject({ rollback_id, status: "success", groups_rolled_back: 4 });
@@ -121,99 +121,99 @@ describe("when calls meet,", () => {
     expect(age_seconds).toBeLessThan(30);
     expect(running).toMatchObject({ rollback_id, status: "running", requested_by: "ana" });
     expect(dry).toMatchObject({ dry_run: true, blockers: [] });
-    expect(dry.groups[one(groups[5])].partitions).toMatchObject({
-      [`${standing.topic}-0`]: { action: "rewind", from: { offset: 35 }, to: { offset: 5 } },
+    expect(dry.groups[required(groups[5])].partitions).toMatchObject({
+      [`${scenario.topic}-0`]: { action: "rewind", from: { offset: 35 }, to: { offset: 5 } },
     });
     expect((await faults.snapshot(snapshot.snapshot_id)).consumerGroups).toEqual(moved);
-    expect(await faults.agrees(winner)).toEqual(offsets(of(saved, ...groups.slice(0, 4))));
+    expect(await faults.requireAgreement(winner)).toEqual(offsets(commitsOfGroups(saved, ...groups.slice(0, 4))));
 
     const second = await faults.rollback(request);
     expect(resultOf(second)).toMatchObject({ status: "success", groups_rolled_back: 4, offsets_restored: 4 });
-    await faults.agrees(second);
-    await faults.allAt(saved, await faults.kafkaSays(groups));
+    await faults.requireAgreement(second);
+    await faults.requireCommits(saved, await faults.offsetsByTool(groups));
     const before = await faults.snapshot(String(second.result?.safety_snapshot_id));
     expect(before.consumerGroups).toEqual(
-      new Map([...of(saved, ...groups.slice(2, 4)), ...of(moved, ...groups.slice(4))]),
+      new Map([...commitsOfGroups(saved, ...groups.slice(2, 4)), ...commitsOfGroups(moved, ...groups.slice(4))]),
     );
   }
 
-  /** The trap: a client gives up after 60 s and sends the same again. */
+  /** A client times out after 60 s and sends the same request again. */
   async function sentAgain(rollbackId: string | undefined) {
-    const standing = await faults.standing(4);
-    const request = { snapshot_id: standing.snapshotId, ...(rollbackId !== undefined && { rollback_id: rollbackId }) };
-    const first = await heldUp(request);
+    const scenario = await faults.scenario(4);
+    const request = { snapshot_id: scenario.snapshotId, ...(rollbackId !== undefined && { rollback_id: rollbackId }) };
+    const first = await startHeldRollback(request);
     const { rollback_id } = refusedAsRunning(await faults.rollback(request));
     if (rollbackId !== undefined) expect(rollback_id).toBe(rollbackId);
-    first.letGo();
+    first.release();
     const done = await first.answer;
     expect(resultOf(done)).toMatchObject({ rollback_id, status: "success" });
 
     const again = await faults.rollback(request);
     expect(resultOf(again)).toEqual({ ...done.result, repeated: true });
     expect(await faults.safetySnapshots()).toEqual([done.result?.safety_snapshot_id]);
-    expect((await faults.snapshot(String(done.result?.safety_snapshot_id))).consumerGroups).toEqual(standing.moved);
-    await faults.allAt(standing.saved, await faults.agrees(again));
+    expect((await faults.snapshot(String(done.result?.safety_snapshot_id))).consumerGroups).toEqual(scenario.moved);
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(again));
 
-    // Later the groups have moved on: an id stands for what it did, a request without one asks for it anew.
-    const elsewhere = await movesOn(standing, 50n);
+    // After the groups moved on, a request with an id returns the recorded result; one without an id is a new rollback.
+    const elsewhere = await moveOn(scenario, 50n);
     const anew = await faults.rollback(request);
     if (rollbackId === undefined) {
       expect(resultOf(anew)).toMatchObject({ status: "success", offsets_restored: 8 });
       expect(anew.result).not.toHaveProperty("repeated");
       expect(anew.result?.rollback_id).not.toBe(rollback_id);
       expect((await faults.snapshot(String(anew.result?.safety_snapshot_id))).consumerGroups).toEqual(elsewhere);
-      await faults.allAt(standing.saved, await faults.agrees(anew));
+      await faults.requireCommits(scenario.saved, await faults.requireAgreement(anew));
     } else {
       expect(resultOf(anew)).toEqual({ ...done.result, repeated: true });
       expect(await faults.safetySnapshots()).toHaveLength(1);
-      await faults.allAt(elsewhere, await faults.kafkaSays(standing.groups));
+      await faults.requireCommits(elsewhere, await faults.offsetsByTool(scenario.groups));
       const other = await faults.rollback({ ...request, exact: true });
       expect(other.error).toMatchObject({ name: "InvalidRequest", message: expect.stringContaining(rollback_id) });
-      await faults.allAt(elsewhere, await faults.kafkaSays(standing.groups));
+      await faults.requireCommits(elsewhere, await faults.offsetsByTool(scenario.groups));
     }
   }
 
-  /** A function stands still for longer than its lease, in the middle of its commits, and goes on when all is over. */
-  async function asleep() {
-    const standing = await faults.standing(300);
-    const request = { snapshot_id: standing.snapshotId };
+  /** A function is stopped during its commits for longer than its lease, and continues after another call completed it. */
+  async function paused() {
+    const scenario = await faults.scenario(300);
+    const request = { snapshot_id: scenario.snapshotId };
     const halfway = gate();
     const worker = faults.startWorker("rollback", request, 300_000);
-    const asleep = faults.proxy.when({ api: "OffsetCommit", nth: 10 }, () => {
+    const pausing = faults.proxy.when({ api: "OffsetCommit", nth: 10 }, () => {
       worker.pause();
       return halfway.opened;
     });
-    await expect.poll(() => asleep.happened, patient).toBe(true);
+    await expect.poll(() => pausing.happened, patient).toBe(true);
     halfway.open();
     const { rollback_id } = refusedAsRunning(await faults.rollback(request));
 
-    let second: Rolled = {};
-    const takesOver = async () => {
+    let second: RollbackAnswer = {};
+    const secondCall = async () => {
       second = await faults.rollback(request);
       return second.error?.name;
     };
-    await expect.poll(takesOver, { timeout: 40_000, interval: 500 }).not.toBe("RollbackInProgress");
+    await expect.poll(secondCall, { timeout: 40_000, interval: 500 }).not.toBe("RollbackInProgress");
     expect(resultOf(second)).toMatchObject({ rollback_id, status: "success", resumed: true, groups_rolled_back: 300 });
-    await faults.allAt(standing.saved, await faults.agrees(second));
-    const elsewhere = await movesOn(standing, 50n);
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(second));
+    const elsewhere = await moveOn(scenario, 50n);
     const sent = faults.proxy.seen("OffsetCommit");
 
-    worker.goOn();
-    const { error, result } = one(await worker.answer);
+    worker.unpause();
+    const { error, result } = required(await worker.answer);
     expect(result).toBeUndefined();
     expect(error?.name).toBe("RollbackIncomplete");
-    await faults.allAt(elsewhere, await faults.kafkaSays(standing.groups));
+    await faults.requireCommits(elsewhere, await faults.offsetsByTool(scenario.groups));
     expect(faults.proxy.seen("OffsetCommit")).toBe(sent);
-    const first = readRolled({ ...(error && { error }) });
+    const first = readRollbackAnswer({ ...(error && { error }) });
     expect(first.result?.warnings).toEqual([expect.stringContaining("taken over by another call")]);
-    await faults.allAt(elsewhere, await faults.agrees(first));
+    await faults.requireCommits(elsewhere, await faults.requireAgreement(first));
     expect(await allRecords()).toMatchObject([{ rollback_id, status: "success", attempts: 2 }]);
     expect(await faults.safetySnapshots()).toEqual([second.result?.safety_snapshot_id]);
   }
 
   async function manyAtOnce() {
-    const standing = await faults.standing(12);
-    const { groups, snapshotId, moved, saved } = standing;
+    const scenario = await faults.scenario(12);
+    const { groups, snapshotId, moved, saved } = scenario;
     const requests = Array.from({ length: 6 }, (_, i) => ({
       snapshot_id: snapshotId,
       groups: groups.slice(2 * Math.floor(i / 2), 2 * Math.floor(i / 2) + 4),
@@ -222,20 +222,20 @@ describe("when calls meet,", () => {
     const done = rolled.filter(({ error }) => error === undefined);
     expect(done.length).toBeGreaterThan(0);
     for (const each of rolled) if (each.error !== undefined) refusedAsRunning(each);
-    for (const each of done) await faults.agrees(each);
+    for (const each of done) await faults.requireAgreement(each);
 
-    const finished: Rolled[] = [];
+    const finished: RollbackAnswer[] = [];
     for (const request of requests) finished.push(await faults.rollback(request));
     for (const { result } of finished) expect(result).toMatchObject({ status: "success", groups_rolled_back: 4 });
-    // Two of a kind, one after the other: the second is the first, repeated.
+    // Of two equal requests one after the other, the second returns the result of the first.
     for (let i = 0; i < requests.length; i += 2) {
       expect(finished[i + 1]?.result).toEqual({ ...finished[i]?.result, repeated: true });
     }
-    const said = await faults.kafkaSays(groups);
-    await faults.allAt(new Map([...saved].slice(0, 8)), new Map([...said].slice(0, 8)));
-    await faults.allAt(new Map([...moved].slice(8)), new Map([...said].slice(8)));
-    for (const each of finished) await faults.agrees(each);
-    // Whatever was first: of each group, the first safety snapshot that has it has the state before it.
+    const toolOffsets = await faults.offsetsByTool(groups);
+    await faults.requireCommits(new Map([...saved].slice(0, 8)), new Map([...toolOffsets].slice(0, 8)));
+    await faults.requireCommits(new Map([...moved].slice(8)), new Map([...toolOffsets].slice(8)));
+    for (const each of finished) await faults.requireAgreement(each);
+    // In any order of the calls: the first safety snapshot with a group has its state before all rollbacks.
     const seen = new Map<string, unknown>();
     for (const id of (await faults.safetySnapshots()).reverse()) {
       for (const [group, commits] of (await faults.snapshot(id)).consumerGroups) {
@@ -246,11 +246,11 @@ describe("when calls meet,", () => {
     for (const { status } of await allRecords()) expect(status).toBe("success");
   }
 
-  /** A journal without an end never blocks another rollback, and is not resumed after it. */
+  /** An unfinished rollback never blocks a new one, and cannot be resumed after it. */
   async function superseded() {
-    const standing = await faults.standing(4);
-    const { groups, snapshotId, moved, saved } = standing;
-    faults.storage.faults.on("UpdateItem", "breaks"); // so that the end cannot be written
+    const scenario = await faults.scenario(4);
+    const { groups, snapshotId, moved, saved } = scenario;
+    faults.storage.faults.on("UpdateItem", "breaks"); // so that the journal record cannot be closed
     const first = resultOf(await faults.rollback({ snapshot_id: snapshotId, groups: groups.slice(0, 2) }));
     faults.storage.faults.clear();
     expect(first.warnings).toEqual([expect.stringContaining("could not be closed")]);
@@ -267,17 +267,17 @@ describe("when calls meet,", () => {
     expect(await faults.rollback({ resume: first.rollback_id })).toMatchObject({
       error: { name: "InvalidRequest", message: expect.stringMatching(`superseded by ${by}.*Nothing was changed`) },
     });
-    const said = await faults.kafkaSays(groups);
-    expect(said).toEqual(offsets(new Map([...saved, ...of(moved, groups[0])])));
-    for (const each of [apart, over]) await faults.agrees(each);
+    const toolOffsets = await faults.offsetsByTool(groups);
+    expect(toolOffsets).toEqual(offsets(new Map([...saved, ...commitsOfGroups(moved, groups[0])])));
+    for (const each of [apart, over]) await faults.requireAgreement(each);
   }
 
-  /** Snapshots during a rollback: each partition of each is where it was before, or where it is put. */
+  /** Snapshots during a rollback: each partition has its commit from before the rollback, or its target. */
   async function snapshots() {
-    const { groups, saved, moved, snapshotId } = await faults.standing(120);
+    const { groups, saved, moved, snapshotId } = await faults.scenario(120);
     const held = gate();
     const halfway = faults.proxy.when({ api: "OffsetCommit", nth: 60 }, () => held.opened);
-    faults.proxy.weather({ delayMs: 10 });
+    faults.proxy.setNetwork({ delayMs: 10 });
     const rollback = faults.rollback({ snapshot_id: snapshotId });
     await expect.poll(() => halfway.happened, patient).toBe(true);
     const taken: string[] = [];
@@ -300,7 +300,7 @@ describe("when calls meet,", () => {
       expect([...consumerGroups.keys()].sort()).toEqual([...groups].sort());
       const places = [...consumerGroups].flatMap(([group, commits]) => {
         const [from, to] = [moved.get(group), saved.get(group)];
-        expect([...commits.keys()]).toEqual([...one(from).keys()]);
+        expect([...commits.keys()]).toEqual([...required(from).keys()]);
         return [...commits].map(([key, commit]) => {
           const isPut = commit.offset === to?.get(key)?.offset;
           expect(commit).toEqual(isPut ? to?.get(key) : from?.get(key));
@@ -312,38 +312,41 @@ describe("when calls meet,", () => {
       mixed.push(places.includes(true) && places.includes(false));
     }
     expect(mixed[0]).toBe(true);
-    await faults.allAt(saved, await faults.agrees(rolled));
+    await faults.requireCommits(saved, await faults.requireAgreement(rolled));
   }
 
   test.each(
     cases<readonly [string, () => Promise<void>]>(
-      ["of two rollbacks of the same groups one runs, the other is refused, and works afterwards"],
+      ["one of two rollbacks of the same groups runs; the other is refused, and succeeds afterwards"],
       [
-        ["of two rollbacks of the same groups one runs, the other is refused, and works afterwards", overlapping],
+        ["one of two rollbacks of the same groups runs; the other is refused, and succeeds afterwards", overlapping],
         [
-          "the same rollback is refused while it runs, and then returns its result, under its id",
+          "the same request with an id is refused while its rollback runs, and then returns the result",
           () => sentAgain("maintenance-1"),
         ],
-        ["the same rollback is refused while it runs, and then returns its result", () => sentAgain(undefined)],
-        ["a rollback that slept while another took it over does nothing any more", asleep],
-        ["of six rollbacks at once each is true or told to wait", manyAtOnce],
-        ["an unfinished rollback gives way to another of its groups", superseded],
-        ["a snapshot during a rollback has each partition from before it or from after", snapshots],
+        [
+          "the same request is refused while its rollback runs, and then returns the result",
+          () => sentAgain(undefined),
+        ],
+        ["a rollback that was stopped while another call resumed it writes nothing more", paused],
+        ["each of six rollbacks at the same time has a correct result or is refused as RollbackInProgress", manyAtOnce],
+        ["an unfinished rollback is superseded by a new rollback of its groups", superseded],
+        ["a snapshot during a rollback has each partition from before or after its commit", snapshots],
       ],
     ),
   )("%s", (_name, run) => run());
 });
 
-describe("when consumers are about,", () => {
-  /** A rollback of four groups, of which the first gets a member between plan and commit. */
-  async function interrupted(joins: (standing: Standing, group: string) => Promise<() => Promise<unknown>>) {
-    const standing = await faults.standing(4);
-    const group = one(standing.groups[0]);
-    const joining = await joins(standing, group);
-    const request = { snapshot_id: standing.snapshotId };
-    const held = await heldUp(request);
+describe("with running consumers,", () => {
+  /** A rollback of four groups. The first group gets a member between plan and commits. */
+  async function interrupted(joins: (scenario: Scenario, group: string) => Promise<() => Promise<unknown>>) {
+    const scenario = await faults.scenario(4);
+    const group = required(scenario.groups[0]);
+    const joining = await joins(scenario, group);
+    const request = { snapshot_id: scenario.snapshotId };
+    const held = await startHeldRollback(request);
     await joining();
-    held.letGo();
+    held.release();
     const rolled = await held.answer;
 
     expect(rolled.error).toMatchObject({
@@ -353,7 +356,7 @@ describe("when consumers are about,", () => {
     expect(rolled.error?.message).toContain(rolled.result?.rollback_id);
     expect(rolled.error?.message).toContain(rolled.result?.safety_snapshot_id);
     expect(rolled.result).toMatchObject({ status: "partial_success", groups_rolled_back: 3, groups_failed: 1 });
-    const failed = one(rolled.result?.groups[group]);
+    const failed = required(rolled.result?.groups[group]);
     expect(failed).toMatchObject({
       status: "failed",
       error: expect.stringMatching(/^GroupNotEmpty: .*has active members; Kafka rejects other writers/),
@@ -362,15 +365,15 @@ describe("when consumers are about,", () => {
       expect(outcome).toBe("failed");
       expect(actual).toEqual(from);
     }
-    const said = await faults.agrees(rolled);
-    expect(said).toEqual(offsets(new Map([...standing.saved, ...of(standing.moved, group)])));
-    return { standing, group, request, rolled, rollbackId: one(rolled.result?.rollback_id) };
+    const toolOffsets = await faults.requireAgreement(rolled);
+    expect(toolOffsets).toEqual(offsets(new Map([...scenario.saved, ...commitsOfGroups(scenario.moved, group)])));
+    return { scenario, group, request, rolled, rollbackId: required(rolled.result?.rollback_id) };
   }
 
   async function joinsBetween() {
     const members: Awaited<ReturnType<typeof member>>[] = [];
-    const { standing, request, rolled, rollbackId } = await interrupted(async (standing, group) => {
-      const consumer = await member(standing, group);
+    const { scenario, request, rolled, rollbackId } = await interrupted(async (scenario, group) => {
+      const consumer = await member(scenario, group);
       members.push(consumer);
       return () => consumer.joins();
     });
@@ -382,22 +385,22 @@ describe("when consumers are about,", () => {
     });
     await members[0]?.leaves();
     const last = await faults.rollback(resume);
-    const { safety_snapshot_id } = one(rolled.result);
+    const { safety_snapshot_id } = required(rolled.result);
     expect(resultOf(last)).toMatchObject({
       status: "success",
       resumed: true,
       safety_snapshot_id,
       groups_rolled_back: 4,
     });
-    await faults.allAt(standing.saved, await faults.agrees(last));
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(last));
     expect(await faults.safetySnapshots()).toEqual([safety_snapshot_id]);
     expect((await faults.rollback(request)).result).toEqual({ ...last.result, repeated: true });
   }
 
   async function joinsBetweenAndMovesOn() {
     const members: Awaited<ReturnType<typeof member>>[] = [];
-    const { standing, group, request, rollbackId } = await interrupted(async (standing, group) => {
-      const consumer = await member(standing, group);
+    const { scenario, group, request, rollbackId } = await interrupted(async (scenario, group) => {
+      const consumer = await member(scenario, group);
       members.push(consumer);
       return () => consumer.joins();
     });
@@ -409,14 +412,14 @@ describe("when consumers are about,", () => {
     const { blockers } = Object(blocked.error?.details);
     expect(blockers).toHaveLength(2);
     expect(blockers[0]).toMatchObject({ kind: "moved_since", group, actual: { offset: 55 } });
-    const said = await faults.kafkaSays(standing.groups);
-    expect([...one(said.get(group)).values()]).toEqual([55n, 55n]);
+    const toolOffsets = await faults.offsetsByTool(scenario.groups);
+    expect([...required(toolOffsets.get(group)).values()]).toEqual([55n, 55n]);
 
-    // The same request, without naming the rollback, plans afresh, and takes the place of what was left.
+    // The same request without the rollback's id is a new rollback, which supersedes the unfinished one.
     const anew = await faults.rollback(request);
     expect(resultOf(anew)).toMatchObject({ status: "success", offsets_restored: 2 });
     expect(anew.result?.rollback_id).not.toBe(rollbackId);
-    await faults.allAt(standing.saved, await faults.agrees(anew));
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(anew));
     expect(await faults.rollback(resume)).toMatchObject({
       error: { name: "InvalidRequest", message: expect.stringContaining(`superseded by ${anew.result?.rollback_id}`) },
     });
@@ -425,10 +428,10 @@ describe("when consumers are about,", () => {
       superseded_by: anew.result?.rollback_id,
     });
     const before = (await faults.snapshot(String(anew.result?.safety_snapshot_id))).consumerGroups;
-    expect([...one(before.get(group)).values()].map(({ offset }) => offset)).toEqual([55n, 55n]);
+    expect([...required(before.get(group)).values()].map(({ offset }) => offset)).toEqual([55n, 55n]);
   }
 
-  /** A consumer of the new protocol: Kafka's own, that has started and waits for an answer before it joins. */
+  /** A consumer of the new protocol (KIP-848). A proxy delays its connections, so that it joins after the plan. */
   async function consumerOfTheNewProtocolJoinsBetween() {
     const shut = gate();
     let waiting = false;
@@ -436,7 +439,7 @@ describe("when consumers are about,", () => {
     const door = createServer(async (client) => {
       waiting = true;
       await shut.opened;
-      const broker = connect(one(servers[0]), "127.0.0.1");
+      const broker = connect(required(servers[0]), "127.0.0.1");
       for (const [from, to] of [
         [client, broker],
         [broker, client],
@@ -447,10 +450,10 @@ describe("when consumers are about,", () => {
     onTestFinished(() => void door.close());
     const address = door.address();
     const stop: (() => void)[] = [];
-    const { standing, rollbackId } = await interrupted(async (standing, group) => {
+    const { scenario, rollbackId } = await interrupted(async (scenario, group) => {
       const consumer = faults.kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
         ...["--bootstrap-server", `127.0.0.1:${typeof address === "object" ? address?.port : ""}`],
-        ...["--topic", standing.topic, "--group", group],
+        ...["--topic", scenario.topic, "--group", group],
         ...["--command-property", "group.protocol=consumer", "--command-property", "enable.auto.commit=false"],
       ]);
       stop.push(() => consumer.kill());
@@ -458,19 +461,19 @@ describe("when consumers are about,", () => {
       await expect.poll(() => waiting, patient).toBe(true);
       return () => {
         shut.open();
-        return comesTo(group, "Stable");
+        return waitForState(group, "Stable");
       };
     });
     expect((await faults.rollback({ resume: rollbackId })).error?.name).toBe("GroupNotEmpty");
-    for (const each of stop) each(); // it does not say goodbye: its session has to time out
+    for (const each of stop) each(); // it is killed without leaving, so its session has to time out
     const last = await faults.rollback({ resume: rollbackId, wait_for_empty_seconds: 70 }, 120_000);
     expect(resultOf(last)).toMatchObject({ status: "success", resumed: true });
-    await faults.allAt(standing.saved, await faults.agrees(last));
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(last));
   }
 
-  /** The group has a member that does not come to a rebalance, because it is busy, and another that waits for it. */
-  async function preparing(standing: Standing, group: string) {
-    const [busy, second] = [await member(standing, group, slowly), await member(standing, group, slowly)];
+  /** The group has a member that is too busy to rejoin in a rebalance, and another that waits for it. */
+  async function preparing(scenario: Scenario, group: string) {
+    const [busy, second] = [await member(scenario, group, longTimeouts), await member(scenario, group, longTimeouts)];
     const work = gate();
     let working = false;
     await busy.joins(() => {
@@ -479,7 +482,7 @@ describe("when consumers are about,", () => {
     });
     await expect.poll(() => working, patient).toBe(true);
     const joined = second.joins();
-    await comesTo(group, "PreparingRebalance");
+    await waitForState(group, "PreparingRebalance");
     return async () => {
       work.open();
       await joined;
@@ -487,8 +490,8 @@ describe("when consumers are about,", () => {
     };
   }
 
-  /** The group has a leader that takes its time to assign the partitions. */
-  async function completing(standing: Standing, group: string) {
+  /** The group has a leader that assigns partitions slowly. */
+  async function completing(scenario: Scenario, group: string) {
     const work = gate();
     const slow: PartitionAssigner = () => ({
       name: "slow",
@@ -502,9 +505,9 @@ describe("when consumers are about,", () => {
         metadata: AssignerProtocol.MemberMetadata.encode({ version: 1, topics, userData: Buffer.alloc(0) }),
       }),
     });
-    const consumer = await member(standing, group, { ...slowly, partitionAssigners: [slow] });
+    const consumer = await member(scenario, group, { ...longTimeouts, partitionAssigners: [slow] });
     const joined = consumer.joins();
-    await comesTo(group, "CompletingRebalance");
+    await waitForState(group, "CompletingRebalance");
     return async () => {
       work.open();
       await joined;
@@ -513,10 +516,10 @@ describe("when consumers are about,", () => {
   }
 
   async function rebalances(begin: typeof preparing, state: string, members: number) {
-    const standing = await faults.standing(3);
-    const { groups, snapshotId, moved, saved } = standing;
-    const group = one(groups[1]);
-    const end = await begin(standing, group);
+    const scenario = await faults.scenario(3);
+    const { groups, snapshotId, moved, saved } = scenario;
+    const group = required(groups[1]);
+    const end = await begin(scenario, group);
     const refused = await faults.rollback({ snapshot_id: snapshotId });
     expect(refused.error).toMatchObject({
       name: "GroupNotEmpty",
@@ -530,59 +533,61 @@ describe("when consumers are about,", () => {
         message: expect.stringContaining(state),
       }),
     ]);
-    await faults.allAt(moved, await faults.kafkaSays(groups));
+    await faults.requireCommits(moved, await faults.offsetsByTool(groups));
     expect(await faults.safetySnapshots()).toEqual([]);
 
     const others = await faults.rollback({ snapshot_id: snapshotId, skip_blocked: true });
     expect(resultOf(others)).toMatchObject({ status: "success", groups_rolled_back: 2, groups_skipped: 1 });
     expect(others.result?.groups[group]?.status).toBe("skipped");
-    expect(await faults.agrees(others)).toEqual(offsets(new Map([...saved, ...of(moved, group)])));
+    expect(await faults.requireAgreement(others)).toEqual(
+      offsets(new Map([...saved, ...commitsOfGroups(moved, group)])),
+    );
     await end();
-    await comesTo(group, "Empty");
+    await waitForState(group, "Empty");
     const last = await faults.rollback({ snapshot_id: snapshotId });
     expect(resultOf(last)).toMatchObject({ status: "success", groups_rolled_back: 3, offsets_restored: 2 });
-    await faults.allAt(saved, await faults.agrees(last));
+    await faults.requireCommits(saved, await faults.requireAgreement(last));
   }
 
   async function waitsForThemToLeave() {
-    const standing = await faults.standing(2);
-    const group = one(standing.groups[0]);
-    const consumer = await member(standing, group);
+    const scenario = await faults.scenario(2);
+    const group = required(scenario.groups[0]);
+    const consumer = await member(scenario, group);
     await consumer.joins();
-    const request = { snapshot_id: standing.snapshotId };
+    const request = { snapshot_id: scenario.snapshotId };
     const impatient = await faults.rollback({ ...request, wait_for_empty_seconds: 1 });
     expect(impatient.error).toMatchObject({ name: "GroupNotEmpty", message: expect.stringMatching(/waited \d s/) });
-    await faults.allAt(standing.moved, await faults.kafkaSays(standing.groups));
+    await faults.requireCommits(scenario.moved, await faults.offsetsByTool(scenario.groups));
 
     const seen = faults.proxy.seen("ListGroups");
     const rollback = faults.rollback({ ...request, wait_for_empty_seconds: 60 }, 120_000);
-    await expect.poll(() => faults.proxy.seen("ListGroups"), patient).toBeGreaterThan(seen + 18); // three looks
+    await expect.poll(() => faults.proxy.seen("ListGroups"), patient).toBeGreaterThan(seen + 18); // three polls of the groups
     expect(Object(await faults.call("rollback", { ...request, dry_run: true })).blockers).toHaveLength(1);
     await consumer.moves(55n);
     await consumer.leaves();
     const { result } = await rollback;
     expect(result).toMatchObject({ status: "success", groups_rolled_back: 2 });
-    await faults.allAt(standing.saved, await faults.agrees({ ...(result && { result }) }));
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement({ ...(result && { result }) }));
     const before = (await faults.snapshot(String(result?.safety_snapshot_id))).consumerGroups;
-    expect([...one(before.get(group)).values()].map(({ offset }) => offset)).toEqual([55n, 55n]);
+    expect([...required(before.get(group)).values()].map(({ offset }) => offset)).toEqual([55n, 55n]);
   }
 
-  /** A static member does not leave when it stops: it is there until its session times out. */
+  /** A static member does not leave when it stops, but when its session times out. */
   async function waitsForAStaticMember() {
-    const standing = await faults.standing(2);
-    const group = one(standing.groups[0]);
+    const scenario = await faults.scenario(2);
+    const group = required(scenario.groups[0]);
     const consumer = faults.kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
-      ...["--topic", standing.topic, "--group", group],
+      ...["--topic", scenario.topic, "--group", group],
       ...["group.instance.id=one", "session.timeout.ms=12000", "enable.auto.commit=false"].flatMap((property) => [
         "--command-property",
         property,
       ]),
     ]);
     onTestFinished(() => consumer.kill());
-    await comesTo(group, "Stable");
+    await waitForState(group, "Stable");
     consumer.kill();
     await consumer.ended;
-    const request = { snapshot_id: standing.snapshotId };
+    const request = { snapshot_id: scenario.snapshotId };
     const refused = await faults.rollback(request);
     expect(refused.error).toMatchObject({
       name: "GroupNotEmpty",
@@ -590,15 +595,15 @@ describe("when consumers are about,", () => {
     });
     const rolled = await faults.rollback({ ...request, wait_for_empty_seconds: 60 }, 120_000);
     expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 2 });
-    await faults.allAt(standing.saved, await faults.agrees(rolled));
+    await faults.requireCommits(scenario.saved, await faults.requireAgreement(rolled));
   }
 
   async function planChanges() {
-    const standing = await faults.standing(3);
-    const { groups, snapshotId, saved } = standing;
+    const scenario = await faults.scenario(3);
+    const { groups, snapshotId, saved } = scenario;
     const request = { snapshot_id: snapshotId };
     const { plan_digest } = Object(await faults.call("rollback", { ...request, dry_run: true }));
-    const consumer = await member(standing, one(groups[2]));
+    const consumer = await member(scenario, required(groups[2]));
     await consumer.joins();
     await consumer.moves(55n);
     await consumer.leaves();
@@ -607,59 +612,61 @@ describe("when consumers are about,", () => {
       name: "PlanChanged",
       message: expect.stringContaining("Nothing was changed."),
     });
-    const said = await faults.kafkaSays(groups);
-    expect([...one(said.get(one(groups[2]))).values()]).toEqual([55n, 55n]);
+    const toolOffsets = await faults.offsetsByTool(groups);
+    expect([...required(toolOffsets.get(required(groups[2]))).values()]).toEqual([55n, 55n]);
     expect(await faults.safetySnapshots()).toEqual([]);
     const fresh = String(Object(stale.error?.details).plan_digest);
     const rolled = await faults.rollback({ ...request, plan_digest: fresh });
     expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 3 });
-    await faults.allAt(saved, await faults.agrees(rolled));
+    await faults.requireCommits(saved, await faults.requireAgreement(rolled));
   }
 
   async function rehearsal() {
-    const standing = await faults.standing(2);
-    const { groups, snapshotId, saved } = standing;
-    const [real, other] = [one(groups[0]), one(groups[1])];
+    const scenario = await faults.scenario(2);
+    const { groups, snapshotId, saved } = scenario;
+    const [real, other] = [required(groups[0]), required(groups[1])];
     const replay = `${real}.replay`;
-    faults.forget([replay]);
-    const consumer = await member(standing, real);
+    faults.deleteAfterTest([replay]);
+    const consumer = await member(scenario, real);
     await consumer.joins();
     const request = { snapshot_id: snapshotId, group_map: { [real]: replay } };
-    const held = await heldUp(request);
+    const held = await startHeldRollback(request);
     await consumer.moves(56n);
-    held.letGo();
+    held.release();
     const rolled = await held.answer;
     expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 1, offsets_restored: 2 });
-    expect(Object.keys(one(rolled.result).groups)).toEqual([replay]);
+    expect(Object.keys(required(rolled.result).groups)).toEqual([replay]);
     await consumer.moves(57n);
-    const said = await faults.kafkaSays([replay, real, other]);
-    await faults.agrees(rolled);
-    await faults.allAt(new Map([[replay, one(saved.get(real))]]), new Map([...said].slice(0, 1)));
-    expect([...one(said.get(real)).values()]).toEqual([57n, 57n]);
-    expect(said.get(other)).toEqual(offsets(standing.moved).get(other));
+    const toolOffsets = await faults.offsetsByTool([replay, real, other]);
+    await faults.requireAgreement(rolled);
+    await faults.requireCommits(new Map([[replay, required(saved.get(real))]]), new Map([...toolOffsets].slice(0, 1)));
+    expect([...required(toolOffsets.get(real)).values()]).toEqual([57n, 57n]);
+    expect(toolOffsets.get(other)).toEqual(offsets(scenario.moved).get(other));
 
-    // Undone, the group of the rehearsal has no commits, as before.
+    // After the undo, the group of the rehearsal has no commits, as before.
     const undone = await faults.rollback({ snapshot_id: rolled.result?.safety_snapshot_id, exact: true });
     expect(resultOf(undone)).toMatchObject({ status: "success", offsets_deleted: 2 });
-    expect((await faults.agrees(undone)).get(replay)).toEqual(new Map());
+    expect((await faults.requireAgreement(undone)).get(replay)).toEqual(new Map());
   }
 
   test.each(
     cases<readonly [string, () => Promise<void>]>(
-      ["a group that one joins between plan and commit fails alone, and is put back when it has left"],
       [
-        ["a group that one joins between plan and commit fails alone, and is put back when it has left", joinsBetween],
+        "only a group that a consumer joins between plan and commits fails, and it is rolled back after the consumer left",
+      ],
+      [
         [
-          "a group that moved on in between is not rewound by resuming, and is by a new rollback",
-          joinsBetweenAndMovesOn,
+          "only a group that a consumer joins between plan and commits fails, and it is rolled back after the consumer left",
+          joinsBetween,
         ],
-        ["a consumer of the new protocol fences its group as well", consumerOfTheNewProtocolJoinsBetween],
+        ["a group that a consumer has moved is not rewound by a resume, but by a new rollback", joinsBetweenAndMovesOn],
+        ["only a group that a consumer of the new protocol joins fails", consumerOfTheNewProtocolJoinsBetween],
         ["a group that prepares a rebalance is not empty", () => rebalances(preparing, "PreparingRebalance", 2)],
         ["a group that completes a rebalance is not empty", () => rebalances(completing, "CompletingRebalance", 1)],
-        ["a rollback waits until they have left, and plans afresh", waitsForThemToLeave],
+        ["a rollback waits until the members have left, and then plans again", waitsForThemToLeave],
         ["a rollback waits until the session of a static member has timed out", waitsForAStaticMember],
-        ["a plan that was seen is not carried out when a group has moved since", planChanges],
-        ["a rehearsal in another group leaves those alone that run", rehearsal],
+        ["a plan digest is refused if a group has moved since", planChanges],
+        ["a rehearsal in another group does not change running groups", rehearsal],
       ],
     ),
   )("%s", (_name, run) => run());

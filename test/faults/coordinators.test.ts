@@ -5,27 +5,27 @@ import { Writer } from "../../functions/shared/kafka/wire/bytes.ts";
 import { findCoordinator } from "../../functions/shared/kafka/wire/groups.ts";
 import { offsetCommit, offsetFetch } from "../../functions/shared/kafka/wire/offsets.ts";
 import { independentClient } from "../integration/kafka/support.ts";
-import type { Answer, RollbackResult, Rolled } from "./support/answers.ts";
-import { cases, faultHarness, type Standing } from "./support/harness.ts";
+import type { Answer, RollbackAnswer, RollbackResult } from "./support/answers.ts";
+import { cases, faultHarness, type Scenario } from "./support/harness.ts";
 import type { ApiName } from "./support/kafka-proxy.ts";
 
 const faults = faultHarness();
 const patient = { timeout: 90_000, interval: 50 };
 
-const one = <T>(value: T | undefined): T => {
-  if (value === undefined) throw new Error("there is none");
+const required = <T>(value: T | undefined): T => {
+  if (value === undefined) throw new Error("the value is missing");
   return value;
 };
-const resultOf = ({ result, error }: Rolled): RollbackResult => {
-  if (result === undefined) throw new Error(`it has no result: ${error?.message}`);
+const resultOf = ({ result, error }: RollbackAnswer): RollbackResult => {
+  if (result === undefined) throw new Error(`the rollback has no result: ${error?.message}`);
   return result;
 };
 const offsets = (commits: Commits) =>
   new Map([...commits].map(([group, keys]) => [group, new Map([...keys].map(([key, { offset }]) => [key, offset]))]));
 const without = (commits: Commits, group: string): Commits => new Map([...commits].filter(([name]) => name !== group));
 
-/** An answer of a flexible version in place of another: `write` says what it has between its throttle time and its tags. */
-function instead(frame: Buffer, write: (writer: Writer) => void): Buffer {
+/** Replaces an answer of a flexible version. `write` writes what is between its throttle time and its tags. */
+function replaceAnswer(frame: Buffer, write: (writer: Writer) => void): Buffer {
   const writer = new Writer();
   writer.int32(0); // the length, below
   writer.int32(frame.readInt32BE(4)); // the correlation id
@@ -38,14 +38,14 @@ function instead(frame: Buffer, write: (writer: Writer) => void): Buffer {
   return bytes;
 }
 
-/** An answer in which what it says of a group is a code instead; the same one, where it says nothing of that group. */
+/** Replaces the part about a group with an error code. Returns the same frame if the answer does not contain the group. */
 type Refusal = (frame: Buffer, group: string, code: number, topic: string) => Buffer;
 
 const refusals = {
   OffsetFetch(frame, group, code) {
     const answers = decodeAnswer(offsetFetch, 8, frame.subarray(8));
     if (answers.every((answer) => answer.group !== group)) return frame;
-    return instead(frame, (writer) =>
+    return replaceAnswer(frame, (writer) =>
       writer.array(answers, (answer) => {
         const refused = answer.group === group;
         writer.string(answer.group);
@@ -69,7 +69,7 @@ const refusals = {
   FindCoordinator(frame, group, code) {
     const answers = decodeAnswer(findCoordinator, 4, frame.subarray(8));
     if (answers.every((answer) => answer.group !== group)) return frame;
-    return instead(frame, (writer) =>
+    return replaceAnswer(frame, (writer) =>
       writer.array(answers, (answer) => {
         const refused = answer.group === group;
         writer.string(answer.group);
@@ -82,11 +82,11 @@ const refusals = {
       }),
     );
   },
-  /** It took effect, and says that it did not. Its answer names no group: the topic does. */
+  /** The commit takes effect, but is answered with the code. The answer names topics only, so the topic selects it. */
   OffsetCommit(frame, _group, code, topic) {
     const answers = decodeAnswer(offsetCommit, 8, frame.subarray(8)).filter((answer) => answer.topic === topic);
     if (answers.length === 0) return frame;
-    return instead(frame, (writer) =>
+    return replaceAnswer(frame, (writer) =>
       writer.array(answers, ({ topic, partition }) => {
         writer.string(topic);
         writer.array([partition], () => {
@@ -100,7 +100,7 @@ const refusals = {
   },
 } satisfies Partial<Record<ApiName, Refusal>>;
 
-/** From now on, coordinators do not say what they know of a group: for some answers, or until `ends`. */
+/** From now on, answers about a group have an error code: this many of them, or until `end`. */
 function refuse(
   api: keyof typeof refusals,
   code: number,
@@ -121,75 +121,75 @@ function refuse(
     get refused() {
       return refused;
     },
-    ends: () => {
+    end: () => {
       left = 0;
     },
   };
 }
 
 const unavailable = { name: expect.stringMatching(/^(KafkaUnavailable|DeadlineExceeded)$/) };
-const untouched = (rolled: Rolled) =>
+const requireUnchanged = (rolled: RollbackAnswer) =>
   expect(rolled.error).toMatchObject({ ...unavailable, message: expect.stringMatching(/Nothing was changed/) });
 
-describe("no group is taken for empty, or for smaller than it is,", () => {
-  /** A coordinator does not say yet what it knows of a group: twice, and then, if that is to be tried, for ever. */
+describe("no group is read as empty or without some of its commits", () => {
+  /** A group is answered with a code twice, and then, with `forEver`, always. */
   async function refused(api: "OffsetFetch" | "FindCoordinator", code: number, forEver = false) {
-    const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
-    const group = one(groups[0]);
-    const passing = refuse(api, code, group, topic, 2);
+    const { groups, snapshotId, topic, moved, saved } = await faults.scenario(3);
+    const group = required(groups[0]);
+    const temporary = refuse(api, code, group, topic, 2);
     const { snapshot_id } = Object(await faults.call("snapshot", { groups }));
     expect((await faults.snapshot(snapshot_id)).consumerGroups).toEqual(moved);
-    expect(passing.refused).toBe(2);
+    expect(temporary.refused).toBe(2);
 
     if (forEver) await refusedForEver(api, code, { groups, snapshotId, topic, moved });
 
     refuse(api, code, group, topic, 2);
     const rolled = await faults.rollback({ snapshot_id: snapshotId });
     expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 3 });
-    await faults.allAt(saved, await faults.agrees(rolled));
+    await faults.requireCommits(saved, await faults.requireAgreement(rolled));
     expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(moved);
   }
 
   async function refusedForEver(
     api: "OffsetFetch" | "FindCoordinator",
     code: number,
-    { groups, snapshotId, topic, moved }: Omit<Standing, "saved">,
+    { groups, snapshotId, topic, moved }: Omit<Scenario, "saved">,
   ) {
-    const group = one(groups[0]);
-    const lasting = refuse(api, code, group, topic);
+    const group = required(groups[0]);
+    const permanent = refuse(api, code, group, topic);
     const failed = await faults.ask("snapshot", { groups }, 8_000);
     expect(failed.error).toMatchObject({ ...unavailable, message: expect.stringContaining(group) });
     expect(failed.error?.message).toContain("Nothing was changed");
     const partial = Object(await faults.call("snapshot", { groups, allow_partial: true }, 8_000));
     expect(partial).toMatchObject({ status: "partial", groups: 2, errors: [{ group, error: "KafkaUnavailable" }] });
     expect((await faults.snapshot(partial.snapshot_id)).consumerGroups).toEqual(without(moved, group));
-    untouched(await faults.rollback({ snapshot_id: snapshotId }, 8_000));
+    requireUnchanged(await faults.rollback({ snapshot_id: snapshotId }, 8_000));
     expect(await faults.safetySnapshots()).toEqual([]);
-    expect(await faults.kafkaSays(groups)).toEqual(offsets(moved));
-    lasting.ends();
+    expect(await faults.offsetsByTool(groups)).toEqual(offsets(moved));
+    permanent.end();
   }
 
-  /** It takes commits, and says that it does not. */
+  /** Commits take effect, but are answered with a code. */
   async function refusedCommits(code: number) {
-    const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
-    const passing = refuse("OffsetCommit", code, "", topic, 2);
+    const { groups, snapshotId, topic, moved, saved } = await faults.scenario(3);
+    const temporary = refuse("OffsetCommit", code, "", topic, 2);
     const rolled = await faults.rollback({ snapshot_id: snapshotId });
     expect(resultOf(rolled)).toMatchObject({ status: "success", groups_rolled_back: 3 });
-    expect(passing.refused).toBe(2);
-    await faults.allAt(saved, await faults.agrees(rolled));
+    expect(temporary.refused).toBe(2);
+    await faults.requireCommits(saved, await faults.requireAgreement(rolled));
 
     await faults.commit(moved);
     refuse("OffsetCommit", code, "", topic);
     const all = await faults.rollback({ snapshot_id: snapshotId }, 12_000);
-    expect(resultOf(all).status).toBe("success"); // what it said was not true: what was read back is
-    expect(await faults.agrees(all)).toEqual(offsets(saved));
+    expect(resultOf(all).status).toBe("success"); // the read-back decides, not the error code
+    expect(await faults.requireAgreement(all)).toEqual(offsets(saved));
     expect(Object.keys(resultOf(all).groups)).toEqual(groups);
   }
 
-  /** It says what it knows of a group until commits are to be read back. */
+  /** A group is answered with a code from the read-back on. */
   async function refusedReadBack(code: number) {
-    const { groups, snapshotId, topic, moved, saved } = await faults.standing(3);
-    const group = one(groups[0]);
+    const { groups, snapshotId, topic, moved, saved } = await faults.scenario(3);
+    const group = required(groups[0]);
     const refusals: ReturnType<typeof refuse>[] = [];
     faults.proxy.when({ api: "OffsetCommit" }, () => {
       refusals.push(refuse("OffsetFetch", code, group, topic));
@@ -200,21 +200,21 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     const { status, groups_rolled_back, safety_snapshot_id, rollback_id, groups: results } = resultOf(rolled);
     expect({ status, groups_rolled_back }).toEqual({ status: "partial_success", groups_rolled_back: 2 });
     expect(results[group]).toMatchObject({ status: "failed", error: expect.stringContaining("read back") });
-    for (const partition of Object.values(one(results[group]).partitions))
+    for (const partition of Object.values(required(results[group]).partitions))
       expect(partition).not.toHaveProperty("actual");
-    await faults.agrees(rolled);
-    for (const each of refusals) each.ends();
+    await faults.requireAgreement(rolled);
+    for (const each of refusals) each.end();
     const last = await faults.rollback({ resume: rollback_id });
     expect(resultOf(last)).toMatchObject({ status: "success", resumed: true, safety_snapshot_id });
-    await faults.allAt(saved, await faults.agrees(last));
+    await faults.requireCommits(saved, await faults.requireAgreement(last));
     expect((await faults.snapshot(String(safety_snapshot_id))).consumerGroups).toEqual(moved);
   }
 
-  /** Coordinators of 300 groups restart while snapshots and dry runs go on, and one before a rollback. */
+  /** Coordinators of 300 groups restart during snapshots and dry runs, and one before a rollback. */
   async function restarts() {
-    const standing = await faults.standing(300);
-    const { groups, snapshotId, moved, saved } = standing;
-    const pattern = `${one(groups[0]).split(".")[0]}.*`;
+    const scenario = await faults.scenario(300);
+    const { groups, snapshotId, moved, saved } = scenario;
+    const pattern = `${required(groups[0]).split(".")[0]}.*`;
     const codes = new Map<number, number>();
     faults.proxy.when({ api: "OffsetFetch", at: "answer", every: true }, (_broker, frame) => {
       for (const { code } of decodeAnswer(offsetFetch, 8, frame.subarray(8)))
@@ -225,18 +225,18 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     onTestFinished(() => {
       over = true;
     });
-    const keeps = async (ask: () => Promise<Answer>) => {
+    const repeat = async (ask: () => Promise<Answer>) => {
       const answers: Answer[] = [];
       while (!over) answers.push(await ask());
       return answers;
     };
     let taken = 0;
-    const snapshots = keeps(async () => {
+    const snapshots = repeat(async () => {
       const answer = await faults.ask("snapshot", { groups: [pattern] }, 20_000);
       if (answer.error === undefined) taken++;
       return answer;
     });
-    const plans = keeps(() => faults.ask("rollback", { snapshot_id: snapshotId, dry_run: true }, 20_000));
+    const plans = repeat(() => faults.ask("rollback", { snapshot_id: snapshotId, dry_run: true }, 20_000));
     for (let round = 0; round < 2; round++) {
       const broker = await faults.coordinatorOf(groups);
       await faults.killBroker(broker);
@@ -278,19 +278,19 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     });
     console.log(`OffsetFetch answered by code: ${JSON.stringify([...codes])}; ${taken} snapshots; failures:`, failures);
 
-    if (rolled.result === undefined) untouched(rolled);
-    else await faults.agrees(rolled);
+    if (rolled.result === undefined) requireUnchanged(rolled);
+    else await faults.requireAgreement(rolled);
     const request = rolled.result === undefined ? { snapshot_id: snapshotId } : { resume: rolled.result.rollback_id };
     const last = rolled.error === undefined ? rolled : await faults.rollback(request);
     expect(resultOf(last)).toMatchObject({ status: "success", groups_rolled_back: 300 });
-    await faults.allAt(saved, await faults.agrees(last));
+    await faults.requireCommits(saved, await faults.requireAgreement(last));
     for (const id of await faults.safetySnapshots()) {
       expect((await faults.snapshot(id)).consumerGroups).toEqual(moved);
     }
   }
 
-  /** A transaction that has 55 pending on the first partition of a group. */
-  async function begun({ topic }: Standing, group: string) {
+  /** Starts a transaction with the offset 55 pending on the first partition of a group. */
+  async function startTransaction({ topic }: Scenario, group: string) {
     const producer = independentClient(faults.kafka.bootstrapServers).producer({
       transactionalId: `${group}.transaction`,
       maxInFlightRequests: 1,
@@ -307,17 +307,17 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     return transaction;
   }
 
-  /** Where the groups are when it was committed on the first partition of one of them. */
-  const committed = (commits: Commits, group: string, { topic }: Standing): ReturnType<typeof offsets> => {
+  /** The offsets of the groups after that transaction was committed. */
+  const offsetsAfterCommit = (commits: Commits, group: string, { topic }: Scenario): ReturnType<typeof offsets> => {
     const all = offsets(commits);
-    return all.set(group, new Map([...one(all.get(group)), [`${topic}-0`, 55n]]));
+    return all.set(group, new Map([...required(all.get(group)), [`${topic}-0`, 55n]]));
   };
 
   async function atSnapshot() {
-    const standing = await faults.standing(3);
-    const { groups, moved } = standing;
-    const group = one(groups[0]);
-    const transaction = await begun(standing, group);
+    const scenario = await faults.scenario(3);
+    const { groups, moved } = scenario;
+    const group = required(groups[0]);
+    const transaction = await startTransaction(scenario, group);
     const failed = await faults.ask("snapshot", { groups }, 8_000);
     expect(failed.error).toMatchObject({ ...unavailable, message: expect.stringContaining(group) });
     expect(failed.error?.message).toContain("Nothing was changed");
@@ -332,43 +332,45 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
     const { snapshot_id, status } = Object(await waiting);
     expect(status).toBe("complete");
     const whole = offsets((await faults.snapshot(snapshot_id)).consumerGroups);
-    expect(whole).toEqual(committed(moved, group, standing));
-    expect(await faults.kafkaSays(groups)).toEqual(whole);
+    expect(whole).toEqual(offsetsAfterCommit(moved, group, scenario));
+    expect(await faults.offsetsByTool(groups)).toEqual(whole);
   }
 
   async function atPlan() {
-    const standing = await faults.standing(3);
-    const { groups, moved, saved, snapshotId } = standing;
-    const group = one(groups[0]);
-    const transaction = await begun(standing, group);
+    const scenario = await faults.scenario(3);
+    const { groups, moved, saved, snapshotId } = scenario;
+    const group = required(groups[0]);
+    const transaction = await startTransaction(scenario, group);
     const refused = await faults.rollback({ snapshot_id: snapshotId }, 10_000);
     expect(refused.error).toMatchObject({ name: "RollbackBlocked", message: expect.stringContaining(group) });
     expect(refused.error?.message).toMatch(/was refused\. \[pending_transaction\].*Nothing was changed/);
     expect(Object(refused.error?.details).blockers).toMatchObject([{ kind: "pending_transaction", group }]);
-    expect(await faults.kafkaSays(groups)).toEqual(offsets(moved));
+    expect(await faults.offsetsByTool(groups)).toEqual(offsets(moved));
 
     const others = await faults.rollback({ snapshot_id: snapshotId, skip_blocked: true }, 15_000);
     expect(resultOf(others)).toMatchObject({ status: "success", groups_rolled_back: 2, groups_skipped: 1 });
     const { consumerGroups } = await faults.snapshot(String(others.result?.safety_snapshot_id));
     expect(consumerGroups).toEqual(without(moved, group));
-    expect(await faults.kafkaSays(groups)).toEqual(offsets(new Map([...saved, [group, one(moved.get(group))]])));
+    expect(await faults.offsetsByTool(groups)).toEqual(
+      offsets(new Map([...saved, [group, required(moved.get(group))]])),
+    );
     await transaction.abort();
     const last = await faults.rollback({ snapshot_id: snapshotId });
     expect(resultOf(last)).toMatchObject({ status: "success", groups_rolled_back: 3, offsets_restored: 2 });
-    await faults.allAt(saved, await faults.agrees(last));
+    await faults.requireCommits(saved, await faults.requireAgreement(last));
   }
 
   /** A transaction begins when a rollback is about to send its commits, or when they have been answered. */
-  async function meanwhile(at: "request" | "answer", end: "commit" | "abort") {
-    const standing = await faults.standing(3);
-    const { groups, moved, saved, snapshotId } = standing;
-    const group = one(groups[0]);
-    const { promise: letGo, resolve } = Promise.withResolvers<undefined>();
+  async function transactionDuring(at: "request" | "answer", end: "commit" | "abort") {
+    const scenario = await faults.scenario(3);
+    const { groups, moved, saved, snapshotId } = scenario;
+    const group = required(groups[0]);
+    const { promise: released, resolve } = Promise.withResolvers<undefined>();
     onTestFinished(() => resolve(undefined));
-    const held = faults.proxy.when({ api: "OffsetCommit", at, every: true }, () => letGo);
+    const held = faults.proxy.when({ api: "OffsetCommit", at, every: true }, () => released);
     const rollback = faults.rollback({ snapshot_id: snapshotId }, 20_000);
     await expect.poll(() => held.happened, patient).toBe(true);
-    const transaction = await begun(standing, group);
+    const transaction = await startTransaction(scenario, group);
     resolve(undefined);
     const rolled = await rollback;
 
@@ -379,17 +381,17 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
       status: "failed",
       error: expect.stringContaining("transaction"),
     });
-    await faults.agrees(rolled);
+    await faults.requireAgreement(rolled);
     await transaction[end]();
 
     const last = await faults.rollback({ resume: rollback_id });
     if (at === "answer" && end === "commit") {
-      // It came after the commit of the rollback, and moved the group: that is not rewound a second time.
+      // The transaction was committed after the rollback's commit and moved the group, which is not rewound again.
       expect(last.error).toMatchObject({ name: "RollbackBlocked", message: expect.stringMatching(/moved_since.*55/) });
-      expect(await faults.kafkaSays(groups)).toEqual(committed(saved, group, standing));
+      expect(await faults.offsetsByTool(groups)).toEqual(offsetsAfterCommit(saved, group, scenario));
     } else {
       expect(resultOf(last)).toMatchObject({ status: "success", resumed: true, safety_snapshot_id });
-      await faults.allAt(saved, await faults.agrees(last));
+      await faults.requireCommits(saved, await faults.requireAgreement(last));
     }
     expect((await faults.snapshot(String(safety_snapshot_id))).consumerGroups).toEqual(moved);
   }
@@ -402,12 +404,24 @@ describe("no group is taken for empty, or for smaller than it is,", () => {
         ["when coordinators of 300 groups restart", restarts],
         ["when a transaction has a commit pending at a snapshot", atSnapshot],
         ["when a transaction has a commit pending at a rollback's plan", atPlan],
-        ["when a transaction begins as a rollback commits, and aborts", () => meanwhile("request", "abort")],
-        ["when a transaction begins as a rollback commits, and commits", () => meanwhile("request", "commit")],
-        ["when a transaction begins before a rollback is read back, and aborts", () => meanwhile("answer", "abort")],
-        ["when a transaction begins before a rollback is read back, and commits", () => meanwhile("answer", "commit")],
-        ["when OffsetFetch answers 14 as a rollback is read back", () => refusedReadBack(14)],
-        ["when OffsetFetch answers 16 (NOT_COORDINATOR) as a rollback is read back", () => refusedReadBack(16)],
+        [
+          "when a transaction begins during the commits of a rollback, and aborts",
+          () => transactionDuring("request", "abort"),
+        ],
+        [
+          "when a transaction begins during the commits of a rollback, and commits",
+          () => transactionDuring("request", "commit"),
+        ],
+        [
+          "when a transaction begins before a rollback is read back, and aborts",
+          () => transactionDuring("answer", "abort"),
+        ],
+        [
+          "when a transaction begins before a rollback is read back, and commits",
+          () => transactionDuring("answer", "commit"),
+        ],
+        ["when OffsetFetch answers 14 in the read-back of a rollback", () => refusedReadBack(14)],
+        ["when OffsetFetch answers 16 (NOT_COORDINATOR) in the read-back of a rollback", () => refusedReadBack(16)],
         ["when OffsetFetch answers 15 (COORDINATOR_NOT_AVAILABLE)", () => refused("OffsetFetch", 15)],
         ["when OffsetFetch answers 16", () => refused("OffsetFetch", 16)],
         ["when FindCoordinator answers 14", () => refused("FindCoordinator", 14)],

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { Rolled } from "./support/answers.ts";
-import { cases, type FaultHarness, faultHarness, noneElsewhere } from "./support/harness.ts";
+import type { RollbackAnswer } from "./support/answers.ts";
+import { cases, type FaultHarness, faultHarness, requireSavedOrMoved } from "./support/harness.ts";
 
 const faults = faultHarness();
 const groups = 40;
 
-/** Calls `kill` when a rollback has come to some step; what it gives says whether it has. */
+/** Calls `kill` when a rollback reaches a step. `happened` is true once it was called. */
 type Step = (faults: FaultHarness, kill: () => undefined) => { readonly happened: boolean };
 
 const halfway: Step = ({ proxy }, kill) => proxy.when({ api: "OffsetCommit", nth: groups / 2 }, kill);
@@ -53,7 +53,7 @@ const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean
   ],
   [
     "reading them back",
-    // The call is not to take effect: it hangs, and its client is gone.
+    // The call must not take effect: it hangs while its client is killed.
     ({ storage }, kill) => storage.faults.when(journalClosing, () => kill() ?? "hangs"),
     { journal: true, safety: 1 },
   ],
@@ -66,10 +66,10 @@ const steps: [string, Step, { journal: boolean; safety: number; closed?: boolean
 
 describe("a rollback whose process is killed after", () => {
   test.each(cases(["half of its commits"], steps))(
-    "%s: its lease expires, and the same request finishes it",
+    "%s is completed by the same request after its lease expired",
     async (what, step, left) => {
-      const standing = await faults.standing(groups);
-      const request = { snapshot_id: standing.snapshotId };
+      const scenario = await faults.scenario(groups);
+      const request = { snapshot_id: scenario.snapshotId };
       await crash(request, step);
       let began = performance.now();
       const safety = await faults.safetySnapshots();
@@ -82,7 +82,7 @@ describe("a rollback whose process is killed after", () => {
         details: { rollback_id: expect.stringMatching(/^rollback-/), age_seconds: expect.any(Number) },
       });
       const { rollback_id } = Object(refused.error?.details);
-      noneElsewhere(standing, await faults.kafkaSays(standing.groups));
+      requireSavedOrMoved(scenario, await faults.offsetsByTool(scenario.groups));
 
       const listed = async () => Object(await faults.call("rollbacks", {})).rollbacks;
       const expected = left.closed
@@ -94,11 +94,11 @@ describe("a rollback whose process is killed after", () => {
       if (left.again) {
         await crash(request, left.again);
         began = performance.now();
-        noneElsewhere(standing, await faults.kafkaSays(standing.groups));
+        requireSavedOrMoved(scenario, await faults.offsetsByTool(scenario.groups));
         await expect.poll(listed, { timeout: 21_000, interval: 250 }).toMatchObject(expected);
       }
 
-      let rolled: Rolled = {};
+      let rolled: RollbackAnswer = {};
       let calls = 0;
       const called = async () => {
         calls++;
@@ -114,10 +114,10 @@ describe("a rollback whose process is killed after", () => {
       expect(rolled.result).toMatchObject({ status: "success", groups_rolled_back: groups });
       if (left.journal) expect(rolled.result).toMatchObject({ rollback_id, safety_snapshot_id: safety[0] });
       if (left.journal) expect(rolled.result).toMatchObject(left.closed ? { repeated: true } : { resumed: true });
-      await faults.allAt(standing.saved, await faults.agrees(rolled));
-      // Without a journal the first safety snapshot is not known: there is one more, of the same state.
+      await faults.requireCommits(scenario.saved, await faults.requireAgreement(rolled));
+      // Without a journal record, the first safety snapshot is unknown, so a second one of the same state is taken.
       expect(await faults.safetySnapshots()).toHaveLength(left.journal ? 1 : left.safety + 1);
-      expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(standing.moved);
+      expect((await faults.snapshot(String(rolled.result?.safety_snapshot_id))).consumerGroups).toEqual(scenario.moved);
       expect(await listed()).toMatchObject([{ rollback_id: rolled.result?.rollback_id, status: "success" }]);
 
       const repeated = await faults.rollback(request);
@@ -127,7 +127,7 @@ describe("a rollback whose process is killed after", () => {
   );
 });
 
-/** Runs a request in a process of its own, and kills it at this step. */
+/** Runs a request in a separate process, and kills the process at a step. */
 async function crash(request: unknown, step: Step): Promise<void> {
   const worker = faults.startWorker("rollback", request);
   const killed = step(faults, () => void worker.kill());

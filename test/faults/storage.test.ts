@@ -3,28 +3,28 @@ import { describe, expect, test, vi } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import type { Fault } from "../integration/storage/faults.ts";
 import { within } from "../support/deadline.ts";
-import type { Answer, RollbackResult, Rolled } from "./support/answers.ts";
+import type { Answer, RollbackAnswer, RollbackResult } from "./support/answers.ts";
 import { cases, faultHarness } from "./support/harness.ts";
-import { agree, type Offsets } from "./support/truth.ts";
+import { type Offsets, requireSameOffsets } from "./support/truth.ts";
 
 const faults = faultHarness();
 
-/** What becomes of a call to AWS: of that one, or of it and all that follow. The time of an invocation that meets it. */
-interface Trouble {
+/** A fault of one call to AWS, or of it and all later calls; and the time of the invocation. */
+interface StorageFault {
   readonly fault: Fault;
-  readonly lasts: boolean;
+  readonly permanent: boolean;
   readonly ms: number;
 }
 
-const once = (fault: Fault): Trouble => ({ fault, lasts: false, ms: 60_000 });
-const lasting = (fault: Fault, ms = 60_000): Trouble => ({ fault, lasts: true, ms });
+const once = (fault: Fault): StorageFault => ({ fault, permanent: false, ms: 60_000 });
+const permanently = (fault: Fault, ms = 60_000): StorageFault => ({ fault, permanent: true, ms });
 
-const troubles: readonly (readonly [name: string, trouble: Trouble])[] = [
-  ["are lost after it took effect, from one on", lasting("lost")],
+const storageFaults: readonly (readonly [name: string, fault: StorageFault])[] = [
+  ["are lost from one call on, after it took effect", permanently("lost")],
   ["are lost once, after it took effect", once("lost")],
-  ["are failures, from one on", lasting("breaks")],
-  ["are that there were too many calls, from one on", lasting("throttled")],
-  ["do not come, from one on, until the time is over", lasting("hangs", 6_500)],
+  ["are server errors from one call on", permanently("breaks")],
+  ["are throttling errors from one call on", permanently("throttled")],
+  ["do not come from one call on, until the deadline", permanently("hangs", 6_500)],
   ["do not come, once", once("hangs")],
 ];
 
@@ -32,44 +32,44 @@ const actions = ["Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Tra
   ["Put", "Get", "Head", "Delete"].map((verb) => `${verb}Object`),
 );
 
-/** A call to AWS that met a trouble, and whether commits had been sent by then. */
-interface Met {
+/** A call to AWS that failed, and whether commits had been sent before it. */
+interface FailedCall {
   readonly action: string;
   readonly committed: boolean;
 }
 
 /**
- * Does something for the first call to AWS, for the second, … until it makes no such call: that call, after `strikes`,
- * meets the trouble. Each time in a second of its own, in which no snapshot was taken: ids that are taken already would
- * make other calls. Gives the calls that were met.
+ * Repeats `run`, and injects the fault into its first call to AWS, then into its second, and so on, until there is no further
+ * call. Calls are counted from `inject` on. Each run has a new second: a snapshot id in use would cause additional calls.
+ * Returns the calls that failed.
  */
 async function atEachCall(
-  { fault, lasts }: Trouble,
-  run: (index: number, strikes: () => void, heals: () => void) => Promise<void>,
-): Promise<readonly Met[]> {
+  { fault, permanent }: StorageFault,
+  run: (index: number, inject: () => void, clear: () => void) => Promise<void>,
+): Promise<readonly FailedCall[]> {
   const { storage, proxy } = faults;
-  const met: Met[] = [];
-  for (let index = 0; index === met.length; index++) {
+  const failedCalls: FailedCall[] = [];
+  for (let index = 0; index === failedCalls.length; index++) {
     const last = Math.floor(Date.now() / 1_000);
     await vi.waitUntil(() => Math.floor(Date.now() / 1_000) > last, { interval: 20, timeout: 10_000 });
-    const strikes = () => {
+    const inject = () => {
       storage.faults.clear();
       const seen = proxy.seen("OffsetCommit");
       storage.faults.when({ nth: index + 1 }, () => {
-        met.push({ action: String(storage.faults.calls[index]), committed: proxy.seen("OffsetCommit") > seen });
-        if (lasts) for (const action of actions) storage.faults.on(action, fault);
+        failedCalls.push({ action: String(storage.faults.calls[index]), committed: proxy.seen("OffsetCommit") > seen });
+        if (permanent) for (const action of actions) storage.faults.on(action, fault);
         return fault;
       });
     };
-    await run(index, strikes, storage.faults.clear);
+    await run(index, inject, storage.faults.clear);
     storage.faults.clear();
-    await leaseEnds();
+    await deleteLease();
   }
-  return met;
+  return failedCalls;
 }
 
-/** A lease that was left behind ends in 20 s at most. Lets that time pass. */
-async function leaseEnds(): Promise<void> {
+/** Deletes a lease that was not released. Requires that it would expire within 20 s. */
+async function deleteLease(): Promise<void> {
   const [lease] = await faults.storage.items("lease");
   if (lease?.pk === undefined || lease.sk === undefined) return;
   expect(Number(lease.expires_ms?.N) - Date.now()).toBeLessThanOrEqual(20_000);
@@ -77,67 +77,67 @@ async function leaseEnds(): Promise<void> {
   await dynamodb.send(new DeleteItemCommand({ TableName: config.table, Key: { pk: lease.pk, sk: lease.sk } }));
 }
 
-/** The part of commits that is about these groups. */
+/** The commits of these groups. */
 const partOf = (commits: Commits, groups: Iterable<string>): Commits =>
   new Map([...groups].map((group) => [group, commits.get(group) ?? new Map()]));
 
 const offsetsOf = (commits: Commits): Offsets =>
-  new Map([...commits].map(([group, of]) => [group, new Map([...of].map(([key, { offset }]) => [key, offset]))]));
+  new Map([...commits].map(([group, keys]) => [group, new Map([...keys].map(([key, { offset }]) => [key, offset]))]));
 
-/** What is listed can be loaded, whole. */
-async function listed() {
+/** Loads every listed snapshot. */
+async function loadListed() {
   const { entries } = await faults.storage.archive.list({ limit: 1_000 }, within());
   return Promise.all(entries.map(({ snapshotId }) => faults.snapshot(snapshotId)));
 }
 
-const named = (error: Answer["error"]) =>
+const requireRetryable = (error: Answer["error"]) =>
   expect(error).toMatchObject({
     name: expect.stringMatching(/^(StorageUnavailable|DeadlineExceeded)$/),
     message: expect.stringMatching(/^(StorageUnavailable|DeadlineExceeded): /),
   });
 
-describe("at each of its calls to AWS in turn,", () => {
+describe("with a fault at each of its calls to AWS in turn,", () => {
   const size = 3;
   /** How many calls to AWS one rollback makes. */
   const calls = 14;
 
-  async function rollsBack(trouble: Trouble) {
-    const { snapshotId, groups, saved, moved } = await faults.standing(size * calls);
+  async function rollsBack(storageFault: StorageFault) {
+    const { snapshotId, groups, saved, moved } = await faults.scenario(size * calls);
     const requests: { readonly snapshot_id: string; readonly groups: readonly string[] }[] = [];
-    const firsts: Rolled[] = [];
-    const met = await atEachCall(trouble, async (index, strikes) => {
+    const firsts: RollbackAnswer[] = [];
+    const failedCalls = await atEachCall(storageFault, async (index, inject) => {
       const request = { snapshot_id: snapshotId, groups: groups.slice(index * size, (index + 1) * size) };
       requests.push(request);
-      strikes();
-      firsts.push(await faults.rollback(request, trouble.ms));
+      inject();
+      firsts.push(await faults.rollback(request, storageFault.ms));
     });
 
     const [before, after] = [false, true].map((done) =>
-      met.filter(({ committed }) => committed === done).map(({ action }) => action),
+      failedCalls.filter(({ committed }) => committed === done).map(({ action }) => action),
     );
-    // The lease and the safety snapshot's entry, the journal and the bodies; then the journal's end, and the lease's.
+    // Before the commits: lease, safety snapshot, journal record and bodies. After them: the record is closed, the lease released.
     expect(before?.filter((action) => action === "PutItem")).toHaveLength(2);
     expect(before).toEqual(
       expect.arrayContaining(["Query", "GetItem", "GetObject", "PutObject", "TransactWriteItems"]),
     );
     expect(after).toEqual(["PutObject", "UpdateItem", "DeleteItem"]);
-    const then = await faults.kafkaSays(groups);
+    const afterFirst = await faults.offsetsByTool(groups);
     for (const [number, { result, error }] of firsts.entries()) {
-      const { action, committed = true } = met[number] ?? {};
+      const { action, committed = true } = failedCalls[number] ?? {};
       const call = `call ${number + 1}, ${action}: ${error?.message ?? result?.warnings.join()}`;
-      const of = requests[number]?.groups ?? [];
+      const ofRequest = requests[number]?.groups ?? [];
       if (result === undefined) {
-        expect(trouble.lasts, call).toBe(true);
-        named(error);
+        expect(storageFault.permanent, call).toBe(true);
+        requireRetryable(error);
         expect(error?.message, call).toMatch(/(Nothing was changed|No offset was committed)/);
-        for (const group of of) expect(then.get(group), call).toEqual(offsetsOf(moved).get(group));
+        for (const group of ofRequest) expect(afterFirst.get(group), call).toEqual(offsetsOf(moved).get(group));
       } else {
         expect(result.status, call).toBe("success");
-        agree(result, then);
+        requireSameOffsets(result, afterFirst);
       }
-      // Once commits are sent, storage cannot fail a rollback: only its journal may stay open, and it says so.
-      expect(result !== undefined, call).toBe(committed || !trouble.lasts);
-      const unclosed = trouble.lasts && committed && (action === "PutObject" || action === "UpdateItem");
+      // After the first commit, storage faults do not fail a rollback. Its journal record may stay open, with a warning.
+      expect(result !== undefined, call).toBe(committed || !storageFault.permanent);
+      const unclosed = storageFault.permanent && committed && (action === "PutObject" || action === "UpdateItem");
       expect(result?.warnings ?? [], call).toEqual(
         unclosed ? [expect.stringMatching(/The journal could not be closed .*"resume"/)] : [],
       );
@@ -155,11 +155,11 @@ describe("at each of its calls to AWS in turn,", () => {
         expect(again.result?.resumed ?? again.result?.repeated).toBe(true);
       }
     }
-    const now = await faults.kafkaSays(groups);
-    await faults.allAt(saved, now);
-    for (const result of seconds) agree(result, now);
+    const now = await faults.offsetsByTool(groups);
+    await faults.requireCommits(saved, now);
+    for (const result of seconds) requireSameOffsets(result, now);
 
-    const safety = (await listed()).filter(({ trigger }) => trigger === "safety");
+    const safety = (await loadListed()).filter(({ trigger }) => trigger === "safety");
     for (const { consumerGroups } of safety) expect(consumerGroups).toEqual(partOf(moved, consumerGroups.keys()));
     expect(safety.map((snapshot) => snapshot.snapshotId)).toEqual(
       expect.arrayContaining(seconds.map((result) => result.safety_snapshot_id)),
@@ -172,103 +172,103 @@ describe("at each of its calls to AWS in turn,", () => {
     }
   }
 
-  /** Each time another rollback is resumed, whose end the journal does not have, and whose groups stand where they were before. */
-  async function resumes(trouble: Trouble) {
-    const { snapshotId, groups, saved, moved } = await faults.standing(size * calls);
+  /** Each run resumes a new rollback whose journal record was not closed, and whose groups were moved back. */
+  async function resumes(storageFault: StorageFault) {
+    const { snapshotId, groups, saved, moved } = await faults.scenario(size * calls);
     const begun: RollbackResult[] = [];
-    const firsts: Rolled[] = [];
-    const met = await atEachCall(trouble, async (index, strikes, heals) => {
-      const mine = groups.slice(index * size, (index + 1) * size);
+    const firsts: RollbackAnswer[] = [];
+    const failedCalls = await atEachCall(storageFault, async (index, inject, clear) => {
+      const ofRun = groups.slice(index * size, (index + 1) * size);
       faults.storage.faults.on("UpdateItem", "breaks");
-      const { result } = await faults.rollback({ snapshot_id: snapshotId, groups: mine });
-      heals();
-      if (result === undefined) throw new Error("nothing was begun");
+      const { result } = await faults.rollback({ snapshot_id: snapshotId, groups: ofRun });
+      clear();
+      if (result === undefined) throw new Error("the rollback has no result");
       expect(result.warnings).toHaveLength(1);
       begun.push(result);
-      await faults.commit(partOf(moved, mine));
-      strikes();
-      firsts.push(await faults.rollback({ resume: result.rollback_id }, trouble.ms));
+      await faults.commit(partOf(moved, ofRun));
+      inject();
+      firsts.push(await faults.rollback({ resume: result.rollback_id }, storageFault.ms));
     });
 
-    expect(met).toContainEqual({ action: "UpdateItem", committed: false });
-    expect(met.at(-1)).toEqual({ action: "DeleteItem", committed: true });
-    const then = await faults.kafkaSays(groups);
+    expect(failedCalls).toContainEqual({ action: "UpdateItem", committed: false });
+    expect(failedCalls.at(-1)).toEqual({ action: "DeleteItem", committed: true });
+    const afterFirst = await faults.offsetsByTool(groups);
     const finished: RollbackResult[] = [];
     for (const [number, { rollback_id, safety_snapshot_id, groups: of }] of begun.entries()) {
       const { result, error } = firsts[number] ?? {};
       if (result === undefined) {
-        expect(trouble.lasts, `call ${number + 1}: ${error?.message}`).toBe(true);
-        named(error);
+        expect(storageFault.permanent, `call ${number + 1}: ${error?.message}`).toBe(true);
+        requireRetryable(error);
         expect(error?.message).toMatch(/(Nothing was changed|No offset was committed)/);
-        for (const group of Object.keys(of)) expect(then.get(group)).toEqual(offsetsOf(moved).get(group));
-      } else agree(result, then);
+        for (const group of Object.keys(of)) expect(afterFirst.get(group)).toEqual(offsetsOf(moved).get(group));
+      } else requireSameOffsets(result, afterFirst);
       const last = await faults.rollback({ resume: rollback_id });
       expect(last.error).toBeUndefined();
       expect(last.result).toMatchObject({ status: "success", rollback_id, safety_snapshot_id });
       if (last.result !== undefined) finished.push(last.result);
     }
-    const now = await faults.kafkaSays(groups);
-    await faults.allAt(
+    const now = await faults.offsetsByTool(groups);
+    await faults.requireCommits(
       new Map([...saved].slice(0, size * begun.length)),
       new Map([...now].slice(0, size * begun.length)),
     );
-    for (const result of finished) agree(result, now);
+    for (const result of finished) requireSameOffsets(result, now);
     expect(await faults.safetySnapshots()).toHaveLength(begun.length);
     const { rollbacks } = Object(await faults.call("rollbacks", { limit: 1_000 }));
     expect(new Set(rollbacks.map(({ status }: { status: string }) => status))).toEqual(new Set(["success"]));
   }
 
-  async function takesSnapshot(trouble: Trouble) {
-    const { groups, moved } = await faults.standing(3);
+  async function takesSnapshot(storageFault: StorageFault) {
+    const { groups, moved } = await faults.scenario(3);
     const taken: string[] = [];
-    const met = await atEachCall(trouble, async (index, strikes, heals) => {
-      strikes();
-      const { result, error } = await faults.ask("snapshot", { groups }, trouble.ms);
-      heals();
+    const failedCalls = await atEachCall(storageFault, async (index, inject, clear) => {
+      inject();
+      const { result, error } = await faults.ask("snapshot", { groups }, storageFault.ms);
+      clear();
       if (error === undefined) {
         taken.push(String(Object(result).snapshot_id));
         return;
       }
-      named(error);
-      expect(trouble.lasts, `call ${index + 1}: ${error.message}`).toBe(true);
+      requireRetryable(error);
+      expect(storageFault.permanent, `call ${index + 1}: ${error.message}`).toBe(true);
       expect(error.message).toMatch(/Nothing was|Whether it was listed is not known: check the list/);
       taken.push(String(Object(await faults.call("snapshot", { groups })).snapshot_id));
     });
 
-    const writes = met.map(({ action }) => action).filter((action) => action.startsWith("Put"));
+    const writes = failedCalls.map(({ action }) => action).filter((action) => action.startsWith("Put"));
     expect(writes).toEqual(["PutObject", "PutItem"]);
-    expect(await faults.kafkaSays(groups)).toEqual(offsetsOf(moved));
-    const [before, ...snapshots] = (await listed()).reverse();
+    expect(await faults.offsetsByTool(groups)).toEqual(offsetsOf(moved));
+    const [before, ...snapshots] = (await loadListed()).reverse();
     expect(before?.consumerGroups.keys().toArray()).toEqual(groups);
     for (const { consumerGroups } of snapshots) expect(consumerGroups).toEqual(moved);
     expect(snapshots.map(({ snapshotId }) => snapshotId)).toEqual(expect.arrayContaining(taken));
-    expect(new Set(taken).size).toBe(met.length + 1);
+    expect(new Set(taken).size).toBe(failedCalls.length + 1);
   }
 
-  async function deletes(trouble: Trouble) {
-    const { groups, moved, snapshotId: kept } = await faults.standing(3);
+  async function deletes(storageFault: StorageFault) {
+    const { groups, moved, snapshotId: kept } = await faults.scenario(3);
     const deleted: string[] = [];
-    const met = await atEachCall(trouble, async (index, strikes, heals) => {
+    const failedCalls = await atEachCall(storageFault, async (index, inject, clear) => {
       const { snapshot_id } = Object(await faults.call("snapshot", { groups }));
       deleted.push(snapshot_id);
-      strikes();
-      const { result, error } = await faults.ask("delete", { snapshot_id, requested_by: "ana" }, trouble.ms);
-      heals();
+      inject();
+      const { result, error } = await faults.ask("delete", { snapshot_id, requested_by: "ana" }, storageFault.ms);
+      clear();
       if (error === undefined) {
         expect(result).toEqual({ snapshot_id, deleted: true });
         return;
       }
-      named(error);
-      expect(trouble.lasts, `call ${index + 1}: ${error.message}`).toBe(true);
+      requireRetryable(error);
+      expect(storageFault.permanent, `call ${index + 1}: ${error.message}`).toBe(true);
       expect(error.message).toMatch(/delete it again to finish/i);
       const again = await faults.ask("delete", { snapshot_id, requested_by: "ana" });
-      // Where only the answer to its last call was lost, it is gone already.
+      // If only the answer to the last call was lost, the snapshot is already deleted.
       if (again.error === undefined) expect(again.result).toEqual({ snapshot_id, deleted: true });
       else expect(again.error.name).toBe("SnapshotNotFound");
     });
 
-    expect(met.map(({ action }) => action)).toEqual(["TransactWriteItems", "DeleteObject", "DeleteItem"]);
-    expect((await listed()).map(({ snapshotId }) => snapshotId)).toEqual([kept]);
+    expect(failedCalls.map(({ action }) => action)).toEqual(["TransactWriteItems", "DeleteObject", "DeleteItem"]);
+    expect((await loadListed()).map(({ snapshotId }) => snapshotId)).toEqual([kept]);
     expect(await faults.storage.items("snapshot")).toHaveLength(1);
     const bodies = (await faults.storage.keys()).filter((key) => key.includes("snapshot-"));
     expect(bodies).toEqual([expect.stringContaining(kept)]);
@@ -277,25 +277,25 @@ describe("at each of its calls to AWS in turn,", () => {
       return snapshot_id?.S;
     });
     expect(new Set(notes)).toEqual(new Set(deleted));
-    expect(await faults.kafkaSays(groups)).toEqual(offsetsOf(moved));
+    expect(await faults.offsetsByTool(groups)).toEqual(offsetsOf(moved));
   }
 
   const operations = [
-    ["a rollback says what is true, and what it left can be finished", rollsBack],
-    ["a rollback that is resumed finishes, or can be resumed again", resumes],
-    ["a snapshot is whole or was not taken, and can be taken again", takesSnapshot],
-    ["a deletion can be repeated to its end", deletes],
+    ["a rollback has a correct result, and can be completed", rollsBack],
+    ["a resumed rollback completes, or can be resumed again", resumes],
+    ["a snapshot is complete or not taken, and can be taken again", takesSnapshot],
+    ["a deletion completes if it is repeated", deletes],
   ] as const;
   const all = operations.flatMap(([promise, operation]) =>
-    (operation === resumes ? troubles.slice(0, 2) : troubles).map(
-      ([trouble, how]) => [promise, trouble, () => operation(how)] as const,
+    (operation === resumes ? storageFaults.slice(0, 2) : storageFaults).map(
+      ([name, fault]) => [promise, name, () => operation(fault)] as const,
     ),
   );
 
   const short = [
-    "a rollback says what is true, and what it left can be finished",
-    "are lost after it took effect, from one on",
+    "a rollback has a correct result, and can be completed",
+    "are lost from one call on, after it took effect",
   ];
 
-  test.each(cases(short, all))("%s, when answers %s", (_promise, _trouble, run) => run());
+  test.each(cases(short, all))("%s, when answers %s", (_promise, _fault, run) => run());
 });

@@ -25,8 +25,8 @@ function build(verb: Verb) {
   return { file, ...loadedAtOnce(buildHandler(verb, file), file) };
 }
 
-/** What only some invocations need: bodies, the log-in of MSK, the client of Secrets Manager, links to large results. */
-const seldom = [
+/** Packages that only some invocations load: for bodies, MSK log-in, Secrets Manager, links to large results. */
+const loadedOnUse = [
   "@aws-sdk/client-s3",
   "@aws-sdk/s3-request-presigner",
   "@aws-sdk/client-secrets-manager",
@@ -37,9 +37,9 @@ const withKafka: readonly Verb[] = ["snapshot", "verify", "rollback"];
 test.each(verbs)("a cold start of %s reads only the packages that it needs", (verb) => {
   const { bytes, packages } = build(verb);
 
-  expect(packages).toContain("@aws-sdk/client-dynamodb"); // or else the list is not what it seems
+  expect(packages).toContain("@aws-sdk/client-dynamodb"); // checks that the list of packages is complete
   expect(packages.has("kafkajs")).toBe(withKafka.includes(verb));
-  expect(seldom.filter((name) => packages.has(name))).toEqual([]);
+  expect(loadedOnUse.filter((name) => packages.has(name))).toEqual([]);
   expect(bytes).toBeLessThan(withKafka.includes(verb) ? 660_000 : 380_000);
 });
 

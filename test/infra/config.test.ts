@@ -134,7 +134,7 @@ test.each([
     "cluster.security.sasl.mechanism: must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM",
   ],
   [
-    "a log-in that is no object",
+    "a log-in that is not an object",
     withSecurity({ protocol: "SASL_SSL", sasl: "PLAIN" }),
     "cluster.security.sasl: must be the log-in",
   ],

@@ -9,15 +9,15 @@ import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { local } from "./configs.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
 
-// The local clouds check no rights, and the stack names folders and rows by texts of its own: this is what ties them to
-// what the code asks for.
+// The local clouds do not check rights, and the stack and the code name folders and rows separately. These tests compare the
+// rights of the stack with the calls of the code.
 
 const template = templateOf(local());
 const config = { bucket: "bucket", prefix: "", table: "table" };
 const deadline = { signal: AbortSignal.timeout(60_000), remainingMs: () => 60_000 };
 const now = new Date();
 
-/** Whether a function may do it; `where` is a kind of row in the table, or a folder in the bucket. */
+/** Whether a function has the right; `where` is a kind of row in the table, or a folder in the bucket. */
 function mayDo(verb: string, action: string, where: string): boolean {
   return rightsOf(template, functionOf(template, verb).Role).some((right) => {
     const [name, resource, ...only] = right.split(/ only |, | /);
@@ -28,7 +28,7 @@ function mayDo(verb: string, action: string, where: string): boolean {
   });
 }
 
-/** What a command asks of the table, as `action row`: each part of a transaction has an action of its own. */
+/** The rights that a command needs, as `action row`. Each part of a transaction needs its own. */
 function actionsOf(command: string, input: object): string[] {
   const { TransactItems, Item, Key, ExpressionAttributeValues } = Object(input);
   if (Array.isArray(TransactItems)) {
@@ -40,8 +40,8 @@ function actionsOf(command: string, input: object): string[] {
   return [`dynamodb:${command.replace("Command", "")} ${row}`];
 }
 
-/** Clients that note what they are asked for, and answer that there is nothing. */
-function noting(asked: Set<string>): Clients {
+/** Clients that record the rights that each call needs, and answer as an empty archive. */
+function recordingClients(asked: Set<string>): Clients {
   const made = { region: "eu-west-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } };
   const nothing = { output: { $metadata: {} }, response: undefined };
   const dynamodb = new DynamoDBClient(made);
@@ -111,9 +111,9 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     expect(await held.release(deadline)).toBe(true);
     const journal = createJournal(config, clients);
     await journal.find("rollback-1", deadline);
-    for await (const _ of journal.newestFirst(undefined, deadline)) throw new Error("there is none");
+    for await (const _ of journal.newestFirst(undefined, deadline)) throw new Error("the journal is not empty");
     const opened = await journal.open(opening, now, deadline);
-    if (opened === "taken") throw new Error("it is not");
+    if (opened === "taken") throw new Error("the id is taken");
     await gone(journal.plan(opened.record, deadline));
     await journal.supersede(opened.record, "rollback-2", deadline);
     await (await journal.resume(opened.record, now, deadline))?.close("success", {}, now, deadline);
@@ -133,7 +133,7 @@ test.each(Object.entries(work))(
   "%s has all rights on the table and the bucket that its code uses",
   async (verb, run) => {
     const asked = new Set<string>();
-    await run(noting(asked), asked);
+    await run(recordingClients(asked), asked);
     expect(asked.size).toBeGreaterThan(0);
     for (const line of asked) {
       const [action = "", where = ""] = line.split(" ");

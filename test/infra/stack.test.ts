@@ -10,7 +10,7 @@ const plain = templateOf(local());
 const created = templateOf({ ...example(), network: { vpc: { create: {} } } });
 
 describe("the archive", () => {
-  test("keeps bodies versioned, encrypted, private and over TLS only", () => {
+  test("stores bodies versioned, encrypted and private, and accepts only TLS", () => {
     msk.hasResource("AWS::S3::Bucket", {
       DeletionPolicy: "Retain",
       UpdateReplacePolicy: "Retain",
@@ -60,7 +60,7 @@ describe("the archive", () => {
     );
   });
 
-  test("keeps the index on demand, recoverable to any point in time, and protected", () => {
+  test("has an index on demand, with point-in-time recovery and deletion protection", () => {
     msk.hasResource("AWS::DynamoDB::Table", {
       DeletionPolicy: "Retain",
       Properties: {
@@ -78,7 +78,7 @@ describe("the archive", () => {
     });
   });
 
-  test("is deleted with the stack only if the config says so", () => {
+  test("is deleted with the stack only if the config sets that", () => {
     const template = templateOf({ ...local(), removal_policy: "destroy" });
     template.hasResource("AWS::S3::Bucket", { DeletionPolicy: "Delete" });
     template.hasResource("AWS::DynamoDB::Table", {

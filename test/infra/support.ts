@@ -8,11 +8,11 @@ import { z } from "zod";
 import { parseDeployment } from "../../infra/config.ts";
 import { OffsetRollbackStack } from "../../infra/offset-rollback-stack.ts";
 
-/** Where the apps of this test file are synthesized to; it goes with them. */
+/** The folder for the synthesized apps of a test file, deleted after its tests. */
 const output = mkdtempSync(join(tmpdir(), "offset-rollback-infra-"));
 afterAll(() => rmSync(output, { recursive: true, force: true }));
 
-/** The stack of a config, with nothing bundled. */
+/** The stack of a config, without bundles. */
 export function stackOf(config: unknown): { app: App; stack: OffsetRollbackStack } {
   const outdir = mkdtempSync(join(output, "app-"));
   const app = new App({ analyticsReporting: false, outdir, context: { "aws:cdk:bundling-stacks": [] } });
@@ -22,7 +22,7 @@ export function stackOf(config: unknown): { app: App; stack: OffsetRollbackStack
 /** The template of a config's stack. */
 export const templateOf = (config: unknown): Template => Template.fromStack(stackOf(config).stack);
 
-/** A resource's ARN, name or a text made of them, with logical ids cut down to their construct's name. */
+/** An ARN, a name or a text with references, as text. Logical ids are shortened to the names of their constructs. */
 export function render(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
@@ -34,7 +34,7 @@ export function render(value: unknown): string {
 
 const shorten = (logicalId: unknown) => String(logicalId).replace(/[0-9A-F]{8}$/, "");
 
-/** Properties of the one function of a verb. */
+/** The properties of the function of a verb. */
 export function functionOf(template: Template, verb: string) {
   const found = Object.values(template.findResources("AWS::Lambda::Function")).find(
     ({ Properties }) => Properties.FunctionName === `offset-${verb}`,
@@ -47,7 +47,7 @@ const onlyRows = z.strictObject({
   "ForAllValues:StringEquals": z.strictObject({ "dynamodb:LeadingKeys": z.array(z.string()) }),
 });
 
-/** Which rows a statement is limited to by its condition; any other condition is an error. */
+/** The rows to which the condition of a statement limits it. Throws for any other condition. */
 function rowsOf(condition: unknown): string {
   if (condition === undefined) return "";
   const { "ForAllValues:StringEquals": keys } = onlyRows.parse(condition);
@@ -55,8 +55,8 @@ function rowsOf(condition: unknown): string {
 }
 
 /**
- * All that a role may do, as sorted lines `action resource`, and `only` which rows of the table; a role with managed
- * policies has more than is seen here.
+ * The rights of a role, as sorted lines `action resource`, with `only` and the rows of the table. Rights of managed policies
+ * are not included.
  */
 export function rightsOf(template: Template, role: unknown): string[] {
   const roleName = render(role);

@@ -16,7 +16,7 @@ const refusal = (commands: Commands, env: NodeJS.ProcessEnv = {}, wanted = both)
     (error: Error) => error.message,
   );
 
-/** An emulator that answers at a port of its own. */
+/** Starts an emulator with these answers, and returns its URL. */
 async function emulator(answers: Readonly<Record<string, object>>): Promise<string> {
   const server = createServer((request, response) => {
     const answer = answers[request.url ?? ""];
@@ -36,30 +36,25 @@ const ministack = () => emulator({ "/_localstack/health": health, "/_ministack/h
 
 describe("the choice between processes and Docker, for Kafka and the cloud alike", () => {
   it.each<[string, Commands, NodeJS.ProcessEnv, string]>([
-    ["processes where Java, Maven and Python are there", processes, {}, "processes"],
-    ["processes beside an engine too", { ...processes, docker }, {}, "processes"],
-    ["processes where they are asked for", { ...processes, docker }, { LOCAL_AWS: "ministack" }, "processes"],
-    ["Docker where it is asked for", { ...processes, docker }, { LOCAL_AWS: "localstack" }, "docker"],
-    ["Docker where there is no Java", { mvn, python3, docker }, {}, "docker"],
-    [
-      "Docker where Java is too old",
-      { ...processes, java: `echo 'java version "1.8.0_412"' >&2`, docker },
-      {},
-      "docker",
-    ],
-    ["Docker where Java does not run", { ...processes, java: "exit 1", docker }, {}, "docker"],
-    ["Docker where there is no Maven", { java, python3, docker }, {}, "docker"],
-    ["Docker where there is no Python", { java, mvn, docker }, {}, "docker"],
-    ["Docker where no Python is new enough", { java, mvn, python3: "exit 1", docker }, {}, "docker"],
+    ["processes if Java, Maven and Python exist", processes, {}, "processes"],
+    ["processes even if there is a Docker engine", { ...processes, docker }, {}, "processes"],
+    ["processes if LOCAL_AWS requests them", { ...processes, docker }, { LOCAL_AWS: "ministack" }, "processes"],
+    ["Docker if LOCAL_AWS requests it", { ...processes, docker }, { LOCAL_AWS: "localstack" }, "docker"],
+    ["Docker if there is no Java", { mvn, python3, docker }, {}, "docker"],
+    ["Docker if Java is too old", { ...processes, java: `echo 'java version "1.8.0_412"' >&2`, docker }, {}, "docker"],
+    ["Docker if Java does not run", { ...processes, java: "exit 1", docker }, {}, "docker"],
+    ["Docker if there is no Maven", { java, python3, docker }, {}, "docker"],
+    ["Docker if there is no Python", { java, mvn, docker }, {}, "docker"],
+    ["Docker if no Python is new enough", { java, mvn, python3: "exit 1", docker }, {}, "docker"],
     ["processes for an old Kafka", { ...processes, docker }, { KAFKA_VERSION: "2.8.2" }, "processes"],
     [
-      "processes for a given Kafka on this machine",
+      "processes with an external Kafka on this machine",
       { ...processes, docker },
       { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:9092" },
       "processes",
     ],
     [
-      "Docker for a given Kafka that containers reach",
+      "Docker with an external Kafka that containers can reach",
       { docker },
       { KAFKA_BOOTSTRAP_SERVERS: "kafka.test:9092" },
       "docker",
@@ -68,14 +63,14 @@ describe("the choice between processes and Docker, for Kafka and the cloud alike
     expect(await decide(commands, env)).toMatchObject({ way });
   });
 
-  it("needs only what is going to be used", async () => {
+  it("requires only commands that are going to be used", async () => {
     expect(await decide({ python3 }, {}, { cloud: true })).toMatchObject({ way: "processes" });
     expect(await decide({ java, mvn }, {}, { kafka: true })).toMatchObject({ way: "processes" });
     const AWS_ENDPOINT_URL = await ministack();
     expect(await decide({ java, mvn }, { AWS_ENDPOINT_URL })).toMatchObject({ way: "processes" });
   });
 
-  it("takes the versions and addresses of the environment", async () => {
+  it("uses the versions and addresses of the environment", async () => {
     const AWS_ENDPOINT_URL = await localstack(false);
     const env = {
       KAFKA_VERSION: "3.9.1",
@@ -98,8 +93,8 @@ describe("the choice between processes and Docker, for Kafka and the cloud alike
   });
 });
 
-describe("what is missing is reported at once", () => {
-  it("with all packages, and why Docker does not serve", async () => {
+describe("a report of everything that is missing", () => {
+  it("has all packages, and the reason why Docker cannot be used", async () => {
     expect(await refusal({})).toBe(
       "Java 17 or newer (`java`), Maven (`mvn`), and Python 3.10 or newer with its venv module (`python3`) are missing: " +
         "install them (apt-get install -y openjdk-17-jre-headless maven python3 python3-venv), or start a Docker engine with " +
@@ -116,7 +111,7 @@ describe("what is missing is reported at once", () => {
     ["podman-compose", composeOf("podman-compose version 1.5.0"), "not Docker's Compose 2"],
     ["Compose 1", composeOf("docker-compose version 1.29.2, build 5becea4c"), "not Docker's Compose 2"],
     ["no Compose", `[ "$1" = version ] && echo 28.2.2`, "`docker compose` is missing"],
-  ])("does not take %s for Docker", async (_, command, why) => {
+  ])("does not accept %s as Docker", async (_, command, why) => {
     expect(await refusal({ docker: command })).toContain(why);
     expect(await refusal({ ...processes, docker: command }, { LOCAL_AWS: "localstack" })).toMatch(
       /^LOCAL_AWS=localstack needs a Docker engine with Compose 2 \(now: .*\)\. .* or set LOCAL_AWS=ministack/,
@@ -124,19 +119,19 @@ describe("what is missing is reported at once", () => {
     expect(await refusal({ ...processes, docker: command, podman: command })).toBe("chose processes");
   });
 
-  it("names what LOCAL_AWS=ministack lacks, and Docker beside it", async () => {
+  it("names the commands that LOCAL_AWS=ministack lacks, and Docker as the alternative", async () => {
     expect(await refusal({ java, docker }, { LOCAL_AWS: "ministack" })).toMatch(
       /^Maven .* and Python .* are missing.*or set LOCAL_AWS=localstack, which uses Docker\.$/,
     );
   });
 
-  it("names Java where tests start brokers as processes beside Docker", async () => {
+  it("names Java if tests start brokers as processes beside Docker", async () => {
     const wanted = { kafka: true, brokerProcesses: true };
     expect(await refusal({ docker }, {}, wanted)).toMatch(/^Some tests start brokers as processes.*Java.*Maven/);
     expect(await refusal({ java, mvn, docker }, { LOCAL_AWS: "localstack" }, wanted)).toBe("chose docker");
   });
 
-  it("names every setting that is wrong, in a line each", async () => {
+  it("has a line for each wrong setting", async () => {
     const env = {
       LOCAL_AWS: "local-stack",
       KAFKA_BROKERS: "2",
@@ -154,24 +149,24 @@ describe("what is missing is reported at once", () => {
   });
 });
 
-describe("what containers cannot reach is refused before anything is started", () => {
+describe("before anything is started, the choice refuses", () => {
   const asked = { LOCAL_AWS: "localstack" };
 
   it.each(["127.0.0.1:9092", "localhost:9092", "kafka.test:9092,127.0.1.1:9092", "[::1]:9092", "me.localhost:9092"])(
-    "a Kafka at %s, by functions in Docker",
+    "a Kafka at %s for functions in Docker",
     async (KAFKA_BOOTSTRAP_SERVERS) => {
       const message = await refusal({ ...processes, docker }, { ...asked, KAFKA_BOOTSTRAP_SERVERS });
       expect(message).toContain(`cannot reach Kafka at ${KAFKA_BOOTSTRAP_SERVERS}`);
       expect(message).toContain("Set LOCAL_AWS=ministack");
       expect(await refusal({ docker }, { KAFKA_BOOTSTRAP_SERVERS })).toContain("Java 17 or newer (`java`)");
-      const AWS_ENDPOINT_URL = await ministack(); // nothing is started, but the tools are in Docker
+      const AWS_ENDPOINT_URL = await ministack(); // nothing is started, but the tools run in Docker
       expect(await refusal({ docker }, { KAFKA_BOOTSTRAP_SERVERS, AWS_ENDPOINT_URL })).toContain(
         "Kafka's tools in Docker",
       );
     },
   );
 
-  it("any Kafka on this machine, by the functions of an emulator that runs in Docker", async () => {
+  it("any Kafka on this machine for functions of an emulator in Docker", async () => {
     const AWS_ENDPOINT_URL = await localstack(true);
     const reason = `The emulator at ${AWS_ENDPOINT_URL} (AWS_ENDPOINT_URL) runs in Docker`;
     for (const env of [{}, asked, { KAFKA_BOOTSTRAP_SERVERS: "localhost:9092" }]) {
@@ -181,7 +176,7 @@ describe("what containers cannot reach is refused before anything is started", (
     expect(await refusal({ ...processes, docker }, elsewhere)).toBe("chose processes");
   });
 
-  it("but a Kafka in Docker is reached by the functions of an emulator that is a process", async () => {
+  it("no Kafka in Docker if the emulator is a process", async () => {
     const AWS_ENDPOINT_URL = await localstack(false);
     expect(await refusal({ docker }, { AWS_ENDPOINT_URL })).toBe("chose docker");
   });

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { expect, it, onTestFinished } from "vitest";
 import { createClient } from "../../localstack/client.ts";
 
-/** A client of a cloud whose functions, and whose API, answer this. */
+/** A client of a cloud whose functions and API answer with this result. */
 async function clientOf(result: unknown) {
   const server = createServer((request, response) => {
     request.resume().on("end", () => response.end(JSON.stringify(result)));
@@ -26,7 +26,7 @@ async function clientOf(result: unknown) {
 
 const signed = "/b/results/1.json?X-Amz-Expires=86400&X-Amz-Signature=a%2Fb";
 
-it("gives links to large results at the port that this machine reaches, invoked and over HTTP", async () => {
+it("changes links to large results to the port that this machine reaches, for invocations and HTTP", async () => {
   const result = { snapshot_id: "s", result_url: `http://172.18.0.3:4566${signed}`, expires_in_seconds: 86400 };
   const { client, endpointUrl } = await clientOf(result);
   const here = { ...result, result_url: `${endpointUrl}${signed}` };
@@ -34,7 +34,7 @@ it("gives links to large results at the port that this machine reaches, invoked 
   expect(await client.http("GET", "/snapshots/s")).toEqual({ status: 200, body: here });
 });
 
-it("gives other results as they are", async () => {
+it("returns other results unchanged", async () => {
   for (const result of [null, "text", [1], { snapshots: [] }, { result_url: 3 }]) {
     const { client } = await clientOf(result);
     expect(await client.invoke("show", {})).toEqual({ result });

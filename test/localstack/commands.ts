@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
-/** Shell scripts by the names of the commands that they stand for. */
+/** Shell scripts by the names of the commands that they replace. */
 export type Commands = Readonly<Record<string, string>>;
 
-/** Commands as they answer where they are installed and work. */
+/** Commands that answer as if they were installed and worked. */
 export const working = {
   java: `echo 'openjdk version "17.0.15" 2025-04-15' >&2`,
   mvn: "exit 0",
@@ -18,14 +18,14 @@ export const working = {
   esac`,
 } as const satisfies Commands;
 
-/** A folder that goes with the test. */
+/** Creates a folder that is deleted when the test ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "offset-rollback-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A folder for the PATH with these commands, and what their scripts and ours need, and no others. */
+/** Creates a folder for the PATH, with these commands and the few tools that scripts need. */
 export function pathWith(commands: Commands): string {
   const folder = join(temporaryFolder(), "bin");
   mkdirSync(folder);

@@ -33,19 +33,19 @@ describe("what kafka-consumer-groups prints", () => {
     ]);
   });
 
-  test("has no rows where there is no group", () => {
+  test("has no rows if there is no group", () => {
     expect(parseDescription("\nError: Consumer group 'a' does not exist.\n")).toEqual([]);
     expect(parseDescription("")).toEqual([]);
   });
 
   test.each([
     ["a table without a column", `${header.replace("CURRENT-OFFSET", "OFFSET")}\na orders 0 1 1 0 ${unused}`],
-    ["a line that is no row", `${header}\na orders 0 1`],
+    ["a line that is not a row", `${header}\na orders 0 1`],
   ])("is an error with the line: %s", (_, output) => {
     expect(() => parseDescription(output)).toThrow(/^Kafka's tool printed no [A-Z-]+: a orders 0 1/);
   });
 
-  test("is read by columns of other tools, too", () => {
+  test("is read with the columns of other tools, too", () => {
     const output = "GROUP TOPIC  PARTITION START-OFFSET LAG\nshare orders 1         -            -\n";
     expect(parseTables(output, ["PARTITION", "START-OFFSET"])).toEqual([
       { group: "share", topic: "orders", values: ["1", "-"] },

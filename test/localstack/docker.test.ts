@@ -10,8 +10,8 @@ import { networkOf, removeAll, removeServices, startServices } from "../../local
 import { repository } from "../../localstack/process.ts";
 import { linesOf, pathWith, temporaryFolder } from "./commands.ts";
 
-/** A docker that notes what it is asked, takes a moment for Compose, and has the images that are not called missing. */
-const noting = (file: string) => `
+/** A `docker` that records its calls, delays Compose, and has every image except `missing`. */
+const recordingDocker = (file: string) => `
 note() { echo "$*" >> ${file}; }
 case "$*" in
   *"config --format json"*) echo '{"services": {"kafka-1": {"image": "kafka"}, "localstack": {"image": "localstack"}, "broken": {"image": "kafka"}, "function": {"image": "'$FUNCTION_IMAGE'"}}}' ;;
@@ -34,7 +34,7 @@ let path: string;
 beforeEach(() => {
   stateDir = temporaryFolder();
   calls = join(temporaryFolder(), "calls");
-  path = pathWith({ docker: noting(calls) });
+  path = pathWith({ docker: recordingDocker(calls) });
   vi.stubEnv("PATH", path);
   vi.stubEnv("FUNCTION_IMAGE", "function");
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -51,7 +51,7 @@ const started = (service: string, said: string[] = [], alsoPull: string[] = []) 
   });
 
 describe("services in Docker", () => {
-  it("are started one after another, each with a log of its own", async () => {
+  it("are started one after another, each with its own log", async () => {
     await Promise.all([started("kafka-1"), started("localstack")]);
     const verbs = linesOf(calls).map((line) => line.replace(/compose .* up /, "up "));
     expect(verbs).toEqual([
@@ -63,14 +63,14 @@ describe("services in Docker", () => {
     expect(readdirSync(stateDir).filter((name) => /^compose-.*-up\.log$/.test(name))).toHaveLength(2);
   });
 
-  it("are removed where they do not come up, with their network", async () => {
+  it("are removed with their network if they do not start", async () => {
     await expect(started("broken")).rejects.toThrow("container broken is unhealthy");
     const asked = linesOf(calls);
     expect(asked.at(-2)).toMatch(/^end compose .* rm --force --stop --volumes broken$/);
     expect(asked.at(-1)).toBe(`network rm ${networkOf(stateDir)}`);
   });
 
-  it("need images that are pulled first; where that fails, the way without Docker is named", async () => {
+  it("pull their images first; if that fails, the error names the way without Docker", async () => {
     vi.stubEnv("FUNCTION_IMAGE", "missing/image:1");
     const said: string[] = [];
     const failure = started("localstack", said, ["function"]);
@@ -103,7 +103,7 @@ describe("services in Docker", () => {
     expect(linesOf(calls).slice(before)).toEqual(["rm -fv c1 f1 c1", `network rm ${networkOf(stateDir)}`]);
   });
 
-  it("are removed with the functions that LocalStack has started, which Compose does not know", async () => {
+  it("are removed with the containers of functions that LocalStack has started, which Compose does not know", async () => {
     await removeServices(stateDir, ["localstack"]);
     expect(linesOf(calls).slice(1)).toEqual([
       expect.stringMatching(/^end compose .* rm --force --stop --volumes localstack$/),
@@ -112,7 +112,7 @@ describe("services in Docker", () => {
     ]);
   });
 
-  it("are found and removed by their folder's name, also when it holds nothing", async () => {
+  it("are found and removed by the name of their folder, even if it is empty", async () => {
     expect(await removeAll(stateDir)).toBe(true);
     expect(linesOf(calls)).toContain("rm -fv c1 f1 c1");
     expect(await removeAll(stateDir)).toBe(false);
@@ -138,7 +138,7 @@ describe("compose.yaml", () => {
     .parse(parse(text, { merge: true }));
   const brokers = ["kafka-1", "kafka-2", "kafka-3"].map(file);
 
-  it("sets its brokers as brokers.ts does: all but where they are comes from one list", () => {
+  it("has the broker settings of brokers.ts, except addresses", () => {
     const places = [
       ...[
         "CLUSTER_ID",
@@ -163,13 +163,13 @@ describe("compose.yaml", () => {
     expect(sharedSettings(3)).toMatchObject({ "default.replication.factor": "3", "min.insync.replicas": "1" });
   });
 
-  it("starts no JVM to see whether a broker is healthy", () => {
+  it("checks the health of a broker without a JVM", () => {
     for (const { healthcheck } of brokers) {
       expect(healthcheck.test.join(" ")).toBe("CMD bash -c exec 3<> /dev/tcp/$$(hostname)/19092");
     }
   });
 
-  it("lets LocalStack run functions of any architecture on the engine's socket, and time to remove them", () => {
+  it("gives LocalStack the engine's socket, functions of any architecture, and time to remove them", () => {
     const localstack = file("localstack");
     expect(localstack.environment).toMatchObject({ LAMBDA_IGNORE_ARCHITECTURE: 1 });
     expect(localstack.volumes).toEqual([expect.stringMatching(/^\$\{DOCKER_SOCK:-(.+)\}:\1$/)]);

@@ -1,106 +1,107 @@
 import type { Snapshot } from "../../functions/shared/core/model.ts";
 
-/** A group whose commits move all of its partitions to one number, in one request: 1, 2, 3, … */
-interface Line {
+/** A group that commits one number for all its partitions in one request: 1, 2, 3, … */
+interface WrittenGroup {
   readonly keys: readonly string[];
   /** The last number that was sent. */
   sent: number;
-  /** When numbers were acknowledged, in their order; the first is the last before the snapshot that is being taken. */
+  /** The acknowledged numbers in order, with times. The first one is the last before the present snapshot. */
   acknowledged: { readonly at: number; readonly number: number }[];
-  /** What is done to it: it may be gone from now on; it is. */
-  fate: "stays" | "leaves" | "gone";
+  /** `deleting`: it may or may not exist; `deleted`: it does not exist. */
+  state: "stays" | "deleting" | "deleted";
 }
 
-/** What was so when a snapshot began. */
-type Before = ReadonlyMap<string, { readonly acknowledged: number; readonly fate: Line["fate"] }>;
+/** The state of the groups when a snapshot began. */
+type Before = ReadonlyMap<string, { readonly acknowledged: number; readonly state: WrittenGroup["state"] }>;
 
-/** What the writers to the cluster know of it: what a snapshot must show, and what it may. */
+/** What writers have committed, and so what a snapshot must and may contain. */
 export class Ledger {
-  readonly #lines = new Map<string, Line>();
+  readonly #groups = new Map<string, WrittenGroup>();
   readonly #consumers = new Map<string, Map<string, bigint>>();
 
-  /** The commit that comes next for a group that has these partitions; from now on it may be seen. */
+  /** The next number of a group with these partitions. From now on, a snapshot may contain it. */
   next(group: string, keys: readonly string[]): number {
-    const line = this.#lines.get(group) ?? { keys, sent: 0, acknowledged: [], fate: "stays" };
-    this.#lines.set(group, line);
-    return ++line.sent;
+    const written = this.#groups.get(group) ?? { keys, sent: 0, acknowledged: [], state: "stays" };
+    this.#groups.set(group, written);
+    return ++written.sent;
   }
 
-  /** From now on that commit, or a later one, must be seen. */
+  /** From now on, a snapshot must contain this number or a later one. */
   acknowledge(group: string, number: number): void {
-    this.#lines.get(group)?.acknowledged.push({ at: Date.now(), number });
+    this.#groups.get(group)?.acknowledged.push({ at: Date.now(), number });
   }
 
-  /** How many commits were acknowledged so far, of groups that are known yet. */
+  /** The number of acknowledged commits of groups that were not forgotten. */
   get acknowledged(): number {
-    return [...this.#lines.values()].reduce((sum, { acknowledged }) => sum + (acknowledged.at(-1)?.number ?? 0), 0);
+    return [...this.#groups.values()].reduce((sum, { acknowledged }) => sum + (acknowledged.at(-1)?.number ?? 0), 0);
   }
 
-  /** A group, or the topic of its commits, is about to be deleted, or was. */
-  mark(group: string, fate: "leaves" | "gone"): void {
-    const line = this.#lines.get(group);
-    if (line !== undefined) line.fate = fate;
+  /** Notes that a group, or the topic of its commits, is being deleted or was deleted. */
+  mark(group: string, state: "deleting" | "deleted"): void {
+    const written = this.#groups.get(group);
+    if (written !== undefined) written.state = state;
   }
 
-  /** A group of consumers, whose commits only ever grow in number and only ever move on. */
+  /** Adds a group of consumers: its commits never disappear, and its offsets never go back. */
   consumers(group: string): void {
     this.#consumers.set(group, new Map());
   }
 
-  /** To be asked for right before a snapshot. */
+  /** The state of the groups. Call it right before a snapshot. */
   before(): Before {
-    for (const line of this.#lines.values()) line.acknowledged = line.acknowledged.slice(-1);
+    for (const written of this.#groups.values()) written.acknowledged = written.acknowledged.slice(-1);
     return new Map(
-      [...this.#lines].map(([group, { acknowledged, fate }]) => [
+      [...this.#groups].map(([group, { acknowledged, state }]) => [
         group,
-        { acknowledged: acknowledged.at(-1)?.number ?? 0, fate },
+        { acknowledged: acknowledged.at(-1)?.number ?? 0, state },
       ]),
     );
   }
 
-  /** What in a complete snapshot was true at no time since it began. */
-  lies(snapshot: Snapshot, before: Before): string[] {
-    const lies: string[] = [];
+  /** The errors of a complete snapshot: everything in it that was not true at any time since it began. */
+  errorsOf(snapshot: Snapshot, before: Before): string[] {
+    const errors: string[] = [];
     const { consumerGroups, observed } = snapshot;
     for (const group of consumerGroups.keys()) {
-      if (!this.#lines.has(group) && !this.#consumers.has(group)) lies.push(`${group}: it was never made`);
+      if (!this.#groups.has(group) && !this.#consumers.has(group)) errors.push(`${group}: was never created`);
     }
-    for (const [group, line] of this.#lines) {
+    for (const [group, written] of this.#groups) {
       const commits = consumerGroups.get(group);
       const was = before.get(group);
-      if (was?.fate === "gone") {
-        if (commits !== undefined && commits.size > 0) lies.push(`${group}: was deleted before`);
+      if (was?.state === "deleted") {
+        if (commits !== undefined && commits.size > 0) errors.push(`${group}: was deleted before`);
         continue;
       }
       if (commits === undefined || commits.size === 0) {
-        const mayBeGone = line.fate !== "stays" || (was?.acknowledged ?? 0) === 0;
-        if (!mayBeGone) lies.push(`${group}: ${commits === undefined ? "is missing" : "has no commits"}`);
+        const mayBeMissing = written.state !== "stays" || (was?.acknowledged ?? 0) === 0;
+        if (!mayBeMissing) errors.push(`${group}: ${commits === undefined ? "is missing" : "has no commits"}`);
         continue;
       }
       const asOf = Date.parse(observed.groups.get(group)?.asOf ?? "");
-      const least = line.acknowledged.findLast(({ at }) => at < asOf)?.number ?? was?.acknowledged ?? 0;
+      const least = written.acknowledged.findLast(({ at }) => at < asOf)?.number ?? was?.acknowledged ?? 0;
       const numbers = new Set([...commits.values()].map(({ offset }) => Number(offset)));
       const [number = 0] = numbers;
       const keys = [...commits.keys()].sort().join();
-      if (keys !== [...line.keys].sort().join())
-        lies.push(`${group}: has ${commits.size} of ${line.keys.length} partitions`);
-      if (numbers.size !== 1) lies.push(`${group}: stands at ${[...numbers].join()} at once`);
-      if (number < least || number > line.sent)
-        lies.push(`${group}: stands at ${number}, not ${least} to ${line.sent}`);
+      if (keys !== [...written.keys].sort().join())
+        errors.push(`${group}: has ${commits.size} of ${written.keys.length} partitions`);
+      if (numbers.size !== 1) errors.push(`${group}: is at ${[...numbers].join()} at once`);
+      if (number < least || number > written.sent)
+        errors.push(`${group}: is at ${number}, not ${least} to ${written.sent}`);
     }
     for (const [group, known] of this.#consumers) {
       const commits = consumerGroups.get(group);
       for (const [key, offset] of known) {
         const found = commits?.get(key)?.offset;
-        if (found === undefined || found < offset) lies.push(`${group} ${key}: ${found ?? "nothing"} after ${offset}`);
+        if (found === undefined || found < offset)
+          errors.push(`${group} ${key}: ${found ?? "nothing"} after ${offset}`);
       }
       for (const [key, { offset }] of commits ?? []) known.set(key, offset);
     }
-    return lies;
+    return errors;
   }
 
-  /** Forgets the groups that were gone already when a snapshot began. */
+  /** Forgets the groups that were already deleted when a snapshot began. */
   forget(before: Before): void {
-    for (const [group, { fate }] of before) if (fate === "gone") this.#lines.delete(group);
+    for (const [group, { state }] of before) if (state === "deleted") this.#groups.delete(group);
   }
 }

@@ -1,6 +1,6 @@
 import { kafkaClient } from "../support/kafka-client.ts";
 
-/** A consumer in a process of its own, that reads a topic and commits where it stands until it is killed. */
+/** A consumer in a separate process, which reads a topic and commits its offsets until it is killed. */
 
 const [bootstrapServers = "", groupId = "", topic = ""] = process.argv.slice(2);
 const kafka = kafkaClient(bootstrapServers, { retry: { retries: 100 } });

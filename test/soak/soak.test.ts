@@ -14,53 +14,53 @@ import { PREFIX, startWorld } from "./world.ts";
 
 const MINUTES = Number(process.env.SOAK_MINUTES);
 const EVERY_MS = 2_000;
-/** What an invocation has. */
+/** The remaining time of an invocation. */
 const REMAINING_MS = 25_000;
-/** Errors that say that Kafka, or the time, was in the way. */
-const HONEST = ["KafkaUnavailable", "DeadlineExceeded"];
+/** Errors that are expected while brokers restart. */
+const EXPECTED_ERRORS = ["KafkaUnavailable", "DeadlineExceeded"];
 const MB = 2 ** 20;
 
-const held = z.object({
+const resources = z.object({
   rss: z.number(),
   heap: z.number(),
   files: z.number(),
   sockets: z.number(),
-  /** Those of the sockets that are connections to brokers. */
+  /** The number of sockets that are connections to brokers. */
   connections: z.number(),
   timers: z.number(),
 });
-const reply = z.object({ answer: z.string(), ms: z.number(), held });
+const reply = z.object({ answer: z.string(), ms: z.number(), held: resources });
 
-/** What a function holds on to when it has answered and its garbage was collected. */
-type Held = z.output<typeof held>;
+/** The resources that a function holds after its answer and a garbage collection. */
+type Resources = z.output<typeof resources>;
 
 const parts = ["rss", "heap", "files", "sockets", "connections", "timers"] as const;
 
-/** By how much that may be more in the last quarter than in the second. */
-const GROWTH: Held = { rss: 40 * MB, heap: 8 * MB, files: 3, sockets: 3, connections: 0, timers: 3 };
+/** How much more of them the function may hold in the last quarter of the time than in the second. */
+const GROWTH: Resources = { rss: 40 * MB, heap: 8 * MB, files: 3, sockets: 3, connections: 0, timers: 3 };
 
-/** A snapshot that was tried. */
+/** One invocation of `snapshot`. */
 interface Attempt {
   readonly ms: number;
-  /** What became of it: `complete`, or the name of the error. */
+  /** The status of the snapshot, or the name of the error. */
   readonly outcome: string;
-  readonly held: Held;
+  readonly held: Resources;
 }
 
-const kept = testArchive();
+const storage = testArchive();
 
-test("snapshots are complete and true, or an error, and leave nothing behind", async () => {
+test("snapshots are complete and correct or fail with an expected error, and resources do not grow", async () => {
   const kafka = openKafka(inject("kafka"));
   const ledger = new Ledger();
   const world = await startWorld(kafka, ledger);
   const takeSnapshot = startFunction(kafka.bootstrapServers);
   const attempts: Attempt[] = [];
-  const lies: string[] = [];
-  const odd: string[] = [];
+  const errors: string[] = [];
+  const unexpected: string[] = [];
   const started = performance.now();
   const elapsed = () => performance.now() - started;
   try {
-    for (let minute = 1; minute <= MINUTES && lies.length < 50; minute++) {
+    for (let minute = 1; minute <= MINUTES && errors.length < 50; minute++) {
       const first = attempts.length;
       while (elapsed() < minute * 60_000) {
         const before = ledger.before();
@@ -69,27 +69,27 @@ test("snapshots are complete and true, or an error, and leave nothing behind", a
         const { status, snapshot_id } = Object(result);
         attempts.push({ ms, outcome: error?.name ?? String(status), held });
         if (error === undefined) {
-          const snapshot = await kept.archive.load(String(snapshot_id), within());
-          lies.push(...ledger.lies(snapshot, before).map((lie) => `${snapshot_id}: ${lie}`));
-        } else if (!HONEST.includes(error.name)) {
-          odd.push(error.message);
+          const snapshot = await storage.archive.load(String(snapshot_id), within());
+          errors.push(...ledger.errorsOf(snapshot, before).map((text) => `${snapshot_id}: ${text}`));
+        } else if (!EXPECTED_ERRORS.includes(error.name)) {
+          unexpected.push(error.message);
         }
-        if (ms > REMAINING_MS) odd.push(`an answer after ${Math.round(ms)} ms`);
+        if (ms > REMAINING_MS) unexpected.push(`an answer after ${Math.round(ms)} ms`);
         ledger.forget(before);
         await delay(Math.max(0, EVERY_MS - ms));
       }
-      console.log(`minute ${minute}: ${told(attempts.slice(first))}`);
+      console.log(`minute ${minute}: ${summaryOf(attempts.slice(first))}`);
     }
   } finally {
     await world.stop();
   }
   const { topics, deaths, restarts } = world.happened;
   console.log(
-    `soak of ${MINUTES} minutes: ${told(attempts)}; ${ledger.acknowledged} commits, ${topics} topics came and went, ` +
-      `${deaths} consumers died, ${restarts} brokers restarted; ${lies.length} lies`,
+    `soak of ${MINUTES} minutes: ${summaryOf(attempts)}; ${ledger.acknowledged} commits, ${topics} topics came and went, ` +
+      `${deaths} consumers died, ${restarts} brokers restarted; ${errors.length} errors in snapshots`,
   );
-  expect.soft(lies).toEqual([]);
-  expect.soft(odd).toEqual([]);
+  expect.soft(errors).toEqual([]);
+  expect.soft(unexpected).toEqual([]);
   expect.soft(attempts.filter(({ outcome }) => outcome === "complete").length).toBeGreaterThan(attempts.length / 2);
   expect.soft(Math.min(topics, deaths, restarts)).toBeGreaterThan(0);
   expect.soft(attempts.filter(({ held }) => held.connections > 0)).toEqual([]);
@@ -98,7 +98,7 @@ test("snapshots are complete and true, or an error, and leave nothing behind", a
   expect(grown, `${JSON.stringify(settled)} became ${JSON.stringify(end)}`).toEqual([]);
 }, 0);
 
-/** The snapshot function in a process of its own, warm until the test ends; each call is an invocation. */
+/** Starts the snapshot function in a process that stays warm until the test ends. Each call is an invocation. */
 function startFunction(bootstrapServers: string): () => Promise<z.output<typeof reply>> {
   const { endpointUrl, environment } = inject("cloud");
   const child = fork(fileURLToPath(import.meta.resolve("./warm-function.ts")), {
@@ -108,9 +108,9 @@ function startFunction(bootstrapServers: string): () => Promise<z.output<typeof 
       ...environment,
       AWS_ENDPOINT_URL: endpointUrl,
       AWS_ENDPOINT_URL_S3: endpointUrl,
-      [envNames.bucket]: kept.config.bucket,
-      [envNames.bucketPrefix]: kept.config.prefix,
-      [envNames.table]: kept.config.table,
+      [envNames.bucket]: storage.config.bucket,
+      [envNames.bucketPrefix]: storage.config.prefix,
+      [envNames.table]: storage.config.table,
       [envNames.clusterName]: "local",
       [envNames.bootstrapServers]: bootstrapServers,
     },
@@ -128,27 +128,36 @@ function startFunction(bootstrapServers: string): () => Promise<z.output<typeof 
   };
 }
 
-const middle = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 
-/** What was held in the middle of the attempts. */
-function heldIn(attempts: readonly Attempt[]): Held {
-  const of = (part: keyof Held) => middle(attempts.map(({ held }) => held[part]));
-  const [sockets, connections] = [of("sockets"), of("connections")];
-  return { rss: of("rss"), heap: of("heap"), files: of("files"), sockets, connections, timers: of("timers") };
+/** The median resources of attempts. */
+function medianResources(attempts: readonly Attempt[]): Resources {
+  const medianOf = (part: keyof Resources) => median(attempts.map(({ held }) => held[part]));
+  const [sockets, connections] = [medianOf("sockets"), medianOf("connections")];
+  return {
+    rss: medianOf("rss"),
+    heap: medianOf("heap"),
+    files: medianOf("files"),
+    sockets,
+    connections,
+    timers: medianOf("timers"),
+  };
 }
 
-/** What was held in a quarter of the time: 0, 1, 2 or 3. */
+/** The median resources in a quarter of the time: 0, 1, 2 or 3. */
 const quarter = (attempts: readonly Attempt[], number: number) =>
-  heldIn(attempts.slice(Math.floor((attempts.length * number) / 4), Math.floor((attempts.length * (number + 1)) / 4)));
+  medianResources(
+    attempts.slice(Math.floor((attempts.length * number) / 4), Math.floor((attempts.length * (number + 1)) / 4)),
+  );
 
-/** What became of attempts, in a line. */
-function told(attempts: readonly Attempt[]): string {
+/** The outcomes, times and resources of attempts, in one line. */
+function summaryOf(attempts: readonly Attempt[]): string {
   const outcomes = Map.groupBy(attempts, ({ outcome }) => outcome);
   const counted = [...outcomes].map(([outcome, { length }]) => `${length} ${outcome}`).join(", ");
   const times = attempts.map(({ ms }) => ms);
-  const { rss, heap, files, sockets, timers } = heldIn(attempts);
+  const { rss, heap, files, sockets, timers } = medianResources(attempts);
   return (
-    `${attempts.length} snapshots, ${counted}; ${Math.round(middle(times))} ms, at most ${Math.round(Math.max(...times))}; ` +
+    `${attempts.length} snapshots, ${counted}; ${Math.round(median(times))} ms, at most ${Math.round(Math.max(...times))}; ` +
     `${Math.round(rss / MB)} MB resident, ${Math.round(heap / MB)} MB heap, ${files} files, ${sockets} sockets, ${timers} timers`
   );
 }

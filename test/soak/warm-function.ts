@@ -1,4 +1,4 @@
-/** A warm function: a process that takes one snapshot after another, and says each time what it holds on to. */
+/** A warm function: a process that takes one snapshot after another, and reports the resources that it holds after each. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
@@ -9,7 +9,7 @@ import { run } from "../faults/support/handlers.ts";
 setFlagsFromString("--expose-gc");
 const collectGarbage: () => void = runInNewContext("gc");
 
-/** What a descriptor is of; undefined for one that is closed by now, as that of the listing is. */
+/** The target of a file descriptor; undefined if it was closed, as the descriptor of the listing was. */
 function linkOf(path: string): string | undefined {
   try {
     return readlinkSync(path);
@@ -22,8 +22,8 @@ const brokerPorts = (process.env[envNames.bootstrapServers] ?? "")
   .split(",")
   .map((server) => Number(server.split(":")[1]));
 
-/** How many of these descriptors are connections to brokers. */
-function toBrokers(files: readonly string[]): number {
+/** The number of these descriptors that are connections to brokers. */
+function countConnections(files: readonly string[]): number {
   const own = new Set(files);
   return readFileSync("/proc/self/net/tcp", "utf8")
     .split("\n")
@@ -50,7 +50,7 @@ process.on("message", async (message) => {
       heap: heapUsed + external,
       files: files.length,
       sockets: files.filter((file) => file.startsWith("socket:")).length,
-      connections: toBrokers(files),
+      connections: countConnections(files),
       timers: process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length,
     },
   });

@@ -10,36 +10,36 @@ import { within } from "../support/deadline.ts";
 import { kafkaClient } from "../support/kafka-client.ts";
 import type { Ledger } from "./ledger.ts";
 
-/** What every group of the soak begins with. */
+/** The prefix of every group of the soak. */
 export const PREFIX = "soak.";
 
-const STANDING = 300;
-const LANES = 3;
+const PERMANENT_GROUPS = 300;
+const WRITERS = 3;
 const TOPIC = "soak";
 const PARTITIONS = 6;
-/** Groups that come with a topic of their own, and go with it or without it. */
-const VISITORS = 5;
-/** What was sent and not answered is dealt with by the broker, or never will be. */
+/** The number of groups that are created with a topic, and deleted before or after it. */
+const TEMPORARY_GROUPS = 5;
+/** After this time, a broker no longer carries out a request that was not answered. */
 const DOUBT_MS = 10_000;
 
-/** How many topics came, consumers died and brokers were restarted so far. */
-interface Happened {
+/** The number of topics created, consumers killed and brokers restarted so far. */
+interface Counts {
   topics: number;
   deaths: number;
   restarts: number;
 }
 
-/** Consumers, commits, topics and brokers that come and go, until `stop`. */
+/** Running consumers and writers; topics are created and deleted, and brokers restarted, until `stop`. */
 export interface World {
-  readonly happened: Readonly<Happened>;
-  /** Ends it all, and fails if any of it had failed. */
+  readonly happened: Readonly<Counts>;
+  /** Stops everything, and throws if anything had failed. */
   stop(): Promise<void>;
 }
 
-/** Sets the cluster in motion; what is committed is written down. Gives when every group that stays has its first commit. */
+/** Starts everything, and records commits in the ledger. Resolves when every permanent group has its first commit. */
 export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
   const over = new AbortController();
-  const happened: Happened = { topics: 0, deaths: 0, restarts: 0 };
+  const happened: Counts = { topics: 0, deaths: 0, restarts: 0 };
   const client = kafkaClient(kafka.bootstrapServers);
   const access = {
     clusterName: "local",
@@ -65,7 +65,7 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
     Array.from({ length: partitions }, (_, partition) => `${topic}-${partition}`);
 
   const doubtful = new Map<string, number>();
-  /** Moves each of these groups to its next number; gives those of which that is known to have happened. */
+  /** Commits the next number of each group, and returns the groups whose commit was acknowledged. */
   const commit = async (groups: ReadonlyMap<string, readonly string[]>): Promise<Set<string>> => {
     const numbers = new Map<string, number>();
     const commits = new Map<string, GroupCommits>();
@@ -90,43 +90,43 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
     return acknowledged;
   };
 
-  const lanes = Array.from({ length: LANES }, (_, lane) => {
-    const names = Array.from({ length: STANDING / LANES }, (_, i) => `${PREFIX}stays.${lane}.${i}`);
+  const writers = Array.from({ length: WRITERS }, (_, writer) => {
+    const names = Array.from({ length: PERMANENT_GROUPS / WRITERS }, (_, i) => `${PREFIX}stays.${writer}.${i}`);
     return new Map(names.map((name) => [name, keysOf(TOPIC, PARTITIONS)]));
   });
   const commitOn = async (groups: ReadonlyMap<string, readonly string[]>) => {
     while (!over.signal.aborted) {
-      const some = [...groups].filter(() => Math.random() < 0.5);
-      await commit(new Map(some));
+      const half = [...groups].filter(() => Math.random() < 0.5);
+      await commit(new Map(half));
       await rest(100);
     }
   };
 
-  /** One topic after another: it comes, groups commit on it, and they are deleted, or the topic under them. */
-  const visit = async () => {
+  /** Creates one topic after another with groups that commit on it, and deletes the groups, or first the topic. */
+  const createAndDelete = async () => {
     for (let n = 0; !over.signal.aborted; n++) {
       const topic = `${TOPIC}-visit-${n}`;
-      const names = Array.from({ length: VISITORS }, (_, i) => `${PREFIX}visits.${n}.${i}`);
+      const names = Array.from({ length: TEMPORARY_GROUPS }, (_, i) => `${PREFIX}visits.${n}.${i}`);
       await untilDone(() => create(topic, 2));
       happened.topics++;
       for (let round = 0; round < 5; round++) {
         await commit(new Map(names.map((name) => [name, keysOf(topic, 2)])));
         await rest(500);
       }
-      await rest(DOUBT_MS); // nothing that was sent before may come after a deletion
-      for (const name of names) ledger.mark(name, "leaves");
+      await rest(DOUBT_MS); // so that no earlier request is carried out after a deletion
+      for (const name of names) ledger.mark(name, "deleting");
       const deleteTopic = () => administer((admin) => admin.deleteTopics({ topics: [topic], timeout: 5_000 }));
       if (n % 2 === 0) await untilDone(deleteTopic, "UNKNOWN_TOPIC_OR_PARTITION");
       await rest(2_000);
       for (const name of names) {
         await untilDone(() => administer((admin) => admin.deleteGroups([name])), "GROUP_ID_NOT_FOUND");
-        ledger.mark(name, "gone");
+        ledger.mark(name, "deleted");
       }
       if (n % 2 === 1) await untilDone(deleteTopic, "UNKNOWN_TOPIC_OR_PARTITION");
     }
   };
 
-  /** Tries until it is done, or was before; while brokers restart, much fails. */
+  /** Retries until it succeeds, or fails because it was done before: requests fail while brokers restart. */
   const untilDone = async (work: () => Promise<unknown>, done?: string) => {
     while (!over.signal.aborted) {
       const failure = await work().then(
@@ -149,8 +149,8 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
     await producer.disconnect();
   };
 
-  /** Members that die without a word, and others in their place. */
-  const live = async (start: () => { kill(): void }) => {
+  /** Kills a member again and again, and starts another in its place. */
+  const killAndReplace = async (start: () => { kill(): void }) => {
     while (!over.signal.aborted) {
       const member = start();
       await rest(8_000 + Math.random() * 20_000);
@@ -178,7 +178,7 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
     return tool;
   };
 
-  /** Each broker in turn; the next one when all replicas have caught up. */
+  /** Restarts each broker in turn, and waits until all replicas have caught up. */
   const restart = async () => {
     for (let turn = 0; !over.signal.aborted; turn++) {
       await rest(12_000);
@@ -187,7 +187,7 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
       await kafka.killBroker(id);
       await rest(3_000);
       await untilDone(async () => {
-        await kafka.startBroker(id); // a slow machine may need more time than it gives
+        await kafka.startBroker(id); // on a slow machine, this may time out and is retried
         const { topics } = await administer((admin) =>
           admin.fetchTopicMetadata({ topics: [TOPIC, "__consumer_offsets"] }),
         );
@@ -199,7 +199,7 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
   };
 
   await create(TOPIC, PARTITIONS);
-  for (const groups of lanes) {
+  for (const groups of writers) {
     for (let left = groups; left.size > 0; await rest(100)) {
       const done = await commit(left);
       left = new Map([...left].filter(([group]) => !done.has(group)));
@@ -210,10 +210,10 @@ export async function startWorld(kafka: Kafka, ledger: Ledger): Promise<World> {
   const [first = "", second = "", third = ""] = consumers;
   const members = [first, first, second, second].map(classic);
   const works = [
-    ...lanes.map(commitOn),
-    visit(),
+    ...writers.map(commitOn),
+    createAndDelete(),
     produce(),
-    ...[...members, consumer(third), consumer(third)].map(live),
+    ...[...members, consumer(third), consumer(third)].map(killAndReplace),
     restart(),
   ];
   const all = Promise.all(works);

@@ -14,7 +14,7 @@ import type { Plan, Policy } from "../../functions/shared/core/rollback/plan.ts"
 import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
 import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";
 
-/** Group names as Kafka allows them: any text, also what JavaScript's objects treat apart. */
+/** Group names of 1 to 20 graphemes, among them keys that JavaScript objects treat specially (`42`, `__proto__`) and wildcards. */
 export const groupName = fc.oneof(
   fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }),
   fc.constantFrom("42", "7", "__proto__", "constructor", "a\nb", "\u{1F600}", "\uFFFD", "a*b", " "),
@@ -25,13 +25,14 @@ const topicName = fc.oneof(
   fc.constantFrom("orders", "orders-0", "a-1-2", "__proto__"),
 );
 
+/** Offsets from 0 to the largest int64, often small or beside 2^53. */
 const offset = fc.oneof(
   fc.bigInt({ min: 0n, max: 100n }),
   fc.bigInt({ min: 0n, max: MAX }),
   fc.constantFrom(0n, 9007199254740991n, 9007199254740992n, 9007199254740993n, MAX),
 );
 
-/** A commit, with a leader epoch or without. */
+/** A commit at any offset, with any leader epoch that is not negative, or without one. */
 export const commit: fc.Arbitrary<Commit> = fc.oneof(
   fc.record({ offset, metadata: fc.string({ unit: "grapheme" }) }),
   fc.record({ offset, metadata: fc.string({ unit: "grapheme" }), leaderEpoch: fc.nat({ max: 0x7fffffff }) }),
@@ -44,7 +45,7 @@ const partitionKey = fc
 const mapFrom = <K, V>(key: fc.Arbitrary<K>, value: fc.Arbitrary<V>, maxLength: number): fc.Arbitrary<Map<K, V>> =>
   fc.array(fc.tuple(key, value), { maxLength }).map((entries) => new Map(entries));
 
-/** Commits of a few groups, some of them without any. */
+/** Commits of at most five groups with at most six partitions each, often none. */
 export const commits: fc.Arbitrary<Commits> = mapFrom(groupName, mapFrom(partitionKey, commit, 6), 5);
 
 const observedTopic: fc.Arbitrary<ObservedTopic | null> = fc.option(
@@ -64,7 +65,10 @@ const observedTopic: fc.Arbitrary<ObservedTopic | null> = fc.option(
 
 const selector = fc.oneof(groupName, fc.record({ name: groupName }));
 
-/** Whole snapshots. */
+/**
+ * Snapshots with every field of the document. Only id and time are consistent: the groups and topics that they selected,
+ * observed or failed to capture need not match their commits. Logs may even end before they start.
+ */
 export const snapshot: fc.Arbitrary<Snapshot> = fc
   .record({
     second: fc.integer({ min: 1_600_000_000, max: 1_900_000_000 }),
@@ -105,7 +109,7 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
     };
   });
 
-/** Any JSON, as the project handles it: objects have fields of ours, maps have keys from outside. */
+/** JSON as the code holds it, nested a few levels: objects have snake_case fields, maps have any keys, integers are int64. */
 export const json: fc.Arbitrary<Json> = fc.letrec<{ json: Json }>((tie) => ({
   json: fc.oneof(
     { maxDepth: 3 },
@@ -118,20 +122,21 @@ export const json: fc.Arbitrary<Json> = fc.letrec<{ json: Json }>((tie) => ({
   ),
 })).json;
 
-/** The value nearly always, now and then something else. */
+/** This value in 12 of 13 cases, otherwise another one. */
 const mostly = <T>(value: T, other: fc.Arbitrary<T>): fc.Arbitrary<T> =>
   fc.oneof({ weight: 12, arbitrary: fc.constant(value) }, { weight: 1, arbitrary: other });
 
-/** Commits that often meet, in offset, metadata and epoch. */
+/** Commits of few values, so that two are often equal: offsets 0 to 12, metadata "" or "m", leader epoch 0, 3 or none. */
 export const nearCommit: fc.Arbitrary<Commit> = fc
   .tuple(fc.bigInt({ min: 0n, max: 12n }), fc.constantFrom("", "m"), fc.constantFrom(undefined, undefined, 0, 3))
-  .map(([near, metadata, leaderEpoch]) => ({
-    offset: near,
+  .map(([offset, metadata, leaderEpoch]) => ({
+    offset,
     metadata,
     ...(leaderEpoch !== undefined && { leaderEpoch }),
   }));
 
-const description: fc.Arbitrary<ObservedGroup | "missing" | "pending"> = fc.oneof(
+/** Mostly an empty classic group; otherwise any type, state and members, one that does not exist, or a pending transaction. */
+const groupNow: fc.Arbitrary<ObservedGroup | "missing" | "pending"> = fc.oneof(
   { weight: 12, arbitrary: fc.constant(groupOf("classic", "Empty", 0)) },
   {
     weight: 2,
@@ -146,10 +151,10 @@ const description: fc.Arbitrary<ObservedGroup | "missing" | "pending"> = fc.oneo
   { weight: 2, arbitrary: fc.constantFrom("missing", "pending") },
 );
 
-const groupSituation = (keys: readonly string[]) =>
+const anyGroup = (keys: readonly string[]) =>
   fc.record({
     captured: mostly(true, fc.constant(false)),
-    description,
+    now: groupNow,
     partitions: fc.tuple(
       ...keys.map((key) =>
         fc.record({
@@ -162,25 +167,26 @@ const groupSituation = (keys: readonly string[]) =>
     ),
   });
 
+/** Logs that start at 0 to 6 and end at 6 to 12, with an epoch of 0 to 9; each may be unknown. */
 const narrowLog = fc
   .tuple(fc.option(fc.bigInt({ min: 0n, max: 6n })), fc.option(fc.bigInt({ min: 6n, max: 12n })), fc.option(fc.nat(9)))
   .map(([start, end, epoch]) => log(start, end, epoch));
 
-const topicSituation = fc.record({
+const anyTopic = fc.record({
   saved: mostly<string | null | "absent" | "unknown">("id", fc.constantFrom("absent", "unknown", null)),
   now: mostly<string | null | "absent" | "unknown">("id", fc.constantFrom("absent", "unknown", null, "another id")),
   logs: fc.tuple(...[0, 1].map(() => fc.oneof(fc.constant(log(0n, MAX, 9)), narrowLog, fc.constant(log(4n, 8n, 9))))),
   partitions: mostly(2, fc.constant(1)),
 });
 
-/** What a caller may want done. */
+/** Any combination of options. */
 const policy: fc.Arbitrary<Policy> = fc.record({
   exact: fc.boolean(),
   outOfRange: fc.constantFrom("refuse", "clamp", "skip"),
   skipBlocked: fc.boolean(),
 });
 
-/** A snapshot, some of it for other groups perhaps; the cluster now, in which anything may be in the way; what is wanted. */
+/** The arguments of `planRollback`. */
 export interface Situation {
   readonly snapshot: Snapshot;
   readonly part: SnapshotPart;
@@ -188,7 +194,11 @@ export interface Situation {
   readonly policy: Policy;
 }
 
-/** Situations in which most of a plan can be done. */
+/**
+ * Rollbacks of up to three groups on one or two topics, mostly possible. Commits are those of `nearCommit`. In half of the
+ * cases, each group is rolled back under another name, as in a rehearsal. Each kind of blocker occurs except `moved_since`,
+ * which only a resumed rollback can have. The snapshot did not observe types of groups.
+ */
 export const situation: fc.Arbitrary<Situation> = fc
   .tuple(
     fc.uniqueArray(groupName, { maxLength: 3 }),
@@ -197,28 +207,28 @@ export const situation: fc.Arbitrary<Situation> = fc
     policy,
     mostly<string | null>("c1", fc.constantFrom("c2", null)),
   )
-  .chain(([names, topicNames, rehearsal, wanted, clusterId]) => {
+  .chain(([names, topicNames, mapsGroups, policy, clusterId]) => {
     const keys = topicNames.flatMap((topic) => [topicPartition(topic, 0), topicPartition(topic, 1)]);
     return fc
-      .tuple(fc.tuple(...names.map(() => groupSituation(keys))), fc.tuple(...topicNames.map(() => topicSituation)))
+      .tuple(fc.tuple(...names.map(() => anyGroup(keys))), fc.tuple(...topicNames.map(() => anyTopic)))
       .map(([groups, topics]) => {
         const all = names.flatMap((name, i) => {
-          const one = groups[i];
-          return one === undefined ? [] : [{ ...one, name, target: rehearsal ? `${name}-replay` : name }];
+          const group = groups[i];
+          return group === undefined ? [] : [{ ...group, name, target: mapsGroups ? `${name}-replay` : name }];
         });
-        const then = new Map<string, ObservedTopic | null>();
-        const now = new Map<string, ObservedTopic | null>();
+        const savedTopics = new Map<string, ObservedTopic | null>();
+        const liveTopics = new Map<string, ObservedTopic | null>();
         topicNames.forEach((name, i) => {
-          const one = topics[i];
-          if (one === undefined) return;
-          const partitions = new Map([...one.logs.entries()].slice(0, one.partitions));
-          const observe = (into: typeof now, id: string | null) => {
+          const topic = topics[i];
+          if (topic === undefined) return;
+          const partitions = new Map([...topic.logs.entries()].slice(0, topic.partitions));
+          const observe = (into: typeof liveTopics, id: string | null) => {
             if (id !== "absent") into.set(name, id === "unknown" ? null : { topicId: id, partitions });
           };
-          observe(then, one.saved);
-          observe(now, one.now);
+          observe(savedTopics, topic.saved);
+          observe(liveTopics, topic.now);
         });
-        const held = all.filter((one) => typeof one.description === "object");
+        const readable = all.filter(({ now }) => typeof now === "object");
         const snapshot = snapshotOf(
           new Map(
             all
@@ -229,7 +239,7 @@ export const situation: fc.Arbitrary<Situation> = fc
               ]),
           ),
           {
-            observed: { groups: new Map(), topics: then },
+            observed: { groups: new Map(), topics: savedTopics },
             errors: all
               .filter(({ captured }) => !captured)
               .map(({ name }) => ({ group: name, error: "KafkaAuthorization", message: "no right" })),
@@ -237,7 +247,7 @@ export const situation: fc.Arbitrary<Situation> = fc
         );
         const live = liveOf(
           new Map(
-            held.map(({ target, partitions }) => [
+            readable.map(({ target, partitions }) => [
               target,
               new Map(
                 partitions.flatMap(({ key, saved, live: other, moved }) => {
@@ -247,30 +257,31 @@ export const situation: fc.Arbitrary<Situation> = fc
               ),
             ]),
           ),
-          now,
+          liveTopics,
           {
             cluster: { name: "test", clusterId },
-            missing: new Set(all.filter((one) => one.description === "missing").map(({ target }) => target)),
+            missing: new Set(all.filter(({ now }) => now === "missing").map(({ target }) => target)),
             errors: all
-              .filter((one) => one.description === "pending")
+              .filter(({ now }) => now === "pending")
               .map(({ target }) => ({ group: target, error: "PendingTransaction", message: "88" })),
             observed: {
               groups: new Map(
-                held.flatMap(({ target, description: one }) =>
-                  typeof one === "object" ? [[target, one] as const] : [],
-                ),
+                readable.flatMap(({ target, now }) => (typeof now === "object" ? [[target, now] as const] : [])),
               ),
-              topics: now,
+              topics: liveTopics,
             },
           },
         );
         const part = restrict(snapshot, {});
-        const mapped = rehearsal ? mapGroups(part, new Map(all.map(({ name, target }) => [name, target]))) : part;
-        return { snapshot, part: mapped, live, policy: wanted };
+        const mapped = mapsGroups ? mapGroups(part, new Map(all.map(({ name, target }) => [name, target]))) : part;
+        return { snapshot, part: mapped, live, policy };
       });
   });
 
-/** Situations with their plans, nothing in whose way is left: they can be carried out. */
-export const executable: fc.Arbitrary<Situation & { readonly plan: Plan }> = situation
-  .map((one) => ({ ...one, plan: planRollback(one.snapshot, one.part, one.live, one.policy) }))
+/**
+ * Situations whose plans have at least one group and no blockers, with these plans. Depending on the
+ * policy, blocked groups are left out and partitions are clamped or skipped. A plan may have nothing to commit.
+ */
+export const unblockedSituation: fc.Arbitrary<Situation & { readonly plan: Plan }> = situation
+  .map((drawn) => ({ ...drawn, plan: planRollback(drawn.snapshot, drawn.part, drawn.live, drawn.policy) }))
   .filter(({ plan }) => plan.blockers.length === 0 && plan.groups.size > 0);

@@ -1,6 +1,6 @@
 import type { Reporter, TestModule, TestRunEndReason } from "vitest/node";
 
-/** Ends a run with one line that any tool can read: `12 passed, 0 failed, 1 skipped`. */
+/** Prints one line at the end of a run, which tools can parse: `12 passed, 0 failed, 1 skipped`. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[], reason: TestRunEndReason): void {
     const count = { passed: 0, failed: 0, skipped: 0 };
@@ -9,7 +9,7 @@ export default class ClosingLine implements Reporter {
         const { state } = test.result();
         if (state !== "pending") count[state]++;
       }
-      // A file that could not be loaded, and a hook that failed, are failures that no test shows.
+      // No test reports a file that could not be loaded, or a hook that failed.
       if (module.errors().length > 0) count.failed++;
     }
     count.failed += errors.length;

@@ -11,7 +11,7 @@ declare module "vitest" {
   }
 }
 
-/** A local cloud, or the one at AWS_ENDPOINT_URL, for the tests of what speaks to S3 and DynamoDB. */
+/** Starts a local cloud with S3 and DynamoDB, or uses the one at AWS_ENDPOINT_URL. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const choice = await choose({ cloud: true });
   const stateDir = freshStateDir("cloud");

@@ -8,10 +8,10 @@ import type { pageResult, recordResult } from "../../functions/rollbacks/schema.
 import { encodeJson, type Json } from "../../functions/shared/core/json/json.ts";
 import type { Answer, HttpAnswer } from "../../localstack/client.ts";
 
-/** What a client reads of a result: integers beyond 2^53 are `bigint`. */
+/** A result as a client reads it: integers beyond 2^53 are `bigint`. */
 type Read<T> = bigint extends T ? T | number : T extends object ? { [Key in keyof T]: Read<T[Key]> } : T;
 
-/** The result of an operation, by what was asked of it. */
+/** The result of an operation, which depends on the request. */
 export type ResultOf<V extends string, Request> = V extends "rollback"
   ? Read<Request extends { dry_run: true } ? DryRunResult : RollbackResult>
   : V extends "rollbacks"
@@ -20,7 +20,7 @@ export type ResultOf<V extends string, Request> = V extends "rollback"
       ? Read<z.output<(typeof operations)[V]["result"]>>
       : unknown;
 
-/** The document of the API, in which objects have no fields but those that are documented. */
+/** The OpenAPI document, changed so that objects with fields that it does not name are invalid. */
 const openapi = Object(
   JSON.parse(readFileSync(join(import.meta.dirname, "../../functions/openapi.json"), "utf8"), (_key, value: unknown) =>
     typeof value === "object" && value !== null && "properties" in value && !("additionalProperties" in value)
@@ -33,19 +33,19 @@ const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true
 const routes = Object.entries<object>(openapi.paths).flatMap(([path, methods]) =>
   Object.keys(methods).map((method) => ({
     method,
-    form: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
-    place: `paths/${path.replaceAll("/", "~1")}/${method}`,
+    pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
+    pointer: `paths/${path.replaceAll("/", "~1")}/${method}`,
   })),
 );
 const errorNames: readonly string[] = openapi.components.schemas.Error.properties.error.enum;
 
-/** The value as any JSON reader has it: large integers are numbers. */
-const plain = (value: unknown): unknown => JSON.parse(encodeJson(isJson(value) ? value : String(value)));
+/** The value as `JSON.parse` reads it: large integers are numbers. */
+const asParsed = (value: unknown): unknown => JSON.parse(encodeJson(isJson(value) ? value : String(value)));
 const isJson = (value: unknown): value is Json => value !== undefined;
 
-/** Whether a value is what a part of the document says: its type is what the schema's is. */
+/** Whether a value is valid against a schema of the document. `T` must be the type of that schema. */
 function isValid<T>($ref: string, value: unknown): value is T {
-  return ajv.validate({ $ref: `openapi.json#/${$ref}` }, plain(value));
+  return ajv.validate({ $ref: `openapi.json#/${$ref}` }, asParsed(value));
 }
 
 const failure = (what: string, value: unknown) =>
@@ -54,9 +54,9 @@ const failure = (what: string, value: unknown) =>
 const isStored = (result: unknown) => typeof result === "object" && result !== null && "omitted" in result;
 
 /**
- * The result of an operation. One that is too large for an answer is documented, too: its small fields and a link.
+ * The result of an operation, checked against the API documents. A stored result (its small fields and a link) is checked, too.
  *
- * @throws for one that is not as the API documents say
+ * @throws Error if the result differs from its schema
  */
 export function documentedResult<const V extends string, const R>(
   verb: V,
@@ -77,13 +77,13 @@ export function requireDocumented(verb: string, request: unknown, answer: Answer
   return answer;
 }
 
-/** Requires that an HTTP answer is documented, unless API Gateway gave it itself: it answers with a message alone. */
+/** Requires that an HTTP answer is documented. Answers of API Gateway itself, which have only a `message`, are not checked. */
 export function requireDocumentedHttp(method: string, path: string, answer: HttpAnswer): HttpAnswer {
-  const [bare = ""] = path.split("?");
-  const route = routes.find(({ method: one, form }) => one === method.toLowerCase() && form.test(bare));
+  const [pathWithoutQuery = ""] = path.split("?");
+  const route = routes.find((known) => known.method === method.toLowerCase() && known.pattern.test(pathWithoutQuery));
   const { status, body } = answer;
-  const own = typeof body !== "object" || body === null || ("message" in body && !("error" in body));
-  if (route === undefined || own) return answer;
-  if (isValid(`${route.place}/responses/${status}/content/application~1json/schema`, body)) return answer;
+  const isFromApiGateway = typeof body !== "object" || body === null || ("message" in body && !("error" in body));
+  if (route === undefined || isFromApiGateway) return answer;
+  if (isValid(`${route.pointer}/responses/${status}/content/application~1json/schema`, body)) return answer;
   throw failure(`The answer ${status} to ${method} ${path}`, body);
 }

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEvent, Context } from "aws-lambda";
 
-/** An event of the REST API as Lambda gets it. */
+/** An event of the REST API as Lambda receives it. */
 export function proxyEvent(event: Partial<APIGatewayProxyEvent>): APIGatewayProxyEvent {
   const requestContext = {
     accountId: "000000000000",
@@ -22,7 +22,7 @@ export function proxyEvent(event: Partial<APIGatewayProxyEvent>): APIGatewayProx
       sourceIp: "127.0.0.1",
       user: null,
       userAgent: null,
-      userArn: "arn:aws:iam::000000000000:user/someone",
+      userArn: "arn:aws:iam::000000000000:user/ana",
     },
     path: "/",
     protocol: "HTTP/1.1",
@@ -49,7 +49,7 @@ export function proxyEvent(event: Partial<APIGatewayProxyEvent>): APIGatewayProx
   };
 }
 
-/** The context of an invocation that has this much time. */
+/** The context of an invocation with this much remaining time. */
 export function context(remainingMs = 30_000): Context {
   const end = Date.now() + remainingMs;
   return {

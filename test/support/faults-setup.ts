@@ -10,14 +10,14 @@ import { plain } from "./plain.ts";
 declare module "vitest" {
   interface ProvidedContext {
     /**
-     * Three brokers, each with a second listener that advertises a port where nothing listens yet: a proxy of the test
-     * file does. `kafka` is the way around the proxies.
+     * Three brokers, each with a second listener. It advertises a port on which a test file starts a proxy. `kafka` has the
+     * addresses without proxies.
      */
     faults: { kafka: KafkaDescriptor; proxies: { id: number; listen: number; broker: number }[] };
   }
 }
 
-/** Brokers as processes of this machine, even where there is Docker: they are killed, and reached through proxies. */
+/** Brokers are always processes, even with Docker: tests kill them and reach them through proxies. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const say = (line: string) => console.log(line);
   const choice = await choose({ cloud: true, brokerProcesses: true });
@@ -32,12 +32,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Starts three brokers, each with a second listener behind which a proxy is to be: see `ProvidedContext.faults`. */
+/** Starts three brokers, each with a second listener for a proxy: see `ProvidedContext.faults`. */
 export async function startProxiedBrokers(version: string, stateDir: string, say: (line: string) => void) {
   ownServices(stateDir);
   await fetchJars(version, say);
-  const [a = 0, b = 0, c = 0, ...listening] = await portsForLong(6);
-  const proxies = listening.map((listen, index) => ({ id: index + 1, listen, broker: [a, b, c][index] ?? 0 }));
+  const [a = 0, b = 0, c = 0, ...proxyPorts] = await portsOutsideEphemeralRange(6);
+  const proxies = proxyPorts.map((listen, index) => ({ id: index + 1, listen, broker: [a, b, c][index] ?? 0 }));
   say(`Starting Kafka ${version} with 3 brokers behind proxies…`);
   const kafka = await startProcesses({
     brokers: 3,
@@ -57,8 +57,8 @@ export async function startProxiedBrokers(version: string, stateDir: string, say
   return { kafka, proxies };
 }
 
-/** Free ports that no outgoing connection takes while nothing listens there: below those the system gives out. */
-async function portsForLong(count: number): Promise<number[]> {
+/** Free ports below the ephemeral range: no outgoing connection uses one before something listens there. */
+async function portsOutsideEphemeralRange(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);

@@ -4,8 +4,8 @@ import { copyJars, fetchJars, jarsOf } from "../../localstack/kafka-tools.ts";
 import { localDir, makeOnce, run, type Say } from "../../localstack/process.ts";
 
 /**
- * Fetches what a worker of Kafka Connect and the file connectors of a version need beside its other jars, where that is
- * not here yet, and gives their class path.
+ * Fetches the jars that a Kafka Connect worker and the file connectors of a version need, unless they were fetched before.
+ * Returns the class path of these jars, without the version's other jars.
  */
 export async function fetchConnect(version: string, say: Say): Promise<string> {
   await fetchJars(version, say);
@@ -14,7 +14,7 @@ export async function fetchConnect(version: string, say: Say): Promise<string> {
 
 const compiler = { version: "3.33.0", folder: join(localDir, "ecj-3.33.0") };
 
-/** Compiles a Java file that uses the jars of a version, where there is a runtime only, without javac. */
+/** Compiles a Java file that uses the jars of a version. It needs a Java runtime only, without javac. */
 export async function compileJava(version: string, file: string, classes: string, say: Say): Promise<void> {
   await makeOnce(compiler.folder, async (folder) => {
     const goal = ["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"];

@@ -11,14 +11,17 @@ declare module "vitest" {
   }
 }
 
-/** Three brokers, of the project's version if it has one, or the cluster at KAFKA_BOOTSTRAP_SERVERS, for the tests against a real Kafka. */
+/**
+ * Starts three brokers, or uses the cluster at KAFKA_BOOTSTRAP_SERVERS. A Vitest project that sets KAFKA_VERSION always gets
+ * brokers of that version.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const choice = await choose({ kafka: true, brokerProcesses: true });
   const stateDir = freshStateDir("kafka");
-  const { KAFKA_VERSION: ofProject } = project.config.env;
+  const { KAFKA_VERSION: projectVersion } = project.config.env;
   const options = { brokers: 3, stateDir, say: (line: string) => console.log(line) } as const;
-  const kafka = await (ofProject
-    ? startKafka({ ...options, version: ofProject, way: "processes" })
+  const kafka = await (projectVersion
+    ? startKafka({ ...options, version: projectVersion, way: "processes" })
     : useOrStartKafka(choice, options));
   project.provide("kafka", plain(kafka));
   return async () => {

@@ -3,14 +3,14 @@ import type { Metafile } from "esbuild";
 
 const root = join(import.meta.dirname, "../..");
 
-/** What loading a module reads. */
+/** The code that is read when a module is loaded. */
 interface LoadedAtOnce {
   readonly bytes: number;
-  /** The packages with code in it. */
+  /** The packages that contribute code. */
   readonly packages: ReadonlySet<string>;
 }
 
-/** What loading a bundled file reads, without its dynamic imports. */
+/** The code that is read when a bundled file is loaded, without its dynamic imports. */
 export function loadedAtOnce({ outputs }: Metafile, bundle: string): LoadedAtOnce {
   const files = [relative(root, bundle)];
   const packages = new Set<string>();

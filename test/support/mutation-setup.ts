@@ -2,9 +2,8 @@ import type fastCheck from "fast-check";
 import { vi } from "vitest";
 
 /**
- * What a property may cost when it runs against each of two thousand mutants: few examples, the same each time, so that
- * the score is the same; and no search for a smaller example once one has failed. Here in place of `configureGlobal`,
- * since properties ask for more examples themselves.
+ * Properties run against each of two thousand mutants. So each checks few examples, always the same ones, so that the score
+ * does not change, and does not shrink one that fails. `configureGlobal` would not do: properties set `numRuns` themselves.
  */
 vi.mock("fast-check", async (importOriginal) => {
   const { default: fc } = await importOriginal<{ default: typeof fastCheck }>();

@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/unit/core/**/*.test.ts"],
-    exclude: ["test/unit/core/fuzz.test.ts"], // slow, and other tests find almost all that it finds
+    exclude: ["test/unit/core/fuzz.test.ts"], // slow, and other tests kill almost all mutants that it kills
     setupFiles: ["test/support/mutation-setup.ts"],
     testTimeout: 30_000,
     env: { POWERTOOLS_LOG_LEVEL: "SILENT" },

@@ -3,7 +3,7 @@ import type { Outcomes } from "../../functions/shared/kafka/groups/write-commits
 /**
  * Fails unless Kafka accepted every write.
  *
- * @throws Error with the first three that it did not
+ * @throws Error with the first three writes that were not accepted
  */
 export function expectAccepted(outcomes: Outcomes): void {
   const bad = [...outcomes].flatMap(([group, keys]) =>

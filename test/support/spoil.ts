@@ -3,8 +3,8 @@ import type { Item } from "../../functions/shared/storage/items.ts";
 
 const DEEP = 30_000;
 
-/** What may stand where it should not: other types, numbers of no size, texts that are none, bottomless nesting, no JSON. */
-const strange = [
+/** Other types, numbers out of range, texts that are not Unicode, nesting 30,000 levels deep, and text that is not JSON. */
+const replacements = [
   ...["null", "true", "-1", "-0", "1.5", "1e999", "8640000000001", "9007199254740993", "9223372036854775808"],
   ...["9".repeat(5_000), `"${"x".repeat(100_000)}"`, '""', '"\\ud800"', '"\\u0000"', '"0"', '"-0"', '"__proto__"'],
   ...["[]", "{}", '{"__proto__":1}', "[9007199254740993]", '{"offset":9007199254740993}', "nonsense", ""],
@@ -16,15 +16,15 @@ const strange = [
 const damage = fc.record({
   at: fc.nat(),
   how: fc.constantFrom("replace", "replace", "remove", "add"),
-  what: fc.nat({ max: strange.length - 1 }).map((index) => `§${index}§`), // short, as long as it is worked on
+  what: fc.nat({ max: replacements.length - 1 }).map((index) => `§${index}§`), // a short placeholder, filled in last
 });
 
-/** Changes of a JSON text: values and names replaced by something strange, taken out, or added. */
+/** One to three changes of a JSON text: values and names are replaced, removed or added. */
 export const spoil: fc.Arbitrary<(json: string) => string> = fc
   .array(damage, { minLength: 1, maxLength: 3 })
   .map((damages) => (json: string) => {
-    const spoiled = damages.reduce((text, one) => spoilOnce(text, one), json);
-    return spoiled.replace(/§(\d+)§/g, (_, index) => strange[index] ?? "");
+    const spoiled = damages.reduce((text, change) => spoilOnce(text, change), json);
+    return spoiled.replace(/§(\d+)§/g, (_, index) => replacements[index] ?? "");
   });
 
 function spoilOnce(json: string, { at, how, what }: { at: number; how: string; what: string }): string {
@@ -59,16 +59,16 @@ function spoilOnce(json: string, { at, how, what }: { at: number; how: string; w
   }
 }
 
-/** An attribute of another type, or of the right one with something else in it. */
+/** An attribute of any type with any value. */
 const attribute: fc.Arbitrary<Item[string]> = fc.oneof(
   fc
-    .oneof(fc.constantFrom(...strange, "~", "2025-13-15T10:30:00.000Z"), fc.string({ unit: "binary" }))
+    .oneof(fc.constantFrom(...replacements, "~", "2025-13-15T10:30:00.000Z"), fc.string({ unit: "binary" }))
     .map((S) => ({ S })),
   fc.constantFrom("0", "-1", "1.5", "1e999", "8640000000001", "9007199254740991", "", "x").map((N) => ({ N })),
   fc.constantFrom<Item[string]>({ BOOL: true }, { NULL: true }, { L: [] }, { M: {} }, { SS: ["a"] }),
 );
 
-/** Changes of an item: attributes taken out, replaced by strange ones, or with JSON in them that is spoiled. */
+/** One to three changes of an item: attributes are removed or replaced, or the JSON in them is changed by `spoil`. */
 export const spoilItem: fc.Arbitrary<(item: Item) => Item> = fc
   .array(fc.tuple(fc.nat(), fc.oneof(fc.constant(undefined), attribute, spoil)), { minLength: 1, maxLength: 3 })
   .map((changes) => (item: Item) => {

@@ -13,7 +13,7 @@ declare module "vitest" {
   }
 }
 
-/** Three brokers, a local cloud and the deployed stack; what the environment names is used instead, and left as it was. */
+/** Deploys the stack to three new brokers and a new local cloud, or to those that the environment names, which keep running. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const choice = await choose({ kafka: true, cloud: true });
   const stateDir = freshStateDir("e2e");

@@ -2,24 +2,24 @@ import type { Kafka as KafkaJs } from "kafkajs";
 import { expect } from "vitest";
 import type { Cluster } from "../../functions/shared/kafka/connection/cluster.ts";
 
-/** A topic, each of whose partitions has this many replicas. */
+/** A topic. `replicas` is the number of replicas of each partition. */
 export interface TopicShape {
   readonly topic: string;
   readonly partitions: number;
   readonly replicas: number;
 }
 
-/** Waits until every broker knows a topic with this many partitions that have leaders; with none, until none knows it. */
-export async function knownToAll(cluster: Cluster, topic: string, partitions: number): Promise<void> {
-  const known = async (node: number) => {
+/** Waits until on every broker the topic has this many partitions with a leader; with 0, until no broker has the topic. */
+export async function waitUntilAllKnow(cluster: Cluster, topic: string, partitions: number): Promise<void> {
+  const isKnownTo = async (node: number) => {
     const [answer] = (await cluster.metadata([topic], node)).topics;
     return answer?.partitions.filter(({ leader }) => leader >= 0).length === partitions;
   };
-  const allKnow = async () => (await Promise.all(cluster.nodes.map(known))).every((yes) => yes);
+  const allKnow = async () => (await Promise.all(cluster.nodes.map(isKnownTo))).every(Boolean);
   await expect.poll(allKnow, { timeout: 60_000 }).toBe(true);
 }
 
-/** Creates a topic, and comes back when all brokers know it: kafkajs' own wait fails where one does not yet. */
+/** Creates a topic, and waits until all brokers have it: kafkajs' own wait fails on a broker that does not have it yet. */
 export async function createTopic(client: KafkaJs, cluster: Cluster, shape: TopicShape): Promise<void> {
   const { topic, partitions, replicas } = shape;
   const replicationFactor = Math.min(replicas, cluster.nodes.length);
@@ -31,12 +31,12 @@ export async function createTopic(client: KafkaJs, cluster: Cluster, shape: Topi
   } finally {
     await admin.disconnect();
   }
-  await knownToAll(cluster, topic, partitions);
+  await waitUntilAllKnow(cluster, topic, partitions);
 }
 
 /**
- * Sends records to the partitions of a topic in turns. Each is there once: a batch is sent again where a partition is not
- * ready yet, which is seen to by an idempotent producer only.
+ * Sends records to the partitions of a topic in turns. Each record is appended once: kafkajs sends a batch again if a
+ * partition is not ready, and only an idempotent producer then appends it once.
  */
 export async function produce(
   client: KafkaJs,
@@ -53,5 +53,5 @@ export async function produce(
   }
 }
 
-/** As many values, all different. */
-export const someValues = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);
+/** This many different values. */
+export const distinctValues = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);

@@ -6,7 +6,7 @@ import { compose } from "../../functions/shared/operation.ts";
 import { context, proxyEvent } from "../support/events.ts";
 
 const request = z.strictObject({ name: z.string(), n: z._default(z.int().check(z.minimum(1), z.maximum(5)), 1) });
-type Run = (wanted: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
+type Run = (parsed: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
 
 const stored: string[] = [];
 const storeResult = async (text: string) => {
@@ -14,14 +14,14 @@ const storeResult = async (text: string) => {
   return { url: "https://example.test/result", expiresInSeconds: 60 };
 };
 const handlerOf = (run: Run) => compose({ name: "test", request, run }, () => ({ storage: { storeResult } }));
-const echo = handlerOf(async (wanted) => ({ ...wanted, big: 2n ** 62n }));
+const echo = handlerOf(async (parsed) => ({ ...parsed, big: 2n ** 62n }));
 
 describe("an operation", () => {
-  test("answers a direct invocation with an object, exact integers in it", async () => {
+  test("answers a direct invocation with an object that has exact integers", async () => {
     expect(JSON.stringify(await echo({ name: "x" }, context()))).toBe('{"name":"x","n":1,"big":4611686018427387904}');
   });
 
-  test("answers HTTP with the same as a body", async () => {
+  test("answers HTTP with the same JSON as its body", async () => {
     const answer = await echo(proxyEvent({ body: '{"name":"x"}' }), context());
     expect(answer).toMatchObject({ statusCode: 200, body: '{"name":"x","n":1,"big":4611686018427387904}' });
   });
@@ -49,7 +49,7 @@ describe("an operation", () => {
     });
   });
 
-  test("ends with DeadlineExceeded when the work does not end in time", async () => {
+  test("fails with DeadlineExceeded if the work does not end in time", async () => {
     const hanging = handlerOf(() => new Promise(() => {}));
     await expect(hanging({ name: "x" }, context(1_700))).rejects.toMatchObject({ name: "DeadlineExceeded" });
   });
@@ -84,7 +84,7 @@ describe("an operation", () => {
     expect(stored.at(-1)).toContain("xxxx");
   });
 
-  test("stores the details of an error over 5 MB too, and counts what HTTP adds to them", async () => {
+  test("stores error details over 5 MB, including the characters that HTTP escapes", async () => {
     const details = { blockers: Array.from({ length: 3 }, () => '"'.repeat(900_000)), dry_run: true };
     const refused = handlerOf(async () => {
       throw new GroupNotEmpty("it has members", { details });
@@ -99,7 +99,7 @@ describe("an operation", () => {
     });
   });
 
-  test("is answered when it changed something and its large result cannot be stored; a mere reader fails", async () => {
+  test("with effects answers even if its large result cannot be stored; an operation that only reads fails", async () => {
     const definition = (hasEffects: boolean) =>
       compose(
         {
@@ -124,7 +124,7 @@ describe("an operation", () => {
     await expect(definition(false)({ name: "x" }, context())).rejects.toMatchObject({ name: "StorageUnavailable" });
   });
 
-  test("takes no event for an empty request", () => {
+  test("reads a missing event as an empty request", () => {
     expect(() => parseRequest(request, null)).toThrow(/name: /);
   });
 });

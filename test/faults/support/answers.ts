@@ -2,7 +2,7 @@ import * as z from "zod";
 import { rollbackResult } from "../../../functions/rollback/schema.ts";
 import { parseJson } from "../../../functions/shared/core/json/json.ts";
 
-// The groups of these tests never have members, and every rollback of them warns of that: the model predicts it.
+// The groups of these tests never had members, and every rollback warns of that. The model predicts this warning.
 const result = z.pipe(
   rollbackResult,
   z.transform(({ warnings, ...others }: z.output<typeof rollbackResult>) => ({
@@ -16,14 +16,14 @@ export type RollbackResult = z.output<typeof result>;
 
 const failure = z.object({ name: z.string(), message: z.string(), details: z.unknown().optional() });
 
-/** The body of an HTTP answer that is an error. */
+/** The body of an HTTP error. */
 const httpFailure = z
   .object({ error: z.string(), message: z.string(), details: z.unknown().optional() })
   .transform(({ error, message, details }) => ({ name: error, message, details }));
 
 const answer = z.union([z.object({ result: z.looseObject({}) }), z.object({ error: failure })]);
 
-/** What an invocation answered: a result, or an error with its details. Integers beyond 2^53 are bigint. */
+/** The answer of an invocation: a result, or an error with its details. Integers beyond 2^53 are `bigint`. */
 export interface Answer {
   readonly result?: unknown;
   readonly error?: z.output<typeof failure>;
@@ -39,14 +39,14 @@ export function readHttpAnswer({ result }: Answer): Answer {
   return statusCode < 300 ? { result: document } : { error: httpFailure.parse(document) };
 }
 
-/** What became of a rollback: its result, of an incomplete one too, or the error of one that has none. */
-export interface Rolled {
+/** The answer of a rollback: its result, its error, or both if it is incomplete. */
+export interface RollbackAnswer {
   readonly result?: RollbackResult;
   readonly error?: z.output<typeof failure>;
 }
 
 /** Reads the answer to a rollback. */
-export function readRolled({ result: success, error }: Answer): Rolled {
+export function readRollbackAnswer({ result: success, error }: Answer): RollbackAnswer {
   if (error === undefined) return { result: result.parse(success) };
   const incomplete = error.name === "RollbackIncomplete" && "groups" in Object(error.details);
   return incomplete ? { result: result.parse(error.details), error } : { error };

@@ -1,4 +1,4 @@
-/** What cannot be known before it is seen. What is seen first under a key stays so, and stands for no other key. */
+/** A value that cannot be predicted, such as an id. The value first seen for a key must not change, and no other key may have it. */
 export class Unseen {
   readonly kind: keyof typeof forms;
   readonly key: string;
@@ -9,7 +9,7 @@ export class Unseen {
   }
 }
 
-/** A list whose order says nothing. */
+/** A list in any order. */
 export class Bag {
   readonly items: readonly unknown[];
 
@@ -18,7 +18,7 @@ export class Bag {
   }
 }
 
-/** What each kind of thing looks like. */
+/** The form of each kind of value. */
 const forms = {
   cluster: /^[\w-]{22}$/,
   topic: /^[\w-]{22}$/,
@@ -27,12 +27,12 @@ const forms = {
   rollback: /^rollback-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-[0-9a-f]{8}$/,
 };
 
-/** What has been seen so far, in one history. */
-export class Sight {
+/** The unpredictable values that one history has seen. */
+export class SeenValues {
   #seen = new Map<string, string>();
   #owners = new Map<string, string>();
 
-  /** What was seen for it; a text stands for itself. */
+  /** The value that was seen; a text is returned unchanged. */
   of(unseen: Unseen | string): string {
     if (typeof unseen === "string") return unseen;
     const value = this.#seen.get(`${unseen.kind} ${unseen.key}`);
@@ -40,23 +40,22 @@ export class Sight {
     return value;
   }
 
-  /** For what it was seen, if it was. */
+  /** The key for which a value was seen, if any. */
   keyOf(kind: Unseen["kind"], value: string): string | undefined {
     return this.#owners.get(`${kind} ${value}`);
   }
 
-  /** What was seen may be seen again for something else: it is no more. */
+  /** Allows a value to be seen for another key, because its object was deleted. */
   forget(kind: Unseen["kind"], value: string): void {
     this.#owners.delete(`${kind} ${value}`);
   }
 
   /**
-   * Holds what is there against what was expected, exactly: every field and entry on both sides, integers of any size.
-   * Where a pattern is expected, any text or integer that matches it will do. Gives the places where they differ, with
-   * both values.
+   * Compares exactly: every field and entry of both sides, with integers of any size. An expected RegExp accepts any text or
+   * integer that matches it. Returns each difference with its place and both values.
    */
   differences(expected: unknown, actual: unknown, path = ""): string[] {
-    const differ = () => [`${path || "it"}: expected ${show(expected)}, but it is ${show(actual)}`];
+    const differ = () => [`${path || "the answer"}: expected ${show(expected)}, got ${show(actual)}`];
     if (expected instanceof RegExp) {
       const text = typeof actual === "string" || isInteger(actual) ? String(actual) : undefined;
       return text !== undefined && expected.test(text) ? [] : differ();
@@ -72,9 +71,9 @@ export class Sight {
     }
     if (typeof expected !== "object" || expected === null) return expected === actual ? [] : differ();
     if (typeof actual !== "object" || actual === null || Array.isArray(actual)) return differ();
-    const [wanted, found] = [new Map(entriesOf(expected)), new Map(entriesOf(actual))];
-    return [...new Set([...wanted.keys(), ...found.keys()])].flatMap((key) =>
-      this.differences(wanted.get(key), found.get(key), `${path}.${key}`),
+    const [fields, found] = [new Map(entriesOf(expected)), new Map(entriesOf(actual))];
+    return [...new Set([...fields.keys(), ...found.keys()])].flatMap((key) =>
+      this.differences(fields.get(key), found.get(key), `${path}.${key}`),
     );
   }
 
@@ -92,7 +91,7 @@ export class Sight {
     ];
   }
 
-  /** What was seen in something that is not what was meant has not been seen. */
+  /** Whether there is no difference. If there is one, values seen in `actual` are forgotten. */
   #fits(expected: unknown, actual: unknown): boolean {
     const before = [new Map(this.#seen), new Map(this.#owners)] as const;
     const fits = this.differences(expected, actual).length === 0;
@@ -113,14 +112,14 @@ export class Sight {
 
 const isInteger = (value: unknown): value is number | bigint => typeof value === "bigint" || Number.isInteger(value);
 
-/** Its entries, but for those that are undefined: no text of JSON has them. */
+/** The entries of an object or map, without undefined ones, which JSON does not have. */
 function entriesOf(value: object): [string, unknown][] {
   const entries =
-    value instanceof Map ? [...value].map(([key, one]) => [String(key), one] as const) : Object.entries(value);
-  return entries.flatMap(([key, one]: readonly [string, unknown]) => (one === undefined ? [] : [[key, one]]));
+    value instanceof Map ? [...value].map(([key, entry]) => [String(key), entry] as const) : Object.entries(value);
+  return entries.flatMap(([key, entry]: readonly [string, unknown]) => (entry === undefined ? [] : [[key, entry]]));
 }
 
-/** A value on one line, for people. */
+/** A value on one line, for messages. */
 export function show(value: unknown): string {
   if (value instanceof Unseen) return `the ${value.kind} of ${value.key}`;
   if (value instanceof Bag) return `in any order ${show(value.items)}`;

@@ -12,15 +12,15 @@ import { context } from "../../support/events.ts";
 
 const handlers = { snapshot, list, show, diff, rollback, rollbacks, verify, delete: remove };
 
-/** What there is a function for. */
+/** The operations. */
 export type Verb = keyof typeof handlers;
 
-/** Whether a text names one. */
+/** Whether a value is the name of an operation. */
 export const isVerb = (text: unknown): text is Verb => typeof text === "string" && text in handlers;
 
 /**
- * Runs a handler in this process, configured by its environment, with this much time, and gives the text of its answer:
- * `{"result"}`, or `{"error": {"name", "message", "details"}}`.
+ * Runs a handler in this process with this much remaining time. Its settings come from the environment. Returns its answer as
+ * JSON text: `{"result"}`, or `{"error": {"name", "message", "details"}}`.
  */
 export async function run(verb: Verb, event: unknown, remainingMs: number): Promise<string> {
   try {

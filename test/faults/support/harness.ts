@@ -15,113 +15,113 @@ import { within } from "../../support/deadline.ts";
 import { proxyEvent } from "../../support/events.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
 import { expectAccepted } from "../../support/outcomes.ts";
-import { createTopic, produce, someValues } from "../../support/topics.ts";
-import { type Answer, type Rolled, readAnswer, readHttpAnswer, readRolled } from "./answers.ts";
+import { createTopic, distinctValues, produce } from "../../support/topics.ts";
+import { type Answer, type RollbackAnswer, readAnswer, readHttpAnswer, readRollbackAnswer } from "./answers.ts";
 import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
-import { agree, type Offsets, toolSays } from "./truth.ts";
+import { type Offsets, readOffsetsByTool, requireSameOffsets } from "./truth.ts";
 
 /**
- * The cases of a family: all of them in `npm run test:faults`, in `npm run test:all` the short one.
+ * The cases of a family: all of them in `npm run test:faults`, one in `npm run test:all`.
  *
- * @param short the columns that the short case begins with: its title
- * @throws Error when not exactly one case has that title
+ * @param short the first columns of the case for `npm run test:all`: its title
+ * @throws Error unless exactly one case has that title
  */
 export function cases<Case extends readonly unknown[]>(
   short: readonly (string | number)[],
   all: readonly Case[],
 ): readonly Case[] {
-  const named = all.filter((one) => short.every((part, column) => one[column] === part));
+  const named = all.filter((row) => short.every((part, column) => row[column] === part));
   if (named.length !== 1) throw new Error(`${named.length} cases have the title ${short.join(", ")}, not one`);
   return process.env.FAULTS === "all" ? all : named;
 }
 
-/** Groups that were made for a test, and two places where they stood. */
-export interface Standing {
+/** Groups of a test, a snapshot of them, and the commits that they made after it. */
+export interface Scenario {
   readonly topic: string;
   readonly groups: readonly string[];
-  /** What the snapshot has. */
+  /** The commits in the snapshot. */
   readonly saved: Commits;
-  /** What they have committed since. */
+  /** The commits after the snapshot. */
   readonly moved: Commits;
   readonly snapshotId: string;
 }
 
-/** An invocation in a process of its own. */
+/** An invocation in a separate process. */
 export interface Worker {
-  /** Its answer; undefined when it was killed before. */
+  /** Its answer; undefined if it was killed before. */
   readonly answer: Promise<Answer | undefined>;
-  /** SIGKILL: nothing of it goes on. */
+  /** Ends the process with SIGKILL. */
   kill(): void;
-  /** SIGSTOP: nothing of it goes on, its connections stand, until `goOn`. */
+  /** Stops the process with SIGSTOP until `unpause`. Its connections stay open. */
   pause(): void;
-  goOn(): void;
+  unpause(): void;
 }
 
-/** Three brokers behind proxies, the archive behind another, and the handlers between them. */
+/** The handlers, with proxies to three brokers and to the archive. */
 export interface FaultHarness {
-  /** What is between the functions and the brokers. */
+  /** The proxies between the functions and the brokers. */
   readonly proxy: KafkaProxy;
-  /** The bucket and the table, seen directly; `storage.faults` is what is between the functions and them. */
+  /** Direct access to bucket and table; `storage.faults` is the proxy between them and the functions. */
   readonly storage: TestArchive;
-  /** The cluster, and Kafka's tools, around the proxies. */
+  /** The cluster and Kafka's tools, without the proxies. */
   readonly kafka: Kafka;
-  /** Runs a function in this process, with this much time. */
+  /** Runs a function in this process with this much remaining time. */
   ask(verb: Verb, event: unknown, remainingMs?: number): Promise<Answer>;
-  /** The same for one that must succeed: its result. */
+  /** Runs a function that must succeed, and returns its result. */
   call(verb: Verb, event: unknown, remainingMs?: number): Promise<unknown>;
-  /** Rolls back in this process, and reads the result, of an incomplete one too. */
-  rollback(request: unknown, remainingMs?: number): Promise<Rolled>;
-  /** The same over HTTP, in a function that has more time than HTTP has. */
-  rollbackOverHttp(snapshotId: string): Promise<Rolled>;
-  /** Runs a function in a process of its own, which is killed when the test ends. */
+  /** Runs a rollback in this process, and reads its result or error. */
+  rollback(request: unknown, remainingMs?: number): Promise<RollbackAnswer>;
+  /** Runs a rollback over HTTP, in a function with more remaining time than HTTP allows. */
+  rollbackOverHttp(snapshotId: string): Promise<RollbackAnswer>;
+  /** Runs a function in a separate process, which is killed when the test ends. */
   startWorker(verb: Verb, event: unknown, remainingMs?: number): Worker;
-  /** A topic with records in each partition, which goes when the test ends. */
+  /** Creates a topic with records in each partition. It is deleted when the test ends. */
   topic(partitions: number, recordsEach: number): Promise<string>;
-  /** Makes groups that stand on two partitions, takes a snapshot of them, and moves them all. They go when the test ends. */
-  standing(groups: number): Promise<Standing>;
-  /** Groups go when the test ends. */
-  forget(groups: Iterable<string>): void;
-  /** Commits for empty groups, around the proxies. */
+  /** Creates groups with commits on two partitions, takes a snapshot, and moves all groups. They are deleted when the test ends. */
+  scenario(groups: number): Promise<Scenario>;
+  /** Deletes groups when the test ends. */
+  deleteAfterTest(groups: Iterable<string>): void;
+  /** Commits offsets of groups without members, without the proxies. */
   commit(commits: Commits): Promise<void>;
-  /** What groups have committed on these partitions with metadata and leader epochs, as our adapter reads it around the proxies. */
+  /** The commits on these partitions, read by the code under test without the proxies. */
   commitsOf(partitions: ReadonlyMap<string, Iterable<string>>): Promise<Commits>;
-  /** What Kafka's own tool says, once every broker takes part. */
-  kafkaSays(groups: Iterable<string>): Promise<Offsets>;
-  /** Holds what a rollback answered against what Kafka's own tool says, and gives that; `late` as in `agree`. */
-  agrees(rolled: Rolled, late?: "late"): Promise<Offsets>;
-  /** Every group is exactly there: offsets by what Kafka's own tool said, metadata and leader epochs by our adapter. */
-  allAt(commits: Commits, said: Offsets): Promise<void>;
+  /** The offsets that kafka-consumer-groups prints, once it can reach every coordinator. */
+  offsetsByTool(groups: Iterable<string>): Promise<Offsets>;
+  /** Compares the result of a rollback with kafka-consumer-groups, and returns its offsets; `late` as in `requireSameOffsets`. */
+  requireAgreement(rolled: RollbackAnswer, late?: "late"): Promise<Offsets>;
+  /** Requires that every group has exactly these commits: by the tool's offsets, and as read by the code under test. */
+  requireCommits(commits: Commits, toolOffsets: Offsets): Promise<void>;
   /** A snapshot as it is stored. */
   snapshot(snapshotId: string): Promise<Snapshot>;
-  /** The ids of the safety snapshots that there are. */
+  /** The ids of all safety snapshots. */
   safetySnapshots(): Promise<string[]>;
-  /** The coordinator of the most of these groups. */
+  /** The broker that coordinates most of these groups. */
   coordinatorOf(groups: Iterable<string>): Promise<number>;
-  /** Kills a broker; it is back when the test has ended, if not before. */
+  /** Kills a broker. It is started again when the test ends, if not before. */
   killBroker(id: number): Promise<void>;
-  /** Starts it again. */
+  /** Starts a broker again. */
   startBroker(id: number): Promise<void>;
-  /** Something with an independent admin client, around the proxies. */
+  /** Runs work with a kafkajs admin client, without the proxies. */
   administer<T>(work: (admin: Admin) => Promise<T>): Promise<T>;
-  /** The same for our own client. */
+  /** Runs work with a connection of the code under test, without the proxies. */
   onCluster<T>(work: (cluster: Cluster) => Promise<T>, ms?: number): Promise<T>;
 }
 
-const longest = 60_000;
+const defaultMs = 60_000;
 
-/** The harness of a test file: its proxies, bucket and table are made before its tests, and go after them. */
+/** The harness of a test file. Its proxies, bucket and table are created before its tests and removed after them. */
 export function faultHarness(): FaultHarness {
   const storage = testArchive();
-  const given = inject("faults");
+  const brokers = inject("faults");
   const environment = { ...process.env };
-  const down = new Set<number>();
+  const killed = new Set<number>();
   let started: KafkaProxy | undefined;
   const proxy = () => {
-    if (started === undefined) throw new Error("not before the tests run");
+    if (started === undefined) throw new Error("the proxies can be used only while tests run");
     return started;
   };
-  const kafka = openKafka(given.kafka);
+  const kafka = openKafka(brokers.kafka);
   const direct = {
     clusterName: "local",
     bootstrapServers: kafka.bootstrapServers.split(","),
@@ -131,7 +131,7 @@ export function faultHarness(): FaultHarness {
   const kafkaJs = kafkaClient(kafka.bootstrapServers);
 
   beforeAll(async () => {
-    started = await startKafkaProxy(given.proxies);
+    started = await startKafkaProxy(brokers.proxies);
     Object.assign(process.env, {
       AWS_ENDPOINT_URL: storage.faults.url,
       AWS_ENDPOINT_URL_S3: storage.faults.url,
@@ -144,7 +144,7 @@ export function faultHarness(): FaultHarness {
   });
   afterEach(async () => {
     started?.clear();
-    for (const id of down) await startBroker(id);
+    for (const id of killed) await startBroker(id);
   });
   afterAll(async () => {
     await started?.close();
@@ -153,7 +153,7 @@ export function faultHarness(): FaultHarness {
 
   const startBroker = async (id: number) => {
     await kafka.startBroker(id);
-    down.delete(id);
+    killed.delete(id);
   };
   const administer: FaultHarness["administer"] = async (work) => {
     const admin = kafkaJs.admin();
@@ -164,8 +164,8 @@ export function faultHarness(): FaultHarness {
       await admin.disconnect();
     }
   };
-  const onCluster: FaultHarness["onCluster"] = (work, ms = longest) => withCluster(direct, within(ms), work);
-  const ask: FaultHarness["ask"] = async (verb, event, remainingMs = longest) =>
+  const onCluster: FaultHarness["onCluster"] = (work, ms = defaultMs) => withCluster(direct, within(ms), work);
+  const ask: FaultHarness["ask"] = async (verb, event, remainingMs = defaultMs) =>
     readAnswer(await run(verb, event, remainingMs));
   const call: FaultHarness["call"] = async (verb, event, remainingMs) => {
     const { result, error } = await ask(verb, event, remainingMs);
@@ -179,32 +179,32 @@ export function faultHarness(): FaultHarness {
     const name = `t-${randomUUID().slice(0, 8)}`;
     onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [name] })).then(ignore, ignore));
     const nodes = () => onCluster(async (cluster) => cluster.nodes.length);
-    await expect.poll(nodes, { timeout: 30_000 }).toBe(3); // a broker that was killed is back
+    await expect.poll(nodes, { timeout: 30_000 }).toBe(3); // a killed broker may still be starting
     await onCluster((cluster) => createTopic(kafkaJs, cluster, { topic: name, partitions, replicas: 3 }));
-    await produce(kafkaJs, name, partitions, someValues(partitions * recordsEach));
+    await produce(kafkaJs, name, partitions, distinctValues(partitions * recordsEach));
     return name;
   };
-  const forget = (groups: Iterable<string>) =>
+  const deleteAfterTest = (groups: Iterable<string>) =>
     onTestFinished(() => administer((admin) => admin.deleteGroups([...groups])).then(ignore, ignore));
-  const kafkaSays = async (groups: Iterable<string>) => {
+  const offsetsByTool = async (groups: Iterable<string>) => {
     const all = [...groups];
-    let said: Awaited<ReturnType<typeof toolSays>> | undefined;
+    let toolOffsets: Awaited<ReturnType<typeof readOffsetsByTool>> | undefined;
     let failure: unknown;
     const reads = async () => {
-      said = await toolSays(kafka, all).catch((error: unknown) => {
+      toolOffsets = await readOffsetsByTool(kafka, all).catch((error: unknown) => {
         failure = error;
         return undefined;
       });
-      return said !== undefined;
+      return toolOffsets !== undefined;
     };
     await expect.poll(reads, { timeout: 90_000 }).toBe(true);
-    if (said === undefined) throw failure;
-    const silent = new Map(all.flatMap((group) => (said?.get(group)?.size ? [] : [[group, []]])));
-    // A group that its list lacks is one without commits only if its coordinator says so, too.
-    for (const [group, commits] of await allCommitsOf(silent.keys())) {
+    if (toolOffsets === undefined) throw failure;
+    const notPrinted = new Map(all.flatMap((group) => (toolOffsets?.get(group)?.size ? [] : [[group, []]])));
+    // The tool's list can be incomplete. A group without printed commits must have none on its coordinator either.
+    for (const [group, commits] of await allCommitsOf(notPrinted.keys())) {
       if (commits.size > 0) throw new Error(`kafka-consumer-groups left out ${group}, which has commits`);
     }
-    return said;
+    return toolOffsets;
   };
   const allCommitsOf = (groups: Iterable<string>) =>
     onCluster(async (cluster) => {
@@ -229,13 +229,13 @@ export function faultHarness(): FaultHarness {
     },
     ask,
     call,
-    rollback: async (request, remainingMs) => readRolled(await ask("rollback", request, remainingMs)),
+    rollback: async (request, remainingMs) => readRollbackAnswer(await ask("rollback", request, remainingMs)),
     async rollbackOverHttp(snapshotId) {
       const event = proxyEvent({ path: "/rollback", pathParameters: { snapshot_id: snapshotId }, body: "{}" });
-      return readRolled(readHttpAnswer(await ask("rollback", event, 300_000)));
+      return readRollbackAnswer(readHttpAnswer(await ask("rollback", event, 300_000)));
     },
 
-    startWorker(verb, event, remainingMs = longest) {
+    startWorker(verb, event, remainingMs = defaultMs) {
       const child = fork(fileURLToPath(import.meta.resolve("./worker.ts")), { execArgv: [] });
       const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>();
       child.on("message", (message) => {
@@ -250,13 +250,13 @@ export function faultHarness(): FaultHarness {
       promise.catch(ignore);
       onTestFinished(() => void child.kill("SIGKILL"));
       const signal = (name: NodeJS.Signals) => () => void child.kill(name);
-      return { answer: promise, kill: signal("SIGKILL"), pause: signal("SIGSTOP"), goOn: signal("SIGCONT") };
+      return { answer: promise, kill: signal("SIGKILL"), pause: signal("SIGSTOP"), unpause: signal("SIGCONT") };
     },
 
     topic,
-    forget,
+    deleteAfterTest,
     commit,
-    async standing(count) {
+    async scenario(count) {
       const name = await topic(2, 60);
       const run = randomUUID().slice(0, 8);
       const groups = Array.from({ length: count }, (_, i) => `${run}.${i}`);
@@ -264,7 +264,7 @@ export function faultHarness(): FaultHarness {
         new Map(groups.map((group, i) => [group, new Map([`${name}-0`, `${name}-1`].map((key) => [key, place(i)]))]));
       const saved = at((i) => ({ offset: BigInt(i % 20), metadata: `saved ${i}`, leaderEpoch: 0 }));
       const moved = at((i) => ({ offset: BigInt(30 + (i % 20)), metadata: "" }));
-      forget(groups);
+      deleteAfterTest(groups);
       await commit(saved);
       const { snapshot_id } = Object(await call("snapshot", { groups: [`${run}.*`] }));
       await commit(moved);
@@ -272,18 +272,18 @@ export function faultHarness(): FaultHarness {
     },
 
     commitsOf,
-    kafkaSays,
-    async agrees({ result, error }, late) {
-      if (result === undefined) throw new Error(`there is no result to hold against Kafka: ${error?.message}`);
-      const said = await kafkaSays(Object.keys(result.groups));
-      agree(result, said, late);
-      return said;
+    offsetsByTool,
+    async requireAgreement({ result, error }, late) {
+      if (result === undefined) throw new Error(`the rollback has no result: ${error?.message}`);
+      const toolOffsets = await offsetsByTool(Object.keys(result.groups));
+      requireSameOffsets(result, toolOffsets, late);
+      return toolOffsets;
     },
-    async allAt(commits, said) {
+    async requireCommits(commits, toolOffsets) {
       const offsets = new Map(
         [...commits].map(([group, of]) => [group, new Map([...of].map(([key, { offset }]) => [key, offset]))]),
       );
-      expect(said).toEqual(offsets);
+      expect(toolOffsets).toEqual(offsets);
       expect(await commitsOf(new Map([...commits].map(([group, of]) => [group, of.keys()])))).toEqual(commits);
     },
     snapshot: (snapshotId) => storage.archive.load(snapshotId, within()),
@@ -293,10 +293,10 @@ export function faultHarness(): FaultHarness {
     },
     coordinatorOf: (groups) =>
       onCluster(async (cluster) => {
-        const wanted = new Set(groups);
-        await readCommits(cluster, new Map([...wanted].map((group) => [group, ["any-0"]])));
+        const names = new Set(groups);
+        await readCommits(cluster, new Map([...names].map((group) => [group, ["any-0"]])));
         const counted = new Map<number, number>();
-        for (const group of wanted) {
+        for (const group of names) {
           const node = cluster.coordinators.get(group);
           if (node !== undefined) counted.set(node, (counted.get(node) ?? 0) + 1);
         }
@@ -305,7 +305,7 @@ export function faultHarness(): FaultHarness {
         return busiest[0];
       }),
     async killBroker(id) {
-      down.add(id);
+      killed.add(id);
       await kafka.killBroker(id);
     },
     startBroker,
@@ -314,15 +314,15 @@ export function faultHarness(): FaultHarness {
   };
 }
 
-/** Every partition stands where the groups were put or where the snapshot has them: none where they were not put. */
-export function noneElsewhere({ saved, moved }: Standing, said: Offsets): void {
-  const astray = [...saved].flatMap(([group, partitions]) =>
+/** Requires that every partition is at its offset in the snapshot or at its offset after it, and at no other. */
+export function requireSavedOrMoved({ saved, moved }: Scenario, toolOffsets: Offsets): void {
+  const elsewhere = [...saved].flatMap(([group, partitions]) =>
     [...partitions.keys()].filter((key) => {
-      const places = [saved, moved].map((commits) => commits.get(group)?.get(key)?.offset);
-      return !places.includes(said.get(group)?.get(key));
+      const offsets = [saved, moved].map((commits) => commits.get(group)?.get(key)?.offset);
+      return !offsets.includes(toolOffsets.get(group)?.get(key));
     }),
   );
-  expect(astray).toEqual([]);
+  expect(elsewhere).toEqual([]);
 }
 
 const ignore = () => {};

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** The requests that tests wait for, by their keys. */
+/** The API keys of the requests that tests observe. */
 const apiKeys = {
   ListOffsets: 2,
   Metadata: 3,
@@ -15,58 +15,59 @@ const apiKeys = {
   ConsumerGroupDescribe: 69,
 } as const;
 
-/** The name of a request of Kafka's protocol. */
+/** The name of an API of Kafka's protocol. */
 export type ApiName = keyof typeof apiKeys;
 
 /**
- * What the way to a broker is like. `refuses`: every connection is reset at once, and so are new ones; `black hole`:
- * connections are accepted, stand, and swallow everything in both directions, those that stood before too; a delay
- * holds up each request, and each answer, that long.
+ * The state of the network before a broker.
+ *
+ * - `refuses`: existing and new connections are reset.
+ * - `black hole`: existing and new connections stay open, and everything sent in either direction is dropped.
+ * - A delay applies to each request and to each answer.
  */
-export type Weather = "fine" | "refuses" | "black hole" | { readonly delayMs: number };
+export type NetworkState = "normal" | "refuses" | "black hole" | { readonly delayMs: number };
 
-/** Which request or answer is meant: the n-th from now on of an API (`nth` counts from 1), at one broker or any. */
+/** The n-th request or answer of an API from now on, at one broker or any; `nth` counts from 1. */
 export interface Moment {
   readonly api: ApiName;
   readonly nth?: number;
-  /** Before the request reaches the broker, which is the default, or before its answer reaches the client. */
+  /** Before the request reaches the broker (default), or before its answer reaches the client. */
   readonly at?: "request" | "answer";
   readonly broker?: number;
-  /** All of them from the n-th on, each in turn. */
+  /** Every one from the n-th on. */
   readonly every?: boolean;
 }
 
 /**
- * What becomes of a request or an answer: `reset` drops it and resets its connection; a frame, with its four bytes of
- * length, takes its place.
+ * What the proxy does with a frame: `undefined` forwards it, `reset` drops it and resets its connection, and a buffer (with its
+ * four bytes of length) is forwarded instead.
  */
-export type Fate = undefined | "reset" | Buffer;
+export type FrameAction = undefined | "reset" | Buffer;
 
-/** Something that is to happen at a moment. */
-export interface Happening {
+/** An act that waits for its moment. */
+export interface PendingAct {
   /** Whether the moment has come. */
   readonly happened: boolean;
-  /** Resolves when it has been done; never, where the moment does not come. */
+  /** Resolves when the act is done; never if the moment does not come. */
   readonly done: Promise<void>;
 }
 
-/** Proxies before all brokers: what is sent through them can be watched, held up and cut off. */
+/** A proxy before each broker, which can observe, delay and drop requests and answers. */
 export interface KafkaProxy {
-  /** Where clients start: the brokers name the proxies as their addresses, too. */
+  /** The addresses of the proxies, which the brokers also advertise. */
   readonly bootstrapServers: string;
-  /** How many requests of an API have reached a proxy since `clear`. */
+  /** The number of requests of an API that reached a proxy since `clear`. */
   seen(api: ApiName): number;
   /**
-   * Does something at a moment. The request or answer is held up until it is done, and with it everything behind it on
-   * its connection. Where it says `reset`, that one is dropped and its connection reset: a request that never came, or
-   * an answer that was lost. Where it gives another frame, that one goes on in its place.
+   * Runs `act` at a moment. The request or answer waits for it, and so does everything behind it on its connection. The result
+   * decides about the frame. With `reset`, a request never arrives, or an answer is lost.
    */
-  when(moment: Moment, act: (broker: number, frame: Buffer) => Fate | Promise<Fate>): Happening;
-  /** From now on, for one broker or for all. Connections that a black hole swallowed something of do not come back. */
-  weather(weather: Weather, broker?: number): void;
-  /** Resets all connections that stand, to one broker or all. New ones work. */
+  when(moment: Moment, act: (broker: number, frame: Buffer) => FrameAction | Promise<FrameAction>): PendingAct;
+  /** Sets the network state of one broker or all. Connections from which a black hole dropped data are not usable later. */
+  setNetwork(state: NetworkState, broker?: number): void;
+  /** Resets all existing connections to one broker or all. New ones work. */
   reset(broker?: number): void;
-  /** Fine weather everywhere, nothing more to happen, nothing seen. */
+  /** Sets all networks to normal, and removes all acts and counts. */
   clear(): void;
   close(): Promise<void>;
 }
@@ -74,86 +75,86 @@ export interface KafkaProxy {
 interface Watch {
   readonly moment: Moment;
   passed: number;
-  act(broker: number, frame: Buffer): Promise<Fate>;
+  act(broker: number, frame: Buffer): Promise<FrameAction>;
 }
 
-interface Gate {
-  weather: Weather;
+interface BrokerProxy {
+  network: NetworkState;
   readonly pairs: Set<Pair>;
 }
 
-/** A client's connection and its continuation to the broker. */
+/** A connection of a client, and the one from the proxy to the broker. */
 interface Pair {
   readonly client: Socket;
-  swallowed: boolean;
+  droppedData: boolean;
   reset(): void;
 }
 
-/** Starts a proxy before each broker: it listens where the broker says that it is. */
+/** Starts a proxy before each broker, on the port that the broker advertises. */
 export async function startKafkaProxy(
   brokers: readonly { readonly id: number; readonly listen: number; readonly broker: number }[],
 ): Promise<KafkaProxy> {
   const watches = new Set<Watch>();
   const seen = new Map<number, number>();
-  const gates = new Map<number, Gate>(brokers.map(({ id }) => [id, { weather: "fine", pairs: new Set() }]));
+  const proxies = new Map<number, BrokerProxy>(brokers.map(({ id }) => [id, { network: "normal", pairs: new Set() }]));
   const chosen = (broker: number | undefined) =>
-    [...gates].filter(([id]) => broker === undefined || broker === id).map(([, gate]) => gate);
+    [...proxies].filter(([id]) => broker === undefined || broker === id).map(([, proxy]) => proxy);
 
-  const passes = async (broker: number, key: number, at: "request" | "answer", frame: Buffer) => {
-    let fate: Fate;
+  const actionAt = async (broker: number, key: number, at: "request" | "answer", frame: Buffer) => {
+    let action: FrameAction;
     for (const watch of watches) {
       const { api, nth = 1, at: when = "request", broker: where, every = false } = watch.moment;
       if (apiKeys[api] !== key || when !== at || (where ?? broker) !== broker || ++watch.passed < nth) continue;
       if (!every) watches.delete(watch);
-      fate = (await watch.act(broker, frame)) ?? fate;
+      action = (await watch.act(broker, frame)) ?? action;
     }
-    return fate;
+    return action;
   };
 
   const servers = await Promise.all(
     brokers.map(async ({ id, listen, broker: port }) => {
-      const gate = gates.get(id);
-      if (gate === undefined) throw new Error(`there is no broker ${id}`);
-      const server = createServer({ noDelay: true }, (client) => join(client, id, port, gate));
+      const proxy = proxies.get(id);
+      if (proxy === undefined) throw new Error(`there is no broker ${id}`);
+      const server = createServer({ noDelay: true }, (client) => join(client, id, port, proxy));
       await new Promise<void>((resolve, reject) => server.once("error", reject).listen(listen, "127.0.0.1", resolve));
       return server;
     }),
   );
 
-  const join = (client: Socket, id: number, port: number, gate: Gate) => {
+  const join = (client: Socket, id: number, port: number, proxy: BrokerProxy) => {
     const inFlight: number[] = [];
     const upstream = connect({ host: "127.0.0.1", port, noDelay: true });
     const pair: Pair = {
       client,
-      swallowed: false,
+      droppedData: false,
       reset() {
         client.resetAndDestroy();
         upstream.destroy();
       },
     };
-    const swallows = () => {
-      if (gate.weather === "black hole") pair.swallowed = true;
-      return pair.swallowed;
+    const drops = () => {
+      if (proxy.network === "black hole") pair.droppedData = true;
+      return pair.droppedData;
     };
-    /** Carries frames from one socket to another in their order: `pass` names the API of each. */
+    /** Forwards frames from one socket to another in order. `keyOf` gives the API key of each. */
     const carry = (from: Socket, to: Socket, at: "request" | "answer", keyOf: (frame: Buffer) => number) => {
-      let line: Promise<void> = Promise.resolve();
+      let queue: Promise<void> = Promise.resolve();
       from.on(
         "data",
         framesOf((frame) => {
-          if (swallows()) return;
+          if (drops()) return;
           const key = keyOf(frame);
-          const due = performance.now() + (typeof gate.weather === "object" ? gate.weather.delayMs : 0);
-          line = line.then(async () => {
+          const due = performance.now() + (typeof proxy.network === "object" ? proxy.network.delayMs : 0);
+          queue = queue.then(async () => {
             const wait = due - performance.now();
             if (wait > 0) await delay(wait);
-            const fate = await passes(id, key, at, frame);
-            if (fate === "reset") pair.reset();
-            else if (!swallows() && to.writable) to.write(fate ?? frame);
+            const action = await actionAt(id, key, at, frame);
+            if (action === "reset") pair.reset();
+            else if (!drops() && to.writable) to.write(action ?? frame);
           });
         }),
       );
-      return () => line;
+      return () => queue;
     };
     carry(client, upstream, "request", (frame) => {
       const key = frame.readInt16BE(4);
@@ -163,21 +164,22 @@ export async function startKafkaProxy(
     });
     const answered = carry(upstream, client, "answer", () => inFlight.shift() ?? -1);
 
-    gate.pairs.add(pair);
+    proxy.pairs.add(pair);
     client.on("error", () => {});
     client.on("close", () => {
-      gate.pairs.delete(pair);
+      proxy.pairs.delete(pair);
       upstream.destroy();
     });
     upstream.on("error", () => {});
-    upstream.on("close", () => answered().then(() => swallows() || client.resetAndDestroy()));
-    if (gate.weather === "refuses") pair.reset();
+    upstream.on("close", () => answered().then(() => drops() || client.resetAndDestroy()));
+    if (proxy.network === "refuses") pair.reset();
   };
 
-  const weather = (next: Weather, broker?: number) => {
-    for (const gate of chosen(broker)) {
-      gate.weather = next;
-      for (const pair of gate.pairs) if (next === "refuses" || (next !== "black hole" && pair.swallowed)) pair.reset();
+  const setNetwork = (state: NetworkState, broker?: number) => {
+    for (const proxy of chosen(broker)) {
+      proxy.network = state;
+      for (const pair of proxy.pairs)
+        if (state === "refuses" || (state !== "black hole" && pair.droppedData)) pair.reset();
     }
   };
   return {
@@ -185,36 +187,36 @@ export async function startKafkaProxy(
     seen: (api) => seen.get(apiKeys[api]) ?? 0,
     when(moment, act) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const happening = { happened: false, done: promise };
+      const pending = { happened: false, done: promise };
       watches.add({
         moment,
         passed: 0,
         async act(broker, frame) {
-          happening.happened = true;
-          const fate = await act(broker, frame);
+          pending.happened = true;
+          const action = await act(broker, frame);
           resolve();
-          return fate;
+          return action;
         },
       });
-      return happening;
+      return pending;
     },
-    weather,
+    setNetwork,
     reset(broker) {
-      for (const gate of chosen(broker)) for (const pair of gate.pairs) pair.reset();
+      for (const proxy of chosen(broker)) for (const pair of proxy.pairs) pair.reset();
     },
     clear() {
-      weather("fine");
+      setNetwork("normal");
       watches.clear();
       seen.clear();
     },
     async close() {
-      for (const gate of gates.values()) for (const pair of gate.pairs) pair.reset();
+      for (const proxy of proxies.values()) for (const pair of proxy.pairs) pair.reset();
       await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
     },
   };
 }
 
-/** Cuts a stream into Kafka's frames: four bytes of length, then that many. */
+/** Splits a stream into Kafka's frames: four bytes of length, then that many bytes. */
 function framesOf(onFrame: (frame: Buffer) => void): (data: Buffer) => void {
   let rest = Buffer.alloc(0);
   return (data) => {

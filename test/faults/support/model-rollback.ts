@@ -4,12 +4,12 @@ import {
   type World as AnyWorld,
   answering,
   type Commits,
+  commitAt,
   committed,
   documentOf,
   type Expected,
   failing,
   type Group,
-  held,
   keysOf,
   mismatches,
   nextSnapshot,
@@ -23,17 +23,17 @@ import {
   resolve,
   type Saved,
   same,
-  standsAt,
   type Topic,
   textOf,
   topicId,
   topicsIn,
   topicsOf,
+  withMember,
   withSnapshot,
 } from "./model.ts";
 
 /** A world whose journal has rollbacks. */
-export type World = AnyWorld<Journalled>;
+export type World = AnyWorld<RollbackRecord>;
 
 /** A request to roll back, as it is sent. */
 export interface RollbackRequest extends PartRequest {
@@ -54,8 +54,8 @@ export interface RollbackRequest extends PartRequest {
 
 type Status = "success" | "partial_success" | "failed" | "running" | "superseded";
 
-/** A rollback in the journal. One that was killed is `running` for ever, and has no result. */
-export interface Journalled<Id = string> {
+/** A rollback in the journal. One that was killed stays `running`, without a result, until it is resumed or superseded. */
+export interface RollbackRecord<Id = string> {
   readonly id: Id;
   readonly asked: RollbackRequest;
   readonly plan: Plan;
@@ -68,27 +68,27 @@ export interface Journalled<Id = string> {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What else there is to know when a rollback is asked for. All of it happens only if the rollback starts. */
+/** What happens during a rollback besides its own work, if it starts. */
 export interface Circumstances {
-  /** The plan that a digest was given for, as far as it is known. */
-  planOf(digest: string): string | undefined;
-  /** Commits that another writer makes when the plan is made, and before its first commit. */
+  /** The plan that was answered with a digest, if any. */
+  planOfDigest(digest: string): string | undefined;
+  /** Commits of another writer, after the plan and before the rollback's first commit. */
   readonly meanwhile?: readonly { readonly group: string; readonly key: string; readonly commit: Commit }[];
   /** A group that a consumer joins at that time. */
   readonly joined?: string | undefined;
-  /** When the function is killed: before its first commit, or when it has nothing left to do but to close its journal. */
+  /** When the function is killed: before its first commit (`early`), or before it closes its journal record (`late`). */
   readonly killed?: "early" | "late" | undefined;
 }
 
 /**
- * What is to become of a rollback. Of one that is killed, the answer is what `rollbacks` shows of it.
+ * The prediction for a rollback. If it is killed, `expected` is what `rollbacks` shows of it.
  */
 export interface RollbackPrediction extends Prediction<World> {
-  /** Whether it comes to commits, or to the point where there would be some: in a journal of its own, or in an earlier one. */
-  readonly starts: "afresh" | "again" | false;
+  /** Whether it reaches its commits: as a new rollback, or by resuming an earlier one. */
+  readonly starts: "new" | "resumed" | false;
 }
 
-interface Obstacle {
+interface Blocker {
   readonly kind: string;
   readonly group: string;
   readonly topic?: string;
@@ -107,44 +107,44 @@ interface Step {
   readonly skipped: bigint | null;
 }
 
-/** What is planned for a group, its blockers, and the blockers of what is skipped. */
+/** The plan of a group, its blockers, and the blockers of partitions that are skipped. */
 interface GroupPlan {
   readonly source: string | undefined;
   readonly type: string | null;
   readonly state: string | null;
   readonly leftOut: boolean;
   readonly steps: ReadonlyMap<string, Step>;
-  readonly reasons: readonly Obstacle[];
-  readonly passed: readonly Obstacle[];
+  readonly blockers: readonly Blocker[];
+  readonly skippedBlockers: readonly Blocker[];
 }
 
 interface Plan {
   readonly snapshotId: string;
-  readonly blockers: readonly Obstacle[];
-  readonly passedOver: readonly Obstacle[];
+  readonly blockers: readonly Blocker[];
+  readonly leftOutBlockers: readonly Blocker[];
   readonly warnings: readonly RegExp[];
   readonly groups: ReadonlyMap<string, GroupPlan>;
   readonly extra: readonly { readonly group: string; readonly key: string; readonly commit: Commit }[];
-  /** All that its digest is over. */
+  /** Everything that the plan digest covers. */
   readonly digest: string;
-  /** The lives of the topics that the targets are meant for. */
-  readonly lives: ReadonlyMap<string, number>;
-  /** The groups and topics that were looked at. */
-  readonly seen: { readonly groups: ReadonlyMap<string, Group>; readonly topics: ReadonlyMap<string, Topic> };
+  /** The creations of the topics that the targets are valid for. */
+  readonly creations: ReadonlyMap<string, number>;
+  /** The groups and topics that were observed. */
+  readonly observed: { readonly groups: ReadonlyMap<string, Group>; readonly topics: ReadonlyMap<string, Topic> };
 }
 
 const none: Commits = new Map();
 
-/** What is in the way of a target; null is the deletion of a commit. */
-function obstacles(
+/** The blockers of a target on a partition; null deletes the commit. */
+function partitionBlockers(
   world: World,
-  lives: ReadonlyMap<string, number>,
+  creations: ReadonlyMap<string, number>,
   group: string,
   key: string,
   target: Commit | null,
-): Obstacle[] {
+): Blocker[] {
   const { topic: name, partition } = placeOf(key);
-  const found = (kind: string, expected?: unknown, actual?: unknown): Obstacle => {
+  const found = (kind: string, expected?: unknown, actual?: unknown): Blocker => {
     return { kind, group, topic: name, partition, expected, actual };
   };
   const topic = world.topics.get(name);
@@ -152,11 +152,11 @@ function obstacles(
   if (target === null) return [];
   const log = topic.logs[partition];
   if (log === undefined) return [found("partition_missing", undefined, topic.logs.length)];
-  const [meant, epoch] = [lives.get(name), target.leaderEpoch ?? 0];
-  const all: Obstacle[] = [];
-  if (meant !== topic.life) {
-    const before = meant === undefined ? null : topicId(name, meant);
-    all.push(found("topic_recreated", before, topicId(name, topic.life)));
+  const [savedCreation, epoch] = [creations.get(name), target.leaderEpoch ?? 0];
+  const all: Blocker[] = [];
+  if (savedCreation !== topic.creation) {
+    const before = savedCreation === undefined ? null : topicId(name, savedCreation);
+    all.push(found("topic_recreated", before, topicId(name, topic.creation)));
   } else if (epoch > 0) {
     all.push(found("topic_recreated", epoch, 0));
   }
@@ -165,12 +165,12 @@ function obstacles(
   return all;
 }
 
-const heldBy = (world: World, group: string): Obstacle[] =>
-  world.groups.get(group)?.held ? [{ kind: "group_not_empty", group, expected: 0, actual: 1 }] : [];
+const memberBlockers = (world: World, group: string): Blocker[] =>
+  world.groups.get(group)?.hasMember ? [{ kind: "group_not_empty", group, expected: 0, actual: 1 }] : [];
 
-const isRange = ({ kind }: Obstacle) => kind === "below_log_start" || kind === "above_log_end";
+const isRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
 
-/** The way from one commit to another, and how much of the log lies between. */
+/** The action from one commit to another, and the number of offsets between them in the log. */
 function stepTo(world: World, key: string, from: Commit | null, to: Commit | null): Step {
   const { topic, partition } = placeOf(key);
   const log = world.topics.get(topic)?.logs[partition];
@@ -191,45 +191,55 @@ function stepTo(world: World, key: string, from: Commit | null, to: Commit | nul
   return { action: "metadata", from, to, replayed: 0n, skipped: 0n };
 }
 
-const skipping = (stands: Commit | null, asked: Commit | null): Step => {
-  return { action: "skip", from: stands, to: stands, asked, replayed: 0n, skipped: 0n };
+const skipping = (current: Commit | null, asked: Commit | null): Step => {
+  return { action: "skip", from: current, to: current, asked, replayed: 0n, skipped: 0n };
 };
 
-/** Whether anything of a group is to be rolled back. */
-const isTouched = ({ leftOut, steps }: GroupPlan) =>
+/** Whether at least one partition of a group is rolled back. */
+const takesPart = ({ leftOut, steps }: GroupPlan) =>
   !leftOut && [...steps.values()].some(({ action }) => action !== "skip");
 
-/** Leaves out the groups that are blocked, if they may be left out, and says what is in the way. Something has to remain. */
+/** Leaves out blocked groups if the request skips them, and collects all blockers. If no group remains, the blockers block. */
 function withoutBlocked(world: World, drafts: ReadonlyMap<string, GroupPlan>, skipBlocked: boolean) {
   const groups = perKey(drafts, (draft, group): GroupPlan => {
-    const { reasons, passed, steps } = draft;
-    if (!skipBlocked || reasons.length === 0) return draft;
+    const { blockers, skippedBlockers, steps } = draft;
+    if (!skipBlocked || blockers.length === 0) return draft;
     const skipped = perKey(steps, (step, key) =>
       step.action === "skip"
         ? step
-        : skipping(standsAt(world, group, key), step.asked === undefined ? step.to : step.asked),
+        : skipping(commitAt(world, group, key), step.asked === undefined ? step.to : step.asked),
     );
-    return { ...draft, leftOut: true, steps: skipped, passed: [...reasons, ...passed], reasons: [] };
+    return {
+      ...draft,
+      leftOut: true,
+      steps: skipped,
+      skippedBlockers: [...blockers, ...skippedBlockers],
+      blockers: [],
+    };
   });
   const plans = [...groups.values()];
-  const blockers = plans.flatMap(({ reasons }) => reasons);
-  const passedOver = plans.flatMap(({ passed }) => passed);
-  const isNothing = blockers.length === 0 && !plans.some(isTouched);
-  return { groups, blockers: isNothing ? passedOver : blockers, passedOver: isNothing ? [] : passedOver };
+  const blockers = plans.flatMap(({ blockers }) => blockers);
+  const leftOutBlockers = plans.flatMap(({ skippedBlockers }) => skippedBlockers);
+  const isNothing = blockers.length === 0 && !plans.some(takesPart);
+  return {
+    groups,
+    blockers: isNothing ? leftOutBlockers : blockers,
+    leftOutBlockers: isNothing ? [] : leftOutBlockers,
+  };
 }
 
 function stateOf(world: World, name: string): string | null {
   const group = world.groups.get(name);
   if (group === undefined) return null;
-  return group.held ? "Stable" : "Empty";
+  return group.hasMember ? "Stable" : "Empty";
 }
 
 /** The groups that a request names. */
 const groupsOf = ({ groups, group_map }: RollbackRequest) =>
   groups ?? (group_map && Object.keys(group_map).map((name) => ({ name })));
 
-/** What a rollback to a snapshot would do; or the name of the error. */
-function planAfresh(world: World, request: RollbackRequest): Plan | string {
+/** The plan of a new rollback, or the name of the error. */
+function newPlan(world: World, request: RollbackRequest): Plan | string {
   const { snapshot_id = "", group_map, topics, exact = false, out_of_range = "refuse", skip_blocked = false } = request;
   const groups = groupsOf(request);
   const saved = resolve(world, snapshot_id, groups);
@@ -242,7 +252,7 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
     if (!fits || new Set(map.values()).size < map.size) return "InvalidRequest";
   }
 
-  const lives = perKey(saved.topics, ({ life }) => life);
+  const creations = perKey(saved.topics, ({ creation }) => creation);
   const extra: { group: string; key: string; commit: Commit }[] = [];
   const drafts = new Map<string, GroupPlan>();
   for (const [name, commits] of part.commits) {
@@ -251,36 +261,36 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
     const more = only(live, (key) => !commits.has(key));
     if (!exact) extra.push(...[...more].map(([key, commit]) => ({ group, key, commit })));
     const targets = new Map<string, Commit | null>([...commits, ...(exact ? perKey(more, () => null) : [])]);
-    const reasons = targets.size > 0 || exact ? heldBy(world, group) : [];
-    const passed: Obstacle[] = [];
+    const blockers = targets.size > 0 || exact ? memberBlockers(world, group) : [];
+    const skippedBlockers: Blocker[] = [];
     const steps = perKey(targets, (target, key): Step => {
-      const stands = live.get(key) ?? null;
-      const all = obstacles(world, lives, group, key, target);
+      const current = live.get(key) ?? null;
+      const all = partitionBlockers(world, creations, group, key, target);
       const range = out_of_range === "refuse" || target === null ? undefined : all.find(isRange);
-      reasons.push(...all.filter((one) => one !== range));
-      if (range === undefined || target === null) return stepTo(world, key, stands, target);
+      blockers.push(...all.filter((blocker) => blocker !== range));
+      if (range === undefined || target === null) return stepTo(world, key, current, target);
       if (out_of_range === "skip") {
-        passed.push(range);
-        return skipping(stands, target);
+        skippedBlockers.push(range);
+        return skipping(current, target);
       }
       const nearest: Commit = { offset: BigInt(String(range.actual)), metadata: target.metadata };
-      return { ...stepTo(world, key, stands, nearest), asked: target };
+      return { ...stepTo(world, key, current, nearest), asked: target };
     });
     const source = map === undefined ? undefined : name;
     const type = world.groups.has(group) || saved.groups.has(name) ? "classic" : null;
-    drafts.set(group, { source, type, state: stateOf(world, group), leftOut: false, steps, reasons, passed });
+    drafts.set(group, { source, type, state: stateOf(world, group), leftOut: false, steps, blockers, skippedBlockers });
   }
   const decided = withoutBlocked(world, drafts, skip_blocked);
   const isClamped = [...decided.groups.values()].some(({ steps }) =>
     [...steps.values()].some(({ action, asked }) => action !== "skip" && asked !== undefined),
   );
   const isSimple = [...decided.groups].some(
-    ([name, one]) => isTouched(one) && world.groups.get(name)?.served === false,
+    ([name, one]) => takesPart(one) && world.groups.get(name)?.hadMember === false,
   );
-  const here = only(world.groups, (name) => drafts.has(name));
-  const looked = topicsOf([
+  const liveGroups = only(world.groups, (name) => drafts.has(name));
+  const observedTopics = topicsOf([
     ...keysOf(part.commits.values()),
-    ...keysOf([...here.values()].map(({ commits }) => commits)),
+    ...keysOf([...liveGroups.values()].map(({ commits }) => commits)),
   ]);
   return {
     ...decided,
@@ -292,14 +302,14 @@ function planAfresh(world: World, request: RollbackRequest): Plan | string {
       ...(isSimple ? [/ (has|have) never had members: /] : []),
     ],
     extra,
-    lives,
-    seen: { groups: here, topics: topicsIn(world, looked) },
-    digest: digested(world, decided.groups, topics, [saved.id, String(exact), out_of_range, String(skip_blocked)]),
+    creations,
+    observed: { groups: liveGroups, topics: topicsIn(world, observedTopics) },
+    digest: digestInput(world, decided.groups, topics, [saved.id, String(exact), out_of_range, String(skip_blocked)]),
   };
 }
 
-/** The snapshot, the options, the targets, what is committed now, and the topics: all that a plan's digest is over. */
-function digested(
+/** A text of everything that a plan digest covers: snapshot, options, targets, live commits and topics. */
+function digestInput(
   world: World,
   groups: ReadonlyMap<string, GroupPlan>,
   topics: PartRequest["topics"],
@@ -309,53 +319,53 @@ function digested(
     const { leftOut, source, steps } = planned;
     if (leftOut) return [`${group} left out`];
     const kept = [...only(steps, (_, { action }) => action !== "skip")];
-    const live = isTouched(planned) ? onTopics(world.groups.get(group)?.commits ?? none, topics) : none;
+    const live = takesPart(planned) ? onTopics(world.groups.get(group)?.commits ?? none, topics) : none;
     return [
       `${group} from ${source}`,
       ...kept.map(([key, { to }]) => `${group} ${key} to ${textOf(to)}`),
-      ...kept.map(([key]) => `${group} ${key} life ${world.topics.get(placeOf(key).topic)?.life}`),
+      ...kept.map(([key]) => `${group} ${key} creation ${world.topics.get(placeOf(key).topic)?.creation}`),
       ...[...live].map(([key, commit]) => `${group} ${key} at ${textOf(commit)}`),
     ];
   });
   return [options.join(" "), ...lines.sort()].join("\n");
 }
 
-/** What is left of a rollback: what stands where it was found; not what stands at its target, and never what stands elsewhere. */
-function planRest(world: World, { plan }: Journalled, skipBlocked: boolean): Plan {
-  const [before, taken] = [
-    only(plan.groups, (_, one) => !isTouched(one)),
-    only(plan.groups, (_, one) => isTouched(one)),
+/** The plan of a resumed rollback. Partitions at their targets are done; partitions that were moved since are blocked. */
+function resumedPlan(world: World, { plan }: RollbackRecord, skipBlocked: boolean): Plan {
+  const [withoutTargets, withTargets] = [
+    only(plan.groups, (_, group) => !takesPart(group)),
+    only(plan.groups, (_, group) => takesPart(group)),
   ];
-  const drafts = perKey(taken, (planned, group): GroupPlan => {
-    const reasons: Obstacle[] = [];
+  const drafts = perKey(withTargets, (planned, group): GroupPlan => {
+    const blockers: Blocker[] = [];
     let isPending = false;
     const steps = perKey(planned.steps, (step, key): Step => {
       const { action, from, to, asked } = step;
-      const stands = standsAt(world, group, key);
+      const current = commitAt(world, group, key);
       const kept = asked === undefined ? {} : { asked };
       if (action === "skip") return step;
-      if (same(stands, to)) {
+      if (same(current, to)) {
         const way = stepTo(world, key, from, to);
         return { ...way, ...kept, ...(way.action !== "unchanged" && { done: true }) };
       }
       isPending = true;
-      if (!same(stands, from)) {
-        const places = { expected: documentOf(from), actual: documentOf(stands) };
-        reasons.push({ kind: "moved_since", group, ...placeOf(key), ...places });
+      if (!same(current, from)) {
+        const places = { expected: documentOf(from), actual: documentOf(current) };
+        blockers.push({ kind: "moved_since", group, ...placeOf(key), ...places });
       }
-      reasons.push(...obstacles(world, plan.lives, group, key, to));
-      return { ...stepTo(world, key, stands, to), ...kept };
+      blockers.push(...partitionBlockers(world, plan.creations, group, key, to));
+      return { ...stepTo(world, key, current, to), ...kept };
     });
-    if (isPending) reasons.push(...heldBy(world, group));
+    if (isPending) blockers.push(...memberBlockers(world, group));
     const type = world.groups.has(group) ? "classic" : planned.type;
-    return { ...planned, type, state: stateOf(world, group), steps, reasons, passed: [] };
+    return { ...planned, type, state: stateOf(world, group), steps, blockers, skippedBlockers: [] };
   });
   const rest = withoutBlocked(world, drafts, skipBlocked);
   return {
     ...plan,
     ...rest,
-    groups: new Map([...before, ...rest.groups]),
-    passedOver: [...plan.passedOver, ...rest.passedOver],
+    groups: new Map([...withoutTargets, ...rest.groups]),
+    leftOutBlockers: [...plan.leftOutBlockers, ...rest.leftOutBlockers],
   };
 }
 
@@ -372,23 +382,23 @@ const stepDocument = ({ action, from, to, asked, done, replayed, skipped }: Step
 const sumOf = (parts: readonly (bigint | null)[]) =>
   parts.reduce((sum, part) => (sum === null || part === null ? null : sum + part), 0n);
 
-const obstacleDocument = (obstacle: Obstacle) => ({ ...obstacle, message: /\S\.$/ });
+const blockerDocument = (blocker: Blocker) => ({ ...blocker, message: /\S\.$/ });
 
 const extraDocument = ({ extra }: Plan) =>
   new Bag(extra.map(({ group, key, commit }) => ({ group, ...placeOf(key), commit: documentOf(commit) })));
 
 const digestOf = ({ digest }: Plan) => new Unseen("digest", digest);
 
-/** What is left out by request, also under its former name. */
-const leftOutDocument = ({ passedOver }: Plan) => ({
-  left_out: new Bag(passedOver.map(obstacleDocument)),
-  skipped: new Bag(passedOver.map(obstacleDocument)),
+/** The blockers of what the plan leaves out; `skipped` is the former name of the field. */
+const leftOutDocument = ({ leftOutBlockers }: Plan) => ({
+  left_out: new Bag(leftOutBlockers.map(blockerDocument)),
+  skipped: new Bag(leftOutBlockers.map(blockerDocument)),
 });
 
 const planDocument = (plan: Plan) => ({
   snapshot_id: plan.snapshotId,
   plan_digest: digestOf(plan),
-  blockers: new Bag(plan.blockers.map(obstacleDocument)),
+  blockers: new Bag(plan.blockers.map(blockerDocument)),
   ...leftOutDocument(plan),
   warnings: new Bag(plan.warnings),
   groups: perKey(plan.groups, ({ source, type, state, leftOut, steps }) => ({
@@ -405,8 +415,8 @@ const planDocument = (plan: Plan) => ({
 
 const dryRun = (plan: Plan) => ({ dry_run: true, ...planDocument(plan) });
 
-/** What makes two requests the same: not who asks, nor how the answer is to look. */
-function asksFor(request: RollbackRequest): string {
+/** A text that is equal for requests of the same rollback. Caller, description and form of the answer do not matter. */
+function requestKey(request: RollbackRequest): string {
   const { snapshot_id, groups, topics, exact, out_of_range, skip_blocked, plan_digest, rollback_id, group_map } =
     request;
   const options = [exact ?? false, out_of_range ?? "refuse", skip_blocked ?? false, plan_digest, rollback_id];
@@ -414,62 +424,67 @@ function asksFor(request: RollbackRequest): string {
   return JSON.stringify([snapshot_id, groups, topics, options, map]);
 }
 
-const standsAtTargets = (world: World, { groups }: Plan) =>
+const isAtTargets = (world: World, { groups }: Plan) =>
   [...groups].every(
     ([group, planned]) =>
-      !isTouched(planned) ||
-      [...planned.steps].every(([key, { action, to }]) => action === "skip" || same(standsAt(world, group, key), to)),
+      !takesPart(planned) ||
+      [...planned.steps].every(([key, { action, to }]) => action === "skip" || same(commitAt(world, group, key), to)),
   );
 
-/** What `rollback` is to answer. */
-export function rollback(world: World, request: RollbackRequest, around: Circumstances): RollbackPrediction {
-  const stays = (prediction: Prediction<World>): RollbackPrediction => ({ ...prediction, starts: false });
-  const fails = (name: string, details?: unknown) => stays(failing(world, name, details));
+/** The prediction for `rollback`. */
+export function rollback(world: World, request: RollbackRequest, circumstances: Circumstances): RollbackPrediction {
+  const withoutStart = (prediction: Prediction<World>): RollbackPrediction => ({ ...prediction, starts: false });
+  const fails = (name: string, details?: unknown) => withoutStart(failing(world, name, details));
   const { resume, rollback_id, snapshot_id, dry_run = false, skip_blocked = false } = request;
   const isNewest = typeof snapshot_id === "object" || snapshot_id === "latest";
   if (isNewest && groupsOf(request) === undefined) return fails("InvalidRequest");
 
-  const onlyLooks = dry_run && resume === undefined;
-  const id = onlyLooks ? undefined : (resume ?? rollback_id);
-  const isMeant = (one: Journalled) => (id === undefined ? asksFor(one.asked) === asksFor(request) : one.id === id);
-  const earlier = onlyLooks ? undefined : world.rollbacks.findLast(isMeant);
+  const isNewDryRun = dry_run && resume === undefined;
+  const id = isNewDryRun ? undefined : (resume ?? rollback_id);
+  const matches = (record: RollbackRecord) =>
+    id === undefined ? requestKey(record.asked) === requestKey(request) : record.id === id;
+  const earlier = isNewDryRun ? undefined : world.rollbacks.findLast(matches);
   if (earlier === undefined && resume !== undefined) return fails("RollbackNotFound");
   if (earlier !== undefined && id !== undefined) {
-    if (resume === undefined && asksFor(earlier.asked) !== asksFor(request)) return fails("InvalidRequest");
-    const isGone = earlier.supersededBy !== undefined && (resume !== undefined || earlier.status === "superseded");
-    if (isGone) return fails("InvalidRequest");
+    if (resume === undefined && requestKey(earlier.asked) !== requestKey(request)) return fails("InvalidRequest");
+    const isSuperseded =
+      earlier.supersededBy !== undefined && (resume !== undefined || earlier.status === "superseded");
+    if (isSuperseded) return fails("InvalidRequest");
     if (earlier.status === "success" || (resume === undefined && earlier.status !== "running")) {
-      return stays(repeated(world, earlier, request));
+      return withoutStart(repeated(world, earlier, request));
     }
   }
   if (earlier !== undefined && id !== undefined) {
-    const rest = planRest(world, earlier, skip_blocked);
-    return dry_run ? stays(answering(world, dryRun(rest))) : takenUp(world, earlier, rest, request, around);
+    const rest = resumedPlan(world, earlier, skip_blocked);
+    return dry_run
+      ? withoutStart(answering(world, dryRun(rest)))
+      : resumed(world, earlier, rest, request, circumstances);
   }
 
-  const plan = planAfresh(world, request);
+  const plan = newPlan(world, request);
   if (typeof plan === "string") return fails(plan);
-  const isChanged = request.plan_digest !== undefined && around.planOf(request.plan_digest) !== plan.digest;
-  if (dry_run) return isChanged ? fails("PlanChanged", dryRun(plan)) : stays(answering(world, dryRun(plan)));
+  const isChanged =
+    request.plan_digest !== undefined && circumstances.planOfDigest(request.plan_digest) !== plan.digest;
+  if (dry_run) return isChanged ? fails("PlanChanged", dryRun(plan)) : withoutStart(answering(world, dryRun(plan)));
   if (earlier !== undefined && earlier.supersededBy === undefined) {
     if (earlier.status === "success") {
-      if (standsAtTargets(world, earlier.plan)) return stays(repeated(world, earlier, request));
+      if (isAtTargets(world, earlier.plan)) return withoutStart(repeated(world, earlier, request));
     } else {
-      const isStuck = planRest(world, earlier, false).blockers.some(({ kind }) => !passing.has(kind));
-      if (!isStuck) return takenUp(world, earlier, planRest(world, earlier, skip_blocked), request, around);
+      const isBlocked = resumedPlan(world, earlier, false).blockers.some(({ kind }) => !temporaryKinds.has(kind));
+      if (!isBlocked) return resumed(world, earlier, resumedPlan(world, earlier, skip_blocked), request, circumstances);
     }
   }
   if (isChanged) return fails("PlanChanged", dryRun(plan));
-  if (plan.blockers.length > 0) return stays(refusing(world, plan));
-  return begun(world, plan, request, around);
+  if (plan.blockers.length > 0) return withoutStart(refusal(world, plan));
+  return started(world, plan, request, circumstances);
 }
 
-/** What is in the way and passes by itself. */
-const passing = new Set(["group_not_empty", "pending_transaction"]);
+/** The kinds of blockers that are not permanent. */
+const temporaryKinds = new Set(["group_not_empty", "pending_transaction"]);
 
-const touched = ({ groups }: Plan) => [...groups].filter(([, planned]) => isTouched(planned)).map(([group]) => group);
+const groupsIn = ({ groups }: Plan) => [...groups].filter(([, planned]) => takesPart(planned)).map(([group]) => group);
 
-function refusing(world: World, plan: Plan): Prediction<World> {
+function refusal(world: World, plan: Plan): Prediction<World> {
   const onlyMembers = plan.blockers.every(({ kind }) => kind === "group_not_empty");
   return failing(world, onlyMembers ? "GroupNotEmpty" : "RollbackBlocked", dryRun(plan));
 }
@@ -479,49 +494,60 @@ function answerOf(result: Fields, status: Status, verify: boolean): Expected {
   return status === "success" ? { result: answer } : failing(undefined, "RollbackIncomplete", answer).expected;
 }
 
-function repeated(world: World, earlier: Journalled, { verify = true }: RollbackRequest): Prediction<World> {
+function repeated(world: World, earlier: RollbackRecord, { verify = true }: RollbackRequest): Prediction<World> {
   const { id, safetyId, result, status } = earlier;
   const again = { rollback_id: id, safety_snapshot_id: safetyId, ...result, repeated: true };
   return { expected: answerOf(again, status, verify), after: () => world };
 }
 
-/** A rollback that no call has begun before: safety snapshot, journal, commits. */
-function begun(world: World, plan: Plan, request: RollbackRequest, around: Circumstances): RollbackPrediction {
+/** A new rollback: safety snapshot, journal record, commits. */
+function started(world: World, plan: Plan, request: RollbackRequest, circumstances: Circumstances): RollbackPrediction {
   const id = request.rollback_id ?? new Unseen("rollback", `rollback ${world.rollbacks.length + 1}`);
   const moves = [...plan.groups.values()].some(({ steps }) => [...steps.values()].some(isPending));
   const safetyId = moves ? nextSnapshot(world) : null;
-  const superseded = world.rollbacks.filter((one) => {
-    const isOpen = one.status !== "success" && one.supersededBy === undefined;
-    return isOpen && touched(plan).some((group) => one.plan.groups.has(group));
+  const superseded = world.rollbacks.filter((earlier) => {
+    const isOpen = earlier.status !== "success" && earlier.supersededBy === undefined;
+    return isOpen && groupsIn(plan).some((group) => earlier.plan.groups.has(group));
   });
   const supersededWarnings = superseded.map(
     () => /which had not reached all its targets, is superseded by this rollback/,
   );
-  const done = carriedOut(world, { ...plan, warnings: [...plan.warnings, ...supersededWarnings] }, around);
-  const entry: Journalled<Unseen | string> = { id, safetyId, asked: request, plan, attempts: 1, ...done.end };
+  const done = executed(world, { ...plan, warnings: [...plan.warnings, ...supersededWarnings] }, circumstances);
+  const journalRecord: RollbackRecord<Unseen | string> = {
+    id,
+    safetyId,
+    asked: request,
+    plan,
+    attempts: 1,
+    ...done.end,
+  };
   return {
-    starts: "afresh",
-    ...answered(entry, request),
+    starts: "new",
+    ...answered(journalRecord, request),
     after(seen) {
-      const known = identified(entry, seen);
+      const known = identified(journalRecord, seen);
       const saved =
         known.safetyId === null ? done.world : withSnapshot(done.world, safetyOf(world, known.safetyId, known));
-      const before = world.rollbacks.map((one): Journalled => {
-        if (!superseded.includes(one)) return one;
-        return { ...one, supersededBy: known.id, status: one.status === "running" ? "superseded" : one.status };
+      const before = world.rollbacks.map((earlier): RollbackRecord => {
+        if (!superseded.includes(earlier)) return earlier;
+        const status = earlier.status === "running" ? "superseded" : earlier.status;
+        return { ...earlier, supersededBy: known.id, status };
       });
       return { ...saved, rollbacks: [...before, known] };
     },
   };
 }
 
-const identified = (entry: Journalled<Unseen | string>, seen: (unseen: Unseen | string) => string): Journalled => {
-  const id = seen(entry.id);
-  return { ...entry, id, safetyId: entry.safetyId && seen(entry.safetyId) };
+const identified = (
+  journalRecord: RollbackRecord<Unseen | string>,
+  seen: (unseen: Unseen | string) => string,
+): RollbackRecord => {
+  const id = seen(journalRecord.id);
+  return { ...journalRecord, id, safetyId: journalRecord.safetyId && seen(journalRecord.safetyId) };
 };
 
-function safetyOf(world: World, id: string, { id: rollbackId, plan, asked: { description } }: Journalled): Saved {
-  const names = [...only(plan.groups, (_, planned) => isTouched(planned)).keys()];
+function safetyOf(world: World, id: string, { id: rollbackId, plan, asked: { description } }: RollbackRecord): Saved {
+  const names = [...only(plan.groups, (_, planned) => takesPart(planned)).keys()];
   return {
     id,
     description: `Before ${rollbackId} to ${plan.snapshotId}${description ? `: ${description}` : ""}`,
@@ -529,48 +555,54 @@ function safetyOf(world: World, id: string, { id: rollbackId, plan, asked: { des
     selection: { groups: names.map((name) => ({ name })), exclude: [] },
     warnings: [],
     commits: new Map(names.map((name) => [name, world.groups.get(name)?.commits ?? none])),
-    ...plan.seen,
+    ...plan.observed,
   };
 }
 
-/** A rollback that did not reach all its targets, resumed. */
-function takenUp(
+/** A resumed rollback. */
+function resumed(
   world: World,
-  earlier: Journalled,
+  earlier: RollbackRecord,
   rest: Plan,
   request: RollbackRequest,
-  around: Circumstances,
+  circumstances: Circumstances,
 ): RollbackPrediction {
-  if (rest.blockers.length > 0) return { ...refusing(world, rest), starts: false };
-  const done = carriedOut(world, rest, around);
+  if (rest.blockers.length > 0) return { ...refusal(world, rest), starts: false };
+  const done = executed(world, rest, circumstances);
   const { result: _, ...open } = earlier;
-  const entry: Journalled = { ...open, attempts: earlier.attempts + 1, ...done.end };
-  const ended = entry.result === undefined ? entry : { ...entry, result: { ...entry.result, resumed: true } };
+  const journalRecord: RollbackRecord = { ...open, attempts: earlier.attempts + 1, ...done.end };
+  const ended =
+    journalRecord.result === undefined
+      ? journalRecord
+      : { ...journalRecord, result: { ...journalRecord.result, resumed: true } };
   return {
-    starts: "again",
+    starts: "resumed",
     ...answered(ended, request),
     after: (seen) => ({
       ...done.world,
-      rollbacks: world.rollbacks.map((one) => (one === earlier ? identified(ended, seen) : one)),
+      rollbacks: world.rollbacks.map((rollback) => (rollback === earlier ? identified(ended, seen) : rollback)),
     }),
   };
 }
 
-/** The answer of a rollback that ended; of one that was killed, what `rollbacks` shows of it. */
-function answered(entry: Journalled<Unseen | string>, { verify = true }: RollbackRequest): { expected: Expected } {
-  const { id, safetyId, status, result } = entry;
-  if (result === undefined) return { expected: { result: whole(entry) } };
+/** The answer of a rollback that ended, or what `rollbacks` shows of one that was killed. */
+function answered(
+  journalRecord: RollbackRecord<Unseen | string>,
+  { verify = true }: RollbackRequest,
+): { expected: Expected } {
+  const { id, safetyId, status, result } = journalRecord;
+  if (result === undefined) return { expected: { result: fullRecord(journalRecord) } };
   return { expected: answerOf({ rollback_id: id, safety_snapshot_id: safetyId, ...result }, status, verify) };
 }
 
 const isPending = ({ action, done }: Step) => action !== "unchanged" && action !== "skip" && done === undefined;
 
-/** The world in which a plan's commits meet what happens meanwhile, and what the broker refuses of them. */
+/** The world after a plan's commits and the circumstances, and the groups whose commits the broker refuses. */
 function written(world: World, plan: Plan, { meanwhile = [], joined, killed }: Circumstances) {
   const refused = new Set<string>();
   if (killed === "early") return { now: world, refused };
   let now = meanwhile.reduce((before, { group, key, commit }) => committed(before, group, key, commit), world);
-  if (joined !== undefined) now = held(now, joined, true);
+  if (joined !== undefined) now = withMember(now, joined, true);
   for (const [group, { steps }] of plan.groups) {
     const pending = [...steps].filter(([, step]) => isPending(step));
     const [commits, deletes] = [
@@ -579,45 +611,45 @@ function written(world: World, plan: Plan, { meanwhile = [], joined, killed }: C
     ];
     if (group === joined && commits.length > 0) refused.add(group);
     else for (const [key, { to }] of commits) now = committed(now, group, key, to);
-    // A commit is deleted only where it is still the one that was found, and the group has no members.
-    const asFound = deletes.every(([key, { from }]) => same(standsAt(now, group, key), from));
+    // Commits are deleted only if each is still the one that the plan found, and the group has no members.
+    const asFound = deletes.every(([key, { from }]) => same(commitAt(now, group, key), from));
     if (group !== joined && asFound) for (const [key] of deletes) now = committed(now, group, key, null);
   }
   return { now, refused };
 }
 
-/** What becomes of a plan. */
-function carriedOut(
+/** The world and the record after a plan was executed. */
+function executed(
   world: World,
   plan: Plan,
-  around: Circumstances,
-): { world: World; end: Pick<Journalled, "status" | "result"> } {
-  const { now, refused } = written(world, plan, around);
-  if (around.killed !== undefined) return { world: now, end: { status: "running" } };
+  circumstances: Circumstances,
+): { world: World; end: Pick<RollbackRecord, "status" | "result"> } {
+  const { now, refused } = written(world, plan, circumstances);
+  if (circumstances.killed !== undefined) return { world: now, end: { status: "running" } };
   const outcomes = new Map<string, number>();
   const statuses = new Map<string, number>();
   const add = (to: Map<string, number>, what: string) => to.set(what, (to.get(what) ?? 0) + 1);
-  const astray: unknown[] = [];
+  const allMismatches: unknown[] = [];
   let checked = 0;
   const groups = perKey(plan.groups, (planned, group) => {
-    let [elsewhere, reached] = [0, 0];
+    let [notAtTarget, moved] = [0, 0];
     const partitions = perKey(planned.steps, (step, key) => {
       const { from, to, asked } = step;
-      const stands = standsAt(now, group, key);
-      const outcome = outcomeOf(step, same(stands, to), refused.has(group));
-      const isThere = same(stands, to) || outcome === "skipped";
+      const current = commitAt(now, group, key);
+      const outcome = outcomeOf(step, same(current, to), refused.has(group));
+      const isThere = same(current, to) || outcome === "skipped";
       add(outcomes, outcome);
-      if (!isThere) elsewhere++;
-      if (outcome === "restored" || outcome === "deleted") reached++;
+      if (!isThere) notAtTarget++;
+      if (outcome === "restored" || outcome === "deleted") moved++;
       if (outcome !== "skipped") {
         checked++;
-        astray.push(...mismatches(group, key, to, stands));
+        allMismatches.push(...mismatches(group, key, to, current));
       }
       const places = { from: documentOf(from), to: documentOf(to), asked: asked && documentOf(asked) };
-      return { outcome, ...places, actual: isThere ? undefined : documentOf(stands) };
+      return { outcome, ...places, actual: isThere ? undefined : documentOf(current) };
     });
-    const ended = elsewhere === 0 ? "success" : reached > 0 ? "partial_success" : "failed";
-    const status = planned.leftOut || (planned.steps.size > 0 && !isTouched(planned)) ? "skipped" : ended;
+    const ended = notAtTarget === 0 ? "success" : moved > 0 ? "partial_success" : "failed";
+    const status = planned.leftOut || (planned.steps.size > 0 && !takesPart(planned)) ? "skipped" : ended;
     add(statuses, status);
     return { source: planned.source, status, partitions, error: status === "success" ? undefined : /\S/ };
   });
@@ -639,7 +671,7 @@ function carriedOut(
     groups,
     extra: extraDocument(plan),
     ...leftOutDocument(plan),
-    verification: { verified: astray.length === 0, checked, mismatches: new Bag(astray) },
+    verification: { verified: allMismatches.length === 0, checked, mismatches: new Bag(allMismatches) },
     warnings: new Bag(plan.warnings),
     duration_ms: /^\d+$/,
   };
@@ -655,9 +687,9 @@ function outcomeOf({ action, done, to }: Step, isAtTarget: boolean, isRefused: b
   return isRefused ? "failed" : "moved_since";
 }
 
-/** A rollback as `rollbacks` shows it: its row in the list, and what there is beside it when it is shown alone. */
-export function record(entry: Journalled<Unseen | string>) {
-  const { id, asked, plan, safetyId, status, supersededBy, attempts, result } = entry;
+/** A rollback as `rollbacks` shows it: its row in the list, and the further fields if it is requested by id. */
+export function record(journalRecord: RollbackRecord<Unseen | string>) {
+  const { id, asked, plan, safetyId, status, supersededBy, attempts, result } = journalRecord;
   const row = {
     rollback_id: id,
     status: status === "running" ? "unfinished" : status,
@@ -676,7 +708,7 @@ export function record(entry: Journalled<Unseen | string>) {
   return { row, plan: planDocument(plan), plan_digest: digestOf(plan), result: recorded };
 }
 
-function whole(entry: Journalled<Unseen | string>) {
-  const { row, ...more } = record(entry);
+function fullRecord(journalRecord: RollbackRecord<Unseen | string>) {
+  const { row, ...more } = record(journalRecord);
   return { ...row, ...more };
 }

@@ -7,21 +7,21 @@ export type Selector = string | { readonly name: string };
 /** A group's commits, by `topic-partition`. */
 export type Commits = ReadonlyMap<string, Commit>;
 
-/** A topic. It has another `life` when it was deleted and created again. */
+/** A topic. `creation` changes when it is deleted and created again. */
 export interface Topic {
-  readonly life: number;
-  /** Of each partition, where its log starts and where it ends. */
+  readonly creation: number;
+  /** Log start and end offset of each partition. */
   readonly logs: readonly { readonly start: bigint; readonly end: bigint }[];
 }
 
-/** A group, whether a consumer is in it, and whether one has ever been. */
+/** A group, whether it has a member now, and whether it ever had one. */
 export interface Group {
   readonly commits: Commits;
-  readonly held: boolean;
-  readonly served: boolean;
+  readonly hasMember: boolean;
+  readonly hadMember: boolean;
 }
 
-/** A snapshot: what of the world it has. */
+/** A snapshot. */
 export interface Saved {
   readonly id: string;
   readonly description: string;
@@ -29,29 +29,29 @@ export interface Saved {
   readonly selection: { readonly groups: readonly Selector[]; readonly exclude: readonly Selector[] };
   readonly warnings: readonly RegExp[];
   readonly commits: ReadonlyMap<string, Commits>;
-  /** The groups and topics that were looked at, as they were. */
+  /** The groups and topics as they were observed. */
   readonly groups: ReadonlyMap<string, Group>;
   readonly topics: ReadonlyMap<string, Topic>;
 }
 
-/** Kafka, and all that the functions have stored. Nothing in it changes: what happens makes another world. */
+/** The state of Kafka, and everything that the functions have stored. It is immutable: each step makes a new world. */
 export interface World<Rollback = unknown> {
   readonly topics: ReadonlyMap<string, Topic>;
   readonly groups: ReadonlyMap<string, Group>;
-  /** Those that exist, oldest first. */
+  /** Existing snapshots, oldest first. */
   readonly snapshots: readonly Saved[];
   /** Oldest first. */
   readonly rollbacks: readonly Rollback[];
-  /** How many snapshots there have been. */
+  /** The number of snapshots ever taken. */
   readonly taken: number;
 }
 
-/** What a function is to answer. */
+/** The predicted answer of a function. */
 export type Expected =
   | { readonly result: unknown }
   | { readonly error: { readonly name: string; readonly message: RegExp; readonly details?: unknown } };
 
-/** What is to become of a request: the answer, and the world after it, once what nobody could know has been seen. */
+/** The predicted answer to a request, and the world after it, which may depend on values that the answer shows. */
 export interface Prediction<W> {
   readonly expected: Expected;
   after(seen: (unseen: Unseen | string) => string): W;
@@ -87,7 +87,7 @@ export function placeOf(key: string): { topic: string; partition: number } {
   return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)) };
 }
 
-/** A commit as a text that no other commit has. */
+/** A text that differs for different commits. */
 export const textOf = (commit: Commit | null) =>
   commit === null ? "none" : `${commit.offset} ${commit.leaderEpoch ?? "-"} ${commit.metadata}`;
 
@@ -106,12 +106,12 @@ export const perKey = <V, W>(map: ReadonlyMap<string, V>, of: (value: V, key: st
 export const only = <V>(map: ReadonlyMap<string, V>, keep: (key: string, value: V) => boolean): Map<string, V> =>
   new Map([...map].filter(([key, value]) => keep(key, value)));
 
-/** What a group has committed; null is nothing. */
-export const standsAt = (world: World, group: string, key: string) => world.groups.get(group)?.commits.get(key) ?? null;
+/** The commit of a group on a partition; null is none. */
+export const commitAt = (world: World, group: string, key: string) => world.groups.get(group)?.commits.get(key) ?? null;
 
 /** The world after a commit, or after the deletion of one (null). A commit makes a group that does not exist. */
 export function committed<W extends World>(world: W, group: string, key: string, commit: Commit | null): W {
-  const before = world.groups.get(group) ?? { commits: none, held: false, served: false };
+  const before = world.groups.get(group) ?? { commits: none, hasMember: false, hadMember: false };
   const commits = new Map(before.commits);
   if (commit === null) commits.delete(key);
   else commits.set(key, commit);
@@ -119,9 +119,12 @@ export function committed<W extends World>(world: W, group: string, key: string,
 }
 
 /** The world after a consumer has joined a group, or left it. */
-export function held<W extends World>(world: W, group: string, isHeld: boolean): W {
-  const { commits, served } = world.groups.get(group) ?? { commits: none, served: false };
-  return { ...world, groups: new Map([...world.groups, [group, { commits, held: isHeld, served: served || isHeld }]]) };
+export function withMember<W extends World>(world: W, group: string, hasMember: boolean): W {
+  const { commits, hadMember } = world.groups.get(group) ?? { commits: none, hadMember: false };
+  return {
+    ...world,
+    groups: new Map([...world.groups, [group, { commits, hasMember, hadMember: hadMember || hasMember }]]),
+  };
 }
 
 const isPattern = (selector: Selector): selector is string => typeof selector === "string" && /[*?]/.test(selector);
@@ -137,7 +140,7 @@ function picks(selector: Selector, name: string): boolean {
 export const pickedBy = (selectors: readonly Selector[], name: string) =>
   selectors.some((selector) => picks(selector, name));
 
-/** What selectors pick, which literal names are not there, and which patterns pick nothing. */
+/** The names that selectors pick, literal names that do not exist, and patterns without matches. */
 export function select(selectors: readonly Selector[] | undefined, names: Iterable<string>) {
   const all = [...new Set(names)];
   if (selectors === undefined) return { picked: all, absent: [], idle: [] };
@@ -149,14 +152,14 @@ export function select(selectors: readonly Selector[] | undefined, names: Iterab
   };
 }
 
-/** The topics of some keys. */
+/** The topics of these keys. */
 export const topicsOf = (keys: Iterable<string>) => new Set([...keys].map((key) => placeOf(key).topic));
 
-/** The keys that groups have. */
+/** The partition keys of these groups. */
 export const keysOf = (groups: Iterable<ReadonlyMap<string, unknown>>) =>
   [...groups].flatMap((group) => [...group.keys()]);
 
-/** Those of some topics. */
+/** The commits on the selected topics. */
 export const onTopics = (commits: Commits, topics: readonly Selector[] | undefined) =>
   topics === undefined ? commits : only(commits, (key) => pickedBy(topics, placeOf(key).topic));
 
@@ -172,10 +175,10 @@ export const answering = <W>(world: W, result: unknown): Prediction<W> => ({
   after: () => world,
 });
 
-/** Kafka's id for a topic in one of its lives. */
-export const topicId = (topic: string, life: number) => new Unseen("topic", `${topic} in life ${life}`);
+/** The topic id that Kafka gave a topic at one of its creations. */
+export const topicId = (topic: string, creation: number) => new Unseen("topic", `${topic}, creation ${creation}`);
 
-/** Those topics that exist, of some names. */
+/** The existing topics with these names. */
 export const topicsIn = (world: World, names: ReadonlySet<string>) => only(world.topics, (name) => names.has(name));
 
 const countOf = (commits: ReadonlyMap<string, Commits>) => keysOf(commits.values()).length;
@@ -190,7 +193,7 @@ export const withSnapshot = <W extends World>(world: W, saved: Saved): W => ({
   taken: world.taken + 1,
 });
 
-/** What `snapshot` is to answer. */
+/** The prediction for `snapshot`. */
 export function snapshot<W extends World>(world: W, request: SnapshotRequest): Prediction<W> {
   const { groups: wanted, exclude = [], description = "" } = request;
   const { absent, idle } = select(wanted, world.groups.keys());
@@ -225,9 +228,9 @@ export function snapshot<W extends World>(world: W, request: SnapshotRequest): P
   return { expected: { result }, after: (seen) => withSnapshot(world, { ...saved, id: seen(id) }) };
 }
 
-/** What `show` is to answer. */
+/** The prediction for `show`. */
 export function show<W extends World>(world: W, id: string): Prediction<W> {
-  const saved = world.snapshots.find((one) => one.id === id);
+  const saved = world.snapshots.find((snapshot) => snapshot.id === id);
   if (saved === undefined) return failing(world, "SnapshotNotFound");
   const { groups, exclude } = saved.selection;
   return answering(world, {
@@ -243,15 +246,15 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
     cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
     observed: {
-      groups: perKey(saved.groups, ({ held, served }) => ({
+      groups: perKey(saved.groups, ({ hasMember, hadMember }) => ({
         type: "classic",
-        state: held ? "Stable" : "Empty",
-        members: held ? 1 : 0,
-        protocol_type: served ? "consumer" : "",
+        state: hasMember ? "Stable" : "Empty",
+        members: hasMember ? 1 : 0,
+        protocol_type: hadMember ? "consumer" : "",
         as_of: /\.\d{3}Z$/,
       })),
-      topics: perKey(saved.topics, ({ life, logs }, topic) => ({
-        topic_id: topicId(topic, life),
+      topics: perKey(saved.topics, ({ creation, logs }, topic) => ({
+        topic_id: topicId(topic, creation),
         partitions: Object.fromEntries(
           logs.map(({ start, end }, i) => [i, { log_start_offset: start, log_end_offset: end, leader_epoch: 0 }]),
         ),
@@ -260,7 +263,7 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
   });
 }
 
-/** When it was taken, in milliseconds. */
+/** The time of a snapshot in milliseconds. */
 export const takenAt = (saved: Saved) => Date.parse(createdAt(saved));
 
 const createdAt = ({ id }: Saved) => id.slice("snapshot-".length, "snapshot-".length + 20);
@@ -276,14 +279,14 @@ export const rowOf = (saved: Saved) => ({
   trigger: saved.safety ? "safety" : "invoke",
 });
 
-/** What `delete` is to answer. */
+/** The prediction for `delete`. */
 export function remove<W extends World>(world: W, id: string): Prediction<W> {
   const snapshots = world.snapshots.filter((saved) => saved.id !== id);
   if (snapshots.length === world.snapshots.length) return failing(world, "SnapshotNotFound");
   return { ...answering(world, { snapshot_id: id, deleted: true }), after: () => ({ ...world, snapshots }) };
 }
 
-/** The snapshot that a reference means: an id, or the newest of those that are no safety snapshot and were asked for these groups. */
+/** The snapshot with an id; otherwise the newest one whose selection covers the groups and that is not a safety snapshot. */
 export function resolve(
   world: World,
   reference: string | { readonly at: string },
@@ -301,7 +304,7 @@ export function resolve(
   );
 }
 
-/** What a request names of a snapshot, with the warnings about what it names in vain; or the name of the error. */
+/** The part of a snapshot that a request names, with warnings about patterns without matches; or the name of the error. */
 export function partOf(saved: Saved, { groups, topics }: PartRequest) {
   const chosen = select(groups, saved.commits.keys());
   if (chosen.absent.length > 0 || (groups !== undefined && chosen.picked.length === 0)) return "GroupNotFound";
@@ -317,7 +320,7 @@ export function partOf(saved: Saved, { groups, topics }: PartRequest) {
   };
 }
 
-/** The ways in which a commit is not what it should be. */
+/** The mismatches between an expected and an actual commit. */
 export function mismatches(group: string, key: string, expected: Commit | null, actual: Commit | null) {
   const kinds =
     expected === null
@@ -333,7 +336,7 @@ export function mismatches(group: string, key: string, expected: Commit | null, 
   return same(expected, actual) ? [] : kinds.map((kind) => ({ kind, ...places }));
 }
 
-/** What `verify` is to answer. */
+/** The prediction for `verify`. */
 export function verify<W extends World>(world: W, request: VerifyRequest): Prediction<W> {
   const saved = resolve(world, request.snapshot_id, request.groups);
   if (saved === undefined) return failing(world, "SnapshotNotFound");
@@ -358,7 +361,7 @@ export function verify<W extends World>(world: W, request: VerifyRequest): Predi
     : answering(world, result);
 }
 
-/** What `diff` is to answer. */
+/** The prediction for `diff`. */
 export function diff<W extends World>(world: W, request: DiffRequest): Prediction<W> {
   const { groups: wanted, topics, to: reference = "live" } = request;
   const from = resolve(world, request.from, wanted);

@@ -2,42 +2,42 @@ import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
-import { createTopic, knownToAll, produce, someValues } from "../../support/topics.ts";
+import { createTopic, distinctValues, produce, waitUntilAllKnow } from "../../support/topics.ts";
 
-/** What groups have committed, without leader epochs: by group and partition. */
-export type Said = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;
+/** Commits without leader epochs, by group and partition. */
+export type OutsideCommits = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;
 
-/** A consumer in a group. It consumes nothing of the topics of a history. */
+/** A consumer in a group. It does not read the topics of a history. */
 export interface Member {
   commit(topic: string, partition: number, commit: Pick<Commit, "offset" | "metadata">): Promise<void>;
-  /** Gives when the group is empty again. */
+  /** Resolves when the group is empty. */
   leave(): Promise<void>;
 }
 
-/** Kafka in the hands of an independent client. All of it gives when what was to be done shows on every broker. */
+/** Operations by kafkajs. Each resolves when its effect is visible on every broker. */
 export interface Outside {
   createTopic(topic: string, partitions: number): Promise<void>;
   deleteTopic(topic: string): Promise<void>;
-  /** Makes the topic have this many partitions. */
+  /** Raises the number of partitions to this. */
   addPartitions(topic: string, partitions: number): Promise<void>;
-  /** Adds so many records to each of the partitions. */
+  /** Appends this many records to each partition. */
   produce(topic: string, partitions: number, each: number): Promise<void>;
   deleteRecords(topic: string, partition: number, below: bigint): Promise<void>;
   deleteGroups(groups: readonly string[]): Promise<void>;
   /** The groups of the cluster. */
   groups(): Promise<ReadonlySet<string>>;
-  commitsOf(groups: readonly string[]): Promise<Said>;
+  commitsOf(groups: readonly string[]): Promise<OutsideCommits>;
   join(group: string): Promise<Member>;
 }
 
 /** The topic that members subscribe to. */
-export const HELD = "held";
+export const MEMBER_TOPIC = "held";
 const soon = { timeout: 20_000, interval: 20 };
 
 /**
- * Does something with an independent client.
+ * Runs work with a kafkajs client.
  *
- * @param cluster a connection of ours to all brokers, which are asked what they know
+ * @param cluster a connection of the code under test, by which each broker is asked for its topics
  */
 export async function withOutside<T>(
   bootstrapServers: string,
@@ -58,21 +58,21 @@ export async function withOutside<T>(
       },
       async deleteTopic(topic) {
         await admin.deleteTopics({ topics: [topic] });
-        await knownToAll(cluster, topic, 0);
+        await waitUntilAllKnow(cluster, topic, 0);
       },
       async addPartitions(topic, partitions) {
         await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
-        await knownToAll(cluster, topic, partitions);
+        await waitUntilAllKnow(cluster, topic, partitions);
       },
       async produce(topic, partitions, each) {
-        // One of its own: what it has learnt of a topic does not survive the topic's deletion.
-        await produce(kafkaJs, topic, partitions, someValues(partitions * each));
+        // A new producer: a producer caches the metadata of a topic, even after the topic was created again.
+        await produce(kafkaJs, topic, partitions, distinctValues(partitions * each));
       },
       async deleteRecords(topic, partition, below) {
         const another = kafkaJs.admin(); // for the same reason
         await another.connect();
         const deleted = async () => {
-          await another.fetchTopicOffsets(topic); // it only knows leaders once it has asked for something else
+          await another.fetchTopicOffsets(topic); // this loads the leaders, which deleteTopicRecords needs
           return another.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(below) }] });
         };
         await expect
@@ -102,7 +102,7 @@ export async function withOutside<T>(
       async join(groupId) {
         const consumer = kafkaJs.consumer({ groupId });
         await consumer.connect();
-        await consumer.subscribe({ topics: [HELD] });
+        await consumer.subscribe({ topics: [MEMBER_TOPIC] });
         await consumer.run({ autoCommit: false, eachMessage: async () => {} });
         await stateIs(groupId, "Stable");
         return {

@@ -7,53 +7,61 @@ import type { RollbackResult } from "./answers.ts";
 export type Offsets = ReadonlyMap<string, ReadonlyMap<string, bigint>>;
 
 /**
- * What Kafka's own tool says that groups have committed. A group that it does not show has an empty map.
+ * The offsets of groups as kafka-consumer-groups prints them. A group that it does not print has an empty map.
  *
- * @throws Error with what it printed, where it failed
+ * @throws Error with its output if it failed
  */
-export async function toolSays(kafka: Kafka, groups: Iterable<string>): Promise<Map<string, Map<string, bigint>>> {
+export async function readOffsetsByTool(
+  kafka: Kafka,
+  groups: Iterable<string>,
+): Promise<Map<string, Map<string, bigint>>> {
   const args = ["--timeout", "30000", "--describe", "--offsets"];
   const { stdout, stderr, exitCode } = await kafka.tool(GROUPS, [...args, "--all-groups"], { timeoutMs: 90_000 });
   if (exitCode !== 0 || /^Error/m.test(stderr + stdout)) {
     throw new Error(`kafka-consumer-groups failed (${exitCode}):\n${stdout.slice(-2_000)}\n${stderr.slice(-2_000)}`);
   }
-  const said = new Map([...groups].map((group) => [group, new Map<string, bigint>()]));
+  const toolOffsets = new Map([...groups].map((group) => [group, new Map<string, bigint>()]));
   for (const { group, topic, partition, offset } of parseDescription(stdout)) {
-    if (offset !== null) said.get(group)?.set(`${topic}-${partition}`, offset);
+    if (offset !== null) toolOffsets.get(group)?.set(`${topic}-${partition}`, offset);
   }
-  return said;
+  return toolOffsets;
 }
 
 /**
- * Holds a reported result against what Kafka says: every partition stands where the result says that it stands, and the
- * result's status and counts are those that follow from Kafka's answer.
+ * Compares a result with the offsets that Kafka's tool printed. Each partition must be at the offset that the result reports,
+ * and status and counts must follow from the outcomes.
  *
- * @param late a commit whose answer was lost may take effect after it was read back: a broker whose replicas are dead
- *   carries out the requests that it has got when it can, whether or not their sender still waits
+ * @param late also accept the target of a failed commit: a broker without replicas may carry out a commit after the read-back
  */
-export function agree(result: RollbackResult, said: Offsets, late?: "late"): void {
+export function requireSameOffsets(result: RollbackResult, toolOffsets: Offsets, late?: "late"): void {
   const wrong: string[] = [];
   const count = { success: 0, partial_success: 0, failed: 0, skipped: 0, restored: 0, deleted: 0 };
   for (const [group, { status, partitions }] of Object.entries(result.groups)) {
-    let astray = 0;
-    let arrived = 0;
+    let notAtTarget = 0;
+    let moved = 0;
     for (const [key, { outcome, from, to, actual }] of Object.entries(partitions)) {
-      const stands = said.get(group)?.get(key) ?? null;
-      const arrives = outcome === "restored" || outcome === "unchanged" || outcome === "deleted";
-      // Where a result says neither that it arrived nor where it is, it was not read back: either may be true.
-      const claimed = arrives ? [to] : actual !== undefined ? [actual] : outcome === "skipped" ? [from] : [from, to];
-      if (late && outcome === "failed") claimed.push(to);
-      if (!claimed.some((commit) => (commit?.offset ?? null) === stands)) {
-        const places = claimed.map((commit) => commit?.offset ?? "none").join(" or ");
-        wrong.push(`${group} ${key}: ${outcome} says ${places}, Kafka says ${stands ?? "none"}`);
+      const offset = toolOffsets.get(group)?.get(key) ?? null;
+      const isAtTarget = outcome === "restored" || outcome === "unchanged" || outcome === "deleted";
+      // A partition without `actual` that is not at its target was not read back, so both offsets are possible.
+      const reported = isAtTarget
+        ? [to]
+        : actual !== undefined
+          ? [actual]
+          : outcome === "skipped"
+            ? [from]
+            : [from, to];
+      if (late && outcome === "failed") reported.push(to);
+      if (!reported.some((commit) => (commit?.offset ?? null) === offset)) {
+        const places = reported.map((commit) => commit?.offset ?? "none").join(" or ");
+        wrong.push(`${group} ${key}: ${outcome} says ${places}, the tool says ${offset ?? "none"}`);
       }
       if (outcome === "restored" || outcome === "deleted") count[outcome]++;
-      if (outcome === "restored" || outcome === "deleted") arrived++;
-      if (!arrives && outcome !== "skipped") astray++;
+      if (outcome === "restored" || outcome === "deleted") moved++;
+      if (!isAtTarget && outcome !== "skipped") notAtTarget++;
     }
     const expected =
-      status === "skipped" ? status : astray === 0 ? "success" : arrived > 0 ? "partial_success" : "failed";
-    if (status !== expected) wrong.push(`${group}: ${status}, but its partitions say ${expected}`);
+      status === "skipped" ? status : notAtTarget === 0 ? "success" : moved > 0 ? "partial_success" : "failed";
+    if (status !== expected) wrong.push(`${group}: ${status}, but its partitions require ${expected}`);
     count[expected]++;
   }
   const failed = count.partial_success + count.failed;

@@ -1,4 +1,4 @@
-/** A process of its own for one invocation: its parent sends the request, gets the answer, and may kill it meanwhile. */
+/** A process for one invocation: its parent sends the request, receives the answer, and may kill the process. */
 import { isVerb, run } from "./handlers.ts";
 
 process.once("message", async (message) => {

@@ -18,11 +18,11 @@ import {
 
 const { ca, clients, tokenUrl } = inject("auth");
 const { group, commits } = someGroup();
-const truth = [...commits].map(([key, { offset }]) => [key, offset]);
+const committedOffsets = [...commits].map(([key, { offset }]) => [key, offset]);
 
-describe("the true offsets are read", () => {
+describe("the committed offsets are read", () => {
   test.each<[string, () => Promise<KafkaAccess>]>([
-    ["without any security", async () => openAccess],
+    ["without TLS and SASL", async () => openAccess],
     ["over TLS with a private authority", async () => accessTo("TLS", { protocol: "SSL", ...(await trusting()) })],
     [
       "over mutual TLS",
@@ -74,11 +74,11 @@ describe("the true offsets are read", () => {
       },
     ],
   ])("%s", async (_, access) => {
-    expect(await offsetsBy(await access(), group)).toEqual(truth);
+    expect(await offsetsBy(await access(), group)).toEqual(committedOffsets);
   });
 });
 
-test("a right that is missing is another error than a log-in that is refused, and is named", async () => {
+test("a missing right is KafkaAuthorization with the name of the right, not KafkaAuthentication", async () => {
   const access = accessTo("PLAIN", {
     sasl: { mechanism: "PLAIN", secretArn: await secretOf(guest) },
     ...(await trusting()),
@@ -92,7 +92,7 @@ test("a right that is missing is another error than a log-in that is refused, an
   });
 });
 
-test("a session that ends meanwhile is renewed, and nothing is lost or read twice", async () => {
+test("a session that ends during an invocation is renewed, and reads continue with the same result", async () => {
   const access = accessTo("BARE", {
     protocol: "SASL_PLAINTEXT",
     sasl: { mechanism: "PLAIN", secretArn: await secretOf(ana) },
@@ -102,6 +102,6 @@ test("a session that ends meanwhile is renewed, and nothing is lost or read twic
     const over = () => performance.now() > end;
     await expect
       .poll(async () => [over(), await offsetsIn(cluster, group)], { timeout: 30_000, interval: 250 })
-      .toEqual([true, truth]);
+      .toEqual([true, committedOffsets]);
   });
 });

@@ -16,7 +16,7 @@ import {
 
 const { ports, ca, otherCa, clients, tokenUrl } = inject("auth");
 const { group, commits } = someGroup();
-const truth = [...commits].map(([key, { offset }]) => [key, offset]);
+const committedOffsets = [...commits].map(([key, { offset }]) => [key, offset]);
 
 const wrong = { ...ana, password: "abracadabra" };
 const tls = async (secret: Record<string, string>) => ({ tls: { secretArn: await secretOf(secret) } });
@@ -42,7 +42,7 @@ const refused = (name: string, cases: Case[]) =>
     expect(error.message).toMatch(new RegExp(`^${name}: .*\\.$`));
   });
 
-describe("who logs in", () => {
+describe("a log-in with", () => {
   refused("KafkaAuthentication", [
     [
       "a wrong password",
@@ -62,7 +62,7 @@ describe("who logs in", () => {
       async () => accessTo("SCRAM", await login("PLAIN", ana)),
       /does not support PLAIN on this listener; it supports SCRAM-SHA-\d+, SCRAM-SHA-\d+\./,
     ],
-    ["a token of another issuer", async () => accessTo("OAUTH", await client("forger")), /rejected the token/],
+    ["a token with an unknown signature", async () => accessTo("OAUTH", await client("forger")), /rejected the token/],
     ["a token that has expired", async () => accessTo("OAUTH", await client("late")), /rejected the token/],
     [
       "a client that the authorization server does not know",
@@ -86,18 +86,18 @@ describe("who logs in", () => {
       /rejected the token/,
     ],
     [
-      "the lack of a client certificate",
+      "no client certificate",
       async () => accessTo("MUTUAL", ssl(await trusting())),
       /requires a client certificate, and none is configured/,
     ],
     [
       "a client certificate of another authority",
-      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.stranger)))),
+      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.untrusted)))),
       /rejected the client certificate \(/,
     ],
     [
       "a client certificate that has expired",
-      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.late)))),
+      async () => accessTo("MUTUAL", ssl(await tls(keyPair(clients.expired)))),
       /rejected the client certificate, which expired on \d{4}-/,
     ],
   ]);
@@ -111,13 +111,17 @@ describe("a broker's certificate", () => {
       /or its authority's has expired: the broker's is valid from \d{4}-\S+Z to \d{4}-\S+Z/,
     ],
     [
-      "of another authority than the given one",
+      "of another authority than the configured one",
       async () => accessTo("TLS", ssl(await tls({ ca: otherCa }))),
       /an authority that this function does not trust \(Brokers\).*set "ca"/,
     ],
-    ["of a private authority, where none is given", async () => accessTo("TLS", ssl({})), /does not trust \(Brokers\)/],
     [
-      "of another host",
+      "of a private authority if none is configured",
+      async () => accessTo("TLS", ssl({})),
+      /does not trust \(Brokers\)/,
+    ],
+    [
+      "for another host",
       async () => accessTo("ELSEWHERE", ssl(await trusting())),
       /is for another host: it names DNS:kafka\.example\.com/,
     ],
@@ -129,11 +133,15 @@ describe("the wrong protocol", () => {
   const plaintext = { bootstrapServers: openAccess.bootstrapServers };
   refused("KafkaUnavailable", [
     [
-      "TLS to a listener without it",
+      "TLS to a listener without TLS",
       async () => accessTo("TLS", ssl({ ...plaintext, ...(await trusting()) })),
       /aborted TLS.*is this a listener for PLAINTEXT\?/,
     ],
-    ["no TLS to a listener with it", async () => ({ ...openAccess, ...at(ports.TLS) }), /is this a listener for SSL\?/],
+    [
+      "no TLS to a listener with TLS",
+      async () => ({ ...openAccess, ...at(ports.TLS) }),
+      /is this a listener for SSL\?/,
+    ],
     [
       "a log-in on a listener without SASL",
       async () =>
@@ -145,16 +153,21 @@ describe("the wrong protocol", () => {
 });
 
 describe("a refusal by one of several bootstrap servers", () => {
-  test("is the error where the others do not answer", async () => {
-    const [nobody] = await freePorts(1);
+  test("is the error if the others do not answer", async () => {
+    const [closedPort] = await freePorts(1);
     const access = accessTo("PLAIN", await login("PLAIN", wrong));
-    const error = await errorOf({ ...access, bootstrapServers: [`127.0.0.1:${nobody}`, ...access.bootstrapServers] });
+    const error = await errorOf({
+      ...access,
+      bootstrapServers: [`127.0.0.1:${closedPort}`, ...access.bootstrapServers],
+    });
     expect(error).toMatchObject({ name: "KafkaAuthentication" });
   });
 
-  test("is no error where another one answers", async () => {
+  test("is no error if another server answers", async () => {
     const bootstrapServers = [`127.0.0.1:${ports.EXPIRED}`, `127.0.0.1:${ports.TLS}`];
-    expect(await offsetsBy(accessTo("TLS", ssl({ bootstrapServers, ...(await trusting()) })), group)).toEqual(truth);
+    expect(await offsetsBy(accessTo("TLS", ssl({ bootstrapServers, ...(await trusting()) })), group)).toEqual(
+      committedOffsets,
+    );
   });
 });
 
@@ -165,16 +178,16 @@ describe("a secret", () => {
   };
   const { certificate, key } = clients.ana;
   refused("Configuration", [
-    ["that is no JSON", plain("open sesame"), /secret arn:\S+ cannot be used: it must be a JSON object/],
-    ["that is no object", plain('["open sesame"]'), /must be a JSON object/],
+    ["that is not JSON", plain("open sesame"), /secret arn:\S+ cannot be used: it must be a JSON object/],
+    ["that is not an object", plain('["open sesame"]'), /must be a JSON object/],
     ["without its fields", plain({}), /"username" is missing; "password" is missing/],
     [
-      "of another form",
+      "for another mechanism",
       plain({ username: 7, password: "" }),
       /"username" must be a text; "password" must not be empty/,
     ],
     [
-      "with a token endpoint that is none",
+      "with an invalid token endpoint",
       async () =>
         accessTo("OAUTH", {
           sasl: {
@@ -185,7 +198,7 @@ describe("a secret", () => {
       /"token_endpoint_url" must be an https URL.*"client_id" is missing; "client_secret" is missing/,
     ],
     [
-      "with an authority that is none",
+      "with an invalid authority",
       async () => accessTo("TLS", ssl(await tls({ ca: "abracadabra" }))),
       /"ca" must be certificates in PEM/,
     ],
@@ -196,13 +209,13 @@ describe("a secret", () => {
     ],
     ["with a key alone", async () => accessTo("TLS", ssl(await tls({ private_key: key }))), /"certificate" is missing/],
     [
-      "with a key that is none",
+      "with an invalid key",
       async () => accessTo("TLS", ssl(await tls({ certificate, private_key: "abracadabra" }))),
       /"private_key" must be a private key in PEM/,
     ],
     [
       "with the key of another certificate",
-      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: clients.late.key }))),
+      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: clients.expired.key }))),
       /"private_key" must be the key of the certificate/,
     ],
     [

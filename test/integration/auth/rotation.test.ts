@@ -16,18 +16,18 @@ import {
 
 const { ca, otherCa } = inject("auth");
 const { group, commits } = someGroup();
-const truth = [...commits].map(([key, { offset }]) => [key, offset]);
+const committedOffsets = [...commits].map(([key, { offset }]) => [key, offset]);
 const mechanism = "SCRAM-SHA-256";
 
-test("a password that was changed since the last invocation is read again", async () => {
+test("a password that was changed after the last invocation is read again", async () => {
   await setScramPassword(mechanism, "first sesame");
   const arn = await secretOf({ ...ana, password: "first sesame" });
   const access = await scramAccess(mechanism, arn);
-  expect(await offsetsBy(access, group)).toEqual(truth);
+  expect(await offsetsBy(access, group)).toEqual(committedOffsets);
   await setScramPassword(mechanism, "second sesame");
   expect(await errorOf(access)).toMatchObject({ name: "KafkaAuthentication" });
   await rotate(arn, { ...ana, password: "second sesame" });
-  expect(await offsetsBy(access, group)).toEqual(truth);
+  expect(await offsetsBy(access, group)).toEqual(committedOffsets);
 });
 
 test("a password that is changed during an invocation is read again for the next connection", async () => {
@@ -36,11 +36,11 @@ test("a password that is changed during an invocation is read again for the next
   await withCluster(await scramAccess(mechanism, arn), within(30_000), async (cluster) => {
     await setScramPassword(mechanism, "fourth sesame");
     await rotate(arn, { ...ana, password: "fourth sesame" });
-    expect(await offsetsIn(cluster, group)).toEqual(truth);
+    expect(await offsetsIn(cluster, group)).toEqual(committedOffsets);
   });
 });
 
-test("a password that is changed during an invocation, without its secret, is an error with a name", async () => {
+test("a password that is changed during an invocation, but not in its secret, is KafkaAuthentication", async () => {
   await setScramPassword(mechanism, "fifth sesame");
   const arn = await secretOf({ ...ana, password: "fifth sesame" });
   await withCluster(await scramAccess(mechanism, arn), within(30_000), async (cluster) => {
@@ -54,13 +54,13 @@ test("an authority that was replaced is read again", async () => {
   const access = accessTo("TLS", { protocol: "SSL", tls: { secretArn: arn } });
   expect(await errorOf(access)).toMatchObject({ name: "KafkaCertificate" });
   await rotate(arn, { ca });
-  expect(await offsetsBy(access, group)).toEqual(truth);
+  expect(await offsetsBy(access, group)).toEqual(committedOffsets);
 });
 
-test("a secret that was mended is read again", async () => {
+test("a secret that was corrected is read again", async () => {
   const arn = await secretOf({});
   const access = accessTo("BARE", { protocol: "SASL_PLAINTEXT", sasl: { mechanism: "PLAIN", secretArn: arn } });
   expect(await errorOf(access)).toMatchObject({ name: "Configuration" });
   await rotate(arn, ana);
-  expect(await offsetsBy(access, group)).toEqual(truth);
+  expect(await offsetsBy(access, group)).toEqual(committedOffsets);
 });

@@ -21,32 +21,34 @@ const secrets = new SecretsManagerClient({
   credentials: { accessKeyId: "test", secretAccessKey: "test" },
 });
 
-const confidential = new Set(["password", "client_secret", "private_key", "passphrase"]);
+const confidentialFields = new Set(["password", "client_secret", "private_key", "passphrase"]);
 
-/** What was put into secrets and may never be seen in an error. */
-const told = new Set<string>();
+/** Confidential values that were stored in secrets. No error may contain one. */
+const confidentialValues = new Set<string>();
 
 function serialize(value: Readonly<Record<string, unknown>> | string): string {
   if (typeof value === "string") {
-    told.add(value);
+    confidentialValues.add(value);
     return value;
   }
-  for (const [field, it] of Object.entries(value)) if (confidential.has(field) && it !== "") told.add(String(it));
+  for (const [field, text] of Object.entries(value)) {
+    if (confidentialFields.has(field) && text !== "") confidentialValues.add(String(text));
+  }
   return JSON.stringify(value);
 }
 
-/** Makes a secret, of a text or an object, and gives its ARN. */
+/** Creates a secret with a text or an object, and returns its ARN. */
 export async function secretOf(value: Readonly<Record<string, unknown>> | string): Promise<string> {
   const { ARN } = await secrets.send(new CreateSecretCommand({ Name: unique("auth"), SecretString: serialize(value) }));
   return ARN ?? "";
 }
 
-/** Puts another value into a secret. */
+/** Replaces the value of a secret. */
 export async function rotate(arn: string, value: Readonly<Record<string, unknown>> | string): Promise<void> {
   await secrets.send(new PutSecretValueCommand({ SecretId: arn, SecretString: serialize(value) }));
 }
 
-/** The way to a listener of the broker. */
+/** The settings for a listener of the broker. */
 export function accessTo(listener: Listener, more: Partial<KafkaAccess>): KafkaAccess {
   return {
     clusterName: "secured",
@@ -57,7 +59,7 @@ export function accessTo(listener: Listener, more: Partial<KafkaAccess>): KafkaA
   };
 }
 
-/** What the listener without any security says: the truth. */
+/** The settings for the listener without TLS and SASL. */
 export const openAccess: KafkaAccess = {
   clusterName: "open",
   bootstrapServers: kafka.bootstrapServers.split(","),
@@ -65,7 +67,7 @@ export const openAccess: KafkaAccess = {
   sasl: undefined,
 };
 
-/** A group of this test file with commits on a topic; both go at its end, and AWS's clients find the cloud until then. */
+/** Creates a group with commits on a topic for a test file, and deletes both after it. AWS clients use the local cloud meanwhile. */
 export function someGroup() {
   const [group, topic] = [unique("group"), unique("topic")];
   const commits = at([`${topic}-0`, 3], [`${topic}-1`, 9_007_199_254_740_993n]);
@@ -91,35 +93,35 @@ export function someGroup() {
 const commitAll = (commits: Commits) =>
   withCluster(openAccess, within(20_000), async (cluster) => {
     const outcomes = await commitOffsets(cluster, commits);
-    return [...outcomes.values()].flatMap((of) => [...of.values()].map(({ kind }) => kind));
+    return [...outcomes.values()].flatMap((keys) => [...keys.values()].map(({ kind }) => kind));
   });
 
-/** The offsets of a group, as a snapshot has them. */
+/** The offsets of a group as a capture reads them. */
 export async function offsetsIn(cluster: Cluster, group: string): Promise<[string, bigint][]> {
   const { commits } = await capture(cluster, select(group));
   return [...(commits.get(group) ?? [])].map(([key, { offset }]) => [key, offset]);
 }
 
-/** The same, with a connection of its own. */
+/** The offsets of a group, read over a new connection. */
 export const offsetsBy = (access: KafkaAccess, group: string) =>
   withCluster(access, within(20_000), (cluster) => offsetsIn(cluster, group));
 
-/** The error that comes of an access. Neither it nor what it was caused by tells anything of a secret. */
+/** The error of a read with these settings. Requires that neither it nor its causes contain a confidential value. */
 export async function errorOf(access: KafkaAccess, group = "none"): Promise<Error> {
   const error: unknown = await offsetsBy(access, group).then(
     () => new Error("there was no error"),
     (thrown: unknown) => thrown,
   );
-  const seen = inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true });
-  for (const text of told) expect(seen).not.toContain(text);
+  const printed = inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true });
+  for (const text of confidentialValues) expect(printed).not.toContain(text);
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** The way to the listener of SCRAM, with the secret of this ARN. */
+/** The settings for the SCRAM listener, with this secret. */
 export const scramAccess = async (mechanism: ScramMechanism, secretArn: string): Promise<KafkaAccess> =>
   accessTo("SCRAM", { sasl: { mechanism, secretArn }, ...(await trusting()) });
 
-/** The broker's authority, in a secret. */
+/** TLS settings that trust the broker's authority. */
 export const trusting = async () => ({ tls: { secretArn: await secretOf({ ca }) } });
 
 type ScramMechanism = "SCRAM-SHA-256" | "SCRAM-SHA-512";
@@ -159,7 +161,7 @@ const alterUserScramCredentials: Api<{ mechanism: ScramMechanism; password: stri
   },
 };
 
-/** Sets the password of `ana` for SCRAM, and waits until the broker takes it. */
+/** Sets the SCRAM password of `ana`, and waits until the broker accepts it. */
 export async function setScramPassword(mechanism: ScramMechanism, password: string): Promise<void> {
   await withCluster(openAccess, within(20_000), async (cluster) => {
     expect(await cluster.sendToAny(alterUserScramCredentials, { mechanism, password })).toBe(0);

@@ -23,7 +23,8 @@ import {
   unique,
 } from "./support.ts";
 
-/** A broker of its own, as a process also where the others are in Docker: only that can be given an authorizer. Here clients that log in have the rights that they were granted, and all others every right. */
+// A separate broker with an authorizer. It is a process even if the others run in Docker, because only processes can get one.
+// Clients that log in have only the rights that they were granted; clients that do not log in have every right.
 let kafka: Kafka;
 let login = "";
 let principals: string[] = Array.from({ length: 20 }, (_, i) => `principal-${i}`);
@@ -62,7 +63,7 @@ const operations = {
 } as const;
 const resources = { group: AclResourceTypes.GROUP, topic: AclResourceTypes.TOPIC } as const;
 
-/** What may be done, and on which group or topic; `*` is all. */
+/** An operation, and the group or topic that it is allowed on; `*` means all. */
 type Right = readonly [operation: keyof typeof operations, resource: keyof typeof resources, name: string];
 
 const aclOf = (principal: string, [operation, resource, name]: Right): AclEntry => ({
@@ -75,7 +76,7 @@ const aclOf = (principal: string, [operation, resource, name]: Right): AclEntry 
   resourcePatternType: ResourcePatternTypes.LITERAL,
 });
 
-/** A connection of a principal that nobody else uses, with these rights and no others. */
+/** A connection of an unused principal with these rights only. */
 async function connectWith(...rights: Right[]): Promise<Cluster> {
   const [principal, ...others] = principals;
   if (principal === undefined) throw new Error("there are too few principals");
@@ -102,10 +103,10 @@ async function connectWith(...rights: Right[]): Promise<Cluster> {
   return cluster;
 }
 
-/** Everything that may be done, as whoever need not log in. */
+/** A connection without log-in, which has every right. */
 const connectAsSuperUser = () => connect(50_000, kafka.bootstrapServers);
 
-/** A group with a commit at 1 on each of two topics. */
+/** A group with a commit at offset 1 on each of two topics. */
 async function groupOnTwoTopics() {
   const cluster = await connectAsSuperUser();
   const [open, hidden] = [await topicOf(1, 1, kafka.bootstrapServers), await topicOf(1, 1, kafka.bootstrapServers)];
@@ -115,8 +116,8 @@ async function groupOnTwoTopics() {
   return { group, open, hidden, commits, partitions: [`${open}-0`, `${hidden}-0`] as const };
 }
 
-const missingHidden = (topic: string, whoNames: string) =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${whoNames}. Kafka silently omits ` +
+const hiddenWarning = (topic: string, namedBy: string) =>
+  `Commits may be missing: the principal lacks DESCRIBE on topic "${topic}", which ${namedBy}. Kafka silently omits ` +
   "commits on such topics. Grant DESCRIBE on them.";
 
 const hiddenWarnings = ({ warnings }: LiveState) =>
@@ -125,27 +126,27 @@ const hiddenWarnings = ({ warnings }: LiveState) =>
 const namesOf = ({ commits, observed }: LiveState) => topicsNamed({ consumerGroups: commits, observed });
 
 describe("a principal without DESCRIBE on a group", () => {
-  it("reads the others, and the missing right is named, whatever it does with the group", async () => {
-    const [theirs, ours] = [await groupOnTwoTopics(), await groupOnTwoTopics()];
-    const cluster = await connectWith(["DESCRIBE", "group", ours.group], ["DESCRIBE", "topic", "*"]);
-    const both = new Map([theirs, ours].map(({ group, commits }) => [group, commits]));
-    const right = `DESCRIBE on group "${theirs.group}"`;
-    const refusal = { group: theirs.group, error: "KafkaAuthorization", message: expect.stringContaining(right) };
+  it("reads other groups, and gets an error with the missing right in captures, observations and reads", async () => {
+    const [hiddenGroup, openGroup] = [await groupOnTwoTopics(), await groupOnTwoTopics()];
+    const cluster = await connectWith(["DESCRIBE", "group", openGroup.group], ["DESCRIBE", "topic", "*"]);
+    const both = new Map([hiddenGroup, openGroup].map(({ group, commits }) => [group, commits]));
+    const right = `DESCRIBE on group "${hiddenGroup.group}"`;
+    const refusal = { group: hiddenGroup.group, error: "KafkaAuthorization", message: expect.stringContaining(right) };
 
-    const captured = await capture(cluster, select(theirs.group, ours.group));
+    const captured = await capture(cluster, select(hiddenGroup.group, openGroup.group));
     const observed = await observe(cluster, both);
-    const { commits, errors } = await readCommits(cluster, new Map([[theirs.group, theirs.partitions]]));
+    const { commits, errors } = await readCommits(cluster, new Map([[hiddenGroup.group, hiddenGroup.partitions]]));
 
     for (const state of [captured, observed]) {
       expect(state.errors).toEqual([refusal]);
-      expect(state.commits).toEqual(new Map([[ours.group, ours.commits]]));
+      expect(state.commits).toEqual(new Map([[openGroup.group, openGroup.commits]]));
       expect(state.missing.size).toBe(0);
     }
     expect(captured.warnings).toEqual([expect.stringContaining("Patterns cannot match the others")]);
     expect([errors, commits.size]).toEqual([[refusal], 0]);
   });
 
-  it("finds no group by a pattern, and is warned that there may be others", async () => {
+  it("finds no group by a pattern, and gets a warning that there may be groups", async () => {
     const { group } = await groupOnTwoTopics();
     const cluster = await connectWith(["DESCRIBE", "topic", "*"]);
     const state = await capture(cluster, select(`${group}*`));
@@ -158,7 +159,7 @@ describe("a principal without DESCRIBE on a group", () => {
 });
 
 describe("a principal without DESCRIBE on a topic", () => {
-  it("is warned where the last snapshot names the topic, and again by each snapshot after it", async () => {
+  it("gets a warning if the last snapshot names the topic, and in each later snapshot", async () => {
     const { group, open, hidden } = await groupOnTwoTopics();
     const before = await capture(await connectAsSuperUser(), select(group));
     const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
@@ -170,13 +171,13 @@ describe("a principal without DESCRIBE on a topic", () => {
     for (const state of [first, second]) {
       expect(state.errors).toEqual([]);
       expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
-      expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot contains")]);
+      expect(hiddenWarnings(state)).toEqual([hiddenWarning(hidden, "the last snapshot contains")]);
       expect(state.observed.topics.get(hidden)).toBeNull();
       expect(namesOf(state)).toEqual([open, hidden].sort());
     }
   });
 
-  it("is warned where a member of the group is assigned the topic", async () => {
+  it("gets a warning if a member of the group is assigned the topic", async () => {
     const { group, open, hidden } = await groupOnTwoTopics();
     const consumer = independentClient(kafka.bootstrapServers).consumer({ groupId: group });
     onTestFinished(() => consumer.disconnect());
@@ -189,13 +190,13 @@ describe("a principal without DESCRIBE on a topic", () => {
 
     const state = await capture(cluster, select(group));
 
-    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, `members of group "${group}" read`)]);
+    expect(hiddenWarnings(state)).toEqual([hiddenWarning(hidden, `members of group "${group}" read`)]);
     expect(state.observed.groups.get(group)).toMatchObject({ type: classic(), state: "Stable", members: 1 });
     expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
   });
 
   since("4.0", "the consumer protocol (KIP-848)").it(
-    "does not learn how many members a group of it has, and is told of the right",
+    "reads an unknown number of members of a consumer group, with a warning that names the right",
     async () => {
       const { group, open, hidden } = await groupOnTwoTopics();
       const consumer = kafka.startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
@@ -208,7 +209,7 @@ describe("a principal without DESCRIBE on a topic", () => {
       await expect.poll(() => stateOf(superUser), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: 1 });
       const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
 
-      // The member is there before the broker has found out which topics its pattern means.
+      // The broker reports the member before it has resolved the member's topic pattern.
       await expect.poll(() => stateOf(cluster), { timeout: 40_000 }).toMatchObject({ type: "consumer", members: null });
       const state = await capture(cluster, select(group));
       expect(state.warnings.join()).toContain(
@@ -217,7 +218,7 @@ describe("a principal without DESCRIBE on a topic", () => {
     },
   );
 
-  it("is refused a rollback of the topic before anything is changed: the topic is requested by name", async () => {
+  it("gets an error when a rollback of the topic is observed, before any commit", async () => {
     const { group, open, commits } = await groupOnTwoTopics();
     const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
     const state = await observe(cluster, new Map([[group, commits]]));
@@ -228,31 +229,34 @@ describe("a principal without DESCRIBE on a topic", () => {
 });
 
 describe("a principal without DESCRIBE on a topic of a share group", () => {
-  since("4.2", "share groups (KIP-932)").it("is warned of what is hidden, and refused it by name", async () => {
-    const superUser = await connectAsSuperUser();
-    const { open, hidden } = await groupOnTwoTopics();
-    const group = unique("share");
-    const offsets = new Map([[group, at([`${open}-0`, 1], [`${hidden}-0`, 1])]]);
-    const shareGroups = new Set([group]);
-    await commitOffsets(superUser, offsets, { shareGroups });
-    const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
+  since("4.2", "share groups (KIP-932)").it(
+    "gets a warning in a capture, and an error if the topic is named",
+    async () => {
+      const superUser = await connectAsSuperUser();
+      const { open, hidden } = await groupOnTwoTopics();
+      const group = unique("share");
+      const offsets = new Map([[group, at([`${open}-0`, 1], [`${hidden}-0`, 1])]]);
+      const shareGroups = new Set([group]);
+      await commitOffsets(superUser, offsets, { shareGroups });
+      const cluster = await connectWith(["READ", "group", group], ["READ", "topic", open]);
 
-    const state = await capture(cluster, select(group), undefined, async () => [hidden]);
-    const observed = await observe(cluster, offsets);
-    const outcomes = (await commitOffsets(cluster, offsets, { shareGroups })).get(group);
+      const state = await capture(cluster, select(group), undefined, async () => [hidden]);
+      const observed = await observe(cluster, offsets);
+      const outcomes = (await commitOffsets(cluster, offsets, { shareGroups })).get(group);
 
-    expect(state.errors).toEqual([]);
-    expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
-    expect(hiddenWarnings(state)).toEqual([missingHidden(hidden, "the last snapshot contains")]);
-    expect(observed.errors).toMatchObject([{ group, error: "KafkaAuthorization" }]);
-    expect(observed.errors[0]?.message).toContain(`the principal needs DESCRIBE on topic "${hidden}"`);
-    expect(outcomes?.get(`${open}-0`)).toEqual({ kind: "accepted" });
-    expect(outcomes?.get(`${hidden}-0`)).toMatchObject({ kind: "refused", error: "KafkaAuthorization" });
-  });
+      expect(state.errors).toEqual([]);
+      expect(state.commits.get(group)).toEqual(at([`${open}-0`, 1]));
+      expect(hiddenWarnings(state)).toEqual([hiddenWarning(hidden, "the last snapshot contains")]);
+      expect(observed.errors).toMatchObject([{ group, error: "KafkaAuthorization" }]);
+      expect(observed.errors[0]?.message).toContain(`the principal needs DESCRIBE on topic "${hidden}"`);
+      expect(outcomes?.get(`${open}-0`)).toEqual({ kind: "accepted" });
+      expect(outcomes?.get(`${hidden}-0`)).toMatchObject({ kind: "refused", error: "KafkaAuthorization" });
+    },
+  );
 });
 
-describe("the rights that suffice", () => {
-  it("to read: DESCRIBE on the groups and on all topics, and there is nothing to warn of", async () => {
+describe("the sufficient rights", () => {
+  it("to read without warnings: DESCRIBE on the groups and on all topics", async () => {
     const { group, commits, open, hidden } = await groupOnTwoTopics();
     const cluster = await connectWith(["DESCRIBE", "group", "*"], ["DESCRIBE", "topic", "*"]);
     const state = await capture(cluster, select(`${group}*`), undefined, async () => [open, hidden]);
@@ -261,7 +265,7 @@ describe("the rights that suffice", () => {
     expect(state.observed.topics.get(open)?.partitions.get(0)).toMatchObject({ logStartOffset: 0n, logEndOffset: 1n });
   });
 
-  it("to read, without DESCRIBE on __consumer_offsets: that the list is complete is not proven, and said", async () => {
+  it("to read with a warning that the list may be incomplete: DESCRIBE on the groups and their topics only", async () => {
     const { group, commits, open, hidden } = await groupOnTwoTopics();
     const cluster = await connectWith(
       ["DESCRIBE", "group", "*"],
@@ -275,8 +279,12 @@ describe("the rights that suffice", () => {
 
   it.each([
     ["commit", commitOffsets, "READ"],
-    ["delete", (cluster: Cluster, of: Map<string, ReadonlyMap<string, unknown>>) => erase(cluster, of), "DELETE"],
-  ] as const)("to %s: READ on the topic, and on the group the right of its name", async (_, write, right) => {
+    [
+      "delete",
+      (cluster: Cluster, keys: Map<string, ReadonlyMap<string, unknown>>) => deleteAll(cluster, keys),
+      "DELETE",
+    ],
+  ] as const)("to %s: READ on the topic, and on the group READ or DELETE", async (_, write, right) => {
     const { group, open, hidden, commits, partitions } = await groupOnTwoTopics();
     const all = new Map([[group, commits]]);
     const outcomesWith = async (...rights: Right[]) => (await write(await connectWith(...rights), all)).get(group);
@@ -297,5 +305,5 @@ describe("the rights that suffice", () => {
   });
 });
 
-const erase = (cluster: Cluster, commits: ReadonlyMap<string, ReadonlyMap<string, unknown>>) =>
+const deleteAll = (cluster: Cluster, commits: ReadonlyMap<string, ReadonlyMap<string, unknown>>) =>
   deleteOffsets(cluster, new Map([...commits].map(([group, keys]) => [group, keys.keys()])));

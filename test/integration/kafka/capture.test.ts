@@ -16,7 +16,7 @@ import {
 } from "./support.ts";
 
 describe("capture", () => {
-  it("says what kafka-consumer-groups says, of groups on all coordinators", async () => {
+  it("reads the same offsets as kafka-consumer-groups, of groups on all coordinators", async () => {
     const cluster = await connect();
     const topic = await topicOf(3, 10);
     const run = unique("same");
@@ -37,7 +37,7 @@ describe("capture", () => {
     expect(state.observed.groups.get(`${run}.0`)).toMatchObject({ type: classic(), state: "Empty", members: 0 });
   });
 
-  it("reads 1,000 groups × 12 partitions whole, in a few requests a broker, or one more a group before 3.0", async () => {
+  it("reads 1,000 groups × 12 partitions in a few requests per broker; before 3.0, in one more per group", async () => {
     const cluster = await connect();
     const topic = await topicOf(12);
     const run = unique("many");
@@ -61,7 +61,7 @@ describe("capture", () => {
     expect(requests).toBeLessThanOrEqual(9 * brokers + 3 + (isBefore(version, "3.0") ? 1_000 : 0));
   }, 120_000);
 
-  it("distinguishes a literal name that does not exist, a pattern that matches nothing, and what is excluded", async () => {
+  it("distinguishes a missing literal name, a pattern without matches, and excluded groups", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
     const run = unique("some");
@@ -69,16 +69,16 @@ describe("capture", () => {
     await groupsWith(cluster, commits);
 
     const state = await capture(cluster, {
-      groups: [`${run}.*`, `${run}.nobody`, "nothing-like-it-*", { name: `${run}.*` }],
+      groups: [`${run}.*`, `${run}.missing`, "nothing-like-it-*", { name: `${run}.*` }],
       exclude: [`${run}.b`, "*c"],
     });
 
     expect([...state.commits.keys()]).toEqual([`${run}.a`]);
-    expect([...state.missing].sort()).toEqual([`${run}.*`, `${run}.nobody`]);
+    expect([...state.missing].sort()).toEqual([`${run}.*`, `${run}.missing`]);
     expect(state.warnings).toEqual(['No group matches "nothing-like-it-*".']);
   });
 
-  it("waits for a pending transaction, then names the group, and reads the others", async () => {
+  it("waits for a pending transaction, then reports an error for its group, and reads the others", async () => {
     const topic = await topicOf(2);
     const run = unique("pending");
     const groups = [`${run}.open`, `${run}.other`];
@@ -109,7 +109,7 @@ describe("capture", () => {
 });
 
 describe("observe", () => {
-  it("looks at the logs of the partitions named, and leaves out a topic that does not exist", async () => {
+  it("reads the log ranges of the named partitions, and omits a topic that does not exist", async () => {
     const cluster = await connect();
     const topic = await topicOf(2, 3);
     const gone = unique("gone");
@@ -126,22 +126,22 @@ describe("observe", () => {
     expect(state.warnings).toEqual([]);
   });
 
-  it("has every group that was asked for in exactly one place", async () => {
+  it("has every requested group in exactly one of commits, missing and errors", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
     const run = unique("place");
     await groupsWith(cluster, new Map([[`${run}.here`, at([`${topic}-0`, 1])]]));
     const tooLong = "x".repeat(40_000);
-    const asked = [`${run}.here`, `${run}.nobody`, tooLong];
+    const asked = [`${run}.here`, `${run}.missing`, tooLong];
 
     const state = await observe(cluster, new Map(asked.map((group) => [group, at([`${topic}-0`, 1])])));
 
     expect([...state.commits.keys()]).toEqual([`${run}.here`]);
-    expect([...state.missing]).toEqual([`${run}.nobody`]);
+    expect([...state.missing]).toEqual([`${run}.missing`]);
     expect(state.errors).toMatchObject([{ group: tooLong, error: "InvalidRequest" }]);
   });
 
-  it("distinguishes a group that does not exist from one without commits, though Kafka answers alike", async () => {
+  it("distinguishes a missing group from one without commits, although OffsetFetch answers both alike", async () => {
     const cluster = await connect();
     const group = unique("never");
     const [[, result] = []] = await fetchCommits(cluster, [{ group, topics: null }]);

@@ -19,7 +19,7 @@ import {
 } from "./support.ts";
 
 describe("commitOffsets and readCommits", () => {
-  it("bring back any commit exactly, and Kafka's own tool sees the same", async () => {
+  it("write and read any commit exactly, as kafka-consumer-groups shows it", async () => {
     const cluster = await connect();
     const topic = await topicOf(4);
     const group = unique("exact");
@@ -41,7 +41,7 @@ describe("commitOffsets and readCommits", () => {
     expect(rows.get(`${group} ${topic} 1`)).toBe("9223372036854775807 0");
   });
 
-  it("take any group id", async () => {
+  it("accept any group id", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
     const run = unique("id");
@@ -92,7 +92,7 @@ describe("commitOffsets and readCommits", () => {
     expect(read.get(group)).toEqual(commits);
   });
 
-  it("name what Kafka refuses, partition by partition", async () => {
+  it("report Kafka's refusal per partition", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
     const group = unique("refused");
@@ -108,7 +108,7 @@ describe("commitOffsets and readCommits", () => {
     expect(outcomes?.get(`${topic}-7`)).toMatchObject({ kind: "refused", error: "UNKNOWN_TOPIC_OR_PARTITION" });
   });
 
-  it("attempt nothing after the deadline, and say so", async () => {
+  it("report commits after the deadline as not_attempted", async () => {
     const topic = await topicOf(1);
     const cluster = await connect(1_500);
     const group = unique("late");
@@ -125,7 +125,7 @@ describe("commitOffsets and readCommits", () => {
 });
 
 describe("groups with members", () => {
-  it("are counted and refused when classic", async () => {
+  it("are refused, and their members counted, if they are classic", async () => {
     const cluster = await connect();
     const topic = await topicOf(2, 1);
     const group = unique("classic");
@@ -148,32 +148,35 @@ describe("groups with members", () => {
     expect(deletions.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
   });
 
-  since("4.0", "the consumer protocol (KIP-848)").it("are counted and refused when of the new protocol", async () => {
-    const cluster = await connect();
-    const topic = await topicOf(2, 3);
-    const group = unique("consumer");
-    forget([group]);
-    const consumer = kafka().startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
-      ...["--topic", topic, "--group", group, "--from-beginning"],
-      ...["--command-property", "group.protocol=consumer"],
-    ]);
-    onTestFinished(() => consumer.kill());
-    await expect.poll(() => consumer.stdout().split("\n").length, { timeout: 40_000 }).toBeGreaterThan(6);
+  since("4.0", "the consumer protocol (KIP-848)").it(
+    "are refused, and their members counted, if they use the consumer protocol",
+    async () => {
+      const cluster = await connect();
+      const topic = await topicOf(2, 3);
+      const group = unique("consumer");
+      forget([group]);
+      const consumer = kafka().startTool("org.apache.kafka.tools.consumer.ConsoleConsumer", [
+        ...["--topic", topic, "--group", group, "--from-beginning"],
+        ...["--command-property", "group.protocol=consumer"],
+      ]);
+      onTestFinished(() => consumer.kill());
+      await expect.poll(() => consumer.stdout().split("\n").length, { timeout: 40_000 }).toBeGreaterThan(6);
 
-    const state = await capture(cluster, select(group));
-    const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
+      const state = await capture(cluster, select(group));
+      const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
 
-    expect(state.observed.groups.get(group)).toMatchObject({ type: "consumer", state: "Stable", members: 1 });
-    expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
-  });
+      expect(state.observed.groups.get(group)).toMatchObject({ type: "consumer", state: "Stable", members: 1 });
+      expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
+    },
+  );
 });
 
 describe("deleteOffsets", () => {
-  /** What is left of a group whose last commit was deleted: an empty one, and before 4.0 none. */
-  const left = (group: string) =>
+  /** The commits of a group whose last commit was deleted: an empty map, and before 4.0 no group. */
+  const commitsAfterDelete = (group: string) =>
     new Map(isBefore(inject("kafka").version, "4.0") ? [] : [[group, new Map<string, Commit>()]]);
 
-  it("deletes the commits named, and no others", async () => {
+  it("deletes the named commits only", async () => {
     const cluster = await connect();
     const topic = await topicOf(3);
     const group = unique("delete");
@@ -185,25 +188,25 @@ describe("deleteOffsets", () => {
     expect((await capture(cluster, select(group))).commits.get(group)).toEqual(at([`${topic}-1`, 2]));
   });
 
-  it("accepts what has no commit, and a group that does not exist: nothing is left to be deleted", async () => {
+  it("accepts partitions without commits, and groups that do not exist", async () => {
     const cluster = await connect();
     const topic = await topicOf(2);
-    const [group, nobody] = [unique("delete-all"), unique("none")];
+    const [group, missingGroup] = [unique("delete-all"), unique("none")];
     await groupsWith(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
     const keys = [`${topic}-0`, `${topic}-1`];
-    const all = new Map([group, nobody].map((name) => [name, keys]));
+    const all = new Map([group, missingGroup].map((name) => [name, keys]));
 
     for (const outcomes of [await deleteOffsets(cluster, all), await deleteOffsets(cluster, all)]) {
-      for (const name of [group, nobody]) {
+      for (const name of [group, missingGroup]) {
         expect([...(outcomes.get(name) ?? [])]).toEqual(keys.map((key) => [key, { kind: "accepted" }]));
       }
     }
 
     expect((await describedByKafka()).has(`${group} ${topic} 0`)).toBe(false);
-    expect([...(await observe(cluster, new Map([[nobody, new Map()]]))).missing]).toEqual([nobody]);
+    expect([...(await observe(cluster, new Map([[missingGroup, new Map()]]))).missing]).toEqual([missingGroup]);
   });
 
-  it("names partitions that do not exist, and deletes the others", async () => {
+  it("reports partitions that do not exist, and deletes the other commits", async () => {
     const cluster = await connect();
     const topic = await topicOf(1);
     const [group, gone] = [unique("delete-gone"), unique("gone")];
@@ -215,10 +218,10 @@ describe("deleteOffsets", () => {
     expect(outcomes.get(group)?.get(`${topic}-7`)).toMatchObject(refused);
     expect(outcomes.get(group)?.get(`${gone}-0`)).toMatchObject(refused);
     expect(outcomes.get(group)?.get(`${topic}-0`)).toEqual({ kind: "accepted" });
-    expect((await capture(cluster, select(group))).commits).toEqual(left(group));
+    expect((await capture(cluster, select(group))).commits).toEqual(commitsAfterDelete(group));
   });
 
-  it("deletes in requests that brokers accept, however long the group's id is", async () => {
+  it("deletes in requests that brokers accept, also with a group id of 8,000 characters", async () => {
     const cluster = await connect();
     const topic = await topicOf(120);
     const group = unique("delete-large").padEnd(8_000, "x");
@@ -229,10 +232,10 @@ describe("deleteOffsets", () => {
 
     expect(new Set([...(outcomes.get(group)?.values() ?? [])].map(({ kind }) => kind))).toEqual(new Set(["accepted"]));
     expect(cluster.requests.get("OffsetDelete")).toBe(3);
-    expect((await capture(cluster, select(group))).commits).toEqual(left(group));
+    expect((await capture(cluster, select(group))).commits).toEqual(commitsAfterDelete(group));
   });
 
-  it("is kept by members from the topics that they are subscribed to, and only from those", async () => {
+  it("is refused on topics that members are subscribed to, and accepted on others", async () => {
     const cluster = await connect();
     const [read, other] = [await topicOf(1, 1), await topicOf(1)];
     const group = unique("delete-subscribed");

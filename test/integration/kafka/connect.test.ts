@@ -37,14 +37,14 @@ beforeAll(async () => {
 interface Worker {
   /** The group of the workers. */
   readonly group: string;
-  /** A folder for files; it goes when the worker has stopped. */
+  /** A folder for files, deleted when the worker has stopped. */
   readonly folder: string;
-  /** Asks its REST interface for something, which it has to accept. */
+  /** Sends a request to its REST interface. Throws unless it is accepted. */
   ask(method: "PUT" | "DELETE", path: string, body?: object): Promise<void>;
   stop(): Promise<unknown>;
 }
 
-/** Starts the only worker of a group. It stops when the test ends, if not before. */
+/** Starts the only worker of a group. It is stopped when the test ends, if not before. */
 async function startWorker(): Promise<Worker> {
   const group = unique("connect-cluster");
   const storage = ["config", "offset", "status"].map((kind) => ({ kind, topic: `${group}.${kind}` }));
@@ -66,7 +66,7 @@ async function startWorker(): Promise<Worker> {
       `${kind}.storage.partitions=1`,
     ]),
     "offset.flush.interval.ms=200", // how often sink connectors commit
-    "plugin.discovery=service_load", // the fast one; unknown before 3.6
+    "plugin.discovery=service_load", // faster than the default; ignored before 3.6
   ];
   const file = join(folder, "worker.properties");
   await writeFile(file, properties.join("\n"));
@@ -89,14 +89,14 @@ async function startWorker(): Promise<Worker> {
 
 const ignore = () => {};
 
-/** The name of a sink connector, asked for before its worker starts: its group goes when the worker has stopped. */
+/** The name of a sink connector. Call this before its worker starts, so that its group is deleted after the worker stopped. */
 function nameSink(): string {
   const name = unique("sink");
   forget([`connect-${name}`]);
   return name;
 }
 
-/** Starts a sink connector, which writes the records of a topic into a file. */
+/** Starts a sink connector that writes the records of a topic into a file. */
 async function startSink(worker: Worker, name: string, topic: string) {
   const file = join(worker.folder, name);
   const path = `/connectors/${name}`;
@@ -105,21 +105,21 @@ async function startSink(worker: Worker, name: string, topic: string) {
   await create();
   const written = async () => (await readFile(file, "utf8")).split("\n").slice(0, -1).sort();
   if (isBefore(inject("kafka").version, "3.5")) {
-    // A connector can be paused, in which it stays in its group, or deleted.
+    // Before 3.5, a connector can only be paused, and then stays in its group, or deleted.
     return { written, stop: () => worker.ask("DELETE", path), resume: create };
   }
   return { written, stop: () => worker.ask("PUT", `${path}/stop`), resume: () => worker.ask("PUT", `${path}/resume`) };
 }
 
-/** The plan that puts the groups of a state back to it. */
-async function planTo(cluster: Cluster, then: LiveState): Promise<Plan> {
-  const snapshot = snapshotOf(then.commits, { cluster: then.cluster, observed: then.observed });
+/** The plan that returns the groups of a state to that state. */
+async function planTo(cluster: Cluster, savedState: LiveState): Promise<Plan> {
+  const snapshot = snapshotOf(savedState.commits, { cluster: savedState.cluster, observed: savedState.observed });
   const part = restrict(snapshot, {});
   return planRollback(snapshot, part, await observe(cluster, part.commits), refuse);
 }
 
 describe("Kafka Connect", () => {
-  it("has a group of workers, which is captured with its members, and commits nothing", async () => {
+  it("has a group of workers, which is captured with its members and without commits", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 1);
     const name = nameSink();
@@ -144,14 +144,14 @@ describe("Kafka Connect", () => {
     }
   });
 
-  it("has a group for each sink connector, which after a rollback does again what came after the snapshot", async () => {
+  it("has a group for each sink connector, which replays the records after the snapshot after a rollback", async () => {
     const cluster = await connect(110_000);
     const topic = await topicOf(2, 5);
     const name = nameSink();
     const group = `connect-${name}`;
     const worker = await startWorker();
     const sink = await startSink(worker, name, topic);
-    /** The state when all is done up to this offset of both partitions. */
+    /** The state after the connector has committed this offset on both partitions. */
     const doneUpTo = async (offset: bigint) => {
       const read = () => capture(cluster, select(group));
       const offsets = async () => {
@@ -163,31 +163,31 @@ describe("Kafka Connect", () => {
       return read();
     };
 
-    const then = await doneUpTo(5n);
-    const thenByKafka = await describedByKafka(group);
+    const savedState = await doneUpTo(5n);
+    const savedByKafka = await describedByKafka(group);
     const early = await sink.written();
     const late = Array.from({ length: 6 }, (_, i) => `late ${i}`);
     await produce(independentClient(), topic, 2, late);
     await doneUpTo(8n);
-    const blocked = await planTo(cluster, then);
+    const blocked = await planTo(cluster, savedState);
     const whole = await capture(cluster, select(group, worker.group));
     await sink.stop();
-    await expect.poll(async () => (await planTo(cluster, then)).blockers, { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => (await planTo(cluster, savedState)).blockers, { timeout: 20_000 }).toEqual([]);
     const ofAll = await planTo(cluster, whole);
-    const plan = await planTo(cluster, then);
+    const plan = await planTo(cluster, savedState);
     const sent = await commitOffsets(cluster, commitsOf(plan));
     const back = await capture(cluster, select(group));
     const backByKafka = await describedByKafka(group);
     await sink.resume();
     await doneUpTo(8n);
 
-    expect(then.observed.groups.get(group)).toMatchObject({
+    expect(savedState.observed.groups.get(group)).toMatchObject({
       ...{ type: classic(), state: "Stable", members: 1, protocolType: "consumer" },
     });
-    expect([...then.errors, ...then.warnings]).toEqual([]);
-    expect(rowsOf(then)).toEqual(thenByKafka);
+    expect([...savedState.errors, ...savedState.warnings]).toEqual([]);
+    expect(rowsOf(savedState)).toEqual(savedByKafka);
     expect(blocked.blockers).toMatchObject([{ kind: "group_not_empty", group, actual: 1 }]);
-    expect(ofAll).toMatchObject({ blockers: [], leftOut: [] }); // the workers have nothing to overwrite
+    expect(ofAll).toMatchObject({ blockers: [], leftOut: [] }); // the workers' group has no commits to restore
     expect(ofAll.groups.get(worker.group)).toMatchObject({ state: "Stable", partitions: new Map() });
     expect(plan.groups.get(group)).toMatchObject({ replayed: 6n, skipped: 0n });
     expect(settle(plan, sent, back)).toMatchObject({ status: "success", offsetsRestored: 2 });

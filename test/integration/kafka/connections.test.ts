@@ -8,7 +8,7 @@ import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
 import { administer, at, connect, topicOf, unique } from "./support.ts";
 
-/** A broker of its own, whose limits may be changed: a process, whose listener has the name that the limits go by. */
+// A separate broker, whose limits the tests change. It is a process, because the limits contain the name of its listener.
 const stateDir = freshStateDir("connections");
 let kafka: Kafka;
 beforeAll(async () => {
@@ -19,7 +19,7 @@ afterAll(async () => {
   removeState(stateDir);
 });
 
-/** Sets limits of the broker, and nothing else, and waits until it has taken them over. */
+/** Sets these limits of the broker and removes others, and waits until it has applied them. */
 const limit = (limits: Readonly<Record<string, string>>) =>
   administer(async (admin) => {
     const resource = { type: ConfigResourceTypes.BROKER, name: "1" };
@@ -27,7 +27,7 @@ const limit = (limits: Readonly<Record<string, string>>) =>
     await admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries }] });
     const dynamic = async () => {
       const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] });
-      const entries = resources.flatMap((one) => one.configEntries);
+      const entries = resources.flatMap((described) => described.configEntries);
       return Object.fromEntries(
         entries
           .filter(({ configSource }) => configSource === ConfigSource.DYNAMIC_BROKER_CONFIG)
@@ -37,7 +37,7 @@ const limit = (limits: Readonly<Record<string, string>>) =>
     await expect.poll(dynamic, { timeout: 10_000 }).toEqual(limits);
   }, kafka.bootstrapServers);
 
-/** Sockets that this process opens from now on, until the test ends. */
+/** The sockets that this process opens until the test ends. */
 function socketsFromNow(): Set<Socket> {
   const sockets = new Set<Socket>();
   const add = (message: unknown) => {
@@ -50,20 +50,20 @@ function socketsFromNow(): Set<Socket> {
 }
 
 describe("a rollback's commits, spread over connections", () => {
-  // The most sockets that are opened beside the first: 31 where nothing limits them, fewer where they are refused. A listener
-  // that is full closes the one that was idle for the longest, which another takes the place of.
+  // The most sockets that are opened beside the first: 31 without a limit, fewer if the broker refuses connections. A full
+  // listener closes the connection that was idle longest, and another is opened in its place.
   it.each([
-    ["as many as the broker takes", {}, 31],
-    ["those that it takes from one address", { "max.connections.per.ip": "8" }, 16],
-    ["those that its listener takes", { "listener.name.plaintext.max.connections": "3" }, 31],
-    ["those that come in time, where it slows new ones down", { "max.connection.creation.rate": "2" }, 30],
+    ["without a limit", {}, 31],
+    ["with a limit per address", { "max.connections.per.ip": "8" }, 16],
+    ["with a limit per listener", { "listener.name.plaintext.max.connections": "3" }, 31],
+    ["with a limit of the connection rate", { "max.connection.creation.rate": "2" }, 30],
   ])("are all made, once each, on %s", async (_, limits, mostSockets) => {
     const topic = await topicOf(1, 0, kafka.bootstrapServers);
     const groups = Array.from({ length: 600 }, () => unique("group"));
     const cluster = await connect(100_000, kafka.bootstrapServers);
     const commitAll = (offset: number) =>
       commitOffsets(cluster, new Map(groups.map((group) => [group, at([`${topic}-0`, offset])])));
-    await commitAll(1); // the coordinators have been found, and have loaded
+    await commitAll(1); // so that coordinators are known and have loaded their groups
     await limit(limits);
     const before = cluster.requests.get("OffsetCommit") ?? 0;
     const sockets = socketsFromNow();

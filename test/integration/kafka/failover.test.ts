@@ -6,9 +6,9 @@ import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
 import { administer, at, connect, select, topicOf, unique } from "./support.ts";
 
-/** Where a cluster was given, none is started, and that one's brokers are not to be killed. */
+/** Brokers of an external cluster must not be killed. */
 const external = inject("kafka").kind === "external";
-/** Brokers of its own: it kills one. */
+/** Separate brokers, because these tests kill one. */
 let kafka: Kafka;
 const stateDir = freshStateDir("failover");
 
@@ -27,7 +27,7 @@ const groupsAt = (run: string, topic: string, offset: number): Commits =>
   new Map(Array.from({ length: 200 }, (_, i) => [`${run}.${i}`, at([`${topic}-0`, offset + i], [`${topic}-1`, i])]));
 
 describe.skipIf(external)("while a partition of __consumer_offsets has no leader", () => {
-  it("a capture says which groups it cannot list, rather than list the others", async () => {
+  it("a capture fails instead of listing only the other groups", async () => {
     const servers = kafka.bootstrapServers;
     const topic = await topicOf(2, 0, servers);
     const run = unique("leaderless");
@@ -61,7 +61,7 @@ describe.skipIf(external)("while a partition of __consumer_offsets has no leader
 });
 
 describe.skipIf(external)("while partitions of a topic have no leader", () => {
-  it("a capture has all commits on them, and warns that their logs cannot be read", async () => {
+  it("a capture has all commits on them, and warns that their log ranges cannot be read", async () => {
     const servers = kafka.bootstrapServers;
     const topic = await topicOf(3, 2, servers, { replicas: 1 });
     const group = unique("orphan");
@@ -93,7 +93,7 @@ describe.skipIf(external)("while partitions of a topic have no leader", () => {
 });
 
 describe.skipIf(external)("while a broker is killed and comes back", () => {
-  it("a capture has every group or fails, and commits that were accepted are there", async () => {
+  it("a capture has every group or fails, and accepted commits are not lost", async () => {
     const servers = kafka.bootstrapServers;
     const topic = await topicOf(2, 0, servers);
     const run = unique("failover");

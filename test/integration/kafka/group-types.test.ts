@@ -7,7 +7,7 @@ import { commitOffsets } from "../../../functions/shared/kafka/groups/write-comm
 import { snapshotOf } from "../../support/states.ts";
 import { at, classic, connect, groupsWith, independentClient, select, topicOf, unique } from "./support.ts";
 
-/** The groups of a state as `observed` has them, without the time. */
+/** A group as `observed` has it, without the time. */
 const kindOf = async (cluster: Cluster, group: string) => {
   const { type, state, members, protocolType } =
     (await capture(cluster, select(group))).observed.groups.get(group) ?? {};
@@ -15,7 +15,7 @@ const kindOf = async (cluster: Cluster, group: string) => {
 };
 
 describe("simple groups", () => {
-  it("are distinguished from those that have had members, and flagged by a plan", async () => {
+  it("are distinguished from groups that have had members, and named in a warning of a plan", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 5);
     const run = unique("simple");
@@ -33,7 +33,7 @@ describe("simple groups", () => {
 
     await commitOffsets(cluster, new Map([simple, served].map((group) => [group, at([`${topic}-0`, 2])])));
 
-    // A group that has had members is told apart from one that never had, also after a rollback.
+    // The distinction remains after a rollback.
     const empty = { type: classic(), state: "Empty", members: 0 };
     expect(await kindOf(cluster, simple)).toEqual({ ...empty, protocolType: "" });
     expect(await kindOf(cluster, served)).toEqual({ ...empty, protocolType: "consumer" });
@@ -46,17 +46,17 @@ describe("simple groups", () => {
   });
 });
 
-describe("the time that a group's commits are told for", () => {
-  it("is one before which nothing was committed that is not there", async () => {
+describe("the time stamp of a group's commits", () => {
+  it("is earlier than every commit that they lack", async () => {
     const cluster = await connect();
     const writer = await connect();
     const topic = await topicOf(1, 1);
     const group = unique("as-of");
     await groupsWith(writer, new Map([[group, at([`${topic}-0`, 0])]]));
     const accepted: number[] = [];
-    let going = true;
+    let running = true;
     const writing = (async () => {
-      for (let offset = 1; going; offset++) {
+      for (let offset = 1; running; offset++) {
         const outcomes = await commitOffsets(writer, new Map([[group, at([`${topic}-0`, offset])]]));
         expect(outcomes.get(group)?.get(`${topic}-0`)).toEqual({ kind: "accepted" });
         accepted[offset] = Date.now();
@@ -67,7 +67,7 @@ describe("the time that a group's commits are told for", () => {
       const began = Date.now();
       captures.push({ began, state: await capture(cluster, select(group)), ended: Date.now() });
     }
-    going = false;
+    running = false;
     await writing;
 
     for (const { began, state, ended } of captures) {
@@ -77,7 +77,7 @@ describe("the time that a group's commits are told for", () => {
       expect(time).toBeGreaterThanOrEqual(began);
       expect(time).toBeLessThanOrEqual(ended);
       const offset = Number(state.commits.get(group)?.get(`${topic}-0`)?.offset);
-      const before = accepted.filter((at) => at < time).length; // offset 0 was there before
+      const before = accepted.filter((at) => at < time).length; // offset 0 was committed earlier
       expect(offset).toBeGreaterThanOrEqual(before);
       const next = accepted[offset - 1] ?? 0;
       expect(next).toBeLessThanOrEqual(ended);

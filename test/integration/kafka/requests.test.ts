@@ -8,21 +8,21 @@ const MANY = 1_200;
 const BATCH = 1_000;
 
 /**
- * Counts the requests of some work by API, and its round trips: answers are held back until all that were asked for are
- * there, and what is asked for then is the next one.
+ * Counts requests by API, and round trips. Answers are delayed until all requests of a round trip are answered. Requests
+ * after that belong to the next round trip.
  */
 async function requestsOf(cluster: Cluster, work: (cluster: Cluster) => Promise<unknown>) {
   const before = new Map(cluster.requests);
   let roundTrips = 0;
-  let asked = 0;
+  let pending = 0;
   let held: (() => void)[] = [];
   const hold = () =>
     new Promise<void>((release) => {
       held.push(release);
-      if (held.length < asked) return;
+      if (held.length < pending) return;
       const answered = held;
       roundTrips++;
-      asked = 0;
+      pending = 0;
       held = [];
       for (const releaseOne of answered) releaseOne();
     });
@@ -33,7 +33,7 @@ async function requestsOf(cluster: Cluster, work: (cluster: Cluster) => Promise<
       return (...args: unknown[]) => {
         const answer: unknown = Reflect.apply(value, target, args);
         if (!(answer instanceof Promise)) return answer;
-        asked++;
+        pending++;
         return answer.finally(hold);
       };
     },
@@ -43,7 +43,7 @@ async function requestsOf(cluster: Cluster, work: (cluster: Cluster) => Promise<
   return { sent: Object.fromEntries(sent.filter(([, n]) => n > 0)), roundTrips };
 }
 
-/** A cluster with so many groups of one run, each with two commits, and what is known of it forgotten. */
+/** A connection without cached coordinators, and this many groups with two commits each. */
 async function groupsOf(count: number) {
   const cluster = await connect();
   const topic = await topicOf(2);
@@ -56,7 +56,7 @@ async function groupsOf(count: number) {
 }
 
 since("3.0", "one request for the commits of many groups").describe("a snapshot of empty groups", () => {
-  it("asks each broker a few things, and one more for each 1,000 groups", async () => {
+  it("takes a few requests per broker, and one more for each 1,000 groups", async () => {
     const { cluster, selection, commits } = await groupsOf(MANY);
     const { brokers } = inject("kafka");
 
@@ -66,19 +66,19 @@ since("3.0", "one request for the commits of many groups").describe("a snapshot 
 
     const { OffsetFetch, ListOffsets, ...others } = sent;
     expect(others).toEqual({ Metadata: 2 * brokers + 2, ListGroups: brokers });
-    expect(OffsetFetch).toBeLessThanOrEqual(2 * brokers + Math.floor(MANY / BATCH)); // a probe and a part of a batch each
+    expect(OffsetFetch).toBeLessThanOrEqual(2 * brokers + Math.floor(MANY / BATCH)); // per broker: a probe and an incomplete batch
     expect(ListOffsets).toBeLessThanOrEqual(2 * brokers);
     expect(roundTrips).toBe(8);
   });
 
-  it("takes as many round trips for few groups as for many", async () => {
+  it("takes the same number of round trips for 24 groups as for 1,200", async () => {
     const few = await groupsOf(FEW);
     const { sent, roundTrips } = await requestsOf(few.cluster, (watched) => capture(watched, few.selection));
     expect(sent.FindCoordinator).toBeUndefined();
     expect(roundTrips).toBe(8);
   });
 
-  it("is observed later with the same requests, and the list of groups once more", async () => {
+  it("takes the same requests in an observation, and one more list of groups", async () => {
     const { cluster, commits } = await groupsOf(MANY);
     const { brokers } = inject("kafka");
 

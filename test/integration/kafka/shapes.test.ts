@@ -24,7 +24,7 @@ import { administer, at, connect, groupsWith, select, topicOf, unique } from "./
 const policy = { exact: false, outOfRange: "refuse", skipBlocked: false } as const;
 const literally = (groups: Iterable<string>) => ({ groups: [...groups].map((name) => ({ name })), exclude: [] });
 
-/** What was captured, as it is read again from its stored body. */
+/** A captured state after it was stored and read as a snapshot. */
 function stored(live: LiveState): Snapshot {
   const snapshotId = "snapshot-2026-01-01T00:00:00Z";
   const { body, sha256 } = encodeSnapshot({
@@ -42,8 +42,8 @@ function stored(live: LiveState): Snapshot {
   return decodeSnapshot(body, { snapshotId, sha256 });
 }
 
-/** Makes groups, takes a snapshot of them, moves them, and rolls them back. */
-async function thereAndBack(cluster: Cluster, commits: Commits, moved: Commits): Promise<void> {
+/** Creates groups, takes a snapshot of them, moves their commits, and rolls them back. */
+async function moveAndRollBack(cluster: Cluster, commits: Commits, moved: Commits): Promise<void> {
   const groups = [...commits.keys()];
   await groupsWith(cluster, commits);
   const live = await capture(cluster, literally(groups));
@@ -69,8 +69,8 @@ async function thereAndBack(cluster: Cluster, commits: Commits, moved: Commits):
 const everyGroupAt = (groups: readonly string[], topic: string, offset: number): Commits =>
   new Map(groups.map((group) => [group, at([`${topic}-0`, offset])]));
 
-describe("a snapshot and its rollback bring back", () => {
-  it("groups of any name that Kafka takes", async () => {
+describe("a snapshot and a rollback restore", () => {
+  it("groups with any name that Kafka accepts", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 3);
     const run = unique("name");
@@ -85,31 +85,31 @@ describe("a snapshot and its rollback bring back", () => {
       run + "ß".repeat(rest(255) / 2),
       ...[255, 256, 10_000, 32_767].map((bytes) => run.padEnd(bytes, "x")),
     ];
-    // As they are, only where no group of somebody else can be of that name.
+    // Without a unique suffix, so only on a cluster without groups of other users.
     const plain =
       inject("kafka").kind === "external" ? [] : ["42", "__proto__", "constructor", " ", "*", "?", "a".repeat(255), ""];
     const groups = [...odd, ...long, ...plain];
-    await thereAndBack(cluster, everyGroupAt(groups, topic, 1), everyGroupAt(groups, topic, 3));
+    await moveAndRollBack(cluster, everyGroupAt(groups, topic, 1), everyGroupAt(groups, topic, 3));
   });
 
-  it("commits on topics of any name that Kafka takes", async () => {
+  it("commits on topics with any name that Kafka accepts", async () => {
     const cluster = await connect();
     const run = unique("t");
     const names = [`${run}-0`, `${run}-0-0`, `.${run}_-`, `--${run}`, run.padEnd(249, "x"), `7${run}`];
     for (const topic of names) await topicOf(2, 2, inject("kafka").bootstrapServers, { topic });
     const group = unique("topics");
     const of = (offset: number) => new Map([[group, at(...names.map((topic) => [`${topic}-1`, offset] as const))]]);
-    await thereAndBack(cluster, of(1), of(2));
+    await moveAndRollBack(cluster, of(1), of(2));
   });
 
-  it("metadata up to the broker's limit, whatever is in it", async () => {
+  it("metadata up to the broker's limit, with any characters", async () => {
     const cluster = await connect();
     const texts = ["", "x".repeat(4_096), "ß".repeat(4_096), "🚀".repeat(2_048), '\u0000\n\r\t\u001b"\\\u2028', "null"];
     const topic = await topicOf(texts.length, 2);
     const group = unique("metadata");
     const of = (metadata: (i: number) => string) =>
       new Map([[group, new Map(texts.map((_, i) => [`${topic}-${i}`, { offset: 1n, metadata: metadata(i) }]))]]);
-    await thereAndBack(
+    await moveAndRollBack(
       cluster,
       of((i) => texts[i] ?? ""),
       of((i) => `moved ${i}`),
@@ -120,7 +120,7 @@ describe("a snapshot and its rollback bring back", () => {
     expect(new Set([...(outcomes.get(group)?.values() ?? [])].map(({ kind }) => kind))).toEqual(new Set(["refused"]));
   });
 
-  it("leader epochs, and none", async () => {
+  it("commits with and without a leader epoch", async () => {
     const cluster = await connect();
     const topic = await topicOf(2, 2);
     const group = unique("epochs");
@@ -134,12 +134,12 @@ describe("a snapshot and its rollback bring back", () => {
           ]),
         ],
       ]);
-    await thereAndBack(cluster, of(1n), of(2n));
+    await moveAndRollBack(cluster, of(1n), of(2n));
   });
 });
 
 describe("an offset up to 2^63 − 1", () => {
-  it("is captured exactly, and a rollback to where no log reaches is refused, not clamped", async () => {
+  it("is captured exactly, and a rollback to it is refused if it is above the log end", async () => {
     const cluster = await connect();
     const offsets = [9_007_199_254_740_993n, 2n ** 63n - 1n];
     const topic = await topicOf(offsets.length, 1);
@@ -159,7 +159,7 @@ describe("an offset up to 2^63 − 1", () => {
   });
 });
 
-/** Does something once: right before the first request of an API that names a group or a topic. */
+/** Runs `act` once, right before the first request of an API that names a group or a topic. */
 function beforeFirst(cluster: Cluster, api: Api<never, unknown>, name: string, act: () => Promise<unknown>): void {
   const send = cluster.send.bind(cluster);
   let acted = false;
@@ -172,30 +172,30 @@ function beforeFirst(cluster: Cluster, api: Api<never, unknown>, name: string, a
   };
 }
 
-describe("a snapshot during which", () => {
+describe("a snapshot during which a", () => {
   const twoGroups = async (cluster: Cluster) => {
     const topic = await topicOf(1, 1);
     const run = unique("during");
-    const groups = [`${run}.going`, `${run}.staying`] as const;
+    const groups = [`${run}.deleted`, `${run}.other`] as const;
     await groupsWith(cluster, everyGroupAt(groups, topic, 1));
     return { topic, run, groups };
   };
   const deleteGroup = (group: string) => administer((admin) => admin.deleteGroups([group]));
 
-  it("a group is deleted before its commits are read says that it vanished, and has the others", async () => {
+  it("group is deleted before its commits are read has a warning and the other groups", async () => {
     const cluster = await connect();
     const { topic, run, groups } = await twoGroups(cluster);
-    const [going, staying] = groups;
-    beforeFirst(cluster, offsetFetch, going, () => deleteGroup(going));
+    const [deleted, other] = groups;
+    beforeFirst(cluster, offsetFetch, deleted, () => deleteGroup(deleted));
 
     const { commits, errors, warnings } = await capture(cluster, select(`${run}.*`));
 
     expect(errors).toEqual([]);
-    expect(commits).toEqual(everyGroupAt([staying], topic, 1));
-    expect(warnings).toEqual([`1 group disappeared while the groups were read: "${going}".`]);
+    expect(commits).toEqual(everyGroupAt([other], topic, 1));
+    expect(warnings).toEqual([`1 group disappeared while the groups were read: "${deleted}".`]);
   });
 
-  it("a group is deleted after its commits were read has them", async () => {
+  it("group is deleted after its commits were read has its commits", async () => {
     const cluster = await connect();
     const { topic, run, groups } = await twoGroups(cluster);
     beforeFirst(cluster, listOffsets, topic, () => deleteGroup(groups[0]));
@@ -215,7 +215,7 @@ describe("a snapshot during which", () => {
     await expect.poll(unknown, { timeout: 20_000 }).toBe(true);
   };
 
-  it("a topic is deleted before the commits on it are read has none of them, as Kafka", async () => {
+  it("topic is deleted before the commits on it are read has none of these commits, like Kafka", async () => {
     const [cluster, witness] = [await connect(), await connect()];
     const { topic, groups } = await twoGroups(cluster);
     const other = await topicOf(1);
@@ -234,7 +234,7 @@ describe("a snapshot during which", () => {
     expect([...observed.topics.keys()]).toEqual([other]);
   });
 
-  it("a topic is deleted after the commits on it were read has them, and its rollback is blocked", async () => {
+  it("topic is deleted after the commits on it were read has these commits, and its rollback is blocked", async () => {
     const cluster = await connect(90_000);
     const { topic, run, groups } = await twoGroups(cluster);
     beforeFirst(cluster, listOffsets, topic, () => deleteTopic(topic));
@@ -250,7 +250,7 @@ describe("a snapshot during which", () => {
     );
   });
 
-  it("a topic grows has the commits on the new partitions, and their logs", async () => {
+  it("topic grows has the commits on the new partitions, and their log ranges", async () => {
     const cluster = await connect();
     const { topic, run, groups } = await twoGroups(cluster);
     const witness = await connect();
@@ -271,18 +271,18 @@ describe("a snapshot during which", () => {
   });
 });
 
-/** The last, since brokers are busy for a while with making so many logs, and with deleting them. */
-describe("a snapshot and its rollback", () => {
-  const many = isBefore(inject("kafka").version, "3.3") ? 1_000 : 5_000; // ZooKeeper takes its time to make them
-  it(`bring back a group with ${many} partitions`, async () => {
+// This is the last test: brokers are busy for a while after it, because they create and delete many logs.
+describe("a snapshot and a rollback", () => {
+  const many = isBefore(inject("kafka").version, "3.3") ? 1_000 : 5_000; // ZooKeeper creates partitions slowly
+  it(`restore a group with ${many} partitions`, async () => {
     const cluster = await connect(230_000);
     const topic = await topicOf(many, 0, inject("kafka").bootstrapServers, { replicas: 1 });
     const group = unique("wide");
     const of = (offset: number) =>
       new Map([[group, at(...Array.from({ length: many }, (_, p) => [`${topic}-${p}`, offset] as const))]]);
-    // Brokers name the leaders of so many partitions before these have made their logs.
+    // Brokers report leaders before these have created the logs of all partitions.
     const logsThere = async () => (await observe(cluster, of(0))).warnings;
     await expect.poll(logsThere, { timeout: 120_000 }).toEqual([]);
-    await thereAndBack(cluster, of(0), of(1));
+    await moveAndRollBack(cluster, of(0), of(1));
   }, 240_000);
 });

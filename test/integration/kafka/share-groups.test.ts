@@ -14,7 +14,7 @@ import { administer, at, connect, kafka, select, since, topicOf, unique } from "
 
 const shareCommand = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
 
-/** Makes a share group with these start offsets, as whoever alters those of one that does not exist does. */
+/** Creates a share group with these start offsets: altering the offsets of a group that does not exist creates it. */
 async function shareGroupAt(cluster: Cluster, offsets: ReturnType<typeof at>): Promise<string> {
   const group = unique("share");
   onTestFinished(() => administer((admin) => admin.deleteGroups([group])).then(ignore, ignore));
@@ -24,7 +24,7 @@ async function shareGroupAt(cluster: Cluster, offsets: ReturnType<typeof at>): P
 
 const ignore = () => {};
 
-/** What `kafka-share-groups --describe` says: the start offset of each partition, `-` where it is not initialized. */
+/** The start offset of each partition as `kafka-share-groups --describe` prints it; `-` is not initialized. */
 async function startOffsetsByKafka(group: string): Promise<Record<string, string>> {
   const { stdout, stderr } = await kafka().tool(shareCommand, ["--describe", "--offsets", "--group", group]);
   const found = parseTables(stdout, ["PARTITION", "START-OFFSET"])
@@ -41,7 +41,7 @@ const startMember = (group: string, topic: string, ...more: string[]) =>
     ...["--formatter-property", "print.offset=true", ...more],
   ]);
 
-/** Consumes whatever is delivered, until nothing is for a while; gives the offsets. */
+/** Consumes until no record is delivered for 5 s, and returns the offsets. */
 async function consume(group: string, topic: string): Promise<number[]> {
   const { stdout } = await startMember(group, topic, "--timeout-ms", "5000").ended;
   return [...stdout.matchAll(/Offset:(\d+)/g)].map(([, offset]) => Number(offset)).sort((a, b) => a - b);
@@ -49,9 +49,9 @@ async function consume(group: string, topic: string): Promise<number[]> {
 
 const upTo = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => first + i);
 
-/** Rolls groups back to where a state has them, as the function does it. */
-async function rollBack(cluster: Cluster, then: LiveState, exact = false) {
-  const snapshot = snapshotOf(then.commits, { cluster: then.cluster, observed: then.observed });
+/** Rolls the groups of a state back to it, as the function does. */
+async function rollBack(cluster: Cluster, before: LiveState, exact = false) {
+  const snapshot = snapshotOf(before.commits, { cluster: before.cluster, observed: before.observed });
   const part = restrict(snapshot, {});
   const plan = planRollback(snapshot, part, await observe(cluster, part.commits), {
     ...{ exact, outOfRange: "refuse", skipBlocked: false },
@@ -91,7 +91,7 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     expect(await startOffsetsByKafka(group)).toEqual({ [`${topic}-0`]: "3", [`${topic}-2`]: `${2n ** 63n - 1n}` });
   });
 
-  it("have their members counted, which Kafka protects from writes", async () => {
+  it("are observed with their members, and Kafka refuses writes while there are members", async () => {
     const cluster = await connect();
     const topic = await topicOf(2, 5);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 1]));
@@ -117,19 +117,19 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     await expect.poll(async () => (await observed()).get(group)?.members, { timeout: 40_000 }).toBe(0);
   });
 
-  it("get delivered again what they acknowledged, from where the rollback puts them", async () => {
+  it("deliver acknowledged records again from the target of a rollback", async () => {
     const cluster = await connect(110_000);
     const topic = await topicOf(1, 20);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 4]));
-    const then = await capture(cluster, select(group));
+    const before = await capture(cluster, select(group));
     expect(await consume(group, topic)).toEqual(upTo(4, 20));
     expect(await consume(group, topic)).toEqual([]);
     await expect
       .poll(async () => (await capture(cluster, select(group))).observed.groups.get(group)?.state, { timeout: 40_000 })
       .toBe("Empty");
 
-    // All is acknowledged, and yet the start offset may be where it was.
-    const { plan, settled } = await rollBack(cluster, then);
+    // All records are acknowledged, but the start offset may not have moved yet.
+    const { plan, settled } = await rollBack(cluster, before);
 
     expect(plan.groups.get(group)).toMatchObject({ type: "share", replayed: 16n });
     expect(settled).toMatchObject({ status: "success", offsetsRestored: 1, verification: { verified: true } });
@@ -137,16 +137,16 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     expect(await consume(group, topic)).toEqual(upTo(4, 20));
   });
 
-  it("lose start offsets that the snapshot lacks where that is wanted, and begin there as new groups do", async () => {
+  it("lose extra start offsets in an exact rollback, and start on these partitions like new groups", async () => {
     const cluster = await connect(110_000);
     const topic = await topicOf(2, 5);
     const [first, second] = [`${topic}-0`, `${topic}-1`];
     const group = await shareGroupAt(cluster, at([first, 1]));
-    const then = await capture(cluster, select(group));
+    const before = await capture(cluster, select(group));
     const moved: Commits = new Map([[group, at([first, 3], [second, 3])]]);
     await commitOffsets(cluster, moved, { shareGroups: new Set([group]) });
 
-    const { settled } = await rollBack(cluster, then, true);
+    const { settled } = await rollBack(cluster, before, true);
 
     expect(settled).toMatchObject({ status: "success", offsetsRestored: 1, offsetsDeleted: 1 });
     expect((await capture(cluster, select(group))).commits.get(group)).toEqual(at([first, 1]));
@@ -154,23 +154,23 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     expect(await consume(group, topic)).toEqual(upTo(1, 5)); // share.auto.offset.reset is latest
   });
 
-  it("come back when they were deleted", async () => {
+  it("are created again if they were deleted", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 5);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 2]));
-    const then = await capture(cluster, select(group));
+    const before = await capture(cluster, select(group));
     await kafka().tool(shareCommand, ["--delete", "--group", group]);
     expect((await capture(cluster, select(group))).missing).toEqual(new Set([group]));
 
-    const { settled } = await rollBack(cluster, then);
+    const { settled } = await rollBack(cluster, before);
 
     expect(settled.status).toBe("success");
     const now = await capture(cluster, select(group));
-    expect(now.commits).toEqual(then.commits);
+    expect(now.commits).toEqual(before.commits);
     expect(now.observed.groups.get(group)?.type).toBe("share");
   });
 
-  it("are read by name, and where a partition or a topic does not exist there is no start offset", async () => {
+  it("are read by name, without start offsets on partitions and topics that do not exist", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 5);
     const group = await shareGroupAt(cluster, at([`${topic}-0`, 2]));
@@ -185,10 +185,10 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     expect(observed.errors).toEqual([]);
     expect(observed.commits.get(group)).toEqual(at([`${topic}-0`, 2]));
     expect(none).toEqual({ commits: new Map([[group, new Map()]]), errors: [] });
-    expect(performance.now() - started).toBeLessThan(10_000); // a broker that is asked for partition 7 says nothing for ever
+    expect(performance.now() - started).toBeLessThan(10_000); // a broker never answers a request for partition 7
   });
 
-  it("are not taken for others, nor others for them: Kafka refuses to write the one for the other", async () => {
+  it("are not written as classic groups, nor classic groups as share groups: Kafka refuses both", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 5);
     const share = await shareGroupAt(cluster, at([`${topic}-0`, 2]));

@@ -24,7 +24,7 @@ const skipTasks = (reader: Reader) =>
     reader.skipTags();
   });
 
-/** What a Kafka Streams application sends to be a member of its group (KIP-1071): there is none at hand to start. */
+/** The heartbeat by which a Kafka Streams application is a member of its group (KIP-1071). The tests start no application. */
 const streamsGroupHeartbeat: Api<Heartbeat, { readonly code: number; readonly epoch: number }> = {
   key: 88,
   name: "StreamsGroupHeartbeat",
@@ -65,12 +65,12 @@ const streamsGroupHeartbeat: Api<Heartbeat, { readonly code: number; readonly ep
     });
     for (let i = 0; i < 3; i++) skipTasks(reader);
     reader.int32(); // endpoint_information_epoch
-    reader.nullableArray(() => {}); // partitions_by_user_endpoint: nobody has one
+    reader.nullableArray(() => {}); // partitions_by_user_endpoint: no member has an endpoint
     return { code, epoch };
   },
 };
 
-/** One subtopology, which reads the topic and does nothing that needs another. */
+/** One subtopology, which reads the topic and needs no other topics. */
 function writeTopology(writer: Writer, topic: string) {
   const noTopics = () => writer.array([], () => {});
   writer.int32(0);
@@ -83,7 +83,7 @@ function writeTopology(writer: Writer, topic: string) {
   writer.noTags();
 }
 
-/** Makes a member of a streams group; it leaves when the test ends, if not before. */
+/** Adds a member to a streams group. It leaves when the test ends, if not before. */
 async function joinStreams(cluster: Cluster, group: string, topic: string): Promise<() => Promise<void>> {
   const member = randomUUID();
   const beat = async (epoch: number, source?: string) => {
@@ -103,7 +103,7 @@ async function joinStreams(cluster: Cluster, group: string, topic: string): Prom
 }
 
 since("4.2", "streams groups (KIP-1071)").describe("streams groups", () => {
-  it("are observed with their members, which Kafka protects from commits", async () => {
+  it("are observed with their members, and Kafka refuses commits while there are members", async () => {
     const cluster = await connect();
     const topic = await topicOf(2, 3);
     const group = unique("streams");
@@ -114,7 +114,7 @@ since("4.2", "streams groups (KIP-1071)").describe("streams groups", () => {
     const membersSeen = async () =>
       (await observe(cluster, new Map([[group, at([key, 1])]]))).observed.groups.get(group);
 
-    // Its members never answer to their assignments: whoever knows only that the group is not empty has to count them.
+    // The member never confirms its assignment, so the state may also be Assigning or Reconciling.
     const state = expect.stringMatching(/^(Assigning|Reconciling|Stable)$/);
     await expect.poll(membersSeen, { timeout: 20_000 }).toMatchObject({ type: "streams", state, members: 2 });
     const outcomes = await commitOffsets(cluster, new Map([[group, at([key, 1])]]));
@@ -126,7 +126,7 @@ since("4.2", "streams groups (KIP-1071)").describe("streams groups", () => {
     await expect.poll(async () => (await membersSeen())?.members, { timeout: 20_000 }).toBe(1);
   });
 
-  it("are committed once they are empty, and stay streams groups", async () => {
+  it("accept commits when they are empty, and stay streams groups", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 3);
     const group = unique("streams-empty");
@@ -143,7 +143,7 @@ since("4.2", "streams groups (KIP-1071)").describe("streams groups", () => {
     expect(state.warnings).toEqual([]);
   });
 
-  it("have as many members as kafka-streams-groups says", async () => {
+  it("have as many members as kafka-streams-groups prints", async () => {
     const cluster = await connect();
     const topic = await topicOf(1, 1);
     const group = unique("streams-tool");

@@ -10,12 +10,12 @@ import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { within } from "../../support/deadline.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
 import { expectAccepted } from "../../support/outcomes.ts";
-import { createTopic, produce, someValues } from "../../support/topics.ts";
+import { createTopic, distinctValues, produce } from "../../support/topics.ts";
 
-/** A name that no other test, and no other run, uses. */
+/** A name that no other test and no other run uses. */
 export const unique = (name: string) => `${name}.${randomBytes(4).toString("hex")}`;
 
-/** How our code is told of a cluster. */
+/** The settings of a cluster for the code under test. */
 export function configOf(bootstrapServers: string): KafkaConfig {
   return {
     clusterName: "test",
@@ -27,9 +27,9 @@ export function configOf(bootstrapServers: string): KafkaConfig {
 /** The cluster of the tests, and Kafka's own tools. */
 export const kafka = (): Kafka => openKafka(inject("kafka"));
 
-const ofTheTests = () => inject("kafka").bootstrapServers;
+const testServers = () => inject("kafka").bootstrapServers;
 
-/** Tests of what brokers have since a release. On older ones they are skipped, and their names say why. */
+/** Tests of a feature that brokers have since a release. They are skipped on older brokers, with the reason in their titles. */
 export function since(release: string, feature: string) {
   const { version } = inject("kafka");
   const lacking = isBefore(version, release);
@@ -41,23 +41,23 @@ export function since(release: string, feature: string) {
   };
 }
 
-/** The type of classic groups as the brokers of the tests tell it: not at all before 3.8. */
+/** The type that the brokers report for classic groups: none before 3.8. */
 export const classic = () => (isBefore(inject("kafka").version, "3.8") ? null : "classic");
 
-/** A connection of ours, closed when the test ends. */
-export async function connect(ms = 50_000, servers = ofTheTests()): Promise<Cluster> {
+/** A connection of the code under test, closed when the test ends. */
+export async function connect(ms = 50_000, servers = testServers()): Promise<Cluster> {
   const cluster = await connectCluster(configOf(servers), within(ms));
   onTestFinished(() => cluster.close());
   return cluster;
 }
 
-/** An independent client for what is not under test: topics, records, members, transactions. */
-export function independentClient(servers = ofTheTests()): KafkaJs {
+/** A kafkajs client for what is not under test: topics, records, members, transactions. */
+export function independentClient(servers = testServers()): KafkaJs {
   return kafkaClient(servers, { clientId: "test", requestTimeout: 60_000 });
 }
 
-/** Does something with an independent admin client. */
-export async function administer<T>(work: (admin: Admin) => Promise<T>, servers = ofTheTests()): Promise<T> {
+/** Runs work with a kafkajs admin client. */
+export async function administer<T>(work: (admin: Admin) => Promise<T>, servers = testServers()): Promise<T> {
   const admin = independentClient(servers).admin();
   await admin.connect();
   try {
@@ -67,22 +67,22 @@ export async function administer<T>(work: (admin: Admin) => Promise<T>, servers 
   }
 }
 
-/** A topic that goes when the test ends, known to all brokers, with some records in each partition. */
+/** Creates a topic that all brokers know, with this many records per partition. It is deleted when the test ends. */
 export async function topicOf(
   partitions: number,
   records = 0,
-  servers = ofTheTests(),
+  servers = testServers(),
   { topic = unique("topic"), replicas = 3 } = {},
 ): Promise<string> {
   const cluster = await connect(50_000, servers);
   const client = independentClient(servers);
   onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [topic] }), servers).then(ignore, ignore));
   await createTopic(client, cluster, { topic, partitions, replicas });
-  if (records > 0) await produce(client, topic, partitions, someValues(partitions * records));
+  if (records > 0) await produce(client, topic, partitions, distinctValues(partitions * records));
   return topic;
 }
 
-/** Deletes groups when the test ends; those that are gone by then are fine. */
+/** Deletes groups when the test ends. Groups that do not exist then are ignored. */
 export function forget(groups: readonly string[]): void {
   onTestFinished(() => administer((admin) => admin.deleteGroups([...groups])).then(ignore, ignore));
 }
@@ -93,7 +93,7 @@ const ignore = () => {};
 export const at = (...offsets: readonly (readonly [string, number | bigint])[]): ReadonlyMap<string, Commit> =>
   new Map(offsets.map(([key, offset]) => [key, { offset: BigInt(offset), metadata: "" }]));
 
-/** Makes groups with these commits. They go when the test ends. */
+/** Creates groups with these commits. They are deleted when the test ends. */
 export async function groupsWith(cluster: Cluster, commits: Commits): Promise<void> {
   forget([...commits.keys()]);
   expectAccepted(await commitOffsets(cluster, commits));
@@ -102,10 +102,10 @@ export async function groupsWith(cluster: Cluster, commits: Commits): Promise<vo
 /** A selection of groups. */
 export const select = (...groups: string[]) => ({ groups, exclude: [] });
 
-/** What `kafka-consumer-groups --describe` says: `group topic partition` to current and log end offset. */
+/** The rows of `kafka-consumer-groups --describe`: current and log end offset by `group topic partition`. */
 export async function describedByKafka(...groups: readonly string[]): Promise<Map<string, string>> {
-  const chosen = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
-  const args = ["--timeout", "50000", "--describe", ...chosen];
+  const selection = groups.length > 0 ? groups.flatMap((group) => ["--group", group]) : ["--all-groups"];
+  const args = ["--timeout", "50000", "--describe", ...selection];
   const { stdout } = await kafka().tool(GROUPS, args);
   return new Map(
     parseDescription(stdout).map(({ group, topic, partition, offset, logEndOffset }) => [
@@ -115,7 +115,7 @@ export async function describedByKafka(...groups: readonly string[]): Promise<Ma
   );
 }
 
-/** The same rows, out of a state that we read. */
+/** The same rows from a captured state. */
 export function rowsOf(state: LiveState): Map<string, string> {
   const rows = new Map<string, string>();
   for (const [group, commits] of state.commits) {

@@ -10,7 +10,7 @@ import { repository } from "../../../localstack/process.ts";
 import { within } from "../../support/deadline.ts";
 import { configOf, connect } from "./support.ts";
 
-/** A server that is no broker: what it does with a connection is up to the test. */
+/** A server that is not a broker, with this behaviour for each connection. */
 async function server(behave: (socket: Socket) => void): Promise<string> {
   const sockets: Socket[] = [];
   const listening = createServer((socket) => {
@@ -41,7 +41,7 @@ const resets = () => server((socket) => socket.once("data", () => socket.resetAn
 const talksNonsense = (bytes: Buffer) => server((socket) => socket.once("data", () => socket.write(bytes)));
 
 describe("connectCluster", () => {
-  it("says of each server what it did, within 15 s", async () => {
+  it("reports how each server failed, within 15 s", async () => {
     const servers = {
       refused: await refuses(),
       hung: await hangs(),
@@ -80,7 +80,7 @@ describe("connectCluster", () => {
     expect(deadline.remainingMs()).toBeGreaterThan(0);
   });
 
-  it("needs one server that answers, and does not wait for the others", async () => {
+  it("needs one server that answers, and does not wait for others", async () => {
     const servers = [await hangs(), await refuses(), inject("kafka").bootstrapServers, await closes()];
     const started = performance.now();
     const cluster = await connect(50_000, servers.join());
@@ -88,7 +88,7 @@ describe("connectCluster", () => {
     expect((await listGroups(cluster)).warnings).toEqual([]);
   });
 
-  it("does not take what is not host:port", async () => {
+  it("refuses an address that is not host:port", async () => {
     await expect(connectCluster(configOf("localhost"), within(1_000))).rejects.toMatchObject({
       name: "Configuration",
     });
@@ -96,7 +96,7 @@ describe("connectCluster", () => {
 });
 
 describe("close", () => {
-  it("fails requests in flight, and lets the process end", async () => {
+  it("fails requests in flight, and does not keep the process alive", async () => {
     const shared = join(repository, "functions", "shared", "kafka");
     const script = `
       import { connectCluster } from ${JSON.stringify(join(shared, "connection", "cluster.ts"))};
@@ -113,7 +113,7 @@ describe("close", () => {
     expect({ stdout, stderr }).toEqual({ stdout: "KafkaUnavailable\n", stderr: "" });
   });
 
-  it("happens by itself when the deadline passes: what was asked fails by name, never empty", async () => {
+  it("happens when the deadline passes: requests fail with DeadlineExceeded, never with an empty answer", async () => {
     const cluster = await connect(800);
     await new Promise((done) => cluster.deadline.signal.addEventListener("abort", done));
     await expect(listGroups(cluster)).rejects.toMatchObject({ name: "DeadlineExceeded" });

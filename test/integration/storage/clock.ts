@@ -1,11 +1,11 @@
 import type { Clock } from "../../../functions/shared/storage/lease.ts";
 
-/** A clock that stands still until a test moves it, so that no result depends on how fast the machine is. */
+/** A clock that only a test moves, so that results do not depend on the speed of the machine. */
 export interface HeldClock extends Clock {
-  /** Lets this time pass, and ends the waits that are over then. */
+  /** Advances the time, and ends waits that are over. */
   advance(ms: number): void;
-  /** Sets the clock that others have, too, forward or back; no time passes. */
-  set(byMs: number): void;
+  /** Moves the UTC clock forward or back; the monotonic clock stays. */
+  shiftUtc(byMs: number): void;
 }
 
 export function holdClock(): HeldClock {
@@ -27,7 +27,7 @@ export function holdClock(): HeldClock {
       elapsed += ms;
       for (const wait of waits) if (wait.due <= elapsed) wait.end();
     },
-    set(byMs) {
+    shiftUtc(byMs) {
       offset += byMs;
     },
   };

@@ -20,8 +20,8 @@ async function corrupt(): Promise<unknown> {
   return error;
 }
 
-describe("a body that is not what was written is SnapshotCorrupt:", () => {
-  test("one byte of it is another", async () => {
+describe("a snapshot body is SnapshotCorrupt if", () => {
+  test("one byte of it was changed", async () => {
     await storage.archive.save(content(), second(0), within());
     const body = await bodyOf(snapshotId);
     for (const place of [0, 12, body.length >> 1, body.length - 1]) {
@@ -41,7 +41,7 @@ describe("a body that is not what was written is SnapshotCorrupt:", () => {
     expect(await corrupt()).toHaveProperty("message", expect.stringContaining(`(${bytes} bytes)`));
   });
 
-  test("another snapshot's body lies under its id", async () => {
+  test("it is the body of another snapshot", async () => {
     await storage.archive.save(content(), second(0), within());
     const other = await storage.archive.save(content(), second(1), within());
     const CopySource = `${storage.config.bucket}/${at(other.snapshot.snapshotId).Key}`;
@@ -53,7 +53,7 @@ describe("a body that is not what was written is SnapshotCorrupt:", () => {
     expect(await corrupt()).toHaveProperty("message", expect.stringContaining("another snapshot's body"));
   });
 
-  test("it is gone", async () => {
+  test("it was deleted", async () => {
     await storage.archive.save(content(), second(0), within());
     await storage.s3.send(new DeleteObjectCommand(at(snapshotId)));
     expect(await corrupt()).toHaveProperty(
@@ -66,7 +66,7 @@ describe("a body that is not what was written is SnapshotCorrupt:", () => {
 const putItem = (Item: Record<string, AttributeValue>) =>
   storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
 
-describe("an index item that is not what was written is SnapshotCorrupt, and names the attribute:", () => {
+describe("a changed index item is SnapshotCorrupt with the name of the attribute:", () => {
   test.each([
     ["description", undefined, "description is missing"],
     ["groups", undefined, "groups is missing"],

@@ -14,7 +14,7 @@ const listed = async () =>
   (await storage.archive.list({ limit: 100 }, within())).entries.map((entry) => entry.snapshotId);
 const all = Number.POSITIVE_INFINITY;
 
-describe("a snapshot is kept once and under the id that was returned, though", () => {
+describe("a snapshot is stored once, under the id that is returned, even if", () => {
   test.each([
     ["PutObject", 1],
     ["PutObject", 2],
@@ -45,18 +45,18 @@ describe("a snapshot is kept once and under the id that was returned, though", (
   });
 
   test("an answer is lost, and another call has the id", async () => {
-    await storage.archive.save(content({ description: "theirs" }), second(0), within());
+    await storage.archive.save(content({ description: "first" }), second(0), within());
     storage.faults.on("PutObject", "lost", 1);
-    const { snapshot } = await storage.shaky.save(content({ description: "ours" }), second(0), within());
+    const { snapshot } = await storage.shaky.save(content({ description: "second" }), second(0), within());
 
     expect(snapshot.snapshotId).toBe(`${snapshotId}-2`);
-    expect((await storage.archive.load(snapshotId, within())).description).toBe("theirs");
-    expect((await storage.archive.load(`${snapshotId}-2`, within())).description).toBe("ours");
+    expect((await storage.archive.load(snapshotId, within())).description).toBe("first");
+    expect((await storage.archive.load(`${snapshotId}-2`, within())).description).toBe("second");
   });
 });
 
-describe("a snapshot that cannot be kept", () => {
-  test("is StorageUnavailable, and not listed, when S3 fails", async () => {
+describe("a snapshot that cannot be stored", () => {
+  test("is StorageUnavailable, and not listed, if S3 fails", async () => {
     storage.faults.on("PutObject", "breaks");
     const failed = storage.shaky.save(content(), second(0), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
@@ -67,7 +67,7 @@ describe("a snapshot that cannot be kept", () => {
     expect(await storage.keys()).toEqual([]);
   });
 
-  test("is StorageUnavailable, and not listed, when DynamoDB fails after its body was written", async () => {
+  test("is StorageUnavailable, and not listed, if DynamoDB fails after its body was written", async () => {
     storage.faults.on("PutItem", "breaks");
     const failed = storage.shaky.save(content(), second(0), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
@@ -78,7 +78,7 @@ describe("a snapshot that cannot be kept", () => {
     expect((await storage.archive.save(content(), second(0), within())).snapshot.snapshotId).toBe(`${snapshotId}-2`);
   });
 
-  test.each([1, all])("says so when it is not known whether it was listed: %i answers lost", async (times) => {
+  test.each([1, all])("has an error that it may be listed after %i lost answers", async (times) => {
     storage.faults.on("PutItem", "lost", times);
     storage.faults.on("GetItem", "breaks");
     const failed = storage.shaky.save(content(), second(0), within());
@@ -86,7 +86,7 @@ describe("a snapshot that cannot be kept", () => {
     await expect(failed).rejects.toThrow(/Whether it was listed is not known: check the list/);
   });
 
-  test("gives up where others never stop writing", async () => {
+  test("fails if other calls never stop writing", async () => {
     storage.faults.on("TransactWriteItems", "conflicts");
     const failed = storage.shaky.save(content(), second(0), within(), "run");
     await expect(failed).rejects.toThrow(StorageUnavailable);
@@ -94,7 +94,7 @@ describe("a snapshot that cannot be kept", () => {
   });
 });
 
-describe("what cannot be read is an error, never empty:", () => {
+describe("a failed read is an error, never an empty result:", () => {
   const reads: [string, string, (archive: typeof storage.archive) => Promise<unknown>][] = [
     ["list", "Query", (archive) => archive.list({ limit: 5 }, within())],
     ["latest", "Query", (archive) => archive.resolve("latest", undefined, within())],
@@ -124,7 +124,7 @@ describe("what cannot be read is an error, never empty:", () => {
   });
 });
 
-describe("a deployment that is set up wrongly is Configuration:", () => {
+describe("a wrong deployment is Configuration:", () => {
   test("no such bucket", async () => {
     const archive = createSnapshots({ ...storage.config, bucket: "no-such-bucket-anywhere" });
     const failed = archive.save(content(), second(0), within());
@@ -169,7 +169,7 @@ describe("an endpoint", () => {
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
-  test("that never answers is DeadlineExceeded when the time is over, and names what was going on", async () => {
+  test("that never answers is DeadlineExceeded with the name of the interrupted step", async () => {
     const address = silent.address();
     const port = typeof address === "object" ? address?.port : undefined;
     const archive = createSnapshots(storage.config, createClients(`http://127.0.0.1:${port}`));
@@ -194,7 +194,7 @@ describe("an endpoint", () => {
     }
   });
 
-  test("that stops answering in the middle is met the same way", async () => {
+  test("that stops in the middle of an answer is DeadlineExceeded too", async () => {
     await storage.archive.save(content(), second(0), within());
     for (const fault of ["hangs", "stalls"] as const) {
       const deadline = storage.faults.deadlineAt("GetObject", fault);
@@ -216,20 +216,20 @@ describe("an endpoint", () => {
     ["DeleteObject", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
     ["DeleteItem", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
   ];
-  test.each(works)("is not kept waiting with %s when the deadline has passed", async (action, work) => {
+  test.each(works)("has no open request for %s after the deadline", async (action, work) => {
     await storage.archive.save(content(), second(0), within());
     const deadline = storage.faults.deadlineAt(action, "hangs");
     await expect(work(storage.shaky, deadline)).rejects.toThrow(DeadlineExceeded);
     await expect.poll(() => storage.faults.abandoned).toContain(action);
   });
 
-  test("that ends in the middle of a body is StorageUnavailable, not a shorter body", async () => {
+  test("that closes the connection within a body is StorageUnavailable, not a shorter body", async () => {
     await storage.archive.save(content(), second(0), within());
     storage.faults.on("GetObject", "cut");
     await expect(storage.shaky.load(snapshotId, within())).rejects.toThrow(StorageUnavailable);
   });
 
-  test("is not asked any more when the deadline has passed", async () => {
+  test("gets no request after the deadline", async () => {
     const over = { signal: AbortSignal.abort(), remainingMs: () => 0 };
     await expect(storage.shaky.list({ limit: 5 }, over)).rejects.toThrow(DeadlineExceeded);
     expect(storage.faults.calls).toEqual([]);

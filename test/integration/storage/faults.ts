@@ -4,40 +4,44 @@ import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import { within } from "../../support/deadline.ts";
 
 /**
- * What becomes of a call: its answer is `lost` after it took effect, it `breaks` with a 500 or 503 before that, it is one
- * too many (`throttled`), it conflicts with another write (`conflicts`), its rights are `denied`, it `hangs`, or its
- * answer stops in the middle, with (`cut`) or without (`stalls`) the connection's end.
+ * How a call fails:
+ *
+ * - `lost`: it takes effect, and the connection closes without an answer;
+ * - `breaks`, `throttled`, `conflicts`, `denied`: it has no effect, and is answered with a server error, with a request to slow
+ *   down, with a conflict with another write, or with a missing right;
+ * - `hangs`: it has no effect and no answer;
+ * - `cut`, `stalls`: it takes effect, and its answer stops in the middle, with or without closing the connection.
  */
 export type Fault = "lost" | "breaks" | "throttled" | "conflicts" | "denied" | "hangs" | "cut" | "stalls";
 
-/** Which call is meant: the n-th from now on (`nth` counts from 1) of those that fit. */
+/** The n-th matching call from now on; `nth` counts from 1. */
 export interface CallMoment {
-  /** `PutObject`, `TransactWriteItems`, …; any, if it is not given. */
+  /** `PutObject`, `TransactWriteItems`, …; by default any. */
   readonly action?: string;
-  /** A text that its body has. */
+  /** A text that the request body contains. */
   readonly body?: string;
   readonly nth?: number;
-  /** Before it reaches the emulator, which is the default, or when the emulator has answered. */
+  /** Before the call reaches the emulator (default), or after the emulator has answered. */
   readonly at?: "call" | "answer";
 }
 
-/** A proxy before the emulator that fails as it is told. */
+/** A proxy to the emulator that injects faults. */
 export interface Faults {
   readonly url: string;
-  /** The next calls of an operation (`PutObject`, `TransactWriteItems`, …) meet a fault: this many of them, or all. */
+  /** Injects a fault into the next calls of an operation (`PutObject`, `TransactWriteItems`, …): this many, or all. */
   on(action: string, fault: Fault, times?: number): void;
-  /** Lets something happen before the next call of an operation goes on. */
-  before(action: string, happens: () => Promise<unknown>): void;
+  /** Runs `act` before the next call of an operation is forwarded. */
+  before(action: string, act: () => Promise<unknown>): void;
   /**
-   * Does something at a moment: the call or its answer waits for it, and meets the fault that it gives, if any. What it
-   * gives says whether the moment has come.
+   * Runs `act` at a moment. The call or its answer waits for it, and fails with the fault that it returns, if any.
+   * `happened` is true once the moment has come.
    */
   when(moment: CallMoment, act: () => Fault | undefined | Promise<Fault | undefined>): { readonly happened: boolean };
-  /** What came through, in order. */
+  /** The operations of all calls that reached the proxy, in order. */
   readonly calls: readonly string[];
-  /** Which of them the client gave up before it had an answer. */
+  /** The operations of calls that hung until the client closed the connection. */
   readonly abandoned: readonly string[];
-  /** Never answers the next call of an operation, or stops in the middle of its answer; the time of the deadline is over then. */
+  /** Makes the next call of an operation hang or stall, and returns a deadline that passes 50 ms after that. */
   deadlineAt(action: string, fault: "hangs" | "stalls"): Deadline;
   clear(): void;
   close(): Promise<void>;
@@ -83,10 +87,10 @@ const answers: Readonly<
   },
 };
 
-/** Starts such a proxy before an emulator. */
+/** Starts a proxy to an emulator. */
 export async function startFaults(upstream: string): Promise<Faults> {
   const planned = new Map<string, { fault: Fault; times: number }>();
-  const happenings = new Map<string, () => Promise<unknown>>();
+  const actsBefore = new Map<string, () => Promise<unknown>>();
   const watches = new Set<{ moment: CallMoment; passed: number; act(): Promise<Fault | undefined> }>();
   const calls: string[] = [];
   const abandoned: string[] = [];
@@ -97,21 +101,21 @@ export async function startFaults(upstream: string): Promise<Faults> {
     plan.times--;
     return plan.fault;
   };
-  const passes = async (name: string, text: Buffer, stage: "call" | "answer") => {
-    let met: Fault | undefined;
+  const faultAt = async (name: string, text: Buffer, stage: "call" | "answer") => {
+    let fault: Fault | undefined;
     for (const watch of watches) {
       const { action = name, body = "", nth = 1, at = "call" } = watch.moment;
       if (action !== name || at !== stage || !text.includes(body) || ++watch.passed < nth) continue;
       watches.delete(watch);
-      met = (await watch.act()) ?? met;
+      fault = (await watch.act()) ?? fault;
     }
-    return met;
+    return fault;
   };
   const forward = (request: IncomingMessage, body: Buffer, response: ServerResponse, planned: Fault | undefined) => {
     const { method, headers, url = "" } = request;
     const onward = send(new URL(url, upstream), { method, headers }, async (answer) => {
       const whole = await buffer(answer);
-      const fault = (await passes(actionOf(request), body, "answer")) ?? planned;
+      const fault = (await faultAt(actionOf(request), body, "answer")) ?? planned;
       if (fault === "lost") {
         response.destroy();
         return;
@@ -126,12 +130,12 @@ export async function startFaults(upstream: string): Promise<Faults> {
   const server = createServer(async (request, response) => {
     const action = actionOf(request);
     calls.push(action);
-    const happens = happenings.get(action);
-    happenings.delete(action);
-    await happens?.();
+    const act = actsBefore.get(action);
+    actsBefore.delete(action);
+    await act?.();
     const body = await buffer(request).catch(() => undefined);
-    if (body === undefined) return; // the client has gone
-    const fault = (await passes(action, body, "call")) ?? next(action);
+    if (body === undefined) return; // the client closed the connection
+    const fault = (await faultAt(action, body, "call")) ?? next(action);
     if (fault === "hangs") {
       response.on("close", () => abandoned.push(action));
       return;
@@ -161,13 +165,13 @@ export async function startFaults(upstream: string): Promise<Faults> {
   };
   return {
     url: `http://127.0.0.1:${port}`,
-    before: (action, happens) => happenings.set(action, happens),
+    before: (action, act) => actsBefore.set(action, act),
     when,
     deadlineAt(action, fault) {
       const over = new AbortController();
       const left = within();
       when({ action, at: fault === "hangs" ? "call" : "answer" }, () => {
-        setTimeout(() => over.abort(), 50); // the client waits by then, for the answer or for the rest of it
+        setTimeout(() => over.abort(), 50); // by then, the client waits for the answer or the rest of it
         return fault;
       });
       return { signal: over.signal, remainingMs: () => (over.signal.aborted ? 0 : left.remainingMs()) };
@@ -177,7 +181,7 @@ export async function startFaults(upstream: string): Promise<Faults> {
     on: (action, fault, times = Number.POSITIVE_INFINITY) => planned.set(action, { fault, times }),
     clear() {
       planned.clear();
-      happenings.clear();
+      actsBefore.clear();
       watches.clear();
       calls.length = 0;
       abandoned.length = 0;

@@ -22,15 +22,15 @@ import type { Snapshots } from "../../../functions/shared/storage/snapshots.ts";
 import { createStorage, type Storage } from "../../../functions/shared/storage/storage.ts";
 import { type Faults, startFaults } from "./faults.ts";
 
-/** An archive of a test file's own, with a view from behind it. */
+/** The archive of a test file, with direct access to its bucket and table. */
 export interface TestArchive {
   readonly archive: Snapshots & Pick<Storage, "storeResult">;
   readonly config: StorageConfig;
   readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;
-  /** The same archive, seen through a proxy that can be told to fail. */
+  /** The same archive through a proxy that injects `faults`. */
   readonly shaky: Snapshots & Pick<Storage, "storeResult">;
-  /** Clients that speak to the emulator itself. */
+  /** Clients without the proxy. */
   readonly clients: Clients;
   readonly faults: Faults;
   /** The keys of all objects in the bucket. */
@@ -39,21 +39,21 @@ export interface TestArchive {
   items(partition?: string): Promise<Record<string, AttributeValue>[]>;
 }
 
-/** Makes a bucket and a table for the tests of a file, empties both after each test, and removes them at the end. */
+/** Creates a bucket and a table for a test file, empties both after each test, and deletes them at the end. */
 export function testArchive(): TestArchive {
   const config = { bucket: `offsets-${randomUUID()}`, prefix: "kept/", table: `offsets-${randomUUID()}` };
   const Bucket = config.bucket;
   const TableName = config.table;
   const { endpointUrl, environment } = inject("cloud");
-  Object.assign(process.env, environment); // for the clients that the archive makes itself
+  Object.assign(process.env, environment); // for clients that the archive creates
   const s3 = new S3Client({ forcePathStyle: true });
   const dynamodb = new DynamoDBClient();
   let faults: Faults | undefined;
   let archive: (Snapshots & Pick<Storage, "storeResult">) | undefined;
   let shaky: (Snapshots & Pick<Storage, "storeResult">) | undefined;
   let clients: Clients | undefined;
-  const made = <T>(value: T | undefined): T => {
-    if (value === undefined) throw new Error("not before the tests run");
+  const created = <T>(value: T | undefined): T => {
+    if (value === undefined) throw new Error("the archive can be used only while tests run");
     return value;
   };
 
@@ -99,13 +99,13 @@ export function testArchive(): TestArchive {
     await waitUntilTableExists({ client: dynamodb, maxWaitTime: 30, minDelay: 1 }, { TableName });
   });
   afterEach(async () => {
-    made(faults).clear();
+    created(faults).clear();
     await empty();
   });
   afterAll(async () => {
     await s3.send(new DeleteBucketCommand({ Bucket }));
     await dynamodb.send(new DeleteTableCommand({ TableName }));
-    await made(faults).close();
+    await created(faults).close();
   });
 
   return {
@@ -115,27 +115,27 @@ export function testArchive(): TestArchive {
     keys,
     items,
     get archive() {
-      return made(archive);
+      return created(archive);
     },
     get shaky() {
-      return made(shaky);
+      return created(shaky);
     },
     get clients() {
-      return made(clients);
+      return created(clients);
     },
     get faults() {
-      return made(faults);
+      return created(faults);
     },
   };
 }
 
-/** Who deletes a snapshot. */
+/** The caller that deletes a snapshot. */
 export const ana = { requestedBy: "ana", requestId: "request-1" };
 
-/** A second in which snapshots are taken: `second(0)`, the one after it, … */
+/** The time of a test, this many seconds after 10:30:00. */
 export const second = (n: number): Date => new Date(Date.UTC(2025, 0, 15, 10, 30, n));
 
-/** Something to keep. */
+/** A snapshot of one group with one commit. */
 export function content(more: Partial<SnapshotContent> = {}): SnapshotContent {
   return {
     description: "Before consuming remaining messages",

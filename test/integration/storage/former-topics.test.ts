@@ -8,7 +8,7 @@ import { content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 
-/** What a snapshot has that names these topics: with a commit, or (`hidden`) without, as it could not be observed. */
+/** The content of a snapshot with commits on these topics; the `hidden` ones have none and could not be observed. */
 const naming = (topics: readonly string[], hidden: readonly string[] = []): Partial<SnapshotContent> => ({
   consumerGroups: new Map([["g", new Map(topics.map((topic) => [`${topic}-0`, { offset: 1n, metadata: "" }]))]]),
   observed: {
@@ -25,7 +25,7 @@ const select = (groups: Selection["groups"], exclude: Selection["exclude"] = [])
 const former = (selection: Selection) => storage.archive.formerTopics(selection, within());
 
 describe("the topics of the last snapshot", () => {
-  test("are those with commits and those that could not be observed, and none where there is no snapshot", async () => {
+  test("are those with commits or not observed, and none if there is no snapshot", async () => {
     expect(await former(select(["*"]))).toEqual([]);
     await save(0, naming(["orders", "a"], ["hidden"]));
     expect(await former(select(["*"]))).toEqual(["a", "hidden", "orders"]);
@@ -33,7 +33,7 @@ describe("the topics of the last snapshot", () => {
     expect(await former(select(["*"]))).toEqual(["later"]);
   });
 
-  test("are of one that covers the selection, is complete, and no safety snapshot", async () => {
+  test("are those of the last complete snapshot that covers the selection and is not a safety snapshot", async () => {
     const error = { group: "h", error: "KafkaAuthorization", message: "no" };
     await save(0, naming(["right"]));
     await save(1, { ...naming(["partial"]), errors: [error] });
@@ -45,18 +45,18 @@ describe("the topics of the last snapshot", () => {
     expect(await former(select(["other-*"]))).toEqual(["others"]);
   });
 
-  test("are of one that excludes nothing but what the selection excludes too", async () => {
+  test("are those of a snapshot that excludes only what the selection excludes", async () => {
     await save(0, { ...naming(["a"]), selection: select(["*"], ["tmp-*", { name: "x" }]) });
     expect(await former(select(["*"], [{ name: "x" }, "tmp-*", "more"]))).toEqual(["a"]);
     expect(await former(select(["*"], ["tmp-*"]))).toEqual([]);
     expect(await former(select(["*"], ["tmp-*", "x*"]))).toEqual([]);
   });
 
-  test("are read from the index alone, and from the body where they are too many for it, or it has none", async () => {
+  test("are read from the index, or from the body if the index lacks them or they are too many for it", async () => {
     const { snapshot } = await save(0, naming(["few"]));
     const Key = `kept/snapshots/${snapshot.snapshotId}.json.gz`;
     const [item] = await storage.items("snapshot");
-    if (item === undefined) throw new Error("it is in the index");
+    if (item === undefined) throw new Error("the snapshot is not in the index");
     const { topics: _, ...old } = item;
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: old }));
     expect(await former(select(["*"]))).toEqual(["few"]);
@@ -69,10 +69,10 @@ describe("the topics of the last snapshot", () => {
     expect(await former(select(["*"]))).toEqual([...many, "zzz"]);
   });
 
-  test("that cannot be read are an error, not none", async () => {
+  test("are an error if they cannot be read", async () => {
     const { snapshot } = await save(0, naming(["few"]));
     const [item] = await storage.items("snapshot");
-    if (item?.pk === undefined || item.sk === undefined) throw new Error("it is in the index");
+    if (item?.pk === undefined || item.sk === undefined) throw new Error("the snapshot is not in the index");
     const { topics: _, ...old } = item;
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: old }));
     const Key = `kept/snapshots/${snapshot.snapshotId}.json.gz`;
@@ -83,7 +83,7 @@ describe("the topics of the last snapshot", () => {
     expect(await former(select(["*"]))).toEqual([]);
   });
 
-  test("are not looked for beyond the 50 newest snapshots", async () => {
+  test("are searched only in the 50 newest snapshots", async () => {
     await save(0, naming(["old"]));
     for (let i = 1; i < 50; i++) await save(i, { ...naming(["x"]), trigger: "safety" });
     expect(await former(select(["*"]))).toEqual(["old"]);

@@ -14,7 +14,7 @@ afterAll(() => {
   process.env = before;
 });
 
-/** The offsets of the one group that there is, and the topics that the principal may not describe. */
+/** The offsets of the only group, and the error codes of topics that the principal may not describe. */
 let offsets: Record<string, bigint> = {};
 const topicCodes: Record<string, number> = {};
 
@@ -38,7 +38,7 @@ const hide = () => {
 
 const answer = z.object({ snapshot_id: z.string(), warnings: z.array(z.string()) });
 
-/** Takes a snapshot as a client does, and gives its id and what it says of topics that are hidden. */
+/** Takes a snapshot, and returns its id and its warnings about hidden topics. */
 async function snapshot(request: object = {}) {
   const { snapshot_id: id, warnings } = answer.parse(await handler(request, context()));
   return { id, warnings: warnings.filter((text) => /topic "secret"|last snapshot/.test(text)) };
@@ -49,7 +49,7 @@ const missing = expect.stringMatching(
 );
 
 describe("snapshots of a principal that loses its right on a topic", () => {
-  test("warn of it, each one, until it has the right again", async () => {
+  test("each have a warning until the principal has the right again", async () => {
     expect((await snapshot()).warnings).toEqual([]);
     hide();
     const first = await snapshot();
@@ -67,7 +67,7 @@ describe("snapshots of a principal that loses its right on a topic", () => {
     expect([third.warnings, fourth.warnings]).toEqual([[], []]);
   });
 
-  test("are taken, and say so, where the last snapshot cannot be read", async () => {
+  test("are taken with a warning if the last snapshot cannot be read", async () => {
     await snapshot();
     hide();
     const [item] = await storage.items("snapshot");

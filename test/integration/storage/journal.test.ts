@@ -22,7 +22,7 @@ import { second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const journal = () => createJournal(storage.config, storage.clients);
-/** The same through the proxy. Its clients are its own: one that saw many failures stops repeating calls. */
+/** A journal through the proxy, with new clients: the SDK stops retrying after many failures. */
 const shaky = () => createJournal(storage.config, createClients(storage.faults.url));
 const all = Number.POSITIVE_INFINITY;
 
@@ -48,7 +48,7 @@ async function open(rollbackId = "r-1", at = 0, of: Journal = journal()): Promis
   return opened;
 }
 
-/** An record that has ended like this. */
+/** A record that was closed with this status. */
 async function closed(status: "success" | "partial_success" | "failed", rollbackId = "r-1"): Promise<JournalRecord> {
   expect(await (await open(rollbackId)).close(status, result, second(9), within())).toBe("closed");
   return found(rollbackId);
@@ -96,7 +96,7 @@ describe("a record", () => {
     expect(await journal().result(record, within())).toBeUndefined();
   });
 
-  test("without a safety snapshot and a caller has neither", async () => {
+  test("has no safety snapshot and no caller if none was given", async () => {
     await journal().open(opening("r-1", { safetySnapshotId: null, requestedBy: null }), second(0), within());
     expect(await found()).toMatchObject({ safetySnapshotId: null, requestedBy: null });
   });
@@ -115,7 +115,7 @@ describe("a record", () => {
     expect(await journal().plan(record, within())).toHaveProperty("text");
   });
 
-  test("that is closed again stays as it was closed", async () => {
+  test("keeps its first result if it is closed again", async () => {
     const opened = await open();
     expect(await opened.close("success", { a: 1 }, second(8), within())).toBe("closed");
     const record = await found();
@@ -124,7 +124,7 @@ describe("a record", () => {
     expect(await journal().result(record, within())).toEqual({ a: 1 });
   });
 
-  test("lies in the bucket and the table as the layout says", async () => {
+  test("is stored under the documented keys of bucket and table", async () => {
     const opened = await open();
     await opened.close("success", result, second(9), within());
     const record = await found();
@@ -142,7 +142,7 @@ describe("a record", () => {
     expect(await storage.items()).toHaveLength(2);
   });
 
-  test("stays small with 10,000 groups and a long description, and its plan is whole", async () => {
+  test("stays small with 10,000 groups and a long description, and keeps its whole plan", async () => {
     const groups = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
     const large = opening("r-1", { groups, plan: groups, description: "\u{1F600}".repeat(5_000) });
     await journal().open(large, second(0), within());
@@ -173,8 +173,8 @@ describe("a record", () => {
   );
 });
 
-describe("an id that is in use is taken, whatever became of its rollback:", () => {
-  test.each(["running", "success", "superseded"])("%s", async (status) => {
+describe("an id is taken", () => {
+  test.each(["running", "success", "superseded"])("if its record has the status %s", async (status) => {
     const opened = await open();
     if (status === "success") await opened.close("success", result, second(9), within());
     if (status === "superseded") await journal().supersede(opened.record, "r-2", within());
@@ -184,7 +184,7 @@ describe("an id that is in use is taken, whatever became of its rollback:", () =
     expect(await listed()).toEqual(["r-1"]);
   });
 
-  test("of two who open it at once, one has it", async () => {
+  test("for one of two calls that open it at the same time", async () => {
     for (let round = 0; round < 5; round++) {
       const both = await Promise.all(
         [0, 1].map((at) => journal().open(opening(`r-${round}`), second(round % 2 ? at : 0), within())),
@@ -195,9 +195,9 @@ describe("an id that is in use is taken, whatever became of its rollback:", () =
   });
 });
 
-describe("taking up again", () => {
+describe("resuming", () => {
   test.each(["partial_success", "failed"] as const)(
-    "what ended as %s makes it running, without a result",
+    "sets a record with the status %s to running, without a result",
     async (end) => {
       const before = await closed(end);
       const again = isDefined(await journal().resume(before, second(20), within()));
@@ -220,7 +220,7 @@ describe("taking up again", () => {
     },
   );
 
-  test("takes an unfinished record from the call that had it before", async () => {
+  test("makes an earlier call lose its record that is still running", async () => {
     const first = await open();
     const again = isDefined(await journal().resume(await found(), second(20), within()));
     expect(await first.close("failed", { old: true }, second(21), within())).toBe("lost");
@@ -230,7 +230,7 @@ describe("taking up again", () => {
     expect(await journal().result(await found(), within())).toEqual({ new: true });
   });
 
-  test("counts each time", async () => {
+  test("counts attempts", async () => {
     const first = await open();
     const next = isDefined(await journal().resume(first.record, second(1), within()));
     const third = isDefined(await journal().resume(next.record, second(2), within()));
@@ -242,14 +242,14 @@ describe("taking up again", () => {
     expect(await third.close("success", result, second(3), within())).toBe("closed");
   });
 
-  test("succeeds for one of two who do it at once", async () => {
+  test("succeeds for one of two calls at the same time", async () => {
     const before = await closed("failed");
     const both = await Promise.all([1, 2].map((at) => journal().resume(before, second(at), within())));
     expect(both.filter((outcome) => outcome === undefined)).toHaveLength(1);
     expect((await found()).attempts).toBe(2);
   });
 
-  test("is refused where the record has changed since it was read", async () => {
+  test("is refused if the record has changed since it was read", async () => {
     const opened = await open();
     const asRead = await found();
     await opened.close("partial_success", result, second(9), within());
@@ -257,7 +257,7 @@ describe("taking up again", () => {
     expect((await found()).status).toBe("partial_success");
   });
 
-  test("is refused for a success, and for what was superseded", async () => {
+  test("is refused for a success and for a superseded record", async () => {
     expect(await journal().resume(await closed("success", "r-1"), second(20), within())).toBeUndefined();
     await journal().supersede(await closed("failed", "r-2"), "r-9", within());
     expect(await journal().resume(await found("r-2"), second(20), within())).toBeUndefined();
@@ -272,7 +272,7 @@ describe("taking up again", () => {
     ]);
   });
 
-  test("is refused where it was superseded after it was read", async () => {
+  test("is refused if the record was superseded after it was read", async () => {
     const unfinished = (await open("r-1")).record;
     await journal().supersede(unfinished, "r-9", within());
     expect(await journal().resume(unfinished, second(20), within())).toBeUndefined();
@@ -283,7 +283,7 @@ describe("taking up again", () => {
 });
 
 describe("superseding", () => {
-  test("ends what runs: its writer cannot close it any more", async () => {
+  test("ends a running record, which its writer then cannot close", async () => {
     const opened = await open();
     await journal().supersede(opened.record, "r-2", within());
     expect(await found()).toEqual({ ...opened.record, status: "superseded", supersededBy: "r-2" });
@@ -293,7 +293,7 @@ describe("superseding", () => {
   });
 
   test.each(["partial_success", "failed"] as const)(
-    "is noted beside the status of what ended as %s",
+    "keeps the status %s, and adds the id of the other rollback",
     async (status) => {
       const before = await closed(status);
       await journal().supersede(before, "r-2", within());
@@ -302,7 +302,7 @@ describe("superseding", () => {
     },
   );
 
-  test("leaves a success, and what was superseded before, as they are", async () => {
+  test("does not change a success or a superseded record", async () => {
     const success = await closed("success", "r-1");
     await journal().supersede(success, "r-9", within());
     expect(await found("r-1")).toEqual(success);
@@ -312,7 +312,7 @@ describe("superseding", () => {
     expect((await found("r-2")).supersededBy).toBe("r-8");
   });
 
-  test("goes by what the record is now, not by what it was when it was read", async () => {
+  test("depends on the present status, not on the status that was read", async () => {
     const [a, b, c] = [await open("a"), await open("b"), await open("c")];
     await a.close("success", result, second(9), within());
     await b.close("failed", result, second(9), within());
@@ -325,7 +325,7 @@ describe("superseding", () => {
     expect(await found("c")).toMatchObject({ status: "superseded", supersededBy: "r-9", attempts: 2 });
   });
 
-  test("does not bring back a record that is gone", async () => {
+  test("does not create a deleted record again", async () => {
     const { record } = await open();
     for (const { pk, sk } of await storage.items()) {
       const Key = { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } };
@@ -353,7 +353,7 @@ describe("the list", () => {
     expect(await journal().list({ limit: 10 }, within())).toEqual({ entries: [] });
   });
 
-  test("has each once, newest first, and every page but the last is full", async () => {
+  test("has each record once, newest first, and every page but the last is full", async () => {
     const expected = ["e", "d", "c-2", "c-1", "b", "a"];
     for (const [id, at] of [
       ["b", 1],
@@ -372,13 +372,13 @@ describe("the list", () => {
     }
   });
 
-  test("takes one query a page", async () => {
+  test("takes one query per page", async () => {
     for (const at of [0, 1, 2]) await open(`r-${at}`, at);
     await shaky().list({ limit: 2 }, within());
     expect(storage.faults.calls).toEqual(["Query"]);
   });
 
-  test("refuses a token that is not one of its own", async () => {
+  test("refuses a token that it did not return", async () => {
     await open();
     for (const nextToken of ["", "x", Buffer.from("snapshot-2025-01-15T10:30:00Z").toString("base64url")]) {
       const refused = journal().list({ limit: 2, nextToken }, within());
@@ -387,7 +387,7 @@ describe("the list", () => {
     }
   });
 
-  test("newest first since a time begins with the newest and ends with those of that time", async () => {
+  test("since a time has the newest record first, and ends with records of that time", async () => {
     for (const at of [0, 1, 2, 3]) await open(`r-${at}`, at);
     const since = async (time: Date | undefined) => {
       const ids: string[] = [];
@@ -400,7 +400,7 @@ describe("the list", () => {
     expect(await since(second(4))).toEqual([]);
   });
 
-  test("newest first asks for no more than is looked at", async () => {
+  test("reads further records only when they are consumed", async () => {
     for (let i = 0; i < 30; i++) await open(`r-${i}`, i);
     for await (const { rollbackId } of shaky().newestFirst(undefined, within())) {
       expect(rollbackId).toBe("r-29");
@@ -414,7 +414,7 @@ describe("the list", () => {
   });
 });
 
-describe("opening, though", () => {
+describe("opening, if", () => {
   test.each([
     ["PutObject", "lost", 1],
     ["PutObject", "breaks", 2],
@@ -424,7 +424,7 @@ describe("opening, though", () => {
     ["TransactWriteItems", "breaks", 2],
     ["TransactWriteItems", "conflicts", 3],
   ] as const)(
-    "calls of %s meet a fault (%s, %s times), has one record, with its plan, that can be closed",
+    "calls of %s fail (%s, %s times), creates one record with its plan, which can be closed",
     async (action, fault, times) => {
       storage.faults.on(action, fault, times);
       const opened = await open("r-1", 0, shaky());
@@ -436,7 +436,7 @@ describe("opening, though", () => {
     },
   );
 
-  test("an answer is lost and another call has the id, is taken", async () => {
+  test("an answer is lost and another call has the id, returns taken", async () => {
     const { record } = await open();
     storage.faults.on("TransactWriteItems", "lost", 1);
     expect(await shaky().open(opening(), second(0), within())).toBe("taken");
@@ -451,7 +451,7 @@ describe("a record that cannot be opened", () => {
     ["TransactWriteItems", "breaks", StorageUnavailable],
     ["TransactWriteItems", "denied", Configuration],
     ["TransactWriteItems", "conflicts", StorageUnavailable],
-  ] as const)("is not there: %s %s", async (action, fault, kind) => {
+  ] as const)("does not exist: %s %s", async (action, fault, kind) => {
     storage.faults.on(action, fault);
     const failed = shaky().open(opening(), second(0), within());
     await expect(failed).rejects.toThrow(kind);
@@ -461,7 +461,7 @@ describe("a record that cannot be opened", () => {
     expect((await open()).record.rollbackId).toBe("r-1");
   });
 
-  test("is said not to be known where it may be there", async () => {
+  test("is reported as unknown if it may exist", async () => {
     storage.faults.on("TransactWriteItems", "lost");
     storage.faults.on("GetItem", "breaks");
     const failed = shaky().open(opening(), second(0), within());
@@ -470,14 +470,14 @@ describe("a record that cannot be opened", () => {
     expect((await found()).status).toBe("running");
   });
 
-  test.each(["PutObject", "TransactWriteItems"])("ends with its deadline where %s is not answered", async (action) => {
+  test.each(["PutObject", "TransactWriteItems"])("fails at the deadline if %s is not answered", async (action) => {
     const deadline = storage.faults.deadlineAt(action, "hangs");
     await expect(shaky().open(opening(), second(0), deadline)).rejects.toThrow(DeadlineExceeded);
     expect(await storage.items()).toEqual([]);
   });
 });
 
-describe("closing, though", () => {
+describe("closing, if", () => {
   test.each([
     ["PutObject", "lost", 1],
     ["PutObject", "breaks", 2],
@@ -485,7 +485,7 @@ describe("closing, though", () => {
     ["UpdateItem", "lost", 2],
     ["UpdateItem", "lost", all],
     ["UpdateItem", "breaks", 2],
-  ] as const)("calls of %s meet a fault (%s, %s times), closes with the result", async (action, fault, times) => {
+  ] as const)("calls of %s fail (%s, %s times), closes the record with the result", async (action, fault, times) => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on(action, fault, times);
     expect(await opened.close("failed", result, second(9), within())).toBe("closed");
@@ -494,7 +494,7 @@ describe("closing, though", () => {
     expect(await journal().result(await found(), within())).toHaveProperty("offset");
   });
 
-  test("its answer is lost and another call resumed it at once, is lost to that call", async () => {
+  test("its answer is lost and another call resumed the record, returns lost", async () => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on("UpdateItem", "lost", 1);
     storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
@@ -510,19 +510,22 @@ describe("closing, though", () => {
     ["PutObject", "denied", Configuration],
     ["UpdateItem", "breaks", StorageUnavailable],
     ["UpdateItem", "denied", Configuration],
-  ] as const)("%s %s, leaves it running, says so, and can be done again", async (action, fault, kind) => {
-    const opened = await open("r-1", 0, shaky());
-    storage.faults.on(action, fault);
-    const failed = opened.close("success", result, second(9), within());
-    await expect(failed).rejects.toThrow(kind);
-    await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
-    expect(await found()).toEqual(opened.record);
+  ] as const)(
+    "%s fails (%s), reports that the record stays running, and can be repeated",
+    async (action, fault, kind) => {
+      const opened = await open("r-1", 0, shaky());
+      storage.faults.on(action, fault);
+      const failed = opened.close("success", result, second(9), within());
+      await expect(failed).rejects.toThrow(kind);
+      await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
+      expect(await found()).toEqual(opened.record);
 
-    storage.faults.clear();
-    expect(await opened.close("success", result, second(9), within())).toBe("closed");
-  });
+      storage.faults.clear();
+      expect(await opened.close("success", result, second(9), within())).toBe("closed");
+    },
+  );
 
-  test("its end is not known, says so, and can be done again", async () => {
+  test("its outcome is unknown, reports that, and can be repeated", async () => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
@@ -534,20 +537,20 @@ describe("closing, though", () => {
     expect((await found()).endedAt).toBe("2025-01-15T10:30:09.000Z");
   });
 
-  test.each(["PutObject", "UpdateItem"])("%s is not answered, ends with its deadline", async (action) => {
+  test.each(["PutObject", "UpdateItem"])("%s is not answered, fails at the deadline", async (action) => {
     const opened = await open("r-1", 0, shaky());
     const deadline = storage.faults.deadlineAt(action, "hangs");
     await expect(opened.close("success", result, second(9), deadline)).rejects.toThrow(DeadlineExceeded);
   });
 });
 
-describe("taking up again, though", () => {
+describe("resuming, if", () => {
   test.each([
     ["lost", 1],
     ["lost", 2],
     ["lost", all],
     ["breaks", 2],
-  ] as const)("calls meet a fault (%s, %s times), has it once", async (fault, times) => {
+  ] as const)("calls fail (%s, %s times), resumes the record once", async (fault, times) => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", fault, times);
     const again = isDefined(await shaky().resume(before, second(20), within()));
@@ -565,7 +568,7 @@ describe("taking up again, though", () => {
     expect((await found()).resumedAt).toBe("2025-01-15T10:30:20.000Z");
   });
 
-  test("it fails, leaves the record as it was", async () => {
+  test("it fails, does not change the record", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "breaks");
     const failed = shaky().resume(before, second(20), within());
@@ -574,7 +577,7 @@ describe("taking up again, though", () => {
     expect(await found()).toEqual(before);
   });
 
-  test("its outcome is not known, says so, and it can be resumed", async () => {
+  test("its outcome is unknown, reports that, and can be repeated", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
@@ -585,19 +588,19 @@ describe("taking up again, though", () => {
   });
 });
 
-describe("superseding, though", () => {
+describe("superseding, if", () => {
   test.each([
     ["lost", 1],
     ["lost", 2],
     ["breaks", 2],
-  ] as const)("calls meet a fault (%s, %s times), is noted once", async (fault, times) => {
+  ] as const)("calls fail (%s, %s times), supersedes the record once", async (fault, times) => {
     const { record } = await open();
     storage.faults.on("UpdateItem", fault, times);
     await shaky().supersede(record, "r-2", within());
     expect(await found()).toEqual({ ...record, status: "superseded", supersededBy: "r-2" });
   });
 
-  test.each(["breaks", "lost"] as const)("it fails (%s), can be done again", async (fault) => {
+  test.each(["breaks", "lost"] as const)("it fails (%s), can be repeated", async (fault) => {
     const { record } = await open();
     storage.faults.on("UpdateItem", fault);
     const failed = shaky().supersede(record, "r-2", within());
@@ -609,7 +612,7 @@ describe("superseding, though", () => {
   });
 });
 
-describe("what cannot be read is an error, never empty:", () => {
+describe("a failed read is an error, never an empty result:", () => {
   const reads: [string, string, (of: Journal, record: JournalRecord) => Promise<unknown>][] = [
     ["find", "GetItem", (of) => of.find("r-1", within())],
     ["list", "Query", (of) => of.list({ limit: 5 }, within())],
@@ -632,7 +635,7 @@ describe("what cannot be read is an error, never empty:", () => {
     await expect(read(shaky(), record)).rejects.toThrow(new RegExp(`role needs (s3|dynamodb):${action} `));
   });
 
-  test("the record, when only its pointer was read", async () => {
+  test("the record, after its pointer was read", async () => {
     await closed("success");
     storage.faults.when({ action: "GetItem", nth: 2 }, () => {
       storage.faults.on("GetItem", "breaks");
@@ -642,7 +645,7 @@ describe("what cannot be read is an error, never empty:", () => {
   });
 });
 
-describe("what is not what was written is JournalCorrupt:", () => {
+describe("a changed part of the journal is JournalCorrupt:", () => {
   const bodies: ["plan" | "result", string][] = [
     ["plan", "the plan in the journal of r-1"],
     ["result", "the result in the journal of r-1"],
@@ -670,7 +673,7 @@ describe("what is not what was written is JournalCorrupt:", () => {
     expect(await read(part)).toBeDefined();
   });
 
-  test.each(bodies)("the %s, gone", async (part, name) => {
+  test.each(bodies)("the %s, deleted", async (part, name) => {
     await closed("success");
     const place = await placeOf(part);
     await storage.s3.send(new DeleteObjectCommand(place));
@@ -679,7 +682,7 @@ describe("what is not what was written is JournalCorrupt:", () => {
     await expect(read(part)).rejects.toThrow(place.Key);
   });
 
-  test("a record with an attribute that is missing, wherever it is read", async () => {
+  test("a record without an attribute, in every read", async () => {
     const { record } = await open();
     const [{ fingerprint: _, ...rest } = {}] = await storage.items("rollback");
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: rest }));
@@ -696,7 +699,7 @@ describe("what is not what was written is JournalCorrupt:", () => {
     }
   });
 
-  test("a record that is gone while its id is known", async () => {
+  test("a record that was deleted while its pointer exists", async () => {
     const { record } = await open();
     const Key = { pk: { S: "rollback" }, sk: { S: `${record.startedAt}#r-1` } };
     await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));

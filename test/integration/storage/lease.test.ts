@@ -16,20 +16,20 @@ import { testArchive } from "./fixture.ts";
 
 const storage = testArchive();
 const short = { lengthMs: 2_000, renewMs: 250 };
-/** As long as it is in earnest. */
+/** The times of a deployment. */
 const long = { lengthMs: 20_000, renewMs: 2_500 };
-/** Held like one whose function crashed: never renewed. */
+/** A lease that is never renewed, as after a crash. */
 const unrenewed = { lengthMs: 1_000, renewMs: 60_000 };
 const all = Number.POSITIVE_INFINITY;
 
-/** No time passes but what a test lets pass. */
+/** The only clock of the leases; a test advances it. */
 let clock: HeldClock;
 beforeEach(() => {
   clock = holdClock();
 });
 
 const lease = (times = short) => createLease(storage.config, storage.clients, times, clock);
-/** The same through the proxy. Its clients are its own: one that saw many failures stops repeating calls. */
+/** A lease through the proxy, with new clients: the SDK stops retrying after many failures. */
 const shaky = (times = short) => createLease(storage.config, createClients(storage.faults.url), times, clock);
 const holder = (rollbackId: string, requestedBy: string | null = "ana"): LeaseHolder => ({
   rollbackId,
@@ -40,10 +40,10 @@ const holder = (rollbackId: string, requestedBy: string | null = "ana"): LeaseHo
 const held: Lease[] = [];
 afterEach(async () => {
   storage.faults.clear();
-  for (const one of held.splice(0)) await one.release(within());
+  for (const lease of held.splice(0)) await lease.release(within());
 });
-/** Takes a lease that is released at the end of the test at the latest. */
-async function take(of = lease(), who = holder("r-1"), deadline: Deadline = within()): Promise<Lease> {
+/** Acquires a lease, and releases it when the test ends, if not before. */
+async function acquire(of = lease(), who = holder("r-1"), deadline: Deadline = within()): Promise<Lease> {
   const taken = await of.acquire(who, deadline);
   held.push(taken);
   return taken;
@@ -52,10 +52,10 @@ async function take(of = lease(), who = holder("r-1"), deadline: Deadline = with
 const item = async () => (await storage.items("lease"))[0];
 const expiryOf = async () => Number((await item())?.expires_ms?.N);
 const calls = (action: string) => storage.faults.calls.filter((call) => call === action).length;
-/** What must come to be without any time passing, once the emulator has answered. */
+/** Polls without advancing the clock, until the emulator has answered. */
 const eventually = <T>(look: () => T) => expect.poll(look, { timeout: 20_000, interval: 20 });
-/** What must come to be as time passes: 10 ms before each look, in which the emulator may answer. */
-const inTime = <T>(look: () => T) =>
+/** Polls, and advances the clock by 10 ms before each look. */
+const whileTimePasses = <T>(look: () => T) =>
   expect.poll(
     () => {
       clock.advance(10);
@@ -63,15 +63,15 @@ const inTime = <T>(look: () => T) =>
     },
     { timeout: 20_000, interval: 10 },
   );
-/** What the holder counts on right after it took or renewed the lease. */
-const sureMs = ({ lengthMs }: typeof short) => lengthMs * 0.95;
-/** Lets the time until the next renewal pass, and waits until that has succeeded. */
+/** The time that the holder assumes right after it acquired or renewed the lease. */
+const assumedMs = ({ lengthMs }: typeof short) => lengthMs * 0.95;
+/** Advances the clock to the next renewal, and waits until it has succeeded. */
 async function renewal(taken: Lease, times = short): Promise<void> {
   clock.advance(times.renewMs);
-  await eventually(() => taken.remainingMs()).toBe(sureMs(times));
+  await eventually(() => taken.remainingMs()).toBe(assumedMs(times));
 }
-/** Lets the time pass in which a holder that renews would have renewed three times. */
-async function renewalTimes(): Promise<void> {
+/** Advances the clock by three renewal intervals. */
+async function threeRenewalIntervals(): Promise<void> {
   for (let i = 0; i < 3; i++) {
     clock.advance(short.renewMs);
     await shaky().holder(within());
@@ -79,10 +79,10 @@ async function renewalTimes(): Promise<void> {
 }
 
 describe("a lease", () => {
-  test("is one item that says who has it, and for how long: 20 s at most", async () => {
+  test("is one item with its holder and its expiry, in at most 20 s", async () => {
     const who = holder("r-1");
     const before = Date.now();
-    const taken = await take(createLease(storage.config, storage.clients), who);
+    const taken = await acquire(createLease(storage.config, storage.clients), who);
 
     expect(await storage.items()).toEqual([
       {
@@ -101,8 +101,8 @@ describe("a lease", () => {
     expect(taken.remainingMs()).toBeGreaterThan(15_000);
   });
 
-  test("lasts no longer for its holder than for the others", async () => {
-    const taken = await take();
+  test("expires for its holder no later than for other calls", async () => {
+    const taken = await acquire();
     for (let i = 0; i < 20; i++) {
       const end = clock.utcMs() + taken.remainingMs();
       expect(end).toBeLessThanOrEqual(await expiryOf());
@@ -113,7 +113,7 @@ describe("a lease", () => {
 
   test("refuses a second rollback with the id, the caller and the age of the first", async () => {
     const startedAt = new Date(clock.utcMs() - 42_000).toISOString();
-    await take(lease(), { rollbackId: "r-1", requestedBy: "ana", startedAt });
+    await acquire(lease(), { rollbackId: "r-1", requestedBy: "ana", startedAt });
     const refused = lease().acquire(holder("r-2"), within());
 
     await expect(refused).rejects.toThrow(RollbackInProgress);
@@ -131,15 +131,15 @@ describe("a lease", () => {
     });
   });
 
-  test("refuses a second rollback of the same id, and one of a caller without a name", async () => {
-    await take(lease(), holder("r-1", null));
+  test("refuses a second rollback of the same id, also if the holder has no caller", async () => {
+    await acquire(lease(), holder("r-1", null));
     const refused = lease().acquire(holder("r-1"), within());
     await expect(refused).rejects.toThrow(/^RollbackInProgress: r-1 has been running/);
     await expect(refused).rejects.toMatchObject({ details: { requested_by: null } });
   });
 
-  test("says that a real one stops blocking after at most 20 s", async () => {
-    await take(createLease(storage.config, storage.clients));
+  test("names the 20 s of a deployment in its refusal", async () => {
+    await acquire(createLease(storage.config, storage.clients));
     await expect(createLease(storage.config, storage.clients).acquire(holder("r-2"), within())).rejects.toThrow(
       "after at most 20 s",
     );
@@ -148,27 +148,27 @@ describe("a lease", () => {
   test("has a holder while it is held, and none before and after", async () => {
     const who = holder("r-1", null);
     expect(await lease().holder(within())).toBeUndefined();
-    const taken = await take(lease(), who);
+    const taken = await acquire(lease(), who);
     expect(await lease().holder(within())).toEqual(who);
     expect(await taken.release(within())).toBe(true);
     expect(await lease().holder(within())).toBeUndefined();
   });
 
-  test("is free as soon as it is released, and nothing is left of it", async () => {
-    const taken = await take();
+  test("is free as soon as it is released, and its item is deleted", async () => {
+    const taken = await acquire();
     expect(await taken.release(within())).toBe(true);
     expect(taken.remainingMs()).toBe(0);
     expect(taken.lost).toBe(false);
     expect(await storage.items()).toEqual([]);
-    expect((await take(lease(), holder("r-2"))).lost).toBe(false);
+    expect((await acquire(lease(), holder("r-2"))).lost).toBe(false);
   });
 
   test("may be released again", async () => {
-    const taken = await take();
+    const taken = await acquire();
     expect([await taken.release(within()), await taken.release(within())]).toEqual([true, true]);
   });
 
-  test("goes to exactly one of two calls at the same time", async () => {
+  test("is acquired by exactly one of two calls at the same time", async () => {
     for (let round = 0; round < 20; round++) {
       const both = await Promise.allSettled([
         lease().acquire(holder("r-1"), within()),
@@ -182,7 +182,7 @@ describe("a lease", () => {
     }
   });
 
-  test("is JournalCorrupt where its item is not what was written, and names the next step", async () => {
+  test("is JournalCorrupt with the next step if its item was changed", async () => {
     const Item = { pk: { S: "lease" }, sk: { S: "rollback" }, rollback_id: { S: "r-1" } };
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
     for (const read of [() => lease().acquire(holder("r-2"), within()), () => lease().holder(within())]) {
@@ -194,32 +194,32 @@ describe("a lease", () => {
   });
 });
 
-describe("a holder that crashed", () => {
-  test("stops blocking when it expires, not before", async () => {
-    const crashed = await take(lease(unrenewed));
+describe("the lease of a holder that crashed", () => {
+  test("blocks until it expires", async () => {
+    const crashed = await acquire(lease(unrenewed));
     const expires = await expiryOf();
     expect(expires).toBe(clock.utcMs() + unrenewed.lengthMs);
     clock.advance(unrenewed.lengthMs);
     await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
 
     clock.advance(1);
-    const next = await take(lease(), holder("r-2"));
+    const next = await acquire(lease(), holder("r-2"));
     expect(next.lost).toBe(false);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
     expect([crashed.lost, crashed.remainingMs()]).toEqual([true, 0]);
   });
 
-  test("is no holder any more when it expires", async () => {
-    await take(lease(unrenewed));
+  test("has no holder after it expires", async () => {
+    await acquire(lease(unrenewed));
     clock.advance(unrenewed.lengthMs);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
     clock.advance(1);
     expect(await lease().holder(within())).toBeUndefined();
   });
 
-  test("has lost it when it expires, though no other call has it, and still frees it", async () => {
-    const taken = await take(lease(unrenewed));
-    clock.advance(sureMs(unrenewed) - 1);
+  test("is lost when it expires, even if no other call acquired it, and can be released", async () => {
+    const taken = await acquire(lease(unrenewed));
+    clock.advance(assumedMs(unrenewed) - 1);
     expect([taken.lost, taken.remainingMs()]).toEqual([false, 1]);
     clock.advance(1);
     expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
@@ -230,8 +230,8 @@ describe("a holder that crashed", () => {
 });
 
 describe("renewing", () => {
-  test("keeps it for longer than its length", async () => {
-    const taken = await take();
+  test("keeps the lease for longer than its length", async () => {
+    const taken = await acquire();
     const first = await expiryOf();
     while (clock.utcMs() <= first + 500) await renewal(taken);
     expect(taken.lost).toBe(false);
@@ -239,80 +239,80 @@ describe("renewing", () => {
     await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
   });
 
-  test("ends with the release", async () => {
-    const taken = await take(shaky());
+  test("ends when the lease is released", async () => {
+    const taken = await acquire(shaky());
     for (let i = 0; i < 2; i++) await renewal(taken);
     await taken.release(within());
     const renewals = calls("UpdateItem");
     expect(renewals).toBe(2);
-    const next = await take(lease(), holder("r-2"));
+    const next = await acquire(lease(), holder("r-2"));
     for (let i = 0; i < 3; i++) await renewal(next);
     expect(calls("UpdateItem")).toBe(renewals);
   });
 
-  test("ends with the deadline of its invocation, and then the lease is lost", async () => {
+  test("ends when the signal of its invocation aborts, and then the lease is lost", async () => {
     const over = new AbortController();
-    const taken = await take(shaky(), holder("r-1"), { signal: over.signal, remainingMs: () => 60_000 });
+    const taken = await acquire(shaky(), holder("r-1"), { signal: over.signal, remainingMs: () => 60_000 });
     for (let i = 0; i < 2; i++) await renewal(taken);
     over.abort();
-    await renewalTimes();
+    await threeRenewalIntervals();
     expect(taken.lost).toBe(false);
-    clock.advance(sureMs(short));
+    clock.advance(assumedMs(short));
     expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
     expect(calls("UpdateItem")).toBe(2);
   });
 
-  test("ends with the time of its invocation, even if no signal says so", async () => {
+  test("ends with the remaining time of its invocation, even without a signal", async () => {
     const end = clock.monotonicMs() + 1_000;
     const deadline = {
       signal: new AbortController().signal,
       remainingMs: () => Math.max(0, end - clock.monotonicMs()),
     };
-    const taken = await take(shaky(), holder("r-1"), deadline);
+    const taken = await acquire(shaky(), holder("r-1"), deadline);
     for (let i = 0; i < 3; i++) await renewal(taken);
-    await renewalTimes();
-    clock.advance(sureMs(short));
+    await threeRenewalIntervals();
+    clock.advance(assumedMs(short));
     expect(taken.lost).toBe(true);
     expect(calls("UpdateItem")).toBe(3);
   });
 
-  test("keeps what others see in step though the clock is set back", async () => {
-    const taken = await take(shaky());
+  test("extends the stored expiry, even if the UTC clock is set back", async () => {
+    const taken = await acquire(shaky());
     const first = await expiryOf();
-    clock.set(-3_600_000);
+    clock.shiftUtc(-3_600_000);
     await renewal(taken);
     expect(await expiryOf()).toBe(first + short.renewMs);
     expect(taken.lost).toBe(false);
   });
 
-  test("does not count on time that went by while the function was frozen", async () => {
-    const taken = await take();
-    clock.set(sureMs(short) - 1);
+  test("reports the lease as lost if the function was frozen for too long", async () => {
+    const taken = await acquire();
+    clock.shiftUtc(assumedMs(short) - 1);
     expect(taken.remainingMs()).toBe(1);
-    clock.set(1);
+    clock.shiftUtc(1);
     expect(taken.remainingMs()).toBe(0);
-    clock.set(-sureMs(short));
+    clock.shiftUtc(-assumedMs(short));
     expect(taken.lost).toBe(true);
   });
 
-  test.each(["breaks", "lost"] as const)("goes on after calls that meet this fault: %s", async (fault) => {
-    const taken = await take(shaky());
+  test.each(["breaks", "lost"] as const)("continues after failed calls: %s", async (fault) => {
+    const taken = await acquire(shaky());
     storage.faults.on("UpdateItem", fault, 3); // all attempts of one renewal
-    await inTime(() => calls("UpdateItem")).toBeGreaterThan(4);
+    await whileTimePasses(() => calls("UpdateItem")).toBeGreaterThan(4);
     const first = await expiryOf();
-    await inTime(expiryOf).toBeGreaterThan(first);
-    await inTime(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
+    await whileTimePasses(expiryOf).toBeGreaterThan(first);
+    await whileTimePasses(() => taken.remainingMs()).toBeGreaterThan(short.lengthMs / 2);
     expect(taken.lost).toBe(false);
   });
 
   test.each(["hangs", "breaks", "denied"] as const)(
-    "that cannot succeed (%s) lets the time run out, and the lease is lost before others can have it",
+    "that cannot succeed (%s) makes the lease lost before other calls can acquire it",
     async (fault) => {
-      const taken = await take(shaky());
+      const taken = await acquire(shaky());
       storage.faults.on("UpdateItem", fault);
       const seen: number[] = [];
       const ends: number[] = [];
-      await inTime(() => {
+      await whileTimePasses(() => {
         seen.push(taken.remainingMs());
         ends.push(clock.utcMs() + taken.remainingMs());
         return taken.lost;
@@ -323,15 +323,15 @@ describe("renewing", () => {
       expect(Math.max(...ends.slice(0, -1))).toBeLessThanOrEqual(await expiryOf());
       expect(calls("UpdateItem")).toBeGreaterThan(2);
       storage.faults.clear();
-      expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // the others wait yet
-      await inTime(() => lease().holder(within())).toBeUndefined();
-      expect(taken.lost).toBe(true); // for good
+      expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // other calls are still refused
+      await whileTimePasses(() => lease().holder(within())).toBeUndefined();
+      expect(taken.lost).toBe(true);
     },
   );
 
-  test("counts from before the request", async () => {
+  test("counts the time from before the request", async () => {
     const times = { ...long, renewMs: 200 };
-    const taken = await take(shaky(times));
+    const taken = await acquire(shaky(times));
     const end = () => clock.utcMs() + taken.remainingMs();
     const first = end();
     storage.faults.when({ action: "UpdateItem", at: "answer" }, () => {
@@ -344,25 +344,25 @@ describe("renewing", () => {
     expect(end()).toBeLessThanOrEqual(await expiryOf());
   });
 
-  test("whose answer comes after the time is over changes nothing", async () => {
+  test("whose answer comes after the lease is lost does not change that", async () => {
     const times = { lengthMs: 2_000, renewMs: 1_800 };
-    const taken = await take(shaky(times));
+    const taken = await acquire(shaky(times));
     let late = false;
     storage.faults.when({ action: "UpdateItem", at: "answer" }, () => {
-      clock.advance(sureMs(times) - times.renewMs); // the lease is not checked meanwhile
+      clock.advance(assumedMs(times) - times.renewMs); // without a check of the lease
       late = true;
       return undefined;
     });
     clock.advance(times.renewMs);
     await eventually(() => late).toBe(true);
-    await shaky().holder(within()); // the answer has come by then
-    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // the others believe it
+    await shaky().holder(within()); // by then, the answer has arrived
+    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" }); // other calls still see the lease
     expect(await expiryOf()).toBeGreaterThan(clock.utcMs() + times.renewMs);
     expect([taken.lost, taken.remainingMs()]).toEqual([true, 0]);
   });
 
   test("reports to a holder that another call has acquired it", async () => {
-    const taken = await take(shaky({ ...long, renewMs: 200 }));
+    const taken = await acquire(shaky({ ...long, renewMs: 200 }));
     await storage.dynamodb.send(
       new PutItemCommand({
         TableName: storage.config.table,
@@ -380,8 +380,8 @@ describe("renewing", () => {
     expect(calls("UpdateItem")).toBe(renewals);
   });
 
-  test("reports to a holder that its lease was deleted, and does not make it again", async () => {
-    const taken = await take(lease({ ...long, renewMs: 200 }));
+  test("reports to a holder that its lease was deleted, and does not create it again", async () => {
+    const taken = await acquire(lease({ ...long, renewMs: 200 }));
     const { pk, sk } = (await item()) ?? {};
     await storage.dynamodb.send(
       new DeleteItemCommand({ TableName: storage.config.table, Key: { pk: pk ?? { S: "" }, sk: sk ?? { S: "" } } }),
@@ -391,8 +391,8 @@ describe("renewing", () => {
     expect(await storage.items()).toEqual([]);
   });
 
-  test("that is under way when the lease is released does not bring it back", async () => {
-    const taken = await take(shaky());
+  test("that is in flight when the lease is released does not create it again", async () => {
+    const taken = await acquire(shaky());
     const { promise: freed, resolve: free } = Promise.withResolvers<undefined>();
     const renewing = storage.faults.when({ action: "UpdateItem" }, () => freed);
     clock.advance(short.renewMs);
@@ -404,17 +404,17 @@ describe("renewing", () => {
     free(undefined);
     await eventually(() => answered.happened).toBe(true);
     expect(await storage.items()).toEqual([]);
-    expect((await take(lease(), holder("r-2"))).lost).toBe(false);
+    expect((await acquire(lease(), holder("r-2"))).lost).toBe(false);
   });
 
   test("that reaches the table after a later one does not shorten the lease", async () => {
-    const taken = await take(shaky());
+    const taken = await acquire(shaky());
     const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
     const slow = storage.faults.when({ action: "UpdateItem" }, () => held);
     clock.advance(short.renewMs);
     await eventually(() => slow.happened).toBe(true);
     const first = await expiryOf();
-    await inTime(expiryOf).toBeGreaterThan(first); // by a later renewal: the first was given up
+    await whileTimePasses(expiryOf).toBeGreaterThan(first); // by a later renewal, after the first timed out
     const answered = storage.faults.when({ action: "UpdateItem", at: "answer" }, () => undefined);
     const later = await expiryOf();
     letGo(undefined);
@@ -424,10 +424,10 @@ describe("renewing", () => {
   });
 });
 
-describe("taking it", () => {
-  test.each([1, 2, 3, all])("succeeds though answers are lost: %s", async (times) => {
+describe("acquiring a lease", () => {
+  test.each([1, 2, 3, all])("succeeds after lost answers: %s", async (times) => {
     storage.faults.on("PutItem", "lost", times);
-    const taken = await take(shaky(long));
+    const taken = await acquire(shaky(long));
     expect(taken.lost).toBe(false);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
     await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
@@ -435,12 +435,12 @@ describe("taking it", () => {
     expect(await storage.items()).toEqual([]);
   });
 
-  test("succeeds after calls that failed", async () => {
+  test("succeeds after failed calls", async () => {
     storage.faults.on("PutItem", "breaks", 2);
-    expect((await take(shaky())).lost).toBe(false);
+    expect((await acquire(shaky())).lost).toBe(false);
   });
 
-  test("says that it was not acquired when DynamoDB fails", async () => {
+  test("fails with the statement that it was not acquired if DynamoDB fails", async () => {
     storage.faults.on("PutItem", "breaks");
     const failed = shaky().acquire(holder("r-1"), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
@@ -448,7 +448,7 @@ describe("taking it", () => {
     expect(await storage.items()).toEqual([]);
   });
 
-  test("says so when it is not known whether it was taken, and it expires by itself", async () => {
+  test("fails with the statement that it may have been acquired, and then expires", async () => {
     storage.faults.on("PutItem", "lost");
     storage.faults.on("GetItem", "breaks");
     const failed = shaky().acquire(holder("r-1"), within());
@@ -457,50 +457,50 @@ describe("taking it", () => {
     storage.faults.clear();
     clock.advance(short.lengthMs + 1);
     expect(await lease().holder(within())).toBeUndefined();
-    expect((await take(lease(), holder("r-2"))).lost).toBe(false);
+    expect((await acquire(lease(), holder("r-2"))).lost).toBe(false);
   });
 
-  test("is refused by another's lease though an answer is lost", async () => {
-    await take();
+  test("is refused because of another lease, even if an answer is lost", async () => {
+    await acquire();
     storage.faults.on("PutItem", "lost", 1);
     await expect(shaky().acquire(holder("r-2"), within())).rejects.toThrow(/RollbackInProgress: r-1/);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
   });
 
-  test("goes on where the other's lease is released between the refusal and the look at it", async () => {
-    const first = await take();
+  test("succeeds if the other lease is released between the refusal and the read of its holder", async () => {
+    const first = await acquire();
     storage.faults.before("GetItem", () => first.release(within()));
-    const second = await take(shaky(), holder("r-2"));
+    const second = await acquire(shaky(), holder("r-2"));
     expect(second.lost).toBe(false);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
   });
 
-  test("goes on where the other's lease expires between the refusal and the look at it", async () => {
-    await take(lease(unrenewed));
+  test("succeeds if the other lease expires between the refusal and the read of its holder", async () => {
+    await acquire(lease(unrenewed));
     storage.faults.before("GetItem", async () => clock.advance(unrenewed.lengthMs + 1));
-    expect((await take(shaky(), holder("r-2"))).lost).toBe(false);
+    expect((await acquire(shaky(), holder("r-2"))).lost).toBe(false);
   });
 
-  test("counts from before the request", async () => {
+  test("counts the time from before the request", async () => {
     storage.faults.when({ action: "PutItem", at: "answer" }, () => {
       clock.advance(1_500);
       return undefined;
     });
-    const taken = await take(shaky(long));
-    expect(taken.remainingMs()).toBe(sureMs(long) - 1_500);
+    const taken = await acquire(shaky(long));
+    expect(taken.remainingMs()).toBe(assumedMs(long) - 1_500);
     expect(clock.utcMs() + taken.remainingMs()).toBeLessThanOrEqual(await expiryOf());
   });
 
-  test("starts again where its answer came too late to count on it", async () => {
+  test("starts again if its answer came after the assumed time", async () => {
     const slow = storage.faults.when({ action: "PutItem", at: "answer" }, () => {
-      clock.advance(sureMs(short)); // others see it yet
+      clock.advance(assumedMs(short)); // other calls still see it
       return undefined;
     });
     let taken: Lease | undefined;
-    const taking = take(shaky()).then((one) => {
-      taken = one;
+    const taking = acquire(shaky()).then((lease) => {
+      taken = lease;
     });
-    await inTime(() => taken).toBeDefined();
+    await whileTimePasses(() => taken).toBeDefined();
     await taking;
     expect(slow.happened).toBe(true);
     expect(calls("PutItem")).toBeGreaterThan(1);
@@ -508,67 +508,67 @@ describe("taking it", () => {
     expect(taken?.remainingMs()).toBeGreaterThan(0);
   });
 
-  test("ends with its deadline where DynamoDB does not answer", async () => {
+  test("fails at its deadline if DynamoDB does not answer", async () => {
     const deadline = storage.faults.deadlineAt("PutItem", "hangs");
     await expect(shaky().acquire(holder("r-1"), deadline)).rejects.toThrow(DeadlineExceeded);
   });
 
-  test("is Configuration where the right is missing", async () => {
+  test("is Configuration if a right is missing", async () => {
     storage.faults.on("PutItem", "denied");
     const failed = shaky().acquire(holder("r-1"), within());
     await expect(failed).rejects.toThrow(Configuration);
     await expect(failed).rejects.toThrow("needs dynamodb:PutItem");
   });
 
-  test.each(["breaks", "denied"] as const)("and looking at it are errors, never an absence: %s", async (fault) => {
-    await take();
-    storage.faults.on("GetItem", fault);
-    const expected = fault === "denied" ? Configuration : StorageUnavailable;
-    await expect(shaky().holder(within())).rejects.toThrow(expected);
-    await expect(shaky().acquire(holder("r-2"), within())).rejects.toThrow(expected);
-  });
+  test.each(["breaks", "denied"] as const)(
+    "fails, and so does reading its holder, instead of reporting no lease: %s",
+    async (fault) => {
+      await acquire();
+      storage.faults.on("GetItem", fault);
+      const expected = fault === "denied" ? Configuration : StorageUnavailable;
+      await expect(shaky().holder(within())).rejects.toThrow(expected);
+      await expect(shaky().acquire(holder("r-2"), within())).rejects.toThrow(expected);
+    },
+  );
 });
 
-describe("releasing it", () => {
-  test.each([1, 2, all])("succeeds though answers are lost: %s", async (times) => {
-    const taken = await take(shaky(long));
+describe("releasing a lease", () => {
+  test.each([1, 2, all])("succeeds after lost answers: %s", async (times) => {
+    const taken = await acquire(shaky(long));
     storage.faults.on("DeleteItem", "lost", times);
     expect(await taken.release(within())).toBe(true);
     expect(await storage.items()).toEqual([]);
   });
 
-  test("succeeds, and changes nothing, though an answer is lost and another call has acquired it", async () => {
-    const taken = await take(shaky());
+  test("succeeds without a change if an answer is lost and another call has acquired it", async () => {
+    const taken = await acquire(shaky());
     storage.faults.on("DeleteItem", "lost", 1);
     storage.faults.when({ action: "DeleteItem", at: "answer" }, async () => {
-      await take(lease(), holder("r-2"));
+      await acquire(lease(), holder("r-2"));
       return undefined;
     });
     expect(await taken.release(within())).toBe(true);
     expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
   });
 
-  test.each(["breaks", "denied", "hangs"] as const)(
-    "that fails (%s) is no error: it expires by itself",
-    async (fault) => {
-      const taken = await take(shaky());
-      storage.faults.on("DeleteItem", fault);
-      const started = clock.monotonicMs();
-      let freed: boolean | undefined;
-      const releasing = taken.release(within()).then((gone) => {
-        freed = gone;
-      });
-      await inTime(() => freed).toBe(false);
-      await releasing;
-      expect(clock.monotonicMs() - started).toBeLessThan(short.lengthMs);
-      expect(taken.remainingMs()).toBe(0);
-      clock.advance(short.lengthMs + 1);
-      expect(await lease().holder(within())).toBeUndefined();
-    },
-  );
+  test.each(["breaks", "denied", "hangs"] as const)("that fails (%s) is no error: the lease expires", async (fault) => {
+    const taken = await acquire(shaky());
+    storage.faults.on("DeleteItem", fault);
+    const started = clock.monotonicMs();
+    let freed: boolean | undefined;
+    const releasing = taken.release(within()).then((gone) => {
+      freed = gone;
+    });
+    await whileTimePasses(() => freed).toBe(false);
+    await releasing;
+    expect(clock.monotonicMs() - started).toBeLessThan(short.lengthMs);
+    expect(taken.remainingMs()).toBe(0);
+    clock.advance(short.lengthMs + 1);
+    expect(await lease().holder(within())).toBeUndefined();
+  });
 
   test("after the deadline is no error", async () => {
-    const taken = await take();
+    const taken = await acquire();
     expect(await taken.release({ signal: AbortSignal.abort(), remainingMs: () => 0 })).toBe(false);
   });
 });

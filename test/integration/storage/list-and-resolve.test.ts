@@ -37,7 +37,7 @@ describe("list", () => {
     expect(await storage.archive.list({ limit: 10 }, within())).toEqual({ entries: [entry] });
   });
 
-  test("puts the tenth of a second after the ninth, and a later second before both", async () => {
+  test("sorts the tenth snapshot of a second before the ninth, and a later second before both", async () => {
     for (let i = 0; i < 10; i++) await save(0);
     await save(1);
     expect((await pages({ limit: 3 })).flat().slice(0, 3)).toEqual([id(1), id(0, 10), id(0, 9)]);
@@ -54,7 +54,7 @@ describe("list", () => {
     });
 
     test.each([1, 2, 3, 4, 5, 6, 7, 8])(
-      "has each exactly once, %i a page, and every page but the last is full",
+      "has each exactly once with %i per page, and every page but the last is full",
       async (limit) => {
         const [full, some] = [await pages({ limit }), await pages({ limit, filters: { status: "partial" } })];
         expect(full.flat()).toEqual(all);
@@ -64,12 +64,12 @@ describe("list", () => {
       },
     );
 
-    test("takes one query a page", async () => {
+    test("takes one query per page", async () => {
       await storage.shaky.list({ limit: 3 }, within());
       expect(storage.faults.calls).toEqual(["Query"]);
     });
 
-    test("takes both its times as included, to the fraction of a second", async () => {
+    test("includes both of its times, to the fraction of a second", async () => {
       const later = (n: number) => new Date(second(n).getTime() + 1);
       const between = async (since?: Date, until?: Date) => (await pages({ limit: 2, since, until })).flat();
       expect(await between(second(1), second(3))).toEqual(all.slice(2, 6));
@@ -81,14 +81,14 @@ describe("list", () => {
       await expect(between(second(3), second(2))).rejects.toThrow(/InvalidRequest: since must not be after until/);
     });
 
-    test("goes on after a snapshot that was deleted in between", async () => {
+    test("continues after a snapshot that was deleted between two pages", async () => {
       const { nextToken } = await storage.archive.list({ limit: 2 }, within());
       await storage.archive.remove(id(4), ana, within());
       const { entries } = await storage.archive.list({ limit: 10, nextToken }, within());
       expect(entries.map(({ snapshotId }) => snapshotId)).toEqual(all.slice(2));
     });
 
-    test("leaves out what is being deleted, and pages stay full", async () => {
+    test("omits snapshots that are being deleted, and pages stay full", async () => {
       await storage.dynamodb.send(
         new UpdateItemCommand({
           TableName: storage.config.table,
@@ -111,7 +111,7 @@ describe("list", () => {
       Buffer.from("snapshot-2025-01-15T10:30:04Z").toString("base64"),
       Buffer.from("snapshot-2025-01-15T10:30:04Z-1").toString("base64url"),
       Buffer.from('{"pk":{"S":"execution"}}').toString("base64url"),
-    ])("refuses a token that is not one of its own: %j", async (nextToken) => {
+    ])("refuses a token that it did not return: %j", async (nextToken) => {
       const refused = storage.archive.list({ limit: 2, nextToken }, within());
       await expect(refused).rejects.toThrow(InvalidRequest);
       await expect(refused).rejects.toThrow(/next_token/);
@@ -125,8 +125,8 @@ describe("list", () => {
   });
 });
 
-describe("latest, and a time", () => {
-  test("stand for the newest complete snapshot that is not a safety snapshot", async () => {
+describe("`latest` and a time", () => {
+  test("resolve to the newest complete snapshot that is not a safety snapshot", async () => {
     await save(0);
     await save(1);
     await save(2, { errors });
@@ -139,7 +139,7 @@ describe("latest, and a time", () => {
     expect(await at(new Date(second(1).getTime() - 1))).toBe(id(0));
   });
 
-  test("stand for the newest that was asked to cover the groups that are wanted", async () => {
+  test("resolve to the newest snapshot whose selection covers the groups", async () => {
     await save(0);
     await save(1, { selection: { groups: ["orders*"], exclude: [{ name: "orders-test" }] } });
     await save(2, { selection: { groups: [{ name: "billing" }], exclude: [] } });
@@ -153,7 +153,7 @@ describe("latest, and a time", () => {
     expect(storage.faults.calls).not.toContain("GetObject");
   });
 
-  test("are SnapshotNotFound where none does, and say why the newest do not", async () => {
+  test("are SnapshotNotFound if no snapshot qualifies, with the reasons for the newest", async () => {
     const resolve = (at?: Date) => storage.archive.resolve(at === undefined ? "latest" : { at }, ["a"], within());
     await expect(resolve()).rejects.toThrow(
       /SnapshotNotFound: there is no complete snapshot of "a"\. There is none at all/,
@@ -168,13 +168,13 @@ describe("latest, and a time", () => {
     await expect(resolve(second(-1))).rejects.toThrow(/at or before 2025-01-15T10:29:59.000Z. There is none/);
   });
 
-  test("are found behind many that do not do", async () => {
+  test("resolve to a snapshot behind many that do not qualify", async () => {
     await save(0);
     for (let n = 1; n <= 30; n++) await save(n, { trigger: "safety" });
     expect(await storage.archive.resolve("latest", undefined, within())).toBe(id(0));
   });
 
-  test("an id stands for itself, without a look at the index", async () => {
+  test("differ from an id, which is resolved without reading the index", async () => {
     storage.faults.on("GetItem", "breaks");
     storage.faults.on("Query", "breaks");
     expect(await storage.shaky.resolve(id(7), undefined, within())).toBe(id(7));

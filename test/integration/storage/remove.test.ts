@@ -15,7 +15,7 @@ async function expectGone(snapshotId: string): Promise<void> {
 }
 
 describe("a deleted snapshot", () => {
-  test("is gone from the list, the index and the bucket, and from nowhere else", async () => {
+  test("is deleted from the list, the index and the bucket, and others are kept", async () => {
     const kept = (await storage.archive.save(content(), second(1), within())).snapshot;
     const snapshotId = await save();
     await storage.archive.remove(snapshotId, ana, within());
@@ -38,7 +38,7 @@ describe("a deleted snapshot", () => {
     await expect(storage.shaky.load(snapshotId, within())).rejects.toThrow(SnapshotNotFound);
   });
 
-  test("whose id is given again at once does not take the new one with it", async () => {
+  test("does not delete a new snapshot that gets the same id", async () => {
     const snapshotId = await save();
     storage.faults.before("DeleteItem", async () => {
       await storage.archive.remove(snapshotId, ana, within());
@@ -48,7 +48,7 @@ describe("a deleted snapshot", () => {
     expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
   });
 
-  test("is deleted once by two who delete it at the same time", async () => {
+  test("is deleted once by two calls at the same time", async () => {
     const snapshotId = await save();
     const both = [storage.archive.remove(snapshotId, ana, within()), storage.archive.remove(snapshotId, ana, within())];
     const outcomes = (await Promise.allSettled(both)).map(({ status }) => status);
@@ -60,7 +60,7 @@ describe("a deleted snapshot", () => {
 
 describe("a deletion", () => {
   test.each(["DeleteObject", "DeleteItem"])(
-    "that ends before %s hides the snapshot, and the next one finishes it",
+    "that fails before %s hides the snapshot, and a repeated deletion completes it",
     async (action) => {
       const snapshotId = await save();
       storage.faults.on(action, "breaks");
@@ -78,7 +78,7 @@ describe("a deletion", () => {
     },
   );
 
-  test("that ends before its first step changes nothing", async () => {
+  test("that fails before its first step changes nothing", async () => {
     const snapshotId = await save();
     storage.faults.on("TransactWriteItems", "breaks");
     await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
@@ -86,7 +86,7 @@ describe("a deletion", () => {
     expect(await storage.items("deletion")).toEqual([]);
   });
 
-  test.each(["TransactWriteItems", "DeleteItem"])("waits where %s conflicts with another call", async (action) => {
+  test.each(["TransactWriteItems", "DeleteItem"])("waits if %s conflicts with another call", async (action) => {
     const snapshotId = await save();
     storage.faults.on(action, "conflicts", 2);
     await storage.shaky.remove(snapshotId, ana, within());
@@ -95,7 +95,7 @@ describe("a deletion", () => {
   });
 
   test.each(["TransactWriteItems", "DeleteObject", "DeleteItem"])(
-    "succeeds though an answer to %s is lost",
+    "succeeds if an answer to %s is lost",
     async (action) => {
       const snapshotId = await save();
       storage.faults.on(action, "lost", 1);
@@ -107,7 +107,7 @@ describe("a deletion", () => {
   );
 
   test.each(["TransactWriteItems", "DeleteObject", "DeleteItem"])(
-    "can be finished though all answers to %s are lost",
+    "can be completed if all answers to %s are lost",
     async (action) => {
       const snapshotId = await save();
       storage.faults.on(action, "lost");
@@ -124,8 +124,8 @@ describe("a deletion", () => {
   );
 });
 
-describe("the note of a deletion", () => {
-  test("says who deleted which snapshot, by which request, and when", async () => {
+describe("the audit item of a deletion", () => {
+  test("has the snapshot, the caller, the request and the time", async () => {
     const snapshotId = await save();
     const before = new Date().toISOString();
     await storage.archive.remove(snapshotId, ana, within());
@@ -143,7 +143,7 @@ describe("the note of a deletion", () => {
     });
   });
 
-  test("has no name where the caller gave none", async () => {
+  test("has no caller if the request named none", async () => {
     const snapshotId = await save();
     await storage.archive.remove(snapshotId, { requestedBy: null, requestId: "request-2" }, within());
     const [note] = await storage.items("deletion");
@@ -151,7 +151,7 @@ describe("the note of a deletion", () => {
     expect(note).not.toHaveProperty("requested_by");
   });
 
-  test("is not written for a snapshot that is not there", async () => {
+  test("is not written for a snapshot that does not exist", async () => {
     await expect(storage.archive.remove("snapshot-2025-01-15T10:30:00Z", ana, within())).rejects.toThrow(
       SnapshotNotFound,
     );
@@ -159,7 +159,7 @@ describe("the note of a deletion", () => {
     expect(await storage.items()).toEqual([]);
   });
 
-  test("is there as soon as the snapshot is hidden, whatever comes after, and once more for who finishes it", async () => {
+  test("is written when the snapshot is hidden, and once more by the call that completes the deletion", async () => {
     const snapshotId = await save();
     storage.faults.on("DeleteObject", "breaks");
     await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);

@@ -11,8 +11,8 @@ const storage = testArchive();
 const ids = async () =>
   (await storage.archive.list({ limit: 100 }, within())).entries.map(({ snapshotId }) => snapshotId);
 
-describe("a snapshot that is kept", () => {
-  test("comes back as it was: names that JavaScript treats apart, offsets up to 2^63 - 1, empty groups", async () => {
+describe("a stored snapshot", () => {
+  test("is loaded as it was saved: special names, offsets up to 2^63 − 1, empty groups", async () => {
     const consumerGroups: Commits = new Map([
       ["42", new Map([["orders-0", { offset: 2n ** 63n - 1n, metadata: "m", leaderEpoch: 7 }]])],
       ["__proto__", new Map([["a-1-2", { offset: 9007199254740993n, metadata: "" }]])],
@@ -46,7 +46,7 @@ describe("a snapshot that is kept", () => {
     expect(await storage.archive.entry(snapshot.snapshotId, within())).toEqual(entry);
   });
 
-  test("comes back as it was, whatever is in it", async () => {
+  test("is loaded as it was saved, with any content", async () => {
     await fc.assert(
       fc.asyncProperty(anySnapshot, async ({ snapshotId: _, createdAt, ...kept }) => {
         const { snapshot, entry } = await storage.archive.save(kept, new Date(createdAt), within());
@@ -58,7 +58,7 @@ describe("a snapshot that is kept", () => {
     );
   });
 
-  test("lies in the bucket as gzip'd JSON under its id, with a checksum and the token of its write", async () => {
+  test("is an object of gzip'd JSON under its id, with a checksum and its write token", async () => {
     const { snapshot, entry } = await storage.archive.save(content(), second(0), within());
     const Key = `kept/snapshots/${snapshot.snapshotId}.json.gz`;
     const head = await storage.s3.send(
@@ -76,7 +76,7 @@ describe("a snapshot that is kept", () => {
     expect(await storage.items()).toMatchObject([{ write_token: { S: head.Metadata?.["write-token"] } }]);
   });
 
-  test("has a small index item however large it is, and every selection can still be asked", async () => {
+  test("has a small index item even if it is large, and can still be resolved by group", async () => {
     const consumerGroups = new Map(
       Array.from({ length: 3_000 }, (_, i) => [
         `group-${i}`,
@@ -102,7 +102,7 @@ describe("a snapshot that is kept", () => {
 });
 
 describe("ids", () => {
-  test("of one second are numbered from the second on", async () => {
+  test("of one second are numbered, except the first", async () => {
     for (const expected of ["", "-2", "-3"]) {
       const { snapshot } = await storage.archive.save(content(), new Date(second(0).getTime() + 999), within());
       expect(snapshot.snapshotId).toBe(`snapshot-2025-01-15T10:30:00Z${expected}`);
@@ -110,7 +110,7 @@ describe("ids", () => {
     expect(await ids()).toEqual(["-3", "-2", ""].map((n) => `snapshot-2025-01-15T10:30:00Z${n}`));
   });
 
-  test("of ten snapshots taken at once are ten, listed in the order of their numbers, each with its own body", async () => {
+  test("of ten snapshots taken at the same time differ, are listed by number, and have their own bodies", async () => {
     const saved = await Promise.all(
       Array.from({ length: 10 }, (_, i) =>
         storage.archive.save(content({ description: `no ${i}` }), second(0), within()),
@@ -127,7 +127,7 @@ describe("ids", () => {
     }
   });
 
-  test("whose body an interrupted call left behind are not used again", async () => {
+  test("with the body of an interrupted call are not used again", async () => {
     const Key = "kept/snapshots/snapshot-2025-01-15T10:30:00Z.json.gz";
     await storage.s3.send(new PutObjectCommand({ Bucket: storage.config.bucket, Key, Body: "an orphan" }));
     const { snapshot } = await storage.archive.save(content(), second(0), within());
@@ -138,18 +138,15 @@ describe("ids", () => {
     expect(await orphan.Body?.transformToString()).toBe("an orphan");
   });
 
-  test.each([undefined, "run"])(
-    "that are listed stay whose they are, even without a body (execution %s)",
-    async (run) => {
-      const { entry } = await storage.archive.save(content(), second(0), within());
-      const [Key] = await storage.keys();
-      await storage.s3.send(new DeleteObjectCommand({ Bucket: storage.config.bucket, Key }));
-      const { snapshot } = await storage.archive.save(content({ description: "another" }), second(0), within(), run);
+  test.each([undefined, "run"])("in the index are not used again, even without a body (execution %s)", async (run) => {
+    const { entry } = await storage.archive.save(content(), second(0), within());
+    const [Key] = await storage.keys();
+    await storage.s3.send(new DeleteObjectCommand({ Bucket: storage.config.bucket, Key }));
+    const { snapshot } = await storage.archive.save(content({ description: "another" }), second(0), within(), run);
 
-      expect(snapshot.snapshotId).toBe("snapshot-2025-01-15T10:30:00Z-2");
-      expect(await storage.archive.entry(entry.snapshotId, within())).toEqual(entry);
-    },
-  );
+    expect(snapshot.snapshotId).toBe("snapshot-2025-01-15T10:30:00Z-2");
+    expect(await storage.archive.entry(entry.snapshotId, within())).toEqual(entry);
+  });
 
   test.each([
     "snapshot-2025-01-15T10:30:01Z",
@@ -159,7 +156,7 @@ describe("ids", () => {
     "../../etc/passwd",
     "a\u0000b",
     "",
-  ])("that were never given are SnapshotNotFound: %j", async (id) => {
+  ])("that do not exist are SnapshotNotFound: %j", async (id) => {
     await storage.archive.save(content(), second(0), within());
     await expect(storage.archive.load(id, within())).rejects.toThrow(SnapshotNotFound);
     await expect(storage.archive.entry(id, within())).rejects.toThrow(
@@ -171,7 +168,7 @@ describe("ids", () => {
 });
 
 describe("a large result", () => {
-  test("can be fetched by its link, whole", async () => {
+  test("can be fetched completely by its link", async () => {
     const text = JSON.stringify({ many: Array.from({ length: 300_000 }, (_, i) => i), text: "größe \u{1F600}" });
     const { url, expiresInSeconds } = await storage.archive.storeResult(text, within());
     const fetched = await fetch(url);

@@ -14,14 +14,14 @@ const ids = async () =>
   (await storage.archive.list({ limit: 100 }, within())).entries.map(({ snapshotId }) => snapshotId);
 
 describe("a scheduled execution", () => {
-  test("has no snapshot before it took one, and then that one", async () => {
+  test("has no snapshot before it took one, and has it afterwards", async () => {
     expect(await storage.archive.findExecution(run, within())).toBeUndefined();
     const { entry } = await storage.archive.save(scheduled, second(0), within(), run);
     expect(await storage.archive.findExecution(run, within())).toEqual(entry);
     expect(await storage.archive.findExecution("another", within())).toBeUndefined();
   });
 
-  test("that is delivered twice takes one snapshot, and the second delivery gets that one", async () => {
+  test("that is delivered twice takes one snapshot, which both deliveries return", async () => {
     const first = await storage.archive.save(scheduled, second(0), within(), run);
     const again = await storage.archive.save({ ...scheduled, description: "later" }, second(60), within(), run);
 
@@ -40,13 +40,13 @@ describe("a scheduled execution", () => {
     expect(new Set(saved.map(({ snapshot }) => snapshot.snapshotId))).toEqual(new Set([snapshotId]));
   });
 
-  test("is forgotten by DynamoDB after two days", async () => {
+  test("expires in DynamoDB after two days", async () => {
     await storage.archive.save(scheduled, second(0), within(), run);
     const [item] = (await storage.items()).filter(({ pk }) => pk?.S === "execution");
     expect(item).toMatchObject({ sk: { S: run }, expires_at: { N: String(second(0).getTime() / 1_000 + 172_800) } });
   });
 
-  test("whose snapshot was deleted since may take another", async () => {
+  test("whose snapshot was deleted may take another", async () => {
     const { snapshot } = await storage.archive.save(scheduled, second(0), within(), run);
     await storage.archive.remove(snapshot.snapshotId, ana, within());
     expect(await storage.archive.findExecution(run, within())).toBeUndefined();
@@ -56,7 +56,7 @@ describe("a scheduled execution", () => {
     expect(await storage.archive.findExecution(run, within())).toEqual(again.entry);
   });
 
-  test("waits where two deliveries meet in one transaction", async () => {
+  test("waits if its transaction conflicts with that of another delivery", async () => {
     storage.faults.on("TransactWriteItems", "conflicts", 2);
     const { repeated } = await storage.shaky.save(scheduled, second(0), within(), run);
     expect(repeated).toBe(false);
@@ -64,7 +64,7 @@ describe("a scheduled execution", () => {
   });
 
   test.each([1, Number.POSITIVE_INFINITY])(
-    "has one snapshot though answers to its transaction are lost: %i",
+    "takes one snapshot if %i answers to its transaction are lost",
     async (times) => {
       storage.faults.on("TransactWriteItems", "lost", times);
       const { snapshot, repeated } = await storage.shaky.save(scheduled, second(0), within(), run);
@@ -74,7 +74,7 @@ describe("a scheduled execution", () => {
     },
   );
 
-  test("is no excuse for a snapshot that cannot be read", async () => {
+  test("whose snapshot cannot be read fails", async () => {
     await storage.archive.save(scheduled, second(0), within(), run);
     const { s3, config, keys } = storage;
     for (const Key of await keys()) await s3.send(new DeleteObjectCommand({ Bucket: config.bucket, Key }));

@@ -22,8 +22,8 @@ import org.apache.kafka.common.security.oauthbearer.OAuthBearerToken;
 import org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallback;
 
 /**
- * Checks a token of MSK IAM as MSK does, as far as its documentation tells, for the one key that the options of the login
- * module name: base64url of a URL that is presigned (SigV4) for kafka-cluster:Connect.
+ * Checks a token of MSK IAM as MSK documents it: base64url of a URL that is presigned (SigV4) for kafka-cluster:Connect.
+ * Only tokens of the access key in the options of the login module are accepted.
  */
 public class IamTokenValidator implements AuthenticateCallbackHandler {
     private static final DateTimeFormatter DATE =
@@ -62,7 +62,7 @@ public class IamTokenValidator implements AuthenticateCallbackHandler {
         TreeMap<String, String> query = new TreeMap<>();
         for (String pair : url.getRawQuery().split("&")) {
             String[] halves = pair.split("=", 2);
-            require(query.put(halves[0], halves[1]) == null, "a parameter that is there once");
+            require(query.put(halves[0], halves[1]) == null, "a parameter that occurs twice");
         }
         require(query.keySet().equals(NAMES), "the parameters");
         String date = query.get("X-Amz-Date");
@@ -74,8 +74,8 @@ public class IamTokenValidator implements AuthenticateCallbackHandler {
         require(decoded(query, "X-Amz-Credential").equals(key.get("accessKeyId") + "/" + scope), "the credential");
         require(decoded(query, "X-Amz-SignedHeaders").equals("host"), "the headers");
         require(seconds > 0 && seconds <= 900, "the lifetime");
-        require(!signed.isAfter(Instant.now().plusSeconds(60)), "a time that has come");
-        require(signed.plusSeconds(seconds).isAfter(Instant.now()), "a token that has not expired");
+        require(!signed.isAfter(Instant.now().plusSeconds(60)), "a date in the future");
+        require(signed.plusSeconds(seconds).isAfter(Instant.now()), "a token that has expired");
         String parameters = query.entrySet().stream()
             .filter(it -> !it.getKey().equals("X-Amz-Signature") && !it.getKey().equals("User-Agent"))
             .map(it -> it.getKey() + "=" + it.getValue())

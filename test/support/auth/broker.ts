@@ -6,14 +6,14 @@ import { compileJava } from "../java.ts";
 import { type Authority, createAuthority, type Pem } from "./certificates.ts";
 import { audience, type TokenServer } from "./token-server.ts";
 
-/** The key that the broker takes tokens of MSK IAM from, and where. */
+/** The access key and region whose MSK IAM tokens the broker accepts. */
 export const iam = {
   accessKeyId: "AKIDEXAMPLE",
   secretAccessKey: "wJalrXUtnFEMI/K7MDENG",
   region: "eu-west-1",
 } as const;
 
-/** Who may do everything, with this password, and who may log in and nothing else. */
+/** `ana` is a super user; `guest` may log in, and has no rights. */
 export const ana = { username: "ana", password: "open sesame" } as const;
 export const guest = { username: "guest", password: "nothing to see" } as const;
 
@@ -34,18 +34,18 @@ const protocols = {
 export type Listener = keyof typeof protocols;
 const listeners = Object.keys(protocols).filter((name): name is Listener => name in protocols);
 
-/** A broker with a listener for every way to be sure of each other. */
+/** A broker with a listener for each combination of protocol, mechanism and certificate that the tests use. */
 export interface SecureBroker {
   readonly kafka: KafkaDescriptor;
   readonly ports: Readonly<Record<string, number>>;
-  /** The authority of the broker's certificates, and another one. */
+  /** The authority of the broker's certificates, and one that issued none of them. */
   readonly ca: string;
   readonly otherCa: string;
-  /** A certificate of `ana`, one that has expired, and one of another authority. */
-  readonly clients: { readonly ana: Pem; readonly late: Pem; readonly stranger: Pem };
+  /** Certificates for `ana`: a valid one, one that has expired, and one of the other authority. */
+  readonly clients: { readonly ana: Pem; readonly expired: Pem; readonly untrusted: Pem };
 }
 
-/** The sessions of the listener BARE end after this time: whoever stays has to log in again. */
+/** The time after which clients of the listener BARE must authenticate again (KIP-368). */
 export const SESSION_MS = 12_000;
 
 const here = [
@@ -53,7 +53,7 @@ const here = [
   { type: "ip", value: "127.0.0.1" },
 ] as const;
 
-/** Starts it, as a process of this machine, even where there is Docker. */
+/** Starts the broker as a process, even with Docker. */
 export async function startSecureBroker(
   version: string,
   stateDir: string,
@@ -67,7 +67,7 @@ export async function startSecureBroker(
   const stores = await writeStores(stateDir, authority);
   const free = await freePorts(listeners.length);
   const ports = Object.fromEntries(listeners.map((name, i) => [name, free[i] ?? 0]));
-  say(`Starting Kafka ${version} with ${listeners.length} listeners that want to know who is there…`);
+  say(`Starting Kafka ${version} with ${listeners.length} listeners that authenticate…`);
   const kafka = await startProcesses({
     brokers: 1,
     version,
@@ -76,7 +76,7 @@ export async function startSecureBroker(
     jvm: { options: [`-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${tokens.keysUrl}`], classes },
     extraProperties: (own) => ({
       listeners: [own.listeners, ...listeners.map((name) => `${name}://127.0.0.1:${ports[name]}`)].join(),
-      // Another name than the tests bootstrap from: the connections after the first one are new ones.
+      // Not the host that tests bootstrap from, so that connections after the first one are new ones.
       "advertised.listeners": [
         own["advertised.listeners"],
         ...listeners.map((name) => `${name}://localhost:${ports[name]}`),
@@ -91,11 +91,11 @@ export async function startSecureBroker(
       ...Object.fromEntries(listeners.flatMap((name) => Object.entries(propertiesOf(name, stores, tokens)))),
     }),
   });
-  const soon = { validUntil: new Date(Date.now() - 3_600_000) };
+  const anHourAgo = { validUntil: new Date(Date.now() - 3_600_000) };
   const clients = {
     ana: await authority.issue({ name: "ana" }),
-    late: await authority.issue({ name: "ana", ...soon }),
-    stranger: await other.issue({ name: "ana" }),
+    expired: await authority.issue({ name: "ana", ...anHourAgo }),
+    untrusted: await other.issue({ name: "ana" }),
   };
   return { kafka, ports, ca: authority.certificate, otherCa: other.certificate, clients };
 }
@@ -138,7 +138,7 @@ function propertiesOf(name: Listener, stores: Stores, tokens: TokenServer): Reco
     };
   };
   const users = { [`user_${ana.username}`]: ana.password, [`user_${guest.username}`]: guest.password };
-  const itself = { unsecuredLoginStringClaim_sub: "broker" }; // brokers log in too, if only to nobody
+  const brokerLogin = { unsecuredLoginStringClaim_sub: "broker" }; // brokers also need a login, although none uses it
   const keyStore = name === "EXPIRED" ? stores.expired : name === "ELSEWHERE" ? stores.elsewhere : stores.good;
   const tls = own({ "ssl.keystore.type": "PEM", "ssl.keystore.location": keyStore });
   switch (name) {
@@ -173,7 +173,7 @@ function propertiesOf(name: Listener, stores: Stores, tokens: TokenServer): Reco
         ...tls,
         ...own({
           "sasl.enabled.mechanisms": "OAUTHBEARER",
-          ...login("OAUTHBEARER", "oauthbearer.OAuthBearer", itself),
+          ...login("OAUTHBEARER", "oauthbearer.OAuthBearer", brokerLogin),
           "oauthbearer.sasl.server.callback.handler.class":
             "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler",
           "oauthbearer.sasl.oauthbearer.jwks.endpoint.url": tokens.keysUrl,
@@ -185,7 +185,7 @@ function propertiesOf(name: Listener, stores: Stores, tokens: TokenServer): Reco
         ...tls,
         ...own({
           "sasl.enabled.mechanisms": "OAUTHBEARER",
-          ...login("OAUTHBEARER", "oauthbearer.OAuthBearer", { ...itself, ...iam, principal: "ana" }),
+          ...login("OAUTHBEARER", "oauthbearer.OAuthBearer", { ...brokerLogin, ...iam, principal: "ana" }),
           "oauthbearer.sasl.server.callback.handler.class": "IamTokenValidator",
         }),
       };

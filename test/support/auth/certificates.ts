@@ -17,7 +17,7 @@ export interface Pem {
   readonly key: string;
 }
 
-/** What a certificate says: who it is for, where that listens, and until when it is valid (tomorrow). */
+/** The content of a certificate: common name, host names and addresses, and when it expires (by default in a day). */
 export interface Subject {
   readonly name: string;
   readonly hosts?: readonly { readonly type: "dns" | "ip"; readonly value: string }[];
@@ -30,11 +30,11 @@ export interface Authority {
   issue(subject: Subject): Promise<Pem>;
 }
 
-/** Makes an authority that nobody else knows. */
+/** Creates an authority with a new key and a self-signed certificate. */
 export async function createAuthority(name: string): Promise<Authority> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const validity = { notBefore: new Date(Date.now() - 30 * DAY_MS), notAfter: new Date(Date.now() + DAY_MS) };
-  const own = await X509CertificateGenerator.createSelfSigned(
+  const root = await X509CertificateGenerator.createSelfSigned(
     {
       name: `CN=${name}`,
       keys,
@@ -45,13 +45,13 @@ export async function createAuthority(name: string): Promise<Authority> {
     webcrypto,
   );
   return {
-    certificate: own.toString("pem"),
+    certificate: root.toString("pem"),
     async issue({ name: subject, hosts = [], validUntil = validity.notAfter }) {
       const pair = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
       const certificate: X509Certificate = await X509CertificateGenerator.create(
         {
           subject: `CN=${subject}`,
-          issuer: own.subject,
+          issuer: root.subject,
           publicKey: pair.publicKey,
           signingKey: keys.privateKey,
           signingAlgorithm: algorithm,

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** Whom the tokens are for, which the broker checks. */
+/** The audience of the tokens, which the broker checks. */
 export const audience = "kafka";
 
 /** The secret of every client. */
@@ -17,8 +17,8 @@ export interface TokenServer {
 }
 
 /**
- * Starts an authorization server that knows these clients: `ana` gets a token, `forger` one that is signed with a key which
- * the broker does not know, and `late` one that has expired.
+ * Starts an authorization server. Every client with the secret gets a token for `ana`. The token of the client `forger` is
+ * signed with a key that the broker does not know; that of `late` has expired.
  */
 export async function startTokenServer(): Promise<TokenServer> {
   const [known, unknown] = [rsa(), rsa()];
@@ -61,7 +61,7 @@ export async function startTokenServer(): Promise<TokenServer> {
 
 const rsa = () => generateKeyPairSync("rsa", { modulusLength: 2048 });
 
-/** The client of HTTP Basic, whose halves are form-encoded (RFC 6749, 2.3.1). */
+/** Client id and secret of HTTP Basic, both form-encoded (RFC 6749, 2.3.1). */
 function clientOf({ headers }: IncomingMessage): string[] {
   const basic = Buffer.from(headers.authorization?.replace(/^Basic /, "") ?? "", "base64").toString();
   return basic.split(":").map((half) => new URLSearchParams(`=${half}`).get("") ?? "");

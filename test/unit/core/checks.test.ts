@@ -25,7 +25,7 @@ describe("groups that could not be read", () => {
     expect(unreadable([failed("a"), failed("b", "KafkaAuthentication")], "")).toBeInstanceOf(KafkaUnavailable);
   });
 
-  test("end a comparison, which would be a guess without them", () => {
+  test("make a comparison fail, since it would be incomplete", () => {
     const live = liveOf(new Map(), new Map());
     expect(() => requireReadable(live)).not.toThrow();
     expect(() => requireReadable({ ...live, errors: [failed("a")] })).toThrow(
@@ -36,7 +36,7 @@ describe("groups that could not be read", () => {
 
 describe("requireSameCluster", () => {
   const snapshot = snapshotOf(new Map());
-  test("accepts the cluster of the snapshot, whatever its name", () => {
+  test("accepts the cluster of the snapshot, even under another name", () => {
     expect(() => requireSameCluster(snapshot, { name: "other", clusterId: "c1" }, "this cluster")).not.toThrow();
   });
   test("refuses another cluster, and names both", () => {
@@ -47,7 +47,7 @@ describe("requireSameCluster", () => {
 });
 
 describe("groups that a snapshot failed to capture", () => {
-  test("need no warning if there are none", () => {
+  test("cause no warning if there are none", () => {
     expect(uncapturedWarnings("s", [], ["a"])).toEqual([]);
   });
   test("are named in a warning where patterns, or no selectors, select them", () => {

@@ -5,7 +5,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", 
 afterEach(() => void vi.useRealTimers());
 
 describe("a deadline", () => {
-  test("counts down, passes when its time is over, and has none left then", () => {
+  test("counts down, passes when its time is over, and then has no time left", () => {
     const deadline = deadlineIn(1_000);
     expect([deadline.remainingMs(), deadline.signal.aborted]).toEqual([1_000, false]);
     vi.advanceTimersByTime(400);
@@ -18,7 +18,7 @@ describe("a deadline", () => {
     expect(deadline.remainingMs()).toBe(0);
   });
 
-  test("that is in the past already has no time left, and no negative timer", () => {
+  test("in the past has no time left, and sets no negative timer", () => {
     const timer = vi.spyOn(globalThis, "setTimeout");
     const deadline = deadlineIn(-5);
     expect(deadline.remainingMs()).toBe(0);
@@ -27,7 +27,7 @@ describe("a deadline", () => {
     expect(deadline.signal.aborted).toBe(true);
   });
 
-  test("passes with its parent, whose time it does not change", () => {
+  test("passes when its parent is aborted, and keeps its own remaining time", () => {
     const parent = new AbortController();
     const deadline = deadlineIn(1_000, parent.signal);
     expect(deadline.signal.aborted).toBe(false);
@@ -48,7 +48,7 @@ describe("a deadline", () => {
     expect(timer.mock.results.map(({ value }) => value.hasRef())).toEqual([false]);
   });
 
-  test("never passes once it was stopped", () => {
+  test("never passes after it was stopped", () => {
     const deadline = deadlineIn(1_000);
     deadline.stop();
     vi.advanceTimersByTime(2_000);
@@ -57,7 +57,7 @@ describe("a deadline", () => {
 });
 
 describe("a deadline that ends before another", () => {
-  test("leaves that much time of the other", () => {
+  test("leaves the given time of the other deadline", () => {
     const whole = deadlineIn(10_000);
     const part = endingBefore(whole, 3_000);
     expect(part.remainingMs()).toBe(7_000);
@@ -66,11 +66,11 @@ describe("a deadline that ends before another", () => {
     expect(whole.remainingMs()).toBe(3_000);
   });
 
-  test("has no time where the other has less left than that", () => {
+  test("has no time left if the other deadline has less than the given time", () => {
     expect(endingBefore(deadlineIn(1_000), 3_000).remainingMs()).toBe(0);
   });
 
-  test("passes when what the other waits for is aborted", () => {
+  test("passes when the parent of the other deadline is aborted", () => {
     const parent = new AbortController();
     const part = endingBefore(deadlineIn(10_000, parent.signal), 3_000);
     parent.abort();
@@ -79,7 +79,7 @@ describe("a deadline that ends before another", () => {
 });
 
 describe("the error of a deadline that passed", () => {
-  test("says what was going on, and what to do, and keeps the cause", () => {
+  test("names the interrupted step and the next step, and keeps the cause", () => {
     const cause = new Error("aborted");
     const error = deadlineExceeded("groups were read", cause);
     expect(error).toMatchObject({ name: "DeadlineExceeded", retryable: true, effect: "unknown", cause });

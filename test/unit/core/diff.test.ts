@@ -12,8 +12,8 @@ const at = (offset: bigint, metadata = "", leaderEpoch?: number): Commit =>
 describe("diffCommits", () => {
   test("finds nothing between equal commits", () => {
     fc.assert(
-      fc.property(commits, (some) => {
-        const { summary, groups } = diffCommits(some, some);
+      fc.property(commits, (equal) => {
+        const { summary, groups } = diffCommits(equal, equal);
         expect(groups.size).toBe(0);
         expect(summary).toEqual({
           advanced: 0,
@@ -21,13 +21,13 @@ describe("diffCommits", () => {
           metadata: 0,
           added: 0,
           removed: 0,
-          unchanged: countOffsets(some),
+          unchanged: countOffsets(equal),
         });
       }),
     );
   });
 
-  test("accounts for every partition of both sides once, and the other way round is its mirror", () => {
+  test("counts every partition of both sides once, and is mirrored if the sides are exchanged", () => {
     fc.assert(
       fc.property(commits, commits, (a, b) => {
         const { summary } = diffCommits(a, b);
@@ -64,7 +64,7 @@ describe("diffCommits", () => {
 });
 
 describe("verifyCommits", () => {
-  test("verifies what is equal, and agrees with the difference", () => {
+  test("verifies equal commits, and agrees with diffCommits", () => {
     fc.assert(
       fc.property(commits, commits, (a, b) => {
         expect(verifyCommits(a, a)).toEqual({ verified: true, checked: countOffsets(a), mismatches: [] });
@@ -88,7 +88,7 @@ describe("verifyCommits", () => {
     ]);
   });
 
-  test("takes null for none: what is there all the same is extra, and its absence is checked", () => {
+  test("expects no commit where null is given: a commit there is extra, and its absence counts as checked", () => {
     const none = new Map([["g", new Map([["t-0", null]])]]);
     expect(verifyCommits(none, group({}))).toEqual({ verified: true, checked: 1, mismatches: [] });
     expect(verifyCommits(none, new Map())).toEqual({ verified: true, checked: 1, mismatches: [] });
@@ -99,7 +99,7 @@ describe("verifyCommits", () => {
     });
   });
 
-  test("reports each difference alone, and does not compare groups that were not expected", () => {
+  test("reports a difference in one property alone, and ignores groups that were not expected", () => {
     const kinds = (expected: Commit, actual: Commit) =>
       verifyCommits(
         group({ "t-0": expected }),
@@ -111,7 +111,7 @@ describe("verifyCommits", () => {
     expect(kinds(at(5n, "a", 1), at(5n, "a"))).toEqual(["leader_epoch"]);
   });
 
-  test("is shown with commits as documents have them", () => {
+  test("is encoded with commits in the form of the snapshot document", () => {
     const verification = verifyCommits(group({ "t-0": at(5n, "a", 1) }), group({}));
     expect(verificationDocument.encode(verification)).toEqual({
       verified: false,

@@ -5,18 +5,18 @@ import * as errors from "../../../functions/shared/core/errors.ts";
 const { GroupNotFound, KafkaUnavailable, StorageUnavailable } = errors;
 
 describe("an error", () => {
-  test("begins with its name, then says what happened, what was changed, and the next step", () => {
+  test("has a message with its name, what happened, what was changed, and the next step", () => {
     const error = new GroupNotFound("no group", { next: "Look again." });
     expect(error.message).toBe("GroupNotFound: no group. Nothing was changed. Look again.");
     expect(error.name).toBe("GroupNotFound");
     expect(error.summary).toBe("no group. Look again.");
   });
 
-  test("says nothing of what was changed while that is not known", () => {
+  test("does not mention what was changed if that is not known", () => {
     expect(new StorageUnavailable("no answer").message).toBe("StorageUnavailable: no answer.");
   });
 
-  test("without a next step has what happened as its summary", () => {
+  test("without a next step has a summary of what happened", () => {
     expect(new GroupNotFound("no group").summary).toBe("no group");
   });
 
@@ -25,18 +25,18 @@ describe("an error", () => {
     ["it ended!", "it ended!"],
     ["did it end?", "did it end?"],
     ["it. ended", "it. ended."],
-  ])("ends %j with one full stop at most", (what, sentence) => {
+  ])("ends its summary with one punctuation mark: %j", (what, sentence) => {
     expect(new StorageUnavailable(what).message).toBe(`StorageUnavailable: ${sentence}`);
   });
 
-  test("carries details and a cause only where there are any", () => {
+  test("has details and a cause only if they were given", () => {
     const cause = new Error("below");
     expect(new GroupNotFound("x", { cause, details: { a: 1 } })).toMatchObject({ cause, details: { a: 1 } });
     expect(new GroupNotFound("x").details).toBeUndefined();
     expect(new GroupNotFound("x")).not.toHaveProperty("cause");
   });
 
-  test("of unknown effect gets the statement that nothing was changed once only", () => {
+  test("of unknown effect can be given the statement that nothing was changed, once", () => {
     const error = new StorageUnavailable("no answer");
     expect(error.effect).toBe("unknown");
     error.withoutEffect("No offset was committed.");
@@ -45,7 +45,7 @@ describe("an error", () => {
     expect(error.message).toBe("StorageUnavailable: no answer. No offset was committed.");
   });
 
-  test("that changed nothing says so once", () => {
+  test("that changed nothing states that once", () => {
     const error = new GroupNotFound("no group");
     error.withoutEffect("No offset was committed.");
     expect(error.message).toBe("GroupNotFound: no group. Nothing was changed.");
@@ -64,12 +64,12 @@ describe("the kinds of errors", () => {
     expect(kinds.map(({ is }) => is)).toEqual(kinds.map(({ name }) => name));
   });
 
-  test("can be retried where time alone may help", () => {
+  test("can be retried if waiting may help", () => {
     const names = kinds.filter(({ retryable }) => retryable).map(({ name }) => name);
     expect(names.sort()).toEqual(["DeadlineExceeded", "KafkaUnavailable", "RollbackInProgress", "StorageUnavailable"]);
   });
 
-  test("may have changed something where a call may end after its first write", () => {
+  test("may have changed something if the call can fail after its first write", () => {
     const names = kinds.filter(({ effect }) => effect === "unknown").map(({ name }) => name);
     expect(names.sort()).toEqual([
       ...["Configuration", "DeadlineExceeded", "InternalError", "RollbackIncomplete", "StorageUnavailable"],
@@ -78,7 +78,7 @@ describe("the kinds of errors", () => {
 });
 
 describe("errorNamed", () => {
-  test("gives the error of that name, with what it carries", () => {
+  test("gives the error of that name, with message and next step", () => {
     const error = errorNamed("KafkaAuthorization", "no right", { next: "Grant it." });
     expect(error).toBeInstanceOf(errors.KafkaAuthorization);
     expect(error.summary).toBe("no right. Grant it.");

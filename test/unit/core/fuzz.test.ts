@@ -11,15 +11,15 @@ import { decodeSnapshot, encodeSnapshot } from "../../../functions/shared/core/s
 import { json, situation, snapshot } from "../../support/arbitraries.ts";
 import { spoil } from "../../support/spoil.ts";
 
-/** Reads a body under a checksum that fits: what only the decoder itself can find. */
-const readForged = (snapshotId: string, body: Uint8Array) =>
+/** Reads a body with its own checksum, so that only the decoder can reject it. */
+const readWithOwnChecksum = (snapshotId: string, body: Uint8Array) =>
   decodeSnapshot(body, { snapshotId, sha256: createHash("sha256").update(body).digest("hex") });
 
-/** Reads a body that may be damaged: it is a snapshot, or SnapshotCorrupt with the reason. */
+/** Requires that a damaged body is read as a valid snapshot, or rejected with SnapshotCorrupt and the reason. */
 function readOrCorrupt(snapshotId: string, body: Uint8Array): void {
   try {
-    const read = readForged(snapshotId, body);
-    expect(readForged(snapshotId, encodeSnapshot(read).body)).toEqual(read);
+    const read = readWithOwnChecksum(snapshotId, body);
+    expect(readWithOwnChecksum(snapshotId, encodeSnapshot(read).body)).toEqual(read);
   } catch (error) {
     if (!(error instanceof SnapshotCorrupt)) throw error;
     expect(error.message).toMatch(
@@ -29,7 +29,7 @@ function readOrCorrupt(snapshotId: string, body: Uint8Array): void {
   }
 }
 
-/** Bytes that are others, too many or too few. */
+/** Bytes are replaced, inserted or removed. */
 const damage = fc.record({ at: fc.nat(), removed: fc.nat(3), inserted: fc.uint8Array({ maxLength: 3 }) });
 const damaged = (bytes: Uint8Array, damages: readonly { at: number; removed: number; inserted: Uint8Array }[]) =>
   damages.reduce<Uint8Array>((all, { at, removed, inserted }) => {
@@ -37,10 +37,10 @@ const damaged = (bytes: Uint8Array, damages: readonly { at: number; removed: num
     return Buffer.concat([all.subarray(0, start), inserted, all.subarray(start + removed)]);
   }, bytes);
 
-describe("a snapshot's body is a snapshot or corrupt, and says where,", () => {
+describe("a damaged snapshot body is read as a snapshot or rejected with the place of the error", () => {
   const textOf = (body: Uint8Array) => gunzipSync(body).toString("utf8");
 
-  test("whatever stands in its document", () => {
+  test("if values or names of its document are changed", () => {
     fc.assert(
       fc.property(snapshot, spoil, (original, change) => {
         const text = change(textOf(encodeSnapshot(original).body));
@@ -50,7 +50,7 @@ describe("a snapshot's body is a snapshot or corrupt, and says where,", () => {
     );
   });
 
-  test("whatever bytes of its document are others", () => {
+  test("if bytes of its document are changed", () => {
     fc.assert(
       fc.property(snapshot, fc.array(damage, { minLength: 1, maxLength: 3 }), (original, damages) => {
         const text = gunzipSync(encodeSnapshot(original).body);
@@ -60,7 +60,7 @@ describe("a snapshot's body is a snapshot or corrupt, and says where,", () => {
     );
   });
 
-  test("whatever bytes of its gzip are others, wherever it is cut off", () => {
+  test("if bytes of its gzip are changed, or it is cut off", () => {
     fc.assert(
       fc.property(snapshot, fc.array(damage, { minLength: 1, maxLength: 3 }), fc.nat(), (original, damages, length) => {
         const { body } = encodeSnapshot(original);
@@ -71,34 +71,36 @@ describe("a snapshot's body is a snapshot or corrupt, and says where,", () => {
     );
   });
 
-  test("also where a name in it is not UTF-8: a name that is read is the name that was written", () => {
+  test("if a name in it is not UTF-8: it is rejected, not read as another name", () => {
     const [original] = fc.sample(snapshot, 1);
     if (original === undefined) throw new Error("there is a sample");
     const consumerGroups = new Map([["marked", new Map()]]);
     const text = gunzipSync(encodeSnapshot({ ...original, consumerGroups }).body);
     text[text.indexOf("marked")] = 0xff;
-    expect(() => readForged(original.snapshotId, gzipSync(text))).toThrow(/^SnapshotCorrupt: .*it is not UTF-8/);
+    expect(() => readWithOwnChecksum(original.snapshotId, gzipSync(text))).toThrow(
+      /^SnapshotCorrupt: .*it is not UTF-8/,
+    );
   });
 
-  test("and does not unpack without end", () => {
+  test("without unpacking an unlimited number of bytes", () => {
     const megabytes = gzipSync(Buffer.alloc(16 * 2 ** 20, " "), { level: 1 });
     const bomb = Buffer.concat(Array.from({ length: 64 }, () => megabytes));
     const before = process.memoryUsage().rss;
-    expect(() => readForged("snapshot-2025-01-15T10:30:00Z", bomb)).toThrow(
+    expect(() => readWithOwnChecksum("snapshot-2025-01-15T10:30:00Z", bomb)).toThrow(
       /^SnapshotCorrupt: .*it is longer than 256 MB/,
     );
     expect(process.memoryUsage().rss - before).toBeLessThan(700 * 2 ** 20);
   });
 });
 
-describe("a planned rollback", () => {
-  const planned: fc.Arbitrary<PlannedRollback> = fc.tuple(situation, json).map(([one, request]) => ({
+describe("a damaged planned rollback", () => {
+  const planned: fc.Arbitrary<PlannedRollback> = fc.tuple(situation, json).map(([drawn, request]) => ({
     request,
-    plan: planRollback(one.snapshot, one.part, one.live, one.policy),
-    origin: { name: "s", clusterId: "c1", topics: one.snapshot.observed.topics },
+    plan: planRollback(drawn.snapshot, drawn.part, drawn.live, drawn.policy),
+    origin: { name: "s", clusterId: "c1", topics: drawn.snapshot.observed.topics },
   }));
 
-  test("is one, or the error names the place, whatever stands in its document", () => {
+  test("is read, or rejected with the place of the error", () => {
     fc.assert(
       fc.property(planned, spoil, (original, change) => {
         let parsed: unknown;

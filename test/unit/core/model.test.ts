@@ -24,7 +24,7 @@ describe("the key of a partition", () => {
   });
 
   const wrong = ["orders", "-0", "orders-", "orders-01", "orders-x", "orders-1x", "orders-x1", "o-2147483648", "0", ""];
-  test.each(wrong)("is not %j: it is not split, and asking for its place is a fault of this program", (key) => {
+  test.each(wrong)("is not %j: splitTopicPartition gives undefined, and placeOf throws", (key) => {
     expect(splitTopicPartition(key)).toBeUndefined();
     expect(() => placeOf(key)).toThrow(`${key} is not the key of a partition`);
   });
@@ -48,7 +48,7 @@ describe("sameCommit", () => {
     expect(sameCommit(at(1n, "m", 2), at(1n, "m"))).toBe(false);
   });
 
-  test("takes no commit as equal to no commit only", () => {
+  test("finds no commit equal only to no commit", () => {
     expect(sameCommit(null, null)).toBe(true);
     expect(sameCommit(null, at(0n))).toBe(false);
     expect(sameCommit(at(0n), null)).toBe(false);
@@ -56,7 +56,7 @@ describe("sameCommit", () => {
 });
 
 describe("a snapshot", () => {
-  test("is partial if a group could not be read, and complete otherwise", () => {
+  test("has the status partial if a group could not be read, and complete otherwise", () => {
     expect(statusOf({ errors: [] })).toBe("complete");
     expect(statusOf({ errors: [{ group: "g", error: "KafkaUnavailable", message: "no answer" }] })).toBe("partial");
   });

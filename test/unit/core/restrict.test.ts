@@ -20,7 +20,7 @@ describe("restrict", () => {
     const part = restrict(snapshot, { groups: ["a"], topics: ["u"] });
     expect(part.commits).toEqual(new Map([["a", new Map([["u-0", at(2n)]])]]));
   });
-  test("refuses a group that the snapshot lacks, and patterns that find nothing", () => {
+  test("refuses a group that the snapshot lacks, and patterns that match no group", () => {
     expect(() => restrict(snapshot, { groups: ["a", "c"] })).toThrow(/^GroupNotFound: .*"c"/);
     expect(() => restrict(snapshot, { groups: ["z*"] })).toThrow(/^GroupNotFound: .*"z\*"/);
     expect(restrict(snapshot, { groups: ["a", "z*"] }).warnings).toEqual([
@@ -30,14 +30,14 @@ describe("restrict", () => {
   test("refuses a topic that no selected group has", () => {
     expect(() => restrict(snapshot, { groups: ["b"], topics: ["u"] })).toThrow(/^InvalidRequest: topics: .*"u".*"t"/);
   });
-  test("says what the snapshot has instead, and what it lacks", () => {
+  test("names the groups that the snapshot lacks, and those that it has", () => {
     expect(() => restrict(snapshot, { groups: ["c", "z*"] })).toThrow(/has no group "c"\. It has "a", "b"; names are/);
     expect(() => restrict(snapshotOf(new Map()), { groups: ["c"] })).toThrow(
       /has no group "c"\. It has no group at all/,
     );
     expect(() => restrict(snapshot, { groups: ["c"] })).toThrow(/Nothing was changed\. Look for another snapshot/);
   });
-  test("picks everything where nothing is named, even nothing", () => {
+  test("picks everything if no groups and topics are given, also from an empty snapshot", () => {
     expect(restrict(snapshot, {}).commits).toEqual(snapshot.consumerGroups);
     expect(restrict(snapshotOf(new Map()), {})).toEqual({
       commits: new Map(),
@@ -46,13 +46,13 @@ describe("restrict", () => {
       warnings: [],
     });
   });
-  test("refuses a topic that is missing, though another is there", () => {
+  test("refuses a missing topic beside an existing one", () => {
     expect(() => restrict(snapshot, { topics: ["t", "v"] })).toThrow(/^InvalidRequest: topics: .*"v".*"t", "u"/);
   });
   test("refuses an empty list of groups", () => {
     expect(() => restrict(snapshot, { groups: [] })).toThrow(/^GroupNotFound: /);
   });
-  test("picks groups that were not captured, and only those that were asked for", () => {
+  test("picks only requested groups from those that were not captured", () => {
     const [lost, other] = ["lost", "other"].map((group) => ({
       group,
       error: "KafkaAuthorization",
@@ -62,22 +62,22 @@ describe("restrict", () => {
     expect(restrict(partial, { groups: ["a", "lost"] }).errors).toEqual([lost]);
     expect(restrict(partial, {}).errors).toEqual([lost, other]);
   });
-  test("warns of patterns for topics that find nothing, beside one that does", () => {
+  test("warns of patterns that match no topic, beside one that matches", () => {
     expect(restrict(snapshot, { groups: ["a"], topics: ["u", "z*"] }).warnings).toEqual([
       'The pattern "z*" matches no topic.',
     ]);
   });
-  test("refuses patterns for topics where none finds a topic, and an empty list of them", () => {
+  test("refuses patterns if none matches a topic, and an empty list of topics", () => {
     expect(() => restrict(snapshot, { topics: ["z*"] })).toThrow(
       /^InvalidRequest: topics: in snapshot-\S+ no selected .*"z\*"/,
     );
     expect(() => restrict(snapshot, { topics: [] })).toThrow(/^InvalidRequest: topics: /);
     expect(() => topicWarnings(["t"], new Set(), "s")).toThrow(/there are commits on no topic\./);
   });
-  test("needs no topic where none is asked for", () => {
+  test("picks groups without commits if no topics are named", () => {
     expect(topicWarnings(undefined, new Set(), "s")).toEqual([]);
   });
-  test("leaves commits as they are where no topics are named", () => {
+  test("returns commits unchanged if no topics are named", () => {
     expect(onTopics(snapshot.consumerGroups, undefined)).toBe(snapshot.consumerGroups);
   });
   test("keeps groups whose commits are all on other topics", () => {
@@ -96,7 +96,7 @@ describe("mapGroups", () => {
   );
   const part = restrict(snapshot, {});
 
-  test("puts every group in the place of another, those that were not captured too, and keeps their names", () => {
+  test("renames every group, including those that were not captured, and records their names in the snapshot", () => {
     const mapped = mapGroups(part, new Map(Object.entries({ a: "b", b: "a", lost: "found" })));
     expect(mapped.commits).toEqual(
       new Map([
@@ -110,7 +110,7 @@ describe("mapGroups", () => {
     expect(part.sources.size).toBe(0);
   });
 
-  test("takes names that JavaScript's objects treat apart", () => {
+  test("accepts names that JavaScript objects treat specially", () => {
     const odd = restrict(snapshotOf(new Map([["__proto__", new Map([["t-0", at(1n)]])]])), {});
     expect(mapGroups(odd, new Map([["__proto__", "42"]]))).toMatchObject({
       commits: new Map([["42", new Map([["t-0", at(1n)]])]]),
@@ -118,7 +118,7 @@ describe("mapGroups", () => {
     });
   });
 
-  test("names all that is wrong at once: groups without a place, places without a group, places taken twice", () => {
+  test("reports all problems at once: groups without a target, unknown groups, targets named twice", () => {
     const wrong = new Map(Object.entries({ a: "x", b: "x", strange: "y", other: "y" }));
     try {
       mapGroups(part, wrong);
@@ -141,10 +141,10 @@ describe("mapGroups", () => {
   });
 
   test.each([
-    ["a group without a place", { a: "x", b: "y" }, /"lost" is selected/],
-    ["a place without a group", { a: "x", b: "y", lost: "z", c: "w" }, /"c" is not among/],
-    ["a place taken twice", { a: "x", b: "x", lost: "z" }, /"x" is the target of more than one/],
-  ])("refuses %s, and says nothing else", (_what, map, message) => {
+    ["a group without a target", { a: "x", b: "y" }, /"lost" is selected/],
+    ["a group that is not selected", { a: "x", b: "y", lost: "z", c: "w" }, /"c" is not among/],
+    ["a target named twice", { a: "x", b: "x", lost: "z" }, /"x" is the target of more than one/],
+  ])("refuses %s, and reports only that", (_what, map, message) => {
     const attempt = () => mapGroups(part, new Map(Object.entries(map)));
     expect(attempt).toThrow(/^InvalidRequest: group_map: [^;]*\.$/);
     expect(attempt).toThrow(message);

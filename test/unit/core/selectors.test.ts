@@ -28,12 +28,12 @@ describe("selectors", () => {
     expect(matches(pattern, name)).toBe(expected);
   });
 
-  test("take {name} literally", () => {
+  test("match {name} literally", () => {
     expect(matches({ name: "a*b" }, "a*b")).toBe(true);
     expect(matches({ name: "a*b" }, "axb")).toBe(false);
   });
 
-  test("match like a regular expression that was built from the pattern", () => {
+  test("match like a regular expression built from the pattern", () => {
     const letter = fc.constantFrom("a", "b", "-");
     fc.assert(
       fc.property(
@@ -48,7 +48,7 @@ describe("selectors", () => {
     );
   });
 
-  test("answer a hostile pattern at once", () => {
+  test("match a pattern with 200 stars in milliseconds", () => {
     expect(matches(`${"*a".repeat(200)}b`, "a".repeat(5000))).toBe(false);
   });
 
@@ -60,7 +60,7 @@ describe("selectors", () => {
     });
   });
 
-  test("each say whether they found something, though another found the same names before", () => {
+  test("each report whether they matched, even if another selector matched the same names", () => {
     expect(selectNames(["orders", "o*", "*s", "x*"], ["orders"])).toEqual({
       names: ["orders"],
       missingLiterals: [],
@@ -68,7 +68,7 @@ describe("selectors", () => {
     });
   });
 
-  test("pick all names, each once and in code point order, where there are none", () => {
+  test("pick all names, each once and in code point order, if no selectors are given", () => {
     expect(selectNames(undefined, ["b", "a", "b"])).toEqual({
       names: ["a", "b"],
       missingLiterals: [],
@@ -77,7 +77,7 @@ describe("selectors", () => {
     expect(selectNames([], ["a"]).names).toEqual([]);
   });
 
-  test("leave out what is excluded", () => {
+  test("leave out excluded names", () => {
     const picks = compileSelection({ groups: ["*"], exclude: ["tmp-*", { name: "x?" }] });
     expect(["a", "tmp-1", "x?", "xy"].filter(picks)).toEqual(["a", "xy"]);
   });
@@ -85,24 +85,24 @@ describe("selectors", () => {
 
 describe("uncovered", () => {
   const all = { groups: ["*"], exclude: [] };
-  test("is nothing for names and patterns under everything", () => {
+  test("is empty if all groups were captured", () => {
     expect(uncovered(all, ["orders", "o*", { name: "x*" }])).toEqual([]);
   });
-  test("is a name that no pattern includes, or that is excluded", () => {
+  test("has a name that no pattern includes, or that is excluded", () => {
     expect(uncovered({ groups: ["o*"], exclude: ["old"] }, ["orders", "old", "payments"])).toEqual(["old", "payments"]);
   });
-  test("is a pattern that may pick more than was captured", () => {
+  test("has a pattern that may pick more than was captured", () => {
     expect(uncovered({ groups: ["orders*"], exclude: [] }, ["o*", "orders*"])).toEqual(["o*"]);
     expect(uncovered({ groups: ["*"], exclude: ["tmp"] }, ["t*"])).toEqual(["t*"]);
   });
-  test("is nothing under stars only, beside other patterns too", () => {
+  test("is empty under a pattern of stars only, also beside other patterns", () => {
     expect(uncovered({ groups: ["orders*", "**"], exclude: [] }, ["t*"])).toEqual([]);
   });
-  test("is a pattern that begins like a star and picks less", () => {
+  test("has a pattern that the captured patterns cover only in part or not at all", () => {
     expect(uncovered({ groups: ["*-streams"], exclude: [] }, ["t*"])).toEqual(["t*"]);
     expect(uncovered({ groups: ["a*"], exclude: [] }, ["t*"])).toEqual(["t*"]);
   });
-  test("takes the literal name * for no pattern", () => {
+  test("does not read the literal name * as a pattern", () => {
     expect(uncovered({ groups: [{ name: "*" }, "o*"], exclude: [] }, ["t*", { name: "*" }, "o*"])).toEqual(["t*"]);
   });
 });

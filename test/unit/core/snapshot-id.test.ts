@@ -15,7 +15,7 @@ describe("a snapshot's id", () => {
   });
 
   test.each([
-    "snapshot-2025-01-15T10:30:00Z-1", // written without a number
+    "snapshot-2025-01-15T10:30:00Z-1", // the first snapshot of a second has no number
     "snapshot-2025-01-15T10:30:00Z-0",
     "snapshot-2025-01-15T10:30:00Z-02",
     "snapshot-2025-01-15T10:30:00Z-1000000",
@@ -35,7 +35,7 @@ describe("a snapshot's id", () => {
     expect(parseSnapshotId(id)).toBeUndefined();
   });
 
-  test("carries a time in whole seconds, cut off and not rounded", () => {
+  test("has its time in whole seconds, rounded down", () => {
     expect(isoSeconds(new Date("2025-01-15T10:30:00.999Z"))).toBe(createdAt);
   });
 });

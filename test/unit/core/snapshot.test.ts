@@ -33,8 +33,8 @@ const example: Snapshot = {
 
 const text = (encoded: { body: Uint8Array }) => gunzipSync(encoded.body).toString("utf8");
 
-/** A body with other JSON in it, under a checksum that fits: what only the decoder itself can find. */
-function forged(json: string) {
+/** Decodes a body with this JSON and its own checksum, so that only the decoder can reject it. */
+function decodingOf(json: string) {
   const body = gzipSync(json);
   const sha256 = createHash("sha256").update(body).digest("hex");
   return () => decodeSnapshot(body, { snapshotId: example.snapshotId, sha256 });
@@ -59,7 +59,7 @@ describe("a snapshot's body", () => {
     );
   });
 
-  test("has of each group the protocol of its members, and since when its commits count, if that is known", () => {
+  test("has the protocol type and the time of the commits of each group, or null in older documents", () => {
     const json = text(encodeSnapshot(example));
     const more = ',"protocol_type":"consumer","as_of":"2025-01-15T10:29:59.875Z"';
     expect(json).toContain(`{"type":"classic","state":"Empty","members":0${more}}`);
@@ -72,7 +72,7 @@ describe("a snapshot's body", () => {
     });
   });
 
-  test("is the same text whatever order the groups were read in", () => {
+  test("does not depend on the order in which groups were read", () => {
     fc.assert(
       fc.property(snapshot, (original) => {
         const reversed = { ...original, consumerGroups: new Map([...original.consumerGroups].reverse()) };
@@ -81,7 +81,7 @@ describe("a snapshot's body", () => {
     );
   });
 
-  test("is corrupt when any one byte was altered", () => {
+  test("is corrupt if any byte was altered", () => {
     const { body, sha256 } = encodeSnapshot(example);
     fc.assert(
       fc.property(fc.nat({ max: body.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, change) => {
@@ -91,7 +91,7 @@ describe("a snapshot's body", () => {
     );
   });
 
-  test("is corrupt when it was cut off, anywhere", () => {
+  test("is corrupt if it was cut off at any byte", () => {
     const { body, sha256 } = encodeSnapshot(example);
     for (let length = 0; length < body.length; length++) {
       expect(() => decodeSnapshot(body.subarray(0, length), { snapshotId: example.snapshotId, sha256 })).toThrow(
@@ -100,7 +100,7 @@ describe("a snapshot's body", () => {
     }
   });
 
-  test("is corrupt under another id, though its checksum fits", () => {
+  test("is corrupt under another id, even with the right checksum", () => {
     const { body, sha256 } = encodeSnapshot(example);
     expect(() => decodeSnapshot(body, { snapshotId: "snapshot-2025-01-15T10:30:00Z-2", sha256 })).toThrow(
       /another snapshot's body/,
@@ -120,13 +120,13 @@ describe("a snapshot's body", () => {
     ["no offset", '"offset":17,', "", ".offset is missing"],
     ["metadata that is null", '"metadata":""', '"metadata":null', ".metadata must be a string, not null"],
     [
-      "a key that is no partition",
+      "a key that is not a partition",
       '"orders-0":{"offset"',
       '"orders":{"offset"',
       'partitions["orders"] is not <topic>-<partition>',
     ],
     ["an unknown field", '"schema_version":2', '"schema_version":2,"more":2', "more is not a field of this document"],
-    ["a status that its errors deny", '"status":"complete"', '"status":"partial"', "status is partial"],
+    ["a status that contradicts its errors", '"status":"complete"', '"status":"partial"', "status is partial"],
     ["a newer schema", '"schema_version":2', '"schema_version":3', "deploy a newer one"],
     [
       "groups as a list",
@@ -152,7 +152,7 @@ describe("a snapshot's body", () => {
     ],
     ["no schema", '"schema_version":2', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
     ["a schema as text", '"schema_version":2', '"schema_version":"9"', "schema_version must be a 32-bit integer, not "],
-    ["a trigger that there is not", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety"],
+    ["an unknown trigger", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety"],
     [
       "a partial snapshot without errors",
       '"complete"',
@@ -160,7 +160,7 @@ describe("a snapshot's body", () => {
       "status is partial, but 0 groups are among its errors",
     ],
     [
-      "a selector that is neither",
+      "a selector with an unknown field",
       '"groups":["*"]',
       '"groups":[{"name":"a","more":1}]',
       "selection.groups[0].more is not a field",
@@ -168,28 +168,28 @@ describe("a snapshot's body", () => {
   ])("names the place of %s", (_what, original, replacement, place) => {
     const changed = json.replace(original, replacement);
     expect(changed).not.toBe(json);
-    expect(forged(changed)).toThrow(SnapshotCorrupt);
-    expect(forged(changed)).toThrow(place);
+    expect(decodingOf(changed)).toThrow(SnapshotCorrupt);
+    expect(decodingOf(changed)).toThrow(place);
   });
 
-  test("may have an offset of 0, and the largest number of a partition", () => {
+  test("may have an offset of 0 and the largest partition number", () => {
     const changed = json.replace('"offset":17', '"offset":0').replace('{"0":{"log', '{"2147483647":{"log');
-    const read = forged(changed)();
+    const read = decodingOf(changed)();
     expect(read.consumerGroups.get("orders-streams")?.get("orders-0")).toEqual({
       ...{ offset: 0n, metadata: "", leaderEpoch: 0 },
     });
     expect([...(read.observed.topics.get("orders")?.partitions.keys() ?? [])]).toEqual([2147483647]);
   });
 
-  test("of the first schema is read", () => {
-    expect(forged(json.replace('"schema_version":2', '"schema_version":1'))()).toEqual(example);
+  test("of the first schema version is read", () => {
+    expect(decodingOf(json.replace('"schema_version":2', '"schema_version":1'))()).toEqual(example);
   });
 
   test.each(["null", "3", "[]", '"text"'])("is corrupt where it is %s instead of a document", (value) => {
-    expect(forged(value)).toThrow(/^SnapshotCorrupt: .* the document must be an object, not /);
+    expect(decodingOf(value)).toThrow(/^SnapshotCorrupt: .* the document must be an object, not /);
   });
 
-  test("is refused, with figures, where its checksum is another", () => {
+  test("is refused with both checksums if its checksum differs from the index", () => {
     const { body } = encodeSnapshot(example);
     expect(() => decodeSnapshot(body, { snapshotId: example.snapshotId, sha256: "0".repeat(64) })).toThrow(
       new RegExp(
@@ -198,10 +198,10 @@ describe("a snapshot's body", () => {
     );
   });
 
-  test("has the cause of what is wrong with it", () => {
+  test("is refused with the cause", () => {
     for (const wrong of ["{", "{}"]) {
       try {
-        forged(wrong)();
+        decodingOf(wrong)();
         expect.unreachable();
       } catch (error) {
         expect(error).toBeInstanceOf(SnapshotCorrupt);
@@ -210,15 +210,15 @@ describe("a snapshot's body", () => {
     }
   });
 
-  test("says so when it is not JSON, and when it is not gzip", () => {
-    expect(forged("{")).toThrow(/it is not JSON/);
+  test("is refused with the reason if it is not JSON or not gzip", () => {
+    expect(decodingOf("{")).toThrow(/it is not JSON/);
     const sha256 = createHash("sha256").update("plain").digest("hex");
     expect(() => decodeSnapshot(Buffer.from("plain"), { snapshotId: "x", sha256 })).toThrow(/it is not gzip/);
   });
 });
 
 describe("a commit", () => {
-  test("has no leader epoch, not an undefined one, where its document has none", () => {
+  test("has no leaderEpoch property if its document has no leader_epoch", () => {
     expect(commit.decode({ offset: 5, metadata: "" }, "")).toStrictEqual({ offset: 5n, metadata: "" });
     expect(commit.decode({ offset: 0, metadata: "", leader_epoch: 0 }, "")).toStrictEqual({
       ...{ offset: 0n, metadata: "", leaderEpoch: 0 },
@@ -227,7 +227,7 @@ describe("a commit", () => {
 });
 
 describe("a document", () => {
-  /** A value that cannot be written: the engine says so with this error. */
+  /** A value for which JSON.stringify throws this error. */
   const failing = (error: Error): Json => {
     const broken = new Map([["a", null]]);
     broken.get = () => {
@@ -236,7 +236,7 @@ describe("a document", () => {
     return broken;
   };
 
-  test("is refused where it is too large to be stored, with what to do", () => {
+  test("is refused with the next step if it is too large to be stored", () => {
     try {
       packDocument(failing(new RangeError("Invalid string length")), "the snapshot");
       expect.unreachable();
@@ -249,7 +249,7 @@ describe("a document", () => {
     }
   });
 
-  test("passes on any other error", () => {
+  test("passes on errors that are not about its size", () => {
     const fault = new TypeError("a fault");
     expect(() => packDocument(failing(fault), "the snapshot")).toThrow(fault);
   });

@@ -20,45 +20,44 @@ import {
 } from "../../../functions/shared/kafka/wire/offsets.ts";
 import { within } from "../../support/deadline.ts";
 
-/** What OffsetFetch answers of one group; `undefined` leaves it out. */
-type Fetched = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
+/** The answer of OffsetFetch for one group; `undefined` omits the group. */
+type FetchAnswer = { code?: number; offsets?: Record<string, bigint | { code: number }> } | undefined;
 
 /**
- * One broker that says what a test makes it say, for answers that a real one gives only under rights or in moments that
- * a test cannot make. Topics have one partition each, 0.
+ * A broker with scripted answers, for states that a test cannot produce on a real broker. Each topic has one partition, 0.
  */
 export interface FakeBroker {
   clusterId: string;
-  /** Whether it takes one group a request, as brokers before 3.0 do. */
+  /** Whether it accepts one group per request only, as brokers before 3.0 do. */
   old: boolean;
-  /** Listed as classic and empty, where nothing else is said of them. */
+  /** Listed groups: classic and empty, unless another field says otherwise. */
   groups: string[];
-  /** Those of them that are described as Dead, and the number of lists that still have them. */
+  /** Groups that are described as Dead, with the number of ListGroups answers that still have them. */
   dead: Record<string, number>;
-  /** Those of them that have a member, and the topics that it is assigned. */
+  /** Groups with one member, with the topics that are assigned to it. */
   members: Record<string, readonly string[]>;
-  /** Those of type `consumer`, with a member, and the code of their description. */
+  /** Groups of type `consumer` with a member, with the error code of their description. */
   consumers: Record<string, number>;
-  /** Those of type `share`, without their offsets: a broker of 4.0. */
+  /** Groups of type `share`. Their offsets cannot be read, as on a broker of 4.0. */
   shares: string[];
-  /** Codes of topics in Metadata; 0 for those not named. */
+  /** Error codes of topics in Metadata; 0 for other topics. */
   topicCodes: Record<string, number>;
-  /** The leader epoch of `__consumer_offsets` in each Metadata answer, by number of the request. */
-  epoch: (question: number) => number;
-  fetch: (group: string, topics: readonly string[] | null) => Fetched;
-  /** Codes of a commit by topic; topics not named are left out. Null hangs up instead of answering. */
+  /** The leader epoch of `__consumer_offsets` by the number of the Metadata request for that topic. */
+  epoch: (request: number) => number;
+  fetch: (group: string, topics: readonly string[] | null) => FetchAnswer;
+  /** Error codes of a commit by topic; other topics are omitted. Null closes the connection instead of answering. */
   commit: (group: string) => Record<string, number> | null;
-  /** The same of a deletion of commits. */
+  /** The same for a deletion of commits. */
   remove: (group: string) => Record<string, number> | null;
   /** How long a commit takes. */
   commitMs: number;
-  /** Whether a request, by its API, is never answered: a broker that nothing reaches any more. */
+  /** Whether requests of an API are never answered. */
   silent: (api: Api<never, unknown> | undefined) => boolean;
-  /** The ports of other brokers of its cluster, which have the ids 2, 3, … */
+  /** The ports of the other brokers of its cluster, with the ids 2, 3, … */
   peers: number[];
   /** The host in every answer about a coordinator. */
   coordinator: () => string;
-  /** What is sent in place of the answer to a request of an API, by its key: frames with their sizes. */
+  /** Replaces the answer to a request, by API key. The frame includes its size. */
   spoil: (frame: Buffer, key: number) => Buffer;
   /** Called when a connection is closed. */
   onClose: () => void;
@@ -79,12 +78,12 @@ const apis: readonly Api<never, unknown>[] = [
 ];
 const probe = /^offset-rollback-probe-/;
 
-/** Starts a fake broker, and connects to it; both end with the test. */
+/** Starts a fake broker and connects to it. Both are closed when the test ends. */
 export async function fakeBroker(script: Partial<FakeBroker>, ms = 5_000): Promise<Cluster> {
   return connectTo([await startFakeBroker(script)], ms);
 }
 
-/** Connects to fake brokers, for as long as the test takes. */
+/** Connects to fake brokers until the test ends. */
 export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise<Cluster> {
   const cluster = await connectCluster(
     { clusterName: "fake", bootstrapServers, security: { protocol: "PLAINTEXT" } },
@@ -94,7 +93,7 @@ export async function connectTo(bootstrapServers: string[], ms = 5_000): Promise
   return cluster;
 }
 
-/** Starts a fake broker that ends with the test, and gives its address. */
+/** Starts a fake broker until the test ends, and returns its address. */
 export async function startFakeBroker(script: Partial<FakeBroker>): Promise<string> {
   const broker: FakeBroker = {
     clusterId: "fake-cluster-id",
@@ -118,7 +117,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     ...script,
   };
   const sockets: Socket[] = [];
-  let questions = 0;
+  let offsetsTopicRequests = 0;
   let lists = 0;
   let busyUntil = 0;
   const server = createServer((socket) => {
@@ -195,7 +194,13 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
         reader.skipTags();
         return topic;
       });
-      writeMetadata(writer, broker, topics, port, topics.includes("__consumer_offsets") ? questions++ : questions);
+      writeMetadata(
+        writer,
+        broker,
+        topics,
+        port,
+        topics.includes("__consumer_offsets") ? offsetsTopicRequests++ : offsetsTopicRequests,
+      );
     } else if (key === listGroups.key) {
       lists++;
       writer.int16(0);
@@ -302,7 +307,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
   return `127.0.0.1:${port}`;
 }
 
-/** ConsumerProtocolAssignment, as the bytes that it is for a broker. */
+/** ConsumerProtocolAssignment, which brokers handle as bytes. */
 function writeAssignment(writer: Writer, topics: readonly string[]) {
   const assignment = new Writer();
   assignment.int16(3);
@@ -314,7 +319,7 @@ function writeAssignment(writer: Writer, topics: readonly string[]) {
   writer.array([...assignment.bytes()], (byte) => writer.int8((byte << 24) >> 24));
 }
 
-function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, question: number) {
+function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly string[], port: number, request: number) {
   writer.array([port, ...broker.peers].entries().toArray(), ([i, portOfNode]) => {
     writer.int32(i + 1);
     writer.string("127.0.0.1");
@@ -334,7 +339,7 @@ function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly stri
       writer.int16(0);
       writer.int32(partition);
       writer.int32(1);
-      writer.int32(topic === "__consumer_offsets" ? broker.epoch(question) : 0);
+      writer.int32(topic === "__consumer_offsets" ? broker.epoch(request) : 0);
       for (let i = 0; i < 3; i++) writer.array([1], (node) => writer.int32(node));
       writer.noTags();
     });
@@ -345,13 +350,13 @@ function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly stri
 }
 
 function writeFetch(writer: Writer, reader: Reader, broker: FakeBroker) {
-  const asked = reader.array(() => {
-    const wanted = readWanted(reader);
+  const requests = reader.array(() => {
+    const requested = readRequested(reader);
     reader.skipTags();
-    return wanted;
+    return requested;
   });
-  const answers = asked.flatMap(({ group, topics }) => {
-    const answer = answerOf(broker, group, topics);
+  const answers = requests.flatMap(({ group, topics }) => {
+    const answer = fetchAnswerOf(broker, group, topics);
     return answer === undefined ? [] : [{ group, answer }];
   });
   writer.array(answers, ({ group, answer }) => {
@@ -362,14 +367,14 @@ function writeFetch(writer: Writer, reader: Reader, broker: FakeBroker) {
 }
 
 function writeFetchOfOne(writer: Writer, reader: Reader, broker: FakeBroker) {
-  const { group, topics } = readWanted(reader);
-  writeFetched(writer, answerOf(broker, group, topics) ?? {});
+  const { group, topics } = readRequested(reader);
+  writeFetched(writer, fetchAnswerOf(broker, group, topics) ?? {});
 }
 
-const answerOf = (broker: FakeBroker, group: string, topics: readonly string[] | null) =>
+const fetchAnswerOf = (broker: FakeBroker, group: string, topics: readonly string[] | null) =>
   broker.fetch(group, topics) ?? (probe.test(group) ? {} : undefined);
 
-function readWanted(reader: Reader) {
+function readRequested(reader: Reader) {
   const group = reader.string();
   const topics: string[] = [];
   const length = reader.uvarint();
@@ -381,7 +386,7 @@ function readWanted(reader: Reader) {
   return { group, topics: length === 0 ? null : topics };
 }
 
-function writeFetched(writer: Writer, { code, offsets }: NonNullable<Fetched>) {
+function writeFetched(writer: Writer, { code, offsets }: NonNullable<FetchAnswer>) {
   writer.array(Object.entries(offsets ?? {}), ([topic, offset]) => {
     writer.string(topic);
     writer.array([0], (partition) => {

@@ -45,7 +45,7 @@ describe("capture", () => {
     const state = await capture(cluster, all);
     expect(state.errors).toEqual([]);
     expect(state.commits.get("g")).toEqual(new Map([["t-0", commit(7n)]]));
-    expect(cluster.requests.get("FindCoordinator")).toBe(1); // at first, it was who listed the group
+    expect(cluster.requests.get("FindCoordinator")).toBe(1); // at first, the broker that listed the group is used
   });
 
   it("gives up on an unavailable coordinator before the deadline, and names the group", async () => {
@@ -81,7 +81,7 @@ describe("capture", () => {
 });
 
 describe("observe", () => {
-  it("asks by name for commits that are absent: a topic that is hidden is a missing right, not absence", async () => {
+  it("requests absent commits by name: a hidden topic is reported as a missing right", async () => {
     const cluster = await fakeBroker({
       groups: ["g"],
       fetch: (_, topics) => (topics === null ? {} : { offsets: { hidden: { code: 29 } } }),
@@ -123,8 +123,8 @@ describe("a request to any broker", () => {
 });
 
 describe("listGroups", () => {
-  it("lists again if leaders of __consumer_offsets change meanwhile", async () => {
-    const cluster = await fakeBroker({ groups: ["g"], epoch: (question) => Math.min(question, 3) });
+  it("lists again if leaders of __consumer_offsets change during the list", async () => {
+    const cluster = await fakeBroker({ groups: ["g"], epoch: (request) => Math.min(request, 3) });
     const { groups } = await listGroups(cluster);
     expect([...groups.keys()]).toEqual(["g"]);
     expect(cluster.requests.get("ListGroups")).toBe(3);
@@ -164,13 +164,13 @@ describe("bootstrap servers of different clusters", () => {
     });
   });
 
-  it("are accepted if one of them only does not answer", async () => {
+  it("are accepted if one of them does not answer", async () => {
     const cluster = await connectTo([await startFakeBroker({ groups: ["g"] }), "127.0.0.1:1"]);
     expect((await listGroups(cluster)).groups.size).toBe(1);
   });
 });
 
-describe("capture with commits that are known", () => {
+describe("capture with known commits", () => {
   it("requests hidden commits by name, so that a missing right is not reported as a removal", async () => {
     const cluster = await fakeBroker({
       groups: ["g"],
@@ -205,7 +205,7 @@ describe("a group that disappears between the list and its reading", () => {
     }
   });
 
-  it("has commits and no state if they were read before", async () => {
+  it("has commits and no state if its commits were read before", async () => {
     const cluster = await fakeBroker({
       groups: ["gone"],
       members: { gone: ["t"] },
@@ -223,7 +223,7 @@ describe("a group that is listed but described as Dead", () => {
   const always = Number.POSITIVE_INFINITY;
   const unknownMembers = 'The members of 1 group are unknown, listed by Kafka but described as Dead: "odd".';
 
-  it("is neither absent nor without members in a capture", async () => {
+  it("is captured with an unknown number of members", async () => {
     const cluster = await fakeBroker({ groups: ["here", "odd"], dead: { odd: always } });
     const state = await capture(cluster, all);
     expect([...state.commits]).toEqual([
@@ -237,7 +237,7 @@ describe("a group that is listed but described as Dead", () => {
     expect(cluster.requests.get("ListGroups")).toBe(2);
   });
 
-  it("is not absent in an observation, with or without commits", async () => {
+  it("is observed with or without commits, and is not missing", async () => {
     for (const offsets of [{}, { t: 7n }]) {
       const cluster = await fakeBroker({
         groups: ["odd"],
@@ -260,7 +260,7 @@ describe("a group that is listed but described as Dead", () => {
     expect(state.observed.groups.get("odd")).toMatchObject({ type: "consumer", state: "Dead", members: null });
   });
 
-  it("is the only reason to list again", async () => {
+  it("is the only reason for a second list", async () => {
     const cluster = await fakeBroker({ groups: ["here"] });
     await observe(cluster, new Map([["here", new Map()]]));
     expect(cluster.requests.get("ListGroups")).toBe(2);
@@ -268,7 +268,7 @@ describe("a group that is listed but described as Dead", () => {
 });
 
 describe("topics that the principal may not describe", () => {
-  it("are null with a warning if the last snapshot contains them: their commits may be missing", async () => {
+  it("are null, with a warning that commits may be missing, if the last snapshot has them", async () => {
     const cluster = await fakeBroker({
       groups: ["g"],
       topicCodes: { hidden: 29, gone: 3, odd: 17 },
@@ -335,7 +335,7 @@ describe("topics that the principal may not describe", () => {
   });
 });
 
-describe("capture with groups that are known", () => {
+describe("capture with known groups", () => {
   it("requests unlisted groups by name, so that a missing right is not reported as a removal", async () => {
     const cluster = await fakeBroker({ fetch: (group) => (group === "g" ? { code: 30 } : {}) });
     const known = new Map([

@@ -10,12 +10,12 @@ import { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
 import { connectTo, startFakeBroker } from "./fake-broker.ts";
 
 const TIME_MS = 800;
-/** What the time may be overrun by on a busy machine. */
+/** How much longer a call may take on a busy machine. */
 const SLACK_MS = 8_000;
-/** Reports what took too long without shrinking, which would take longer still. */
-const few = { numRuns: 4, endOnFailure: true, timeout: 20_000 };
+/** Few runs, and no shrinking, which would take longer than the test. */
+const fewRuns = { numRuns: 4, endOnFailure: true, timeout: 20_000 };
 
-const noise = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength }).map((some) => Buffer.from(some));
+const noise = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength }).map((bytes) => Buffer.from(bytes));
 const sized = (frame: Buffer) => {
   frame.writeInt32BE(frame.length - 4, 0);
   return frame;
@@ -25,15 +25,15 @@ const withSize = (frame: Buffer, size: number) => {
   return frame;
 };
 
-/** What becomes of a frame: its size and the correlation id, four bytes each, and an answer. */
+/** Changes of a frame, which consists of its size and a correlation id (four bytes each) and an answer. */
 const spoil: fc.Arbitrary<(frame: Buffer) => Buffer> = fc.oneof(
-  noise(200).map((some) => () => some),
-  noise(200).map((some) => (frame: Buffer) => sized(Buffer.concat([frame.subarray(0, 8), some]))),
-  noise(8).map((some) => (frame: Buffer) => sized(Buffer.concat([frame, some]))),
-  noise(8).map((some) => (frame: Buffer) => Buffer.concat([frame, some])),
-  fc.tuple(fc.nat(), noise(5)).map(([at, some]) => (frame: Buffer) => {
+  noise(200).map((bytes) => () => bytes),
+  noise(200).map((bytes) => (frame: Buffer) => sized(Buffer.concat([frame.subarray(0, 8), bytes]))),
+  noise(8).map((bytes) => (frame: Buffer) => sized(Buffer.concat([frame, bytes]))),
+  noise(8).map((bytes) => (frame: Buffer) => Buffer.concat([frame, bytes])),
+  fc.tuple(fc.nat(), noise(5)).map(([at, bytes]) => (frame: Buffer) => {
     const start = Math.min(frame.length, 8 + (at % frame.length));
-    return sized(Buffer.concat([frame.subarray(0, start), some, frame.subarray(start + some.length)]));
+    return sized(Buffer.concat([frame.subarray(0, start), bytes, frame.subarray(start + bytes.length)]));
   }),
   fc
     .constantFrom(-0x80000000, -5, -4, -1, 0, 1, 3, 4, 5, 0x7fffffff)
@@ -41,14 +41,14 @@ const spoil: fc.Arbitrary<(frame: Buffer) => Buffer> = fc.oneof(
   fc.nat().map((at) => (frame: Buffer) => frame.subarray(0, at % frame.length)),
   fc.constant((frame: Buffer) => Buffer.concat([frame, frame])),
   fc.integer().map((id) => (frame: Buffer) => {
-    const other = Buffer.from(frame);
-    other.writeInt32BE(id, 4);
-    return other;
+    const changed = Buffer.from(frame);
+    changed.writeInt32BE(id, 4);
+    return changed;
   }),
 );
 
-/** All of them at once: each may take its whole time. */
-async function inTime(works: readonly (() => Promise<void>)[]): Promise<void> {
+/** Runs all calls at once, and requires that each ends in time. */
+async function requireInTime(works: readonly (() => Promise<void>)[]): Promise<void> {
   const started = performance.now();
   await Promise.all(works.map((work) => work()));
   expect(performance.now() - started).toBeLessThan(TIME_MS + SLACK_MS);
@@ -56,7 +56,7 @@ async function inTime(works: readonly (() => Promise<void>)[]): Promise<void> {
 
 describe("a broker that sends garbage", () => {
   const api = fc.constantFrom(18, 3, 16, 10, 9, 2, 15);
-  const trouble = fc.record({ api, spoil, times: fc.constantFrom(1, Number.POSITIVE_INFINITY) });
+  const anyGarbage = fc.record({ api, spoil, times: fc.constantFrom(1, Number.POSITIVE_INFINITY) });
 
   it("results in a state or a named error, in time", { timeout: 120_000 }, async () => {
     const readThrough = async ({ api, spoil, times }: { api: number; spoil(frame: Buffer): Buffer; times: number }) => {
@@ -77,10 +77,10 @@ describe("a broker that sends garbage", () => {
       }
     };
     await fc.assert(
-      fc.asyncProperty(fc.array(trouble, { minLength: 25, maxLength: 25 }), (troubles) =>
-        inTime(troubles.map((one) => () => readThrough(one))),
+      fc.asyncProperty(fc.array(anyGarbage, { minLength: 25, maxLength: 25 }), (garbage) =>
+        requireInTime(garbage.map((spoiled) => () => readThrough(spoiled))),
       ),
-      few,
+      fewRuns,
     );
   });
 });
@@ -92,7 +92,7 @@ describe("a login answered with garbage", () => {
       .constantFrom("", "r=x,s=,i=0", "r=,s=AA==,i=4096", "e=other-error", "v=AAAA", "r=x")
       .map((text) => Buffer.from(text)),
   );
-  const trouble = fc.record({
+  const anyLogin = fc.record({
     mechanism: fc.constantFrom("PLAIN" as const, "SCRAM-SHA-256" as const, "SCRAM-SHA-512" as const),
     api: fc.constantFrom(17, 36),
     spoil: fc.oneof(
@@ -100,14 +100,14 @@ describe("a login answered with garbage", () => {
       fc.constant((frame: Buffer) => frame),
     ),
     authBytes,
-    /** Before KIP-152 a login was not framed as requests are. */
+    /** Before KIP-152, a login was not framed like requests. */
     framed: fc.boolean(),
   });
 
   it("ends in time, with a named error and closed sockets", { timeout: 120_000 }, async () => {
-    const logIn = async (one: Trouble) => {
-      const server = await startLogin(one);
-      const login = { mechanism: one.mechanism, username: "u", password: "p" };
+    const logIn = async (spoiled: SpoiledLogin) => {
+      const server = await startLogin(spoiled);
+      const login = { mechanism: spoiled.mechanism, username: "u", password: "p" };
       const connector = createConnector({ protocol: "SASL_PLAINTEXT", credentials: async () => ({ login }) }, "test");
       try {
         const connection = await connector.connect(server.address, TIME_MS, new AbortController().signal);
@@ -118,15 +118,15 @@ describe("a login answered with garbage", () => {
       await vi.waitFor(() => expect(server.open.size).toBe(0), 5_000);
     };
     await fc.assert(
-      fc.asyncProperty(fc.array(trouble, { minLength: 25, maxLength: 25 }), (troubles) =>
-        inTime(troubles.map((one) => () => logIn(one))),
+      fc.asyncProperty(fc.array(anyLogin, { minLength: 25, maxLength: 25 }), (logins) =>
+        requireInTime(logins.map((spoiled) => () => logIn(spoiled))),
       ),
-      few,
+      fewRuns,
     );
   });
 });
 
-interface Trouble {
+interface SpoiledLogin {
   readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
   readonly api: number;
   readonly authBytes: Buffer;
@@ -134,8 +134,8 @@ interface Trouble {
   spoil(frame: Buffer): Buffer;
 }
 
-/** A broker that knows what it takes to log in, and no more. */
-async function startLogin({ mechanism, api, authBytes, framed, spoil }: Trouble) {
+/** A broker that answers only the requests of a login. */
+async function startLogin({ mechanism, api, authBytes, framed, spoil }: SpoiledLogin) {
   const open = new Set<Socket>();
   const answerTo = (key: number): Buffer => {
     const writer = new Writer();

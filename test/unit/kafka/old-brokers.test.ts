@@ -22,7 +22,7 @@ describe("a broker that accepts one group per request", () => {
     expect(cluster.requests.get("OffsetFetch")).toBe(groups.length + 1);
   });
 
-  it("gets one request per coordinator too, each for its group", async () => {
+  it("gets one FindCoordinator request per group", async () => {
     const cluster = await fakeBroker({ old: true });
     const found = await cluster.sendToAny(findCoordinator, groups);
     expect(found.map(({ group, nodeId, code }) => [group, nodeId, code])).toEqual(groups.map((group) => [group, 1, 0]));

@@ -28,7 +28,7 @@ describe("settings", () => {
     for (const name of Object.keys(complete)) expect(read).toThrow(new RegExp(`${name} is missing`));
   });
 
-  test("of a function without Kafka need none of Kafka's", () => {
+  test("of a function without Kafka need no Kafka variables", () => {
     expect(storageSettings({ SNAPSHOT_BUCKET: "bucket", SNAPSHOT_TABLE: "table" }).table).toBe("table");
   });
 
@@ -70,7 +70,7 @@ describe("settings", () => {
     );
   });
 
-  test("take a secret for TLS with the protocols that have it", () => {
+  test("have a TLS secret with the protocols that use TLS", () => {
     const tls = { ...complete, KAFKA_TLS_SECRET_ARN: arn };
     expect(() => settings(tls)).toThrow(/KAFKA_TLS_SECRET_ARN is set, but the protocol has no TLS/);
     expect(settings({ ...tls, KAFKA_SECURITY_PROTOCOL: "SSL" }).kafka.tls).toEqual({ secretArn: arn });

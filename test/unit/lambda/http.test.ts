@@ -26,7 +26,7 @@ describe("an HTTP call", () => {
     ).toEqual({ dry_run: true, snapshot_id: "snapshot-2025-01-15T10:30:00Z" });
   });
 
-  test("names a rollback in the path by its id, whatever it looks like", () => {
+  test("has the rollback id in the path, with any characters", () => {
     expect(request({ pathParameters: { rollback_id: "at%3A12" } })).toEqual({ rollback_id: "at:12" });
     expect(request({ pathParameters: { snapshot_id: "at%3A12" } })).toEqual({ snapshot_id: { at: "12" } });
   });
@@ -50,7 +50,7 @@ describe("an HTTP call", () => {
     });
   });
 
-  test("may carry a query in the single-valued form only", () => {
+  test("may have its query only in the single-valued form", () => {
     expect(request({ queryStringParameters: { groups: "a", limit: "5" } })).toEqual({ groups: ["a"], limit: 5 });
   });
 
@@ -77,7 +77,7 @@ describe("an error over HTTP", () => {
     ([name, Kind]) => [name, new Kind("m", { next: "n.", details: { a: 1 } })] as const,
   );
 
-  test("has a status for each kind, and no kind more", () => {
+  test("has a status for every kind, and for no other name", () => {
     expect(Object.keys(statuses).sort()).toEqual(kinds.map(([name]) => name).sort());
   });
 
@@ -102,7 +102,7 @@ describe("an error over HTTP", () => {
     expect(Object.fromEntries(rows)).toEqual(statuses);
   });
 
-  test("says what the caller knows where the effect was unknown, and does not say it twice", () => {
+  test("of unknown effect states that nothing was changed if the caller knows it, and states it once", () => {
     const [unknown, none] = [new errors.StorageUnavailable("m"), new errors.GroupNotFound("m")];
     for (const error of [unknown, none]) {
       error.withoutEffect("No offset was committed.");
@@ -112,7 +112,7 @@ describe("an error over HTTP", () => {
     expect(none.message).toBe("GroupNotFound: m. Nothing was changed.");
   });
 
-  test("is opaque when it is not an OperationError", () => {
+  test("is opaque if it is not an OperationError", () => {
     const error = toOperationError(new TypeError("password is hunter2"), "r2");
     expect(error.name).toBe("InternalError");
     expect(httpError(error, error.details, "r2").body).not.toContain("hunter2");

@@ -28,8 +28,8 @@ describe("a rollback request", () => {
     expect(parseRequest(request, { resume: "r-1", snapshot_id: id })).toMatchObject({ resume: "r-1" });
   });
 
-  test("says every field that a resumed rollback has in its journal", () => {
-    const again = {
+  test("that resumes is refused with every field that the journal already has", () => {
+    const inJournal = {
       groups: ["a"],
       topics: ["t"],
       exact: false,
@@ -39,10 +39,10 @@ describe("a rollback request", () => {
       group_map: { a: "b" },
       description: "d",
     };
-    expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...again })).toHaveLength(9);
+    expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...inJournal })).toHaveLength(9);
   });
 
-  test("requires an id where no groups are named, by groups or by the map", () => {
+  test("must name a snapshot by id if it names no groups and has no map", () => {
     for (const snapshot_id of ["latest", { at: "2025-01-15T10:30:00Z" }]) {
       expect(problemsOf({ snapshot_id })).toEqual([expect.stringContaining("must name its snapshot exactly")]);
       expect(problemsOf({ snapshot_id, groups: ["a"] })).toBeUndefined();
@@ -50,7 +50,7 @@ describe("a rollback request", () => {
     }
   });
 
-  test("takes the groups of the map for those that it is about", () => {
+  test("rolls back the groups of the map if it names no groups", () => {
     expect(groupsOf(read({ group_map: { "a*b": "c", "42": "d" } }))).toEqual([{ name: "42" }, { name: "a*b" }]);
     expect(groupsOf(read({ group_map: { a: "b" }, groups: ["a*"] }))).toEqual(["a*"]);
     const odd: unknown = JSON.parse('{"__proto__": "replay"}');
@@ -59,20 +59,20 @@ describe("a rollback request", () => {
 
   test.each<[string, object, RegExp]>([
     ["an empty map", { group_map: {} }, /^group_map: maps nothing/],
-    ["a map that is none", { group_map: ["a"] }, /^group_map: must be an object/],
+    ["a map that is a list", { group_map: ["a"] }, /^group_map: must be an object/],
     ["a group mapped to nothing", { group_map: { a: "" } }, /^group_map\.a: must be the name/],
     ["a group mapped to itself", { group_map: { a: "a" } }, /^group_map\.a: maps the group onto itself/],
     ["half of a surrogate pair", { group_map: { a: "\ud800" } }, /surrogate/],
-    ["another policy", { out_of_range: "ignore" }, /^out_of_range/],
-    ["a digest that is none", { plan_digest: "abc" }, /^plan_digest: must be the plan_digest of a dry run/],
+    ["an unknown policy", { out_of_range: "ignore" }, /^out_of_range/],
+    ["a malformed digest", { plan_digest: "abc" }, /^plan_digest: must be the plan_digest of a dry run/],
     ["too long a wait", { wait_for_empty_seconds: 841 }, /^wait_for_empty_seconds/],
     ["an id with a slash", { rollback_id: "a/b" }, /^rollback_id/],
-    ["an empty name of who asks", { requested_by: "" }, /^requested_by/],
-  ])("refuses %s, by its field", (_what, fields, problem) => {
+    ["an empty requested_by", { requested_by: "" }, /^requested_by/],
+  ])("is refused with the name of the field if it has %s", (_what, fields, problem) => {
     expect(problemsOf({ snapshot_id: id, ...fields })).toEqual([expect.stringMatching(problem)]);
   });
 
-  test("has the fingerprint of another that asks for the same, independent of the caller, the wait and the answer", () => {
+  test("has a fingerprint that does not depend on caller, description, wait and form of the answer", () => {
     const first = fingerprintOf(read({ groups: ["a"] }));
     for (const same of [
       { requested_by: "ana" },

@@ -63,18 +63,18 @@ describe("a call to AWS", () => {
     expect(error).toHaveProperty("message", expect.stringContaining(remedy));
   });
 
-  test("names the network's error where there is no other", async () => {
+  test("that fails without an AWS error names the network error", async () => {
     const refused = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" });
     expect(await failing(refused)).toHaveProperty("message", expect.stringContaining(": ECONNREFUSED: no answer."));
     expect(await failing("oops")).toBeInstanceOf(StorageUnavailable);
   });
 
-  test("lets errors of our own through", async () => {
-    const ours = new SnapshotCorrupt("x");
-    expect(await failing(ours)).toBe(ours);
+  test("passes on errors of this program unchanged", async () => {
+    const error = new SnapshotCorrupt("x");
+    expect(await failing(error)).toBe(error);
   });
 
-  test("turns an expected error into a value, and no other", async () => {
+  test("turns only an expected error into a value", async () => {
     const expected = valueFor("none" as const, "NoSuchKey", "NotFound");
     expect(await callAws(call, never, () => Promise.reject(awsError("NotFound", 404)).catch(expected))).toBe("none");
     await expect(callAws(call, never, () => Promise.reject(awsError("Other", 500)).catch(expected))).rejects.toThrow(
@@ -82,7 +82,7 @@ describe("a call to AWS", () => {
     );
   });
 
-  test("ends with its deadline, even when the client does not heed it", async () => {
+  test("ends at its deadline, even if the client ignores the signal", async () => {
     const controller = new AbortController();
     const deadline = { signal: controller.signal, remainingMs: () => 0 };
     const waiting = callAws(call, deadline, () => new Promise(() => undefined));

@@ -15,7 +15,7 @@ import { spoilItem } from "../../support/spoil.ts";
 const body = { sha256: "ab".repeat(32), bytes: 1_234 };
 
 describe("an index entry", () => {
-  test("comes back from its item as it was", () => {
+  test("is read from its item as it was written", () => {
     fc.assert(
       fc.property(anySnapshot, (snapshot) => {
         const entry = indexEntryOf(snapshot, body);
@@ -26,7 +26,7 @@ describe("an index entry", () => {
     );
   });
 
-  test("keeps the time at which it may be forgotten", () => {
+  test("keeps its expiry time", () => {
     fc.assert(
       fc.property(anySnapshot, fc.integer({ min: 0, max: 4_000_000_000 }), (snapshot, seconds) => {
         const expiresAt = new Date(seconds * 1_000).toISOString();
@@ -36,7 +36,7 @@ describe("an index entry", () => {
     );
   });
 
-  test("stays small, and its texts are texts, whatever the snapshot's are", () => {
+  test("stays small and has valid Unicode, with any texts in the snapshot", () => {
     const long = fc.string({ unit: "binary", minLength: 1, maxLength: 5 }).map((text) => `${text}\ud83d`.repeat(5_000));
     fc.assert(
       fc.property(anySnapshot, long, fc.boolean(), (some, text, literal) => {
@@ -60,7 +60,7 @@ describe("an index entry", () => {
     );
   });
 
-  test("names the topics that have commits or could not be observed, unless they are too many", () => {
+  test("names the topics that have commits or could not be observed, unless there are too many", () => {
     fc.assert(
       fc.property(anySnapshot, (snapshot) => {
         const named = topicsNamed(snapshot);
@@ -86,7 +86,7 @@ describe("an index entry", () => {
     expect(() => entryItem.decode(item)).toThrow(/topics/);
   });
 
-  test("is corrupt, and says where, or comes back from its own item, whatever stands in its attributes", () => {
+  test("with changed attributes is read, or rejected as corrupt with the name of the attribute", () => {
     fc.assert(
       fc.property(anySnapshot, spoilItem, (snapshot, change) => {
         const item = entryItem.encode({ ...indexEntryOf(snapshot, body), expiresAt: "2030-01-01T00:00:00.000Z" });

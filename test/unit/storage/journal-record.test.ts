@@ -29,7 +29,7 @@ const stored = fc.record({
 });
 const ended = (status: "success" | "partial_success" | "failed") =>
   fc.record({ status: fc.constant(status), endedAt: time, result: stored });
-const fate = fc.oneof(
+const statusFields = fc.oneof(
   fc.constant({ status: "running" as const }),
   fc.record({ status: fc.constant("superseded" as const), supersededBy: rollbackId }),
   ended("success"),
@@ -41,7 +41,7 @@ const fate = fc.oneof(
     .map(([end, supersededBy]) => (supersededBy === undefined ? end : { ...end, supersededBy })),
 );
 
-/** Any record that can be written. */
+/** Records of every status, with any texts. */
 const record: fc.Arbitrary<JournalRecord> = fc
   .record({
     rollbackId,
@@ -57,13 +57,13 @@ const record: fc.Arbitrary<JournalRecord> = fc
     attempts: fc.integer({ min: 1, max: 1_000 }),
     writeToken: fc.uuid(),
     plan: stored,
-    fate,
+    statusFields,
   })
-  .map(({ groups, description, resumedAt, fate, ...rest }) => ({
+  .map(({ groups, description, resumedAt, statusFields, ...rest }) => ({
     ...rest,
     ...(resumedAt !== undefined && { resumedAt }),
     ...textsOf(groups, description),
-    ...fate,
+    ...statusFields,
   }));
 
 const sample: JournalRecord = {
@@ -85,8 +85,8 @@ const sample: JournalRecord = {
   result: { name: "1".repeat(36), sha256: "1".repeat(64) },
 };
 
-describe("an record of the journal", () => {
-  test("comes back from its item as it was, and its pointer leads to it", () => {
+describe("a record of the journal", () => {
+  test("is read from its item as it was written, and its pointer has its key", () => {
     fc.assert(
       fc.property(record, (written) => {
         const item = recordItem.encode(written);
@@ -99,7 +99,7 @@ describe("an record of the journal", () => {
     );
   });
 
-  test("stands in the order of time", () => {
+  test("is sorted by its start time", () => {
     fc.assert(
       fc.property(record, record, (a, b) => {
         fc.pre(a.startedAt < b.startedAt);
@@ -108,7 +108,7 @@ describe("an record of the journal", () => {
     );
   });
 
-  test("stays small, and its texts are texts, however many groups there are and however long the description is", () => {
+  test("stays small and has valid Unicode, with any number of groups and any description", () => {
     const many = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
     const { groupNames: _, ...base } = sample;
     const large = { ...base, ...textsOf(many, "\u{1F600}\ud83d".repeat(5_000)) };
@@ -120,7 +120,7 @@ describe("an record of the journal", () => {
     expect(large.groupNames).toBeUndefined();
   });
 
-  test("has the groups' names up to 8 kB, and none of them beyond that", () => {
+  test("has the names of its groups if they fit into 8 kB, and otherwise none", () => {
     const fits = ["a".repeat(4_000), "b".repeat(4_000), "c".repeat(181)];
     expect(JSON.stringify(fits)).toHaveLength(8_191);
     expect(textsOf([...fits.slice(0, 2), "c".repeat(182)], "").groupNames).toHaveLength(3);
@@ -129,7 +129,7 @@ describe("an record of the journal", () => {
   });
 });
 
-describe("an item that is not what was written is JournalCorrupt, and names the attribute:", () => {
+describe("an item of the journal is rejected as JournalCorrupt, with the name of the attribute:", () => {
   test.each([
     ["rollback_id", undefined, "rollback_id is missing"],
     ["rollback_id", { S: "r-2" }, "belongs under another key"],
@@ -168,7 +168,7 @@ describe("an item that is not what was written is JournalCorrupt, and names the 
     },
   );
 
-  test("anything else, whatever stands in its attributes, or it comes back from its own item", () => {
+  test("changed attributes, unless the item is still valid", () => {
     fc.assert(
       fc.property(record, spoilItem, (written, change) => {
         try {
@@ -188,7 +188,7 @@ describe("an item that is not what was written is JournalCorrupt, and names the 
 const tokenAfter = (last: JournalRecord) => Buffer.from(sortKeyOf(last)).toString("base64url");
 
 describe("the token of a page", () => {
-  test("stands for the record before it", () => {
+  test("has the sort key of the last record of the page before", () => {
     fc.assert(
       fc.property(record, (last) => {
         expect(decodeToken(tokenAfter(last), recordAt)).toEqual(recordKey(last));
@@ -206,7 +206,7 @@ describe("the token of a page", () => {
     Buffer.from("2025-01-15T10:30:00.000Z#a/b").toString("base64url"),
     Buffer.from("2025-13-15T10:30:00.000Z#r-1").toString("base64url"),
     `${tokenAfter(sample)}=`,
-  ])("is refused if it is not one: %j", (token) => {
+  ])("is refused if it is malformed: %j", (token) => {
     expect(() => decodeToken(token, recordAt)).toThrow(InvalidRequest);
     expect(() => decodeToken(token, recordAt)).toThrow(/next_token/);
   });

@@ -28,7 +28,7 @@ import { encodeJson, parseJson } from "../../../../functions/shared/core/json/js
 import { json } from "../../../support/arbitraries.ts";
 
 describe("json", () => {
-  test("is written again as it was read, whatever its keys and integers are", () => {
+  test("is written as it was read, with any keys and integers", () => {
     fc.assert(
       fc.property(json, (value) => {
         const text = encodeJson(value);
@@ -38,7 +38,7 @@ describe("json", () => {
     );
   });
 
-  test("keeps the order of fields, and of keys that JavaScript's objects would put first", () => {
+  test("keeps the order of fields, and of keys that JavaScript objects would move to the front", () => {
     for (const text of [
       '{"b":1,"a":{"d":null,"c":[true]}}',
       '{"10":1,"9":2,"__proto__":3,"a":4}',
@@ -48,11 +48,11 @@ describe("json", () => {
     }
   });
 
-  test("takes a name that only ends with digits for the name of a field", () => {
+  test("reads a name that only ends with digits as the name of a field", () => {
     expect(jsonCodec.decode(parseJson('{"a1":1,"1a":2}'), "")).toEqual({ a1: 1, "1a": 2 });
   });
 
-  test("may be nested 100 levels deep inside of itself, and no deeper", () => {
+  test("may contain 100 nested levels, and no more", () => {
     const nested = (open: string, close: string, levels: number) =>
       parseJson(`${open.repeat(levels)}1${close.repeat(levels)}`);
     for (const [open, close] of [
@@ -69,7 +69,7 @@ describe("json", () => {
     expect(() => jsonObject(nested('{"a":', "}", 102), "at")).toThrow(/ is nested more than 100 levels deep$/);
   });
 
-  test("is a map where JavaScript's objects would treat a key apart", () => {
+  test("is a map if JavaScript objects would treat a key specially", () => {
     expect(jsonCodec.decode(parseJson('{"__proto__":{"a":1}}'), "")).toEqual(new Map([["__proto__", { a: 1 }]]));
     expect(jsonCodec.decode(parseJson('{"a":1,"42":2}'), "")).toEqual(
       new Map([
@@ -79,7 +79,7 @@ describe("json", () => {
     );
   });
 
-  test("names the place of what is no JSON", () => {
+  test("names the place of a value that is not JSON", () => {
     const value = { list: [1, { "42": Symbol("s") }] };
     expect(() => jsonCodec.decode(value, "request")).toThrow(DecodeError);
     expect(() => jsonCodec.decode(value, "request")).toThrow(/^request\.list\[1\]\.42 must be JSON, not symbol/);
@@ -88,7 +88,7 @@ describe("json", () => {
 });
 
 describe("flag", () => {
-  test("is true or false, and nothing that is like it", () => {
+  test("is true or false, and no similar value", () => {
     expect([flag.decode(true, ""), flag.decode(false, "")]).toEqual([true, false]);
     for (const value of [0, 1, "true", null, {}]) {
       expect(() => flag.decode(value, "done")).toThrow(/^done must be true or false, not /);
@@ -109,7 +109,7 @@ describe("int64 and sum", () => {
     expect([sum.decode(0, ""), sum.decode(7, ""), sum.decode(most * 3n, "")]).toEqual([0n, 7n, most * 3n]);
   });
 
-  test("refuse what is none, and name it", () => {
+  test("refuse a value that is not an integer, and show it", () => {
     expect(() => int64.decode(most + 1n, "offset")).toThrow(
       /^offset must be a 64-bit integer, not 9223372036854775808/,
     );
@@ -121,7 +121,7 @@ describe("int64 and sum", () => {
 });
 
 describe("int32", () => {
-  test("is a whole number within 32 bits, and zero has no sign", () => {
+  test("is an integer of 32 bits, and not -0", () => {
     expect([int32.decode(-(2 ** 31), ""), int32.decode(2 ** 31 - 1, ""), Object.is(int32.decode(-0, ""), 0)]).toEqual([
       -(2 ** 31),
       2 ** 31 - 1,
@@ -147,7 +147,7 @@ describe("a value of another type", () => {
     expect(() => flag.decode(value, "at")).toThrow(new DecodeError("at", `must be true or false, not ${text}`));
   });
 
-  test("is shown by the beginning of a long text, in 60 characters", () => {
+  test("that is a long text is shown by its first 60 characters", () => {
     expect(() => flag.decode("x".repeat(58), "at")).toThrow(
       new DecodeError("at", `must be true or false, not "${"x".repeat(58)}"`),
     );
@@ -168,11 +168,11 @@ describe("the place of an error", () => {
     ["in a field", a, { a: 1 }, "at.a"],
     ["in a field of an entry", list(document({ a: optional(text) })), [{}, { a: 1 }], "at[1].a"],
     ["in a list in a field", document({ a: list(text) }), { a: [1] }, "at.a[0]"],
-    ["behind what may be null", nullable(text), 1, "at"],
+    ["in a nullable value", nullable(text), 1, "at"],
     ["a field that is unknown", a, { b: 1 }, "at.b"],
-    ["an unknown field with an odd name", a, { "b c": 1 }, 'at."b c"'],
-    ["an unknown field that ends oddly", a, { "b ": 1 }, 'at."b "'],
-    ["an unknown field that begins oddly", a, { " b": 1 }, 'at." b"'],
+    ["an unknown field with a space in its name", a, { "b c": 1 }, 'at."b c"'],
+    ["an unknown field that ends with a space", a, { "b ": 1 }, 'at."b "'],
+    ["an unknown field that begins with a space", a, { " b": 1 }, 'at." b"'],
   ];
   test.each(codecs)("is named: %s", (_what, codec, value, path) => {
     try {
@@ -191,12 +191,12 @@ describe("the place of an error", () => {
     expect(() => text.decode(1, "")).toThrow(/^the document must be a string, not 1$/);
   });
 
-  test("is cut off where it is long, and so is the problem", () => {
+  test("is cut off if it is long, and so is the problem", () => {
     expect(new DecodeError("p".repeat(600), "q".repeat(300)).message).toBe(`${"p".repeat(600)} ${"q".repeat(300)}`);
     expect(new DecodeError("p".repeat(601), "q".repeat(301)).message).toBe(`${"p".repeat(599)}… ${"q".repeat(299)}…`);
   });
 
-  test("is not added to what is no error of decoding", () => {
+  test("is not added to errors other than DecodeError", () => {
     const fault = new TypeError("a fault");
     const broken: Codec<string> = {
       encode: (value) => value,
@@ -219,7 +219,7 @@ describe("a document", () => {
   });
   const ana = { fullName: "Ana", nickName: "A", bornIn: "x", age: 7 };
 
-  test("has its fields in snake_case and in their order, whatever the order of the value's is", () => {
+  test("has its fields in snake_case and in the order of its declaration", () => {
     const { age, ...rest } = ana;
     expect(encodeJson(person.encode({ age, ...rest }))).toBe(
       '{"full_name":"Ana","nick_name":"A","born_in":"x","age":7}',
@@ -227,13 +227,13 @@ describe("a document", () => {
     expect(person.decode(person.encode(ana), "")).toStrictEqual(ana);
   });
 
-  test("leaves an optional field out, on both sides", () => {
+  test("omits an absent optional field when it is written and when it is read", () => {
     const { nickName: _, ...rest } = ana;
     expect(encodeJson(person.encode(rest))).toBe('{"full_name":"Ana","born_in":"x","age":7}');
     expect(person.decode({ full_name: "Ana", born_in: "x", age: 7 }, "")).toStrictEqual(rest);
   });
 
-  test("reads null where a field may be absent for it, and refuses it elsewhere", () => {
+  test("reads an absent field as null if the codec allows that, and refuses its absence otherwise", () => {
     expect(person.decode({ full_name: "Ana", age: null }, "")).toStrictEqual({
       fullName: "Ana",
       bornIn: null,
@@ -245,7 +245,7 @@ describe("a document", () => {
     );
   });
 
-  test("ignores unknown fields only where it is said to", () => {
+  test("ignores unknown fields only if it is declared so", () => {
     const { full_name, more } = { full_name: "Ana", more: 1 };
     expect(document({ full_name: text }, "ignored").decode({ full_name, more }, "")).toStrictEqual({ fullName: "Ana" });
     expect(() => document({ full_name: text }).decode({ full_name, more }, "")).toThrow(/^more is not a field/);
@@ -266,7 +266,7 @@ describe("a converted value", () => {
     },
   );
 
-  test("is written in its form, and read from it, with errors of both", () => {
+  test("is written in its stored form and read from it, with the errors of both codecs", () => {
     expect(hours.encode({ hours: 7 })).toBe(7);
     expect(hours.decode(7, "")).toEqual({ hours: 7 });
     expect(() => document({ at: hours }).decode({ at: "7" }, "")).toThrow(/^at must be a 32-bit integer/);
@@ -275,7 +275,7 @@ describe("a converted value", () => {
 });
 
 describe("plain values", () => {
-  test("are only those that they say", () => {
+  test("are refused if their type or range is wrong", () => {
     const wrong: [Pick<Codec<unknown>, "decode">, unknown[], RegExp][] = [
       [text, [1, null, {}], /^at must be a string, not /],
       [oneOf(["a", "b"]), ["c", 1, null], /^at must be one of a, b, not /],

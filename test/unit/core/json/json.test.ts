@@ -10,12 +10,12 @@ describe("encodeJson", () => {
     );
   });
 
-  test("orders the keys of maps by code point, integer-like and __proto__ ones too", () => {
+  test("orders the keys of maps by code point, including integer-like keys and __proto__", () => {
     const map = new Map(["b", "10", "9", "__proto__", "a", "\u{1F600}", "\uFFFD"].map((key) => [key, 1]));
     expect(encodeJson(map)).toBe('{"10":1,"9":1,"__proto__":1,"a":1,"b":1,"\uFFFD":1,"\u{1F600}":1}');
   });
 
-  test("orders them wherever a map is, in an entry of another map or in a list", () => {
+  test("orders the keys of nested maps, in another map or in a list", () => {
     const map = new Map(["b", "10", "9", "__proto__"].map((key) => [key, 2n ** 60n]));
     const text =
       '{"10":1152921504606846976,"9":1152921504606846976,"__proto__":1152921504606846976,"b":1152921504606846976}';
@@ -29,7 +29,7 @@ describe("encodeJson", () => {
 });
 
 describe("toSerializable", () => {
-  test("keeps the order of a map whose keys any object would put first", () => {
+  test("keeps the order of a map with keys that objects would move to the front", () => {
     const map = new Map(["b", "10", "9", "__proto__", "a1", "1a"].map((key) => [key, 2n ** 60n]));
     for (const value of [map, { "10": 1, a: undefined, b: map }, [map, 5n, -5n, null, "a", 1.5, true]]) {
       expect(JSON.stringify(toSerializable(value))).toBe(encodeJson(value));
@@ -61,7 +61,7 @@ describe("parseJson", () => {
     );
   });
 
-  test("leaves fractions and exponents alone", () => {
+  test("reads fractions and exponents as numbers", () => {
     expect(parseJson("[1.2345678901234567, 1e300, 12345678901234567]")).toEqual([
       1.2345678901234567,
       1e300,
@@ -71,7 +71,7 @@ describe("parseJson", () => {
 });
 
 describe("parseJson of integers", () => {
-  test("is exact up to 40 digits, and rounds those that are longer", () => {
+  test("is exact up to 40 digits, and rounds longer integers", () => {
     const [forty, more] = ["9".repeat(40), "9".repeat(41)];
     expect(parseJson(`[${forty}, -${forty}, ${more}]`)).toEqual([BigInt(forty), -BigInt(forty), Number(more)]);
     expect(parseJson(`{"a": "${forty}", "b": ${2 ** 53 - 1}, "c": ${2 ** 53}, "d": 1234567890123456.5e3}`)).toEqual({
@@ -80,19 +80,19 @@ describe("parseJson of integers", () => {
     });
   });
 
-  test("refuses what is no JSON, with long integers and without", () => {
+  test("refuses text that is not JSON, with and without long integers", () => {
     expect(() => parseJson("{")).toThrow(SyntaxError);
     expect(() => parseJson("[1234567890123456789")).toThrow(SyntaxError);
   });
 
-  test("refuses what is nested too deeply to be walked through", () => {
+  test("refuses nesting that would overflow the stack", () => {
     const deep = `${"[".repeat(200_000)}1234567890123456789${"]".repeat(200_000)}`;
     expect(() => parseJson(deep)).toThrow(SyntaxError);
   });
 });
 
 describe("isFields", () => {
-  test("is an object whose keys are names of fields, and no map, list or other value", () => {
+  test("accepts objects whose keys are names of fields, and no map, list or other value", () => {
     expect([{}, { a: 1 }].map(isFields)).toEqual([true, true]);
     expect([new Map(), [], null, undefined, "a", 1, 1n, true].filter((value) => isFields(value))).toEqual([]);
   });
@@ -114,7 +114,7 @@ describe("compareCodePoints", () => {
     expect(Math.sign(compareCodePoints(a, b))).toBe(sign);
   });
 
-  test("orders as the bytes of UTF-8 do", () => {
+  test("orders texts as their UTF-8 bytes", () => {
     const text = fc.string({ unit: "binary" });
     fc.assert(
       fc.property(text, text, (a, b) => {

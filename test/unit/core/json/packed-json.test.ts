@@ -24,14 +24,14 @@ describe("packed JSON", () => {
     expect(packJson("a".repeat(10_000)).length).toBeLessThan(200);
   });
 
-  test("is refused where it would be longer than what is unpacked", () => {
+  test("is refused if it is longer than the limit of unpacking", () => {
     const half = "é".repeat(64 * 2 ** 20); // 128 MB as UTF-8
     const error = errorOf(() => packJson([half, half]));
     expect(error).toBeInstanceOf(PackError);
     expect(error).toMatchObject({ message: "more than the 256 MB of JSON that can be stored" });
   });
 
-  /** A value that cannot be written: the engine says so with this error. */
+  /** A value for which JSON.stringify throws this error. */
   const failing = (error: Error): Json => {
     const broken = new Map([["a", null]]);
     broken.get = () => {
@@ -40,11 +40,11 @@ describe("packed JSON", () => {
     return broken;
   };
 
-  test("is refused where it would be longer than any string", () => {
+  test("is refused if it is longer than the longest string of the engine", () => {
     expect(() => packJson(failing(new RangeError("Invalid string length")))).toThrow(PackError);
   });
 
-  test("passes on an error that is no matter of length", () => {
+  test("passes on errors that are not about length", () => {
     const fault = new TypeError("a fault");
     expect(() => packJson(failing(fault))).toThrow(fault);
   });
@@ -54,14 +54,14 @@ describe("packed JSON", () => {
     ["cut off", gzipSync("[1,2,3]").subarray(0, 12), "it is not gzip"],
     ["not JSON", gzipSync("{"), "it is not JSON"],
     ["not UTF-8", gzipSync(Buffer.from([0x22, 0xff, 0x22])), "it is not UTF-8"],
-  ])("says so where it is %s, and keeps the cause", (_what, bytes, message) => {
+  ])("is refused with the reason and the cause if it is %s", (_what, bytes, message) => {
     const error = errorOf(() => unpackJson(bytes));
     expect(error).toBeInstanceOf(UnpackError);
     expect(error).toMatchObject({ message });
     if (message !== "it is not UTF-8") expect(error).toMatchObject({ cause: expect.any(Error) });
   });
 
-  test("is not unpacked without end", () => {
+  test("is unpacked up to a limit only", () => {
     const megabytes = gzipSync(Buffer.alloc(16 * 2 ** 20, " "), { level: 1 });
     const bomb = Buffer.concat(Array.from({ length: 17 }, () => megabytes));
     expect(errorOf(() => unpackJson(bomb))).toMatchObject({

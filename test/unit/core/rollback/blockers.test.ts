@@ -21,13 +21,13 @@ const topic = (partition: ReturnType<typeof log>, topicId: string | null = "id")
   topicId,
   partitions: new Map([[1, partition]]),
 });
-const usual = topic(log(0n, 100n));
+const healthyTopic = topic(log(0n, 100n));
 
 test("only members and pending transactions block temporarily", () => {
   expect(blockerKinds.filter((kind) => !isPermanent({ kind }))).toEqual(["group_not_empty", "pending_transaction"]);
 });
 
-test("each kind has a row in functions/rollback/README.md, which names those that are not permanent", () => {
+test("each kind has a row in functions/rollback/README.md, which names the temporary kinds", () => {
   const readme = readFileSync(join(import.meta.dirname, "../../../../functions/rollback/README.md"), "utf8");
   const section = readme.split(/^### /m).find((part) => part.startsWith("Blockers\n"));
   expect([...(section?.matchAll(/^\| `(\w+)` \|/gm) ?? [])].map(([, kind]) => kind)).toEqual([...blockerKinds]);
@@ -36,27 +36,27 @@ test("each kind has a row in functions/rollback/README.md, which names those tha
 });
 
 describe("a blocker of a group", () => {
-  const live = liveOf(group({ "t-1": at(50n) }), new Map([["t", usual]]));
+  const live = liveOf(group({ "t-1": at(50n) }), new Map([["t", healthyTopic]]));
   const described = (description: ObservedGroup): LiveState => ({
     ...live,
     observed: { ...live.observed, groups: new Map([["g", description]]) },
   });
-  const blocked = (now: LiveState, from = origin, then: string | null = "classic") => [
-    ...groupBlockers(from, "g", then, now),
+  const blocked = (now: LiveState, from = origin, savedType: string | null = "classic") => [
+    ...groupBlockers(from, "g", savedType, now),
   ];
 
-  test("is nothing for one that is empty, of any type of consumers", () => {
+  test("does not exist for an empty group of any type except share", () => {
     for (const type of ["classic", "consumer", "streams", null]) {
       expect(blocked(described(groupOf(type, "Empty", 0)))).toEqual([]);
       expect(blocked(described(groupOf(type, "Empty", null)))).toEqual([]);
     }
   });
 
-  test("is nothing for one that does not exist any more", () => {
+  test("does not exist for a group that was deleted", () => {
     expect(blocked({ ...live, commits: new Map(), observed: { ...live.observed, groups: new Map() } })).toEqual([]);
   });
 
-  test("is nothing that concerns another group", () => {
+  test("does not follow from the state of another group", () => {
     const others = new Map([["h", groupOf("share", "Stable", 2)]]);
     const errors = [{ group: "h", error: "PendingTransaction", message: "m" }];
     expect(blocked({ ...live, errors, observed: { ...live.observed, groups: others } })).toEqual([]);
@@ -82,7 +82,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "group_not_empty",
-      "members in a state that was empty a moment ago",
+      "members in the state Empty",
       described(groupOf("streams", "Empty", 1)),
       { actual: 1 },
       /^Group "g" has 1 member \(streams group, state Empty\)/,
@@ -90,7 +90,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "group_not_empty",
-      "an active state in which the members were not counted",
+      "an active state without a number of members",
       described(groupOf("streams", "Assigning", null)),
       { actual: null },
       /^Group "g" may have members \(streams group, state Assigning, number of members not known\)/,
@@ -106,7 +106,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "group_not_empty",
-      "a group of which nothing is known",
+      "a group whose state and members are unknown",
       described(groupOf(null, null, null)),
       { actual: null },
       /^Group "g" may have members \(unknown group, state unknown, number of members not known\)/,
@@ -114,7 +114,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "group_not_empty",
-      "a group without members whose state is not known",
+      "a group without members whose state is unknown",
       described(groupOf("classic", null, 0)),
       { actual: 0 },
       /^Group "g" may have members \(classic group, state unknown/,
@@ -122,7 +122,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "group_not_empty",
-      "a group that is listed, and described as Dead",
+      "a group that is listed but described as Dead",
       described(groupOf(null, "Dead", 0)),
       { actual: 0 },
       /^Group "g" is listed, and its coordinator describes it as Dead/,
@@ -130,7 +130,7 @@ describe("a blocker of a group", () => {
     ],
     [
       "unsupported_type",
-      "a share group where the snapshot has another",
+      "a share group if the snapshot has a group of another type",
       described(groupOf("share", "Empty", 0)),
       { expected: "classic", actual: "share" },
       /^Group "g" is a share group, and its targets were read from a classic group:/,
@@ -171,7 +171,7 @@ describe("a blocker of a group", () => {
     expect(blockers[0]?.message).toMatch(next);
   });
 
-  test("names the members of a group whose state is not known, and a type that is not known", () => {
+  test("names the members of a group whose state is unknown, and a type that is unknown", () => {
     expect(blocked(described(groupOf("classic", null, 3)))).toMatchObject([
       { message: expect.stringMatching(/^Group "g" has 3 members \(classic group, state unknown\)/) },
     ]);
@@ -189,19 +189,19 @@ describe("a blocker of a group", () => {
     ["classic", "consumer", false],
     ["consumer", null, false],
     [null, "streams", false],
-  ])("is its type, now %s and then %s: %s", (now, then, blocks) => {
-    const blockers = blocked(described(groupOf(now, "Empty", 0)), origin, then);
+  ])("exists if exactly one of the types is share: %s now, %s in the snapshot: %s", (now, savedType, blocks) => {
+    const blockers = blocked(described(groupOf(now, "Empty", 0)), origin, savedType);
     expect(blockers.map(({ kind }) => kind)).toEqual(blocks ? ["unsupported_type"] : []);
-    if (blocks) expect(blockers[0]).toMatchObject({ expected: then, actual: now });
+    if (blocks) expect(blockers[0]).toMatchObject({ expected: savedType, actual: now });
   });
 
-  test("is a mismatch where the cluster of the snapshot was not known", () => {
+  test("is cluster_mismatch if the cluster id of the snapshot is unknown", () => {
     expect(blocked(live, { ...origin, clusterId: null })).toMatchObject([
       { kind: "cluster_mismatch", expected: null, actual: "c1", message: expect.stringContaining("cluster (unknown)") },
     ]);
   });
 
-  test("is reported with all others at once", () => {
+  test("is reported together with all other blockers of the group", () => {
     const now = {
       ...described(groupOf("share", "Stable", 3)),
       cluster: { name: "x", clusterId: "c9" },
@@ -222,17 +222,17 @@ describe("a blocker of a partition", () => {
     ...partitionBlockers(from, { group: "g", topic: "t", partition: 1, target }, live),
   ];
 
-  test("is nothing when all is well, at both ends of the log and in the newest epoch too", () => {
-    expect(blocked(usual)).toEqual([]);
+  test("does not exist for a target inside the log, at its start, at its end, or in the newest epoch", () => {
+    expect(blocked(healthyTopic)).toEqual([]);
     expect(blocked(topic(log(50n, 100n)))).toEqual([]);
     expect(blocked(topic(log(0n, 50n)))).toEqual([]);
     expect(blocked(topic(log(0n, 100n, 3)))).toEqual([]);
   });
 
-  test("is nothing where a topic's id, or the leader epoch, is not known on one side", () => {
+  test("does not exist if a topic id or leader epoch is unknown on one side", () => {
     expect(blocked(topic(log(0n, 100n), null))).toEqual([]);
-    expect(blocked(usual, saved, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
-    expect(blocked(usual, saved, { ...origin, topics: new Map([["t", null]]) })).toEqual([]);
+    expect(blocked(healthyTopic, saved, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
+    expect(blocked(healthyTopic, saved, { ...origin, topics: new Map([["t", null]]) })).toEqual([]);
     expect(blocked(topic(log(0n, 100n, null)))).toEqual([]);
     expect(blocked(topic(log(0n, 100n, 0)), at(50n))).toEqual([]);
   });
@@ -244,7 +244,7 @@ describe("a blocker of a partition", () => {
     ["topic_missing", "a topic that is gone", undefined, {}, /topic "t" does not exist\./, withoutTopic],
     [
       "partition_missing",
-      "a partition that is gone",
+      "a partition that does not exist any more",
       { topicId: "id", partitions: new Map([[0, log(0n, 100n)]]) },
       { actual: 1 },
       /topic "t" has no partition 1, it has 1 partition\./,
@@ -284,20 +284,13 @@ describe("a blocker of a partition", () => {
     ],
     [
       "range_unknown",
-      "a log start that is not known",
+      "an unknown log start",
       topic(log(null, 100n)),
       { expected: 50n },
       /start and end of the log could not be read, so whether offset 50 is in it is not known/,
       check,
     ],
-    [
-      "range_unknown",
-      "a log end that is not known",
-      topic(log(0n, null)),
-      { expected: 50n },
-      /could not be read/,
-      check,
-    ],
+    ["range_unknown", "an unknown log end", topic(log(0n, null)), { expected: 50n }, /could not be read/, check],
     ["range_unknown", "a topic that cannot be described", null, { expected: 50n }, /could not be read/, check],
   ];
   test.each(cases)("is %s for %s", (kind, _what, live, figures, what, next) => {
@@ -308,8 +301,8 @@ describe("a blocker of a partition", () => {
     expect(blockers[0]?.message).toMatch(next);
   });
 
-  test("is topic_recreated for a topic that did not exist when the snapshot was taken, and does now", () => {
-    expect(blocked(usual, saved, { ...origin, topics: new Map() })).toMatchObject([
+  test("is topic_recreated for a topic that was created after the snapshot", () => {
+    expect(blocked(healthyTopic, saved, { ...origin, topics: new Map() })).toMatchObject([
       {
         kind: "topic_recreated",
         expected: null,
@@ -319,9 +312,9 @@ describe("a blocker of a partition", () => {
     ]);
   });
 
-  test("of a commit that is to be deleted is a topic that the snapshot could not observe: it may have had one", () => {
+  test("is not_captured for a delete on a topic that the snapshot could not observe: a commit may be missing", () => {
     const unknown = { ...origin, topics: new Map([["t", null]]) };
-    for (const live of [usual, null]) {
+    for (const live of [healthyTopic, null]) {
       expect(blocked(live, null, unknown)).toMatchObject([
         {
           kind: "not_captured",
@@ -334,22 +327,22 @@ describe("a blocker of a partition", () => {
         },
       ]);
     }
-    expect(blocked(usual, null, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
-    expect(blocked(usual, null, { ...origin, topics: new Map() })).toEqual([]);
+    expect(blocked(healthyTopic, null, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);
+    expect(blocked(healthyTopic, null, { ...origin, topics: new Map() })).toEqual([]);
   });
 
-  test("of a commit that is to be deleted is a topic that is gone: Kafka deletes nothing there", () => {
+  test("is topic_missing for a delete on a topic that does not exist: Kafka deletes no commits there", () => {
     expect(blocked(undefined, null)).toMatchObject([
       {
         kind: "topic_missing",
         message: expect.stringMatching(/Kafka deletes no commits on topics that do not exist/),
       },
     ]);
-    const others = [null, usual, topic(log(null, null), "new"), { topicId: "id", partitions: new Map() }];
+    const others = [null, healthyTopic, topic(log(null, null), "new"), { topicId: "id", partitions: new Map() }];
     for (const live of others) expect(blocked(live, null)).toEqual([]);
   });
 
-  test("is reported with all others at once, a target outside of the log last", () => {
+  test("is reported together with all other blockers of the partition, a target outside of the log last", () => {
     expect(blocked(topic(log(60n, 100n), "new")).map(({ kind }) => kind)).toEqual([
       "topic_recreated",
       "below_log_start",

@@ -15,7 +15,7 @@ import { planResume } from "../../../../functions/shared/core/rollback/resume.ts
 import { commit, json, situation } from "../../../support/arbitraries.ts";
 import { apply, at, journaled, later, MAX, writesOf } from "../../../support/states.ts";
 
-/** A value as it is after it was written and read: integers that fit are numbers. */
+/** A value after it was written and read: integers up to 2^53 are numbers. */
 const reread = (value: Json): Json => jsonCodec.decode(parseJson(encodeJson(value)), "");
 const written = (planned: PlannedRollback) => encodeJson(plannedDocument.encode(planned));
 const read = (text: string) => plannedDocument.decode(parseJson(text), "");
@@ -26,7 +26,7 @@ const rereadBlocker = ({ expected, actual, ...rest }: Blocker): Blocker => ({
   ...(actual !== undefined && { actual: reread(actual) }),
 });
 
-/** All there can be in a plan, in one. */
+/** A plan with every field and every optional field of the document. */
 const full: PlannedRollback = {
   request: { snapshot_id: "s", groups: ["g"], group_map: new Map([["g", "h"]]) },
   plan: {
@@ -70,7 +70,7 @@ const full: PlannedRollback = {
 };
 
 describe("a planned rollback", () => {
-  test("is read as it was written, whatever is planned or blocked", () => {
+  test("is read as it was written, with any plan and blockers", () => {
     fc.assert(
       fc.property(situation, json, ({ snapshot, part, live, policy }, request) => {
         const plan = planRollback(snapshot, part, live, policy);
@@ -88,12 +88,12 @@ describe("a planned rollback", () => {
     );
   });
 
-  test("is read as it was written, for any commits, int64 included, and sums beyond it", () => {
+  test("is read as it was written, with any commits, and sums beyond int64", () => {
     fc.assert(
-      fc.property(commit, fc.bigInt({ min: 0n, max: MAX }), (one, distance) => {
+      fc.property(commit, fc.bigInt({ min: 0n, max: MAX }), (saved, distance) => {
         const partitions = new Map([
-          ["__proto__-0", { action: "rewind", from: one, to: one, asked: null, replayed: distance, skipped: 0n }],
-          ["42-1", { action: "delete", from: one, to: null, done: true, replayed: null, skipped: null }],
+          ["__proto__-0", { action: "rewind", from: saved, to: saved, asked: null, replayed: distance, skipped: 0n }],
+          ["42-1", { action: "delete", from: saved, to: null, done: true, replayed: null, skipped: null }],
         ] as const);
         const groups = new Map(
           ["42", "7", "__proto__"].map((name) => [
@@ -120,17 +120,17 @@ describe("a planned rollback", () => {
     );
   });
 
-  test("has no fields for what its document does not have", () => {
+  test("has no properties for fields that its document lacks", () => {
     const partition = { action: "rewind", from: at(9n), to: at(5n), replayed: 4n, skipped: 0n } as const;
-    const one = { type: null, state: null, replayed: 4n, skipped: 0n, partitions: new Map([["t-0", partition]]) };
+    const groupPlan = { type: null, state: null, replayed: 4n, skipped: 0n, partitions: new Map([["t-0", partition]]) };
     const blockers: Blocker[] = [{ kind: "group_not_empty", group: "g", message: "m" }];
-    const planned = { ...full, plan: { ...full.plan, blockers, groups: new Map([["g", one]]) } };
+    const planned = { ...full, plan: { ...full.plan, blockers, groups: new Map([["g", groupPlan]]) } };
     const { plan } = read(written(planned));
     expect(plan.blockers).toStrictEqual(blockers);
-    expect(plan.groups.get("g")).toStrictEqual(one);
+    expect(plan.groups.get("g")).toStrictEqual(groupPlan);
   });
 
-  test("may have any action in it, and any kind of blocker", () => {
+  test("may contain every action and every kind of blocker", () => {
     const blockers = blockerKinds.map((kind) => ({ kind, group: "g", message: "m" }));
     const partitions = new Map(
       actions.map((action, i) => [`t-${i}`, { action, from: null, to: null, replayed: 0n, skipped: 0n }]),
@@ -140,7 +140,7 @@ describe("a planned rollback", () => {
     expect(read(written(planned))).toEqual(planned);
   });
 
-  test("keeps what the targets were true for", () => {
+  test("keeps the cluster id and topic ids that its targets are valid for", () => {
     expect(read(written(full)).origin).toEqual(full.origin);
     const unknown = {
       ...full.origin,
@@ -159,20 +159,20 @@ describe("a planned rollback", () => {
     });
   });
 
-  test("is the same text whatever order its groups were planned in", () => {
+  test("does not depend on the order in which its groups were planned", () => {
     const groups = new Map([
       ...full.plan.groups,
       ["a", { type: null, state: null, replayed: 0n, skipped: 0n, partitions: new Map() }],
     ]);
-    const turned = new Map([...groups].reverse());
+    const reversed = new Map([...groups].reverse());
     expect(encodeJson(planDocument({ ...full.plan, groups }))).toBe(
-      encodeJson(planDocument({ ...full.plan, groups: turned })),
+      encodeJson(planDocument({ ...full.plan, groups: reversed })),
     );
   });
 });
 
 describe("the document of a plan", () => {
-  test("has the documented names, and no field for what there is not", () => {
+  test("has the documented names, and no fields for absent values", () => {
     expect(encodeJson(planDocument(full.plan))).toBe(
       '{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","plan_digest":"d1","blockers":[{"kind":"below_log_start","group":"g",' +
         '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"left_out":[{"kind":"group_not_empty",' +
@@ -196,7 +196,7 @@ describe("reading a planned rollback", () => {
   const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
   const document = () => parseJson(written(full));
 
-  /** Every place in the document, from the top. What is under the request, and figures, may be any JSON. */
+  /** Every place in the document, from the top. `request`, `expected` and `actual` may be any JSON and are not entered. */
   function* places(value: unknown, steps: Steps = []): Generator<Steps> {
     if (steps.length > 0) yield steps;
     if (!isObject(value) || ["request", "expected", "actual"].includes(`${steps.at(-1)}`)) return;
@@ -214,7 +214,7 @@ describe("reading a planned rollback", () => {
       return path === "" ? step : `${path}.${step}`;
     }, "");
 
-  /** The document with another value at a place; undefined: without the field. */
+  /** The document with another value at a place; undefined removes the field. */
   function changed(steps: Steps, value: unknown): unknown {
     const whole = document();
     let at = whole;
@@ -254,7 +254,7 @@ describe("reading a planned rollback", () => {
     optional.includes(`${steps.at(-1)}`) &&
     !(steps.includes("extra") && ["topic", "partition"].includes(`${steps.at(-1)}`));
 
-  test("knows every place of the example", () => {
+  test("is tested at every place of the example", () => {
     expect(plannedDocument.decode(document(), "")).toMatchObject({ plan: { groups: full.plan.groups } });
     expect(fields.length).toBeGreaterThan(40);
     expect(all.map(nameOf)).toContain('plan.groups["g"].partitions["t-0"].from.leader_epoch');
@@ -267,7 +267,7 @@ describe("reading a planned rollback", () => {
     expect(placeOfError(changed(steps, undefined))).toEqual({ path: name, message: `${name} is missing` });
   });
 
-  test.each(without(true))("takes a plan without %s", (_name, steps) => {
+  test.each(without(true))("accepts a plan without %s", (_name, steps) => {
     expect(placeOfError(changed(steps, undefined))).toBe("no error");
   });
 
@@ -294,17 +294,12 @@ describe("reading a planned rollback", () => {
   }
 
   test.each([
-    [
-      "an action that there is not",
-      ["plan", "groups", "g", "partitions", "t-0", "action"],
-      "undo",
-      "must be one of rewind",
-    ],
-    ["a kind that there is not", ["plan", "blockers", 0, "kind"], "bad_luck", "must be one of group_not_empty"],
+    ["an unknown action", ["plan", "groups", "g", "partitions", "t-0", "action"], "undo", "must be one of rewind"],
+    ["an unknown kind of blocker", ["plan", "blockers", 0, "kind"], "bad_luck", "must be one of group_not_empty"],
     ["a negative offset", ["plan", "groups", "g", "partitions", "t-0", "to", "offset"], -1, "must not be negative"],
     ["a negative epoch", ["plan", "extra", 0, "commit", "leader_epoch"], -1, "must not be negative"],
     ["an offset beyond int64", ["plan", "extra", 0, "commit", "offset"], MAX + 1n, "must be a 64-bit integer"],
-    ["an extra commit on no partition", ["plan", "extra", 0, "partition"], -1, "must not be negative"],
+    ["an extra commit on a negative partition", ["plan", "extra", 0, "partition"], -1, "must not be negative"],
     ["a partition beyond int32", ["plan", "blockers", 0, "partition"], 2 ** 31, "must be a 32-bit integer"],
   ])("refuses %s", (_what, steps, value, problem) => {
     expect(placeOfError(changed(steps, value))).toEqual({
@@ -313,7 +308,7 @@ describe("reading a planned rollback", () => {
     });
   });
 
-  test("refuses a key that is no partition, and fields that it does not know, anywhere", () => {
+  test("refuses a key that is not a partition, and unknown fields at any place", () => {
     const key = ["plan", "groups", "g", "partitions", "t"];
     expect(placeOfError(changed(key, valueAt(["plan", "groups", "g", "partitions", "t-0"])))).toMatchObject({
       path: 'plan.groups["g"].partitions["t"]',
@@ -326,10 +321,10 @@ describe("reading a planned rollback", () => {
     });
     expect(objects.length).toBeGreaterThan(8);
     for (const steps of objects) {
-      const more = [...steps, "stranger"];
-      expect(placeOfError(changed(more, 1))).toEqual({
-        path: nameOf(more),
-        message: `${nameOf(more)} is not a field of this document`,
+      const unknownField = [...steps, "unknown_field"];
+      expect(placeOfError(changed(unknownField, 1))).toEqual({
+        path: nameOf(unknownField),
+        message: `${nameOf(unknownField)} is not a field of this document`,
       });
     }
   });
@@ -338,7 +333,7 @@ describe("reading a planned rollback", () => {
     expect(() => plannedDocument.decode(value, "plan")).toThrow(DecodeError);
   });
 
-  test("takes an origin's name from the plan", () => {
+  test("takes the name of the origin from the plan", () => {
     const planned = read(written({ ...full, plan: { ...full.plan, snapshotId: "other" } }));
     expect(planned.origin.name).toBe("other");
   });

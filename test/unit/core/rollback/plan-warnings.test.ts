@@ -2,19 +2,29 @@ import { describe, expect, test } from "vitest";
 import type { LiveState, ObservedTopic, Snapshot } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
-import { at, group, groupOf, liveOf, log, planOf, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
+import {
+  at,
+  group,
+  groupOf,
+  liveOf,
+  log,
+  refuse,
+  snapshotOf,
+  topicsFor,
+  unblockedPlan,
+} from "../../../support/states.ts";
 
 const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
 
 describe("the warnings of a plan", () => {
   const saved = group({ "t-0": at(5n) });
 
-  test("name the groups whose extra commits are kept, and how to have them deleted", () => {
+  test("name the groups whose extra commits are kept, and the option that deletes them", () => {
     const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
-    expect(planOf(saved, live).warnings).toEqual([
+    expect(unblockedPlan(saved, live).warnings).toEqual([
       expect.stringMatching(/^The rollback keeps 2 commits .* of "g".*"exact": true/),
     ]);
-    expect(planOf(saved, live, { exact: true }).warnings).toEqual([]);
+    expect(unblockedPlan(saved, live, { exact: true }).warnings).toEqual([]);
   });
 
   test("name a topic that may have been deleted and created again", () => {
@@ -35,7 +45,7 @@ describe("the warnings of a plan", () => {
     }
   });
 
-  test("name simple groups, whose consumers Kafka cannot report", () => {
+  test("name simple groups: Kafka cannot report whether their consumers are running", () => {
     const simple = {
       groups: new Map([["g", { ...groupOf("classic", "Empty", 0), protocolType: "" }]]),
       topics: topicsFor(saved),
@@ -46,7 +56,7 @@ describe("the warnings of a plan", () => {
     expect(planNow({ ...simple, groups: new Map([["g", groupOf("classic", "Empty", 0)]]) }).warnings).toEqual([]);
   });
 
-  test("name streams groups, whose state stores stay as they are", () => {
+  test("name streams groups: their state stores are not rolled back", () => {
     const streams = {
       groups: new Map([["g", groupOf("streams", "Empty", 0)]]),
       topics: topicsFor(saved),
@@ -57,7 +67,7 @@ describe("the warnings of a plan", () => {
     ]);
   });
 
-  test("name share groups, whose acknowledged records are delivered again", () => {
+  test("name share groups: acknowledged records are delivered again", () => {
     const shares = { groups: new Map([["g", groupOf("share", "Empty", 0)]]), topics: topicsFor(saved) };
     const snapshot = snapshotOf(saved, { observed: shares });
     expect(planFrom(snapshot, liveOf(saved, shares.topics, { observed: shares })).warnings).toEqual([
@@ -78,7 +88,7 @@ describe("the warnings of a plan", () => {
     ]);
   });
 
-  test("say nothing of groups of which nothing is restored", () => {
+  test("do not name groups without restored commits", () => {
     const none = new Map([["g", new Map()]]);
     const two = new Map([...none, ["h", new Map([["t-0", at(5n)]])] as const]);
     const groups = new Map([
@@ -89,7 +99,7 @@ describe("the warnings of a plan", () => {
     expect(planFrom(snapshotOf(two, { observed }), liveOf(two, observed.topics, { observed })).warnings).toEqual([]);
   });
 
-  test("name the offsets that are clamped, and not those that are skipped or inside of the log", () => {
+  test("name the offsets that are clamped, and none that is skipped or inside the log", () => {
     const two = group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(50n) });
     const topics = new Map([
       ["t", { topicId: "id", partitions: new Map([0, 1, 2].map((partition) => [partition, log(10n, 100n)])) }],

@@ -33,10 +33,10 @@ import {
   liveOf,
   log,
   MAX,
-  planOf,
   refuse,
   snapshotOf,
   topicsFor,
+  unblockedPlan,
   writesOf,
 } from "../../../support/states.ts";
 
@@ -49,15 +49,15 @@ const theTopic = (...logs: ReturnType<typeof log>[]): Map<string, ObservedTopic>
   new Map([["t", { topicId: "id", partitions: new Map(logs.entries()) }]]);
 
 describe("a plan", () => {
-  test("applied to the live state gives the snapshot, beside the extra commits that it reports and keeps", () => {
+  test("applied to the live state gives the snapshot, and keeps the extra commits that it reports", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
-        const plan = planOf(saved, live);
+        const plan = unblockedPlan(saved, live);
         expect(plan.blockers).toEqual([]);
         expect(deletesOf(plan).size).toBe(0);
         const after = apply(live, writesOf(plan));
         for (const [group, partitions] of saved) {
-          const extra = plan.extra.filter((one) => one.group === group);
+          const extra = plan.extra.filter((commit) => commit.group === group);
           const found = after.get(group) ?? new Map();
           expect(found.size).toBe(partitions.size + extra.length);
           for (const [key, commit] of partitions) expect(sameCommit(found.get(key), commit)).toBe(true);
@@ -67,10 +67,10 @@ describe("a plan", () => {
     );
   });
 
-  test("that is exact gives the snapshot and nothing else, and changes no group that the snapshot lacks", () => {
+  test("that is exact gives exactly the snapshot's commits, and changes no group that the snapshot lacks", () => {
     fc.assert(
       fc.property(commits, commits, (saved, live) => {
-        const plan = planOf(saved, live, { exact: true });
+        const plan = unblockedPlan(saved, live, { exact: true });
         expect(plan).toMatchObject({ blockers: [], extra: [] });
         const after = apply(live, writesOf(plan));
         for (const [group, partitions] of saved) expect(after.get(group) ?? new Map()).toEqual(partitions);
@@ -79,10 +79,10 @@ describe("a plan", () => {
     );
   });
 
-  test("has every partition of the snapshot and of its groups' live commits exactly once", () => {
+  test("has every partition of the snapshot and of the live commits of its groups exactly once", () => {
     fc.assert(
       fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
-        const plan = planOf(saved, live, { exact });
+        const plan = unblockedPlan(saved, live, { exact });
         const planned = partitionsIn(plan).map(({ group, key }) => JSON.stringify([group, key]));
         const extra = plan.extra.map(({ group, topic, partition }) => JSON.stringify([group, `${topic}-${partition}`]));
         const expected = [...saved].flatMap(([group, partitions]) =>
@@ -95,10 +95,10 @@ describe("a plan", () => {
     );
   });
 
-  test("has nothing to do when the live state is the snapshot", () => {
+  test("writes nothing if the live state equals the snapshot", () => {
     fc.assert(
       fc.property(commits, fc.boolean(), (saved, exact) => {
-        const plan = planOf(saved, saved, { exact });
+        const plan = unblockedPlan(saved, saved, { exact });
         expect(writesOf(plan).size).toBe(0);
         expect(plan.extra).toEqual([]);
         expect(partitionsIn(plan).every(({ action }) => action === "unchanged")).toBe(true);
@@ -106,10 +106,10 @@ describe("a plan", () => {
     );
   });
 
-  test("commits what it is to set and deletes what it is to remove, and neither where it changes nothing", () => {
+  test("commits every changed target, deletes every target that is null, and leaves equal commits", () => {
     fc.assert(
-      fc.property(situation, (one) => {
-        const plan = planIn(one);
+      fc.property(situation, (drawn) => {
+        const plan = planIn(drawn);
         const writes = writesOf(plan);
         const changed = partitionsIn(plan).filter(({ from, to }) => !sameCommit(from, to));
         for (const { group, key, to } of changed) expect(writes.get(group)?.get(key)).toEqual(to);
@@ -120,7 +120,7 @@ describe("a plan", () => {
     );
   });
 
-  test("counts replayed and skipped offsets inside the present log only", () => {
+  test("counts replayed and skipped offsets only inside the present log", () => {
     const saved = group({
       "t-0": at(5n),
       "t-1": at(5n),
@@ -160,12 +160,12 @@ describe("a plan", () => {
     expect(sums).toMatchObject({ replayed: 110n, skipped: 40n });
   });
 
-  test("counts as many offsets as there are between the two commits and in the log", () => {
+  test("counts the offsets that are between the two commits and inside the log", () => {
     fc.assert(
-      fc.property(situation, (one) => {
-        for (const { key, from, to, action, replayed, skipped } of partitionsIn(planIn(one))) {
+      fc.property(situation, (drawn) => {
+        for (const { key, from, to, action, replayed, skipped } of partitionsIn(planIn(drawn))) {
           const { topic, partition } = placeOf(key);
-          const found = one.live.observed.topics.get(topic)?.partitions.get(partition);
+          const found = drawn.live.observed.topics.get(topic)?.partitions.get(partition);
           if (from === null || to === null) {
             expect([replayed, skipped]).toEqual(action === "skip" || from === to ? [0n, 0n] : [null, null]);
             continue;
@@ -185,13 +185,13 @@ describe("a plan", () => {
     );
   });
 
-  test("invents no impact where the log is unknown", () => {
+  test("has null for replayed and skipped if the log is unknown", () => {
     const unknown = theTopic(log(null, null));
     const plan = planFor(snapshotOf(group({ "t-0": at(5n) })), liveOf(group({ "t-0": at(9n) }), unknown));
     expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: 0n });
   });
 
-  test("gives the state of a group, and null where it does not exist", () => {
+  test("has the state of each group, null for one that does not exist", () => {
     const saved = group({ "t-0": at(5n) });
     const gone = liveOf(new Map(), topicsFor(saved), { missing: new Set(["g"]) });
     expect(planFor(snapshotOf(saved, { observed: gone.observed }), gone)).toMatchObject({
@@ -205,38 +205,38 @@ describe("the type of a group in a plan", () => {
   const saved = group({ "t-0": at(5n) });
   const typed = (type: string) => new Map([["g", groupOf(type, "Empty", 0)]]);
   const planned = (
-    then: string | undefined,
-    now: string | undefined,
-    commitsThen: Commits = saved,
+    savedType: string | undefined,
+    liveType: string | undefined,
+    savedCommits: Commits = saved,
     live: Commits = saved,
   ) => {
     const topics = topicsFor(saved);
     const groups = (type: string | undefined) => (type === undefined ? new Map() : typed(type));
     const plan = planFor(
-      snapshotOf(commitsThen, { observed: { groups: groups(then), topics } }),
-      liveOf(live, topics, { observed: { groups: groups(now), topics } }),
+      snapshotOf(savedCommits, { observed: { groups: groups(savedType), topics } }),
+      liveOf(live, topics, { observed: { groups: groups(liveType), topics } }),
     );
     return { kinds: plan.blockers.map(({ kind }) => kind), group: plan.groups.get("g") };
   };
 
-  test("is the one that it has now, and the one that it had where it does not exist", () => {
+  test("is its type now, or its type in the snapshot if it does not exist", () => {
     expect(planned("classic", "consumer")).toMatchObject({ kinds: [], group: { type: "consumer" } });
     expect(planned("classic", undefined, saved, new Map())).toMatchObject({ kinds: [], group: { type: "classic" } });
   });
 
-  test("decides what a commit at its target means: a share group is rewound, another stays", () => {
+  test("decides about commits at their targets: a share group is rewound, another group is unchanged", () => {
     const actionOf = ({ group }: ReturnType<typeof planned>) => group?.partitions.get("t-0")?.action;
     expect(actionOf(planned("share", "share"))).toBe("rewind");
-    for (const [then, now] of [
+    for (const [savedType, liveType] of [
       ["classic", "share"],
       ["share", "classic"],
     ] as const) {
-      expect(planned(then, now).kinds).toEqual(["unsupported_type"]);
-      expect(actionOf(planned(then, now))).toBe("unchanged");
+      expect(planned(savedType, liveType).kinds).toEqual(["unsupported_type"]);
+      expect(actionOf(planned(savedType, liveType))).toBe("unchanged");
     }
   });
 
-  test("blocks a group whose snapshot has another type, with no commits, and one with commits and no type", () => {
+  test("blocks a change from share even without commits, and a share group whose saved commits have no type", () => {
     const none = new Map([["g", new Map()]]);
     expect(planned("share", "classic", none).kinds).toEqual(["unsupported_type"]);
     expect(planned(undefined, "share").kinds).toEqual(["unsupported_type"]);
@@ -245,21 +245,21 @@ describe("the type of a group in a plan", () => {
 });
 
 describe("the figures of a plan", () => {
-  const figures = (saved: bigint, live: bigint, one: ReturnType<typeof log>) => {
-    const topics = theTopic(one);
+  const figures = (saved: bigint, live: bigint, partitionLog: ReturnType<typeof log>) => {
+    const topics = theTopic(partitionLog);
     const snapshot = snapshotOf(group({ "t-0": at(saved) }), { observed: { groups: new Map(), topics } });
     const { replayed, skipped } = planFor(snapshot, liveOf(group({ "t-0": at(live) }), topics)).groups.get("g") ?? {};
     return { replayed, skipped };
   };
 
-  test("count nothing that is outside of the log", () => {
+  test("do not count offsets outside of the log", () => {
     expect(figures(5n, 9n, log(20n, 100n))).toEqual({ replayed: 0n, skipped: 0n });
     expect(figures(5n, 30n, log(20n, 100n))).toEqual({ replayed: 10n, skipped: 0n });
     expect(figures(90n, 150n, log(20n, 100n))).toEqual({ replayed: 10n, skipped: 0n });
     expect(figures(9n, 5n, log(20n, 100n))).toEqual({ replayed: 0n, skipped: 0n });
   });
 
-  test("are unknown where either end of the log is", () => {
+  test("are unknown if the log start or the log end is unknown", () => {
     expect(figures(5n, 9n, log(null, 100n))).toEqual({ replayed: null, skipped: 0n });
     expect(figures(5n, 9n, log(0n, null))).toEqual({ replayed: null, skipped: 0n });
   });
@@ -283,22 +283,22 @@ describe("a plan's digest", () => {
   const withTopic = (topicId: string, partition: ReturnType<typeof log>) =>
     digest(saved, live, {}, new Map([["t", { topicId, partitions: new Map([[0, partition]]) }]]));
 
-  test("is the same for the same, whatever the log ends, the members and the warnings are", () => {
+  test("does not depend on log ends, members and warnings", () => {
     expect(first).toMatch(/^[0-9a-f]{64}$/);
     expect(digest(group({ "t-0": at(5n) }), group({ "t-0": at(9n) }))).toBe(first);
     expect(digest(saved, live, { warnings: ["w"] })).toBe(first);
     expect(withTopic("id of t", log(3n, 70n, 2))).toBe(first);
-    const held = new Map([["g", groupOf("classic", "Stable", 3)]]);
-    expect(digest(saved, live, { observed: { groups: held, topics: topicsFor(saved) } })).toBe(first);
+    const withMembers = new Map([["g", groupOf("classic", "Stable", 3)]]);
+    expect(digest(saved, live, { observed: { groups: withMembers, topics: topicsFor(saved) } })).toBe(first);
   });
 
-  test("is the one that former versions gave, with a group that is left out too", () => {
+  test("equals the digest of former versions, also with a group that is left out", () => {
     expect(first).toBe("a3e649c6659e1d1f4ab5897e6ca8e280c1bc4adfec04324de0e595d09c512039");
     const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
     const now = liveOf(both, theTopic(log(0n, 100n)));
-    const held = new Map([...now.observed.groups, ["h", groupOf("classic", "Stable", 1)] as const]);
+    const groups = new Map([...now.observed.groups, ["h", groupOf("classic", "Stable", 1)] as const]);
     const snapshot = snapshotOf(both, { observed: now.observed });
-    const plan = planFor(snapshot, { ...now, observed: { ...now.observed, groups: held } }, { skipBlocked: true });
+    const plan = planFor(snapshot, { ...now, observed: { ...now.observed, groups } }, { skipBlocked: true });
     expect(plan.leftOut).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
     expect(plan.digest).toBe("aeac711868f6e9f6b0de0417e1bf157a037305b4bd0a291385a907e901967ad3");
   });
@@ -307,12 +307,12 @@ describe("a plan's digest", () => {
     const keys = ["t-2", "t-0", "u-0", "t-1", "a-0"];
     const of = (names: string[], inOrder: string[], offset: bigint) =>
       new Map(names.map((name) => [name, new Map(inOrder.map((key) => [key, at(offset)]))]));
-    const turned = [...keys].reverse();
+    const reversed = [...keys].reverse();
     const sorted = [...keys].sort();
     const digests = [
       digest(of(["b", "c", "a"], keys, 5n), of(["b", "c", "a"], keys, 9n)),
-      digest(of(["a", "c", "b"], turned, 5n), of(["c", "a", "b"], keys, 9n)),
-      digest(of(["c", "b", "a"], sorted, 5n), of(["a", "b", "c"], turned, 9n)),
+      digest(of(["a", "c", "b"], reversed, 5n), of(["c", "a", "b"], keys, 9n)),
+      digest(of(["c", "b", "a"], sorted, 5n), of(["a", "b", "c"], reversed, 9n)),
       digest(of(["a", "b", "c"], keys, 5n), of(["a", "b", "c"], sorted, 9n)),
     ];
     expect(new Set(digests).size).toBe(1);
@@ -335,7 +335,7 @@ describe("a plan's digest", () => {
     expect(new Set([first, ...others]).size).toBe(others.length + 1);
   });
 
-  test("changes with the group that is put into another", () => {
+  test("changes with the source of a group", () => {
     const two = new Map([
       ["a", new Map([["t-0", at(5n)]])],
       ["b", new Map([["t-0", at(5n)]])],
@@ -352,7 +352,7 @@ describe("a plan's digest", () => {
     expect(mapped("a")).not.toBe(first);
   });
 
-  test("changes when a partition that was skipped, or a group that was left out, is not any more", () => {
+  test("changes if a partition is no longer skipped, or a group no longer left out", () => {
     const two = group({ "t-0": at(5n), "t-1": at(50n) });
     const withEnd = (end: bigint) => {
       const now = liveOf(live, theTopic(log(0n, 100n), log(0n, end)));
@@ -363,13 +363,13 @@ describe("a plan's digest", () => {
     expect(withEnd(49n).digest).toBe(withEnd(40n).digest);
     const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
     const withMembers = (members: number) => {
-      const held = new Map([
+      const groups = new Map([
         ["g", groupOf("classic", "Empty", members)],
         ["h", groupOf("classic", "Empty", 0)],
       ]);
       const now = liveOf(both, theTopic(log(0n, 100n)));
       const snapshot = snapshotOf(both, { observed: now.observed });
-      return planFor(snapshot, { ...now, observed: { ...now.observed, groups: held } }, { skipBlocked: true });
+      return planFor(snapshot, { ...now, observed: { ...now.observed, groups } }, { skipBlocked: true });
     };
     expect(withMembers(1)).toMatchObject({ blockers: [], leftOut: [{ kind: "group_not_empty", group: "g" }] });
     expect(withMembers(1).digest).not.toBe(withMembers(0).digest);
@@ -383,8 +383,8 @@ describe("a plan's digest", () => {
 });
 
 describe("a plan with blockers", () => {
-  /** What is in the way of a target, told apart by what the policy says about it. */
-  function reasonsOf(
+  /** The blockers of a group, and by partition those that the policy clamps or skips. */
+  function blockersOf(
     { snapshot, part, live, policy }: Situation,
     group: string,
     targets: ReadonlyMap<string, Commit | null>,
@@ -394,31 +394,35 @@ describe("a plan with blockers", () => {
       clusterId: snapshot.cluster.clusterId,
       topics: snapshot.observed.topics,
     };
-    // The snapshots of these situations tell no types; what had no commits then is of whatever type it is now.
+    // The snapshots of `situation` observed no types. For a group without commits in them, a plan uses its type now.
     const hadCommits = snapshot.consumerGroups.get(part.sources.get(group) ?? group)?.size !== 0;
-    const then = hadCommits ? null : (live.observed.groups.get(group)?.type ?? null);
-    const nothing = targets.size === 0 && !policy.exact && !live.errors.some((error) => error.group === group);
-    const hard = [...groupBlockers(origin, group, then, live)].filter(
-      ({ kind }) => !(nothing && kind === "group_not_empty"),
+    const sourceType = hadCommits ? null : (live.observed.groups.get(group)?.type ?? null);
+    const restoresNothing = targets.size === 0 && !policy.exact && !live.errors.some((error) => error.group === group);
+    const blocking = [...groupBlockers(origin, group, sourceType, live)].filter(
+      ({ kind }) => !(restoresNothing && kind === "group_not_empty"),
     );
-    const range = new Map<string, Blocker>();
-    if (live.errors.some((error) => error.group === group)) return { hard, range };
+    const outOfRange = new Map<string, Blocker>();
+    if (live.errors.some((error) => error.group === group)) return { blocking, outOfRange };
     for (const [key, target] of targets) {
       const place = placeOf(key);
-      for (const one of partitionBlockers(origin, { group, ...place, target }, live.observed.topics.get(place.topic))) {
-        const outside = one.kind === "below_log_start" || one.kind === "above_log_end";
-        if (outside && policy.outOfRange !== "refuse") range.set(key, one);
-        else hard.push(one);
+      for (const blocker of partitionBlockers(
+        origin,
+        { group, ...place, target },
+        live.observed.topics.get(place.topic),
+      )) {
+        const isOutside = blocker.kind === "below_log_start" || blocker.kind === "above_log_end";
+        if (isOutside && policy.outOfRange !== "refuse") outOfRange.set(key, blocker);
+        else blocking.push(blocker);
       }
     }
-    return { hard, range };
+    return { blocking, outOfRange };
   }
 
-  test("blocks, is clamped, is skipped or is left out, exactly as the policy says, in any situation", () => {
+  test("refuses, clamps, skips or leaves out exactly as the policy says", () => {
     fc.assert(
-      fc.property(situation, (one) => {
-        const { part, live, policy } = one;
-        const plan = planIn(one);
+      fc.property(situation, (drawn) => {
+        const { part, live, policy } = drawn;
+        const plan = planIn(drawn);
         const messages = [...plan.blockers, ...plan.leftOut].map(({ message }) => message);
         const expected: string[] = [];
         let clamped = 0;
@@ -433,13 +437,13 @@ describe("a plan with blockers", () => {
             ...saved,
             ...(policy.exact ? more.map((key) => [key, null] as const) : []),
           ]);
-          const { hard, range } = reasonsOf(one, group, targets);
-          expected.push(...hard.map(({ message }) => message));
+          const { blocking, outOfRange } = blockersOf(drawn, group, targets);
+          expected.push(...blocking.map(({ message }) => message));
           const planned = plan.groups.get(group);
-          const left = policy.skipBlocked && hard.length > 0;
-          expect(planned?.leftOut).toBe(left ? true : undefined);
+          const isLeftOut = policy.skipBlocked && blocking.length > 0;
+          expect(planned?.leftOut).toBe(isLeftOut ? true : undefined);
           if (live.errors.some((error) => error.group === group)) {
-            expect(planned?.partitions.size).toBe(left ? 0 : undefined);
+            expect(planned?.partitions.size).toBe(isLeftOut ? 0 : undefined);
             continue;
           }
           expect(planned?.source).toBe(part.sources.get(group));
@@ -448,10 +452,10 @@ describe("a plan with blockers", () => {
             const found: Partial<PartitionPlan> = planned?.partitions.get(key) ?? {};
             const from = current.get(key) ?? null;
             expect(found.from).toEqual(from);
-            const outside = range.get(key);
+            const outside = outOfRange.get(key);
             const skips = outside !== undefined && policy.outOfRange === "skip";
             if (skips) expected.push(outside.message);
-            if (left || skips) {
+            if (isLeftOut || skips) {
               expect(found).toMatchObject({ action: "skip", replayed: 0n, skipped: 0n });
               expect(found.to).toEqual(from);
               expect(found.asked).toEqual(target);
@@ -480,7 +484,7 @@ describe("a plan with blockers", () => {
     );
   });
 
-  test("keeps its blockers where something else is skipped, and nothing remains", () => {
+  test("keeps its blockers beside a skipped partition if nothing remains to roll back", () => {
     const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(5n)]])]));
     const topics = theTopic(log(10n, 100n));
     const live = liveOf(group({ "t-0": at(20n) }), topics, {
@@ -493,17 +497,17 @@ describe("a plan with blockers", () => {
     });
   });
 
-  test("blocks after all where nothing at all would be left to do", () => {
+  test("is refused if every group or partition would be left out or skipped", () => {
     fc.assert(
-      fc.property(situation, (one) => {
-        const plan = planIn(one);
+      fc.property(situation, (drawn) => {
+        const plan = planIn(drawn);
         const planned = [...plan.groups.values()];
         const something = planned.some(
           ({ leftOut, partitions }) => !leftOut && [...partitions.values()].some(({ action }) => action !== "skip"),
         );
         if (!something && plan.blockers.length === 0) expect(plan.leftOut).toEqual([]);
-        if (one.policy.skipBlocked && something) expect(plan.blockers).toEqual([]);
-        if (plan.blockers.length > 0 && one.policy.skipBlocked) expect(plan.leftOut).toEqual([]);
+        if (drawn.policy.skipBlocked && something) expect(plan.blockers).toEqual([]);
+        if (plan.blockers.length > 0 && drawn.policy.skipBlocked) expect(plan.leftOut).toEqual([]);
       }),
       { numRuns: 500 },
     );
@@ -519,7 +523,7 @@ describe("a plan with blockers", () => {
     );
   const secondOf = (plan: Plan) => plan.groups.get("g")?.partitions.get("t-1");
 
-  test("clamps to the log's start and end, without the leader epoch, and says what was asked for", () => {
+  test("clamps a target to the log start or end, without its leader epoch, and keeps the snapshot's commit in `asked`", () => {
     const up = inLog(55n, 100n, { outOfRange: "clamp" });
     expect(up).toMatchObject({ blockers: [], leftOut: [] });
     expect(secondOf(up)).toEqual({
@@ -539,7 +543,7 @@ describe("a plan with blockers", () => {
     expect(down.warnings).toEqual([expect.stringContaining('"g t-1: 50 becomes 40"')]);
   });
 
-  test("is nothing to clamp or to skip at either end of the log", () => {
+  test("neither clamps nor skips a target at the log start or log end", () => {
     for (const outOfRange of ["clamp", "skip"] as const) {
       for (const plan of [inLog(50n, 100n, { outOfRange }), inLog(0n, 50n, { outOfRange })]) {
         expect(plan).toMatchObject({ blockers: [], leftOut: [], warnings: [] });
@@ -554,7 +558,7 @@ describe("a plan with blockers", () => {
     }
   });
 
-  test("skips a partition outside of the log, which stays where it is, and lists it", () => {
+  test("skips a partition with a target outside of the log, keeps its commit, and lists it", () => {
     const plan = inLog(55n, 100n, { outOfRange: "skip" });
     expect(plan).toMatchObject({
       blockers: [],
@@ -575,15 +579,15 @@ describe("a plan with blockers", () => {
     expect(writesOf(uncommitted)).toEqual(group({ "t-0": at(5n) }));
   });
 
-  test.each(["clamp", "skip"] as const)("is a blocker for a range that cannot be read, with %s too", (outOfRange) => {
+  test.each(["clamp", "skip"] as const)("is refused if a range cannot be read, also with %s", (outOfRange) => {
     for (const plan of [inLog(null, 100n, { outOfRange }), inLog(0n, null, { outOfRange })]) {
       expect(plan).toMatchObject({ blockers: [{ kind: "range_unknown" }], leftOut: [], warnings: [] });
     }
   });
 
-  test.each(["clamp", "skip"] as const)("is a blocker for a topic created again, with %s too", (outOfRange) => {
-    const then = new Map([["t", { topicId: "old", partitions: new Map() }]]);
-    const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: then } });
+  test.each(["clamp", "skip"] as const)("is refused if a topic was created again, also with %s", (outOfRange) => {
+    const savedTopics = new Map([["t", { topicId: "old", partitions: new Map() }]]);
+    const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: savedTopics } });
     const live = liveOf(before, theTopic(log(0n, 100n), log(55n, 100n)));
     expect(planFor(snapshot, live, { outOfRange }).blockers.map(({ kind }) => kind)).toEqual([
       "topic_recreated",
@@ -602,7 +606,7 @@ describe("a plan with blockers", () => {
   const snapshot = snapshotOf(both, { observed: { groups: new Map(), topics: topicsFor(both) } });
   const bothLive = liveOf(new Map([...before, ["h", new Map([["t-0", at(2n)]])] as const]), topicsFor(both));
 
-  test("leaves a group with members out where the caller asked for that, and names it", () => {
+  test("leaves out a group with members if the policy skips blocked groups, and names it", () => {
     const live = withMembers(bothLive, new Map([["h", 2]]));
     expect(planFor(snapshot, live).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
     const plan = planFor(snapshot, live, { skipBlocked: true });
@@ -611,7 +615,7 @@ describe("a plan with blockers", () => {
     expect(commitsOf(plan)).toEqual(saved);
   });
 
-  test("is not kept from a group by members that can overwrite nothing, unless it is to be exact", () => {
+  test("ignores the members of a group without commits to restore, unless it is exact", () => {
     const bare = snapshotOf(new Map<string, ReadonlyMap<string, Commit>>([...saved, ["h", new Map()]]), {
       observed: { groups: new Map(), topics: topicsFor(both) },
     });
@@ -621,12 +625,12 @@ describe("a plan with blockers", () => {
     expect(plan.groups.get("h")).toMatchObject({ state: "Stable", partitions: new Map() });
     expect(plan.extra).toMatchObject([{ group: "h" }]);
     expect(planFor(bare, live, { exact: true }).blockers).toMatchObject([{ kind: "group_not_empty", group: "h" }]);
-    // The group's members go on, which is nothing to the plan.
+    // Commits by the group's members do not change the plan.
     const onward = liveOf(new Map([...bothLive.commits, ["h", new Map([["t-0", at(3n)]])]]), topicsFor(both));
     expect(planFor(bare, withMembers(onward, new Map([["h", 2]]))).digest).toBe(plan.digest);
-    // And a success of it alone would be none.
-    const held = new Map(["g", "h"].map((name) => [name, 1] as const));
-    expect(planFor(bare, withMembers(bothLive, held), { skipBlocked: true })).toMatchObject({
+    // A rollback of this group alone would restore nothing, so it is refused.
+    const members = new Map(["g", "h"].map((name) => [name, 1] as const));
+    expect(planFor(bare, withMembers(bothLive, members), { skipBlocked: true })).toMatchObject({
       blockers: [{ kind: "group_not_empty", group: "g" }],
       leftOut: [],
     });
@@ -637,7 +641,7 @@ describe("a plan with blockers", () => {
     ]);
   });
 
-  test("blocks where every group would be left out", () => {
+  test("is refused if every group would be left out", () => {
     const live = withMembers(
       bothLive,
       new Map([
@@ -651,7 +655,7 @@ describe("a plan with blockers", () => {
     expect(writesOf(plan).size).toBe(0);
   });
 
-  test("of a group that could not be captured, or that has a transaction pending, blocks it or leaves it out", () => {
+  test("is refused because of a group that was not captured or has a pending transaction, or leaves it out", () => {
     const partial = {
       ...snapshot,
       errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
@@ -690,7 +694,7 @@ describe("a plan with blockers", () => {
     expect(commitsOf(plan)).toEqual(saved);
   });
 
-  test("is named by the group that the snapshot has, where another is to take its place", () => {
+  test("names the snapshot's group in the message about a mapped group", () => {
     const partial = { ...snapshot, errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }] };
     const map = new Map([
       ["g", "g2"],
@@ -707,11 +711,11 @@ describe("a plan with blockers", () => {
       ["g2", "g"],
       ["h2", "h"],
     ]);
-    expect(commitsOf(plan)).toEqual(new Map([...both].map(([name, one]) => [`${name}2`, one])));
+    expect(commitsOf(plan)).toEqual(new Map([...both].map(([name, commits]) => [`${name}2`, commits])));
     expect(plan.extra).toMatchObject([{ group: "g2", topic: "t", partition: 7 }]);
   });
 
-  test("is all reported at once, group by group", () => {
+  test("has all blockers at once, group by group", () => {
     const observed = {
       groups: new Map([["g", groupOf("classic", "Stable", 1)]]),
       topics: new Map([["t", { topicId: "new", partitions: new Map([[1, log(60n, 100n)]]) }]]),

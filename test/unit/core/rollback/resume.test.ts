@@ -13,7 +13,7 @@ import { planRollback } from "../../../../functions/shared/core/rollback/plannin
 import { originOf, partitionsOf, planResume, targetsHold } from "../../../../functions/shared/core/rollback/resume.ts";
 import { settle } from "../../../../functions/shared/core/rollback/settle.ts";
 import { commitOrNull } from "../../../../functions/shared/core/snapshot.ts";
-import { executable, nearCommit } from "../../../support/arbitraries.ts";
+import { nearCommit, unblockedSituation } from "../../../support/arbitraries.ts";
 import {
   apply,
   at,
@@ -23,14 +23,14 @@ import {
   later,
   liveOf,
   log,
-  planOf,
   refuse,
   snapshotOf,
   topicsFor,
+  unblockedPlan,
   writesOf,
 } from "../../../support/states.ts";
 
-/** The partitions that a plan is about, those that it skips aside. */
+/** The partitions of a plan without those that it skips. */
 const targetsIn = (plan: Plan) =>
   [...plan.groups].flatMap(([name, { leftOut, partitions }]) =>
     [...partitions].flatMap(([key, { from, to, action }]) =>
@@ -38,13 +38,13 @@ const targetsIn = (plan: Plan) =>
     ),
   );
 
-/** All of it is skipped. */
-const isIdle = (partitions: ReadonlyMap<string, { action: string }>) =>
+/** Whether each partition is skipped. */
+const skipsEach = (partitions: ReadonlyMap<string, { action: string }>) =>
   [...partitions.values()].every(({ action }) => action === "skip");
 
-const standing = (commits: Commits, name: string, key: string) => commits.get(name)?.get(key) ?? null;
+const commitAt = (commits: Commits, name: string, key: string) => commits.get(name)?.get(key) ?? null;
 
-/** The state after an attempt that got some of the way, wherever it was stopped. */
+/** The state after an attempt that made some of the plan's writes. */
 function interrupted(plan: Plan, live: LiveState, pick: fc.GeneratorValue): LiveState {
   const some = [...writesOf(plan)].map(([name, keys]) => {
     return [name, new Map([...keys].filter(() => pick(fc.boolean)))] as const;
@@ -52,8 +52,8 @@ function interrupted(plan: Plan, live: LiveState, pick: fc.GeneratorValue): Live
   return later(live, apply(live.commits, new Map(some)));
 }
 
-/** That state, with commits that another writer has moved: neither where the plan found them nor at their targets. */
-function meddledWith(plan: Plan, live: LiveState, pick: fc.GeneratorValue) {
+/** The state after another writer moved some commits: neither where the plan found them nor at their targets. */
+function movedByOthers(plan: Plan, live: LiveState, pick: fc.GeneratorValue) {
   const moves = new Map<string, Map<string, Commit | null>>();
   for (const { group: name, key, from, to } of targetsIn(plan)) {
     const elsewhere = pick(fc.option, nearCommit);
@@ -64,7 +64,7 @@ function meddledWith(plan: Plan, live: LiveState, pick: fc.GeneratorValue) {
 }
 
 /** The same state, with members in these groups. */
-const joined = (live: LiveState, groups: Iterable<string>): LiveState => ({
+const withMembers = (live: LiveState, groups: Iterable<string>): LiveState => ({
   ...live,
   observed: {
     ...live.observed,
@@ -76,16 +76,16 @@ const joined = (live: LiveState, groups: Iterable<string>): LiveState => ({
 });
 
 describe("a resumed plan", () => {
-  test("does what is left, wherever the first attempt stopped, and then has nothing more to do", () => {
+  test("completes the rollback after any interruption, and then writes nothing more", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const planned = journaled(plan, live);
         const now = interrupted(plan, live, pick);
         const rest = planResume(planned, now, false);
         expect(rest.blockers).toEqual([]);
         expect(rest.leftOut).toEqual(plan.leftOut);
         const end = later(now, apply(now.commits, writesOf(rest)));
-        for (const { group: name, key, to } of targetsIn(plan)) expect(standing(end.commits, name, key)).toEqual(to);
+        for (const { group: name, key, to } of targetsIn(plan)) expect(commitAt(end.commits, name, key)).toEqual(to);
         expect(targetsHold(plan, end)).toBe(true);
         const again = planResume(planned, end, false);
         expect(again.blockers).toEqual([]);
@@ -95,16 +95,16 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("commits nothing that stands at its target already, and changes nothing that the plan does not", () => {
+  test("writes only what the first plan writes, and nothing that is already at its target", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const writes = writesOf(planResume(journaled(plan, live), now, false));
         const first = writesOf(plan);
         for (const [name, keys] of writes) {
           for (const [key, to] of keys) {
             expect(first.get(name)?.get(key)).toEqual(to);
-            expect(sameCommit(standing(now.commits, name, key), to)).toBe(false);
+            expect(sameCommit(commitAt(now.commits, name, key), to)).toBe(false);
           }
         }
       }),
@@ -112,9 +112,9 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("is the plan as it was, save for what is done by now", () => {
+  test("equals the first plan except for partitions that are done", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const rest = planResume(journaled(plan, live), now, false);
         const same = ({ snapshotId, digest, extra, warnings, leftOut }: Plan) => ({
@@ -131,10 +131,10 @@ describe("a resumed plan", () => {
           expect([after?.source, after?.leftOut]).toEqual([before.source, before.leftOut]);
           expect([...(after?.partitions.keys() ?? [])]).toEqual([...before.partitions.keys()]);
           for (const [key, { action, from, to, asked }] of before.partitions) {
-            const there = !before.leftOut && action !== "skip" && sameCommit(standing(now.commits, name, key), to);
+            const isAtTarget = !before.leftOut && action !== "skip" && sameCommit(commitAt(now.commits, name, key), to);
             const found = after?.partitions.get(key);
             expect(found).toMatchObject({ action, from, to, ...(asked !== undefined && { asked }) });
-            expect(found?.done).toBe(there && action !== "unchanged" ? true : undefined);
+            expect(found?.done).toBe(isAtTarget && action !== "unchanged" ? true : undefined);
           }
         }
       }),
@@ -142,10 +142,10 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("is blocked by whatever stands neither where the plan found it nor at its target, and by nothing else", () => {
+  test("is blocked exactly by partitions that are neither where the plan found them nor at their targets", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
-        const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
+        const { moves, after } = movedByOthers(plan, interrupted(plan, live, pick), pick);
         const { blockers } = planResume(journaled(plan, live), after, false);
         const found = blockers.map(({ kind, group: name, topic, partition, expected, actual }) => {
           return { kind, name, key: `${topic}-${partition}`, expected, actual };
@@ -162,10 +162,10 @@ describe("a resumed plan", () => {
     );
   });
 
-  test("leaves out groups that were moved since, if that is requested, and rolls back the others", () => {
+  test("leaves out groups that were moved since, if the request skips blocked groups, and rolls back the others", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
-        const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
+        const { moves, after } = movedByOthers(plan, interrupted(plan, live, pick), pick);
         const rest = planResume(journaled(plan, live), after, true);
         const writes = writesOf(rest);
         const end = apply(after.commits, writes);
@@ -174,32 +174,33 @@ describe("a resumed plan", () => {
           expect(rest.groups.get(name)?.leftOut).toBe(true);
         }
         for (const { group: name, key, to } of targetsIn(plan)) {
-          if (!moves.has(name)) expect(standing(end, name, key)).toEqual(to);
+          if (!moves.has(name)) expect(commitAt(end, name, key)).toEqual(to);
         }
         const others = [...plan.groups].filter(([name, { leftOut }]) => !leftOut && !moves.has(name));
         const left = rest.blockers.length > 0 ? rest.blockers : rest.leftOut.slice(plan.leftOut.length);
         expect(left.map(({ kind }) => kind)).toEqual(
           [...moves.values()].flatMap((keys) => [...keys].map(() => "moved_since")),
         );
-        if (moves.size > 0) expect(rest.blockers.length > 0).toBe(others.every(([, one]) => isIdle(one.partitions)));
+        if (moves.size > 0)
+          expect(rest.blockers.length > 0).toBe(others.every(([, groupPlan]) => skipsEach(groupPlan.partitions)));
       }),
       { numRuns: 200 },
     );
   });
 
-  test("says of what it leaves out where it stands, and what was asked for", () => {
+  test("has the present commit and the target of each partition that it leaves out", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
-        const { moves, after } = meddledWith(plan, interrupted(plan, live, pick), pick);
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
+        const { moves, after } = movedByOthers(plan, interrupted(plan, live, pick), pick);
         const rest = planResume(journaled(plan, live), after, true);
         for (const name of moves.keys()) {
           const before = plan.groups.get(name)?.partitions ?? new Map();
           const partitions = rest.groups.get(name)?.partitions ?? new Map();
           expect([...partitions.keys()]).toEqual([...before.keys()]);
-          for (const [key, one] of partitions) {
+          for (const [key, partitionPlan] of partitions) {
             const { action, to, asked = to } = before.get(key);
-            const now = action === "skip" ? to : standing(after.commits, name, key);
-            expect(one).toEqual({ action: "skip", from: now, to: now, asked, replayed: 0n, skipped: 0n });
+            const now = action === "skip" ? to : commitAt(after.commits, name, key);
+            expect(partitionPlan).toEqual({ action: "skip", from: now, to: now, asked, replayed: 0n, skipped: 0n });
           }
         }
       }),
@@ -209,17 +210,17 @@ describe("a resumed plan", () => {
 
   const saved = group({ "t-0": at(5n), "t-1": at(6n, "m", 2) });
   const live = liveOf(group({ "t-0": at(9n), "t-1": at(9n) }), topicsFor(saved));
-  const plan = planOf(saved, live.commits);
+  const plan = unblockedPlan(saved, live.commits);
   const half = later(live, group({ "t-0": at(5n), "t-1": at(9n) }));
 
-  test("of half a rollback commits the other half", () => {
+  test("commits only the partitions that an earlier call did not", () => {
     const rest = planResume(journaled(plan, live), half, false);
     expect(commitsOf(rest)).toEqual(group({ "t-1": at(6n, "m", 2) }));
     expect(rest.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "rewind", from: at(9n), done: true });
   });
 
-  test("deletes what is still to be deleted", () => {
-    const exact = planOf(group({}), live.commits, { exact: true });
+  test("deletes only the commits that an earlier call did not", () => {
+    const exact = unblockedPlan(group({}), live.commits, { exact: true });
     const rest = planResume(journaled(exact, live), later(live, group({ "t-1": at(9n) })), false);
     expect(rest.blockers).toEqual([]);
     expect(deletesOf(rest)).toEqual(new Map([["g", ["t-1"]]]));
@@ -229,7 +230,7 @@ describe("a resumed plan", () => {
     });
   });
 
-  test("says in a blocker where the partition stands, where it was found, where it was to be, and what to do", () => {
+  test("names in a moved_since blocker the present commit, the one the plan found, the target and the next step", () => {
     const { blockers } = planResume(journaled(plan, live), later(live, group({ "t-0": at(7n) })), false);
     expect(blockers).toMatchObject([
       {
@@ -247,21 +248,21 @@ describe("a resumed plan", () => {
     ]);
   });
 
-  test("is blocked by members of a group that is not done, and not by those of one that is", () => {
-    expect(planResume(journaled(plan, live), joined(half, ["g"]), false).blockers).toMatchObject([
+  test("is blocked by members of a group that is not done, but not by members of a group that is done", () => {
+    expect(planResume(journaled(plan, live), withMembers(half, ["g"]), false).blockers).toMatchObject([
       { kind: "group_not_empty", group: "g", actual: 2 },
     ]);
     fc.assert(
-      fc.property(executable, ({ plan: any, live: before }) => {
-        const done = later(before, apply(before.commits, writesOf(any)));
-        const rest = planResume(journaled(any, before), joined(done, any.groups.keys()), false);
+      fc.property(unblockedSituation, ({ plan: drawnPlan, live: before }) => {
+        const done = later(before, apply(before.commits, writesOf(drawnPlan)));
+        const rest = planResume(journaled(drawnPlan, before), withMembers(done, drawnPlan.groups.keys()), false);
         expect(rest.blockers).toEqual([]);
         expect(writesOf(rest).size).toBe(0);
       }),
     );
   });
 
-  test("is blocked when what it is to commit would mean something else by now", () => {
+  test("is blocked if a target is not valid any more", () => {
     const planned = journaled(plan, live);
     const blockedBy = (change: (half: LiveState) => LiveState) =>
       planResume(planned, change(half), false).blockers.map(({ kind, partition }) => [kind, partition]);
@@ -283,34 +284,36 @@ describe("a resumed plan", () => {
     ]);
   });
 
-  test("keeps a clamped target, though the log would give another by now", () => {
+  test("keeps a clamped target, even if the log end has changed", () => {
     const topics = (end: bigint) => new Map([["t", { topicId: "id", partitions: new Map([[0, log(0n, end)]]) }]]);
     const snapshot = snapshotOf(group({ "t-0": at(50n, "", 1) }), {
       observed: { groups: new Map(), topics: topics(99n) },
     });
-    const then = liveOf(group({ "t-0": at(3n) }), topics(40n));
-    const clamped = planRollback(snapshot, restrict(snapshot, {}), then, { ...refuse, outOfRange: "clamp" });
-    const now = { ...then, observed: { ...then.observed, topics: topics(45n) } };
-    const rest = planResume(journaled(clamped, then), now, false);
+    const before = liveOf(group({ "t-0": at(3n) }), topics(40n));
+    const clamped = planRollback(snapshot, restrict(snapshot, {}), before, { ...refuse, outOfRange: "clamp" });
+    const now = { ...before, observed: { ...before.observed, topics: topics(45n) } };
+    const rest = planResume(journaled(clamped, before), now, false);
     expect(commitsOf(rest)).toEqual(group({ "t-0": at(40n) }));
     expect(rest.groups.get("g")?.partitions.get("t-0")).toMatchObject({ to: at(40n), asked: at(50n, "", 1) });
   });
 
-  test("plans nothing for a group that has a transaction pending, or leaves it out", () => {
+  test("is refused because of a group with a pending transaction, or leaves it out", () => {
     const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];
-    const two = planOf(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
+    const two = unblockedPlan(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
     const now = { ...later(live, new Map()), errors };
     const refused = planResume(journaled(two, live), now, false);
     expect(refused.blockers).toMatchObject([{ kind: "pending_transaction", group: "g" }]);
     expect([...refused.groups.keys()]).toEqual(["h"]);
-    const named = new Map([...two.groups].map(([name, one]) => [name, { ...one, source: `${name} then` }]));
+    const named = new Map(
+      [...two.groups].map(([name, groupPlan]) => [name, { ...groupPlan, source: `${name} source` }]),
+    );
     const rest = planResume(journaled({ ...two, groups: named }, live), now, true);
     expect(rest).toMatchObject({ blockers: [], leftOut: [{ kind: "pending_transaction", group: "g" }] });
-    expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g then", partitions: new Map() });
+    expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g source", partitions: new Map() });
     expect([...writesOf(rest).keys()]).toEqual(["h"]);
   });
 
-  test("settles what the earlier call did as done, and reports what was moved since", () => {
+  test("settles partitions of the earlier call as done, and reports those that were moved since", () => {
     const rest = planResume(journaled(plan, live), half, false);
     const sent = new Map([["g", new Map([["t-1", { kind: "accepted" } as const]])]]);
     expect(settle(rest, sent, { commits: saved, errors: [] })).toMatchObject({ status: "success", offsetsRestored: 2 });
@@ -321,12 +324,12 @@ describe("a resumed plan", () => {
 });
 
 describe("targetsHold", () => {
-  test("is true exactly when every partition that the plan is about stands at its target", () => {
+  test("is true exactly if every partition that the plan does not skip is at its target", () => {
     fc.assert(
-      fc.property(executable, fc.gen(), ({ plan, live }, pick) => {
+      fc.property(unblockedSituation, fc.gen(), ({ plan, live }, pick) => {
         const now = interrupted(plan, live, pick);
         const all = targetsIn(plan).every(({ group: name, key, to }) =>
-          sameCommit(standing(now.commits, name, key), to),
+          sameCommit(commitAt(now.commits, name, key), to),
         );
         expect(targetsHold(plan, now)).toBe(all);
       }),
@@ -334,9 +337,9 @@ describe("targetsHold", () => {
     );
   });
 
-  test("is false where a group could not be read, though all of its commits were to be deleted", () => {
+  test("is false if a group could not be read, even if all its commits are to be deleted", () => {
     const live = group({ "t-0": at(9n) });
-    const plan = planOf(group({}), live, { exact: true });
+    const plan = unblockedPlan(group({}), live, { exact: true });
     const failed = (name: string) => [{ group: name, error: "KafkaUnavailable", message: "m" }];
     expect(targetsHold(plan, { commits: group({}), errors: [] })).toBe(true);
     expect(targetsHold(plan, { commits: new Map(), errors: [] })).toBe(true); // it does not exist any more
@@ -345,15 +348,17 @@ describe("targetsHold", () => {
   });
 });
 
-describe("what has to be known of a plan", () => {
-  test("is every partition that it is about, and the ids of their topics", () => {
+describe("partitionsOf and originOf", () => {
+  test("give every partition that a plan does not skip, and the ids of their topics", () => {
     fc.assert(
-      fc.property(executable, ({ plan, live }) => {
+      fc.property(unblockedSituation, ({ plan, live }) => {
         const partitions = partitionsOf(plan);
-        const keys = [...partitions].flatMap(([name, one]) => [...one.keys()].map((key) => [name, key]));
+        const keys = [...partitions].flatMap(([name, ofGroup]) => [...ofGroup.keys()].map((key) => [name, key]));
         expect(keys).toEqual(targetsIn(plan).map(({ group: name, key }) => [name, key]));
-        const wanted = [...plan.groups].filter(([, one]) => !one.leftOut && !isIdle(one.partitions));
-        expect([...partitions.keys()]).toEqual(wanted.map(([name]) => name));
+        const planned = [...plan.groups].filter(
+          ([, groupPlan]) => !groupPlan.leftOut && !skipsEach(groupPlan.partitions),
+        );
+        expect([...partitions.keys()]).toEqual(planned.map(([name]) => name));
         const { topics, ...rest } = originOf(plan, live);
         expect(rest).toEqual({ name: plan.snapshotId, clusterId: live.cluster.clusterId });
         for (const { key } of targetsIn(plan)) {

@@ -18,7 +18,7 @@ import {
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import { planResume } from "../../../../functions/shared/core/rollback/resume.ts";
 import { type GroupResult, type PartitionOutcome, settle } from "../../../../functions/shared/core/rollback/settle.ts";
-import { commits, executable, nearCommit } from "../../../support/arbitraries.ts";
+import { commits, nearCommit, unblockedSituation } from "../../../support/arbitraries.ts";
 import {
   accepted,
   apply,
@@ -30,20 +30,20 @@ import {
   liveOf,
   log,
   outcomes,
-  planOf,
   refuse,
   snapshotOf,
+  unblockedPlan,
   writesOf,
 } from "../../../support/states.ts";
 
 describe("settle", () => {
-  const settled = (saved: Commits, live: Commits, after: Commits, sent = accepted(planOf(saved, live))) =>
-    settle(planOf(saved, live), sent, { commits: after, errors: [] });
+  const settled = (saved: Commits, live: Commits, after: Commits, sent = accepted(unblockedPlan(saved, live))) =>
+    settle(unblockedPlan(saved, live), sent, { commits: after, errors: [] });
 
-  test("is a success when everything was accepted and is read back so, for any state", () => {
+  test("is a success if every write was accepted and is read back, in any state", () => {
     fc.assert(
       fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
-        const plan = planOf(saved, live, { exact });
+        const plan = unblockedPlan(saved, live, { exact });
         const after = apply(live, writesOf(plan));
         const result = settle(plan, accepted(plan), { commits: after, errors: [] });
         const deleted = [...deletesOf(plan).values()].flat();
@@ -57,7 +57,7 @@ describe("settle", () => {
           extra: plan.extra,
           verification: { verified: true, mismatches: [] },
         });
-        const partitions = [...result.groups.values()].flatMap((one) => [...one.partitions.values()]);
+        const partitions = [...result.groups.values()].flatMap((group) => [...group.partitions.values()]);
         expect(partitions.length).toBe(countOffsets(saved) + deleted.length);
       }),
     );
@@ -67,37 +67,37 @@ describe("settle", () => {
   const live = group({ "t-0": at(9n), "t-1": at(9n) });
   const outcomesOf = (result: ReturnType<typeof settled>) =>
     [...(result.groups.get("g")?.partitions.values() ?? [])].map(({ outcome }) => outcome);
-  const refused = outcomes(["t-0", "t-1"], { kind: "refused", error: "GroupNotEmpty", message: "it has got members" });
+  const refused = outcomes(["t-0", "t-1"], { kind: "refused", error: "GroupNotEmpty", message: "it has members" });
   const lost = outcomes(["t-0", "t-1"], { kind: "unknown", error: "KafkaUnavailable", message: "no answer" });
 
-  test("calls a commit restored whose answer was lost, when it took effect", () => {
+  test("reports a commit whose answer was lost as restored if it took effect", () => {
     const result = settled(saved, live, saved, new Map([["g", lost]]));
     expect(outcomesOf(result)).toEqual(["restored", "restored"]);
     expect(result.status).toBe("success");
   });
 
-  test("calls a refused commit failed, with the broker's reason", () => {
+  test("reports a refused commit as failed, with the broker's reason", () => {
     const result = settled(saved, live, live, new Map([["g", refused]]));
     expect(outcomesOf(result)).toEqual(["failed", "failed"]);
     expect(result).toMatchObject({ status: "failed", groupsFailed: 1, verification: { verified: false } });
-    expect(result.groups.get("g")?.error).toBe("GroupNotEmpty: it has got members");
+    expect(result.groups.get("g")?.error).toBe("GroupNotEmpty: it has members");
   });
 
-  test("calls an accepted commit moved_since when the group stands elsewhere by now", () => {
+  test("reports an accepted commit as moved_since if the read-back shows another commit", () => {
     const result = settled(saved, live, group({ "t-0": at(7n), "t-1": at(6n) }));
     expect(outcomesOf(result)).toEqual(["moved_since", "restored"]);
     expect(result.status).toBe("partial_success");
     expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ actual: at(7n) });
   });
 
-  test("never takes an accepted commit for restored that reads back as nothing", () => {
+  test("does not report an accepted commit as restored if the read-back shows no commit", () => {
     const result = settled(saved, live, group({ "t-1": at(6n) }));
     expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ outcome: "moved_since", actual: null });
     expect(result.status).not.toBe("success");
   });
 
-  test("is a failure when the read-back failed, whatever the broker answered", () => {
-    const plan = planOf(saved, live);
+  test("is a failure if the read-back failed, even if the broker accepted every write", () => {
+    const plan = unblockedPlan(saved, live);
     const unread = { commits: new Map(), errors: [{ group: "g", error: "KafkaUnavailable", message: "gone" }] };
     const result = settle(plan, accepted(plan), unread);
     expect(result).toMatchObject({
@@ -109,7 +109,7 @@ describe("settle", () => {
     expect(settle(plan, accepted(plan), { commits: new Map(), errors: [] }).status).toBe("failed");
   });
 
-  test("says that a commit without an answer may take effect yet, where it has not", () => {
+  test("warns that a commit without an answer may still take effect", () => {
     const result = settled(saved, live, group({ "t-0": at(5n), "t-1": at(9n) }), new Map([["g", lost]]));
     const partitions = result.groups.get("g")?.partitions;
     expect(partitions?.get("t-0")).not.toHaveProperty("inDoubt");
@@ -119,7 +119,7 @@ describe("settle", () => {
     );
   });
 
-  test("says not_attempted of what was not sent", () => {
+  test("reports a commit that was not sent as not_attempted", () => {
     expect(outcomesOf(settled(saved, live, live, new Map()))).toEqual(["not_attempted", "not_attempted"]);
   });
 
@@ -130,13 +130,15 @@ describe("settle", () => {
     expect(result.extra).toMatchObject([{ topic: "t", partition: 2, commit: { offset: 1n } }]);
   });
 
-  const undone = group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(1n) });
-  const exactly = planOf(saved, undone, { exact: true });
+  const withExtra = group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(1n) });
+  const exactPlan = unblockedPlan(saved, withExtra, { exact: true });
 
-  test("calls a commit deleted that is gone, whatever the broker answered", () => {
-    const untold = new Map([["g", outcomes(["t-2"], { kind: "unknown", error: "KafkaUnavailable", message: "lost" })]]);
-    for (const sent of [accepted(exactly), untold]) {
-      const result = settle(exactly, sent, { commits: saved, errors: [] });
+  test("reports a commit as deleted if the read-back shows none, with any answer of the broker", () => {
+    const unanswered = new Map([
+      ["g", outcomes(["t-2"], { kind: "unknown", error: "KafkaUnavailable", message: "lost" })],
+    ]);
+    for (const sent of [accepted(exactPlan), unanswered]) {
+      const result = settle(exactPlan, sent, { commits: saved, errors: [] });
       expect(result).toMatchObject({
         status: "success",
         groupsRolledBack: 1,
@@ -150,14 +152,14 @@ describe("settle", () => {
     }
   });
 
-  test("never takes an accepted delete for done that reads back as a commit", () => {
-    const result = settle(exactly, accepted(exactly), { commits: undone, errors: [] });
+  test("does not report an accepted delete as deleted if the read-back shows a commit", () => {
+    const result = settle(exactPlan, accepted(exactPlan), { commits: withExtra, errors: [] });
     expect(result).toMatchObject({ status: "failed", groupsFailed: 1, offsetsDeleted: 0 });
     expect(result.groups.get("g")?.partitions.get("t-2")).toMatchObject({ outcome: "moved_since", actual: at(1n) });
     expect(result.verification).toMatchObject({ verified: false, mismatches: [{ partition: 2, kind: "extra" }] });
   });
 
-  test("skips a partition without lowering the status, wherever it stands by now", () => {
+  test("does not lower the status because of a skipped partition, even if it was moved", () => {
     const topics = new Map([["t", { topicId: "id", partitions: new Map([log(0n, 99n), log(7n, 99n)].entries()) }]]);
     const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics } });
     const plan = planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topics), {
@@ -180,7 +182,7 @@ describe("settle", () => {
     });
   });
 
-  test("skips a group that is left out, says why, and does not lower the status", () => {
+  test("reports a left-out group as skipped with the reason, and does not lower the status", () => {
     const both = new Map([...saved, ["h", new Map([["t-0", at(1n)]])] as const]);
     const now = liveOf(new Map([...live, ["h", new Map([["t-0", at(2n)]])] as const]), new Map());
     const { topics } = liveOf(
@@ -205,9 +207,9 @@ describe("settle", () => {
     expect(result.verification).toEqual({ verified: true, checked: 2, mismatches: [] });
   });
 
-  test("is partial where one group stands at its targets and another could not be read back", () => {
+  test("is a partial success if one group is at its targets and another could not be read back", () => {
     const two = new Map([...saved, ["h", new Map([["t-0", at(1n)]])] as const]);
-    const plan = planOf(two, live);
+    const plan = unblockedPlan(two, live);
     const errors = [{ group: "h", error: "KafkaUnavailable", message: "no answer from broker 2" }];
     const result = settle(plan, accepted(plan), { commits: saved, errors });
     expect(result).toMatchObject({
@@ -220,7 +222,7 @@ describe("settle", () => {
     expect(result.groups.get("h")?.error).toMatch(/^Kafka accepted 1 commit of 1, .*no answer from broker 2$/);
   });
 
-  /** What became of a partition, from where it was, where it was to be, and where it is. */
+  /** The outcome of a partition, from the plan, the broker's answer and the commit that is read back. */
   function outcomeOf(plan: PartitionPlan, sent: CommitOutcome | undefined, actual: Commit | null): PartitionOutcome {
     if (plan.action === "skip") return "skipped";
     const wasThere = sameCommit(plan.from, plan.to);
@@ -229,47 +231,47 @@ describe("settle", () => {
     return sent === undefined || sent.kind === "not_attempted" ? "not_attempted" : "failed";
   }
 
-  test("agrees with where everything was, was to be and is, whatever was answered, lost, moved or unreadable", () => {
-    const answers = ["accepted", "refused", "unknown", "not_attempted", "never asked"] as const;
+  test("follows from plan, answers and read-back, with answers lost, commits moved and groups unreadable", () => {
+    const answers = ["accepted", "refused", "unknown", "not_attempted", "not sent"] as const;
     fc.assert(
-      fc.property(executable, fc.gen(), (one, pick) => {
-        let [plan, live] = [one.plan, one.live];
-        const some = (writes: ReturnType<typeof writesOf>) =>
+      fc.property(unblockedSituation, fc.gen(), (drawn, pick) => {
+        let [plan, live] = [drawn.plan, drawn.live];
+        const someOf = (writes: ReturnType<typeof writesOf>) =>
           new Map([...writes].map(([name, keys]) => [name, new Map([...keys].filter(() => pick(fc.boolean)))]));
         if (pick(fc.boolean)) {
-          live = later(live, apply(live.commits, some(writesOf(plan))));
-          plan = planResume(journaled(plan, one.live), live, one.policy.skipBlocked);
+          live = later(live, apply(live.commits, someOf(writesOf(plan))));
+          plan = planResume(journaled(plan, drawn.live), live, drawn.policy.skipBlocked);
           expect(plan.blockers).toEqual([]);
         }
         const writes = writesOf(plan);
         const sent = new Map<string, Map<string, CommitOutcome>>();
         for (const [name, keys] of writes) {
-          const told = new Map<string, CommitOutcome>();
+          const answered = new Map<string, CommitOutcome>();
           for (const key of keys.keys()) {
             const kind = pick(fc.constantFrom, ...answers);
-            if (kind === "accepted") told.set(key, { kind });
-            else if (kind !== "never asked") told.set(key, { kind, error: "E", message: `${kind}` });
+            if (kind === "accepted") answered.set(key, { kind });
+            else if (kind !== "not sent") answered.set(key, { kind, error: "E", message: `${kind}` });
           }
-          sent.set(name, told);
+          sent.set(name, answered);
         }
         const after = new Map<string, Map<string, Commit>>();
-        for (const [name, keys] of apply(live.commits, some(writes))) after.set(name, new Map(keys));
+        for (const [name, keys] of apply(live.commits, someOf(writes))) after.set(name, new Map(keys));
         for (const [name, { partitions }] of plan.groups) {
-          const there = after.get(name) ?? new Map<string, Commit>();
-          after.set(name, there);
+          const commitsAfter = after.get(name) ?? new Map<string, Commit>();
+          after.set(name, commitsAfter);
           for (const key of partitions.keys()) {
             const moved = pick(fc.option, fc.option(nearCommit), { nil: undefined, freq: 1 });
             if (moved !== undefined && pick(fc.boolean)) {
-              if (moved === null) there.delete(key);
-              else there.set(key, moved);
+              if (moved === null) commitsAfter.delete(key);
+              else commitsAfter.set(key, moved);
             }
           }
         }
         const errors: { group: string; error: string; message: string }[] = [];
         for (const name of plan.groups.keys()) {
-          const fate = pick(fc.nat, { max: 9 });
-          if (fate === 0) errors.push({ group: name, error: "KafkaUnavailable", message: "gone" });
-          if (fate <= 1) after.delete(name);
+          const draw = pick(fc.nat, { max: 9 }); // 0: the group cannot be read back; 1: it does not exist
+          if (draw === 0) errors.push({ group: name, error: "KafkaUnavailable", message: "gone" });
+          if (draw <= 1) after.delete(name);
         }
 
         const result = settle(plan, sent, { commits: after, errors });
@@ -280,13 +282,13 @@ describe("settle", () => {
         for (const [name, planned] of plan.groups) {
           const found: GroupResult | undefined = result.groups.get(name);
           const all = [...planned.partitions];
-          const mine = all.filter(([, { action }]) => action !== "skip");
+          const targeted = all.filter(([, { action }]) => action !== "skip");
           expect(found?.source).toBe(planned.source);
           expect([...(found?.partitions.keys() ?? [])]).toEqual([...planned.partitions.keys()]);
           for (const [key, { from, to, asked }] of all) {
             expect(found?.partitions.get(key)).toMatchObject({ from, to, ...(asked !== undefined && { asked }) });
           }
-          if (planned.leftOut || (all.length > 0 && mine.length === 0)) {
+          if (planned.leftOut || (all.length > 0 && targeted.length === 0)) {
             const reasons = plan.leftOut.filter((blocker) => blocker.group === name);
             expect(found?.status).toBe("skipped");
             expect(reasons.map(({ kind, message }) => `[${kind}] ${message}`)).toContain(found?.error);
@@ -294,14 +296,14 @@ describe("settle", () => {
             expected.skipped++;
             continue;
           }
-          const there = after.get(name) ?? (all.length === 0 ? new Map<string, Commit>() : undefined);
-          if (there === undefined || errors.some((error) => error.group === name)) {
+          const commitsAfter = after.get(name) ?? (all.length === 0 ? new Map<string, Commit>() : undefined);
+          if (commitsAfter === undefined || errors.some((error) => error.group === name)) {
             expect(found).toMatchObject({ status: "failed", error: expect.stringMatching(/^Kafka accepted /) });
             for (const [key, { action }] of all) {
               const kind = sent.get(name)?.get(key)?.kind ?? "not_attempted";
-              const claimed = found?.partitions.get(key);
-              expect(claimed).not.toHaveProperty("actual");
-              expect(claimed?.outcome).toBe(
+              const reported = found?.partitions.get(key);
+              expect(reported).not.toHaveProperty("actual");
+              expect(reported?.outcome).toBe(
                 action === "skip" ? "skipped" : kind === "not_attempted" ? "not_attempted" : "failed",
               );
             }
@@ -309,27 +311,28 @@ describe("settle", () => {
             unread++;
             continue;
           }
-          let [standing, moved] = [0, 0];
+          let [atTarget, moved] = [0, 0];
           for (const [key, wanted] of all) {
-            const actual = there.get(key) ?? null;
+            const actual = commitsAfter.get(key) ?? null;
             const outcome = outcomeOf(wanted, sent.get(name)?.get(key), actual);
-            const told = found?.partitions.get(key);
-            expect(told?.outcome).toBe(outcome);
-            if (wanted.action === "skip" || sameCommit(actual, wanted.to)) expect(told).not.toHaveProperty("actual");
-            else expect(told?.actual).toEqual(actual);
+            const reported = found?.partitions.get(key);
+            expect(reported?.outcome).toBe(outcome);
+            if (wanted.action === "skip" || sameCommit(actual, wanted.to))
+              expect(reported).not.toHaveProperty("actual");
+            else expect(reported?.actual).toEqual(actual);
             if (outcome === "restored" || outcome === "deleted") {
               reached[outcome]++;
               moved++;
             }
             if (wanted.action === "skip") continue;
-            if (sameCommit(actual, wanted.to)) standing++;
+            if (sameCommit(actual, wanted.to)) atTarget++;
             else elsewhere.add(JSON.stringify([name, key]));
           }
-          const status = standing === mine.length ? "success" : moved > 0 ? "partial_success" : "failed";
+          const status = atTarget === targeted.length ? "success" : moved > 0 ? "partial_success" : "failed";
           expect(found?.status).toBe(status);
           expect(found?.error !== undefined).toBe(status !== "success");
           expected[status]++;
-          compared += mine.length;
+          compared += targeted.length;
         }
         const failed = expected.failed + expected.partial_success;
         const any = expected.success + reached.restored + reached.deleted > 0;
@@ -357,7 +360,7 @@ describe("settle", () => {
 });
 
 describe("the result of a group", () => {
-  const one = (action: PartitionPlan["action"], from: Commit | null, to: Commit | null): PartitionPlan => ({
+  const partitionPlan = (action: PartitionPlan["action"], from: Commit | null, to: Commit | null): PartitionPlan => ({
     ...{ action, from, to, replayed: 0n, skipped: 0n },
   });
   const planWith = (partitions: Record<string, PartitionPlan>, type = "classic"): Plan => {
@@ -375,55 +378,64 @@ describe("the result of a group", () => {
   const lost = { kind: "unknown", error: "KafkaUnavailable", message: "no answer" } as const;
   const ok = { kind: "accepted" } as const;
   const sent = (answers: Record<string, CommitOutcome>) => new Map([["g", new Map(Object.entries(answers))]]);
-  const two = planWith({ "t-0": one("rewind", at(9n), at(5n)), "t-1": one("rewind", at(9n), at(6n)) });
+  const two = planWith({
+    "t-0": partitionPlan("rewind", at(9n), at(5n)),
+    "t-1": partitionPlan("rewind", at(9n), at(6n)),
+  });
   const nothingSent = new Map<string, never>();
   const resultOf = (plan: Plan, answers: ReturnType<typeof sent>, after: Commits) => {
     const result = settle(plan, answers, { commits: after, errors: [] });
     return { ...result, group: result.groups.get("g") };
   };
 
-  test("counts the partitions that have moved, where Kafka refused nothing", () => {
+  test("counts the partitions that were moved since, if Kafka refused no commit", () => {
     const moved = group({ "t-0": at(7n), "t-1": at(9n) });
     const result = resultOf(two, sent({ "t-0": ok }), moved);
     expect(result.group?.error).toMatch(/^1 of 2 partitions no longer stand at their targets/);
     expect(result.group?.status).toBe("failed");
   });
 
-  test("counts those too where no commit was sent at all", () => {
-    const still = planWith({ "t-0": one("unchanged", at(5n), at(5n)), "t-1": one("unchanged", at(5n), at(5n)) });
+  test("counts partitions that were moved since even if no commit was sent", () => {
+    const still = planWith({
+      "t-0": partitionPlan("unchanged", at(5n), at(5n)),
+      "t-1": partitionPlan("unchanged", at(5n), at(5n)),
+    });
     expect(resultOf(still, nothingSent, group({ "t-0": at(5n), "t-1": at(6n) })).group?.error).toMatch(
       /^1 of 2 partitions no longer stand/,
     );
   });
 
-  test("has the reason that Kafka gave, though it accepted other commits", () => {
+  test("has the reason of a refused commit beside accepted commits", () => {
     const result = resultOf(two, sent({ "t-0": ok, "t-1": refusal }), group({ "t-0": at(5n), "t-1": at(9n) }));
     expect(result.group).toMatchObject({ status: "partial_success", error: "KafkaAuthorization: no right" });
     expect(result).toMatchObject({ status: "partial_success", offsetsRestored: 1, groupsFailed: 1 });
     expect(result.verification.verified).toBe(false);
   });
 
-  test("warns of a commit that may still be carried out, beside another that was refused", () => {
+  test("warns of a commit that may still take effect, beside a refused commit", () => {
     const result = resultOf(two, sent({ "t-0": lost, "t-1": refusal }), group({ "t-0": at(9n), "t-1": at(9n) }));
     expect(result.group?.error).toMatch(/^KafkaUnavailable: no answer\. The commit was sent and not answered: /);
   });
 
-  test("is partial where commits were deleted, and others could not be", () => {
-    const plan = planWith({ "t-0": one("delete", at(9n), null), "t-1": one("delete", at(9n), null) });
+  test("is a partial success if some deletes were refused", () => {
+    const plan = planWith({
+      "t-0": partitionPlan("delete", at(9n), null),
+      "t-1": partitionPlan("delete", at(9n), null),
+    });
     const result = resultOf(plan, sent({ "t-0": ok, "t-1": refusal }), group({ "t-1": at(9n) }));
     expect(result.group?.status).toBe("partial_success");
     expect(result).toMatchObject({ status: "partial_success", offsetsDeleted: 1, offsetsRestored: 0 });
   });
 
-  test("is not verified where nothing proves a commit that was refused, though the read-back shows its target", () => {
-    const share = planWith({ "t-0": one("rewind", at(5n), at(5n)) }, "share");
+  test("is not verified if a share group's offset was refused and equals its target only because it did before", () => {
+    const share = planWith({ "t-0": partitionPlan("rewind", at(5n), at(5n)) }, "share");
     const result = resultOf(share, sent({ "t-0": refusal }), group({ "t-0": at(5n) }));
     expect(result).toMatchObject({ status: "failed", verification: { verified: false, mismatches: [] } });
   });
 
-  test("has no fields for what there is not", () => {
+  test("has no fields for absent values", () => {
     const { group: found } = resultOf(
-      planWith({ "t-0": one("rewind", at(9n), at(5n)) }),
+      planWith({ "t-0": partitionPlan("rewind", at(9n), at(5n)) }),
       sent({ "t-0": ok }),
       group({ "t-0": at(5n) }),
     );
@@ -435,16 +447,16 @@ describe("the result of a group", () => {
 
   describe("that could not be read back", () => {
     const partitions = {
-      "t-0": one("rewind", at(9n), at(5n)),
-      "t-1": one("rewind", at(9n), at(5n)),
-      "t-2": { ...one("skip", at(9n), at(9n)), asked: at(5n) },
-      "t-3": one("rewind", at(9n), at(5n)),
-      "t-4": one("rewind", at(9n), at(5n)),
+      "t-0": partitionPlan("rewind", at(9n), at(5n)),
+      "t-1": partitionPlan("rewind", at(9n), at(5n)),
+      "t-2": { ...partitionPlan("skip", at(9n), at(9n)), asked: at(5n) },
+      "t-3": partitionPlan("rewind", at(9n), at(5n)),
+      "t-4": partitionPlan("rewind", at(9n), at(5n)),
     };
     const answers = sent({ "t-0": ok, "t-1": lost, "t-3": { ...lost, kind: "not_attempted" } });
     const errors = [{ group: "g", error: "KafkaUnavailable", message: "no coordinator" }];
 
-    test("says of each partition what Kafka answered, and which commits may still be carried out", () => {
+    test("has Kafka's answer for each partition, and names commits that may still take effect", () => {
       const result = settle(planWith(partitions), answers, { commits: new Map(), errors });
       expect(result.groups.get("g")).toStrictEqual({
         status: "failed",
@@ -466,7 +478,7 @@ describe("the result of a group", () => {
       });
     });
 
-    test("says so where nothing was sent, and where some of its commits were read all the same", () => {
+    test("has an error about the read-back, also if nothing was sent or some commits were read", () => {
       const result = settle(planWith(partitions), new Map(), { commits: group({ "t-0": at(5n) }), errors });
       expect(result.groups.get("g")?.partitions.get("t-0")).toEqual({
         outcome: "not_attempted",

@@ -37,7 +37,7 @@ const planOf = (saved: Commits, live: LiveState, policy: Partial<Policy> = {}) =
 describe("a plan for a share group", () => {
   const saved = group({ "t-0": at(4n), "t-1": at(5n), "t-2": at(6n) });
 
-  test("rewinds even what stands at its target, since what was acknowledged beyond it does not show", () => {
+  test("rewinds partitions at their targets too: Kafka does not show what was acknowledged beyond the start offset", () => {
     const plan = planOf(saved, liveAt(group({ "t-0": at(9n), "t-1": at(5n), "t-2": at(3n) })));
     expect(plan.blockers).toEqual([]);
     expect(Object.fromEntries(plan.groups.get("g")?.partitions ?? [])).toMatchObject({
@@ -49,7 +49,7 @@ describe("a plan for a share group", () => {
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
   });
 
-  test("differs from plans for other groups beside it", () => {
+  test("lists only share groups in shareGroupsOf, beside another group", () => {
     const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(4n)]])]));
     const groups = new Map([...share, ["h", groupOf("classic", "Empty", 0)]]);
     const snapshot = snapshotAt(both, groups);
@@ -58,7 +58,7 @@ describe("a plan for a share group", () => {
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
   });
 
-  test("goes back to having no start offsets where the group did not exist then: the undo of what made it", () => {
+  test("deletes all start offsets if the group did not exist at the snapshot: this undoes its creation", () => {
     const snapshot = snapshotAt(group({}), new Map());
     const live = liveAt(saved);
     const plan = planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, exact: true });
@@ -67,25 +67,25 @@ describe("a plan for a share group", () => {
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
   });
 
-  test("says what the start offsets do not keep", () => {
+  test("warns that start offsets do not include acknowledgements", () => {
     expect(planOf(saved, liveAt(saved)).warnings).toEqual([
       expect.stringMatching(/^"g" is a share group: records acknowledged .* are delivered again/),
     ]);
   });
 
-  test("creates start offsets that are not there, and un-initializes others only where that is wanted", () => {
-    const [some, others] = [group({ "t-0": at(4n) }), group({ "t-1": at(5n) })];
-    const kept = planOf(some, liveAt(others));
+  test("creates missing start offsets, and un-initializes extra ones only if it is exact", () => {
+    const [saved, live] = [group({ "t-0": at(4n) }), group({ "t-1": at(5n) })];
+    const kept = planOf(saved, liveAt(live));
     expect(kept.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "create", from: null, to: at(4n) });
     expect(kept.extra).toMatchObject([{ group: "g", topic: "t", partition: 1 }]);
-    const exact = planOf(some, liveAt(others), { exact: true });
+    const exact = planOf(saved, liveAt(live), { exact: true });
     expect(exact.blockers).toEqual([]);
     expect(deletesOf(exact)).toEqual(new Map([["g", ["t-1"]]]));
   });
 
-  test("makes a share group where there is none any more, also under another name", () => {
-    const nobody = liveOf(new Map(), topics, { missing: new Set(["g"]) });
-    expect(shareGroupsOf(planOf(saved, nobody))).toEqual(new Set(["g"]));
+  test("creates a share group that does not exist, also under another name", () => {
+    const noGroups = liveOf(new Map(), topics, { missing: new Set(["g"]) });
+    expect(shareGroupsOf(planOf(saved, noGroups))).toEqual(new Set(["g"]));
     const snapshot = snapshotAt(saved);
     const part = mapGroups(restrict(snapshot, {}), new Map([["g", "h"]]));
     const other = planRollback(snapshot, part, liveOf(new Map(), topics, { missing: new Set(["h"]) }), refuse);
@@ -97,17 +97,19 @@ describe("a plan for a share group", () => {
     ["share", "classic"],
     ["classic", "share"],
     [null, "share"],
-  ])("is refused where the snapshot has a %s group and there is a %s group now", (then, now) => {
-    const snapshot = snapshotAt(saved, new Map([["g", groupOf(then, "Empty", 0)]]));
-    const live = liveAt(saved, new Map([["h", groupOf(now, "Empty", 0)]]));
+  ])("is refused if the snapshot has a %s group and the cluster has a %s group", (savedType, liveType) => {
+    const snapshot = snapshotAt(saved, new Map([["g", groupOf(savedType, "Empty", 0)]]));
+    const live = liveAt(saved, new Map([["h", groupOf(liveType, "Empty", 0)]]));
     const part = mapGroups(restrict(snapshot, {}), new Map([["g", "h"]]));
     const plan = planRollback(snapshot, part, live, refuse);
-    expect(plan.blockers).toMatchObject([{ kind: "unsupported_type", group: "h", expected: then, actual: now }]);
+    expect(plan.blockers).toMatchObject([
+      { kind: "unsupported_type", group: "h", expected: savedType, actual: liveType },
+    ]);
   });
 
-  test("has the blockers of a log, and of members, that other groups have", () => {
-    const held = liveAt(saved, new Map([["g", groupOf("share", "Stable", 2)]]));
-    expect(planOf(group({ "t-0": at(11n), "t-1": at(1n) }), held).blockers.map(({ kind }) => kind)).toEqual([
+  test("is blocked by members and by the log range like other groups", () => {
+    const withMembers = liveAt(saved, new Map([["g", groupOf("share", "Stable", 2)]]));
+    expect(planOf(group({ "t-0": at(11n), "t-1": at(1n) }), withMembers).blockers.map(({ kind }) => kind)).toEqual([
       "group_not_empty",
       "above_log_end",
       "below_log_start",
@@ -115,35 +117,41 @@ describe("a plan for a share group", () => {
   });
 });
 
-describe("what became of a share group that was rewound in place", () => {
+describe("the result of a share group that was rewound to its present start offset", () => {
   const saved = group({ "t-0": at(4n), "t-1": at(5n) });
   const live = liveAt(saved);
   const plan = planOf(saved, live);
-  const said = (outcome: CommitOutcome) => new Map([["g", outcomes(["t-0", "t-1"], outcome)]]);
+  const answeredWith = (outcome: CommitOutcome) => new Map([["g", outcomes(["t-0", "t-1"], outcome)]]);
   const readBack = { commits: saved, errors: [] };
 
-  test("is decided by Kafka's answer: nothing else proves it", () => {
-    expect(settle(plan, said({ kind: "accepted" }), readBack)).toMatchObject({ status: "success", offsetsRestored: 2 });
+  test("follows Kafka's answer: the read-back cannot show whether it was rewound", () => {
+    expect(settle(plan, answeredWith({ kind: "accepted" }), readBack)).toMatchObject({
+      status: "success",
+      offsetsRestored: 2,
+    });
   });
 
   test.each([
     ["refused", "failed", {}],
     ["unknown", "failed", { inDoubt: true }],
     ["not_attempted", "not_attempted", {}],
-  ] as const)("is not a success where that is %s, though it stands at its target", (kind, outcome, more) => {
-    const result = settle(plan, said({ kind, error: "KafkaUnavailable", message: "m" }), readBack);
-    expect(result).toMatchObject({ status: "failed", groupsRolledBack: 0, groupsFailed: 1, offsetsRestored: 0 });
-    expect(result.groups.get("g")).toMatchObject({
-      status: "failed",
-      error: expect.stringMatching(/^KafkaUnavailable: m/),
-    });
-    expect(result.groups.get("g")?.partitions.get("t-0")).toEqual({
-      ...{ outcome, from: at(4n), to: at(4n), actual: at(4n) },
-      ...more,
-    });
-  });
+  ] as const)(
+    "is not a success if Kafka's answer is %s, even if the start offset equals its target",
+    (kind, outcome, more) => {
+      const result = settle(plan, answeredWith({ kind, error: "KafkaUnavailable", message: "m" }), readBack);
+      expect(result).toMatchObject({ status: "failed", groupsRolledBack: 0, groupsFailed: 1, offsetsRestored: 0 });
+      expect(result.groups.get("g")).toMatchObject({
+        status: "failed",
+        error: expect.stringMatching(/^KafkaUnavailable: m/),
+      });
+      expect(result.groups.get("g")?.partitions.get("t-0")).toEqual({
+        ...{ outcome, from: at(4n), to: at(4n), actual: at(4n) },
+        ...more,
+      });
+    },
+  );
 
-  test("is done once more by who resumes, unlike what was seen to move", () => {
+  test("lets a resume rewind it again, but not a partition whose start offset changed", () => {
     const moved = planOf(group({ "t-0": at(4n), "t-1": at(6n) }), live);
     const now = liveAt(group({ "t-0": at(4n), "t-1": at(6n) }));
     const rest = planResume(journaled(moved, live), now, false);
@@ -153,7 +161,7 @@ describe("what became of a share group that was rewound in place", () => {
   });
 });
 
-test("a rollback of a share group that is carried out stands at its targets, from anywhere", () => {
+test("a share group is at its targets after its rollback, from any start offsets", () => {
   const near = fc.option(fc.bigInt({ min: 2n, max: 10n }), { freq: 3 });
   const offsets = fc
     .array(near, { minLength: 3, maxLength: 3 })

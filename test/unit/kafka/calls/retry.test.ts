@@ -31,7 +31,7 @@ describe("settleAll", () => {
     const limits = { ...limitsOf(60_000), stallMs: 3_000 };
     const settled = await settleAll<number, string>([0, 1, 2, 3], limits, async (pending, report) => {
       now += 1_900; // a round takes that long
-      const done = rounds++ < 3 ? Math.min(...pending) : -1; // one a round, then none any more
+      const done = rounds++ < 3 ? Math.min(...pending) : -1; // one key per round, then none
       for (const key of pending) report(key, key === done ? { done: "yes" } : { again: unavailable("stuck") });
     });
     expect([...settled.values()].filter((result) => "done" in result)).toHaveLength(3);

@@ -4,32 +4,32 @@ import { NoAnswer } from "../../../../functions/shared/kafka/calls/problems.ts";
 import { BrokerConnections } from "../../../../functions/shared/kafka/connection/broker-connections.ts";
 import type { Connection } from "../../../../functions/shared/kafka/connection/connection.ts";
 
-/** A connection that is counted, and that a test can lose. */
-interface Counted extends Connection {
+/** A connection that counts its items, and that a test can break. */
+interface CountedConnection extends Connection {
   readonly name: number;
-  /** Items that were done on it. */
+  /** Items that were processed on it. */
   done: number;
   lose(): void;
 }
 
-/** A broker that takes `takes` connections at a time; opening one takes a turn of the event loop, or until `gate`. */
+/** A broker that accepts `accepts` connections at a time. Opening one accepts a turn of the event loop, or waits for `gate`. */
 function brokerOf({
   most = 32,
-  takes = Number.POSITIVE_INFINITY,
+  accepts = Number.POSITIVE_INFINITY,
   gate = turn,
 }: {
   most?: number;
-  takes?: number;
+  accepts?: number;
   gate?: () => Promise<unknown>;
 }) {
   const broker = {
-    opened: [] as Counted[],
+    opened: [] as CountedConnection[],
     attempts: 0,
     opening: 0,
-    /** The most that were being opened at a time, for each that stood. */
+    /** The largest ratio of connections being opened to open connections. */
     haste: 0,
     signals: [] as (AbortSignal | undefined)[],
-    takes,
+    accepts,
     standing: () => broker.opened.filter(({ alive }) => alive),
   };
   const open = async (signal?: AbortSignal) => {
@@ -39,7 +39,7 @@ function brokerOf({
     if (broker.attempts > 1) broker.haste = Math.max(broker.haste, broker.opening / broker.standing().length);
     await gate();
     broker.opening--;
-    if (broker.standing().length >= broker.takes) throw new NoAnswer("broker", "closed the connection", false);
+    if (broker.standing().length >= broker.accepts) throw new NoAnswer("broker", "closed the connection", false);
     const connection = countedConnection(broker.opened.length);
     broker.opened.push(connection);
     return connection;
@@ -47,7 +47,7 @@ function brokerOf({
   return { broker, connections: new BrokerConnections(open, most) };
 }
 
-function countedConnection(name: number): Counted {
+function countedConnection(name: number): CountedConnection {
   const connection = {
     name,
     alive: true,
@@ -64,7 +64,7 @@ function countedConnection(name: number): Counted {
 
 const items = (n: number) => Array.from({ length: n }, (_, i) => i);
 
-/** Does the items of some work, each in two turns, and counts them where they were done. */
+/** Processes items in two turns of the event loop each, and counts them on the connection that they used. */
 function workOn(broker: ReturnType<typeof brokerOf>["broker"]) {
   const done: number[] = [];
   const failed: number[] = [];
@@ -76,7 +76,7 @@ function workOn(broker: ReturnType<typeof brokerOf>["broker"]) {
       const used = await connection();
       await turn();
       await turn();
-      const counted = broker.opened.find((one) => one === used);
+      const counted = broker.opened.find((opened) => opened === used);
       if (counted === undefined || !counted.alive) failed.push(item);
       else {
         counted.done++;
@@ -116,14 +116,14 @@ describe("spread", () => {
     expect(await connections.first()).toBe(first);
   });
 
-  it("has two items in flight on each", async () => {
+  it("has two items in flight on each connection", async () => {
     const { broker, connections } = brokerOf({ most: 5 });
     const { work, most } = workOn(broker);
     await connections.spread(items(500), work);
     expect(most()).toBe(10);
   });
 
-  it("opens as many as the number of items justifies", async () => {
+  it("opens connections in proportion to the number of items", async () => {
     const { broker, connections } = brokerOf({});
     const { work, done } = workOn(broker);
     await connections.spread(items(100), work);
@@ -132,27 +132,30 @@ describe("spread", () => {
     expect(broker.opened.length).toBeLessThanOrEqual(100 / 8);
   });
 
-  it("never opens more at once than are open", async () => {
+  it("never opens more connections at once than are open", async () => {
     const { broker, connections } = brokerOf({ gate: () => turn().then(() => turn()) });
     const { work } = workOn(broker);
     await connections.spread(items(4_000), async (item, connection) => {
-      if (item === 2_000) for (const one of broker.opened.slice(1)) one.lose();
+      if (item === 2_000) for (const connection of broker.opened.slice(1)) connection.lose();
       await work(item, connection);
     });
     expect(broker.opened.length).toBe(32 + 31);
     expect(broker.haste).toBe(1);
   });
 
-  it.each([1, 4])("continues with %i if the broker accepts no more, and tries no further", async (takes) => {
-    const { broker, connections } = brokerOf({ takes });
-    const { work, done, failed } = workOn(broker);
-    await connections.spread(items(1_000), work);
-    expect([done.length, failed.length]).toEqual([1_000, 0]);
-    expect(broker.opened.length).toBe(takes);
-    expect(broker.attempts).toBeLessThanOrEqual(2 * takes);
-  });
+  it.each([1, 4])(
+    "continues with %i connections if the broker accepts no more, and does not try again",
+    async (accepts) => {
+      const { broker, connections } = brokerOf({ accepts });
+      const { work, done, failed } = workOn(broker);
+      await connections.spread(items(1_000), work);
+      expect([done.length, failed.length]).toEqual([1_000, 0]);
+      expect(broker.opened.length).toBe(accepts);
+      expect(broker.attempts).toBeLessThanOrEqual(2 * accepts);
+    },
+  );
 
-  it("does not wait for one that is still opening, and closes it", async () => {
+  it("does not wait for a connection that is still opening, and closes it", async () => {
     const never = new Promise(() => {});
     let opening = 0;
     const { broker, connections } = brokerOf({ gate: () => (opening++ === 0 ? turn() : never) });
@@ -162,7 +165,7 @@ describe("spread", () => {
     expect(broker.signals.map((signal) => signal?.aborted)).toEqual([undefined, true]);
   });
 
-  it("closes an open one only after the work is done", async () => {
+  it("closes a connection only after the work is done", async () => {
     const late = Promise.withResolvers<void>();
     let opening = 0;
     const { broker, connections } = brokerOf({ gate: () => (opening++ === 0 ? turn() : late.promise) });
@@ -171,7 +174,7 @@ describe("spread", () => {
     await expect.poll(() => broker.opened.map(({ alive }) => alive)).toEqual([true, false]);
   });
 
-  it("opens another in place of a lost one", async () => {
+  it("opens another connection in place of a lost one", async () => {
     const { broker, connections } = brokerOf({ most: 4 });
     const { work, done, failed } = workOn(broker);
     await connections.spread(items(1_000), async (item, connection) => {
@@ -183,13 +186,13 @@ describe("spread", () => {
     expect(broker.opened.length).toBe(5);
   });
 
-  it("continues with the next if the first is lost and the broker accepts no new one", async () => {
-    const { broker, connections } = brokerOf({ takes: 3 });
+  it("continues with the next connection if the first is lost and the broker accepts no new one", async () => {
+    const { broker, connections } = brokerOf({ accepts: 3 });
     const { work, done, failed } = workOn(broker);
     await connections.spread(items(1_000), async (item, connection) => {
       if (item === 300) {
         broker.opened[0]?.lose();
-        broker.takes = 0;
+        broker.accepts = 0;
       }
       await work(item, connection);
     });
@@ -199,8 +202,8 @@ describe("spread", () => {
     expect(await connections.first()).toBe(broker.opened[1]);
   });
 
-  it("starts no more items if the broker is unreachable, and throws that", async () => {
-    const { broker, connections } = brokerOf({ takes: 0 });
+  it("starts no more items if the broker is unreachable, and throws its error", async () => {
+    const { broker, connections } = brokerOf({ accepts: 0 });
     const { work, done, failed } = workOn(broker);
     await expect(connections.spread(items(60), work)).rejects.toThrow("closed the connection");
     expect(done).toEqual([]);
@@ -208,7 +211,7 @@ describe("spread", () => {
     expect(broker.attempts).toBeLessThanOrEqual(2);
   });
 
-  it("starts no more items if the work throws, and throws that", async () => {
+  it("starts no more items if the work throws, and throws its error", async () => {
     const { broker, connections } = brokerOf({});
     const { work, done } = workOn(broker);
     const failure = new Error("an internal error");
@@ -237,7 +240,7 @@ describe("first", () => {
     expect(await connections.first()).toBe(broker.opened[1]);
   });
 
-  it("is an open one, rather than one that is still opening", async () => {
+  it("is an open connection rather than one that is still opening", async () => {
     const never = new Promise(() => {});
     const { broker, connections } = brokerOf({ gate: () => (broker.attempts === 3 ? never : turn()) });
     const { work } = workOn(broker);
@@ -253,10 +256,10 @@ describe("first", () => {
     expect(next).toBe(broker.opened[2]);
   });
 
-  it("is tried again after it could not be opened", async () => {
-    const { broker, connections } = brokerOf({ takes: 0 });
+  it("is opened again after it could not be opened", async () => {
+    const { broker, connections } = brokerOf({ accepts: 0 });
     await expect(connections.first()).rejects.toThrow("closed the connection");
-    broker.takes = 1;
+    broker.accepts = 1;
     expect(await connections.first()).toBe(broker.opened[0]);
   });
 });

@@ -8,7 +8,7 @@ import { oauthTokens } from "../../../../functions/shared/kafka/connection/token
 
 afterEach(() => void vi.unstubAllEnvs());
 
-/** A server that answers every request with what `answer` gives, and counts them. */
+/** A server that answers every request with the result of `answer`, and counts requests. */
 async function serve(answer: () => { status?: number; body: unknown }) {
   const served = { count: 0, url: "" };
   const server = createServer((request, response) => {
@@ -30,8 +30,8 @@ async function serve(answer: () => { status?: number; body: unknown }) {
 
 /** Secrets Manager, with one value for every secret. */
 async function secretsManager(value: object) {
-  const held = { value, status: 200 };
-  const served = await serve(() => ({ status: held.status, body: { SecretString: JSON.stringify(held.value) } }));
+  const secret = { value, status: 200 };
+  const served = await serve(() => ({ status: secret.status, body: { SecretString: JSON.stringify(secret.value) } }));
   for (const [name, text] of Object.entries({
     AWS_ENDPOINT_URL: served.url,
     AWS_REGION: "us-east-1",
@@ -40,7 +40,7 @@ async function secretsManager(value: object) {
   })) {
     vi.stubEnv(name, text);
   }
-  return { held, served };
+  return { secret, served };
 }
 
 const sourceOf = (secretArn: string) =>
@@ -56,13 +56,13 @@ test("a secret is read once per process, for any number of invocations and conne
 });
 
 test("a secret is read once more for all connections rejected at the same time, and the new value is kept", async () => {
-  const { held, served } = await secretsManager({ username: "ana", password: "one" });
+  const { secret, served } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:changed");
-  const refused = await source();
-  held.value = { username: "ana", password: "two" };
-  const now = await Promise.all([source(refused), source(refused), source(refused)]);
+  const rejected = await source();
+  secret.value = { username: "ana", password: "two" };
+  const now = await Promise.all([source(rejected), source(rejected), source(rejected)]);
   expect(now).toEqual([login("two"), login("two"), login("two")]);
-  expect(await source(refused)).toBe(now[0]);
+  expect(await source(rejected)).toBe(now[0]);
   expect(await source()).toBe(now[0]);
   expect(await sourceOf("arn:changed")()).toEqual(login("two"));
   expect(served.count).toBe(2);
@@ -71,31 +71,31 @@ test("a secret is read once more for all connections rejected at the same time, 
 test("rejected credentials are returned unchanged if the secret is unchanged", async () => {
   await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:same");
-  const refused = await source();
-  expect(await source(refused)).toBe(refused);
+  const rejected = await source();
+  expect(await source(rejected)).toBe(rejected);
 });
 
 test("a secret that could not be read again is read once more for the next rejected connection", async () => {
-  const { held } = await secretsManager({ username: "ana", password: "one" });
+  const { secret } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:poisoned");
-  const refused = await source();
-  held.status = 400;
-  await expect(source(refused)).rejects.toMatchObject({ name: "StorageUnavailable" });
-  Object.assign(held, { status: 200, value: { username: "ana", password: "two" } });
-  expect(await source(refused)).toEqual(login("two"));
+  const rejected = await source();
+  secret.status = 400;
+  await expect(source(rejected)).rejects.toMatchObject({ name: "StorageUnavailable" });
+  Object.assign(secret, { status: 200, value: { username: "ana", password: "two" } });
+  expect(await source(rejected)).toEqual(login("two"));
 });
 
 test("a secret whose token endpoint returns no token is read again by the next invocation", async () => {
   const issuer = await serve(() => ({ body: { access_token: "token", expires_in: 60 } }));
-  const gone = await serve(() => ({ status: 503, body: {} }));
-  const { held } = await secretsManager(client(gone.url));
+  const unavailable = await serve(() => ({ status: 503, body: {} }));
+  const { secret } = await secretsManager(client(unavailable.url));
   const sasl = { mechanism: "OAUTHBEARER", secretArn: "arn:endpoint" } as const;
   const tokenOf = async () => {
     const { login } = await credentialSource({ sasl }, deadlineIn(10_000))();
     return login !== undefined && "token" in login ? login.token() : undefined;
   };
   await expect(tokenOf()).rejects.toThrow("answered 503");
-  held.value = client(issuer.url);
+  secret.value = client(issuer.url);
   expect(await tokenOf()).toBe("token");
 });
 

@@ -14,17 +14,17 @@ import { connectTo, fakeBroker, startFakeBroker } from "../fake-broker.ts";
 
 const commit = (offset: bigint) => ({ offset, metadata: "" });
 
-/** Takes timers and the monotonic clock into the hands of the test. Sockets go on by themselves. */
-function holdTime(): void {
+/** Fakes timers and the monotonic clock. Sockets still run in real time. */
+function fakeTime(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   onTestFinished(() => void vi.useRealTimers());
 }
-/** Waits in real time until something has happened. */
-async function until(happened: () => boolean): Promise<void> {
-  while (!happened()) await realDelay(1);
+/** Waits in real time until the condition is true. */
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await realDelay(1);
 }
-/** Lets 20 ms pass in each millisecond until the work is done. */
-async function hasten<T>(work: Promise<T>): Promise<T> {
+/** Advances the fake time by 20 ms per real millisecond until the work is done. */
+async function withFastTime<T>(work: Promise<T>): Promise<T> {
   const over = new AbortController();
   const end = () => over.abort();
   work.then(end, end);
@@ -35,8 +35,8 @@ async function hasten<T>(work: Promise<T>): Promise<T> {
   return work;
 }
 
-/** Deletes what `commitOffsets` would commit. */
-const deleteThem: typeof commitOffsets = (cluster, commits, writing) =>
+/** Deletes the commits of the given partitions; it has the parameters of `commitOffsets`. */
+const deleteSame: typeof commitOffsets = (cluster, commits, writing) =>
   deleteOffsets(cluster, new Map([...commits].map(([group, keys]) => [group, keys.keys()])), writing);
 
 describe("commitOffsets", () => {
@@ -51,11 +51,11 @@ describe("commitOffsets", () => {
     const silent = createServer(() => asked++).listen(Number(address.split(":")[1]), "127.0.0.2");
     await once(silent, "listening");
     onTestFinished(() => void silent.close());
-    holdTime();
+    fakeTime();
     const cluster = await connectTo([address], 40_000);
     const groups = Array.from({ length: 60 }, (_, i) => `g${i}`);
 
-    const outcomes = await hasten(
+    const outcomes = await withFastTime(
       commitOffsets(cluster, new Map(groups.map((group) => [group, new Map([["t-0", commit(1n)]])]))),
     );
 
@@ -111,10 +111,10 @@ describe("commitOffsets with a reserve", () => {
   it.each([
     ["commits", offsetCommit, "unknown"],
     ["deletions", offsetDelete, "unknown"],
-    ["questions for coordinators", findCoordinator, "not_attempted"],
-  ] as const)("is left when %s are never answered", async (_, mute, kind) => {
+    ["FindCoordinator requests", findCoordinator, "not_attempted"],
+  ] as const)("is left over if %s are never answered", async (_, mute, kind) => {
     const cluster = await fakeBroker({ silent: (api) => api === mute }, 2_500);
-    const write = mute === offsetDelete ? deleteThem : commitOffsets;
+    const write = mute === offsetDelete ? deleteSame : commitOffsets;
     const outcomes = await write(cluster, new Map([["g", new Map([["t-0", commit(1n)]])]]), { reserveMs: 1_500 });
     expect(outcomes.get("g")?.get("t-0")).toMatchObject({ kind, error: "KafkaUnavailable" });
     expect(outcomes.get("g")?.get("t-0")).toHaveProperty(
@@ -140,7 +140,7 @@ describe("a write that takes too long", () => {
   it("closes its connection after WRITE_TIMEOUT_MS, and is sent again on another one", async () => {
     let requests = 0;
     let closed = 0;
-    holdTime();
+    fakeTime();
     const cluster = await fakeBroker(
       {
         silent: (api) => api === offsetCommit && requests++ === 0,
@@ -163,14 +163,14 @@ describe("a write that takes too long", () => {
 
 describe("a permit", () => {
   const groups = new Map(["a", "b", "c"].map((group) => [group, new Map([["t-0", commit(1n)]])]));
-  const lost = { error: "RollbackInProgress", message: "the lease is another's" };
+  const lost = { error: "RollbackInProgress", message: "another rollback holds the lease" };
   const kindsOf = (outcomes: Awaited<ReturnType<typeof commitOffsets>>) =>
     [...outcomes.values()].map((keys) => keys.get("t-0")?.kind);
 
   it.each([
     ["commits", commitOffsets],
-    ["deletions", deleteThem],
-  ] as const)("is asked before each of the %s, also before one that is sent again", async (_, write) => {
+    ["deletions", deleteSame],
+  ] as const)("is requested before each of the %s, including retries", async (_, write) => {
     const log: string[] = [];
     const answers = [null, { t: 0 }, { t: 0 }, { t: 0 }];
     const answer = () => {
@@ -193,7 +193,7 @@ describe("a permit", () => {
     expect(log.filter((entry) => entry === "sent").length).toBeGreaterThanOrEqual(4);
   });
 
-  it("that fails stops all requests, and is the reason of what was not attempted", async () => {
+  it("that fails stops all requests, and is the reason of commits that were not attempted", async () => {
     let sent = 0;
     let permits = 1;
     const cluster = await fakeBroker({
@@ -210,7 +210,7 @@ describe("a permit", () => {
     expect(sent).toBe(1);
   });
 
-  it("is waited for", async () => {
+  it("is requested again until it is given", async () => {
     let asked = 0;
     const cluster = await fakeBroker({ commit: () => ({ t: 0 }) });
     const outcomes = await commitOffsets(cluster, groups, {
@@ -220,7 +220,7 @@ describe("a permit", () => {
     expect(cluster.requests.get("OffsetCommit")).toBe(3);
   });
 
-  it("is waited for until the reserve, and is then the reason", async () => {
+  it("that is not given before the reserve is the reason of commits that were not attempted", async () => {
     const cluster = await fakeBroker({ commit: () => ({ t: 0 }) }, 2_000);
     const outcomes = await commitOffsets(cluster, groups, { reserveMs: 1_200, permit: () => ({ again: lost }) });
     expect(outcomes.get("a")?.get("t-0")).toEqual({ kind: "not_attempted", ...lost });

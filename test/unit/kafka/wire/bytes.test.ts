@@ -23,7 +23,7 @@ const primitive = <T>(
   read: Primitive<T>["read"],
 ) => ({ name, ...check({ values, write, read }) });
 
-/** What holds for any primitive: it comes back, and no shorter answer passes for it. */
+/** The checks of a primitive: a written value is read back, and one that is cut short is rejected. */
 function check<T>({ values, write, read }: Primitive<T>) {
   const written = (value: T) => {
     const writer = new Writer();
@@ -130,7 +130,7 @@ const primitives = [
 const reader = (...bytes: number[]) => new Reader(Buffer.from(bytes));
 
 describe("Kafka's primitives", () => {
-  it.each(primitives)("$name comes back as it was written", ({ roundTrip }) => roundTrip());
+  it.each(primitives)("$name is read as it was written", ({ roundTrip }) => roundTrip());
 
   it.each(primitives)("$name cut short anywhere is malformed", ({ truncation }) => truncation());
 

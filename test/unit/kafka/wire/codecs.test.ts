@@ -26,7 +26,7 @@ import {
 const MAX = 2n ** 63n - 1n;
 const id = "_R3dOrNYSLyXVCxrrPhnOQ";
 
-/** An answer written by hand, as Kafka's message definitions have it. */
+/** The bytes of an answer, written by hand according to Kafka's message definitions. */
 function answer(write: (writer: Writer) => void): Buffer {
   const writer = new Writer();
   write(writer);
@@ -72,7 +72,7 @@ const groupAnswer = (w: Writer, group: string, state: string, member: () => void
   member();
 };
 
-/** A Java consumer's assignment of partitions, which clients encode, not brokers. */
+/** An assignment of partitions as the Java consumer encodes it. */
 function assignmentOf(...topics: string[]): Buffer {
   return answer((w) => {
     w.int16(3);
@@ -80,7 +80,7 @@ function assignmentOf(...topics: string[]): Buffer {
       w.classicString(topic);
       w.classicArray([0, 1], (partition) => w.int32(partition));
     });
-    w.int32(-1); // user data: none
+    w.int32(-1); // no user data
   });
 }
 
@@ -259,8 +259,18 @@ const examples: Example[] = [
     },
     { name: "workers of Connect", protocolType: "connect", bytes: assignmentOf("orders"), topics: [] },
     { name: "unassigned", protocolType: "consumer", bytes: Buffer.alloc(0), topics: [] },
-    { name: "odd clients", protocolType: "consumer", bytes: assignmentOf("orders").subarray(0, 9), topics: [] },
-    { name: "liars", protocolType: "consumer", bytes: Buffer.from("00017fffffff", "hex"), topics: [] },
+    {
+      name: "clients with truncated assignments",
+      protocolType: "consumer",
+      bytes: assignmentOf("orders").subarray(0, 9),
+      topics: [],
+    },
+    {
+      name: "clients with a wrong length",
+      protocolType: "consumer",
+      bytes: Buffer.from("00017fffffff", "hex"),
+      topics: [],
+    },
   ].map(({ name, protocolType, bytes, topics }) =>
     example(
       describeGroups,
@@ -597,19 +607,19 @@ describe("codecs", () => {
   });
 
   it("distinguish all topics from none in OffsetFetch", () => {
-    const of = (topics: null | []) => encodeRequest(offsetFetch, 8, [{ group: "g", topics }]).toString("hex");
-    expect(of(null)).toBe("00020267000001" + "00");
-    expect(of([])).toBe("00020267010001" + "00");
+    const requestFor = (topics: null | []) => encodeRequest(offsetFetch, 8, [{ group: "g", topics }]).toString("hex");
+    expect(requestFor(null)).toBe("00020267000001" + "00");
+    expect(requestFor([])).toBe("00020267010001" + "00");
   });
 
-  it("request and write start offsets as Kafka reads it", () => {
+  it("write requests for share group offsets as Kafka reads them", () => {
     const topics = [{ topic: "t", partitions: [3] }];
-    const asked = encodeRequest(describeShareGroupOffsets, 1, [
+    const described = encodeRequest(describeShareGroupOffsets, 1, [
       { group: "g", topics },
       { group: "h", topics: null },
     ]);
     const named = "0267" + "02" + "0274" + "02" + "00000003" + "00" + "00";
-    expect(asked.toString("hex")).toBe(`0003${named}0268000000`);
+    expect(described.toString("hex")).toBe(`0003${named}0268000000`);
     const partition = { partition: 3, offset: MAX, leaderEpoch: 5, metadata: "m" };
     const altered = { group: "g", topics: [{ topic: "t", partitions: [partition] }] };
     expect(encodeRequest(alterShareGroupOffsets, 0, altered).toString("hex")).toBe(
@@ -617,11 +627,13 @@ describe("codecs", () => {
     );
   });
 
-  it("request one group as brokers before 3.0 read it", () => {
+  it("write requests for one group as brokers before 3.0 read them", () => {
     const topics = [{ topic: "t", partitions: [3] }];
-    const of = (asked: FetchGroup) => encodeRequest(offsetFetchOfOne, 7, asked).toString("hex");
-    expect(of({ group: "g", topics: null })).toBe("00" + "0267" + "00" + "01" + "00");
-    expect(of({ group: "g", topics })).toBe("00" + "0267" + "02" + "0274" + "02" + "00000003" + "00" + "01" + "00");
+    const requestFor = (fetch: FetchGroup) => encodeRequest(offsetFetchOfOne, 7, fetch).toString("hex");
+    expect(requestFor({ group: "g", topics: null })).toBe("00" + "0267" + "00" + "01" + "00");
+    expect(requestFor({ group: "g", topics })).toBe(
+      "00" + "0267" + "02" + "0274" + "02" + "00000003" + "00" + "01" + "00",
+    );
     expect(encodeRequest(findOneCoordinator, 3, "g").toString("hex")).toBe("00" + "0267" + "00" + "00");
   });
 });

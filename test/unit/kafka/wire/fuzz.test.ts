@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Api, decodeAnswer } from "../../../../functions/shared/kafka/wire/api.ts";
 import { MalformedAnswer } from "../../../../functions/shared/kafka/wire/bytes.ts";
-import { chanceOf, inventAnswer } from "../inventor.ts";
+import { randomAnswer, randomOf } from "../random-answers.ts";
 
 const isApi = (value: unknown): value is Api<never, unknown> =>
   typeof value === "object" && value !== null && "decode" in value && "versions" in value;
 
-/** Every API in every version that we speak, whatever file of `wire` it is in. */
+/** Every API and version of all files in `wire`. */
 const wire = new URL("../../../../functions/shared/kafka/wire/", import.meta.url);
 const modules: object[] = await Promise.all(readdirSync(wire).map((file) => import(new URL(file, wire).href)));
 const codecs = modules
@@ -20,13 +20,13 @@ const codecs = modules
   });
 
 const seed = fc.integer();
-const bytes = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength }).map((some) => Buffer.from(some));
-/** Lengths that no answer has: the largest of each encoding, and negative ones. */
+const bytes = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength }).map((drawn) => Buffer.from(drawn));
+/** Impossible lengths: the largest of each encoding, and negative ones. */
 const lengths = ["ffffffff0f", "ffffffff07", "80808008", "7fffffff", "ffffffff", "80000000", "7fff", "8000"].map(
   (hex) => Buffer.from(hex, "hex"),
 );
 
-/** What a codec may do with untrusted bytes: decode them, or throw MalformedAnswer at once. */
+/** Requires that a codec decodes untrusted bytes or throws MalformedAnswer, within 2 s. */
 function readOrRefuse(api: Api<never, unknown>, version: number, answer: Buffer): "read" | "refused" {
   const started = performance.now();
   try {
@@ -42,7 +42,7 @@ function readOrRefuse(api: Api<never, unknown>, version: number, answer: Buffer)
 }
 
 describe.each(codecs)("an answer to $api.name v$version", ({ api, version }) => {
-  const answerOf = (seed: number) => inventAnswer(api, version, chanceOf(seed));
+  const answerOf = (seed: number) => randomAnswer(api, version, randomOf(seed));
 
   it("is read with any values, and rejected if bytes are missing or left over", () => {
     fc.assert(
@@ -53,7 +53,7 @@ describe.each(codecs)("an answer to $api.name v$version", ({ api, version }) => 
         const step = Math.ceil(answer.length / 200);
         for (let length = 0; length < answer.length; length += step) {
           if (readOrRefuse(api, version, answer.subarray(0, length)) === "read")
-            expect.fail(`read ${length} bytes of it`);
+            expect.fail(`read the first ${length} bytes of ${answer.length}`);
         }
       }),
       { numRuns: 30 },
@@ -86,7 +86,7 @@ describe.each(codecs)("an answer to $api.name v$version", ({ api, version }) => 
     );
   });
 
-  it("takes memory in proportion to its bytes, with any lengths in it", () => {
+  it("takes memory in proportion to its size, with any lengths in it", () => {
     const large = [0x00, 0x01, 0x02, 0x7f].map((byte) => Buffer.alloc(1_000_000, byte));
     for (const length of lengths) {
       const answer = answerOf(1);

@@ -29,7 +29,7 @@ async function saved(group: string, topic: string): Promise<string> {
   return String((await stack.call("snapshot", { groups: [group] })).snapshot_id);
 }
 
-describe("a body that was altered in S3 is SnapshotCorrupt for all who read it, and moves nothing:", () => {
+describe("a body that was changed in S3 is SnapshotCorrupt in every operation that reads it, and no group is changed:", () => {
   test.each<[string, (body: Uint8Array, other: Uint8Array) => Uint8Array]>([
     ["one byte", (body) => body.map((byte, i) => (i === 40 ? byte ^ 1 : byte))],
     ["cut off", (body) => body.subarray(0, body.length - 7)],
@@ -74,7 +74,7 @@ describe("the handlers in this process,", () => {
   afterEach(() => {
     process.env = { ...before };
   });
-  /** All but those of the schedule, which may fire at any time. */
+  /** All snapshots except those of the schedule, which may be taken at any time. */
   const snapshotIds = async () =>
     Object(await list({ limit: 1000 }, context()))
       .snapshots.filter(({ trigger }: { trigger: string }) => trigger !== "schedule")
@@ -94,28 +94,25 @@ describe("the handlers in this process,", () => {
   test.each<[string, (socket: Socket) => void, boolean]>([
     ["hang", () => {}, true],
     ["close", (socket) => socket.destroy(), true],
-    ["speak something else", (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"), true],
+    ["answer in another protocol", (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"), true],
     ["refuse", () => {}, false],
-  ])(
-    "faced with bootstrap servers that %s, say KafkaUnavailable within 20 s and write nothing",
-    async (_what, behave, up) => {
-      const { server, address } = await listen(behave);
-      if (!up) server.close();
-      process.env[envNames.bootstrapServers] = address;
-      const ids = await snapshotIds();
-      const started = performance.now();
-      await expect(snapshot({}, context(300_000))).rejects.toMatchObject({
-        name: "KafkaUnavailable",
-        message: expect.stringContaining(address),
-      });
-      expect(performance.now() - started).toBeLessThan(20_000);
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      expect(await snapshotIds()).toEqual(ids);
-    },
-  );
+  ])("fail with KafkaUnavailable within 20 s and write nothing if bootstrap servers %s", async (_what, behave, up) => {
+    const { server, address } = await listen(behave);
+    if (!up) server.close();
+    process.env[envNames.bootstrapServers] = address;
+    const ids = await snapshotIds();
+    const started = performance.now();
+    await expect(snapshot({}, context(300_000))).rejects.toMatchObject({
+      name: "KafkaUnavailable",
+      message: expect.stringContaining(address),
+    });
+    expect(performance.now() - started).toBeLessThan(20_000);
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    expect(await snapshotIds()).toEqual(ids);
+  });
 
-  test("without configuration, say Configuration and every variable that is missing", async () => {
+  test("fail with Configuration and every missing variable", async () => {
     for (const name of [envNames.bootstrapServers, envNames.table]) delete process.env[name];
     await expect(snapshot({}, context())).rejects.toMatchObject({
       name: "Configuration",
@@ -123,17 +120,17 @@ describe("the handlers in this process,", () => {
     });
   });
 
-  test("given no time, say DeadlineExceeded", async () => {
+  test("fail with DeadlineExceeded if there is too little time", async () => {
     await expect(snapshot({}, context(1_000))).rejects.toMatchObject({ name: "DeadlineExceeded" });
   });
 
-  test("report a rollback that Kafka rejected in part: which groups moved, which did not, and where the state before is", async () => {
+  test("report which groups Kafka refused to roll back, which were rolled back, and the safety snapshot", async () => {
     const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
     const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
     const { snapshot_id } = await stack.call("snapshot", { groups: [good, bad] });
     const taken = await archive.load(String(snapshot_id), within(10_000));
-    // Brokers take 4,096 bytes of metadata: a commit with more is refused, after the plan has found nothing against it.
+    // Brokers accept 4,096 bytes of metadata. A plan does not check that, so Kafka refuses the commit.
     const heavy = new Map([[`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }]]);
     const target = new Map([...commitsOn(good, topic, [1n, 2n]), [bad, heavy] as const]);
     const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), within(10_000));
@@ -162,7 +159,7 @@ describe("the handlers in this process,", () => {
     });
   });
 
-  test("say that nothing was changed when a rollback fails before its first commit", async () => {
+  test("state that nothing was changed if a rollback fails before its first commit", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     const id = await saved(group, topic);
     process.env[envNames.bootstrapServers] = "127.0.0.1:1";
@@ -172,7 +169,7 @@ describe("the handlers in this process,", () => {
     });
   });
 
-  test("do not take a group for empty that has a commit pending: it fails the snapshot, or makes it partial", async () => {
+  test("fail, or take a partial snapshot, if a group has a pending commit: it is not captured as empty", async () => {
     const [topic, group, good] = [await stack.topic(1), uniqueGroup("pending"), uniqueGroup("pending")];
     await stack.commit(new Map([...commitsOn(group, topic, [5n]), ...commitsOn(good, topic, [6n])]));
     const producer = stack.kafkaJs.producer({ transactionalId: group, maxInFlightRequests: 1, idempotent: true });

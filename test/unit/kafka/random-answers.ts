@@ -1,11 +1,11 @@
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
 
-/** Numbers from 0 up to, not including, `below`: the same ones for the same seed. */
-export type Chance = (below: number) => number;
+/** Random integers from 0 to `below` − 1. */
+export type Random = (below: number) => number;
 
-/** The chance of a seed (mulberry32). */
-export function chanceOf(seed: number): Chance {
+/** A generator with a seed (mulberry32): the same seed gives the same numbers. */
+export function randomOf(seed: number): Random {
   let state = seed;
   return (below) => {
     state = (state + 0x6d2b79f5) | 0;
@@ -19,84 +19,84 @@ const texts = ["", "consumer", "Stable", "orders", "größe", "a\nb", "\uFFFD", 
 const int64s = [0n, -1n, 17n, 9007199254740993n, 2n ** 63n - 1n, -(2n ** 63n)];
 
 /**
- * Instead of reading it makes up what would be read, and writes that down: whatever a codec reads is an answer of its API,
- * without anybody having to write one by hand.
+ * A reader that returns random values instead of reading, and writes each of them. After a codec has read from it, `writer`
+ * has a valid answer of the codec's API. So no answer has to be written by hand.
  */
-class Inventor extends Reader {
+class RandomReader extends Reader {
   readonly writer = new Writer();
-  readonly #chance: Chance;
+  readonly #random: Random;
 
-  constructor(chance: Chance) {
+  constructor(random: Random) {
     super(Buffer.alloc(0));
-    this.#chance = chance;
+    this.#random = random;
   }
 
-  #one<T>(of: readonly T[], otherwise: T): T {
-    return of[this.#chance(of.length)] ?? otherwise;
+  #pick<T>(of: readonly T[], otherwise: T): T {
+    return of[this.#random(of.length)] ?? otherwise;
   }
 
   override int8(): number {
-    const value = this.#chance(256) - 128;
+    const value = this.#random(256) - 128;
     this.writer.int8(value);
     return value;
   }
 
   override int16(): number {
-    const value = this.#one([0, 0, 0, -1, 16, 29, 88, 999], 0);
+    const value = this.#pick([0, 0, 0, -1, 16, 29, 88, 999], 0);
     this.writer.int16(value);
     return value;
   }
 
   override int32(): number {
-    const value = this.#one([0, 1, 2, 3, -1, 0x7fffffff, -0x80000000], 0);
+    const value = this.#pick([0, 1, 2, 3, -1, 0x7fffffff, -0x80000000], 0);
     this.writer.int32(value);
     return value;
   }
 
   override int64(): bigint {
-    const value = this.#one(int64s, 0n);
+    const value = this.#pick(int64s, 0n);
     this.writer.int64(value);
     return value;
   }
 
   override boolean(): boolean {
-    const value = this.#chance(2) === 1;
+    const value = this.#random(2) === 1;
     this.writer.boolean(value);
     return value;
   }
 
   override uvarint(): number {
-    const value = this.#one([0, 1, 127, 128, 0xffffffff], 0);
+    const value = this.#pick([0, 1, 127, 128, 0xffffffff], 0);
     this.writer.uvarint(value);
     return value;
   }
 
   override uuid(): string | null {
-    const value = this.#chance(2) === 1 ? "_R3dOrNYSLyXVCxrrPhnOQ" : null;
+    const value = this.#random(2) === 1 ? "_R3dOrNYSLyXVCxrrPhnOQ" : null;
     this.writer.uuid(value);
     return value;
   }
 
   override string(): string {
-    const value = this.#one(texts, "");
+    const value = this.#pick(texts, "");
     this.writer.string(value);
     return value;
   }
 
   override nullableString(): string | null {
-    if (this.#chance(3) > 0) return this.string();
+    if (this.#random(3) > 0) return this.string();
     this.writer.nullableString(null);
     return null;
   }
 
   override classicString(): string {
-    const value = this.#one(texts, "");
+    const value = this.#pick(texts, "");
     this.writer.classicString(value);
     return value;
   }
 
   override bytes(): Buffer {
-    const value = Buffer.from(Array.from({ length: this.#chance(40) }, () => this.#chance(256)));
+    const value = Buffer.from(Array.from({ length: this.#random(40) }, () => this.#random(256)));
     this.writer.array([...value], (byte) => this.writer.int8((byte << 24) >> 24));
     return value;
   }
@@ -107,30 +107,30 @@ class Inventor extends Reader {
 
   override array<T>(element: () => T): T[] {
     const list: T[] = [];
-    this.writer.array(this.#some(), () => void list.push(element()));
+    this.writer.array(this.#upToThree(), () => void list.push(element()));
     return list;
   }
 
   override nullableArray<T>(element: () => T): T[] {
-    if (this.#chance(3) > 0) return this.array(element);
+    if (this.#random(3) > 0) return this.array(element);
     this.writer.nullableArray(null, () => {});
     return [];
   }
 
   override classicArray<T>(element: () => T): T[] {
     const list: T[] = [];
-    this.writer.classicArray(this.#some(), () => void list.push(element()));
+    this.writer.classicArray(this.#upToThree(), () => void list.push(element()));
     return list;
   }
 
   override nullable<T>(fields: () => T): T | null {
-    const present = this.#chance(3) > 0;
+    const present = this.#random(3) > 0;
     this.writer.int8(present ? 1 : -1);
     return present ? this.structure(fields) : null;
   }
 
   override skipTags(): void {
-    const tags = this.#some();
+    const tags = this.#upToThree();
     this.writer.uvarint(tags.length);
     for (const tag of tags) {
       this.writer.uvarint(tag);
@@ -141,17 +141,17 @@ class Inventor extends Reader {
 
   override end(): void {}
 
-  /** A list of none to three. */
-  #some(): number[] {
-    return Array.from({ length: this.#chance(4) }, (_, i) => i);
+  /** The numbers from 0 on, at most three of them. */
+  #upToThree(): number[] {
+    return Array.from({ length: this.#random(4) }, (_, i) => i);
   }
 }
 
-/** An answer of an API in a version, as a broker might write it. */
-export function inventAnswer(api: Api<never, unknown>, version: number, chance: Chance): Buffer {
-  const inventor = new Inventor(chance);
-  if (api.flexible) inventor.skipTags();
-  api.decode(inventor, version);
-  if (api.flexible) inventor.skipTags();
-  return inventor.writer.bytes();
+/** A random valid answer of an API in a version. */
+export function randomAnswer(api: Api<never, unknown>, version: number, random: Random): Buffer {
+  const reader = new RandomReader(random);
+  if (api.flexible) reader.skipTags();
+  api.decode(reader, version);
+  if (api.flexible) reader.skipTags();
+  return reader.writer.bytes();
 }
