@@ -77,7 +77,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
     async close(status, result, now, deadline) {
       const { rollbackId, writeToken } = record;
       const doing = `closing the journal of ${rollbackId}`;
-      const undone = `The journal has no end of ${rollbackId}, which counts as unfinished.`;
+      const undone = `The record of ${rollbackId} was not closed: it counts as unfinished.`;
       const stored = await (await bodies()).putJson(rollbackId, "result", result, undone, deadline);
       const endedAt = now.toISOString();
       const change = {
@@ -94,7 +94,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
           token: writeToken,
         }),
       };
-      const unknown = `Whether the journal has the end of ${rollbackId} is not known: ${seeIt}.`;
+      const unknown = `Whether the record of ${rollbackId} was closed is not known: ${seeIt}.`;
       const tookEffect = isWritten({ ...record, endedAt }, doing);
       const closed = await table.write({ changes: [change], doing, undone, unknown, tookEffect }, deadline);
       return closed ? "closed" : "lost";
@@ -156,7 +156,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       if (found !== undefined) return found;
       const item = `rollback-id / ${JSON.stringify(rollbackId)}`;
       throw new JournalCorrupt(
-        `the journal has the id ${rollbackId}, but its record is gone from table ${config.table}.`,
+        `the journal has the id ${rollbackId}, but its record is missing in table ${config.table}.`,
         { next: `Restore it from a backup of the table, or delete the item ${item}.` },
       );
     },

@@ -59,7 +59,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
     await entry(snapshotId, deadline); // deleted in between?
-    throw new SnapshotCorrupt(`the body of ${snapshotId} is gone from the bucket, though the index has the snapshot.`, {
+    throw new SnapshotCorrupt(`the body of ${snapshotId} is missing in the bucket, but the index lists the snapshot.`, {
       next: "Use another snapshot, or restore the object: the bucket is versioned.",
     });
   };

@@ -517,7 +517,7 @@ describe("closing, if", () => {
       storage.faults.on(action, fault);
       const failed = opened.close("success", result, second(9), within());
       await expect(failed).rejects.toThrow(kind);
-      await expect(failed).rejects.toThrow("The journal has no end of r-1, which counts as unfinished.");
+      await expect(failed).rejects.toThrow("The record of r-1 was not closed: it counts as unfinished.");
       expect(await found()).toEqual(opened.record);
 
       storage.faults.clear();
@@ -530,7 +530,7 @@ describe("closing, if", () => {
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
     await expect(opened.close("success", result, second(9), within())).rejects.toThrow(
-      "Whether the journal has the end of r-1 is not known: call rollbacks to see it.",
+      "Whether the record of r-1 was closed is not known: call rollbacks to see it.",
     );
     storage.faults.clear();
     expect(await opened.close("success", result, second(10), within())).toBe("closed");
@@ -678,7 +678,7 @@ describe("a changed part of the journal is JournalCorrupt:", () => {
     const place = await placeOf(part);
     await storage.s3.send(new DeleteObjectCommand(place));
     await expect(read(part)).rejects.toThrow(JournalCorrupt);
-    await expect(read(part)).rejects.toThrow(`${name} is gone from the bucket, though the journal has it.`);
+    await expect(read(part)).rejects.toThrow(`${name} is missing in the bucket, but the journal names it.`);
     await expect(read(part)).rejects.toThrow(place.Key);
   });
 
