@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { joinedConsumer } from "../support/members.ts";
 import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
@@ -23,12 +24,7 @@ async function refused(group: string, saved: string) {
 describe("a rollback is refused, and changes nothing,", () => {
   test("if the group has members, with their number", async () => {
     const { topic, group, saved } = await savedGroup([5n, 5n]);
-    const consumer = stack.kafkaJs.consumer({ groupId: group });
-    await consumer.connect();
-    await consumer.subscribe({ topics: [topic] });
-    const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
-    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-    await joined;
+    const consumer = await joinedConsumer(stack.kafkaJs, group, [topic]);
     try {
       const { kinds, error } = await refused(group, saved);
       expect(kinds).toEqual(["group_not_empty"]);

@@ -1,5 +1,6 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
+import { joinedConsumer } from "../support/members.ts";
 import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
@@ -92,13 +93,7 @@ test("groups without commits to restore may have members, and an undo does not c
   await stack.commit(new Map([...commitsOn(group, orders, [5n]), ...commitsOn(running, pay, [4n])]));
   const { snapshot_id } = await stack.call("snapshot", { groups: [group, running] });
   await stack.commit(commitsOn(group, orders, [9n]));
-  const consumer = stack.kafkaJs.consumer({ groupId: running });
-  await consumer.connect();
-  onTestFinished(() => consumer.disconnect());
-  await consumer.subscribe({ topics: [pay] });
-  const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
-  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-  await joined;
+  const consumer = await joinedConsumer(stack.kafkaJs, running, [pay]);
 
   const { plan_digest } = await stack.call("rollback", { snapshot_id, topics: [orders], dry_run: true });
   await consumer.commitOffsets([{ topic: pay, partition: 0, offset: "7" }]);
@@ -206,12 +201,7 @@ describe("blocked groups", () => {
 
   test("are waited for until their members have left", async () => {
     const { topic, group, id } = await saved();
-    const consumer = stack.kafkaJs.consumer({ groupId: group });
-    await consumer.connect();
-    await consumer.subscribe({ topics: [topic] });
-    const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
-    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-    await joined;
+    const consumer = await joinedConsumer(stack.kafkaJs, group, [topic]);
     const impatient = await stack.failure("rollback", { snapshot_id: id, wait_for_empty_seconds: 1 });
     expect(impatient).toMatchObject({ name: "GroupNotEmpty", message: expect.stringMatching(/waited [1-9]\d* s/) });
     const waiting = stack.call("rollback", { snapshot_id: id, wait_for_empty_seconds: 60 });

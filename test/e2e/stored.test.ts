@@ -6,6 +6,7 @@ import { GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClients } from "../../functions/shared/storage/clients.ts";
 import type { Item } from "../../functions/shared/storage/items.ts";
+import { joinedConsumer } from "../support/members.ts";
 import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 import { expectJournal, expectSnapshots, type Stored } from "../support/stored.ts";
 
@@ -54,15 +55,8 @@ test("what a snapshot, a rollback and one that leaves a group out have stored ca
   await moved();
   const whole = await stack.call("rollback", { snapshot_id, rollback_id: `whole-${randomUUID()}` });
   await moved();
-  const consumer = stack.kafkaJs.consumer({ groupId: busy });
-  await consumer.connect();
-  await consumer.subscribe({ topics: [topic] });
-  const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
-  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-  await joined;
-  const part = await stack
-    .call("rollback", { snapshot_id, rollback_id: `part-${randomUUID()}`, skip_blocked: true })
-    .finally(() => consumer.disconnect());
+  await joinedConsumer(stack.kafkaJs, busy, [topic]);
+  const part = await stack.call("rollback", { snapshot_id, rollback_id: `part-${randomUUID()}`, skip_blocked: true });
 
   const safety = [whole, part].map(({ safety_snapshot_id }) => String(safety_snapshot_id));
   const stored = await storedOf([snapshot_id, ...safety], [whole.rollback_id, part.rollback_id]);

@@ -10,6 +10,7 @@ import { kafkaVersionOf } from "../../../localstack/choice.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freePorts, freshStateDir, removeState } from "../../../localstack/process.ts";
 import { within } from "../../support/deadline.ts";
+import { joinedConsumer } from "../../support/members.ts";
 import {
   administer,
   at,
@@ -179,13 +180,7 @@ describe("a principal without DESCRIBE on a topic", () => {
 
   it("gets a warning if a member of the group is assigned the topic", async () => {
     const { group, open, hidden } = await groupOnTwoTopics();
-    const consumer = independentClient(kafka.bootstrapServers).consumer({ groupId: group });
-    onTestFinished(() => consumer.disconnect());
-    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
-    await consumer.connect();
-    await consumer.subscribe({ topics: [open, hidden] });
-    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-    await joined;
+    await joinedConsumer(independentClient(kafka.bootstrapServers), group, [open, hidden]);
     const cluster = await connectWith(["DESCRIBE", "group", group], ["DESCRIBE", "topic", open]);
 
     const state = await capture(cluster, select(group));

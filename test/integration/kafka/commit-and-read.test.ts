@@ -3,6 +3,7 @@ import type { Commit } from "../../../functions/shared/core/model.ts";
 import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
+import { joinedConsumer } from "../../support/members.ts";
 import {
   at,
   classic,
@@ -129,14 +130,8 @@ describe("groups with members", () => {
     const cluster = await connect();
     const topic = await topicOf(2, 1);
     const group = unique("classic");
-    const consumer = independentClient().consumer({ groupId: group });
     forget([group]);
-    onTestFinished(() => consumer.disconnect());
-    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
-    await consumer.connect();
-    await consumer.subscribe({ topic, fromBeginning: true });
-    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-    await joined;
+    await joinedConsumer(independentClient(), group, [topic]);
 
     const state = await observe(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
     const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
@@ -240,13 +235,7 @@ describe("deleteOffsets", () => {
     const [read, other] = [await topicOf(1, 1), await topicOf(1)];
     const group = unique("delete-subscribed");
     await groupsWith(cluster, new Map([[group, at([`${read}-0`, 1], [`${other}-0`, 1])]]));
-    const consumer = independentClient().consumer({ groupId: group });
-    onTestFinished(() => consumer.disconnect());
-    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
-    await consumer.connect();
-    await consumer.subscribe({ topic: read });
-    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-    await joined;
+    await joinedConsumer(independentClient(), group, [read]);
 
     const outcomes = await deleteOffsets(cluster, new Map([[group, [`${read}-0`, `${other}-0`]]]));
 

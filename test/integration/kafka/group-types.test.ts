@@ -1,9 +1,10 @@
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { restrict } from "../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
+import { joinedConsumer } from "../../support/members.ts";
 import { snapshotOf } from "../../support/states.ts";
 import { at, classic, connect, groupsWith, independentClient, select, topicOf, unique } from "./support.ts";
 
@@ -21,13 +22,7 @@ describe("simple groups", () => {
     const run = unique("simple");
     const [simple, served] = [`${run}.simple`, `${run}.served`];
     await groupsWith(cluster, new Map([simple, served].map((group) => [group, at([`${topic}-0`, 1])])));
-    const consumer = independentClient().consumer({ groupId: served });
-    onTestFinished(() => consumer.disconnect());
-    const joined = new Promise((done) => consumer.on(consumer.events.GROUP_JOIN, done));
-    await consumer.connect();
-    await consumer.subscribe({ topics: [topic] });
-    await consumer.run({ autoCommit: false, eachMessage: async () => {} });
-    await joined;
+    const consumer = await joinedConsumer(independentClient(), served, [topic]);
     expect(await kindOf(cluster, served)).toMatchObject({ members: 1, protocolType: "consumer" });
     await consumer.disconnect();
 
