@@ -4,7 +4,7 @@ import { described, optional, type Route, resultObject } from "../shared/lambda/
 import { nextToken, pageSize, time } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
-/** Times are inclusive. What is not a page or a time is a filter: see `filters` in storage/index-entry.ts. */
+/** Times are inclusive. What is not a page or a time is a filter: see `filterable` in storage/index-entry.ts. */
 export const request = z.strictObject({
   limit: described(z._default(pageSize, 50), "How many snapshots a page has at most."),
   next_token: nextToken,

@@ -75,17 +75,17 @@ export function entryKey(snapshotId: string): Key | undefined {
 }
 
 /** The attributes that `list` can filter by: those equal to the value that is asked for. */
-const filters = ["status"] as const;
+const filterable = ["status"] as const;
 
 /** The values that entries must have to be listed; an absent one is any. */
-export type Filters = { readonly [Name in (typeof filters)[number]]?: string | undefined };
+export type Filters = { readonly [Name in (typeof filterable)[number]]?: string | undefined };
 
-/** The same fields, of which those that are no filter must be absent: for a request that passes on the rest of its fields. */
+/** The rest of a request: only filters may have a value. A request that passes on any other field does not compile. */
 export type OnlyFilters<T> = { readonly [Name in keyof T]: Name extends keyof Filters ? T[Name] : undefined };
 
 /** The filters of a query, as DynamoDB takes them; entries that are being deleted are never listed. */
 export function filterExpression(wanted: Filters) {
-  const set = filters.flatMap((name) => (wanted[name] === undefined ? [] : [[name, wanted[name]] as const]));
+  const set = filterable.flatMap((name) => (wanted[name] === undefined ? [] : [[name, wanted[name]] as const]));
   return {
     FilterExpression: ["attribute_not_exists(deleting)", ...set.map(([name]) => `#${name} = :${name}`)].join(" AND "),
     names: Object.fromEntries(set.map(([name]) => [`#${name}`, name])),

@@ -20,9 +20,11 @@ export const blockerKinds = [
 ] as const;
 export type BlockerKind = (typeof blockerKinds)[number];
 
-/** Whether a blocker stays, however long a caller waits. Others end without a new plan: members leave, transactions end. */
-export const isPermanent = ({ kind }: Pick<Blocker, "kind">): boolean =>
-  kind !== "group_not_empty" && kind !== "pending_transaction";
+/** The kinds that can end without a new plan: members leave, transactions end. */
+const temporaryKinds: readonly BlockerKind[] = ["group_not_empty", "pending_transaction"];
+
+/** Whether a blocker stays, however long a caller waits. */
+export const isPermanent = ({ kind }: Pick<Blocker, "kind">): boolean => !temporaryKinds.includes(kind);
 
 /** One reason not to roll back, with the figures, and a message that names the next step. */
 export interface Blocker {
