@@ -13,7 +13,7 @@ const created_at = "2025-01-15T10:30:00Z";
 const description = "Before consuming remaining messages";
 const taken = { snapshot_id, created_at, description, status: "complete", groups: 12, offsets: 340 } as const;
 
-/** A commit in the snapshot, and what is committed later. */
+// A commit in the snapshot, and what is committed later.
 const saved = { offset: 17, metadata: "", leader_epoch: 4 };
 const live = { offset: 25, metadata: "", leader_epoch: 4 };
 const log = { log_start_offset: 0, log_end_offset: 25, leader_epoch: 4 };

@@ -140,7 +140,7 @@ const existingVpc = fields("an existing VPC", {
     path: ["availability_zones"],
     error: "must have one zone for each of private_subnet_ids, in the same order",
   })
-  .refine((it) => [undefined, it.private_subnet_ids.length].includes(it.private_route_table_ids?.length), {
+  .refine((it) => (it.private_route_table_ids ?? it.private_subnet_ids).length === it.private_subnet_ids.length, {
     path: ["private_route_table_ids"],
     error: "must have one route table for each of private_subnet_ids, in the same order (repeat a shared one)",
   });

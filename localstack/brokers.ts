@@ -138,7 +138,7 @@ export async function startProcesses(options: BrokersToStart, attempt = 1): Prom
   return descriptorOf("processes", options, ports.slice(0, brokers));
 }
 
-/** What was started, on these ports; containers reach it the same way, unless they are its own. */
+/** The brokers that were started on these ports; containers reach them there too, unless `forContainers` has other addresses. */
 function descriptorOf(
   way: Way,
   { brokers, version, stateDir }: BrokersToStart,

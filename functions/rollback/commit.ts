@@ -26,10 +26,10 @@ import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { Lease } from "../shared/storage/lease.ts";
 import type { Job, Look } from "./look.ts";
 import { fingerprintOf, requestDocument } from "./request.ts";
-import { incomplete, resultDocument } from "./result.ts";
+import { encodeResult, incomplete } from "./result.ts";
 import type { RollbackResult } from "./schema.ts";
 
-/** Opens a new rollback: stores the state that its plan was made from, to which an undo is a rollback, and its journal. */
+/** Opens a new rollback: stores the safety snapshot, which an undo rolls back to, and the record of the journal. */
 export async function openRollback(
   { storage: { snapshots, journal }, wanted, deadline, requestedBy }: Job,
   { plan, live }: Look,
@@ -81,7 +81,7 @@ export async function carryOut(job: Job, plan: Plan, open: OpenJournal, lease: L
   job.onCommit(record);
   job.log.info("rollback commits", { ...audit, resumed: record.attempts > 1 });
   const settlement = await commitAndSettle(job, plan, lease);
-  const result = resultDocument(record, plan, settlement, Date.now() - job.startedAt.getTime());
+  const result = encodeResult(record, plan, settlement, Date.now() - job.startedAt.getTime());
   const unclosed = await close(job, open, result);
   const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
   const figures = { status, groups_rolled_back, groups_failed, offsets_restored };

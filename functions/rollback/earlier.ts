@@ -9,7 +9,7 @@ import { repeatedFailure } from "./result.ts";
 /** How long an equal request counts as the same rollback: AWS clients repeat an invocation that took over 60 s. */
 const SAME_REQUEST_MS = 15 * 60_000;
 /** How much earlier that rollback may have begun: it may have run for long, or have been resumed. */
-const LONGEST_STORY_MS = 24 * 60 * 60_000;
+const LONGEST_RUN_MS = 24 * 60 * 60_000;
 
 /** The record of an earlier call for the rollback that is asked for. */
 export interface Earlier {
@@ -33,7 +33,7 @@ export async function findEarlier({ wanted, storage, startedAt, deadline }: Call
   const fingerprint = fingerprintOf(wanted);
   if (id === undefined) {
     const since = startedAt.getTime() - SAME_REQUEST_MS;
-    for await (const record of journal.newestFirst(new Date(since - LONGEST_STORY_MS), deadline)) {
+    for await (const record of journal.newestFirst(new Date(since - LONGEST_RUN_MS), deadline)) {
       if (record.fingerprint !== fingerprint) continue;
       const recent = Date.parse(record.endedAt ?? record.resumedAt ?? record.startedAt) >= since;
       if (!recent || record.supersededBy !== undefined) return undefined;

@@ -17,7 +17,7 @@ import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, loadGoal, look, lookAgain } from "./look.ts";
 import type { Call } from "./request.ts";
-import { dryRunDocument, interrupted, planChanged, refusal } from "./result.ts";
+import { encodeDryRun, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
 
 /** What is kept for the journal and the answer when all work with Kafka has ended. */
@@ -62,7 +62,7 @@ export const handler = kafkaOperation({
 async function dryRun(job: Job, goal: Goal): Promise<Result> {
   const { plan } = await look(job, goal);
   requireSeen(job, plan);
-  return dryRunDocument(plan);
+  return encodeDryRun(plan);
 }
 
 /** @throws PlanChanged unless the plan is the one that the caller has seen, if the caller sent a digest */

@@ -8,7 +8,7 @@ import {
 } from "../shared/core/errors.ts";
 import { anyKey, document, mapOf, mark, oneOf, optional, text } from "../shared/core/json/codec.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
-import { extraCommits, leftOutDocument, planDocument } from "../shared/core/rollback/plan-document.ts";
+import { encodeLeftOut, encodePlan, extraCommits } from "../shared/core/rollback/plan-document.ts";
 import { groupStatuses, partitionOutcomes, type Settlement } from "../shared/core/rollback/settle.ts";
 import { commitOrNull } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
@@ -18,8 +18,8 @@ import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { DryRunResult, RollbackResult } from "./schema.ts";
 
 /** A plan, as a dry run is answered. */
-export function dryRunDocument(plan: Plan): Encoded<DryRunResult> {
-  return { dry_run: true, ...planDocument(plan) };
+export function encodeDryRun(plan: Plan): Encoded<DryRunResult> {
+  return { dry_run: true, ...encodePlan(plan) };
 }
 
 const groupResults = mapOf(
@@ -43,7 +43,7 @@ const groupResults = mapOf(
 );
 
 /** The result of a rollback, as it is answered and as the journal keeps it. */
-export function resultDocument(
+export function encodeResult(
   { rollbackId, snapshotId, safetySnapshotId, attempts }: JournalRecord,
   plan: Plan,
   settlement: Settlement,
@@ -61,7 +61,7 @@ export function resultDocument(
     offsets_deleted: settlement.offsetsDeleted,
     groups: groupResults.encode(settlement.groups),
     extra: extraCommits.encode(settlement.extra),
-    ...leftOutDocument(plan),
+    ...encodeLeftOut(plan),
     verification: verificationDocument.encode(settlement.verification),
     warnings: plan.warnings,
     resumed: attempts > 1 || undefined,
@@ -89,7 +89,7 @@ export function refusal(plan: Plan, what: string, advice: string | undefined, wa
       ? `This call waited ${waitedSeconds} s: as long as wait_for_empty_seconds and the time of the call (27 s over HTTP) allow.`
       : undefined;
   const next = [advice, waited].filter((part) => part !== undefined);
-  const options = { ...(next.length > 0 && { next: next.join(" ") }), details: dryRunDocument(plan) };
+  const options = { ...(next.length > 0 && { next: next.join(" ") }), details: encodeDryRun(plan) };
   return onlyMembers ? new GroupNotEmpty(message, options) : new RollbackBlocked(message, options);
 }
 
@@ -99,7 +99,7 @@ export function planChanged(plan: Plan, seen: string): PlanChanged {
   return new PlanChanged(
     `the plan with the digest ${seen.slice(0, 12)}… is no longer what a rollback to ${plan.snapshotId} would do ` +
       `(${plan.digest.slice(0, 12)}…): commits, topics, blocked groups or options changed after the dry run.${now}`,
-    { next: "Make a new dry run, and send its plan_digest.", details: dryRunDocument(plan) },
+    { next: "Make a new dry run, and send its plan_digest.", details: encodeDryRun(plan) },
   );
 }
 

@@ -27,7 +27,10 @@ const flag = (preset: boolean, description: string) => described(z._default(z.bo
 
 export const request = z
   .strictObject({
-    snapshot_id: optional(wanted.snapshot, "An id, or with `groups` also `latest` or the newest at or before a time."),
+    snapshot_id: optional(
+      wanted.snapshot,
+      "The snapshot: an id, or with `groups` also `latest` or the newest at or before a time.",
+    ),
     resume: optional(
       wanted.rollbackId,
       "An unfinished, partial or failed rollback to resume instead of `snapshot_id`.",

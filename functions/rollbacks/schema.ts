@@ -12,10 +12,14 @@ export const request = z
     rollback_id: optional(rollbackId, "The one rollback to show."),
   })
   .check(
-    z.refine((wanted) => wanted.rollback_id === undefined || (wanted.limit ?? wanted.next_token) === undefined, {
-      path: ["rollback_id"],
-      error: "names one rollback, which has no pages: leave it out, or leave out limit and next_token",
-    }),
+    z.refine(
+      ({ rollback_id: one, limit, next_token }) =>
+        one === undefined || (limit === undefined && next_token === undefined),
+      {
+        path: ["rollback_id"],
+        error: "names one rollback, which has no pages: leave it out, or leave out limit and next_token",
+      },
+    ),
   );
 
 const row = () => ({

@@ -58,6 +58,7 @@ export const time = z.pipe(
   z.transform((value) => new Date(value)),
 );
 
+/** A snapshot: its id, `"latest"`, or `{"at": time}` for the newest at or before a time. */
 export const snapshot = described(
   z.union([snapshotId, z.strictObject({ at: time })], {
     error: 'must be a snapshot\'s id ("snapshot-2025-01-15T10:30:00Z"), "latest", or {"at": "2025-01-15T10:30:00Z"}',
@@ -98,9 +99,11 @@ export const groupMap = z.pipe(
 /** How many rows of a list are wanted at once. */
 export const pageSize = z.int().check(z.minimum(1), z.maximum(1000));
 
+/** Where the last page of a list ended: the `next_token` of its answer. */
 export const nextToken = optional(
   z.string().check(z.minLength(1), z.maxLength(1024)),
   "The `next_token` of the page before, unchanged.",
 );
 
+/** Who asks, where AWS does not say: direct invocations have no caller. */
 export const requestedBy = optional(label(256), "Who asks in a direct invocation. Over HTTP: the caller's IAM ARN.");

@@ -92,7 +92,7 @@ export const aboutSnapshot = {
   description,
   status: described(
     z.enum(snapshotStatuses),
-    "`complete`: every selected group is in it; `partial`: the groups that could not be captured are not.",
+    "`complete`: every selected group is in it; `partial`: those that could not be captured are not.",
   ),
 };
 

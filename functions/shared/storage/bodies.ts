@@ -126,7 +126,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
           cause,
         });
       const body = await read(place, `reading ${what}`, deadline);
-      if (body === undefined) throw corrupt("is missing in the bucket, but the journal names it");
+      if (body === undefined) throw corrupt("is missing from the bucket, but the journal names it");
       const actual = hash(body);
       if (actual !== sha256) {
         throw corrupt(

@@ -156,7 +156,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       if (found !== undefined) return found;
       const item = `rollback-id / ${JSON.stringify(rollbackId)}`;
       throw new JournalCorrupt(
-        `the journal has the id ${rollbackId}, but its record is missing in table ${config.table}.`,
+        `the journal has the id ${rollbackId}, but its record is missing from table ${config.table}.`,
         { next: `Restore it from a backup of the table, or delete the item ${item}.` },
       );
     },

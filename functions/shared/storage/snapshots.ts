@@ -59,9 +59,12 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
     await entry(snapshotId, deadline); // deleted in between?
-    throw new SnapshotCorrupt(`the body of ${snapshotId} is missing in the bucket, but the index lists the snapshot.`, {
-      next: "Use another snapshot, or restore the object: the bucket is versioned.",
-    });
+    throw new SnapshotCorrupt(
+      `the body of ${snapshotId} is missing from the bucket, but the index lists the snapshot.`,
+      {
+        next: "Use another snapshot, or restore the object: the bucket is versioned.",
+      },
+    );
   };
 
   const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, deadline: Deadline) =>

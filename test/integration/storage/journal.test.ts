@@ -678,7 +678,7 @@ describe("a changed part of the journal is JournalCorrupt:", () => {
     const place = await placeOf(part);
     await storage.s3.send(new DeleteObjectCommand(place));
     await expect(read(part)).rejects.toThrow(JournalCorrupt);
-    await expect(read(part)).rejects.toThrow(`${name} is missing in the bucket, but the journal names it.`);
+    await expect(read(part)).rejects.toThrow(`${name} is missing from the bucket, but the journal names it.`);
     await expect(read(part)).rejects.toThrow(place.Key);
   });
 

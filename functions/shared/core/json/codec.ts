@@ -17,7 +17,7 @@ export class DecodeError extends Error {
  */
 export type Decoder<T> = (value: unknown, path: string) => T;
 
-/** One declaration of how a value is written and read: `decode` gives what `encode` was given, and refuses all else. */
+/** One declaration of how a value is written and read. `decode` gives what `encode` was given, and throws for other values. */
 export interface Codec<T, Encoded extends Json | undefined = Json> {
   encode(value: T): Encoded;
   readonly decode: Decoder<T>;
@@ -43,7 +43,7 @@ const show = (value: unknown) => {
 const wrong = (path: string, expected: string, value: unknown) =>
   new DecodeError(path, value === undefined ? "is missing" : `must be ${expected}, not ${show(value)}`);
 
-/** A value that is written as it is; `read` gives undefined for what is none. */
+/** A value that is written as it is; `read` gives undefined for any other value. */
 export const plain = <T extends Json>(expected: string, read: (value: unknown) => T | undefined): Codec<T, T> => ({
   encode: (value) => value,
   decode(value, path) {
@@ -67,7 +67,7 @@ export const oneOf = <T extends string>(allowed: readonly T[]) =>
 /** True or false. */
 export const flag = plain("true or false", (value) => (typeof value === "boolean" ? value : undefined));
 
-/** True, which is left out where it is not so. */
+/** True: for a field that is absent otherwise. */
 export const mark = plain("true", (value) => (value === true ? value : undefined));
 
 /** An integer within int32. */

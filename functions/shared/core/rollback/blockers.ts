@@ -100,7 +100,7 @@ export function* groupBlockers(
 
 const ofType = (type: string | null) => (type === null ? "a group of unknown type" : `a ${type} group`);
 
-/** What a group that is not empty, or may not be, does instead, and how to empty it. */
+/** The message about a group that has members, or may have some, without the name of the group: how many, and the next step. */
 function membership({ type, state, members }: ObservedGroup): string {
   if (state === "Dead") {
     return (

@@ -82,13 +82,13 @@ const storedPlan = converted(
 );
 
 /** What a plan or a result leaves out by request. For one version its former name, `skipped`, stands beside it. */
-export function leftOutDocument({ leftOut }: Plan) {
+export function encodeLeftOut({ leftOut }: Plan) {
   const encoded = blockers.encode(leftOut);
   return { left_out: encoded, skipped: encoded };
 }
 
 /** A plan as a dry run shows it. */
-export const planDocument = (plan: Plan) => ({ ...storedPlan.encode(plan), ...leftOutDocument(plan) });
+export const encodePlan = (plan: Plan) => ({ ...storedPlan.encode(plan), ...encodeLeftOut(plan) });
 
 /** A rollback as it was planned: everything that another call needs to resume it. */
 export interface PlannedRollback {

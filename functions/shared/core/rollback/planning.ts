@@ -93,11 +93,11 @@ export function planIntents(
   const groups = new Map<string, GroupPlan>();
   const blockers: Blocker[] = [];
   const leftOut: Blocker[] = [];
-  const looks = [
+  const planned = [
     ...unplanned.map((blocker) => ({ group: blocker.group, reasons: [blocker], skipped: [], plan: undefined })),
     ...[...intents].map(([group, intent]) => ({ group, ...planGroup(origin, group, intent, live, policy) })),
   ];
-  for (const { group, reasons, skipped, plan } of looks) {
+  for (const { group, reasons, skipped, plan } of planned) {
     if (reasons.length > 0 && policy.skipBlocked) {
       leftOut.push(...reasons, ...skipped);
       const partitions = new Map([...(plan?.partitions ?? [])].map(([key, one]) => [key, skip(one)] as const));
@@ -189,18 +189,18 @@ function planPartition(
   log: ObservedPartition | undefined,
   isShare: boolean,
 ): PartitionPlan {
-  const still = { from, to, replayed: 0n, skipped: 0n };
+  const unmoved = { from, to, replayed: 0n, skipped: 0n };
   if (isShare && from !== null && to !== null) {
     const replayed = distance(to.offset, log?.logEndOffset ?? to.offset, log);
-    if (to.offset <= from.offset) return { ...still, action: "rewind", replayed };
-    return { ...still, action: "fast_forward", replayed, skipped: distance(from.offset, to.offset, log) };
+    if (to.offset <= from.offset) return { ...unmoved, action: "rewind", replayed };
+    return { ...unmoved, action: "fast_forward", replayed, skipped: distance(from.offset, to.offset, log) };
   }
-  if (sameCommit(from, to)) return { ...still, action: "unchanged" };
-  if (from === null) return { ...still, action: "create", replayed: null, skipped: null };
-  if (to === null) return { ...still, action: "delete", replayed: null, skipped: null };
-  if (from.offset === to.offset) return { ...still, action: "metadata" };
-  if (to.offset < from.offset) return { ...still, action: "rewind", replayed: distance(to.offset, from.offset, log) };
-  return { ...still, action: "fast_forward", skipped: distance(from.offset, to.offset, log) };
+  if (sameCommit(from, to)) return { ...unmoved, action: "unchanged" };
+  if (from === null) return { ...unmoved, action: "create", replayed: null, skipped: null };
+  if (to === null) return { ...unmoved, action: "delete", replayed: null, skipped: null };
+  if (from.offset === to.offset) return { ...unmoved, action: "metadata" };
+  if (to.offset < from.offset) return { ...unmoved, action: "rewind", replayed: distance(to.offset, from.offset, log) };
+  return { ...unmoved, action: "fast_forward", skipped: distance(from.offset, to.offset, log) };
 }
 
 /** How many offsets of [low, high) are inside the log; null where its bounds are unknown. */

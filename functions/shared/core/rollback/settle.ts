@@ -70,14 +70,18 @@ export interface Settlement extends Pick<Plan, "extra"> {
 /** Whether a partition was committed, or its commit deleted, and stands at its target. */
 const tookEffect = ({ outcome }: PartitionResult) => outcome === "restored" || outcome === "deleted";
 
-/** What became of a partition that stands at its target; any other action has restored it. */
+/** The outcome of a partition that stands at its target, by action; any other action has restored it. */
 const outcomeAtTarget: Partial<Record<Action, PartitionOutcome>> = {
   unchanged: "unchanged",
   delete: "deleted",
   skip: "skipped",
 };
 
-/** @param actual what was read back; undefined where the group could not be read */
+/**
+ * Decides the outcome of a partition.
+ *
+ * @param actual what was read back; undefined where the group could not be read
+ */
 function settlePartition(
   { action, from, to, asked, done }: PartitionPlan,
   sent: CommitOutcome | undefined,
@@ -98,7 +102,11 @@ function settlePartition(
   };
 }
 
-/** @param failure why the group could not be read back: its result then only says what Kafka answered */
+/**
+ * Decides the status of a group from its partitions.
+ *
+ * @param failure why the group could not be read back: its result then only says what Kafka answered
+ */
 function judgeGroup(
   results: readonly PartitionResult[],
   answers: readonly CommitOutcome[],

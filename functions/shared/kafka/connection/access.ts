@@ -3,7 +3,7 @@ import { type Cluster, connectCluster, type KafkaConfig } from "./cluster.ts";
 import { type CredentialSettings, credentialSource } from "./credentials.ts";
 import type { KafkaSecurity } from "./security.ts";
 
-/** How to reach a cluster, with the ARNs of the credentials' secrets. */
+/** How to reach a cluster, with the ARNs of the credentials' secrets. With AWS_MSK_IAM, `connectionsPerBroker` is 4 by default. */
 export interface KafkaAccess extends CredentialSettings, Omit<KafkaConfig, "security"> {
   readonly protocol: KafkaSecurity["protocol"];
 }

@@ -16,7 +16,7 @@ export interface KafkaConfig {
   /** `host:port`, at least one. */
   readonly bootstrapServers: readonly string[];
   readonly security: KafkaSecurity;
-  /** The number of connections to one broker at a time; by default 32, and 4 with AWS_MSK_IAM. */
+  /** The number of connections to one broker at a time; 32 by default. */
   readonly connectionsPerBroker?: number | undefined;
 }
 

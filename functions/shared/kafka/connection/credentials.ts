@@ -83,11 +83,12 @@ const trust = z
   .check(
     z.superRefine(({ certificate, private_key, passphrase }, context) => {
       const key = keyOf(private_key, passphrase);
+      const [hasCertificate, hasKey] = [certificate !== undefined, private_key !== undefined];
       const another = certificate && key && !new X509Certificate(certificate).checkPrivateKey(key);
       const report = (field: string, message: string) => context.addIssue({ code: "custom", path: [field], message });
-      if (private_key && !certificate) report("certificate", "is missing: a private key requires a certificate");
-      if (certificate && !private_key) report("private_key", "is missing: a certificate requires a private key");
-      if (private_key && !key)
+      if (hasKey && !hasCertificate) report("certificate", "is missing: a private key requires a certificate");
+      if (hasCertificate && !hasKey) report("private_key", "is missing: a certificate requires a private key");
+      if (hasKey && !key)
         report("private_key", "must be a private key in PEM; an encrypted key requires its passphrase");
       if (another) report("private_key", "must be the key of the certificate");
     }),

@@ -172,8 +172,8 @@ export const groupDescription = (
   },
 });
 
-/** Skips the name of the assignor, which stands before the members of consumer and share groups. */
-export function skipAssignor(reader: Reader): readonly string[] {
+/** No topics: only the name of the assignor stands before the members of consumer and share groups. */
+export function noTopics(reader: Reader): readonly string[] {
   reader.skipBytes();
   return [];
 }
@@ -192,7 +192,7 @@ export function readAssignment(reader: Reader, topics: Set<string>): void {
 /** Groups of type `consumer` (KIP-848). Code 29 as in `shareGroupDescribe`. */
 export const consumerGroupDescribe = groupDescription(
   { key: 69, name: "ConsumerGroupDescribe", versions: [0, 1], since: "3.7" },
-  skipAssignor,
+  noTopics,
   (reader, topics, version) => {
     reader.skipBytes(3); // member_id, instance_id, rack_id
     reader.int32(); // member_epoch

@@ -1,6 +1,6 @@
 import type { Api } from "./api.ts";
 import { errorCodes } from "./codes.ts";
-import { groupDescription, readAssignment, skipAssignor } from "./groups.ts";
+import { groupDescription, noTopics, readAssignment } from "./groups.ts";
 import {
   type CommitRequest,
   type FetchedGroup,
@@ -13,7 +13,7 @@ import {
 /** Groups of type `share` (KIP-932). A group with a topic that the principal may not describe has only code 29. */
 export const shareGroupDescribe = groupDescription(
   { key: 77, name: "ShareGroupDescribe", versions: [1, 1], since: "4.1" },
-  skipAssignor,
+  noTopics,
   (reader, topics) => {
     reader.skipBytes(2); // member_id, rack_id
     reader.int32(); // member_epoch

@@ -5,9 +5,9 @@ import { encodeJson, type Json, parseJson } from "../../../../functions/shared/c
 import { type Blocker, blockerKinds } from "../../../../functions/shared/core/rollback/blockers.ts";
 import { actions, type Plan } from "../../../../functions/shared/core/rollback/plan.ts";
 import {
+  encodePlan,
   extraCommits,
   type PlannedRollback,
-  planDocument,
   plannedDocument,
 } from "../../../../functions/shared/core/rollback/plan-document.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
@@ -165,15 +165,15 @@ describe("a planned rollback", () => {
       ["a", { type: null, state: null, replayed: 0n, skipped: 0n, partitions: new Map() }],
     ]);
     const reversed = new Map([...groups].reverse());
-    expect(encodeJson(planDocument({ ...full.plan, groups }))).toBe(
-      encodeJson(planDocument({ ...full.plan, groups: reversed })),
+    expect(encodeJson(encodePlan({ ...full.plan, groups }))).toBe(
+      encodeJson(encodePlan({ ...full.plan, groups: reversed })),
     );
   });
 });
 
 describe("the document of a plan", () => {
   test("has the documented names, and no fields for absent values", () => {
-    expect(encodeJson(planDocument(full.plan))).toBe(
+    expect(encodeJson(encodePlan(full.plan))).toBe(
       '{"snapshot_id":"snapshot-2025-01-15T10:30:00Z","plan_digest":"d1","blockers":[{"kind":"below_log_start","group":"g",' +
         '"topic":"t","partition":0,"expected":50,"actual":55,"message":"below"}],"left_out":[{"kind":"group_not_empty",' +
         '"group":"h","message":"members"}],"skipped":[{"kind":"group_not_empty","group":"h","message":"members"}],"warnings":["w"],"groups":{"g":{"source":"orders","type":"share","state":"Empty","left_out":true,' +
