@@ -132,7 +132,7 @@ export const recordItem = itemCodec(
         description: text,
         started_at: isoTime,
         resumed_at: optional(isoTime),
-        ended_at: optional(isoTime),
+        ended_at: optional(text),
         groups: count,
         group_names: optional(inText(list(text))),
         fingerprint: text,
@@ -142,8 +142,8 @@ export const recordItem = itemCodec(
         write_token: text,
         plan_name: storedName,
         plan_sha256: sha256,
-        result_name: optional(storedName),
-        result_sha256: optional(sha256),
+        result_name: optional(text),
+        result_sha256: optional(text),
       },
       "ignored",
     ),
@@ -162,16 +162,12 @@ export const recordItem = itemCodec(
       }
       const plan = { name: planName, sha256: planSha256 };
       const { status, supersededBy } = record;
-      if (status === "superseded") present("superseded_by", supersededBy);
+      if (status === "superseded") text.decode(supersededBy, "superseded_by");
       if (status === "superseded" || status === "running") return { ...record, plan };
-      const result = { name: present("result_name", resultName), sha256: present("result_sha256", resultSha256) };
-      return { ...record, plan, endedAt: present("ended_at", endedAt), result };
+      const name = storedName.decode(resultName, "result_name");
+      const result = { name, sha256: sha256.decode(resultSha256, "result_sha256") };
+      return { ...record, plan, endedAt: isoTime.decode(endedAt, "ended_at"), result };
     },
   ),
   stored,
 );
-
-function present<T>(name: string, value: T | undefined): T {
-  if (value === undefined) throw new DecodeError(name, "is missing");
-  return value;
-}

@@ -214,6 +214,11 @@ describe("a secret", () => {
       /"private_key" must be a private key in PEM/,
     ],
     [
+      "with an empty key, which is not also reported as missing",
+      async () => accessTo("TLS", ssl(await tls({ certificate, private_key: "" }))),
+      /^(?!.*is missing).*"private_key" must not be empty/s,
+    ],
+    [
       "with the key of another certificate",
       async () => accessTo("TLS", ssl(await tls({ certificate, private_key: clients.expired.key }))),
       /"private_key" must be the key of the certificate/,
