@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { CreateTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
-import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import type { Commits } from "../../functions/shared/core/model.ts";
 import { type KafkaAccess, withCluster } from "../../functions/shared/kafka/connection/access.ts";
 import { readCommits } from "../../functions/shared/kafka/groups/capture.ts";
@@ -14,6 +13,7 @@ import { type Kafka, startKafka } from "../../localstack/kafka.ts";
 import { freshStateDir, removeState, type Say, until } from "../../localstack/process.ts";
 import { run, type Verb } from "../faults/support/handlers.ts";
 import { within } from "../support/deadline.ts";
+import { kafkaClient } from "../support/kafka-client.ts";
 import { expectAccepted } from "../support/outcomes.ts";
 import { expectSame } from "./figures.ts";
 
@@ -147,7 +147,7 @@ export async function makeBed(kafka: Kafka, shape: Shape): Promise<Bed> {
 }
 
 async function makeTopics(access: KafkaAccess, recordsEach: number): Promise<void> {
-  const kafkaJs = new KafkaJs({ brokers: [...access.bootstrapServers], logLevel: logLevel.NOTHING });
+  const kafkaJs = kafkaClient(access.bootstrapServers.join(","));
   const admin = kafkaJs.admin();
   await admin.connect();
   const topics = topicNames.map((topic) => ({ topic, numPartitions: PARTITIONS }));

@@ -240,7 +240,6 @@ function contentOf({ cluster, commits, errors, warnings, observed }: LiveState) 
 
 async function benchSlowRivals({ figures, bed, brokers, groups, rounds }: Comparison): Promise<void> {
   const slow = groups > SLOW_FROM;
-  // It connects only now: a timer of kafkajs fires every millisecond, which would slow down the other clients.
   const kafkaJs = await startKafkaJs(bed.kafka);
   const fetch = () => timed(async () => expectSame("kafkajs", await kafkaJs.fetchOffsets(groups), groups * PARTITIONS));
   const how = slow ? { rounds: 1, warmUps: 0 } : { rounds: Math.min(3, rounds), warmUps: 1 };

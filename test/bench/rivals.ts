@@ -1,13 +1,13 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { Kafka as KafkaJs, logLevel } from "kafkajs";
 import { newestKafka } from "../../localstack/choice.ts"; // the newest AdminClient is the fastest
 import { GROUPS } from "../../localstack/console.ts";
 import type { Kafka } from "../../localstack/kafka.ts";
 import { briefly, java } from "../../localstack/kafka-tools.ts";
 import { type Program, start } from "../../localstack/process.ts";
 import { compileJava } from "../support/java.ts";
+import { kafkaClient } from "../support/kafka-client.ts";
 import { groupNames, TOPICS, topicName } from "./bed.ts";
 import { expectSame } from "./figures.ts";
 
@@ -101,7 +101,7 @@ export interface KafkaJsRival {
 }
 
 export async function startKafkaJs(kafka: Kafka): Promise<KafkaJsRival> {
-  const admin = new KafkaJs({ brokers: kafka.bootstrapServers.split(","), logLevel: logLevel.NOTHING }).admin();
+  const admin = kafkaClient(kafka.bootstrapServers).admin();
   await admin.connect();
   return {
     async fetchOffsets(groups) {
