@@ -88,7 +88,7 @@ const opening = {
   plan: {},
 };
 const id = "snapshot-2025-01-15T10:30:00Z";
-const gone = (work: Promise<unknown>) => expect(work).rejects.toThrow(/gone|no snapshot|not listed/);
+const gone = (work: Promise<unknown>) => expect(work).rejects.toThrow(/is missing from|no snapshot|not listed/);
 
 const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unknown>> = {
   async snapshot(clients) {

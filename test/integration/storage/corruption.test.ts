@@ -58,7 +58,7 @@ describe("a snapshot body is SnapshotCorrupt if", () => {
     await storage.s3.send(new DeleteObjectCommand(at(snapshotId)));
     expect(await corrupt()).toHaveProperty(
       "message",
-      expect.stringMatching(`the body of ${snapshotId} is gone .*versioned`),
+      expect.stringMatching(`the body of ${snapshotId} is missing from the bucket.*versioned`),
     );
   });
 });

@@ -704,7 +704,9 @@ describe("a changed part of the journal is JournalCorrupt:", () => {
     const Key = { pk: { S: "rollback" }, sk: { S: `${record.startedAt}#r-1` } };
     await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key }));
     await expect(journal().find("r-1", within())).rejects.toThrow(JournalCorrupt);
-    await expect(journal().find("r-1", within())).rejects.toThrow("the journal has the id r-1, but its record is gone");
+    await expect(journal().find("r-1", within())).rejects.toThrow(
+      "the journal has the id r-1, but its record is missing",
+    );
     expect(await journal().open(opening(), second(1), within())).toBe("taken");
   });
 });
