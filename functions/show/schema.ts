@@ -32,14 +32,17 @@ const selection = () => {
   return z.strictObject({ groups: selectors, exclude: selectors });
 };
 
-/** The snapshot document, or a part of it. */
+/** The snapshot document, or a part of it, with its fields in the order that they have there. */
 export const result = /* @__PURE__ */ resultObject(() => ({
-  ...fields.aboutSnapshot,
+  snapshot_id: fields.snapshotId,
+  description: fields.description,
+  created_at: fields.aboutSnapshot.created_at,
   consumer_groups: described(
     byPartition(commit),
     "Commits by group and topic-partition. A group without commits has no partitions.",
   ),
   schema_version: described(z.int(), "The version of the document."),
+  status: fields.aboutSnapshot.status,
   ...fields.problemsOfSnapshot,
   trigger: fields.trigger,
   schedule: optional(
