@@ -127,16 +127,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
       }
     },
 
-    /**
-     * Removes a snapshot: hides it and records who did, both or neither; then removes its body; then its entry. False: there is
-     * none. Calling again finishes what was interrupted.
-     */
-    async remove(
-      snapshotId: string,
-      { requestedBy, requestId }: Deletion,
-      removeBody: () => Promise<void>,
-      deadline: Deadline,
-    ): Promise<boolean> {
+    /** Hides a snapshot, as the first step of deleting it, and records who did: both or neither. False: there is none. */
+    async hide(snapshotId: string, { requestedBy, requestId }: Deletion, deadline: Deadline): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
       const deletedAt = new Date().toISOString();
@@ -148,24 +140,22 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
         request_id: requestId,
         deleted_at: deletedAt,
       });
-      const values = { true: { BOOL: true } };
-      const hiding = {
-        changes: [
-          { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values },
-          { put: record },
-        ],
-        doing: `hiding ${snapshotId}`,
-        undone: "Delete it again to finish.",
-      };
-      if (!(await table.write(hiding, deadline))) return false;
-      await removeBody();
-      const forgetting = {
-        changes: [{ remove: key, condition: "deleting = :true", values }],
-        doing: `forgetting ${snapshotId}`,
-        undone: "Its body is gone, and it is no longer listed: delete it again to finish.",
-      };
-      await table.write(forgetting, deadline); // one that is gone is no error
-      return true;
+      const changes = [
+        { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values: yes },
+        { put: record },
+      ];
+      return table.write({ changes, doing: `hiding ${snapshotId}`, undone: "Delete it again to finish." }, deadline);
+    },
+
+    /** Removes a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */
+    async forget(snapshotId: string, deadline: Deadline): Promise<void> {
+      const key = entryKey(snapshotId);
+      if (key === undefined) return;
+      const undone = "Its body is gone, and it is no longer listed: delete it again to finish.";
+      const changes = [{ remove: key, condition: "deleting = :true", values: yes }];
+      await table.write({ changes, doing: `forgetting ${snapshotId}`, undone }, deadline);
     },
   };
 }
+
+const yes = { true: { BOOL: true } };

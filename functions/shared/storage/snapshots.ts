@@ -156,8 +156,9 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
      * @throws SnapshotNotFound where there is none of that id (any more)
      */
     async remove(snapshotId: string, by: Deletion, deadline: Deadline): Promise<void> {
-      const removeBody = async () => (await bodies()).remove(snapshotId, deadline);
-      if (!(await index.remove(snapshotId, by, removeBody, deadline))) throw notFound(snapshotId);
+      if (!(await index.hide(snapshotId, by, deadline))) throw notFound(snapshotId);
+      await (await bodies()).remove(snapshotId, deadline);
+      await index.forget(snapshotId, deadline);
     },
   };
 }

@@ -115,7 +115,7 @@ export function createTable(dynamodb: DynamoDBClient, table: string) {
 
 /** A change as TransactWriteItems takes it; its one part is what PutItem, UpdateItem or DeleteItem take. */
 function encodeChange(table: string, { condition, values, ...change }: Change): TransactWriteItem {
-  const names = `${condition} ${"update" in change ? change.expression : ""}`.match(/#\w+/g);
+  const names = [condition, "update" in change ? change.expression : ""].join(" ").match(/#\w+/g);
   const common = {
     TableName: table,
     ConditionExpression: condition,
