@@ -19,9 +19,11 @@ export const handler = kafkaOperation({
   snapshotField,
   async run({ from: fromRef, to: toRef, groups, topics }, work): Promise<Encoded<DiffResult>> {
     const { deadline, storage } = work;
+    const warnings: string[] = [];
     const load = async (ref: typeof fromRef, other?: Snapshot) => {
-      const snapshot = await storage.snapshots.load(await storage.snapshots.resolve(ref, groups, deadline), deadline);
+      const { snapshot, warnings: chosen } = await storage.snapshots.open(ref, groups, deadline);
       if (other !== undefined) requireSameCluster(other, snapshot.cluster, snapshot.snapshotId);
+      warnings.push(...chosen);
       return snapshot;
     };
     const from = await load(fromRef);
@@ -39,10 +41,10 @@ export const handler = kafkaOperation({
       );
     }
     const selected = new Set(picked.names);
-    const warnings = sides.flatMap(({ snapshotId, errors }) => {
+    for (const { snapshotId, errors } of sides) {
       const uncaptured = errors.filter(({ group }) => selected.has(group));
-      return uncapturedWarnings(snapshotId, uncaptured, groups);
-    });
+      warnings.push(...uncapturedWarnings(snapshotId, uncaptured, groups));
+    }
     const oneSided = picked.names.filter((group) => known.has(group) && !both(group));
     const named = compileSelectors(groups ?? []).literals;
     const asked = oneSided.filter((group) => named.has(group));

@@ -29,9 +29,10 @@ export type Look = { readonly plan: Plan; readonly live: LiveState };
 export async function loadGoal({ wanted, storage: { snapshots }, deadline }: Call): Promise<Goal> {
   const { snapshot_id = "", topics, group_map } = wanted;
   const groups = groupsOf(wanted);
-  const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
+  const { snapshot, warnings } = await snapshots.open(snapshot_id, groups, deadline);
   const selected = restrict(snapshot, { groups, topics });
-  return { snapshot, part: group_map === undefined ? selected : mapGroups(selected, group_map) };
+  const part = group_map === undefined ? selected : mapGroups(selected, group_map);
+  return { snapshot, part: { ...part, warnings: [...warnings, ...part.warnings] } };
 }
 
 /** Observes the groups of a goal and plans. */

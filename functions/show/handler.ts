@@ -10,10 +10,14 @@ export const handler = operation({
   name: "show",
   request,
   async run({ snapshot_id, groups, topics }, { storage, deadline }): Promise<Encoded<ShowResult>> {
-    const { snapshots } = storage;
-    const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
+    const { snapshot, warnings } = await storage.snapshots.open(snapshot_id, groups, deadline);
     const part = restrict(snapshot, { groups, topics });
-    const shown: Snapshot = { ...snapshot, consumerGroups: part.commits, errors: part.errors };
+    const shown: Snapshot = {
+      ...snapshot,
+      consumerGroups: part.commits,
+      errors: part.errors,
+      warnings: [...snapshot.warnings, ...warnings, ...part.warnings],
+    };
     const document = (of: Snapshot) => ({ ...snapshotDocument.encode(of), status: statusOf(snapshot) });
     if (groups === undefined && topics === undefined) return document(shown);
     const names = topicsOf(part.commits);
@@ -21,6 +25,6 @@ export const handler = operation({
       groups: new Map([...snapshot.observed.groups].filter(([group]) => part.commits.has(group))),
       topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
     };
-    return document({ ...shown, warnings: [...snapshot.warnings, ...part.warnings], observed });
+    return document({ ...shown, observed });
   },
 });

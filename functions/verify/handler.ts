@@ -15,8 +15,7 @@ export const handler = kafkaOperation({
   request,
   async run({ snapshot_id, groups, topics, fail_on_mismatch }, work): Promise<Encoded<VerifyResult>> {
     const { storage, kafka, deadline } = work;
-    const { snapshots } = storage;
-    const snapshot = await snapshots.load(await snapshots.resolve(snapshot_id, groups, deadline), deadline);
+    const { snapshot, warnings: chosen } = await storage.snapshots.open(snapshot_id, groups, deadline);
     const part = restrict(snapshot, { groups, topics });
     const uncaptured = uncapturedWarnings(snapshot.snapshotId, part.errors, groups);
     const live = await withCluster(kafka, deadline, (cluster) => observe(cluster, part.commits));
@@ -26,7 +25,7 @@ export const handler = kafkaOperation({
     const { checked, mismatches } = verificationDocument.encode(verification);
     // Groups that could not be compared are not verified, whatever the others show.
     const verified = verification.verified && uncaptured.length === 0;
-    const warnings = [...part.warnings, ...uncaptured];
+    const warnings = [...chosen, ...part.warnings, ...uncaptured];
     const result = { verified, snapshot_id: snapshot.snapshotId, checked, mismatches, warnings };
     if (fail_on_mismatch && !verified) {
       throw new VerificationMismatch(

@@ -21,6 +21,12 @@ import { type Page, readPage } from "./paging.ts";
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
 type SnapshotReference = string | { readonly at: Date };
 
+/** The snapshot that a reference stands for, and what to know of how it was chosen, in sentences. */
+export interface Chosen {
+  readonly snapshotId: string;
+  readonly warnings: readonly string[];
+}
+
 const mostFormer = 50;
 
 /** The snapshots of a deployment: see `createSnapshots`. */
@@ -70,6 +76,29 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
   const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, deadline: Deadline) =>
     selection ?? (await load(snapshotId, deadline)).selection;
 
+  /**
+   * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
+   * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
+   * time or before. Any other text is taken for an id and not looked up.
+   *
+   * @throws SnapshotNotFound whose message says why the newest ones do not fit
+   */
+  const resolve = async (
+    reference: SnapshotReference,
+    wanted: readonly Selector[] | undefined,
+    deadline: Deadline,
+  ): Promise<Chosen> => {
+    if (typeof reference === "string" && reference !== "latest") return { snapshotId: reference, warnings: [] };
+    const at = typeof reference === "string" ? undefined : reference.at;
+    const unfit: string[] = [];
+    for await (const candidate of index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, deadline)) {
+      const reason = await unfitness(candidate, () => selectionOf(candidate, deadline), wanted);
+      if (reason === undefined) return { snapshotId: candidate.snapshotId, warnings: [] };
+      if (unfit.length < 3) unfit.push(`${candidate.snapshotId} ${reason}`);
+    }
+    throw nothingFits(at, wanted, unfit);
+  };
+
   return {
     entry,
     load,
@@ -101,23 +130,16 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     /** The snapshot that a scheduled execution has already taken. */
     findExecution: index.findExecution,
 
+    resolve,
+
     /**
-     * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
-     * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
-     * time or before. Any other text is taken for an id and not looked up.
+     * The snapshot that a reference stands for, see `resolve`, as it was written.
      *
-     * @throws SnapshotNotFound whose message says why the newest ones do not fit
+     * @throws SnapshotNotFound
      */
-    async resolve(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline) {
-      if (typeof reference === "string" && reference !== "latest") return reference;
-      const at = typeof reference === "string" ? undefined : reference.at;
-      const unfit: string[] = [];
-      for await (const candidate of index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, deadline)) {
-        const reason = await unfitness(candidate, () => selectionOf(candidate, deadline), wanted);
-        if (reason === undefined) return candidate.snapshotId;
-        if (unfit.length < 3) unfit.push(`${candidate.snapshotId} ${reason}`);
-      }
-      throw nothingFits(at, wanted, unfit);
+    async open(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline) {
+      const { snapshotId, warnings } = await resolve(reference, wanted, deadline);
+      return { snapshot: await load(snapshotId, deadline), warnings };
     },
 
     /**
