@@ -143,8 +143,7 @@ describe("`latest` and a time", () => {
     await save(0);
     await save(1, { selection: { groups: ["orders*"], exclude: [{ name: "orders-test" }] } });
     await save(2, { selection: { groups: [{ name: "billing" }], exclude: [] } });
-    const latest = async (...groups: string[]) =>
-      (await storage.shaky.resolve("latest", groups, within())).snapshotId;
+    const latest = async (...groups: string[]) => (await storage.shaky.resolve("latest", groups, within())).snapshotId;
 
     expect(await latest("billing")).toBe(id(2));
     expect(await latest("orders-streams")).toBe(id(1));
