@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
-import { type Selector, uncovered } from "../core/selectors.ts";
+import { coverage, type Selector } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
@@ -16,6 +16,7 @@ import {
   topicsNamed,
 } from "./index-entry.ts";
 import { createIndexTable, type Deletion } from "./index-table.ts";
+import { cap } from "./items.ts";
 import { type Page, readPage } from "./paging.ts";
 
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
@@ -78,8 +79,9 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
 
   /**
    * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
-   * asked to cover everything that `wanted` selects (undefined: whatever it covers); `{at}` the same, but taken at that
-   * time or before. Any other text is taken for an id and not looked up.
+   * asked to cover everything that `wanted` selects (undefined: whatever it covers), except for what it excluded from a
+   * pattern: a warning names that. `{at}` is the same, but taken at that time or before. Any other text is taken for an id
+   * and not looked up.
    *
    * @throws SnapshotNotFound whose message says why the newest ones do not fit
    */
@@ -92,9 +94,10 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     const at = typeof reference === "string" ? undefined : reference.at;
     const unfit: string[] = [];
     for await (const candidate of index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, deadline)) {
-      const reason = await unfitness(candidate, () => selectionOf(candidate, deadline), wanted);
-      if (reason === undefined) return { snapshotId: candidate.snapshotId, warnings: [] };
-      if (unfit.length < 3) unfit.push(`${candidate.snapshotId} ${reason}`);
+      const { snapshotId } = candidate;
+      const { unfit: reason, exclusions = [] } = await fitOf(candidate, () => selectionOf(candidate, deadline), wanted);
+      if (reason === undefined) return { snapshotId, warnings: exclusionWarnings(snapshotId, exclusions) };
+      if (unfit.length < 3) unfit.push(`${snapshotId} ${reason}`);
     }
     throw nothingFits(at, wanted, unfit);
   };
@@ -157,7 +160,8 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
           const asked = await selectionOf(candidate, deadline);
           return { ...asked, exclude: asked.exclude.filter((selector) => !excludedToo.has(JSON.stringify(selector))) };
         };
-        if ((await unfitness(candidate, selection, groups)) !== undefined) continue;
+        const { unfit, exclusions = [] } = await fitOf(candidate, selection, groups);
+        if (unfit !== undefined || exclusions.length > 0) continue;
         return candidate.topics ?? topicsNamed(await load(candidate.snapshotId, deadline));
       }
       return [];
@@ -190,22 +194,29 @@ const notFound = (snapshotId: string) =>
     next: 'Call list to see all snapshots; "latest" is the newest complete one.',
   });
 
-/** Why a snapshot is not what `latest` or a time stands for; undefined if it is. */
-async function unfitness(
+/** Why a snapshot is not what `latest` or a time stands for; else what it excluded from the patterns that are wanted. */
+async function fitOf(
   entry: SnapshotEntry,
   selection: () => Promise<Selection>,
   wanted: readonly Selector[] | undefined,
-): Promise<string | undefined> {
-  if (entry.trigger === "safety") return "is a safety snapshot";
-  if (entry.status === "partial") return "is partial";
-  if (wanted === undefined) return undefined;
-  const asked = await selection();
-  const lacking = uncovered(asked, wanted);
-  return lacking.length === 0 ? undefined : `was not asked for ${nameSelectors(lacking)}`;
+): Promise<{ readonly unfit?: string; readonly exclusions?: readonly Selector[] }> {
+  if (entry.trigger === "safety") return { unfit: "is a safety snapshot" };
+  if (entry.status === "partial") return { unfit: "is partial" };
+  if (wanted === undefined) return {};
+  const { uncovered, exclusions } = coverage(await selection(), wanted);
+  return uncovered.length === 0 ? { exclusions } : { unfit: `was not asked for ${nameSelectors(uncovered)}` };
 }
 
+const exclusionWarnings = (snapshotId: string, exclusions: readonly Selector[]) =>
+  exclusions.length === 0
+    ? []
+    : [
+        `${snapshotId} was taken with exclude ${nameSelectors(exclusions)}: it has no groups that match this, also where ` +
+          'the requested "groups" match them. To include them, take a snapshot without this exclude.',
+      ];
+
 const nameSelectors = (selectors: readonly Selector[]) =>
-  nameSome(selectors.map((selector) => (typeof selector === "string" ? selector : selector.name)));
+  nameSome(selectors.map((selector) => cap(typeof selector === "string" ? selector : selector.name, 300)));
 
 function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefined, unfit: readonly string[]) {
   const what = `complete snapshot${wanted === undefined ? "" : ` of ${nameSelectors(wanted)}`}`;

@@ -577,13 +577,16 @@ async function resume(run: Run, dice: Dice): Promise<void> {
 async function compareWithLive(run: Run, dice: Dice): Promise<void> {
   const saved = anySaved(run, dice);
   const part = anyPart(run, dice, saved);
-  const request = { snapshot_id: saved?.id ?? UNKNOWN, ...part, ...(dice.oneIn(4) && { fail_on_mismatch: true }) };
+  const snapshot_id = part.groups ? anyReference(dice, saved) : (saved?.id ?? UNKNOWN);
+  const request = { snapshot_id, ...part, ...(dice.oneIn(4) && { fail_on_mismatch: true }) };
   await ask(run, "verify", request, model.verify(run.world, request));
 }
 
 async function compareSnapshots(run: Run, dice: Dice): Promise<void> {
   const [saved, other] = [anySaved(run, dice), dice.oneIn(2) ? anySaved(run, dice) : undefined];
-  const request = { from: saved?.id ?? UNKNOWN, ...(other && { to: other.id }), ...anyPart(run, dice, saved) };
+  const part = anyPart(run, dice, saved);
+  const from = part.groups ? anyReference(dice, saved) : (saved?.id ?? UNKNOWN);
+  const request = { from, ...(other && { to: other.id }), ...part };
   await ask(run, "diff", request, model.diff(run.world, request));
 }
 

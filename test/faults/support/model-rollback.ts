@@ -242,8 +242,9 @@ const groupsOf = ({ groups, group_map }: RollbackRequest) =>
 function newPlan(world: World, request: RollbackRequest): Plan | string {
   const { snapshot_id = "", group_map, topics, exact = false, out_of_range = "refuse", skip_blocked = false } = request;
   const groups = groupsOf(request);
-  const saved = resolve(world, snapshot_id, groups);
-  if (saved === undefined) return "SnapshotNotFound";
+  const chosen = resolve(world, snapshot_id, groups);
+  if (chosen === undefined) return "SnapshotNotFound";
+  const { saved } = chosen;
   const part = partOf(saved, { ...(groups && { groups }), ...(topics && { topics }) });
   if (typeof part === "string") return part;
   const map = group_map && new Map(Object.entries(group_map));
@@ -296,6 +297,7 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
     ...decided,
     snapshotId: saved.id,
     warnings: [
+      ...chosen.warnings,
       ...part.warnings,
       ...(extra.length > 0 ? [/^The rollback keeps \d+ commits? on partitions that the snapshot lacks/] : []),
       ...(isClamped ? [/^\d+ offsets? outside of the log (is|are) clamped/] : []),

@@ -70,12 +70,12 @@ export interface PartRequest {
 }
 
 export interface VerifyRequest extends PartRequest {
-  readonly snapshot_id: string;
+  readonly snapshot_id: string | { readonly at: string };
   readonly fail_on_mismatch?: boolean;
 }
 
 export interface DiffRequest extends PartRequest {
-  readonly from: string;
+  readonly from: string | { readonly at: string };
   readonly to?: string;
 }
 
@@ -286,22 +286,46 @@ export function remove<W extends World>(world: W, id: string): Prediction<W> {
   return { ...answering(world, { snapshot_id: id, deleted: true }), after: () => ({ ...world, snapshots }) };
 }
 
-/** The snapshot with an id; otherwise the newest one whose selection covers the groups and that is not a safety snapshot. */
+/** Names that a pattern of a history picks, with what a history adds to its name in place of each wildcard. */
+const namesIn = (pattern: string): string[] =>
+  [...pattern].reduce<string[]>(
+    (names, c) => {
+      const parts = c === "*" ? ["", ".", ".none", "x", "xx"] : c === "?" ? [".", "x"] : [c];
+      return names.flatMap((name) => parts.map((part) => name + part));
+    },
+    [""],
+  );
+
+/** How far one selector covers another, judged by those names. */
+function cover(selector: Selector, wanted: Selector): "all" | "some" | "none" {
+  if (!isPattern(wanted)) return picks(selector, nameOf(wanted)) ? "all" : "none";
+  if (!isPattern(selector)) return picks(wanted, nameOf(selector)) ? "some" : "none";
+  if (namesIn(wanted).every((name) => picks(selector, name))) return "all";
+  return [...namesIn(wanted), ...namesIn(selector)].some((name) => picks(selector, name) && picks(wanted, name))
+    ? "some"
+    : "none";
+}
+
+/**
+ * The snapshot with an id; otherwise the newest one whose selection covers the groups and that is not a safety snapshot,
+ * with a warning if it excluded some of them.
+ */
 export function resolve(
   world: World,
   reference: string | { readonly at: string },
   groups: readonly Selector[] | undefined,
-): Saved | undefined {
-  if (typeof reference === "string" && reference !== "latest")
-    return world.snapshots.find(({ id }) => id === reference);
+): { readonly saved: Saved; readonly warnings: readonly RegExp[] } | undefined {
+  const isId = typeof reference === "string" && reference !== "latest";
   const until = typeof reference === "string" ? Number.POSITIVE_INFINITY : Date.parse(reference.at);
-  const covers = ({ selection }: Saved, selector: Selector) =>
-    isPattern(selector)
-      ? selection.exclude.length === 0 && selection.groups.includes(selector)
-      : pickedBy(selection.groups, nameOf(selector)) && !pickedBy(selection.exclude, nameOf(selector));
-  return world.snapshots.findLast(
-    (saved) => !saved.safety && takenAt(saved) <= until && (groups ?? []).every((selector) => covers(saved, selector)),
+  const wanted = isId ? [] : (groups ?? []);
+  const covers = ({ selection }: Saved, one: Selector) =>
+    selection.groups.some((selected) => cover(selected, one) === "all") &&
+    !selection.exclude.some((excluded) => cover(excluded, one) === "all");
+  const saved = world.snapshots.findLast((one) =>
+    isId ? one.id === reference : !one.safety && takenAt(one) <= until && wanted.every((each) => covers(one, each)),
   );
+  const isPart = wanted.some((one) => saved?.selection.exclude.some((excluded) => cover(excluded, one) === "some"));
+  return saved && { saved, warnings: isPart ? [/ was taken with exclude /] : [] };
 }
 
 /** The part of a snapshot that a request names, with warnings about patterns without matches; or the name of the error. */
@@ -338,8 +362,9 @@ export function mismatches(group: string, key: string, expected: Commit | null, 
 
 /** The prediction for `verify`. */
 export function verify<W extends World>(world: W, request: VerifyRequest): Prediction<W> {
-  const saved = resolve(world, request.snapshot_id, request.groups);
-  if (saved === undefined) return failing(world, "SnapshotNotFound");
+  const chosen = resolve(world, request.snapshot_id, request.groups);
+  if (chosen === undefined) return failing(world, "SnapshotNotFound");
+  const { saved } = chosen;
   const part = partOf(saved, request);
   if (typeof part === "string") return failing(world, part);
   let checked = 0;
@@ -354,7 +379,7 @@ export function verify<W extends World>(world: W, request: VerifyRequest): Predi
     snapshot_id: saved.id,
     checked,
     mismatches: new Bag(found),
-    warnings: new Bag(part.warnings),
+    warnings: new Bag([...chosen.warnings, ...part.warnings]),
   };
   return request.fail_on_mismatch === true && found.length > 0
     ? failing(world, "VerificationMismatch", result)
@@ -364,9 +389,11 @@ export function verify<W extends World>(world: W, request: VerifyRequest): Predi
 /** The prediction for `diff`. */
 export function diff<W extends World>(world: W, request: DiffRequest): Prediction<W> {
   const { groups: wanted, topics, to: reference = "live" } = request;
-  const from = resolve(world, request.from, wanted);
-  const to = reference === "live" ? undefined : resolve(world, reference, wanted);
-  if (from === undefined || (reference !== "live" && to === undefined)) return failing(world, "SnapshotNotFound");
+  const chosenFrom = resolve(world, request.from, wanted);
+  const chosenTo = reference === "live" ? undefined : resolve(world, reference, wanted);
+  if (chosenFrom === undefined || (reference !== "live" && chosenTo === undefined))
+    return failing(world, "SnapshotNotFound");
+  const [from, to] = [chosenFrom.saved, chosenTo?.saved];
   const selection = to?.selection ?? { ...from.selection, groups: wanted ?? from.selection.groups };
   const asked = (of: Saved["selection"], group: string) => pickedBy(of.groups, group) && !pickedBy(of.exclude, group);
   const live = only(world.groups, (group) => asked(selection, group));
@@ -406,6 +433,8 @@ export function diff<W extends World>(world: W, request: DiffRequest): Predictio
     }
   }
   const warnings = [
+    ...chosenFrom.warnings,
+    ...(chosenTo?.warnings ?? []),
     ...(oneSided.length > 0 ? [/^Only one side was asked for /] : []),
     ...on.idle.map(() => /matches no topic\.$/),
   ];

@@ -149,8 +149,25 @@ describe("`latest` and a time", () => {
     expect(await latest("orders-streams")).toBe(id(1));
     expect(await latest("orders-test")).toBe(id(0));
     expect(await latest("orders-streams", "billing")).toBe(id(0));
-    expect(await latest("orders*")).toBe(id(0));
+    expect(await latest("orders?*")).toBe(id(1));
+    expect(await latest("o*")).toBe(id(0));
     expect(storage.faults.calls).not.toContain("GetObject");
+  });
+
+  test("resolve to a snapshot that excluded a part of a pattern, with a warning; not if it excluded all of it", async () => {
+    await save(0);
+    await save(1, { selection: { groups: ["*"], exclude: ["*-tmp", "billing-?*", { name: "old" }] } });
+    const latest = (...groups: string[]) => storage.archive.resolve("latest", groups, within());
+
+    expect(await latest("orders-*")).toEqual({
+      snapshotId: id(1),
+      warnings: [
+        expect.stringMatching(/^snapshot-\S+ was taken with exclude "\*-tmp": .* take a snapshot without this/),
+      ],
+    });
+    expect((await latest("o*")).warnings).toEqual([expect.stringContaining('exclude "*-tmp", "old": ')]);
+    expect(await latest("orders-?")).toEqual({ snapshotId: id(1), warnings: [] });
+    expect(await latest("billing-?")).toEqual({ snapshotId: id(0), warnings: [] });
   });
 
   test("are SnapshotNotFound if no snapshot qualifies, with the reasons for the newest", async () => {

@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import {
   compileSelection,
   compileSelectors,
+  coverage,
+  type Selector,
   selectNames,
-  uncovered,
 } from "../../../functions/shared/core/selectors.ts";
 
 const matches = (selector: string | { name: string }, name: string) => compileSelectors([selector]).matches(name);
@@ -83,26 +84,126 @@ describe("selectors", () => {
   });
 });
 
-describe("uncovered", () => {
-  const all = { groups: ["*"], exclude: [] };
-  test("is empty if all groups were captured", () => {
-    expect(uncovered(all, ["orders", "o*", { name: "x*" }])).toEqual([]);
+/** The positions of a pattern after one more character; a character that no pattern has stands for all of those. */
+function advance(pattern: readonly string[], positions: ReadonlySet<number>, character: string): Set<number> {
+  const after = [...positions].flatMap((at) => {
+    const symbol = pattern[at];
+    return symbol === "*" ? [at] : symbol === "?" || symbol === character ? [at + 1] : [];
   });
-  test("has a name that no pattern includes, or that is excluded", () => {
-    expect(uncovered({ groups: ["o*"], exclude: ["old"] }, ["orders", "old", "payments"])).toEqual(["old", "payments"]);
+  return withStars(pattern, after);
+}
+
+/** A star matches nothing, too. */
+function withStars(pattern: readonly string[], positions: readonly number[]): Set<number> {
+  const all = new Set(positions);
+  for (const at of all) if (pattern[at] === "*") all.add(at + 1);
+  return all;
+}
+
+/** Which of two patterns match, for each kind of name that there is: all pairs of sets of positions that a name leads to. */
+function kindsOfNames(a: readonly string[], b: readonly string[]) {
+  const pending = [{ ofA: withStars(a, [0]), ofB: withStars(b, [0]) }];
+  const seen = new Set<string>();
+  const kinds: { a: boolean; b: boolean }[] = [];
+  for (const { ofA, ofB } of pending) {
+    const key = `${[...ofA].sort()} ${[...ofB].sort()}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    kinds.push({ a: ofA.has(a.length), b: ofB.has(b.length) });
+    for (const character of ["a", "b", "other"]) {
+      pending.push({ ofA: advance(a, ofA, character), ofB: advance(b, ofB, character) });
+    }
+  }
+  return kinds;
+}
+
+const anyPattern = (maxLength: number) =>
+  fc
+    .array(fc.constantFrom("a", "a", "b", "?", "*", "*"), { minLength: 1, maxLength })
+    .filter((symbols) => /[*?]/.test(symbols.join("")));
+
+describe("coverage", () => {
+  const uncovered = (groups: readonly Selector[], wanted: readonly Selector[]) =>
+    coverage({ groups, exclude: [] }, wanted).uncovered;
+
+  test("is whole if all groups were captured, also under a pattern of several stars and beside other patterns", () => {
+    expect(uncovered(["*"], ["orders", "o*", { name: "x*" }])).toEqual([]);
+    expect(uncovered(["orders*", "**"], ["t*"])).toEqual([]);
   });
-  test("has a pattern that may pick more than was captured", () => {
-    expect(uncovered({ groups: ["orders*"], exclude: [] }, ["o*", "orders*"])).toEqual(["o*"]);
-    expect(uncovered({ groups: ["*"], exclude: ["tmp"] }, ["t*"])).toEqual(["t*"]);
+
+  test("lacks a name that no pattern includes, or that is excluded", () => {
+    const selection = { groups: ["o*"], exclude: ["old"] };
+    expect(coverage(selection, ["orders", "old", "payments"])).toEqual({
+      uncovered: ["old", "payments"],
+      exclusions: [],
+    });
   });
-  test("is empty under a pattern of stars only, also beside other patterns", () => {
-    expect(uncovered({ groups: ["orders*", "**"], exclude: [] }, ["t*"])).toEqual([]);
-  });
-  test("has a pattern that the captured patterns cover only in part or not at all", () => {
-    expect(uncovered({ groups: ["*-streams"], exclude: [] }, ["t*"])).toEqual(["t*"]);
-    expect(uncovered({ groups: ["a*"], exclude: [] }, ["t*"])).toEqual(["t*"]);
-  });
+
   test("does not read the literal name * as a pattern", () => {
-    expect(uncovered({ groups: [{ name: "*" }, "o*"], exclude: [] }, ["t*", { name: "*" }, "o*"])).toEqual(["t*"]);
+    expect(uncovered([{ name: "*" }, "o*"], ["t*", { name: "*" }, "o*"])).toEqual(["t*"]);
+  });
+
+  test.each([
+    ["orders*", "orders-*", true],
+    ["orders-*", "orders*", false],
+    ["a*b*", "a?b", true],
+    ["a*b*", "a*b", true],
+    ["a*b", "a*b*", false],
+    ["?*", "*?", true],
+    ["*?", "??*", true],
+    ["*?", "*a*", true],
+    ["??*", "*a*", false],
+    ["*a?*b*", "*a*b*b", true],
+    ["*a?b*", "a*b", false],
+    ["*-streams", "t*", false],
+    ["a*", "t*", false],
+    ["?", "*", false],
+    ["*?????", "?????*", true],
+    ["\u{1F600}?", "??", false],
+    ["??", "\u{1F600}?", true],
+  ])("%s covers %s: %s", (selected, wanted, expected) => {
+    expect(uncovered([selected], [wanted])).toEqual(expected ? [] : [wanted]);
+  });
+
+  test("of a pattern by a pattern is exactly that each name of the one is a name of the other", () => {
+    fc.assert(
+      fc.property(anyPattern(8), anyPattern(8), (wide, narrow) => {
+        const covers = kindsOfNames(wide, narrow).every(({ a, b }) => a || !b);
+        expect(uncovered([wide.join("")], [narrow.join("")])).toEqual(covers ? [] : [narrow.join("")]);
+      }),
+      { numRuns: 4000 },
+    );
+  });
+
+  test("lacks of a pattern exactly the exclusions that share a name with it, and all of it under one that covers it", () => {
+    fc.assert(
+      fc.property(anyPattern(7), anyPattern(7), (wanted, excluded) => {
+        const [pattern, exclusion] = [wanted.join(""), excluded.join("")];
+        const kinds = kindsOfNames(wanted, excluded);
+        const isWhole = kinds.every(({ a, b }) => b || !a);
+        const isPart = kinds.some(({ a, b }) => a && b);
+        expect(coverage({ groups: ["*"], exclude: [exclusion] }, [pattern])).toEqual({
+          uncovered: isWhole ? [pattern] : [],
+          exclusions: isPart && !isWhole ? [exclusion] : [],
+        });
+      }),
+      { numRuns: 4000 },
+    );
+  });
+
+  test("lacks of a pattern the names that are excluded literally", () => {
+    const selection = { groups: ["*"], exclude: ["orders-test", "tmp", { name: "orders-*" }, "billing-*"] };
+    expect(coverage(selection, ["orders-*", "tmp?"])).toEqual({
+      uncovered: [],
+      exclusions: ["orders-test", { name: "orders-*" }],
+    });
+  });
+
+  test("of long patterns is found in milliseconds", () => {
+    const long = `${"*a".repeat(1000)}b*`;
+    expect(coverage({ groups: [long], exclude: [`${long}c`] }, [`${"a*".repeat(1000)}c`])).toEqual({
+      uncovered: [`${"a*".repeat(1000)}c`],
+      exclusions: [],
+    });
   });
 });
