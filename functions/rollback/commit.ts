@@ -3,6 +3,8 @@ import {
   type Commit,
   type CommitOutcome,
   countOffsets,
+  type LiveState,
+  noCommits,
   type SnapshotContent,
   sameCommit,
 } from "../shared/core/model.ts";
@@ -112,7 +114,28 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
     sent.set(group, new Map([...(sent.get(group) ?? []), ...outcomes]));
   }
   const partitions = new Map([...partitionsOf(plan)].map(([group, keys]) => [group, keys.keys()]));
-  return settle(plan, sent, await readCommits(cluster, partitions, shareGroups));
+  const readBack = await readCommits(cluster, partitions, shareGroups);
+  const settlement = settle(plan, sent, readBack);
+  const moved = movedGroups(settlement);
+  return moved.size === 0 ? settlement : settle(plan, sent, readBack, await observeNow(cluster, moved));
+}
+
+/** The groups that another client has moved after the commits. */
+const movedGroups = ({ groups }: Settlement) =>
+  new Set(
+    [...groups]
+      .filter(([, { partitions }]) => [...partitions.values()].some(({ outcome }) => outcome === "moved_since"))
+      .map(([group]) => group),
+  );
+
+/** Groups as they are now; none where that cannot be observed, which changes no result. */
+async function observeNow(cluster: Cluster, groups: ReadonlySet<string>): Promise<LiveState["observed"]["groups"]> {
+  try {
+    return (await observe(cluster, new Map([...groups].map((group) => [group, noCommits])))).observed.groups;
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error;
+    return new Map();
+  }
 }
 
 /**

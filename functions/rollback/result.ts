@@ -36,6 +36,7 @@ const groupResults = mapOf(
         asked: optional(commitOrNull),
         actual: optional(commitOrNull),
         in_doubt: optional(mark),
+        error: optional(text),
       }),
     ),
     error: optional(text),

@@ -129,6 +129,7 @@ const partitionResult = () =>
     ...targets,
     actual: z.optional(commit),
     in_doubt: mark,
+    error: z.optional(z.string()),
   });
 
 const groupResult = () =>

@@ -124,14 +124,17 @@ describe("the handlers in this process,", () => {
     await expect(snapshot({}, context(1_000))).rejects.toMatchObject({ name: "DeadlineExceeded" });
   });
 
-  test("report which groups Kafka refused to roll back, which were rolled back, and the safety snapshot", async () => {
+  test("report which commits Kafka refused and why, which groups were rolled back, and the safety snapshot", async () => {
     const [topic, good, bad] = [await stack.topic(2), uniqueGroup("part-good"), uniqueGroup("part-bad")];
     await stack.commit(new Map([...commitsOn(good, topic, [5n, 6n]), ...commitsOn(bad, topic, [5n, 6n])]));
     const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
     const { snapshot_id } = await stack.call("snapshot", { groups: [good, bad] });
     const taken = await archive.load(String(snapshot_id), within(10_000));
-    // Brokers accept 4,096 bytes of metadata. A plan does not check that, so Kafka refuses the commit.
-    const heavy = new Map([[`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }]]);
+    // Brokers accept metadata of 4,096 characters. A plan does not check that, so Kafka refuses the commit.
+    const heavy = new Map([
+      [`${topic}-0`, { offset: 1n, metadata: "x".repeat(5_000) }],
+      [`${topic}-1`, { offset: 2n, metadata: "" }],
+    ]);
     const target = new Map([...commitsOn(good, topic, [1n, 2n]), [bad, heavy] as const]);
     const { entry } = await archive.save({ ...taken, consumerGroups: target }, new Date(), within(10_000));
 
@@ -143,19 +146,37 @@ describe("the handlers in this process,", () => {
         status: "partial_success",
         groups_rolled_back: 1,
         groups_failed: 1,
-        offsets_restored: 2,
+        offsets_restored: 3,
         verification: { verified: false },
       },
     });
     expect(await stack.committed(good)).toEqual({ [`${topic}-0`]: 1n, [`${topic}-1`]: 2n });
-    expect(await stack.committed(bad)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 6n });
+    expect(await stack.committed(bad)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 2n });
     const safety = /Safety snapshot (\S+) has the state before/.exec(String(error))?.[1];
     const kept = await archive.load(String(safety), within(10_000));
     expect(kept).toMatchObject({ trigger: "safety", errors: [] });
     expect(kept.consumerGroups).toEqual(taken.consumerGroups);
     expect(await stack.http("POST", `/snapshots/${entry.snapshotId}/rollback`, {})).toMatchObject({
       status: 502,
-      body: { error: "RollbackIncomplete", details: { groups: { [bad]: { status: "failed" } } } },
+      body: {
+        error: "RollbackIncomplete",
+        details: {
+          groups: {
+            [bad]: {
+              status: "partial_success",
+              partitions: {
+                [`${topic}-0`]: {
+                  outcome: "failed",
+                  error: expect.stringMatching(
+                    /^OFFSET_METADATA_TOO_LARGE: .*5000 characters, more than offset\.metadata\.max/,
+                  ),
+                },
+                [`${topic}-1`]: { outcome: "restored" },
+              },
+            },
+          },
+        },
+      },
     });
   });
 

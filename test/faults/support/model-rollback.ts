@@ -648,7 +648,8 @@ function executed(
         allMismatches.push(...mismatches(group, key, to, current));
       }
       const places = { from: documentOf(from), to: documentOf(to), asked: asked && documentOf(asked) };
-      return { outcome, ...places, actual: isThere ? undefined : documentOf(current) };
+      const error = outcome === "failed" ? /^GroupNotEmpty: / : undefined;
+      return { outcome, ...places, actual: isThere ? undefined : documentOf(current), error };
     });
     const ended = notAtTarget === 0 ? "success" : moved > 0 ? "partial_success" : "failed";
     const status = planned.leftOut || (planned.steps.size > 0 && !takesPart(planned)) ? "skipped" : ended;

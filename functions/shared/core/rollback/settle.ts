@@ -4,18 +4,20 @@ import {
   type GroupCommits,
   type LiveState,
   noCommits,
+  type Observed,
+  type ObservedGroup,
   type RollbackStatus,
   rollbackStatuses,
   sameCommit,
   type Targets,
 } from "../model.ts";
-import { count } from "../text.ts";
+import { count, nameSome } from "../text.ts";
 import { type Verification, verifyCommits } from "../verify.ts";
 import type { Blocker } from "./blockers.ts";
 import { type Action, type GroupPlan, type PartitionPlan, type Plan, takesPart, targetsOf } from "./plan.ts";
 
 /**
- * The outcome of a partition. `moved_since`: Kafka accepted the commit, and the read-back shows another one. `skipped`: it
+ * The outcome of a partition. `moved_since`: Kafka accepted the commit, and the read-back shows another one, of whatever client. `skipped`: it
  * was blocked and the caller asked to skip that.
  */
 export const partitionOutcomes = [
@@ -31,12 +33,13 @@ export type PartitionOutcome = (typeof partitionOutcomes)[number];
 
 /**
  * `actual` is present where it was read and is not the target, or does not prove the commit; null is no commit.
- * `inDoubt`: a commit was sent and not answered: the broker may still carry it out.
+ * `inDoubt`: a commit was sent and not answered: the broker may still carry it out. `error` says why a commit failed.
  */
 interface PartitionResult extends Pick<PartitionPlan, "from" | "to" | "asked"> {
   readonly outcome: PartitionOutcome;
   readonly actual?: Commit | null;
   readonly inDoubt?: true;
+  readonly error?: string;
 }
 
 /** The statuses of a group in a result. */
@@ -99,38 +102,67 @@ function settlePartition(
     ...places,
     ...(actual !== undefined && { actual }),
     ...(sent?.kind === "unknown" && { inDoubt: true }),
+    ...((sent?.kind === "unknown" || sent?.kind === "refused") && { error: reasonOf(sent) }),
   };
 }
+
+const reasonOf = ({ error, message }: { readonly error: string; readonly message: string }) => `${error}: ${message}`;
 
 /**
  * Decides the status of a group from its partitions.
  *
+ * @param answers what Kafka answered, by partition
  * @param failure why the group could not be read back: its result then only says what Kafka answered
+ * @param now the group after the read-back; undefined where it was not observed
  */
 function judgeGroup(
-  results: readonly PartitionResult[],
-  answers: readonly CommitOutcome[],
+  results: ReadonlyMap<string, PartitionResult>,
+  answers: ReadonlyMap<string, CommitOutcome>,
   failure: string | undefined,
+  now: ObservedGroup | undefined,
 ): Pick<GroupResult, "status" | "error"> {
+  // A commit whose answer was lost may have had effect all the same.
+  const complaints = [...answers].filter(
+    ([key, { kind }]) => kind !== "accepted" && (failure !== undefined || results.get(key)?.actual !== undefined),
+  );
+  const keys = complaints.map(([key]) => key);
+  const [[, first] = []] = complaints;
+  const complaint = first && first.kind !== "accepted" ? reasonOf(first) : undefined;
+  const others =
+    keys.length > 1 ? `. ${keys.length} of ${answers.size} commits were not accepted: ${nameSome(keys)}` : "";
   if (failure !== undefined) {
-    const accepted = count(answers.filter(({ kind }) => kind === "accepted").length, "commit");
-    const error = `Kafka accepted ${accepted} of ${answers.length}, but the group's commits could not be read back: ${failure}`;
+    const accepted = count(answers.size - keys.length, "commit");
+    const unread = `but the group's commits could not be read back: ${failure}`;
+    const error = `Kafka accepted ${accepted} of ${answers.size}, ${unread}${complaint ? `. ${complaint}${others}` : ""}`;
     return { status: "failed", error };
   }
-  const elsewhere = results.filter(({ actual }) => actual !== undefined);
+  const elsewhere = [...results.values()].filter(({ actual }) => actual !== undefined);
   if (elsewhere.length === 0) return { status: "success" };
-  const status = results.some(tookEffect) ? "partial_success" : "failed";
-  const complaint = answers.find((outcome) => outcome.kind !== "accepted");
-  if (complaint === undefined) {
-    const moved = elsewhere.filter(({ outcome }) => outcome === "moved_since").length;
-    const partitions = count(results.length, "partition");
-    const error = `${moved} of ${partitions} no longer stand at their targets: a consumer has probably started`;
-    return { status, error };
-  }
+  const status = [...results.values()].some(tookEffect) ? "partial_success" : "failed";
+  if (complaint === undefined) return { status, error: movedAway(results, now) };
   const doubt = elsewhere.some(({ inDoubt }) => inDoubt)
     ? ". The commit was sent and not answered: the broker may still carry it out, and resume checks that"
     : "";
-  return { status, error: `${complaint.error}: ${complaint.message}${doubt}` };
+  return { status, error: `${complaint}${doubt}${others}` };
+}
+
+/** What is known of a group that another client has moved since: where it stands, and whether it has members now. */
+function movedAway(results: ReadonlyMap<string, PartitionResult>, now: ObservedGroup | undefined): string {
+  const moved = [...results].filter(([, { outcome }]) => outcome === "moved_since");
+  const at = (commit: Commit | null = null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
+  const places = moved.slice(0, 3).map(([key, { to, actual }]) => `${key} at ${at(actual)} instead of ${at(to)}`);
+  const members = now?.members ?? null;
+  const who =
+    members === null
+      ? "Whether the group has members now is not known"
+      : members > 0
+        ? `The group has ${count(members, "member")} now (state ${now?.state ?? "unknown"}): a consumer has started`
+        : "The group has no members now: a script, a MirrorMaker sync, a consumer that assigns its partitions or one " +
+          "that has left since has committed";
+  return (
+    `${moved.length} of ${count(results.size, "partition")} no longer stand at their targets: a commit or deletion of ` +
+    `another client followed (${places.join(", ")}). ${who}`
+  );
 }
 
 /** The result of a group that was skipped. */
@@ -143,11 +175,13 @@ const skipped = (reason: Blocker | undefined) =>
  * caller asked to skip does not lower the status.
  *
  * @param readBack the commits of the groups, and the groups that could not be read
+ * @param now the groups as they were observed after that, where they were
  */
 export function settle(
   plan: Plan,
   sent: ReadonlyMap<string, ReadonlyMap<string, CommitOutcome>>,
   readBack: Pick<LiveState, "commits" | "errors">,
+  now: Observed["groups"] = new Map(),
 ): Settlement {
   const groups = new Map<string, GroupResult>();
   const targets = new Map<string, Targets>();
@@ -167,9 +201,7 @@ export function settle(
       }),
     );
     const isSkipped = leftOut || (partitions.size > 0 && !takesPart(planned));
-    const judged = isSkipped
-      ? skipped(reasons.get(group))
-      : judgeGroup([...partitions.values()], [...answers.values()], failure);
+    const judged = isSkipped ? skipped(reasons.get(group)) : judgeGroup(partitions, answers, failure, now.get(group));
     groups.set(group, { ...(source !== undefined && { source }), partitions, ...judged });
     if (actual === undefined) continue;
     const wanted = targetsOf(planned);

@@ -1,5 +1,5 @@
 import { type Commit, type CommitOutcome, type Commits, placeOf, topicPartition } from "../../core/model.ts";
-import { nameSome } from "../../core/text.ts";
+import { count, nameSome } from "../../core/text.ts";
 import {
   type Failure,
   failureOfCode,
@@ -68,7 +68,8 @@ export function commitOffsets(cluster: Cluster, commits: Commits, options: Write
       [...partitions].map(([key, { metadata }]) => [key, metadata]),
     ),
   );
-  const work = { doing: "committing the offsets", rightOn: () => "READ", ...options };
+  const metadataOf = (group: string, key: string) => commits.get(group)?.get(key)?.metadata;
+  const work = { doing: "committing the offsets", rightOn: () => "READ", metadataOf, ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const request = commitRequest(slice, (key) => commits.get(slice.group)?.get(key));
     return options.shareGroups?.has(slice.group)
@@ -108,7 +109,7 @@ export function deleteOffsets(
   );
   const isShare = (group: string) => options.shareGroups?.has(group) === true;
   const rightOn = (group: string) => (isShare(group) ? "READ" : "DELETE");
-  const work = { doing: "deleting the commits", rightOn, ...options };
+  const work = { doing: "deleting the commits", rightOn, metadataOf: () => undefined, ...options };
   return write(cluster, slices, work, async (broker, slice, timeoutMs) => {
     const { group, keys } = slice;
     if (isShare(group)) {
@@ -139,11 +140,18 @@ function slicesOf(group: string, partitions: Iterable<readonly [key: string, met
   }));
 }
 
+/** What is written, for the messages about what Kafka rejects. */
+interface Writing {
+  readonly doing: string;
+  rightOn(group: string): string;
+  metadataOf(group: string, key: string): string | undefined;
+}
+
 /** Sends slices to their coordinators and returns the outcome of each partition. */
 async function write(
   cluster: Cluster,
   slices: readonly Slice[],
-  { permit, rightOn, ...limits }: WriteOptions & { doing: string; rightOn: (group: string) => string },
+  { permit, rightOn, metadataOf, ...limits }: WriteOptions & Writing,
   send: (broker: Sender, slice: Slice, timeoutMs: number) => Promise<Codes>,
 ): Promise<Outcomes> {
   const tooLate = { error: "DeadlineExceeded", message: `${limits.doing}: no time was left to start this group` };
@@ -174,7 +182,10 @@ async function write(
     const { group, keys } = slice;
     const ofGroup = outcomes.get(group) ?? new Map<string, CommitOutcome>();
     outcomes.set(group, ofGroup);
-    for (const key of keys) ofGroup.set(key, outcomeOf(slice, key, result, doubtful.has(slice), rightOn(group)));
+    for (const key of keys) {
+      const reasonOf = (code: number) => refusal(group, key, code, rightOn(group), metadataOf(group, key));
+      ofGroup.set(key, outcomeOf(slice, key, result, doubtful.has(slice), reasonOf));
+    }
   }
   return outcomes;
 }
@@ -184,7 +195,7 @@ function outcomeOf(
   key: string,
   result: Settled<Codes>,
   isDoubtful: boolean,
-  right: string,
+  reasonOf: (code: number) => Problem,
 ): CommitOutcome {
   if ("failed" in result) return { kind: isDoubtful ? "unknown" : kindOfUnsent(result.failed), ...result.failed };
   const code = result.done.get(key);
@@ -193,13 +204,13 @@ function outcomeOf(
     const message = `group ${nameSome([group])}, ${key}: missing in Kafka's answer`;
     return { kind: "unknown", error: "KafkaUnavailable", message };
   }
-  return { kind: isDoubtful ? "unknown" : "refused", ...refusal(group, key, code, right) };
+  return { kind: isDoubtful ? "unknown" : "refused", ...reasonOf(code) };
 }
 
 /** Before anything was sent, a missing right is a refusal; any other failure is no attempt. */
 const kindOfUnsent = ({ error }: Problem) => (error === "KafkaAuthorization" ? "refused" : "not_attempted");
 
-function refusal(group: string, key: string, code: number, right: string): Problem {
+function refusal(group: string, key: string, code: number, right: string, metadata = ""): Problem {
   const where = `group ${nameSome([group])}, ${key}`;
   switch (code) {
     case errorCodes.UNKNOWN_MEMBER_ID:
@@ -214,6 +225,14 @@ function refusal(group: string, key: string, code: number, right: string): Probl
       };
     case errorCodes.GROUP_ID_NOT_FOUND:
       return { error: "GroupNotFound", message: `${where}: the group does not exist (${errorCodeText(code)})` };
+    case errorCodes.OFFSET_METADATA_TOO_LARGE:
+      return {
+        error: errorCodeName(code),
+        message:
+          `${where}: the metadata of the commit has ${count(metadata.length, "character")}, more than ` +
+          `offset.metadata.max.bytes of the brokers allows (${errorCodeText(code)}). Raise that setting and resume, or ` +
+          "name the other partitions in `topics`",
+      };
   }
   const attempt = failureOfCode(code, {
     doing: `write to ${where}`,

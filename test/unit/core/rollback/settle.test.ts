@@ -80,7 +80,34 @@ describe("settle", () => {
     const result = settled(saved, live, live, new Map([["g", refused]]));
     expect(outcomesOf(result)).toEqual(["failed", "failed"]);
     expect(result).toMatchObject({ status: "failed", groupsFailed: 1, verification: { verified: false } });
-    expect(result.groups.get("g")?.error).toBe("GroupNotEmpty: it has members");
+    expect(result.groups.get("g")?.error).toBe(
+      'GroupNotEmpty: it has members. 2 of 2 commits were not accepted: "t-0", "t-1"',
+    );
+  });
+
+  test("names the reason of each refused commit, also if the group cannot be read back", () => {
+    const heavy: CommitOutcome = { kind: "refused", error: "OFFSET_METADATA_TOO_LARGE", message: "5000 characters" };
+    const mixed = new Map([
+      [
+        "g",
+        new Map<string, CommitOutcome>([
+          ["t-0", { kind: "accepted" }],
+          ["t-1", heavy],
+        ]),
+      ],
+    ]);
+    const result = settled(saved, live, group({ "t-0": at(5n), "t-1": at(9n) }), mixed).groups.get("g");
+    expect(result?.partitions.get("t-0")).not.toHaveProperty("error");
+    expect(result?.partitions.get("t-1")).toMatchObject({
+      outcome: "failed",
+      error: "OFFSET_METADATA_TOO_LARGE: 5000 characters",
+    });
+    expect(result).toMatchObject({ status: "partial_success", error: "OFFSET_METADATA_TOO_LARGE: 5000 characters" });
+
+    const unread = { commits: new Map(), errors: [{ group: "g", error: "KafkaUnavailable", message: "gone" }] };
+    const unknown = settle(unblockedPlan(saved, live), mixed, unread).groups.get("g");
+    expect(unknown?.error).toMatch(/^Kafka accepted 1 commit of 2, .*: gone\. OFFSET_METADATA_TOO_LARGE: 5000/);
+    expect(unknown?.partitions.get("t-1")?.error).toMatch(/^OFFSET_METADATA_TOO_LARGE/);
   });
 
   test("reports an accepted commit as moved_since if the read-back shows another commit", () => {
@@ -88,6 +115,24 @@ describe("settle", () => {
     expect(outcomesOf(result)).toEqual(["moved_since", "restored"]);
     expect(result.status).toBe("partial_success");
     expect(result.groups.get("g")?.partitions.get("t-0")).toMatchObject({ actual: at(7n) });
+  });
+
+  test.each([
+    [
+      "has",
+      groupOf("classic", "Stable", 2),
+      /\. The group has 2 members now \(state Stable\): a consumer has started$/,
+    ],
+    ["has not", groupOf("classic", "Empty", 0), /\. The group has no members now: a script, a MirrorMaker sync, /],
+    ["may have", groupOf("classic", null, null), /\. Whether the group has members now is not known$/],
+    ["was not observed to have", undefined, /\. Whether the group has members now is not known$/],
+  ])("says of a commit that followed the rollback's where it stands, if the group %s members now", (_, now, who) => {
+    const plan = unblockedPlan(saved, live);
+    const moved = { commits: group({ "t-0": at(7n), "t-1": at(6n) }), errors: [] };
+    const result = settle(plan, accepted(plan), moved, new Map(now && [["g", now]]));
+    const error = result.groups.get("g")?.error;
+    expect(error).toMatch(/^1 of 2 partitions .*another client followed \(t-0 at offset 7 instead of offset 5\)/);
+    expect(error).toMatch(who);
   });
 
   test("does not report an accepted commit as restored if the read-back shows no commit", () => {
@@ -460,11 +505,13 @@ describe("the result of a group", () => {
       const result = settle(planWith(partitions), answers, { commits: new Map(), errors });
       expect(result.groups.get("g")).toStrictEqual({
         status: "failed",
-        error: "Kafka accepted 1 commit of 3, but the group's commits could not be read back: no coordinator",
+        error:
+          "Kafka accepted 1 commit of 3, but the group's commits could not be read back: no coordinator. " +
+          'KafkaUnavailable: no answer. 2 of 3 commits were not accepted: "t-1", "t-3"',
         partitions: new Map(
           Object.entries({
             "t-0": { outcome: "failed", from: at(9n), to: at(5n) },
-            "t-1": { outcome: "failed", from: at(9n), to: at(5n), inDoubt: true },
+            "t-1": { outcome: "failed", from: at(9n), to: at(5n), inDoubt: true, error: "KafkaUnavailable: no answer" },
             "t-2": { outcome: "skipped", from: at(9n), to: at(9n), asked: at(5n) },
             "t-3": { outcome: "not_attempted", from: at(9n), to: at(5n) },
             "t-4": { outcome: "not_attempted", from: at(9n), to: at(5n) },
@@ -490,7 +537,7 @@ describe("the result of a group", () => {
         /^Kafka accepted 0 commits of 0, but .* read back: no coordinator$/,
       );
       expect(settle(planWith(partitions), answers, { commits: new Map(), errors: [] }).groups.get("g")?.error).toMatch(
-        /: Kafka's answer left the group out$/,
+        /: Kafka's answer left the group out\. KafkaUnavailable/,
       );
     });
   });

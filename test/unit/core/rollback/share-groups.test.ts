@@ -132,8 +132,8 @@ describe("the result of a share group that was rewound to its present start offs
   });
 
   test.each([
-    ["refused", "failed", {}],
-    ["unknown", "failed", { inDoubt: true }],
+    ["refused", "failed", { error: "KafkaUnavailable: m" }],
+    ["unknown", "failed", { error: "KafkaUnavailable: m", inDoubt: true }],
     ["not_attempted", "not_attempted", {}],
   ] as const)(
     "is not a success if Kafka's answer is %s, even if the start offset equals its target",
