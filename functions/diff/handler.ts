@@ -1,10 +1,10 @@
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { changesDocument, diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
-import { type Commits, type Snapshot, topicsOf } from "../shared/core/model.ts";
-import { onTopics, topicWarnings } from "../shared/core/restrict.ts";
+import type { Commits, Snapshot } from "../shared/core/model.ts";
 import { compileSelection, compileSelectors, type Selector, selectNames } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
+import { onTopics, topicWarnings } from "../shared/core/topics.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { type KafkaWork, kafkaOperation } from "../shared/operation.ts";
 import { type DiffResult, request, snapshotField } from "./schema.ts";
@@ -55,8 +55,8 @@ export const handler = kafkaOperation({
     }
     if (oneSided.length > 0) warnings.push(`Only one side was asked for ${nameSome(oneSided)}: not compared.`);
     const comparable = new Set(picked.names.filter((group) => both(group) && !failed.has(group)));
-    const topicsThere = new Set([...topicsOf(from.consumerGroups), ...topicsOf(to.consumerGroups)]);
-    warnings.push(...topicWarnings(topics, topicsThere, `${from.snapshotId} and ${to.snapshotId}`));
+    const there = sides.map(({ consumerGroups }) => consumerGroups);
+    warnings.push(...topicWarnings(topics, there, `${from.snapshotId} and ${to.snapshotId}`));
     const part = (commits: Commits) =>
       onTopics(new Map([...commits].filter(([group]) => comparable.has(group))), topics);
     const { summary, groups: changed } = diffCommits(part(from.consumerGroups), part(to.consumerGroups));

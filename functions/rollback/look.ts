@@ -1,9 +1,10 @@
 import { unreadable } from "../shared/core/checks.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
-import { mapGroups, onTopics, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
+import { mapGroups, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
 import { planRollback } from "../shared/core/rollback/planning.ts";
 import { partitionsOf, planResume } from "../shared/core/rollback/resume.ts";
+import { onTopics } from "../shared/core/topics.ts";
 import type { Cluster } from "../shared/kafka/connection/cluster.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";

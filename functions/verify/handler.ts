@@ -1,7 +1,8 @@
 import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { VerificationMismatch } from "../shared/core/errors.ts";
-import { onTopics, restrict } from "../shared/core/restrict.ts";
+import { restrict } from "../shared/core/restrict.ts";
 import { nameSome } from "../shared/core/text.ts";
+import { onTopics } from "../shared/core/topics.ts";
 import { type Verification, verificationDocument, verifyCommits } from "../shared/core/verify.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";

@@ -109,6 +109,35 @@ test("groups without commits to restore may have members, and an undo does not c
   expect([await standing(group), await standing(running)]).toEqual([at(orders, 9n), at(pay, 7n)]);
 });
 
+test("single partitions can be rolled back, compared and shown, and the others stay", async () => {
+  const { topic, group, id } = await saved();
+  const other = uniqueGroup("other");
+  await stack.commit(commitsOn(other, topic, [4n, 4n, 4n]));
+  const { snapshot_id } = await stack.call("snapshot", { groups: [group, other] });
+  await stack.commit(new Map([...commitsOn(group, topic, [9n, 9n, 9n]), ...commitsOn(other, topic, [8n, 8n, 8n])]));
+  const topics = [`${topic}:1,2`];
+
+  const shown = Object(
+    (await stack.http("GET", `/snapshots/${encodeURIComponent(id)}?topics=${encodeURIComponent(`${topic}:1`)}`)).body,
+  );
+  const differences = await stack.call("diff", { from: snapshot_id, topics });
+  const before = await stack.call("verify", { snapshot_id, topics });
+  const result = await stack.call("rollback", { snapshot_id, topics, exact: true });
+  const after = await stack.call("verify", { snapshot_id, topics });
+
+  expect(Object.keys(shown.consumer_groups[group].partitions)).toEqual([`${topic}-1`]);
+  expect(differences.summary).toMatchObject({ advanced: 3, added: 1, unchanged: 0 });
+  expect(before).toMatchObject({ verified: false, checked: 4 });
+  expect(result).toMatchObject({ status: "success", offsets_restored: 3, offsets_deleted: 1 });
+  expect(after).toMatchObject({ verified: true });
+  expect(await standing(group)).toEqual(at(topic, 9n, 5n));
+  expect(await standing(other)).toEqual(at(topic, 8n, 4n, 4n));
+  expect(await stack.failure("rollback", { snapshot_id: id, topics: [`${topic}:1,2,7`] })).toMatchObject({
+    name: "InvalidRequest",
+    message: expect.stringContaining(`"${topic}:2", "${topic}:7"; there are commits on "${topic}:0,1".`),
+  });
+});
+
 describe("an offset outside of the log", () => {
   async function outside() {
     const [topic, group] = [await stack.topic(3), uniqueGroup()];

@@ -1,7 +1,8 @@
 import { GroupNotFound, InvalidRequest } from "./errors.ts";
-import { type CaptureError, type Commits, type GroupCommits, placeOf, type Snapshot, topicsOf } from "./model.ts";
-import { compileSelectors, type Selectors, selectNames } from "./selectors.ts";
+import type { CaptureError, Commits, Snapshot } from "./model.ts";
+import { type Selectors, selectNames } from "./selectors.ts";
 import { nameSome } from "./text.ts";
+import { onTopics, topicWarnings } from "./topics.ts";
 
 /** Which part of a snapshot a request is about. */
 interface Part {
@@ -19,36 +20,11 @@ export interface SnapshotPart {
   readonly warnings: readonly string[];
 }
 
-/** Leaves only the commits on topics that the selectors pick. Groups stay, with fewer commits or none. */
-export function onTopics(commits: Commits, topics: Selectors): Commits {
-  if (topics === undefined) return commits;
-  const { matches } = compileSelectors(topics);
-  const kept = (partitions: GroupCommits) => new Map([...partitions].filter(([key]) => matches(placeOf(key).topic)));
-  return new Map([...commits].map(([group, partitions]) => [group, kept(partitions)]));
-}
-
-/**
- * Says which patterns for topics pick none of those that there are.
- *
- * @throws InvalidRequest for a literal topic that is not among them, and where nothing is selected at all: a rollback, or
- *   a comparison, of nothing would be a success that means nothing
- */
-export function topicWarnings(topics: Selectors, existing: ReadonlySet<string>, where: string): string[] {
-  const { names, missingLiterals, idlePatterns } = selectNames(topics, existing);
-  if (missingLiterals.length > 0 || (topics !== undefined && names.length === 0)) {
-    throw new InvalidRequest(
-      `topics: in ${where} no selected group has a commit on ${nameSome([...missingLiterals, ...idlePatterns])}; ` +
-        `there are commits on ${nameSome(existing) || "no topic"}.`,
-    );
-  }
-  return idlePatterns.map((pattern) => `The pattern ${JSON.stringify(pattern)} matches no topic.`);
-}
-
 /**
  * Picks the part of a snapshot that a request names.
  *
  * @throws GroupNotFound when a group named literally is not in the snapshot, or the patterns find none at all
- * @throws InvalidRequest when a topic named literally is in none of the groups: it would select nothing in silence
+ * @throws InvalidRequest when a topic or partition named literally is in none of the groups: it would select nothing in silence
  */
 export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
   const captured = snapshot.consumerGroups;
@@ -68,7 +44,7 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
   }
   const selected = new Set(names);
   const whole: Commits = new Map([...captured].filter(([group]) => selected.has(group)));
-  const idleTopics = topicWarnings(part.topics, topicsOf(whole), snapshot.snapshotId);
+  const idleTopics = topicWarnings(part.topics, [whole], snapshot.snapshotId);
   return {
     commits: onTopics(whole, part.topics),
     errors: snapshot.errors.filter(({ group }) => selected.has(group)),

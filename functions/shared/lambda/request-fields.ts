@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import type { Selector } from "../core/selectors.ts";
+import { splitTopic, topicProblems } from "../core/topics.ts";
 import { described, optional } from "./documentation.ts";
 
 /** Each pattern is tried on each name. */
@@ -25,22 +26,25 @@ export const selectors = z.array(selector).check(
   }),
 );
 
+/** How many partitions a request may name: each is looked up. */
+const MAX_PARTITIONS = 10_000;
+
 const topicSelectors = selectors.check(
   z.superRefine((list: readonly Selector[], context) => {
-    for (const [i, entry] of list.entries()) {
-      const name = nameOf(entry);
-      const allowed = typeof entry === "string" ? /^[\w.*?-]{1,249}$/ : /^[\w.-]{1,249}$/;
-      if (allowed.test(name)) continue;
-      const message = `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`;
-      context.addIssue({ code: "custom", path: [i], message });
-    }
+    const issue = (message: string, path: number[] = []) => context.addIssue({ code: "custom", path, message });
+    for (const [i, entry] of list.entries()) for (const problem of topicProblems(entry)) issue(problem, [i]);
+    const named = list.reduce((n, entry) => n + (splitTopic(entry).partitions?.length ?? 0), 0);
+    if (named > MAX_PARTITIONS) issue(`names ${named} partitions, and at most ${MAX_PARTITIONS} are allowed`);
   }),
 );
 
 /** What an operation is restricted to. */
 export const restriction = {
   groups: optional(selectors, "Only these groups: names, or patterns with `*` and `?`."),
-  topics: optional(topicSelectors, "Only commits on these topics: names, or patterns with `*` and `?`."),
+  topics: optional(
+    topicSelectors,
+    "Only commits on these topics: names, or patterns with `*` and `?`; with partitions: `orders:0,3`.",
+  ),
 };
 
 /** Ids become parts of keys in the bucket: none may be a step in a path. Whether they exist is not checked here. */

@@ -477,7 +477,11 @@ function anyPart(run: Run, dice: Dice, saved: model.Saved | undefined): model.Pa
   const groups = anyGroups(run, dice, [...commits.keys()]);
   const savedTopics = [...model.topicsOf(model.keysOf(commits.values()))];
   const prefix = `t${run.name}`;
+  const partitions = Map.groupBy(dice.some(model.keysOf(commits.values())).map(model.placeOf), ({ topic }) => topic);
   const some = [
+    [...partitions].map(([topic, places]) => `${topic}:${[...new Set(places.map(({ partition }) => partition))]}`),
+    [`${prefix}*:${dice.pick(["0", "1,2", "7"])}`, ...dice.some(savedTopics)],
+    [`${dice.pick(run.names.topics)}:${dice.pick(["0,1", "7"])}`],
     dice.some(savedTopics),
     dice.some(savedTopics),
     [`${prefix}.t-*`],

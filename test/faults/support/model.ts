@@ -159,9 +159,37 @@ export const topicsOf = (keys: Iterable<string>) => new Set([...keys].map((key) 
 export const keysOf = (groups: Iterable<ReadonlyMap<string, unknown>>) =>
   [...groups].flatMap((group) => [...group.keys()]);
 
-/** The commits on the selected topics. */
+/** The keys and topics that a selector of topics may pick: `orders:0,3` picks keys. */
+const keysNamed = (selector: Selector): readonly Selector[] => {
+  const [topic = "", partitions] = nameOf(selector).split(":");
+  return partitions === undefined ? [selector] : partitions.split(",").map((partition) => `${topic}:${partition}`);
+};
+
+/** Both ways to name a partition: by its topic, and with its number. */
+const waysToName = (key: string) => {
+  const { topic, partition } = placeOf(key);
+  return [topic, `${topic}:${partition}`];
+};
+
+/** The commits on the selected topics or partitions. */
 export const onTopics = (commits: Commits, topics: readonly Selector[] | undefined) =>
-  topics === undefined ? commits : only(commits, (key) => pickedBy(topics, placeOf(key).topic));
+  topics === undefined
+    ? commits
+    : only(commits, (key) => waysToName(key).some((name) => pickedBy(topics.flatMap(keysNamed), name)));
+
+/** What selectors of topics pick of these keys, with the warnings about patterns. */
+function selectTopics(topics: readonly Selector[] | undefined, keys: readonly string[]) {
+  const { picked, absent, idle } = select(topics?.flatMap(keysNamed), keys.flatMap(waysToName));
+  const [idleKeys, idleTopics] = [
+    idle.filter((name) => nameOf(name).includes(":")),
+    idle.filter((name) => !nameOf(name).includes(":")),
+  ];
+  const warnings = [
+    ...idleTopics.map(() => /matches no topic\.$/),
+    ...(idleKeys.length > 0 ? [/^No partition matches /] : []),
+  ];
+  return { isValid: absent.length === 0 && (topics === undefined || picked.length > 0), warnings };
+}
 
 /** The prediction of a failure that changes nothing. */
 export const failing = <W>(world: W, name: string, details?: unknown): Prediction<W> => ({
@@ -333,14 +361,11 @@ export function partOf(saved: Saved, { groups, topics }: PartRequest) {
   const chosen = select(groups, saved.commits.keys());
   if (chosen.absent.length > 0 || (groups !== undefined && chosen.picked.length === 0)) return "GroupNotFound";
   const whole = only(saved.commits, (group) => chosen.picked.includes(group));
-  const on = select(topics, topicsOf(keysOf(whole.values())));
-  if (on.absent.length > 0 || (topics !== undefined && on.picked.length === 0)) return "InvalidRequest";
+  const on = selectTopics(topics, keysOf(whole.values()));
+  if (!on.isValid) return "InvalidRequest";
   return {
     commits: perKey(whole, (commits) => onTopics(commits, topics)),
-    warnings: [
-      ...chosen.idle.map(() => /matches no group of the snapshot\.$/),
-      ...on.idle.map(() => /matches no topic\.$/),
-    ],
+    warnings: [...chosen.idle.map(() => /matches no group of the snapshot\.$/), ...on.warnings],
   };
 }
 
@@ -404,8 +429,8 @@ export function diff<W extends World>(world: W, request: DiffRequest): Predictio
   const named = (wanted ?? []).filter((selector) => !isPattern(selector)).map(nameOf);
   if (chosen.absent.length > 0 || oneSided.some((group) => named.includes(group)))
     return failing(world, "GroupNotFound");
-  const on = select(topics, topicsOf(keysOf([...from.commits.values(), ...now.values()])));
-  if (on.absent.length > 0 || (topics !== undefined && on.picked.length === 0)) return failing(world, "InvalidRequest");
+  const on = selectTopics(topics, keysOf([...from.commits.values(), ...now.values()]));
+  if (!on.isValid) return failing(world, "InvalidRequest");
 
   const summary = { advanced: 0, rewound: 0, metadata: 0, added: 0, removed: 0, unchanged: 0 };
   const changed = new Map<string, { partitions: Map<string, unknown> }>();
@@ -436,7 +461,7 @@ export function diff<W extends World>(world: W, request: DiffRequest): Predictio
     ...chosenFrom.warnings,
     ...(chosenTo?.warnings ?? []),
     ...(oneSided.length > 0 ? [/^Only one side was asked for /] : []),
-    ...on.idle.map(() => /matches no topic\.$/),
+    ...on.warnings,
   ];
   return answering(world, {
     from: from.id,

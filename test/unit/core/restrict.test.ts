@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
-import { mapGroups, onTopics, restrict, topicWarnings } from "../../../functions/shared/core/restrict.ts";
+import { mapGroups, restrict } from "../../../functions/shared/core/restrict.ts";
 import { at, snapshotOf } from "../../support/states.ts";
 
 describe("restrict", () => {
@@ -62,26 +62,11 @@ describe("restrict", () => {
     expect(restrict(partial, { groups: ["a", "lost"] }).errors).toEqual([lost]);
     expect(restrict(partial, {}).errors).toEqual([lost, other]);
   });
-  test("warns of patterns that match no topic, beside one that matches", () => {
-    expect(restrict(snapshot, { groups: ["a"], topics: ["u", "z*"] }).warnings).toEqual([
-      'The pattern "z*" matches no topic.',
-    ]);
-  });
-  test("refuses patterns if none matches a topic, and an empty list of topics", () => {
-    expect(() => restrict(snapshot, { topics: ["z*"] })).toThrow(
-      /^InvalidRequest: topics: in snapshot-\S+ no selected .*"z\*"/,
-    );
-    expect(() => restrict(snapshot, { topics: [] })).toThrow(/^InvalidRequest: topics: /);
-    expect(() => topicWarnings(["t"], new Set(), "s")).toThrow(/there are commits on no topic\./);
-  });
-  test("picks groups without commits if no topics are named", () => {
-    expect(topicWarnings(undefined, new Set(), "s")).toEqual([]);
-  });
-  test("returns commits unchanged if no topics are named", () => {
-    expect(onTopics(snapshot.consumerGroups, undefined)).toBe(snapshot.consumerGroups);
-  });
-  test("keeps groups whose commits are all on other topics", () => {
-    expect(onTopics(snapshot.consumerGroups, ["u*"]).get("b")?.size).toBe(0);
+  test("warns of patterns that match no group, and of those that match no topic", () => {
+    expect(restrict(snapshot, { groups: ["a", "z*"], topics: ["u:0", "z*"] })).toMatchObject({
+      commits: new Map([["a", new Map([["u-0", at(2n)]])]]),
+      warnings: ['The pattern "z*" matches no group of the snapshot.', 'The pattern "z*" matches no topic.'],
+    });
   });
 });
 

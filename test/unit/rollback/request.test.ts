@@ -57,6 +57,20 @@ describe("a rollback request", () => {
     expect([...(read({ group_map: odd }).group_map ?? [])]).toEqual([["__proto__", "replay"]]);
   });
 
+  test("may name partitions of topics, and is refused with everything that is wrong with them", () => {
+    const topics = ["orders:0,3", "o*:1", { name: "billing" }];
+    expect(read({ topics }).topics).toEqual(topics);
+    expect(problemsOf({ snapshot_id: id, topics: ["a:0,0,x", "b", "c d:1"] })).toEqual([
+      expect.stringMatching(/^topics\[0\]: partition "x" is not a number/),
+      expect.stringMatching(/^topics\[0\]: partition "0" is named twice/),
+      expect.stringMatching(/^topics\[2\]: "c d" cannot be a topic/),
+    ]);
+    const many = Array.from({ length: 5_001 }, (_, i) => i);
+    expect(problemsOf({ snapshot_id: id, topics: [`a:${many}`, `b:${many}`] })).toEqual([
+      "topics: names 10002 partitions, and at most 10000 are allowed",
+    ]);
+  });
+
   test.each<[string, object, RegExp]>([
     ["an empty map", { group_map: {} }, /^group_map: maps nothing/],
     ["a map that is a list", { group_map: ["a"] }, /^group_map: must be an object/],
@@ -88,6 +102,7 @@ describe("a rollback request", () => {
       { groups: ["b"] },
       { groups: [{ name: "a" }] },
       { topics: ["t"] },
+      { topics: ["t:0"] },
       { exact: true },
       { out_of_range: "clamp" },
       { skip_blocked: true },

@@ -128,7 +128,9 @@ export interface Place {
 }
 
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
-const orSkip = `or set out_of_range to "skip" or "clamp". ${withoutTopic}`;
+const withoutPartition =
+  'To roll back without it, name the other topics, or their partitions ("orders:0,3"), in `topics`.';
+const orSkip = `or set out_of_range to "skip" or "clamp". ${withoutPartition}`;
 
 /** Blockers of one partition. A target outside of the log comes last, with the offset where the log begins or ends. */
 export function* partitionBlockers(
@@ -154,7 +156,7 @@ export function* partitionBlockers(
   const log = live?.partitions.get(partition);
   if (live !== null && log === undefined) {
     const { size } = live.partitions;
-    const message = `: topic "${topic}" has no partition ${partition}, it has ${count(size, "partition")}. ${withoutTopic}`;
+    const message = `: topic "${topic}" has no partition ${partition}, it has ${count(size, "partition")}. ${withoutPartition}`;
     yield blocker("partition_missing", message, { actual: size });
     return;
   }
@@ -183,7 +185,7 @@ export function* partitionBlockers(
     yield blocker(
       "range_unknown",
       `: the start and end of the log could not be read, so whether offset ${offset} is in it is not known. Check that the ` +
-        "partition has a leader and that the principal may describe the topic.",
+        `partition has a leader and that the principal may describe the topic. ${withoutPartition}`,
       { expected: offset },
     );
   } else if (offset < start) {

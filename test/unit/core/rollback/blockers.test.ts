@@ -238,8 +238,10 @@ describe("a blocker of a partition", () => {
   });
 
   const withoutTopic = /To roll back without it, name the other topics in `topics`\.$/;
+  const withoutPartition = /To roll back without it, name the other topics, or their partitions \("orders:0,3"\), in/;
   const orSkip = /snapshot, or set out_of_range to "skip" or "clamp"\. To roll back without it/;
-  const check = /Check that the partition has a leader and that the principal may describe the topic\.$/;
+  const check =
+    /Check that the partition has a leader and that the principal may describe the topic\. To roll back without it/;
   const cases: [Blocker["kind"], string, ObservedTopic | null | undefined, Partial<Blocker>, RegExp, RegExp][] = [
     ["topic_missing", "a topic that is gone", undefined, {}, /topic "t" does not exist\./, withoutTopic],
     [
@@ -248,7 +250,7 @@ describe("a blocker of a partition", () => {
       { topicId: "id", partitions: new Map([[0, log(0n, 100n)]]) },
       { actual: 1 },
       /topic "t" has no partition 1, it has 1 partition\./,
-      withoutTopic,
+      withoutPartition,
     ],
     [
       "topic_recreated",
