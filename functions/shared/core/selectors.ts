@@ -15,8 +15,10 @@ interface SelectedBy {
   readonly exclude: readonly Selector[];
 }
 
-const isPattern = (selector: Selector) => typeof selector === "string" && /[*?]/.test(selector);
-const textOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
+/** Whether a selector is a pattern. */
+export const isPattern = (selector: Selector) => typeof selector === "string" && /[*?]/.test(selector);
+/** A pattern, or the literal name. */
+export const textOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
 /** The literal names among selectors, each once, their patterns, and whether one of them picks a name. */
 export function compileSelectors(selectors: readonly Selector[]) {
@@ -30,63 +32,94 @@ export function compileSelectors(selectors: readonly Selector[]) {
 /** A pattern, ready to be asked. Most names already differ before its first wildcard. */
 function compileGlob(pattern: string): (name: string) => boolean {
   const prefix = pattern.slice(0, pattern.search(/[*?]/));
-  const glob = [...pattern];
-  return (name) => name.startsWith(prefix) && matchesGlob(glob, [...name]);
+  const matches = compileSymbols([...pattern.slice(prefix.length)]);
+  return (name) => name.startsWith(prefix) && matches(name.slice(prefix.length));
 }
 
-/** Whether one symbol of a glob takes a character. */
-type Takes = (symbol: string | undefined, character: string | undefined) => boolean;
-
-const takesCharacter: Takes = (symbol, character) => symbol === "?" || symbol === character;
-
-/** In a glob, any one character; of a glob that is read as characters, the next one that is no `*`. */
+/** In a glob, any one character; of a glob that is read as characters, the next one that is not `many`. */
 const next = "?*";
+/** The wildcards of a glob that is read as characters: any number of characters that no glob has; one that every symbol takes. */
+const [many, free] = ["**", "??"];
 
-/** Whether characters match a glob, in time O(glob × characters): a pattern from outside cannot stall the function. */
-function matchesGlob(glob: readonly string[], characters: readonly string[], takes = takesCharacter): boolean {
-  let [g, c] = [0, 0];
-  let [star, resume] = [-1, 0];
-  while (c < characters.length) {
-    if (glob[g] === "*") {
-      [star, resume] = [g++, c];
-    } else if (glob[g] === next && characters[c] === "*") {
-      c++;
-    } else if (glob[g] === next || takes(glob[g], characters[c])) {
-      [g, c] = [g + 1, c + 1];
-    } else if (star >= 0) {
-      [g, c] = [star + 1, ++resume];
-    } else {
-      return false;
-    }
+/**
+ * Whether the symbols of a glob match characters, in time O(characters × symbols / 32): neither a pattern nor a name from
+ * outside can stall the function. A state is how many symbols, `*` aside, have taken a character. All states that are
+ * possible are known at once, as the bits of a set (Shift-And).
+ */
+function compileSymbols(glob: readonly string[]): (characters: Iterable<string>) => boolean {
+  const takers = glob.filter((symbol) => symbol !== "*");
+  const [words, last] = [(takers.length >> 5) + 1, takers.length];
+  const has = (set: Int32Array, state: number) => ((set[state >> 5] ?? 0) & (1 << state)) !== 0;
+  const add = (set: Int32Array, state: number) => {
+    set[state >> 5] = (set[state >> 5] ?? 0) | (1 << state);
+  };
+  const setOf = (states: Iterable<number>) => {
+    const set = new Int32Array(words);
+    for (const state of states) add(set, state);
+    return set;
+  };
+  const statesOf = (is: (symbol: string) => boolean) => takers.flatMap((symbol, state) => (is(symbol) ? [state] : []));
+  const stars = glob.flatMap((symbol, i) => (symbol === "*" ? [i] : [])).map((i, before) => i - before);
+  const anyTaken = setOf(statesOf((symbol) => symbol === "?" || symbol === next));
+  const taken = new Map([
+    [many, setOf([])],
+    [free, setOf(takers.keys())],
+  ]);
+  for (const [state, symbol] of takers.entries()) {
+    if (symbol === "?" || symbol === next) continue;
+    const own = taken.get(symbol) ?? anyTaken.slice();
+    taken.set(symbol, own);
+    add(own, state);
   }
-  return glob.slice(g).every((rest) => rest === "*");
+  const stays = setOf(stars);
+  const staysForMany = setOf([...stars, ...statesOf((symbol) => symbol === next)]);
+  const endsInStar = has(stays, last);
+  return (characters) => {
+    const states = setOf([0]);
+    for (const character of characters) {
+      if (endsInStar && has(states, last)) return true;
+      const advances = taken.get(character) ?? anyTaken;
+      const remains = character === many ? staysForMany : stays;
+      let [carry, possible] = [0, 0];
+      for (let i = 0; i < words; i++) {
+        const before = states[i] ?? 0;
+        const advanced = before & (advances[i] ?? 0);
+        const after = (advanced << 1) | carry | (before & (remains[i] ?? 0));
+        states[i] = after;
+        carry = advanced >>> 31;
+        possible |= after;
+      }
+      if (possible === 0) return false;
+    }
+    return has(states, last);
+  };
 }
 
 /**
- * Whether a glob matches every name that another matches. Exact: the names that are the hardest to match have, for each
- * wildcard of the other, characters that no glob has. They match only wildcards, so the other glob is read as a name, where
- * its `*` stands for any number of them: for so many that nothing around it is in reach, or for none, where a `?` beside a
- * `*` asks for one more character.
+ * A glob, ready to be asked whether it matches every name that another matches. Exact: the names that are the hardest to
+ * match have, for each wildcard of the other, characters that no glob has. They match only wildcards, so the other glob is
+ * read as a name, where its `*` stands for any number of them: for so many that nothing around it is in reach, or for none,
+ * where a `?` beside a `*` asks for one more character.
  */
-function covers(wide: string, narrow: string): boolean {
+function compileCover(wide: string): (narrow: string) => boolean {
   const runs = wide.match(/[*?]+|[^*?]/gu) ?? [];
   const glob = runs.flatMap((run) => {
     if (!run.includes("*")) return [...run];
     return [...run.replaceAll("*", "")].map(() => next).concat("*");
   });
-  const takes: Takes = (symbol, character) => character !== "*" && takesCharacter(symbol, character);
-  return matchesGlob(glob, [...narrow], takes);
+  const matches = compileSymbols(glob);
+  return (narrow) => matches([...narrow].map((symbol) => (symbol === "*" ? many : symbol)));
 }
 
 /** Whether there is a name that two globs match. Exact: with a `*` in both, only what is before and after them can differ. */
 function overlap(one: string, other: string): boolean {
-  const takes: Takes = (a, b) => takesCharacter(a, b) || (b === "?" && a !== undefined);
   const [a, b] = [[...one], [...other]];
-  if (!b.includes("*")) return matchesGlob(a, b, takes);
-  if (!a.includes("*")) return matchesGlob(b, a, takes);
+  const freely = (symbols: readonly string[]) => symbols.map((symbol) => (symbol === "?" ? free : symbol));
+  if (!b.includes("*")) return compileSymbols(a)(freely(b));
+  if (!a.includes("*")) return compileSymbols(b)(freely(a));
   const agree = (x: readonly string[], y: readonly string[]) => {
     const common = Math.min(x.indexOf("*"), y.indexOf("*"));
-    return x.slice(0, common).every((symbol, i) => takes(symbol, y[i]));
+    return x.slice(0, common).every((symbol, i) => symbol === "?" || y[i] === "?" || symbol === y[i]);
   };
   return agree(a, b) && agree(a.toReversed(), b.toReversed());
 }
@@ -113,18 +146,20 @@ export function selectNames(selectors: Selectors, existing: Iterable<string>) {
  */
 export function coverage(selection: SelectedBy, wanted: readonly Selector[]) {
   const picks = compileSelection(selection);
-  const { patterns } = compileSelectors(selection.groups);
-  const excluded = compileSelectors(selection.exclude).patterns;
+  const covering = (selectors: readonly Selector[]) => {
+    const covers = compileSelectors(selectors).patterns.map(compileCover);
+    return (pattern: string) => covers.some((covers) => covers(pattern));
+  };
+  const [included, excluded] = [covering(selection.groups), covering(selection.exclude)];
   const isCovered = (selector: Selector) => {
     const text = textOf(selector);
-    if (!isPattern(selector)) return picks(text);
-    return patterns.some((wide) => covers(wide, text)) && !excluded.some((wide) => covers(wide, text));
+    return isPattern(selector) ? included(text) && !excluded(text) : picks(text);
   };
   const uncovered = new Set(wanted.filter((selector) => !isCovered(selector)));
-  const covered = wanted.filter((selector) => isPattern(selector) && !uncovered.has(selector)).map(textOf);
+  const covered = compileSelectors(wanted.filter((selector) => isPattern(selector) && !uncovered.has(selector)));
   const exclusions = selection.exclude.filter((selector) => {
     const text = textOf(selector);
-    return covered.some((pattern) => (isPattern(selector) ? overlap(pattern, text) : compileGlob(pattern)(text)));
+    return isPattern(selector) ? covered.patterns.some((pattern) => overlap(pattern, text)) : covered.matches(text);
   });
   return { uncovered: [...uncovered], exclusions };
 }

@@ -1,29 +1,36 @@
 import * as z from "zod/mini";
-import type { Selector } from "../core/selectors.ts";
+import { isPattern, type Selector, textOf } from "../core/selectors.ts";
 import { splitTopic, topicProblems } from "../core/topics.ts";
 import { described, optional } from "./documentation.ts";
-
-/** Each pattern is tried on each name. */
-const MAX_PATTERNS = 200;
 
 const wellFormed = (value: string) => value.isWellFormed();
 const notText = "has half of a surrogate pair, which no name in Kafka can contain";
 const notSelector = 'must be a name, a pattern with * or ?, or {"name": "a literal name"}; not empty';
-const nameOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
 const selector = z.union([z.string(), z.strictObject({ name: z.string() })], { error: notSelector }).check(
-  z.refine((value) => nameOf(value) !== "", { error: notSelector }),
-  z.refine((value) => nameOf(value).length <= 32_767, { error: "is longer than any name in Kafka" }),
-  z.refine((value) => wellFormed(nameOf(value)), { error: notText }),
+  z.refine((value) => textOf(value) !== "", { error: notSelector }),
+  z.refine((value) => textOf(value).length <= 32_767, { error: "is longer than any name in Kafka" }),
+  z.refine((value) => wellFormed(textOf(value)), { error: notText }),
 );
+
+const lengthOf = (list: readonly Selector[]) => list.reduce((sum, entry) => sum + textOf(entry).length, 0);
+
+/** A limit of a list. Beyond it, nothing is matched: the work grows with the product of names and patterns. */
+const atMost = (most: number, what: string, measure: (list: readonly Selector[]) => number) =>
+  z.superRefine((list: readonly Selector[], context) => {
+    const measured = measure(list);
+    if (measured <= most) return;
+    const message = `has ${measured} ${what}; at most ${most} are allowed`;
+    context.issues.push({ code: "custom", message, input: list, continue: false });
+  });
 
 /** Groups, or topics, by name or pattern. An empty list would select nothing, so it is refused. */
 export const selectors = z.array(selector).check(
   z.minLength(1, { error: "names nothing: leave it out to mean all, or name at least one" }),
   z.maxLength(10_000),
-  z.refine((list) => list.filter((entry) => typeof entry === "string" && /[*?]/.test(entry)).length <= MAX_PATTERNS, {
-    error: `has more than ${MAX_PATTERNS} patterns; names have no such limit`,
-  }),
+  atMost(200, "patterns", (list) => list.filter(isPattern).length),
+  atMost(5_000, "characters in patterns", (list) => lengthOf(list.filter(isPattern))),
+  atMost(500_000, "characters", lengthOf),
 );
 
 /** How many partitions a request may name: each is looked up. */
