@@ -13,6 +13,7 @@ import { commitsOf, deletesOf, type Plan, shareGroupsOf } from "../shared/core/r
 import { plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import { originOf, partitionsOf } from "../shared/core/rollback/resume.ts";
 import { type Settlement, settle } from "../shared/core/rollback/settle.ts";
+import { quote } from "../shared/core/text.ts";
 import type { Cluster } from "../shared/kafka/connection/cluster.ts";
 import { observe, readCommits } from "../shared/kafka/groups/capture.ts";
 import {
@@ -150,7 +151,7 @@ async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing
   const kept: Outcomes = new Map();
   for (const [group, keys] of planned) {
     const refused = [...(sent.get(group)?.values() ?? [])].some(({ kind }) => kind !== "accepted");
-    const reason = refused ? `Group "${group}": its commits were not all accepted.` : reasonAgainst(group, keys);
+    const reason = refused ? `Group ${quote(group)}: its commits were not all accepted.` : reasonAgainst(group, keys);
     if (reason === undefined) {
       deletes.set(group, keys);
       continue;
@@ -174,7 +175,7 @@ async function deletionCheck(cluster: Cluster, plan: Plan, planned: ReadonlyMap<
       if (blocker !== undefined) return blocker.message;
       const now = live.commits.get(group);
       const moved = keys.find((key) => !sameCommit(now?.get(key) ?? null, before?.partitions.get(key)?.from ?? null));
-      return moved === undefined ? undefined : `Group "${group}", ${moved} was moved after the plan was made.`;
+      return moved === undefined ? undefined : `Group ${quote(group)}, ${moved} was moved after the plan was made.`;
     };
   } catch (error) {
     if (!(error instanceof OperationError)) throw error;

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import * as z from "zod/mini";
 import { GroupNotEmpty, InvalidRequest, StorageUnavailable } from "../../functions/shared/core/errors.ts";
 import { parseRequest, type Result } from "../../functions/shared/lambda/handler.ts";
@@ -15,6 +15,15 @@ const storeResult = async (text: string) => {
 };
 const handlerOf = (run: Run) => compose({ name: "test", request, run }, () => ({ storage: { storeResult } }));
 const echo = handlerOf(async (parsed) => ({ ...parsed, big: 2n ** 62n }));
+
+const listing = compose(
+  {
+    name: "test",
+    request: z.strictObject({ name: z.optional(z.string()), list: z.optional(z.array(z.string())) }),
+    run: async () => ({}),
+  },
+  () => ({ storage: { storeResult } }),
+);
 
 describe("an operation", () => {
   test("answers a direct invocation with an object that has exact integers", async () => {
@@ -47,6 +56,41 @@ describe("an operation", () => {
         /^InvalidRequest: 4 problems: name: expected string.*n: .*unknown field "zzz" \(there are name, n\).*"yyy"/,
       ),
     });
+  });
+
+  test.each<[string, unknown]>([
+    ["45,000 unknown fields", Object.fromEntries(Array.from({ length: 45_000 }, (_, i) => [`field-${i}`, i]))],
+    ["45,000 invalid names", { name: "x", list: Array.from({ length: 45_000 }, (_, i) => i) }],
+    ["a field with a name of 5 MB", { ["k".repeat(5_000_000)]: 1 }],
+    ["three million values", { list: Array.from({ length: 3_000_000 }, () => null) }],
+    ["a name of 5 MB", { name: ["x".repeat(5_000_000)] }],
+  ])("answers a request with %s in a few kB, logs no more, and stores nothing", async (_what, wrong) => {
+    const written = vi.spyOn(process.stdout, "write");
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const before = stored.length;
+    const error: unknown = await Promise.resolve(listing(wrong, context())).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InvalidRequest);
+    expect(Buffer.byteLength(Object(error).message)).toBeLessThanOrEqual(4_096);
+    const answer = Object(await listing(proxyEvent({ body: JSON.stringify(wrong) }), context()));
+    expect(answer.statusCode).toBe(400);
+    expect(JSON.parse(answer.body).message).toBe(Object(error).message);
+    expect(Buffer.byteLength(answer.body)).toBeLessThan(100_000);
+    expect(stored.length).toBe(before);
+    const lines = [...logged.mock.calls, ...written.mock.calls].map(String);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(10_000);
+    vi.restoreAllMocks();
+  });
+
+  test("names the first 100 problems of a request, and says how many more there are", () => {
+    const wrong = Object.fromEntries(Array.from({ length: 45_000 }, (_, i) => [`field-${i}`, i]));
+    expect(() => parseRequest(request, { ...wrong, name: "x" })).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(
+          /^InvalidRequest: 45000 problems: unknown field "field-0" .* 44990 more\. Nothing/,
+        ),
+        details: { problems: expect.toSatisfy((all: string[]) => all.length === 101 && all[100] === "44900 more") },
+      }),
+    );
   });
 
   test("fails with DeadlineExceeded if the work does not end in time", async () => {

@@ -3,7 +3,7 @@ import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts
 import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
 import { compileSelectors, type Selectors } from "./selectors.ts";
 import { captureErrors } from "./snapshot.ts";
-import { count, nameSome } from "./text.ts";
+import { count, nameSome, quote } from "./text.ts";
 
 /**
  * The error for groups that could not be read: of the kind that all of them share, KafkaUnavailable otherwise.
@@ -45,7 +45,7 @@ export function uncapturedWarnings(snapshotId: string, errors: readonly CaptureE
   const asked = errors.find(({ group }) => named.has(group));
   if (asked !== undefined) {
     throw new GroupNotFound(
-      `${snapshotId} does not have group ${JSON.stringify(asked.group)}: it could not be captured ` +
+      `${snapshotId} does not have group ${quote(asked.group)}: it could not be captured ` +
         `(${asked.error}: ${asked.message}).`,
       { next: "Use another snapshot." },
     );

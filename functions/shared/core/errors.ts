@@ -1,4 +1,5 @@
 import type { Json } from "./json/json.ts";
+import { cut } from "./text.ts";
 
 /** What an HTTP answer carries beside the message of an error. */
 export type Details = { readonly [key: string]: Json | undefined };
@@ -13,11 +14,15 @@ interface ErrorOptions {
   readonly cause?: unknown;
 }
 
+/** The parts of a message in bytes: with name and effect at most 4 kB. What happened may end with what another error says. */
+const longest = { what: 2_400, endOfWhat: 600, next: 1_500 };
+
 const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 /**
  * Base of every error that a caller may see. `name` is the Lambda `errorType`. The message begins with it, because some
- * emulators and logs keep the message only; then it says what happened, what was changed, and the next step.
+ * emulators and logs keep the message only; then it says what happened, what was changed, and the next step. It has at most
+ * 4 kB: of a longer one, `…` stands for the middle of what happened.
  */
 export abstract class OperationError extends Error {
   /** Whether the same request may succeed later, without any change. */
@@ -27,7 +32,14 @@ export abstract class OperationError extends Error {
   readonly details: Details | undefined;
   #effect: Effect;
 
-  protected constructor(name: string, effect: Effect, what: string, { next, details, cause }: ErrorOptions = {}) {
+  protected constructor(
+    name: string,
+    effect: Effect,
+    whole: string,
+    { details, cause, ...options }: ErrorOptions = {},
+  ) {
+    const what = cut(whole, longest.what, longest.endOfWhat);
+    const next = options.next && cut(options.next, longest.next);
     const changed = effect === "none" ? "Nothing was changed." : undefined;
     const message = [sentence(what), changed, next].filter((part) => part !== undefined);
     super(`${name}: ${message.join(" ")}`, cause === undefined ? undefined : { cause });

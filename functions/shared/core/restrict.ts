@@ -1,7 +1,7 @@
 import { GroupNotFound, InvalidRequest } from "./errors.ts";
 import type { CaptureError, Commits, Snapshot } from "./model.ts";
 import { type Selectors, selectNames } from "./selectors.ts";
-import { nameSome } from "./text.ts";
+import { nameSome, quote } from "./text.ts";
 import { onTopics, topicWarnings } from "./topics.ts";
 
 /** Which part of a snapshot a request is about. */
@@ -50,7 +50,7 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
     errors: snapshot.errors.filter(({ group }) => selected.has(group)),
     sources: new Map(),
     warnings: [
-      ...idlePatterns.map((pattern) => `The pattern ${JSON.stringify(pattern)} matches no group of the snapshot.`),
+      ...idlePatterns.map((pattern) => `The pattern ${quote(pattern)} matches no group of the snapshot.`),
       ...idleTopics,
     ],
   };

@@ -1,7 +1,32 @@
-/** `a, b, c and 4 more`: names quoted as JSON strings, so that spaces and newlines in them show. */
+/**
+ * A text of at most so many bytes as UTF-8. `…` stands for what was left out.
+ *
+ * @param end how many of these bytes the end of the text gets; the rest is its beginning
+ */
+export function cut(text: string, most: number, end = 0): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= most) return text;
+  const beginning = bytes.subarray(0, most - end - Buffer.byteLength("…")).toString();
+  // At its edges, a cut character is read as U+FFFD.
+  return `${beginning.replace(/\uFFFD+$/, "")}…${bytes
+    .subarray(bytes.length - end)
+    .toString()
+    .replace(/^\uFFFD+/, "")}`;
+}
+
+/** Names of up to this many characters are shown as they are: those of topics, and groups that people have named. */
+const LONGEST_NAME = 255;
+
+/** A name as a JSON string, so that spaces and newlines in it show. Of a long one, the beginning and the length. */
+export const quote = (name: string): string =>
+  name.length <= LONGEST_NAME
+    ? JSON.stringify(name)
+    : `${JSON.stringify(cut(name, LONGEST_NAME))} (${name.length} characters)`;
+
+/** `"a", "b", "c" and 4 more`. */
 export function nameSome(names: Iterable<string>, most = 3): string {
-  const all = [...names].map((name) => JSON.stringify(name));
-  const shown = all.slice(0, most).join(", ");
+  const all = [...names];
+  const shown = all.slice(0, most).map(quote).join(", ");
   return all.length > most ? `${shown} and ${all.length - most} more` : shown;
 }
 

@@ -1,7 +1,7 @@
 import { InvalidRequest } from "./errors.ts";
 import { type Commits, type GroupCommits, placeOf, splitTopicPartition } from "./model.ts";
 import { compileSelectors, type Selector, type Selectors, selectNames } from "./selectors.ts";
-import { nameSome } from "./text.ts";
+import { nameSome, quote } from "./text.ts";
 
 /**
  * The topics that a selector is for, and the partitions if it names some, as Kafka's own tool writes them: `orders:0,3`. No
@@ -23,7 +23,7 @@ export function topicProblems(selector: Selector): string[] {
     .filter(([, { length }]) => length > 1)
     .map(([text]) => text);
   return [
-    !isTopic && `${JSON.stringify(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
+    !isTopic && `${quote(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
     wrong.length > 0 && `partition ${nameSome(wrong)} is not a number from 0 to 2147483647`,
     twice.length > 0 && `partition ${nameSome(twice)} is named twice`,
   ].filter((problem) => problem !== false);
@@ -90,7 +90,7 @@ export function topicWarnings(topics: Selectors, commits: readonly Commits[], wh
     );
   }
   return [
-    ...idleTopics.map((pattern) => `The pattern ${JSON.stringify(pattern)} matches no topic.`),
+    ...idleTopics.map((pattern) => `The pattern ${quote(pattern)} matches no topic.`),
     ...(idlePartitions.length > 0 ? [`No partition matches ${nameSome(idlePartitions)}.`] : []),
   ];
 }

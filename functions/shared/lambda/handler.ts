@@ -7,7 +7,7 @@ import en from "zod/v4/locales/en.js";
 import { type Deadline, deadlineExceeded, deadlineIn } from "../core/deadline.ts";
 import { type Details, InvalidRequest } from "../core/errors.ts";
 import { toSerializable } from "../core/json/json.ts";
-import { count } from "../core/text.ts";
+import { count, cut, quote } from "../core/text.ts";
 import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
 
 /** Zod's own messages, for all schemas of the process: in one language; zod brings fifty. */
@@ -46,21 +46,55 @@ export interface HandlerDefinition<S extends z.ZodMiniType> {
   shorten(details: Details, invocation: Invocation): Promise<Result>;
 }
 
-/** Parses a request; every problem is named with its field. */
+/** How many values a request may have: three lists and a map of 10,000 entries each have half as many. */
+const MOST_VALUES = 100_000;
+/** How many problems of a request are named, and in how many bytes each. */
+const [MOST_PROBLEMS, LONGEST_PROBLEM] = [100, 800];
+/** How many of these the message names. */
+const MOST_IN_MESSAGE = 10;
+
+/**
+ * Parses a request; problems are named with their fields.
+ *
+ * @throws InvalidRequest with the first 100 of them in `details.problems`, and how many more there are
+ */
 export function parseRequest<S extends z.ZodMiniType>(schema: S, request: unknown): z.output<S> {
+  if (hasMoreValues(request, MOST_VALUES)) {
+    throw new InvalidRequest(`the request has more than ${MOST_VALUES} values.`, {
+      next: "Use patterns instead of names.",
+    });
+  }
   const parsed = schema.safeParse(request ?? {});
   if (parsed.success) return parsed.data;
   const known = schema instanceof z.ZodMiniObject ? ` (there are ${Object.keys(schema.shape).join(", ")})` : "";
   const problems = parsed.error.issues.flatMap((issue) => {
-    const path = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+    const path = issue.path
+      .map((part) => (typeof part === "number" ? `[${part}]` : `.${cut(String(part), LONGEST_PROBLEM)}`))
+      .join("");
     const field = path.replace(/^\./, "");
     if (issue.code === "unrecognized_keys") {
       const hint = field === "" ? known : "";
-      return issue.keys.map((key) => `${field && `${field}: `}unknown field ${JSON.stringify(key)}${hint}`);
+      return issue.keys.map((key, i) => `${field && `${field}: `}unknown field ${quote(key)}${i === 0 ? hint : ""}`);
     }
     return [`${field || "the request"}: ${issue.message.replace(/^Invalid input: /, "")}`];
   });
-  throw new InvalidRequest(`${count(problems.length, "problem")}: ${problems.join("; ")}.`, { details: { problems } });
+  const some = (most: number) => {
+    const shown = problems.slice(0, most).map((problem) => cut(problem, LONGEST_PROBLEM));
+    return problems.length > most ? [...shown, `${problems.length - most} more`] : shown;
+  };
+  throw new InvalidRequest(`${count(problems.length, "problem")}: ${some(MOST_IN_MESSAGE).join("; ")}.`, {
+    details: { problems: some(MOST_PROBLEMS) },
+  });
+}
+
+/** Whether a parsed JSON value has more than so many values: keys with theirs, and elements of lists. */
+function hasMoreValues(value: unknown, most: number): boolean {
+  const found = [value];
+  for (const next of found) {
+    if (typeof next === "object" && next !== null) for (const inner of Object.values(next)) found.push(inner);
+    if (found.length > most) return true;
+  }
+  return false;
 }
 
 /** Fails when an operation goes on after its deadline: an answer that says so is better than none. */

@@ -2,6 +2,7 @@ import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
 import type { ErrorName } from "../core/error-names.ts";
 import { type Details, InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
 import { encodeJson, type Json, parseJson } from "../core/json/json.ts";
+import { quote } from "../core/text.ts";
 
 /** The HTTP status of each error: 4xx where the caller can act, 5xx where the operator of Kafka, AWS or the deployment must. */
 export const statuses: Readonly<Record<ErrorName, number>> = {
@@ -64,7 +65,7 @@ function decodePath(value: string): string {
   try {
     return decodeURIComponent(value);
   } catch (cause) {
-    throw new InvalidRequest(`the path has ${JSON.stringify(value)}, which is not percent-encoded text.`, { cause });
+    throw new InvalidRequest(`the path has ${quote(value)}, which is not percent-encoded text.`, { cause });
   }
 }
 

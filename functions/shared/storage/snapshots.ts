@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
-import { coverage, type Selector } from "../core/selectors.ts";
+import { coverage, type Selector, textOf } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
@@ -16,7 +16,6 @@ import {
   topicsNamed,
 } from "./index-entry.ts";
 import { createIndexTable, type Deletion } from "./index-table.ts";
-import { cap } from "./items.ts";
 import { type Page, readPage } from "./paging.ts";
 
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
@@ -215,8 +214,7 @@ const exclusionWarnings = (snapshotId: string, exclusions: readonly Selector[]) 
           'the requested "groups" match them. To include them, take a snapshot without this exclude.',
       ];
 
-const nameSelectors = (selectors: readonly Selector[]) =>
-  nameSome(selectors.map((selector) => cap(typeof selector === "string" ? selector : selector.name, 300)));
+const nameSelectors = (selectors: readonly Selector[]) => nameSome(selectors.map(textOf));
 
 function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefined, unfit: readonly string[]) {
   const what = `complete snapshot${wanted === undefined ? "" : ` of ${nameSelectors(wanted)}`}`;

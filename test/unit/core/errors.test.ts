@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { errorNamed } from "../../../functions/shared/core/error-names.ts";
 import * as errors from "../../../functions/shared/core/errors.ts";
@@ -43,6 +44,22 @@ describe("an error", () => {
     error.withoutEffect("No offset was committed.");
     expect(error.effect).toBe("none");
     expect(error.message).toBe("StorageUnavailable: no answer. No offset was committed.");
+  });
+
+  test("has at most 4 kB, with its name, how it begins and ends, and the next step", () => {
+    fc.assert(
+      fc.property(fc.nat(9_000), fc.constantFrom("x", "é", "\u{1F600}"), fc.nat(3_000), (length, character, more) => {
+        const what = `first ${character.repeat(length)} safety snapshot s-1`;
+        const next = `Send {"resume": "r-1"}.${"y".repeat(more)}`;
+        const errors = [new StorageUnavailable(what, { next }), new GroupNotFound(what, { next })];
+        for (const error of errors) {
+          error.withoutEffect("Nothing was written: take the snapshot again.");
+          expect(Buffer.byteLength(error.message)).toBeLessThanOrEqual(4_096);
+          expect(error.message).toMatch(/^\w+: first .* safety snapshot s-1\. .*Send \{"resume": "r-1"\}\./su);
+          expect(Buffer.byteLength(error.summary)).toBeLessThanOrEqual(4_096);
+        }
+      }),
+    );
   });
 
   test("that changed nothing states that once", () => {

@@ -1,7 +1,39 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { count, nameSome } from "../../../functions/shared/core/text.ts";
+import { count, cut, nameSome } from "../../../functions/shared/core/text.ts";
+
+describe("cut", () => {
+  test("leaves a text that is short enough as it is", () => {
+    expect(cut("abcdef", 6)).toBe("abcdef");
+    expect(cut("äöü", 6, 2)).toBe("äöü");
+  });
+
+  test("leaves out the end, or the middle", () => {
+    expect(cut("abcdefghij", 8)).toBe("abcde…");
+    expect(cut("abcdefghij", 8, 2)).toBe("abc…ij");
+  });
+
+  test("has at most so many bytes, and no part of a character", () => {
+    const text = fc.string({ unit: "grapheme", minLength: 10 }).filter((text) => !text.includes("\uFFFD"));
+    fc.assert(
+      fc.property(text, fc.integer({ min: 8, max: 40 }), fc.nat(4), (text, most, end) => {
+        const shown = cut(text, most, end);
+        expect(Buffer.byteLength(shown)).toBeLessThanOrEqual(Math.max(most, 0));
+        expect(shown).not.toContain("\uFFFD");
+        const [beginning = "", rest = ""] = shown === text ? [text] : shown.split("…");
+        expect(text.startsWith(beginning)).toBe(true);
+        expect(text.endsWith(rest)).toBe(true);
+      }),
+    );
+  });
+});
 
 describe("nameSome", () => {
+  test("shows a long name with its beginning and its length", () => {
+    expect(nameSome(["a".repeat(255)])).toBe(`"${"a".repeat(255)}"`);
+    expect(nameSome(["a".repeat(32_767), "b"])).toBe(`"${"a".repeat(252)}…" (32767 characters), "b"`);
+  });
+
   test("quotes all names if there are few", () => {
     expect(nameSome([])).toBe("");
     expect(nameSome(["a"])).toBe('"a"');

@@ -1,7 +1,7 @@
 import type { Json } from "../json/json.ts";
 import { type Commit, type LiveState, type ObservedGroup, type ObservedTopic, topicPartition } from "../model.ts";
 import { commitOrNull } from "../snapshot.ts";
-import { count } from "../text.ts";
+import { count, quote } from "../text.ts";
 
 /** Why a rollback is blocked. `moved_since` only blocks a rollback that is resumed. */
 export const blockerKinds = [
@@ -51,7 +51,7 @@ const blockersOf =
   (group: string, where?: { readonly topic: string; readonly partition: number }) =>
   (kind: BlockerKind, message: string, figures: Pick<Blocker, "expected" | "actual"> = {}): Blocker => {
     const name = where === undefined ? "" : `, ${topicPartition(where.topic, where.partition)}`;
-    return { kind, group, ...where, ...figures, message: `Group "${group}"${name}${message}` };
+    return { kind, group, ...where, ...figures, message: `Group ${quote(group)}${name}${message}` };
   };
 
 /**

@@ -11,6 +11,7 @@ import {
   type Targets,
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
+import { quote } from "../text.ts";
 import { type Blocker, groupBlockers, movedSince, type Origin, partitionBlockers } from "./blockers.ts";
 import {
   type ExtraCommit,
@@ -63,7 +64,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
   const origin = { name: snapshotId, clusterId: cluster.clusterId, topics: observed.topics };
   const uncaptured = part.errors.map(({ group, error, message }): Blocker => {
     const source = part.sources.get(group) ?? group;
-    const what = `Group "${source}" is not in ${snapshotId}: it could not be captured (${error}: ${message}).`;
+    const what = `Group ${quote(source)} is not in ${snapshotId}: it could not be captured (${error}: ${message}).`;
     const next = "Name the groups to roll back without it, or use another snapshot.";
     return { kind: "not_captured", group, message: `${what} ${next}` };
   });

@@ -427,7 +427,9 @@ describe("a plan with blockers", () => {
         const expected: string[] = [];
         let clamped = 0;
         for (const { group } of part.errors) {
-          expect(messages.some((message) => message.includes(`"${part.sources.get(group) ?? group}"`))).toBe(true);
+          expect(messages.some((message) => message.includes(JSON.stringify(part.sources.get(group) ?? group)))).toBe(
+            true,
+          );
           expect(plan.groups.get(group)?.leftOut).toBe(policy.skipBlocked ? true : undefined);
         }
         for (const [group, saved] of part.commits) {
