@@ -1,6 +1,7 @@
 import { unreadable } from "../shared/core/checks.ts";
+import { mapGroups } from "../shared/core/group-map.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
-import { mapGroups, restrict, type SnapshotPart } from "../shared/core/restrict.ts";
+import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
 import { planRollback } from "../shared/core/rollback/planning.ts";
 import { partitionsOf, planResume } from "../shared/core/rollback/resume.ts";

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { groupsIn } from "../shared/core/group-map.ts";
 import { encodeJson, type Json } from "../shared/core/json/json.ts";
 import type { Policy } from "../shared/core/rollback/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
@@ -16,7 +17,7 @@ export interface Call extends KafkaWork {
 
 /** The groups that a request names; those of its map where it has no groups. */
 export function groupsOf({ groups, group_map }: Request): readonly Selector[] | undefined {
-  return groups ?? (group_map && [...group_map.keys()].map((name) => ({ name })));
+  return groups ?? (group_map && groupsIn(group_map));
 }
 
 /** What a request says about blockers and about commits that the snapshot lacks. */

@@ -50,7 +50,10 @@ export const request = z
       "How long to wait for groups to have no members.",
     ),
     rollback_id: optional(wanted.rollbackId, "An id that makes repetitions safe: one id, one rollback."),
-    group_map: optional(wanted.groupMap, "For each group of the snapshot, the group that gets its commits."),
+    group_map: optional(
+      wanted.groupMap,
+      "For each group of the snapshot, the group that gets its commits; an entry with one `*` on each side is a pattern.",
+    ),
     requested_by: wanted.requestedBy,
     description: optional(wanted.description, "A text that is kept with the rollback."),
   })

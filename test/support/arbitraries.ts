@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { mapGroups } from "../../functions/shared/core/group-map.ts";
 import type { Json } from "../../functions/shared/core/json/json.ts";
 import type {
   Commit,
@@ -9,7 +10,7 @@ import type {
   Snapshot,
 } from "../../functions/shared/core/model.ts";
 import { topicPartition, triggers } from "../../functions/shared/core/model.ts";
-import { mapGroups, restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
+import { restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
 import type { Plan, Policy } from "../../functions/shared/core/rollback/plan.ts";
 import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
 import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";

@@ -1,4 +1,4 @@
-import { GroupNotFound, InvalidRequest } from "./errors.ts";
+import { GroupNotFound } from "./errors.ts";
 import type { CaptureError, Commits, Snapshot } from "./model.ts";
 import { type Selectors, selectNames } from "./selectors.ts";
 import { nameSome, quote } from "./text.ts";
@@ -53,36 +53,5 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
       ...idlePatterns.map((pattern) => `The pattern ${quote(pattern)} matches no group of the snapshot.`),
       ...idleTopics,
     ],
-  };
-}
-
-/**
- * Puts the groups of a part in the place of others, as for a rehearsal: `{"orders": "orders-replay"}`.
- *
- * @param groupMap for every group of the part, and for no other, the group that its commits are for
- * @throws InvalidRequest that names every group for which that does not hold, and every target that is named twice
- */
-export function mapGroups(part: SnapshotPart, groupMap: ReadonlyMap<string, string>): SnapshotPart {
-  const names = [...part.commits.keys(), ...part.errors.map(({ group }) => group)];
-  const targets = [...groupMap.values()];
-  const unmapped = names.filter((group) => !groupMap.has(group));
-  const idle = [...groupMap.keys()].filter((group) => !names.includes(group));
-  const twice = targets.filter((target, i) => targets.indexOf(target) < i);
-  const problems = [
-    unmapped.length > 0 && `${nameSome(unmapped)} is selected, and the map does not say where to put it`,
-    idle.length > 0 && `${nameSome(idle)} is not among the groups that are selected`,
-    twice.length > 0 && `${nameSome(new Set(twice))} is the target of more than one group`,
-  ].filter((problem) => problem !== false);
-  if (problems.length > 0) {
-    throw new InvalidRequest(`group_map: ${problems.join("; ")}.`, {
-      details: { problems: problems.map((problem) => `group_map: ${problem}`) },
-    });
-  }
-  const targetOf = (group: string) => groupMap.get(group) ?? group;
-  return {
-    ...part,
-    commits: new Map([...part.commits].map(([group, commits]) => [targetOf(group), commits])),
-    errors: part.errors.map((error) => ({ ...error, group: targetOf(error.group) })),
-    sources: new Map(names.map((group) => [targetOf(group), group])),
   };
 }

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { entryProblem, groupsIn } from "../core/group-map.ts";
 import { isPattern, type Selector, textOf } from "../core/selectors.ts";
 import { splitTopic, topicProblems } from "../core/topics.ts";
 import { described, optional } from "./documentation.ts";
@@ -84,25 +85,44 @@ export const description = z.string().check(z.maxLength(1024), z.refine(wellForm
 export const label = (most: number) =>
   z.string().check(z.minLength(1), z.maxLength(most), z.refine(wellFormed, { error: notText }));
 
-/** For each group of a snapshot, the group to put it into: `{"orders": "orders-replay"}`. Any name can be a key. */
+const MAX_ENTRIES = 10_000;
+
+/** For each group of a snapshot, the group to put it into: see `GroupMap`. Any name can be a key. */
 export const groupMap = z.pipe(
   z
     .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
       error: 'must be an object such as {"orders": "orders-replay"}',
     })
     // What JSON Schema says of it.
-    .check(z.meta({ type: "object", additionalProperties: { type: "string", minLength: 1 }, minProperties: 1 })),
+    .check(
+      z.meta({
+        type: "object",
+        additionalProperties: { type: "string", minLength: 1 },
+        minProperties: 1,
+        maxProperties: MAX_ENTRIES,
+      }),
+    ),
   z.transform((value, context) => {
     const map = new Map<string, string>();
-    for (const [group, target] of Object.entries(value)) {
-      const issue = (message: string) => context.issues.push({ code: "custom", path: [group], message, input: target });
-      if (typeof target !== "string" || target === "" || target.length > 32_767) issue("must be the name of a group");
-      else if (!wellFormed(group) || !wellFormed(target)) issue(notText);
-      else if (target === group) issue("maps the group onto itself: leave the map out to roll it back");
-      else map.set(group, target);
+    const issue = (message: string, path: string[] = []) =>
+      context.issues.push({ code: "custom", path, message, input: value });
+    const entries = Object.entries(value);
+    if (entries.length === 0) issue("maps nothing: leave it out");
+    if (entries.length > MAX_ENTRIES) {
+      issue(`has ${entries.length} entries; at most ${MAX_ENTRIES} are allowed`);
+      return map;
     }
-    if (Object.keys(value).length === 0)
-      context.issues.push({ code: "custom", message: "maps nothing: leave it out", input: value });
+    for (const [group, target] of entries) {
+      if (typeof target !== "string" || target === "" || target.length > 32_767) {
+        issue("must be the name of a group", [group]);
+      } else {
+        const problem = wellFormed(group) && wellFormed(target) ? entryProblem(group, target) : notText;
+        if (problem === undefined) map.set(group, target);
+        else issue(problem, [group]);
+      }
+    }
+    const named = groupsIn(map).filter((entry) => textOf(entry) !== ""); // it is a selection, too; any name can be a key
+    if (named.length > 0) for (const { message } of selectors.safeParse(named).error?.issues ?? []) issue(message);
     return map;
   }),
 );

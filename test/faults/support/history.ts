@@ -501,14 +501,23 @@ function anyReference(dice: Dice, saved: model.Saved | undefined): string | { at
   return { at: new Date(model.takenAt(saved) + dice.pick([0, 0, 1_000, 1_000, -3_600_000])).toISOString() };
 }
 
-function anyMap(run: Run, dice: Dice, sources: readonly string[]): Record<string, string> {
-  const targets = new Set(run.names.groups);
+/** Maps each group to one of the others, by its name or by a pattern. It mostly leaves the mapped groups alone. */
+function anyMap({ name, names }: Run, dice: Dice, sources: readonly string[]): Record<string, string> {
+  if (dice.oneIn(3)) {
+    // The star of a target stands for a dot, or for nothing: no other groups than those of the history are made.
+    const toProto = { [`${name}*b`]: `${name}*__proto__` };
+    const toB = { [`${name}*7`]: `${name}*.b` };
+    return dice.pick([toProto, { [`${name}*__proto__`]: `${name}*b` }, toB, { ...toProto, [`${name}.b`]: `${name}?` }]);
+  }
+  const targets = new Set(dice.oneIn(10) ? names.groups : names.groups.filter((group) => !sources.includes(group)));
   const pairs = sources.flatMap((source) => {
-    const target = dice.pick([...targets].filter((group) => group !== source));
+    const others = [...targets].filter((group) => group !== source);
+    if (others.length === 0) return [];
+    const target = dice.pick(others);
     if (!dice.oneIn(20)) targets.delete(target);
-    return dice.oneIn(20) || targets.size < 2 ? [] : [[source, target]];
+    return dice.oneIn(20) ? [] : [[source, target]];
   });
-  return Object.fromEntries(pairs.length > 0 ? pairs : [[run.name, `${run.name}.b`]]);
+  return Object.fromEntries(pairs.length > 0 ? pairs : [[name, `${name}.b`]]);
 }
 
 function anyRollback(run: Run, dice: Dice): RollbackRequest {

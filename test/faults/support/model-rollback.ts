@@ -236,7 +236,28 @@ function stateOf(world: World, name: string): string | null {
 
 /** The groups that a request names. */
 const groupsOf = ({ groups, group_map }: RollbackRequest) =>
-  groups ?? (group_map && Object.keys(group_map).map((name) => ({ name })));
+  groups ?? (group_map && Object.entries(group_map).map(([name, target]) => (target.includes("*") ? name : { name })));
+
+/** The target of each group under a map; undefined if the map does not give each exactly one of its own. */
+function mapped(names: readonly string[], map: Readonly<Record<string, string>>): Map<string, string> | undefined {
+  const entries = Object.entries(map);
+  const used = new Set<string>();
+  const targets = names.map((name) => {
+    const found = entries.flatMap(([source, target]) => {
+      const [before = "", after] = target.includes("*") ? source.split("*") : [source];
+      if (after === undefined ? name !== source : !(name.startsWith(before) && name.endsWith(after))) return [];
+      used.add(source);
+      const text = after === undefined ? "" : name.slice(before.length, name.length - after.length);
+      return [{ isName: after === undefined, target: target.split("*").join(text) }];
+    });
+    const byName = found.filter(({ isName }) => isName);
+    return new Set((byName.length > 0 ? byName : found).map(({ target }) => target));
+  });
+  const all = targets.flatMap((of) => [...of]);
+  const isOneToOne = targets.every(({ size }) => size === 1) && new Set(all).size === names.length;
+  if (!isOneToOne || used.size < entries.length || all.some((target) => names.includes(target))) return undefined;
+  return new Map(names.map((name, i) => [name, all[i] ?? name]));
+}
 
 /** The plan of a new rollback, or the name of the error. */
 function newPlan(world: World, request: RollbackRequest): Plan | string {
@@ -247,11 +268,8 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
   const { saved } = chosen;
   const part = partOf(saved, { ...(groups && { groups }), ...(topics && { topics }) });
   if (typeof part === "string") return part;
-  const map = group_map && new Map(Object.entries(group_map));
-  if (map !== undefined) {
-    const fits = map.size === part.commits.size && [...map.keys()].every((source) => part.commits.has(source));
-    if (!fits || new Set(map.values()).size < map.size) return "InvalidRequest";
-  }
+  const map = group_map && mapped([...part.commits.keys()], group_map);
+  if (group_map !== undefined && map === undefined) return "InvalidRequest";
 
   const creations = perKey(saved.topics, ({ creation }) => creation);
   const extra: { group: string; key: string; commit: Commit }[] = [];

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { mapGroups } from "../../../../functions/shared/core/group-map.ts";
 import {
   type Commit,
   type Commits,
@@ -9,7 +10,7 @@ import {
   type Snapshot,
   sameCommit,
 } from "../../../../functions/shared/core/model.ts";
-import { mapGroups, restrict } from "../../../../functions/shared/core/restrict.ts";
+import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import {
   type Blocker,
   groupBlockers,

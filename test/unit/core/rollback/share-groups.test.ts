@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { mapGroups } from "../../../../functions/shared/core/group-map.ts";
 import type { CommitOutcome, Commits, LiveState, Observed } from "../../../../functions/shared/core/model.ts";
-import { mapGroups, restrict } from "../../../../functions/shared/core/restrict.ts";
+import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { commitsOf, deletesOf, type Policy, shareGroupsOf } from "../../../../functions/shared/core/rollback/plan.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import { planResume } from "../../../../functions/shared/core/rollback/resume.ts";

@@ -1,0 +1,96 @@
+import { InvalidRequest } from "./errors.ts";
+import type { SnapshotPart } from "./restrict.ts";
+import type { Selector } from "./selectors.ts";
+import { nameSome } from "./text.ts";
+
+/**
+ * For groups of a snapshot, the groups that get their commits: `{"orders": "orders-replay"}`. An entry with a `*` on both
+ * sides is a pattern, `{"orders-*": "orders-*-v2"}`: the `*` of the target is the text that the other stands for. Any other
+ * entry is literal, and wins over patterns.
+ */
+export type GroupMap = ReadonlyMap<string, string>;
+
+const isPattern = ([source, target]: readonly [string, string]) => source.includes("*") && target.includes("*");
+
+/** Why an entry of a map cannot be carried out, whatever groups there are; undefined if it can. */
+export function entryProblem(source: string, target: string): string | undefined {
+  if (source === target) return "maps the group onto itself: leave the map out to roll it back";
+  if (!isPattern([source, target])) return undefined;
+  const stars = [source, target].map((text) => text.split("*").length - 1);
+  if (stars.every((n) => n === 1) && !source.includes("?")) return undefined;
+  return "is a pattern, which must have exactly one * on each side, for the same text, and no ? in the first";
+}
+
+/** The groups that a map names. */
+export function groupsIn(groupMap: GroupMap): Selector[] {
+  return [...groupMap].map((entry) => (isPattern(entry) ? entry[0] : { name: entry[0] }));
+}
+
+/** The targets of a group under the patterns of a map, by pattern. */
+function compilePatterns(groupMap: GroupMap) {
+  const patterns = [...groupMap].filter(isPattern).map(([source, target]) => {
+    const [before = "", after = ""] = source.split("*");
+    return { source, before, after, parts: target.split("*") };
+  });
+  return (group: string) =>
+    patterns.flatMap(({ source, before, after, parts }) => {
+      const end = group.length - after.length;
+      const isMatch = end >= before.length && group.startsWith(before) && group.endsWith(after);
+      return isMatch ? [{ source, target: parts.join(group.slice(before.length, end)) }] : [];
+    });
+}
+
+/**
+ * Puts the groups of a part in the place of others, as for a rehearsal. No two groups are put onto one, and none onto a
+ * group that is selected itself: the target's own commits would be lost.
+ *
+ * @throws InvalidRequest that names every group that the map has no target for, or not exactly one, every entry that is for
+ *   none of the groups, and every target that cannot be one
+ */
+export function mapGroups(part: SnapshotPart, groupMap: GroupMap): SnapshotPart {
+  const selected = new Set([...part.commits.keys(), ...part.errors.map(({ group }) => group)]);
+  const literals = new Map([...groupMap].filter((entry) => !isPattern(entry)));
+  const matchesOf = compilePatterns(groupMap);
+  const idle = new Set(groupMap.keys());
+  const mapping = new Map<string, string>();
+  const unmapped: string[] = [];
+  const ambiguous: string[] = [];
+  for (const group of selected) {
+    const matches = matchesOf(group);
+    for (const { source } of matches) idle.delete(source);
+    const literal = literals.get(group);
+    if (literal !== undefined) idle.delete(group);
+    const [target, ...others] = new Set(literal === undefined ? matches.map((match) => match.target) : [literal]);
+    if (target === undefined) unmapped.push(group);
+    else if (others.length > 0) ambiguous.push(group);
+    else mapping.set(group, target);
+  }
+  const twice = [...Map.groupBy(mapping.values(), (target) => target)].filter(([, { length }]) => length > 1);
+  const where = (is: (target: string, group: string) => boolean) =>
+    [...mapping].filter(([group, target]) => is(target, group)).map(([group]) => group);
+  const unmoved = where((target, group) => target === group);
+  const unnamed = where((target) => target === "" || target.length > 32_767);
+  const overwriting = where((target, group) => target !== group && selected.has(target));
+  const problems = [
+    unmapped.length > 0 && `${nameSome(unmapped)} is selected, and the map does not say where to put it`,
+    ambiguous.length > 0 && `${nameSome(ambiguous)} matches patterns with different targets: map it by its name`,
+    idle.size > 0 && `${nameSome(idle)} is not among the groups that are selected`,
+    unmoved.length > 0 && `${nameSome(unmoved)} is mapped onto itself`,
+    unnamed.length > 0 && `${nameSome(unnamed)} is mapped onto a name that no group can have`,
+    twice.length > 0 && `${nameSome(twice.map(([target]) => target))} is the target of more than one group`,
+    overwriting.length > 0 &&
+      `${nameSome(overwriting)} is mapped onto a group that is selected itself: name the groups to map in groups`,
+  ].filter((problem) => problem !== false);
+  if (problems.length > 0) {
+    throw new InvalidRequest(`group_map: ${problems.join("; ")}.`, {
+      details: { problems: problems.map((problem) => `group_map: ${problem}`) },
+    });
+  }
+  const targetOf = (group: string) => mapping.get(group) ?? group;
+  return {
+    ...part,
+    commits: new Map([...part.commits].map(([group, commits]) => [targetOf(group), commits])),
+    errors: part.errors.map((error) => ({ ...error, group: targetOf(error.group) })),
+    sources: new Map([...mapping].map(([group, target]) => [target, group])),
+  };
+}

@@ -1,0 +1,180 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
+import { entryProblem, groupsIn, mapGroups } from "../../../functions/shared/core/group-map.ts";
+import { restrict } from "../../../functions/shared/core/restrict.ts";
+import { groupName } from "../../support/arbitraries.ts";
+import { at, snapshotOf } from "../../support/states.ts";
+
+const partOf = (...groups: string[]) =>
+  restrict(snapshotOf(new Map(groups.map((group) => [group, new Map([["t-0", at(1n)]])]))), {});
+const mapOf = (entries: Record<string, string>) => new Map(Object.entries(entries));
+/** The target of each group. */
+const mapped = (groups: string[], entries: Record<string, string>) =>
+  Object.fromEntries(
+    [...mapGroups(partOf(...groups), mapOf(entries)).sources].map(([target, group]) => [group, target]),
+  );
+
+describe("an entry of a group map", () => {
+  test.each([
+    ["a", "b"],
+    ["a*", "b"], // the name of a group may have a star
+    ["a", "b*"],
+    ["a?", "b"],
+    ["orders-*", "orders-*-v2"],
+    ["*", "*?"],
+  ])("may be %j: %j", (source, target) => {
+    expect(entryProblem(source, target)).toBeUndefined();
+  });
+  test.each([
+    ["a", "a", /^maps the group onto itself/],
+    ["a*", "a*", /^maps the group onto itself/],
+    ["a**", "b*", /exactly one \* on each side/],
+    ["a*b*", "*", /exactly one/],
+    ["a*", "b**", /exactly one/],
+    ["a?*", "b*", /no \? in the first/],
+  ])("cannot be %j: %j", (source, target, problem) => {
+    expect(entryProblem(source, target)).toMatch(problem);
+  });
+  test("is a selector: a pattern if both sides have a star, else a literal name", () => {
+    expect(groupsIn(mapOf({ a: "b", "c*": "d*", "e*": "f", "42": "g" }))).toEqual([
+      { name: "42" },
+      { name: "a" },
+      "c*",
+      { name: "e*" },
+    ]);
+  });
+});
+
+describe("mapGroups", () => {
+  const lost = { group: "lost", error: "KafkaAuthorization", message: "no right" };
+  const snapshot = snapshotOf(
+    new Map([
+      ["a", new Map([["t-0", at(1n)]])],
+      ["b", new Map([["t-0", at(2n)]])],
+    ]),
+    { errors: [lost] },
+  );
+  const part = restrict(snapshot, {});
+
+  test("renames every group, including those that were not captured, and records their names in the snapshot", () => {
+    const result = mapGroups(part, mapOf({ a: "c", b: "d", lost: "found" }));
+    expect(result.commits).toEqual(
+      new Map([
+        ["c", new Map([["t-0", at(1n)]])],
+        ["d", new Map([["t-0", at(2n)]])],
+      ]),
+    );
+    expect(result.errors).toEqual([{ ...lost, group: "found" }]);
+    expect(result.sources).toEqual(mapOf({ c: "a", d: "b", found: "lost" }));
+    expect(result.warnings).toBe(part.warnings);
+    expect(part.sources.size).toBe(0);
+  });
+
+  test("accepts names that JavaScript objects treat specially", () => {
+    const odd = mapGroups(partOf("__proto__", "42"), new Map([...mapOf({ "42": "constructor" }), ["__proto__", "7"]]));
+    expect(odd.sources).toEqual(mapOf({ "7": "__proto__", constructor: "42" }));
+    const pattern = mapGroups(partOf("__proto__"), mapOf({ "__*__": "__*__-v2" }));
+    expect(pattern.sources).toEqual(new Map([["__proto__-v2", "__proto__"]]));
+  });
+
+  test("puts the text of the star of a pattern in the place of the star of its target", () => {
+    expect(mapped(["orders-a", "orders-", "orders-*"], { "orders-*": "v2-*-x" })).toEqual({
+      "orders-a": "v2-a-x",
+      "orders-": "v2--x",
+      "orders-*": "v2-*-x",
+    });
+    expect(mapped(["a-$&-b"], { "a*b": "c*d" })).toEqual({ "a-$&-b": "c-$&-d" });
+    expect(() => mapped(["aba"], { "ab*ba": "c*" })).toThrow(/"aba" is selected, and the map does not say/);
+  });
+
+  test("prefers the name of a group to patterns, and accepts patterns that agree", () => {
+    expect(mapped(["orders-a", "orders-b"], { "orders-*": "x-*", "orders-b": "y" })).toEqual({
+      "orders-a": "x-a",
+      "orders-b": "y",
+    });
+    expect(mapped(["orders-ab"], { "orders-*": "x-*", "orders-a*": "x-a*" })).toEqual({ "orders-ab": "x-ab" });
+  });
+
+  test("reports all problems at once", () => {
+    const wrong = mapOf({ a: "x", b: "x", strange: "y", other: "y", "none*": "z*" });
+    try {
+      mapGroups(part, wrong);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(InvalidRequest);
+      expect(error).toMatchObject({
+        message:
+          'InvalidRequest: group_map: "lost" is selected, and the map does not say where to put it; "strange", "other", ' +
+          '"none*" is not among the groups that are selected; "x" is the target of more than one group. Nothing was changed.',
+        details: {
+          problems: [
+            expect.stringMatching(/^group_map: "lost" is selected/),
+            expect.stringMatching(/^group_map: "strange", "other", "none\*" is not among/),
+            expect.stringMatching(/^group_map: "x" is the target/),
+          ],
+        },
+      });
+    }
+  });
+
+  test.each<[string, string[], Record<string, string>, RegExp]>([
+    ["a group without a target", ["a", "b"], { a: "x" }, /"b" is selected/],
+    ["a group that is not selected", ["a"], { a: "x", c: "w" }, /"c" is not among/],
+    ["a pattern that matches no group that is selected", ["a"], { a: "x", "c*": "w*" }, /"c\*" is not among/],
+    ["a target named twice", ["a", "b"], { a: "x", b: "x" }, /"x" is the target of more than one/],
+    [
+      "two groups that a pattern and a name put onto one",
+      ["a1", "b"],
+      { "a*": "x*", b: "x1" },
+      /"x1" is the target of/,
+    ],
+    ["two targets for one group", ["ab"], { "a*": "x*", "*b": "y*" }, /"ab" matches patterns with different targets/],
+    [
+      "a group that is mapped onto one that is selected",
+      ["a", "b"],
+      { a: "b", b: "c" },
+      /"a" is mapped onto a group that/,
+    ],
+    [
+      "a target of an earlier run",
+      ["o", "o-v2"],
+      { "*": "*-v2" },
+      /"o" is mapped onto a group that is selected itself/,
+    ],
+    ["two groups that change places", ["a", "b"], { a: "b", b: "a" }, /"a", "b" is mapped onto a group that/],
+    ["a group that a pattern maps onto itself", ["aa"], { "a*": "*a" }, /"aa" is mapped onto itself/],
+    ["an empty name", ["a"], { "a*": "*" }, /"a" is mapped onto a name that no group can have/],
+    ["a name that is too long", ["a".repeat(20)], { "*": `*${"b".repeat(32_760)}` }, /onto a name that no group can/],
+  ])("refuses %s, and reports only that", (_what, groups, entries, message) => {
+    const attempt = () => mapped(groups, entries);
+    expect(attempt).toThrow(/^InvalidRequest: group_map: [^;]*\.( |$)/);
+    expect(attempt).toThrow(message);
+  });
+
+  test("never puts two groups onto one, or onto one that is selected", () => {
+    const text = fc.oneof(groupName, fc.constantFrom("a", "b", "a*", "*a", "*", "b*", "*b"));
+    fc.assert(
+      fc.property(fc.uniqueArray(groupName, { maxLength: 5 }), fc.array(fc.tuple(text, text)), (groups, entries) => {
+        const all = new Map([...entries, ["*", "*-v2"] as const]);
+        if ([...all].some((entry) => entryProblem(...entry) !== undefined)) return;
+        try {
+          const { sources, commits } = mapGroups(partOf(...groups), all);
+          expect(new Set(sources.values())).toEqual(new Set(groups));
+          expect([...commits.keys()].filter((target) => groups.includes(target))).toEqual([]);
+        } catch (error) {
+          expect(error).toBeInstanceOf(InvalidRequest);
+        }
+      }),
+    );
+  });
+
+  test("maps 10,000 groups in linear time, by names and by patterns", () => {
+    const groups = Array.from({ length: 10_000 }, (_, i) => `orders-${i}`);
+    const many = partOf(...groups);
+    const started = performance.now();
+    expect(mapGroups(many, new Map(groups.map((group) => [group, `${group}-v2`]))).sources.size).toBe(10_000);
+    expect(mapGroups(many, mapOf({ "orders-*": "v2-*" })).sources.size).toBe(10_000);
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});
