@@ -1,6 +1,6 @@
 import { InvalidRequest } from "./errors.ts";
 import { type Commits, type GroupCommits, placeOf, splitTopicPartition } from "./model.ts";
-import { compileSelectors, type Selector, type Selectors, selectNames } from "./selectors.ts";
+import { compileSelectors, type Selector, type Selectors, selectNames, textOf } from "./selectors.ts";
 import { nameSome, quote } from "./text.ts";
 
 /**
@@ -16,7 +16,7 @@ export function splitTopic(selector: Selector): { readonly topic: Selector; read
 /** Why a selector can pick no topic or partition: every reason. */
 export function topicProblems(selector: Selector): string[] {
   const { topic, partitions = [] } = splitTopic(selector);
-  const name = typeof topic === "string" ? topic : topic.name;
+  const name = textOf(topic);
   const isTopic = (typeof topic === "string" ? /^[\w.*?-]{1,249}$/ : /^[\w.-]{1,249}$/).test(name);
   const wrong = partitions.filter((text) => splitTopicPartition(`t-${text}`)?.topic !== "t");
   const twice = [...Map.groupBy(partitions, (text) => text)]
