@@ -20,10 +20,10 @@ export function groupsOf({ groups, group_map }: Request): readonly Selector[] | 
   return groups ?? (group_map && groupsIn(group_map));
 }
 
-/** What a request says about blockers and about commits that the snapshot lacks. */
+/** What a request says about blockers and about commits that the snapshot lacks: `exact` is the former word for `delete`. */
 export function policyOf(wanted: Request): Policy {
   return {
-    exact: wanted.exact ?? false,
+    uncommitted: wanted.uncommitted ?? (wanted.exact ? "delete" : "keep"),
     outOfRange: wanted.out_of_range ?? "refuse",
     skipBlocked: wanted.skip_blocked,
   };
@@ -32,7 +32,8 @@ export function policyOf(wanted: Request): Policy {
 /** What a request asks for, without what does not change its effect: who asks, how it is answered, how long it waits. */
 export function requestDocument(wanted: Request) {
   const { snapshot_id } = wanted;
-  const { exact, outOfRange, skipBlocked } = policyOf(wanted);
+  const { uncommitted, outOfRange, skipBlocked } = policyOf(wanted);
+  const exact = uncommitted === "delete";
   return {
     snapshot_id: typeof snapshot_id === "object" ? { at: snapshot_id.at.toISOString() } : snapshot_id,
     groups: wanted.groups,
@@ -43,6 +44,7 @@ export function requestDocument(wanted: Request) {
     plan_digest: wanted.plan_digest,
     rollback_id: wanted.rollback_id,
     group_map: wanted.group_map,
+    uncommitted: exact || uncommitted === "keep" ? undefined : uncommitted,
   } satisfies Json;
 }
 

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { rollbackStatuses } from "../shared/core/model.ts";
 import { actions, outOfRangePolicies } from "../shared/core/rollback/plan.ts";
 import { groupStatuses, partitionOutcomes } from "../shared/core/rollback/settle.ts";
+import { uncommittedPolicies } from "../shared/core/rollback/uncommitted.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import * as wanted from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
@@ -12,6 +13,7 @@ const fromJournal = [
   "groups",
   "topics",
   "exact",
+  "uncommitted",
   "out_of_range",
   "plan_digest",
   "rollback_id",
@@ -38,7 +40,13 @@ export const request = z
     ...wanted.restriction,
     dry_run: flag(false, "Whether to return the plan and change nothing."),
     verify: flag(true, "Whether the result has a comparison of all targets with what is committed afterwards."),
-    exact: optional(z.boolean(), "Whether to delete commits on partitions that the snapshot lacks."),
+    exact: optional(z.boolean(), '`true` is the same as `uncommitted: "delete"`.'),
+    uncommitted: optional(
+      z.enum(uncommittedPolicies),
+      "What to do with commits on partitions that the snapshot lacks: keep them (the default); delete them, so that " +
+        "`auto.offset.reset` of the consumers decides; go to the log start; or go to where the log ended when the snapshot " +
+        "was taken, never forward.",
+    ),
     out_of_range: optional(
       z.enum(outOfRangePolicies),
       "What to do when a target offset is no longer in the log: refuse, clamp it to the log, or skip it.",
@@ -74,6 +82,13 @@ export const request = z
         problem("snapshot_id", "is missing: name the snapshot to roll back to, or resume with the id of a rollback");
         return;
       }
+      if (
+        asked.exact !== undefined &&
+        asked.uncommitted !== undefined &&
+        asked.exact !== (asked.uncommitted === "delete")
+      ) {
+        problem("uncommitted", `is "${asked.uncommitted}", and exact is ${asked.exact}: set only one of them`);
+      }
       const named = asked.groups !== undefined || asked.group_map !== undefined;
       if (named || (typeof asked.snapshot_id === "string" && asked.snapshot_id !== "latest")) return;
       problem(
@@ -86,13 +101,33 @@ export const request = z
 /** A rollback request, read. */
 export type Request = z.output<typeof request>;
 
+const moved = (description: string) =>
+  described(z.strictObject({ to: int64OrNull, replayed: int64OrNull }), `${description}: \`to\` which offset.`);
+
+const uncommitted = () =>
+  optional(
+    z.strictObject({
+      acknowledged: described(
+        int64OrNull,
+        "How many of the offsets appended since the snapshot the commit acknowledges.",
+      ),
+      delete: described(
+        z.strictObject({ replayed: int64OrNull, skipped: int64OrNull }),
+        "`replayed` by a consumer with `auto.offset.reset=earliest`, `skipped` by one with `latest`.",
+      ),
+      log_start: moved("To read everything again"),
+      snapshot_end: moved("To read again what was appended since the snapshot"),
+    }),
+    "Where the snapshot has no commit: what each choice of `uncommitted` replays or skips, at most; null is unknown.",
+  );
+
 const inBoth = () => ({
   snapshot_id: fields.snapshotId,
   left_out: described(fields.blockers, "The blockers of everything that is left out because the caller asked for it."),
   skipped: described(fields.blockers, "The former name of `left_out`, for one version."),
   warnings: described(fields.sentences, "What to know beside the plan or the result, in sentences."),
   extra: described(
-    z.array(z.strictObject({ ...fields.place, commit })),
+    z.array(z.strictObject({ ...fields.place, commit, uncommitted: uncommitted() })),
     "Commits on partitions that the snapshot lacks, which are kept.",
   ),
 });
@@ -104,6 +139,7 @@ const partitionPlan = () =>
     done: mark,
     replayed: int64OrNull,
     skipped: int64OrNull,
+    uncommitted: uncommitted(),
   });
 
 const groupPlan = () =>

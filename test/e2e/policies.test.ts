@@ -28,13 +28,14 @@ describe("an exact rollback", () => {
     await stack.commit(commitsOn(group, topic, [9n, 5n, 7n]));
     const kept = await stack.call("rollback", { snapshot_id: id, dry_run: true });
     expect(kept.extra).toMatchObject([{ group, topic, partition: 2, commit: { offset: 7 } }]);
-    expect(kept.warnings.join()).toContain('"exact": true');
+    expect(kept.warnings.join()).toContain('set uncommitted to "snapshot_end"');
 
     const plan = await stack.call("rollback", { snapshot_id: id, exact: true, dry_run: true });
     expect(plan).toMatchObject({ blockers: [], extra: [] });
     expect(plan.groups[group]).toMatchObject({
-      replayed: null,
-      partitions: { [`${topic}-2`]: { action: "delete", from: { offset: 7 }, to: null, replayed: null } },
+      replayed: 11,
+      skipped: 13,
+      partitions: { [`${topic}-2`]: { action: "delete", from: { offset: 7 }, to: null, replayed: 7, skipped: 13 } },
     });
     const result = await stack.call("rollback", { snapshot_id: id, exact: true, plan_digest: plan.plan_digest });
     expect(result).toMatchObject({

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { GROUPS, parseDescription } from "../../localstack/console.ts";
 import { cases, faultHarness } from "./support/harness.ts";
 import { type History, namesOf, play } from "./support/history.ts";
-import { MEMBER_TOPIC } from "./support/outside.ts";
+import { MEMBER_TOPIC } from "./support/model.ts";
 import type { Offsets } from "./support/truth.ts";
 
 const faults = faultHarness();

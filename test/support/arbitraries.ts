@@ -13,6 +13,7 @@ import { topicPartition, triggers } from "../../functions/shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
 import type { Plan, Policy } from "../../functions/shared/core/rollback/plan.ts";
 import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
+import { uncommittedPolicies } from "../../functions/shared/core/rollback/uncommitted.ts";
 import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";
 
 /** Group names of 1 to 20 graphemes, among them keys that JavaScript objects treat specially (`42`, `__proto__`) and wildcards. */
@@ -182,7 +183,7 @@ const anyTopic = fc.record({
 
 /** Any combination of options. */
 const policy: fc.Arbitrary<Policy> = fc.record({
-  exact: fc.boolean(),
+  uncommitted: fc.constantFrom(...uncommittedPolicies),
   outOfRange: fc.constantFrom("refuse", "clamp", "skip"),
   skipBlocked: fc.boolean(),
 });

@@ -146,7 +146,7 @@ export const outcomes = (keys: Iterable<string>, outcome: CommitOutcome) =>
   new Map([...keys].map((key) => [key, outcome]));
 
 /** The default policy: any blocker blocks the rollback, and extra commits are kept. */
-export const refuse: Policy = { exact: false, outOfRange: "refuse", skipBlocked: false };
+export const refuse: Policy = { uncommitted: "keep", outOfRange: "refuse", skipBlocked: false };
 
 /**
  * The plan that returns the groups from `live` to `saved`. It has no blockers with any policy, because for each kind its cause

@@ -83,13 +83,24 @@ export interface ObservedPartition {
   readonly leaderEpoch: number | null;
 }
 
+/** How many offsets of [low, high) are inside a log; null where its bounds are unknown. */
+export function distance(low: bigint, high: bigint, log: ObservedPartition | undefined): bigint | null {
+  if (log === undefined || log.logStartOffset === null || log.logEndOffset === null) return null;
+  const start = low > log.logStartOffset ? low : log.logStartOffset;
+  const end = high < log.logEndOffset ? high : log.logEndOffset;
+  return end > start ? end - start : 0n;
+}
+
 /** A topic that exists. Its id changes when it is deleted and created again (KIP-516); old brokers have none. */
 export interface ObservedTopic {
   readonly topicId: string | null;
   readonly partitions: ReadonlyMap<number, ObservedPartition>;
 }
 
-/** The surroundings of the commits. A topic that is null could not be observed; one that is absent does not exist. */
+/**
+ * The surroundings of the commits: the topics that groups have commits on or members read. A topic that is null could not be
+ * observed; of these, one that is absent does not exist.
+ */
 export interface Observed {
   readonly groups: ReadonlyMap<string, ObservedGroup>;
   readonly topics: ReadonlyMap<string, ObservedTopic | null>;

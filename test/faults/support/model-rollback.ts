@@ -42,6 +42,7 @@ export interface RollbackRequest extends PartRequest {
   readonly dry_run?: boolean;
   readonly verify?: boolean;
   readonly exact?: boolean;
+  readonly uncommitted?: "keep" | "delete" | "log_start" | "snapshot_end";
   readonly out_of_range?: "refuse" | "clamp" | "skip";
   readonly skip_blocked?: boolean;
   readonly plan_digest?: string;
@@ -97,11 +98,19 @@ interface Blocker {
   readonly actual?: unknown;
 }
 
+/** What each policy means for a commit that the snapshot lacks: `since` is the log end in the snapshot, in the present log. */
+interface Uncommitted {
+  readonly at: bigint;
+  readonly log: Topic["logs"][number] | undefined;
+  readonly since: bigint | undefined;
+}
+
 interface Step {
   readonly action: "rewind" | "fast_forward" | "unchanged" | "metadata" | "create" | "delete" | "skip";
   readonly from: Commit | null;
   readonly to: Commit | null;
   readonly asked?: Commit | null;
+  readonly uncommitted?: Uncommitted;
   readonly done?: true;
   readonly replayed: bigint | null;
   readonly skipped: bigint | null;
@@ -118,13 +127,20 @@ interface GroupPlan {
   readonly skippedBlockers: readonly Blocker[];
 }
 
+interface Extra {
+  readonly group: string;
+  readonly key: string;
+  readonly commit: Commit;
+  readonly uncommitted: Uncommitted;
+}
+
 interface Plan {
   readonly snapshotId: string;
   readonly blockers: readonly Blocker[];
   readonly leftOutBlockers: readonly Blocker[];
   readonly warnings: readonly RegExp[];
   readonly groups: ReadonlyMap<string, GroupPlan>;
-  readonly extra: readonly { readonly group: string; readonly key: string; readonly commit: Commit }[];
+  readonly extra: readonly Extra[];
   /** Everything that the plan digest covers. */
   readonly digest: string;
   /** The creations of the topics that the targets are valid for. */
@@ -135,10 +151,10 @@ interface Plan {
 
 const none: Commits = new Map();
 
-/** The blockers of a target on a partition; null deletes the commit. */
+/** The blockers of a target on a partition; null deletes the commit. Without creations, it follows from the present topic. */
 function partitionBlockers(
   world: World,
-  creations: ReadonlyMap<string, number>,
+  creations: ReadonlyMap<string, number> | undefined,
   group: string,
   key: string,
   target: Commit | null,
@@ -152,9 +168,11 @@ function partitionBlockers(
   if (target === null) return [];
   const log = topic.logs[partition];
   if (log === undefined) return [found("partition_missing", undefined, topic.logs.length)];
-  const [savedCreation, epoch] = [creations.get(name), target.leaderEpoch ?? 0];
+  const [savedCreation, epoch] = [creations?.get(name), target.leaderEpoch ?? 0];
   const all: Blocker[] = [];
-  if (savedCreation !== topic.creation) {
+  if (creations === undefined) {
+    // It cannot have been created again.
+  } else if (savedCreation !== topic.creation) {
     const before = savedCreation === undefined ? null : topicId(name, savedCreation);
     all.push(found("topic_recreated", before, topicId(name, topic.creation)));
   } else if (epoch > 0) {
@@ -170,18 +188,61 @@ const memberBlockers = (world: World, group: string): Blocker[] =>
 
 const isRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
 
+const endOf = (log: Uncommitted["log"]) => log?.end ?? 0n;
+
+/** The number of offsets in a log between two offsets. */
+function inLog(log: Uncommitted["log"], low: bigint, high: bigint): bigint | null {
+  if (log === undefined) return null;
+  const [first, last] = [low < log.start ? log.start : low, high > log.end ? log.end : high];
+  return last > first ? last - first : 0n;
+}
+
+function uncommittedOn(world: World, saved: Saved, key: string, { offset: at }: Commit): Uncommitted {
+  const { topic: name, partition } = placeOf(key);
+  const [then, now] = [saved.topics.get(name), world.topics.get(name)];
+  const log = now?.logs[partition];
+  const before = then?.creation === now?.creation ? then?.logs[partition] : undefined;
+  const since = before !== undefined && log !== undefined && before.end > log.start ? before.end : log?.start;
+  return { at, log, since };
+}
+
+const earlier = (a: bigint, b: bigint) => (a < b ? a : b);
+
+/** The commit that a policy sets in place of one that the snapshot lacks. */
+function targetOf(policy: string, commit: Commit, { log, since }: Uncommitted): Commit | null {
+  if (policy === "delete") return null;
+  const offset = policy === "log_start" ? log?.start : since && earlier(since, commit.offset);
+  return offset === undefined || offset === commit.offset ? commit : { offset, metadata: "" };
+}
+
+function uncommittedDocument({ at, log, since }: Uncommitted) {
+  const start = log?.start ?? null;
+  const to = since === undefined ? null : earlier(since, at);
+  const replayed = (from: bigint | null) => (from === null ? null : inLog(log, from, at));
+  return {
+    acknowledged: replayed(to),
+    delete: { replayed: replayed(start), skipped: inLog(log, at, endOf(log)) },
+    log_start: { to: start, replayed: replayed(start) },
+    snapshot_end: { to, replayed: replayed(to) },
+  };
+}
+
 /** The action from one commit to another, and the number of offsets between them in the log. */
 function stepTo(world: World, key: string, from: Commit | null, to: Commit | null): Step {
   const { topic, partition } = placeOf(key);
   const log = world.topics.get(topic)?.logs[partition];
-  const between = (low: bigint, high: bigint) => {
-    if (log === undefined) return null;
-    const [first, last] = [low < log.start ? log.start : low, high > log.end ? log.end : high];
-    return last > first ? last - first : 0n;
-  };
+  const between = (low: bigint, high: bigint) => inLog(log, low, high);
   if (same(from, to)) return { action: "unchanged", from, to, replayed: 0n, skipped: 0n };
   if (from === null) return { action: "create", from, to, replayed: null, skipped: null };
-  if (to === null) return { action: "delete", from, to, replayed: null, skipped: null };
+  if (to === null) {
+    return {
+      action: "delete",
+      from,
+      to,
+      replayed: between(0n, from.offset),
+      skipped: between(from.offset, endOf(log)),
+    };
+  }
   if (to.offset < from.offset) {
     return { action: "rewind", from, to, replayed: between(to.offset, from.offset), skipped: 0n };
   }
@@ -191,9 +252,12 @@ function stepTo(world: World, key: string, from: Commit | null, to: Commit | nul
   return { action: "metadata", from, to, replayed: 0n, skipped: 0n };
 }
 
-const skipping = (current: Commit | null, asked: Commit | null): Step => {
-  return { action: "skip", from: current, to: current, asked, replayed: 0n, skipped: 0n };
+const skipping = (current: Commit | null, asked: Commit | null, uncommitted?: Uncommitted): Step => {
+  const of = uncommitted === undefined ? {} : { uncommitted };
+  return { action: "skip", from: current, to: current, asked, replayed: 0n, skipped: 0n, ...of };
 };
+
+const policyOf = ({ exact = false, uncommitted = exact ? "delete" : "keep" }: RollbackRequest) => uncommitted;
 
 /** Whether at least one partition of a group is rolled back. */
 const takesPart = ({ leftOut, steps }: GroupPlan) =>
@@ -207,7 +271,7 @@ function withoutBlocked(world: World, drafts: ReadonlyMap<string, GroupPlan>, sk
     const skipped = perKey(steps, (step, key) =>
       step.action === "skip"
         ? step
-        : skipping(commitAt(world, group, key), step.asked === undefined ? step.to : step.asked),
+        : skipping(commitAt(world, group, key), step.asked === undefined ? step.to : step.asked, step.uncommitted),
     );
     return {
       ...draft,
@@ -261,7 +325,7 @@ function mapped(names: readonly string[], map: Readonly<Record<string, string>>)
 
 /** The plan of a new rollback, or the name of the error. */
 function newPlan(world: World, request: RollbackRequest): Plan | string {
-  const { snapshot_id = "", group_map, topics, exact = false, out_of_range = "refuse", skip_blocked = false } = request;
+  const { snapshot_id = "", group_map, topics, out_of_range = "refuse", skip_blocked = false } = request;
   const groups = groupsOf(request);
   const chosen = resolve(world, snapshot_id, groups);
   if (chosen === undefined) return "SnapshotNotFound";
@@ -272,28 +336,38 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
   if (group_map !== undefined && map === undefined) return "InvalidRequest";
 
   const creations = perKey(saved.topics, ({ creation }) => creation);
-  const extra: { group: string; key: string; commit: Commit }[] = [];
+  const policy = policyOf(request);
+  const extra: Extra[] = [];
   const drafts = new Map<string, GroupPlan>();
   for (const [name, commits] of part.commits) {
     const group = map?.get(name) ?? name;
     const live = onTopics(world.groups.get(group)?.commits ?? none, topics);
     const more = only(live, (key) => !commits.has(key));
-    if (!exact) extra.push(...[...more].map(([key, commit]) => ({ group, key, commit })));
-    const targets = new Map<string, Commit | null>([...commits, ...(exact ? perKey(more, () => null) : [])]);
-    const blockers = targets.size > 0 || exact ? memberBlockers(world, group) : [];
+    const lacking = perKey(more, (commit, key) => uncommittedOn(world, saved, key, commit));
+    const setTo = perKey(more, (commit, key) => targetOf(policy, commit, uncommittedOn(world, saved, key, commit)));
+    if (policy === "keep") {
+      for (const [key, uncommitted] of lacking) {
+        const commit = more.get(key);
+        if (commit !== undefined) extra.push({ group, key, commit, uncommitted });
+      }
+    }
+    const targets = new Map<string, Commit | null>([...commits, ...(policy === "keep" ? [] : setTo)]);
+    const blockers = targets.size > 0 || policy !== "keep" ? memberBlockers(world, group) : [];
     const skippedBlockers: Blocker[] = [];
     const steps = perKey(targets, (target, key): Step => {
       const current = live.get(key) ?? null;
-      const all = partitionBlockers(world, creations, group, key, target);
+      const uncommitted = lacking.get(key);
+      const of = uncommitted === undefined ? {} : { uncommitted };
+      const all = partitionBlockers(world, uncommitted ? undefined : creations, group, key, target);
       const range = out_of_range === "refuse" || target === null ? undefined : all.find(isRange);
       blockers.push(...all.filter((blocker) => blocker !== range));
-      if (range === undefined || target === null) return stepTo(world, key, current, target);
+      if (range === undefined || target === null) return { ...stepTo(world, key, current, target), ...of };
       if (out_of_range === "skip") {
         skippedBlockers.push(range);
-        return skipping(current, target);
+        return skipping(current, target, uncommitted);
       }
       const nearest: Commit = { offset: BigInt(String(range.actual)), metadata: target.metadata };
-      return { ...stepTo(world, key, current, nearest), asked: target };
+      return { ...stepTo(world, key, current, nearest), asked: target, ...of };
     });
     const source = map === undefined ? undefined : name;
     const type = world.groups.has(group) || saved.groups.has(name) ? "classic" : null;
@@ -303,6 +377,11 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
   const isClamped = [...decided.groups.values()].some(({ steps }) =>
     [...steps.values()].some(({ action, asked }) => action !== "skip" && asked !== undefined),
   );
+  const done = [...decided.groups.values()].filter(takesPart).flatMap(({ steps }) => [...steps]);
+  const isDeleting = done.some(([, { action }]) => action === "delete");
+  const isUnread =
+    policy === "snapshot_end" &&
+    done.some(([key, { uncommitted }]) => uncommitted !== undefined && !creations.has(placeOf(key).topic));
   const isSimple = [...decided.groups].some(
     ([name, one]) => takesPart(one) && world.groups.get(name)?.hadMember === false,
   );
@@ -318,13 +397,15 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
       ...chosen.warnings,
       ...part.warnings,
       ...(extra.length > 0 ? [/^The rollback keeps \d+ commits? on partitions that the snapshot lacks/] : []),
+      ...(isDeleting ? [/^The rollback deletes \d+ commits? on partitions that the snapshot lacks/] : []),
+      ...(isUnread ? [/ is not in the snapshot: it did not exist then, or no group of the snapshot read it/] : []),
       ...(isClamped ? [/^\d+ offsets? outside of the log (is|are) clamped/] : []),
       ...(isSimple ? [/ (has|have) never had members: /] : []),
     ],
     extra,
-    creations,
+    creations: perKey(world.topics, ({ creation }) => creation),
     observed: { groups: liveGroups, topics: topicsIn(world, observedTopics) },
-    digest: digestInput(world, decided.groups, topics, [saved.id, String(exact), out_of_range, String(skip_blocked)]),
+    digest: digestInput(world, decided.groups, topics, [saved.id, policy, out_of_range, String(skip_blocked)]),
   };
 }
 
@@ -360,9 +441,9 @@ function resumedPlan(world: World, { plan }: RollbackRecord, skipBlocked: boolea
     const blockers: Blocker[] = [];
     let isPending = false;
     const steps = perKey(planned.steps, (step, key): Step => {
-      const { action, from, to, asked } = step;
+      const { action, from, to, asked, uncommitted } = step;
       const current = commitAt(world, group, key);
-      const kept = asked === undefined ? {} : { asked };
+      const kept = { ...(asked !== undefined && { asked }), ...(uncommitted && { uncommitted }) };
       if (action === "skip") return step;
       if (same(current, to)) {
         const way = stepTo(world, key, from, to);
@@ -389,7 +470,7 @@ function resumedPlan(world: World, { plan }: RollbackRecord, skipBlocked: boolea
   };
 }
 
-const stepDocument = ({ action, from, to, asked, done, replayed, skipped }: Step) => ({
+const stepDocument = ({ action, from, to, asked, done, replayed, skipped, uncommitted }: Step) => ({
   action,
   from: documentOf(from),
   to: documentOf(to),
@@ -397,6 +478,7 @@ const stepDocument = ({ action, from, to, asked, done, replayed, skipped }: Step
   done,
   replayed,
   skipped,
+  uncommitted: uncommitted && uncommittedDocument(uncommitted),
 });
 
 const sumOf = (parts: readonly (bigint | null)[]) =>
@@ -405,7 +487,12 @@ const sumOf = (parts: readonly (bigint | null)[]) =>
 const blockerDocument = (blocker: Blocker) => ({ ...blocker, message: /\S\.$/ });
 
 const extraDocument = ({ extra }: Plan) =>
-  new Bag(extra.map(({ group, key, commit }) => ({ group, ...placeOf(key), commit: documentOf(commit) })));
+  new Bag(
+    extra.map(({ group, key, commit, uncommitted }) => ({
+      ...{ group, ...placeOf(key), commit: documentOf(commit) },
+      uncommitted: uncommittedDocument(uncommitted),
+    })),
+  );
 
 const digestOf = ({ digest }: Plan) => new Unseen("digest", digest);
 
@@ -437,9 +524,8 @@ const dryRun = (plan: Plan) => ({ dry_run: true, ...planDocument(plan) });
 
 /** A text that is equal for requests of the same rollback. Caller, description and form of the answer do not matter. */
 function requestKey(request: RollbackRequest): string {
-  const { snapshot_id, groups, topics, exact, out_of_range, skip_blocked, plan_digest, rollback_id, group_map } =
-    request;
-  const options = [exact ?? false, out_of_range ?? "refuse", skip_blocked ?? false, plan_digest, rollback_id];
+  const { snapshot_id, groups, topics, out_of_range, skip_blocked, plan_digest, rollback_id, group_map } = request;
+  const options = [policyOf(request), out_of_range ?? "refuse", skip_blocked ?? false, plan_digest, rollback_id];
   const map = Object.entries(group_map ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify([snapshot_id, groups, topics, options, map]);
 }

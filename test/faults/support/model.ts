@@ -1,6 +1,10 @@
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import { Bag, Unseen } from "./expected.ts";
 
+/** The topic that members subscribe to: created once, with one partition that stays empty. */
+export const MEMBER_TOPIC = "held";
+const memberTopic: Topic = { creation: 0, logs: [{ start: 0n, end: 0n }] };
+
 /** Selects names, as requests do. */
 export type Selector = string | { readonly name: string };
 
@@ -243,7 +247,11 @@ export function snapshot<W extends World>(world: W, request: SnapshotRequest): P
     errors: [],
     warnings: new Bag(warnings),
   };
-  const topics = topicsIn(world, topicsOf(keysOf(commits.values())));
+  const hasMember = [...groups.values()].some((group) => group.hasMember);
+  const topics = new Map([
+    ...topicsIn(world, topicsOf(keysOf(commits.values()))),
+    ...(hasMember ? [[MEMBER_TOPIC, memberTopic] as const] : []),
+  ]);
   const saved = {
     description,
     safety: false,

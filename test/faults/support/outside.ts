@@ -3,6 +3,7 @@ import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
 import { createTopic, distinctValues, produce, waitUntilAllKnow } from "../../support/topics.ts";
+import { MEMBER_TOPIC } from "./model.ts";
 
 /** Commits without leader epochs, by group and partition. */
 export type OutsideCommits = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;
@@ -30,8 +31,6 @@ export interface Outside {
   join(group: string): Promise<Member>;
 }
 
-/** The topic that members subscribe to. */
-export const MEMBER_TOPIC = "held";
 const soon = { timeout: 20_000, interval: 20 };
 
 /**

@@ -2,6 +2,7 @@ import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
 import { fetchCommits } from "../../../functions/shared/kafka/groups/read-commits.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
+import { joinedConsumer } from "../../support/members.ts";
 import {
   at,
   classic,
@@ -35,6 +36,20 @@ describe("capture", () => {
     expect(observed?.topicId).toMatch(/^[\w-]{22}$/);
     expect(observed?.partitions.get(1)).toEqual({ logStartOffset: 0n, logEndOffset: 10n, leaderEpoch: 0 });
     expect(state.observed.groups.get(`${run}.0`)).toMatchObject({ type: classic(), state: "Empty", members: 0 });
+  });
+
+  it("observes the topics that members read, also without any commit: a rollback needs to know where they ended", async () => {
+    const cluster = await connect();
+    const [read, other] = [await topicOf(2, 4), await topicOf(1)];
+    const group = unique("reading");
+    await joinedConsumer(independentClient(), group, [read]);
+
+    const state = await capture(cluster, select(group));
+
+    expect(state.commits.get(group)?.size).toBe(0);
+    expect(state.warnings).toEqual([]);
+    expect(state.observed.topics.get(read)?.partitions.get(1)).toMatchObject({ logStartOffset: 0n, logEndOffset: 4n });
+    expect(state.observed.topics.has(other)).toBe(false);
   });
 
   it("reads 1,000 groups × 12 partitions in a few requests per broker; before 3.0, in one more per group", async () => {

@@ -36,7 +36,11 @@ describe("simple groups", () => {
     const snapshot = snapshotOf(state.commits, { cluster: state.cluster, observed: state.observed });
     const part = restrict(snapshot, {});
     const live = await observe(cluster, part.commits);
-    const { warnings } = planRollback(snapshot, part, live, { exact: false, outOfRange: "refuse", skipBlocked: false });
+    const { warnings } = planRollback(snapshot, part, live, {
+      uncommitted: "keep",
+      outOfRange: "refuse",
+      skipBlocked: false,
+    });
     expect(warnings).toEqual([expect.stringContaining(`"${simple}" has never had members`)]);
   });
 });

@@ -21,7 +21,7 @@ import { offsetFetch } from "../../../functions/shared/kafka/wire/offsets.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { administer, at, connect, groupsWith, select, topicOf, unique } from "./support.ts";
 
-const policy = { exact: false, outOfRange: "refuse", skipBlocked: false } as const;
+const policy = { uncommitted: "keep", outOfRange: "refuse", skipBlocked: false } as const;
 const literally = (groups: Iterable<string>) => ({ groups: [...groups].map((name) => ({ name })), exclude: [] });
 
 /** A captured state after it was stored and read as a snapshot. */

@@ -54,7 +54,7 @@ async function rollBack(cluster: Cluster, before: LiveState, exact = false) {
   const snapshot = snapshotOf(before.commits, { cluster: before.cluster, observed: before.observed });
   const part = restrict(snapshot, {});
   const plan = planRollback(snapshot, part, await observe(cluster, part.commits), {
-    ...{ exact, outOfRange: "refuse", skipBlocked: false },
+    ...{ uncommitted: exact ? "delete" : "keep", outOfRange: "refuse", skipBlocked: false },
   });
   expect(plan.blockers).toEqual([]);
   const shareGroups = shareGroupsOf(plan);

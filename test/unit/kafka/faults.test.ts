@@ -291,7 +291,8 @@ describe("topics that the principal may not describe", () => {
       topicCodes: { hidden: 29 },
     });
     const state = await capture(cluster, all, undefined, async () => ["hidden"]);
-    expect(state.warnings).toEqual([
+    expect([...state.observed.topics.keys()].sort()).toEqual(["hidden", "open"]);
+    expect(state.warnings.filter((warning) => !warning.includes("log"))).toEqual([
       'Commits may be missing: the principal lacks DESCRIBE on topic "hidden", which members of group "a", "b" read. ' +
         "Kafka silently omits commits on such topics. Grant DESCRIBE on them.",
     ]);

@@ -20,7 +20,34 @@ const patterns = (n: number) => Object.fromEntries(Array.from({ length: n }, (_,
 
 describe("a rollback request", () => {
   test("is refused by default if anything is blocked, and keeps extra commits", () => {
-    expect(policyOf(read({}))).toEqual({ exact: false, outOfRange: "refuse", skipBlocked: false });
+    expect(policyOf(read({}))).toEqual({ uncommitted: "keep", outOfRange: "refuse", skipBlocked: false });
+  });
+
+  test("says with exact the same as with uncommitted, and must not say both if they disagree", () => {
+    expect(policyOf(read({ exact: true })).uncommitted).toBe("delete");
+    expect(policyOf(read({ uncommitted: "log_start", exact: false })).uncommitted).toBe("log_start");
+    for (const both of [
+      { exact: true, uncommitted: "keep" },
+      { exact: true, uncommitted: "snapshot_end" },
+      { exact: false, uncommitted: "delete" },
+    ]) {
+      expect(problemsOf({ snapshot_id: id, ...both })).toEqual([
+        expect.stringMatching(/^uncommitted: .*only one of them/),
+      ]);
+    }
+    expect(problemsOf({ snapshot_id: id, exact: true, uncommitted: "delete" })).toBeUndefined();
+    const fingerprint = (fields: object) => fingerprintOf(read({ groups: ["a"], ...fields }));
+    expect(fingerprint({ uncommitted: "delete" })).toBe(fingerprint({ exact: true }));
+    expect(fingerprint({ uncommitted: "delete", exact: true })).toBe(fingerprint({ exact: true }));
+  });
+
+  test("has the fingerprint of former versions if it sets no newer field", () => {
+    expect(fingerprintOf(read({ groups: ["a"] }))).toBe(
+      "7f68713d09e5d2ba59354e78b48adc99142885144178a16a31e06bb82b409bc1",
+    );
+    expect(fingerprintOf(read({ groups: ["a"], exact: true }))).toBe(
+      "920a8891906f551e370c6d7e6b1cd651a7f88b7adefc601de638190cd6a89370",
+    );
   });
 
   test("names a snapshot or a rollback to resume", () => {
@@ -36,13 +63,14 @@ describe("a rollback request", () => {
       groups: ["a"],
       topics: ["t"],
       exact: false,
+      uncommitted: "keep",
       out_of_range: "skip",
       plan_digest: "0".repeat(64),
       rollback_id: "r-2",
       group_map: { a: "b" },
       description: "d",
     };
-    expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...inJournal })).toHaveLength(9);
+    expect(problemsOf({ resume: "r-1", snapshot_id: "latest", ...inJournal })).toHaveLength(10);
   });
 
   test("must name a snapshot by id if it names no groups and has no map", () => {
@@ -107,6 +135,7 @@ describe("a rollback request", () => {
       { wait_for_empty_seconds: 9 },
       { verify: false },
       { exact: false },
+      { uncommitted: "keep" },
       { out_of_range: "refuse" },
     ]) {
       expect(fingerprintOf(read({ groups: ["a"], ...same }))).toBe(first);
@@ -117,6 +146,8 @@ describe("a rollback request", () => {
       { topics: ["t"] },
       { topics: ["t:0"] },
       { exact: true },
+      { uncommitted: "log_start" },
+      { uncommitted: "snapshot_end" },
       { out_of_range: "clamp" },
       { skip_blocked: true },
       { plan_digest: "0".repeat(64) },

@@ -125,6 +125,11 @@ export interface Place {
   readonly topic: string;
   readonly partition: number;
   readonly target: Commit | null;
+  /**
+   * What the target follows from, where the snapshot has no commit: the present log. `unknown`: it would be the log end in the
+   * snapshot, which did not observe it.
+   */
+  readonly basis?: "log" | "unknown";
 }
 
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
@@ -135,7 +140,7 @@ const orSkip = `or set out_of_range to "skip" or "clamp". ${withoutPartition}`;
 /** Blockers of one partition. A target outside of the log comes last, with the offset where the log begins or ends. */
 export function* partitionBlockers(
   origin: Origin,
-  { group, topic, partition, target }: Place,
+  { group, topic, partition, target, basis }: Place,
   live: ObservedTopic | null | undefined,
 ): Generator<Blocker> {
   const blocker = blockersOf(group, { topic, partition });
@@ -144,15 +149,15 @@ export function* partitionBlockers(
     yield blocker("topic_missing", `: topic "${topic}" does not exist${deleting}. ${withoutTopic}`);
     return;
   }
-  if (target === null) {
-    if (origin.topics.get(topic) !== null) return;
+  if ((target === null || basis !== undefined) && origin.topics.get(topic) === null) {
     yield blocker(
       "not_captured",
       `: topic "${topic}" could not be observed when ${origin.name} was taken. Whether the group had commits on it then is ` +
-        `not known, so none can be deleted. ${withoutTopic}`,
+        `not known, so none can be deleted or moved. Set uncommitted to "keep". ${withoutTopic}`,
     );
     return;
   }
+  if (target === null) return;
   const log = live?.partitions.get(partition);
   if (live !== null && log === undefined) {
     const { size } = live.partitions;
@@ -167,11 +172,20 @@ export function* partitionBlockers(
         `records. ${withoutTopic}`,
       { expected, actual },
     );
+  if (basis === "unknown") {
+    yield blocker(
+      "not_captured",
+      `: ${origin.name} has no commit on it, and could not observe where its log ended. What was appended since is not ` +
+        `known. Set uncommitted to "keep", "log_start" or "delete". ${withoutTopic}`,
+    );
+  }
   const savedId = origin.topics.get(topic)?.topicId ?? null;
   const liveId = live?.topicId ?? null;
   const epoch = target.leaderEpoch ?? null;
   const liveEpoch = log?.leaderEpoch ?? null;
-  if (!origin.topics.has(topic)) {
+  if (basis !== undefined) {
+    // The target is an offset of the topic that exists now.
+  } else if (!origin.topics.has(topic)) {
     yield recreated(null, liveId, "it did not exist when the snapshot was taken");
   } else if (savedId !== null && liveId !== null && savedId !== liveId) {
     yield recreated(savedId, liveId, `its id was ${savedId} and is ${liveId}`);

@@ -34,8 +34,26 @@ const blockers = list(
   }),
 );
 
+const moved = document({ to: nullable(int64), replayed: nullable(int64) });
+
+/** What each policy means for a commit on a partition that the snapshot lacks. */
+const uncommitted = document({
+  acknowledged: nullable(int64),
+  delete: document({ replayed: nullable(int64), skipped: nullable(int64) }),
+  log_start: moved,
+  snapshot_end: moved,
+});
+
 /** Commits that are kept, as plans and results show them. */
-export const extraCommits = list(document({ group: text, topic: text, partition: notNegative(int32), commit }));
+export const extraCommits = list(
+  document({
+    group: text,
+    topic: text,
+    partition: notNegative(int32),
+    commit,
+    uncommitted: optional(uncommitted), // journals of former versions lack it
+  }),
+);
 
 /** What a plan does to groups, as a dry run shows it. */
 const groups = mapOf(
@@ -57,6 +75,7 @@ const groups = mapOf(
         done: optional(mark),
         replayed: nullable(int64),
         skipped: nullable(int64),
+        uncommitted: optional(uncommitted),
       }),
     ),
   }),

@@ -1,19 +1,25 @@
-import type { LiveState } from "../model.ts";
+import { type LiveState, placeOf } from "../model.ts";
 import { count, nameSome } from "../text.ts";
 import type { Origin } from "./blockers.ts";
-import { type Plan, takesPart, topicsIn } from "./plan.ts";
+import { type PartitionPlan, type Plan, type Policy, takesPart, topicsIn } from "./plan.ts";
+import type { Uncommitted } from "./uncommitted.ts";
 
 /** What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move. */
 export function warningsOf(
   origin: Origin,
   { groups, extra }: Pick<Plan, "groups" | "extra">,
   live: LiveState,
+  policy: Pick<Policy, "uncommitted">,
 ): string[] {
   const clamped = [...groups].flatMap(([group, { partitions }]) =>
     [...partitions].flatMap(([key, { action, asked, to }]) =>
       action !== "skip" && asked ? [`${group} ${key}: ${asked.offset} becomes ${to?.offset}`] : [],
     ),
   );
+  const planned = [...groups.values()].filter(takesPart).flatMap(({ partitions }) => [...partitions]);
+  const deleted = planned.flatMap(([, partition]) => (partition.action === "delete" ? [partition] : []));
+  const computed = policy.uncommitted === "snapshot_end" ? planned.filter(isComputed) : [];
+  const unread = new Set(computed.map(([key]) => placeOf(key).topic).filter((topic) => !origin.topics.has(topic)));
   const unproven = [...topicsIn(groups)].filter((topic) => {
     const [saved, now] = [origin.topics.get(topic), live.observed.topics.get(topic)];
     return saved === null || saved?.topicId === null || now?.topicId === null;
@@ -23,9 +29,14 @@ export function warningsOf(
   const [streams, shares] = [ofType("streams"), ofType("share")];
   const simple = restored.filter((group) => live.observed.groups.get(group)?.protocolType === "");
   return [
-    extra.length > 0 &&
-      `The rollback keeps ${count(extra.length, "commit")} on partitions that the snapshot lacks, of ` +
-        `${nameSome(new Set(extra.map(({ group }) => group)))}: see extra. To delete them, set "exact": true.`,
+    extra.length > 0 && keptWarning(extra),
+    deleted.length > 0 &&
+      `The rollback deletes ${count(deleted.length, "commit")} on partitions that the snapshot lacks: there, consumers with ` +
+        `auto.offset.reset=earliest replay at most ${records(deleted.map(({ replayed }) => replayed))}, and those with ` +
+        `latest skip at most ${records(deleted.map(({ skipped }) => skipped))} that were never read.`,
+    unread.size > 0 &&
+      `${nameSome(unread)} is not in the snapshot: it did not exist then, or no group of the snapshot read it. Its ` +
+        "partitions go to the log start.",
     clamped.length > 0 &&
       `${count(clamped.length, "offset")} outside of the log ${clamped.length === 1 ? "is" : "are"} clamped to its start ` +
         `or end: ${nameSome(clamped)}.`,
@@ -42,4 +53,28 @@ export function warningsOf(
       `${nameSome(simple)} ${simple.length === 1 ? "has" : "have"} never had members: consumers that assign() partitions ` +
         "are not members, so Kafka cannot report whether they are running. Make sure that they are stopped.",
   ].filter((warning) => warning !== false);
+}
+
+const isComputed = ([, { uncommitted }]: readonly [string, PartitionPlan]) => uncommitted !== undefined;
+
+/** What it means to keep commits on partitions that the snapshot lacks, and what else can be done. */
+function keptWarning(extra: Plan["extra"]): string {
+  const of = (figure: (uncommitted: Uncommitted) => bigint | null) =>
+    records(extra.map(({ uncommitted }) => (uncommitted ? figure(uncommitted) : null)));
+  const groups = nameSome(new Set(extra.map(({ group }) => group)));
+  return (
+    `The rollback keeps ${count(extra.length, "commit")} on partitions that the snapshot lacks, of ${groups}: ` +
+    `${of(({ acknowledged }) => acknowledged)} appended since the snapshot stay acknowledged (see extra). To replay these, ` +
+    `set uncommitted to "snapshot_end"; "log_start" replays at most ${of(({ logStart }) => logStart.replayed)}; with ` +
+    `"delete", auto.offset.reset decides: earliest replays at most ${of((one) => one.delete.replayed)}, latest skips at ` +
+    `most ${of((one) => one.delete.skipped)}.`
+  );
+}
+
+/** `12 records`; an unknown number where one of the parts is unknown. */
+function records(parts: readonly (bigint | null)[]): string {
+  const known = parts.filter((part) => part !== null);
+  if (known.length < parts.length) return "an unknown number of records";
+  const total = known.reduce((sum, part) => sum + part, 0n);
+  return `${total} record${total === 1n ? "" : "s"}`;
 }

@@ -1,5 +1,6 @@
 import { type Commit, type Commits, type Targets, topicsOf } from "../model.ts";
 import type { Blocker } from "./blockers.ts";
+import type { Uncommitted, UncommittedPolicy } from "./uncommitted.ts";
 
 /**
  * What a rollback will do to a partition. `metadata`: the offset stays, metadata or leader epoch return. `skip`: nothing,
@@ -14,8 +15,9 @@ export const outOfRangePolicies = ["refuse", "clamp", "skip"] as const;
 
 /**
  * One partition of a plan. `replayed` and `skipped` are distances in offsets between the two commits inside the present
- * log: an upper bound of the records, since compaction and transactions leave gaps. Null where the log is unknown, or
- * where one of the commits is none. Of a share group all up to the log end may be replayed: Kafka forgets what was acknowledged.
+ * log: an upper bound of the records, since compaction and transactions leave gaps. Of a deletion, `replayed` is that of a
+ * consumer with `auto.offset.reset=earliest`, `skipped` that of one with `latest`. Null where the log is unknown, or where
+ * there is no commit now. Of a share group all up to the log end may be replayed: Kafka forgets what was acknowledged.
  */
 export interface PartitionPlan {
   readonly action: Action;
@@ -28,6 +30,8 @@ export interface PartitionPlan {
   readonly done?: true;
   readonly replayed: bigint | null;
   readonly skipped: bigint | null;
+  /** Where the snapshot has no commit, and `to` is what the policy has set. */
+  readonly uncommitted?: Uncommitted;
 }
 
 /** A group of a plan. The sums are null where one of their parts is. */
@@ -47,8 +51,7 @@ export interface GroupPlan {
 
 /** What to do about blockers, and about commits that the snapshot lacks. */
 export interface Policy {
-  /** Delete commits on partitions that the snapshot lacks. */
-  readonly exact: boolean;
+  readonly uncommitted: UncommittedPolicy;
   readonly outOfRange: (typeof outOfRangePolicies)[number];
   /** Leave out groups that are blocked. */
   readonly skipBlocked: boolean;
@@ -60,6 +63,8 @@ export interface ExtraCommit {
   readonly topic: string;
   readonly partition: number;
   readonly commit: Commit;
+  /** Absent in journals of former versions. */
+  readonly uncommitted?: Uncommitted;
 }
 
 /** What a rollback would do, and whether it may. */

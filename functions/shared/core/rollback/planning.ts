@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { encodeJson, type Json } from "../json/json.ts";
 import {
   type Commit,
+  distance,
   type LiveState,
   noCommits,
   type ObservedPartition,
@@ -12,7 +13,7 @@ import {
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
 import { quote } from "../text.ts";
-import { type Blocker, groupBlockers, movedSince, type Origin, partitionBlockers } from "./blockers.ts";
+import { type Blocker, groupBlockers, movedSince, type Origin, type Place, partitionBlockers } from "./blockers.ts";
 import {
   type ExtraCommit,
   type GroupPlan,
@@ -23,6 +24,7 @@ import {
   targetsOf,
 } from "./plan.ts";
 import { warningsOf } from "./plan-warnings.ts";
+import { targetOf, type Uncommitted, uncommittedAt } from "./uncommitted.ts";
 
 /** What a group is to be restored to. */
 export interface Intent {
@@ -30,6 +32,8 @@ export interface Intent {
   /** The type of the group that the targets were read from. */
   readonly type: string | null;
   readonly targets: Targets;
+  /** The targets that the policy has set for commits that the snapshot lacks, and what each policy means for them. */
+  readonly uncommitted?: ReadonlyMap<string, Uncommitted>;
   /** What an earlier call planned. With it, only partitions that are not at their targets are planned and checked. */
   readonly earlier?: GroupPlan["partitions"];
 }
@@ -48,16 +52,30 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
   const intents = new Map<string, Intent>();
   const extra: ExtraCommit[] = [];
   for (const [group, targets] of part.commits) {
-    const more = [...(live.commits.get(group) ?? noCommits)].filter(([key]) => !targets.has(key));
-    if (!policy.exact) extra.push(...more.map(([key, commit]) => ({ group, ...placeOf(key), commit })));
     const source = part.sources.get(group);
+    const isShare = live.observed.groups.get(group)?.type === "share";
+    const all = new Map<string, Commit | null>(targets);
+    const lacking = new Map<string, Uncommitted>();
+    for (const [key, commit] of live.commits.get(group) ?? noCommits) {
+      if (targets.has(key)) continue;
+      const place = placeOf(key);
+      const topics = [snapshot, live].map(({ observed }) => observed.topics.get(place.topic));
+      const uncommitted = uncommittedAt(commit, place.partition, topics[0], topics[1], isShare);
+      if (policy.uncommitted === "keep") {
+        extra.push({ group, ...place, commit, uncommitted });
+      } else {
+        all.set(key, targetOf(policy.uncommitted, commit, uncommitted));
+        lacking.set(key, uncommitted);
+      }
+    }
     const captured = snapshot.observed.groups.get(source ?? group);
     // A group that did not exist had no type: it returns to no commits, whatever its type is now.
     const isNew = captured === undefined && snapshot.consumerGroups.get(source ?? group)?.size === 0;
     intents.set(group, {
       ...(source !== undefined && { source }),
       type: (isNew ? live.observed.groups.get(group) : captured)?.type ?? null,
-      targets: policy.exact ? new Map([...targets, ...more.map(([key]) => [key, null] as const)]) : targets,
+      targets: all,
+      uncommitted: lacking,
     });
   }
   const { snapshotId, cluster, observed } = snapshot;
@@ -73,7 +91,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     ...plan,
     snapshotId,
     digest: digestOf(snapshotId, plan.groups, live, policy),
-    warnings: warningsOf(origin, { groups: plan.groups, extra }, live),
+    warnings: warningsOf(origin, { groups: plan.groups, extra }, live, policy),
     extra,
   };
 }
@@ -117,12 +135,13 @@ export function planIntents(
 function planGroup(
   origin: Origin,
   group: string,
-  { source, type: sourceType, targets, earlier }: Intent,
+  { source, type: sourceType, targets, uncommitted, earlier }: Intent,
   live: LiveState,
-  { exact, outOfRange }: Policy,
+  policy: Policy,
 ): { reasons: Blocker[]; skipped: Blocker[]; plan: GroupPlan | undefined } {
   const ofGroup = [...groupBlockers(origin, group, sourceType, live)];
   if (live.errors.some((error) => error.group === group)) return { reasons: ofGroup, skipped: [], plan: undefined };
+  const { outOfRange } = policy;
   const current = live.commits.get(group) ?? noCommits;
   const observed = live.observed.groups.get(group);
   const type = observed === undefined ? sourceType : observed.type;
@@ -132,9 +151,11 @@ function planGroup(
   const skipped: Blocker[] = [];
   let pending = earlier === undefined; // in a resumed plan, a group that is done needs nothing more
   for (const [key, target] of targets) {
-    const place = { group, ...placeOf(key), target };
-    const topic = live.observed.topics.get(place.topic);
-    const log = topic?.partitions.get(place.partition);
+    const at = placeOf(key);
+    const topic = live.observed.topics.get(at.topic);
+    const log = topic?.partitions.get(at.partition);
+    const lacking = uncommitted?.get(key);
+    const place: Place = { group, ...at, target, ...(lacking && { basis: basisOf(policy, lacking) }) };
     const from = current.get(key) ?? null;
     if (earlier !== undefined) {
       const before = earlier.get(key)?.from ?? null;
@@ -151,7 +172,7 @@ function planGroup(
     const all = [...partitionBlockers(origin, place, topic)];
     const range = outOfRange === "refuse" ? undefined : all.find(isOutOfRange);
     reasons.push(...all.filter((blocker) => blocker !== range));
-    const planned = planPartition(from, target, log, isShare);
+    const planned = { ...planPartition(from, target, log, isShare), ...(lacking && { uncommitted: lacking }) };
     if (target === null || range === undefined) {
       partitions.set(key, planned);
     } else if (outOfRange === "skip") {
@@ -161,11 +182,11 @@ function planGroup(
       const bound = range.kind === "below_log_start" ? log?.logStartOffset : log?.logEndOffset;
       // Without the leader epoch: it belongs to the offset that was asked for.
       const given: Commit = { offset: bound ?? target.offset, metadata: target.metadata };
-      partitions.set(key, { ...planPartition(from, given, log, isShare), asked: target });
+      partitions.set(key, { ...planned, ...planPartition(from, given, log, isShare), asked: target });
     }
   }
   // Where there is nothing to restore, as in the group of Connect's workers, members overwrite nothing.
-  const bare = targets.size === 0 && !exact;
+  const bare = targets.size === 0 && policy.uncommitted === "keep";
   if (pending) reasons.unshift(...ofGroup.filter(({ kind }) => !bare || kind !== "group_not_empty"));
   const plan = {
     ...(source !== undefined && { source }),
@@ -178,10 +199,15 @@ function planGroup(
   return { reasons, skipped, plan };
 }
 
+/** What a target is based on that the policy has set. */
+const basisOf = ({ uncommitted }: Policy, { logStart, snapshotEnd }: Uncommitted) =>
+  uncommitted === "snapshot_end" && snapshotEnd.to === null && logStart.to !== null ? "unknown" : "log";
+
 /** The partition keeps its commit: the one of an earlier call, or the one that was found. */
-function skip({ from, to, asked = to, done }: PartitionPlan): PartitionPlan {
+function skip({ from, to, asked = to, done, uncommitted }: PartitionPlan): PartitionPlan {
   const stands = done ? to : from;
-  return { action: "skip", from: stands, to: stands, asked, replayed: 0n, skipped: 0n };
+  const places = { from: stands, to: stands, asked, ...(uncommitted && { uncommitted }) };
+  return { action: "skip", ...places, replayed: 0n, skipped: 0n };
 }
 
 function planPartition(
@@ -198,18 +224,14 @@ function planPartition(
   }
   if (sameCommit(from, to)) return { ...unmoved, action: "unchanged" };
   if (from === null) return { ...unmoved, action: "create", replayed: null, skipped: null };
-  if (to === null) return { ...unmoved, action: "delete", replayed: null, skipped: null };
+  if (to === null) {
+    const end = log?.logEndOffset ?? from.offset;
+    const skipped = distance(from.offset, end, log);
+    return { ...unmoved, action: "delete", replayed: distance(0n, isShare ? end : from.offset, log), skipped };
+  }
   if (from.offset === to.offset) return { ...unmoved, action: "metadata" };
   if (to.offset < from.offset) return { ...unmoved, action: "rewind", replayed: distance(to.offset, from.offset, log) };
   return { ...unmoved, action: "fast_forward", skipped: distance(from.offset, to.offset, log) };
-}
-
-/** How many offsets of [low, high) are inside the log; null where its bounds are unknown. */
-function distance(low: bigint, high: bigint, log: ObservedPartition | undefined): bigint | null {
-  if (log === undefined || log.logStartOffset === null || log.logEndOffset === null) return null;
-  const start = low > log.logStartOffset ? low : log.logStartOffset;
-  const end = high < log.logEndOffset ? high : log.logEndOffset;
-  return end > start ? end - start : 0n;
 }
 
 function sum(partitions: GroupPlan["partitions"], figure: "replayed" | "skipped"): bigint | null {
@@ -224,7 +246,10 @@ function sum(partitions: GroupPlan["partitions"], figure: "replayed" | "skipped"
 function digestOf(snapshotId: string, groups: Plan["groups"], live: LiveState, policy: Policy): string {
   const hash = createHash("sha256");
   const add = (line: Json) => hash.update(`${encodeJson(line)}\n`);
-  add({ snapshot_id: snapshotId, exact: policy.exact, out_of_range: policy.outOfRange, skip: policy.skipBlocked });
+  const { uncommitted, outOfRange, skipBlocked } = policy;
+  const exact = uncommitted === "delete";
+  const computed = exact || uncommitted === "keep" ? undefined : uncommitted;
+  add({ snapshot_id: snapshotId, exact, out_of_range: outOfRange, skip: skipBlocked, uncommitted: computed });
   const topics = new Set<string>();
   for (const [group, plan] of [...groups].sort(byKey)) {
     if (plan.leftOut) {

@@ -43,7 +43,7 @@ export function targetsHold(plan: Plan, { commits, errors }: Pick<LiveState, "co
  * @param live the state of the groups of `partitionsOf`
  */
 export function planResume({ plan, origin }: PlannedRollback, live: LiveState, skipBlocked: boolean): Plan {
-  const policy = { exact: false, outOfRange: "refuse", skipBlocked } as const;
+  const policy = { uncommitted: "keep", outOfRange: "refuse", skipBlocked } as const;
   const intents = new Map<string, Intent>();
   for (const [group, planned] of plan.groups) {
     const { type, partitions: earlier } = planned;
@@ -58,7 +58,9 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
       [...planned.partitions].flatMap(([key, before]) => {
         const after = before.action === "skip" ? before : now.partitions.get(key);
         if (after === undefined) return []; // the group is left out: it cannot be read
-        return [[key, before.asked === undefined ? after : { ...after, asked: before.asked }] as const];
+        const { asked, uncommitted } = before;
+        const kept = { ...(asked !== undefined && { asked }), ...(uncommitted && { uncommitted }) };
+        return [[key, { ...after, ...kept }] as const];
       }),
     );
     groups.set(group, { ...planned, ...now, partitions });

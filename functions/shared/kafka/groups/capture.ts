@@ -15,7 +15,7 @@ import type { ListedGroup } from "../wire/groups.ts";
 import type { FetchGroup } from "../wire/offsets.ts";
 import { describeGroups, type GroupDescriptions } from "./describe-groups.ts";
 import { type GroupList, listGroups } from "./group-list.ts";
-import { findHiddenTopics } from "./hidden-topics.ts";
+import { observeOtherTopics } from "./other-topics.ts";
 import { byTopics, type CommitsRead, fetchCommits } from "./read-commits.ts";
 import { fetchStartOffsets } from "./share-groups.ts";
 import { observeTopics } from "./topics.ts";
@@ -25,7 +25,7 @@ import { observeTopics } from "./topics.ts";
  * and a group that does not exist is `missing`. A group that matched a pattern and was deleted meanwhile is a warning.
  * Of share groups the start offsets are captured; if the brokers do not support that, a literal name is an error, and a
  * pattern skips them with a warning. What can be partial: a group's failure is in `errors` and fails no other group;
- * logs and members may be null, with a warning.
+ * logs and members may be null, with a warning. Topics are observed that groups have commits on, or members read.
  *
  * Kafka silently omits commits on topics that the principal may not describe. Such a topic is null in the observed
  * topics, with a warning, if a member of a group or `formerTopics` names it.
@@ -51,7 +51,7 @@ export async function capture(
   if (matched.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(matched.idlePatterns)}.`);
   const groups = new Map(wanted.map((group) => [group, known.get(group) ?? noPartitions]));
   const { topicsOfMembers, ...state } = await read(cluster, list, groups);
-  const hidden = await findHiddenTopics(cluster, state.observed.topics, topicsOfMembers, await formerTopics());
+  const others = await observeOtherTopics(cluster, state.observed.topics, topicsOfMembers, await formerTopics());
   const isNamed = (group: string) => literals.has(group) || known.has(group);
   const skippedShares = state.errors.filter(({ group, error }) => error === "InvalidRequest" && !isNamed(group));
   if (skippedShares.length > 0) {
@@ -66,8 +66,8 @@ export async function capture(
     ...state,
     errors: state.errors.filter((error) => !skippedShares.includes(error)),
     missing: new Set([...state.missing].filter(isNamed)),
-    warnings: [...warnings, ...state.warnings, ...hidden.warnings],
-    observed: { ...state.observed, topics: new Map([...state.observed.topics, ...hidden.topics]) },
+    warnings: [...warnings, ...state.warnings, ...others.warnings],
+    observed: { ...state.observed, topics: new Map([...state.observed.topics, ...others.topics]) },
   };
 }
 

@@ -324,7 +324,7 @@ describe("a blocker of a partition", () => {
           topic: "t",
           partition: 1,
           message: expect.stringMatching(
-            /^Group "g", t-1: topic "t" could not be observed .*none can be deleted\. To roll back/,
+            /^Group "g", t-1: topic "t" could not be observed .*none can be deleted or moved\. Set uncommitted to "keep"/,
           ),
         },
       ]);

@@ -2,29 +2,51 @@ import { describe, expect, test } from "vitest";
 import type { LiveState, ObservedTopic, Snapshot } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
-import {
-  at,
-  group,
-  groupOf,
-  liveOf,
-  log,
-  refuse,
-  snapshotOf,
-  topicsFor,
-  unblockedPlan,
-} from "../../../support/states.ts";
+import type { UncommittedPolicy } from "../../../../functions/shared/core/rollback/uncommitted.ts";
+import { at, group, groupOf, liveOf, log, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
 
 const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
 
 describe("the warnings of a plan", () => {
   const saved = group({ "t-0": at(5n) });
 
-  test("name the groups whose extra commits are kept, and the option that deletes them", () => {
-    const live = group({ "t-0": at(5n), "t-1": at(1n), "t-2": at(1n) });
-    expect(unblockedPlan(saved, live).warnings).toEqual([
-      expect.stringMatching(/^The rollback keeps 2 commits .* of "g".*"exact": true/),
-    ]);
-    expect(unblockedPlan(saved, live, { exact: true }).warnings).toEqual([]);
+  describe("about commits on partitions that the snapshot lacks", () => {
+    const live = group({ "t-0": at(5n), "t-1": at(12n), "t-2": at(14n) });
+    const topicAt = (...ends: (bigint | null)[]) =>
+      new Map([["t", { topicId: "id", partitions: new Map(ends.map((end) => log(1n, end)).entries()) }]]);
+    const planAt = (uncommitted: UncommittedPolicy, then: ReadonlyMap<string, ObservedTopic | null>) => {
+      const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics: then } });
+      const now = liveOf(live, topicAt(20n, 20n, 20n));
+      return planRollback(snapshot, restrict(snapshot, {}), now, { ...refuse, uncommitted });
+    };
+
+    test("say in figures what it means to keep them, and what each other choice replays or skips", () => {
+      expect(planAt("keep", topicAt(10n, 10n, 10n)).warnings).toEqual([
+        'The rollback keeps 2 commits on partitions that the snapshot lacks, of "g": 6 records appended since the ' +
+          'snapshot stay acknowledged (see extra). To replay these, set uncommitted to "snapshot_end"; "log_start" ' +
+          'replays at most 24 records; with "delete", auto.offset.reset decides: earliest replays at most 24 records, ' +
+          "latest skips at most 14 records.",
+      ]);
+      expect(planAt("keep", topicAt(10n, 10n, null)).warnings[0]).toContain(": an unknown number of records appended");
+    });
+
+    test("say that a deletion makes some consumers skip records", () => {
+      expect(planAt("delete", topicAt(10n, 10n, 10n)).warnings).toEqual([
+        expect.stringMatching(
+          /^The rollback deletes 2 commits .*earliest replay at most 24 records, .*latest skip at most 14 records that/,
+        ),
+      ]);
+      expect(planAt("log_start", topicAt(10n, 10n, 10n)).warnings).toEqual([]);
+      expect(planAt("snapshot_end", topicAt(10n, 10n, 10n)).warnings).toEqual([]);
+    });
+
+    test("name the topics that the snapshot does not have: nothing shows whether they existed", () => {
+      const none = group({});
+      const snapshot = snapshotOf(none);
+      const now = liveOf(live, topicAt(20n, 20n, 20n));
+      const plan = planRollback(snapshot, restrict(snapshot, {}), now, { ...refuse, uncommitted: "snapshot_end" });
+      expect(plan).toMatchObject({ blockers: [], warnings: [expect.stringMatching(/^"t" is not in the snapshot: /)] });
+    });
   });
 
   test("name a topic that may have been deleted and created again", () => {

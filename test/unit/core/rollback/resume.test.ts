@@ -198,9 +198,10 @@ describe("a resumed plan", () => {
           const partitions = rest.groups.get(name)?.partitions ?? new Map();
           expect([...partitions.keys()]).toEqual([...before.keys()]);
           for (const [key, partitionPlan] of partitions) {
-            const { action, to, asked = to } = before.get(key);
+            const { action, to, asked = to, uncommitted } = before.get(key);
             const now = action === "skip" ? to : commitAt(after.commits, name, key);
-            expect(partitionPlan).toEqual({ action: "skip", from: now, to: now, asked, replayed: 0n, skipped: 0n });
+            const places = { from: now, to: now, asked, uncommitted };
+            expect(partitionPlan).toEqual({ action: "skip", ...places, replayed: 0n, skipped: 0n });
           }
         }
       }),
@@ -220,7 +221,7 @@ describe("a resumed plan", () => {
   });
 
   test("deletes only the commits that an earlier call did not", () => {
-    const exact = unblockedPlan(group({}), live.commits, { exact: true });
+    const exact = unblockedPlan(group({}), live.commits, { uncommitted: "delete" });
     const rest = planResume(journaled(exact, live), later(live, group({ "t-1": at(9n) })), false);
     expect(rest.blockers).toEqual([]);
     expect(deletesOf(rest)).toEqual(new Map([["g", ["t-1"]]]));
@@ -339,7 +340,7 @@ describe("targetsHold", () => {
 
   test("is false if a group could not be read, even if all its commits are to be deleted", () => {
     const live = group({ "t-0": at(9n) });
-    const plan = unblockedPlan(group({}), live, { exact: true });
+    const plan = unblockedPlan(group({}), live, { uncommitted: "delete" });
     const failed = (name: string) => [{ group: name, error: "KafkaUnavailable", message: "m" }];
     expect(targetsHold(plan, { commits: group({}), errors: [] })).toBe(true);
     expect(targetsHold(plan, { commits: new Map(), errors: [] })).toBe(true); // it does not exist any more

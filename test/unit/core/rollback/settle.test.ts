@@ -43,7 +43,7 @@ describe("settle", () => {
   test("is a success if every write was accepted and is read back, in any state", () => {
     fc.assert(
       fc.property(commits, commits, fc.boolean(), (saved, live, exact) => {
-        const plan = unblockedPlan(saved, live, { exact });
+        const plan = unblockedPlan(saved, live, { uncommitted: exact ? "delete" : "keep" });
         const after = apply(live, writesOf(plan));
         const result = settle(plan, accepted(plan), { commits: after, errors: [] });
         const deleted = [...deletesOf(plan).values()].flat();
@@ -176,7 +176,7 @@ describe("settle", () => {
   });
 
   const withExtra = group({ "t-0": at(5n), "t-1": at(6n), "t-2": at(1n) });
-  const exactPlan = unblockedPlan(saved, withExtra, { exact: true });
+  const exactPlan = unblockedPlan(saved, withExtra, { uncommitted: "delete" });
 
   test("reports a commit as deleted if the read-back shows none, with any answer of the broker", () => {
     const unanswered = new Map([

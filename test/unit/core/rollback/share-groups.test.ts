@@ -62,7 +62,7 @@ describe("a plan for a share group", () => {
   test("deletes all start offsets if the group did not exist at the snapshot: this undoes its creation", () => {
     const snapshot = snapshotAt(group({}), new Map());
     const live = liveAt(saved);
-    const plan = planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, exact: true });
+    const plan = planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, uncommitted: "delete" });
     expect(plan.blockers).toEqual([]);
     expect([...deletesOf(plan)]).toEqual([["g", ["t-0", "t-1", "t-2"]]]);
     expect(shareGroupsOf(plan)).toEqual(new Set(["g"]));
@@ -79,7 +79,7 @@ describe("a plan for a share group", () => {
     const kept = planOf(saved, liveAt(live));
     expect(kept.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "create", from: null, to: at(4n) });
     expect(kept.extra).toMatchObject([{ group: "g", topic: "t", partition: 1 }]);
-    const exact = planOf(saved, liveAt(live), { exact: true });
+    const exact = planOf(saved, liveAt(live), { uncommitted: "delete" });
     expect(exact.blockers).toEqual([]);
     expect(deletesOf(exact)).toEqual(new Map([["g", ["t-1"]]]));
   });
@@ -169,7 +169,7 @@ test("a share group is at its targets after its rollback, from any start offsets
     .map((all) => group(Object.fromEntries(all.flatMap((o, i) => (o === null ? [] : [[`t-${i}`, at(o)] as const])))));
   fc.assert(
     fc.property(offsets, offsets, fc.boolean(), (saved, live, exact) => {
-      const plan = planOf(saved, liveAt(live), { exact });
+      const plan = planOf(saved, liveAt(live), { uncommitted: exact ? "delete" : "keep" });
       const after = apply(live, writesOf(plan));
       const result = settle(plan, accepted(plan), { commits: after, errors: [] });
       expect(result).toMatchObject({ status: "success", verification: { verified: true } });
