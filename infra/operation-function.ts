@@ -8,22 +8,21 @@ import { buildSync, type Metafile } from "esbuild";
 import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
 
-/** Memory of functions that read or write Kafka: one full vCPU, for the codecs and the compression. */
-const kafkaMemory = 1769;
+/** Memory of functions that read or write whole documents: one vCPU, and enough for the largest that can be stored. */
+const documentMemory = 1769;
 
 /**
  * The limits of each operation. Kafka readers have time for ten thousand groups on slow brokers, a rollback the most
- * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds; show and rollbacks decode a
- * whole document.
+ * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds.
  */
 const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory: number }>> = {
-  snapshot: { seconds: 300, memory: kafkaMemory },
+  snapshot: { seconds: 300, memory: documentMemory },
   list: { seconds: 30, memory: 512 },
-  show: { seconds: 30, memory: 1024 },
-  diff: { seconds: 300, memory: kafkaMemory },
-  verify: { seconds: 300, memory: kafkaMemory },
-  rollback: { seconds: 900, memory: kafkaMemory },
-  rollbacks: { seconds: 30, memory: 1024 },
+  show: { seconds: 30, memory: documentMemory },
+  diff: { seconds: 300, memory: documentMemory },
+  verify: { seconds: 300, memory: documentMemory },
+  rollback: { seconds: 900, memory: documentMemory },
+  rollbacks: { seconds: 30, memory: documentMemory },
   delete: { seconds: 30, memory: 512 },
 };
 

@@ -155,11 +155,11 @@ test("a function is created after its rights, which its network requires", () =>
 test.each([
   ["snapshot", 300, 1769],
   ["list", 30, 512],
-  ["show", 30, 1024],
+  ["show", 30, 1769],
   ["diff", 300, 1769],
   ["verify", 300, 1769],
   ["rollback", 900, 1769],
-  ["rollbacks", 30, 1024],
+  ["rollbacks", 30, 1769],
   ["delete", 30, 512],
 ])(
   "%s runs for at most %i seconds with %i MB on Node 24, arm64, and logs JSON into its own group",

@@ -21,6 +21,7 @@ import type { Json } from "./json/json.ts";
 import { PackError, packJson, UnpackError, unpackJson } from "./json/packed-json.ts";
 import { type Snapshot, snapshotStatuses, splitTopicPartition, statusOf, triggers } from "./model.ts";
 import type { Selector } from "./selectors.ts";
+import { parseSnapshotId } from "./snapshot-id.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
 const SCHEMA_VERSION = 2;
@@ -193,6 +194,7 @@ export function decodeSnapshot(
   }
   try {
     const { schemaVersion } = versioned.decode(parsed, "");
+    if (schemaVersion < 1) throw new DecodeError("schema_version", `is ${schemaVersion}: the first version is 1`);
     if (schemaVersion > SCHEMA_VERSION) {
       const problem = `is ${schemaVersion}, and this deployment reads up to ${SCHEMA_VERSION}: deploy a newer one`;
       throw new DecodeError("schema_version", problem);
@@ -200,6 +202,10 @@ export function decodeSnapshot(
     const snapshot = snapshotDocument.decode(parsed, "");
     if (snapshot.snapshotId !== expected.snapshotId) {
       throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshot.snapshotId)}: another snapshot's body`);
+    }
+    const { createdAt } = parseSnapshotId(snapshot.snapshotId) ?? {};
+    if (snapshot.createdAt !== createdAt) {
+      throw new DecodeError("created_at", `is ${JSON.stringify(snapshot.createdAt)}: not the time of the id`);
     }
     return snapshot;
   } catch (cause) {

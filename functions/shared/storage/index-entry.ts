@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { SnapshotCorrupt } from "../core/errors.ts";
 import { compareCodePoints } from "../core/json/code-points.ts";
 import {
@@ -26,6 +27,7 @@ import {
 } from "../core/model.ts";
 import { selection } from "../core/snapshot.ts";
 import { isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
+import { cut } from "../core/text.ts";
 import { cap, inText, itemCodec, type Key } from "./items.ts";
 import { decodeToken, invalid } from "./paging.ts";
 
@@ -155,13 +157,9 @@ export function topicsNamed({ consumerGroups, observed }: Pick<Snapshot, "consum
   return [...new Set([...topicsOf(consumerGroups), ...unseen])].sort(compareCodePoints);
 }
 
-/** The entry of a snapshot whose body has this checksum and length. It stays small however large the snapshot is. */
-export function indexEntryOf(
-  snapshot: Snapshot,
-  body: { readonly sha256: string; readonly bytes: number },
-): SnapshotEntry {
-  const { snapshotId, createdAt, trigger, schedule, cluster } = snapshot;
-  const topics = topicsNamed(snapshot);
+/** What the entry of a snapshot repeats from its body. */
+function repeatedIn(snapshot: Snapshot) {
+  const { snapshotId, createdAt, trigger, schedule, cluster, selection } = snapshot;
   return {
     snapshotId,
     createdAt,
@@ -174,9 +172,18 @@ export function indexEntryOf(
     offsets: countOffsets(snapshot.consumerGroups),
     errors: snapshot.errors.length,
     warnings: snapshot.warnings.length,
-    ...(Buffer.byteLength(selectionText.encode(snapshot.selection)) <= longestSelection && {
-      selection: snapshot.selection,
-    }),
+    ...(Buffer.byteLength(selectionText.encode(selection)) <= longestSelection && { selection }),
+  };
+}
+
+/** The entry of a snapshot whose body has this checksum and length. It stays small however large the snapshot is. */
+export function indexEntryOf(
+  snapshot: Snapshot,
+  body: { readonly sha256: string; readonly bytes: number },
+): SnapshotEntry {
+  const topics = topicsNamed(snapshot);
+  return {
+    ...repeatedIn(snapshot),
     ...(Buffer.byteLength(topicsText.encode(topics)) <= longestTopics && { topics }),
     ...body,
   };
@@ -194,6 +201,8 @@ const secondsSince1970 = converted(
     return new Date(seconds * 1_000).toISOString();
   },
 );
+
+const correctIt = "Correct it from the body of that snapshot in the bucket, or delete the snapshot.";
 
 /**
  * The items of the index. Decoding throws SnapshotCorrupt that names the item and the first attribute that is missing or
@@ -240,8 +249,24 @@ export const entryItem = itemCodec(
       return { ...entry, cluster: { name, clusterId } };
     },
   ),
-  {
-    Corrupt: SnapshotCorrupt,
-    next: "Correct it from the body of that snapshot in the bucket, or delete the snapshot.",
-  },
+  { Corrupt: SnapshotCorrupt, next: correctIt },
 );
+
+/**
+ * Compares the entry of a snapshot with its body: lists and `latest` go by what it repeats from there.
+ *
+ * @throws SnapshotCorrupt that names the first field in which they differ
+ */
+export function requireAgreement(entry: SnapshotEntry, snapshot: Snapshot, bytes: number): void {
+  const { selection, ...expected } = { schedule: undefined, ...repeatedIn(snapshot), bytes };
+  const listed = new Map(Object.entries(entry));
+  const shown = (value: unknown) => cut(JSON.stringify(value) ?? "absent", 200);
+  for (const [name, stored] of Object.entries({ ...expected, ...(entry.selection && { selection }) })) {
+    if (isDeepStrictEqual(listed.get(name), stored)) continue;
+    throw new SnapshotCorrupt(
+      `the index item of ${entry.snapshotId} does not agree with the snapshot's body: ${name} is ` +
+        `${shown(listed.get(name))} in the index, and ${shown(stored)} in the body.`,
+      { next: correctIt },
+    );
+  }
+}

@@ -11,6 +11,7 @@ import {
   indexEntryOf,
   keysBetween,
   type ListRequest,
+  requireAgreement,
   type SnapshotEntry,
   stretchOf,
   topicsNamed,
@@ -61,9 +62,13 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
    * @throws SnapshotNotFound where none of that id is listed
    */
   const load = async (snapshotId: string, deadline: Deadline): Promise<Snapshot> => {
-    const { sha256 } = await entry(snapshotId, deadline);
+    const listed = await entry(snapshotId, deadline);
     const body = await (await bodies()).get(snapshotId, deadline);
-    if (body !== undefined) return decodeSnapshot(body, { snapshotId, sha256 });
+    if (body !== undefined) {
+      const snapshot = decodeSnapshot(body, { snapshotId, sha256: listed.sha256 });
+      requireAgreement(listed, snapshot, body.byteLength);
+      return snapshot;
+    }
     await entry(snapshotId, deadline); // deleted in between?
     throw new SnapshotCorrupt(
       `the body of ${snapshotId} is missing from the bucket, but the index lists the snapshot.`,

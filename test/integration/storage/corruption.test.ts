@@ -66,6 +66,38 @@ describe("a snapshot body is SnapshotCorrupt if", () => {
 const putItem = (Item: Record<string, AttributeValue>) =>
   storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
 
+describe("an index item that does not agree with its body is SnapshotCorrupt with the name of the field:", () => {
+  test.each<[string, AttributeValue | undefined, string]>([
+    ["status", { S: "partial" }, 'status is "partial" in the index, and "complete" in the body'],
+    ["trigger", { S: "safety" }, 'trigger is "safety" in the index, and "invoke" in the body'],
+    ["description", { S: "another" }, 'description is "another" in the index, and "Before consuming'],
+    ["groups", { N: "3" }, "groups is 3 in the index, and 1 in the body"],
+    ["offsets", { N: "0" }, "offsets is 0 in the index, and 1 in the body"],
+    ["errors", { N: "1" }, "errors is 1 in the index, and 0 in the body"],
+    ["warnings", { N: "1" }, "warnings is 1 in the index, and 0 in the body"],
+    ["schedule", { S: "hourly" }, 'schedule is "hourly" in the index, and absent in the body'],
+    ["cluster_id", { S: "kafka-2" }, 'cluster is {"name":"local","clusterId":"kafka-2"} in the index, and'],
+    ["cluster_id", undefined, 'cluster is {"name":"local","clusterId":null} in the index, and'],
+    ["selection", { S: '{"groups":["a"],"exclude":[]}' }, 'selection is {"groups":["a"],"exclude":[]} in the index'],
+    ["bytes", { N: "1" }, "bytes is 1 in the index, and"],
+  ])("%s as %j", async (name, value, message) => {
+    await storage.archive.save(content(), second(0), within());
+    const [written] = await storage.items();
+    const { [name]: _, ...rest } = written ?? {};
+    await putItem(value === undefined ? rest : { ...rest, [name]: value });
+    const expected = `the index item of ${snapshotId} does not agree with the snapshot's body: ${message}`;
+    expect(await corrupt()).toHaveProperty("message", expect.stringContaining(expected));
+  });
+
+  test("what an item may lack, or has of a newer deployment, is no difference", async () => {
+    await storage.archive.save(content(), second(0), within());
+    const [written] = await storage.items();
+    const { selection: _, topics: __, ...rest } = written ?? {};
+    await putItem({ ...rest, expires_at: { N: "4000000000" }, more: { S: "x" } });
+    expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
+  });
+});
+
 describe("a changed index item is SnapshotCorrupt with the name of the attribute:", () => {
   test.each([
     ["description", undefined, "description is missing"],

@@ -127,6 +127,25 @@ describe("a snapshot's body", () => {
     ],
     ["an unknown field", '"schema_version":2', '"schema_version":2,"more":2', "more is not a field of this document"],
     ["a status that contradicts its errors", '"status":"complete"', '"status":"partial"', "status is partial"],
+    [
+      "a schema before the first",
+      '"schema_version":2',
+      '"schema_version":0',
+      "schema_version is 0: the first version is 1",
+    ],
+    ["a negative schema", '"schema_version":2', '"schema_version":-1', "schema_version is -1"],
+    [
+      "a time that is none",
+      '"created_at":"2025-01-15T10:30:00Z"',
+      '"created_at":"yesterday"',
+      'created_at is "yesterday": not the time of the id',
+    ],
+    [
+      "the time of another id",
+      '"created_at":"2025-01-15T10:30:00Z"',
+      '"created_at":"2025-01-15T10:30:01Z"',
+      "created_at is",
+    ],
     ["a newer schema", '"schema_version":2', '"schema_version":3', "deploy a newer one"],
     [
       "groups as a list",

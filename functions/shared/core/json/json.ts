@@ -1,4 +1,5 @@
 import { compareCodePoints } from "./code-points.ts";
+import { parseExactly } from "./parser.ts";
 
 /**
  * A JSON value as the project handles it: 64-bit integers are `bigint`, and objects with keys from outside (group and
@@ -14,7 +15,6 @@ declare global {
   // ECMAScript 2026, in Node since 22; TypeScript's library does not have it yet.
   interface JSON {
     rawJSON(text: string): object;
-    parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
   }
 }
 
@@ -84,18 +84,8 @@ const keysOf = (value: ReadonlyMap<string, Json> | Fields): string[] =>
 /**
  * `JSON.parse`, except that integers beyond 2^53, of up to 40 digits, come out as exact `bigint`s instead of rounded numbers.
  *
- * @throws SyntaxError as `JSON.parse` does, and for values that are nested too deeply
+ * @throws SyntaxError as `JSON.parse` does, and where such integers are nested too deeply
  */
 export function parseJson(text: string): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text);
-  try {
-    return JSON.parse(text, (_key, value: unknown, { source }) =>
-      typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && /^-?\d{1,40}$/.test(source)
-        ? BigInt(source)
-        : value,
-    );
-  } catch (cause) {
-    // With a function to call, V8 descends on its stack.
-    throw cause instanceof RangeError ? new SyntaxError("nested too deeply", { cause }) : cause;
-  }
+  return /(?:^|[:,[\s-])\d{16}/.test(text) ? parseExactly(text) : JSON.parse(text);
 }

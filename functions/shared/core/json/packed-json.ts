@@ -5,6 +5,12 @@ import { encodeJson, type Json, parseJson } from "./json.ts";
 /** How long a stored JSON text may be, so that one that unpacks without end is not believed: some three million offsets. */
 const LONGEST = 256 * 1024 * 1024;
 
+/**
+ * How many values such a text may have: a value of two characters can need 200 bytes of memory once it is parsed. In a large
+ * snapshot a value has at least eleven characters with its key.
+ */
+const mostValues = (bytes: number) => 4_000_000 + Math.floor(bytes / 12);
+
 /** A value is too large to be stored; the message says how much is allowed. */
 export class PackError extends Error {}
 
@@ -18,8 +24,8 @@ export class UnpackError extends Error {}
  */
 export function packJson(value: Json): Uint8Array {
   try {
-    const text = encodeJson(value);
-    if (Buffer.byteLength(text) <= LONGEST) return gzipSync(text, { level: 1 });
+    const text = Buffer.from(encodeJson(value));
+    if (text.length <= LONGEST && !hasTooManyValues(text)) return gzipSync(text, { level: 1 });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error; // a RangeError: longer than any string
   }
@@ -29,11 +35,12 @@ export function packJson(value: Json): Uint8Array {
 /**
  * The value of such bytes, as `parseJson` gives it.
  *
- * @throws UnpackError where they are not gzip'd JSON, or too long a text
+ * @throws UnpackError where they are not gzip'd JSON, too long a text, or too many values to be parsed
  */
 export function unpackJson(bytes: Uint8Array): unknown {
   const text = unzip(bytes);
   if (!isUtf8(text)) throw new UnpackError("it is not UTF-8");
+  if (hasTooManyValues(text)) throw new UnpackError(`it has more than ${mostValues(text.length)} values`);
   try {
     return parseJson(text.toString("utf8"));
   } catch (cause) {
@@ -48,4 +55,26 @@ function unzip(bytes: Uint8Array): Buffer {
     const tooLong = cause instanceof RangeError;
     throw new UnpackError(tooLong ? `it is longer than ${LONGEST / 2 ** 20} MB` : "it is not gzip", { cause });
   }
+}
+
+const [quote, backslash] = [0x22, 0x5c];
+/** The bytes after which a value begins, except at the end of an empty list or object. */
+const opening = new Uint8Array(256);
+for (const character of "[{,") opening[character.charCodeAt(0)] = 1;
+
+/** Whether a JSON text has more values than are parsed, with a look at each byte. */
+function hasTooManyValues(json: Uint8Array): boolean {
+  const most = mostValues(json.length);
+  if (json.length <= most) return false;
+  let values = 1;
+  let at = 0;
+  while (at < json.length) {
+    const byte = json[at++] ?? 0;
+    if (byte !== quote) {
+      values += opening[byte] ?? 0;
+      continue;
+    }
+    for (let next = json[at++]; next !== quote && next !== undefined; next = json[at++]) if (next === backslash) at++;
+  }
+  return values > most;
 }
