@@ -67,6 +67,7 @@ export function createLease(
   const answerMs = lengthMs * 0.15;
   const retryMs = renewMs / 4;
   const lengthSeconds = Math.ceil(lengthMs / 1_000);
+  const leaseItem = itemCodec(leaseAttributes, { Corrupt: JournalCorrupt, next: freeIt(config.table) });
   const expiryOf = (sentAt: number, wallMs: number) => Math.round(sentAt + wallMs + lengthMs);
 
   const read = async (deadline: Deadline) => {
@@ -159,6 +160,23 @@ export function createLease(
     };
   };
 
+  /**
+   * Whether a lease holds now.
+   *
+   * @throws JournalCorrupt where it ends later than a lease can that was just acquired, by clocks that differ by one length
+   */
+  const holds = ({ expiresMs, holder: { rollbackId } }: StoredLease): boolean => {
+    const restMs = expiresMs - clock.utcMs();
+    if (restMs <= 2 * lengthMs) return restMs >= 0;
+    throw new JournalCorrupt(
+      `the lease of ${rollbackId} ends in ${Math.round(restMs / 1_000)} s, and a lease ends after ${lengthSeconds} s: its item ` +
+        "was changed, or the clock of a function is wrong.",
+      {
+        next: `${freeIt(config.table)} To see that rollback, call rollbacks {"rollback_id": ${JSON.stringify(rollbackId)}}.`,
+      },
+    );
+  };
+
   const inProgress = ({ rollbackId, requestedBy, startedAt }: LeaseHolder) => {
     const age = Math.max(0, Math.floor((clock.utcMs() - Date.parse(startedAt)) / 1_000));
     const by = requestedBy === null ? "" : ` (requested by ${JSON.stringify(requestedBy)})`;
@@ -204,7 +222,7 @@ export function createLease(
         };
         const taken = await table.write(taking, deadline);
         if (taken && clock.monotonicMs() < sentAt + sureMs) return hold(token, sentAt, wallMs, deadline);
-        if (!taken && found !== undefined && found.token !== token && found.expiresMs >= clock.utcMs()) {
+        if (!taken && found !== undefined && found.token !== token && holds(found)) {
           throw inProgress(found.holder);
         }
         await pause(attempt, deadline); // it was freed or expired meanwhile, or the answer came too late to count on it
@@ -214,7 +232,7 @@ export function createLease(
     /** The rollback that holds it now; undefined where none does, or its lease has expired. */
     async holder(deadline: Deadline): Promise<LeaseHolder | undefined> {
       const found = await read(deadline);
-      return found === undefined || found.expiresMs < clock.utcMs() ? undefined : found.holder;
+      return found !== undefined && holds(found) ? found.holder : undefined;
     },
   };
 }
@@ -226,24 +244,26 @@ interface StoredLease {
   readonly expiresMs: number;
 }
 
-const leaseItem = itemCodec(
-  converted(
-    document(
-      {
-        token: text,
-        rollback_id: text,
-        requested_by: nullIfAbsent(text),
-        started_at: isoTime,
-        expires_ms: count,
-      },
-      "ignored",
-    ),
-    ({ holder, ...lease }: StoredLease) => ({ ...lease, ...holder }),
-    ({ token, expiresMs, rollbackId, requestedBy, startedAt }): StoredLease => ({
-      token,
-      expiresMs,
-      holder: { rollbackId, requestedBy, startedAt },
-    }),
+const leaseAttributes = converted(
+  document(
+    {
+      token: text,
+      rollback_id: text,
+      requested_by: nullIfAbsent(text),
+      started_at: isoTime,
+      expires_ms: count,
+    },
+    "ignored",
   ),
-  { Corrupt: JournalCorrupt, next: "Delete it when no rollback runs." },
+  ({ holder, ...lease }: StoredLease) => ({ ...lease, ...holder }),
+  ({ token, expiresMs, rollbackId, requestedBy, startedAt }): StoredLease => ({
+    token,
+    expiresMs,
+    holder: { rollbackId, requestedBy, startedAt },
+  }),
 );
+
+/** What to do about a lease that cannot be trusted. */
+const freeIt = (table: string) =>
+  `When no function runs a rollback, delete the item: aws dynamodb delete-item --table-name ${table} --key ` +
+  `'{"pk": {"S": "lease"}, "sk": {"S": "rollback"}}'.`;

@@ -188,9 +188,40 @@ describe("a lease", () => {
     for (const read of [() => lease().acquire(holder("r-2"), within()), () => lease().holder(within())]) {
       await expect(read()).rejects.toThrow(JournalCorrupt);
       await expect(read()).rejects.toThrow(
-        'the item lease / "rollback" is not what was written: token is missing. Nothing was changed. Delete it when no rollback runs.',
+        /the item lease \/ "rollback" is not what was written: token is missing\. Nothing was changed\. When no function runs a rollback, delete the item: aws dynamodb delete-item --table-name offsets-\S+ --key '{"pk": {"S": "lease"}, "sk": {"S": "rollback"}}'\.$/,
       );
     }
+  });
+});
+
+describe("the end of a lease", () => {
+  const endIn = async (ms: number) => {
+    const Item = { ...(await item()), expires_ms: { N: String(clock.utcMs() + ms) } };
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
+  };
+
+  test("is JournalCorrupt with the next step if it is later than any lease can end, and not RollbackInProgress", async () => {
+    await acquire(lease(unrenewed));
+    for (const late of [3_000, 365 * 86_400_000, Number.MAX_SAFE_INTEGER - clock.utcMs()]) {
+      await endIn(late);
+      for (const read of [
+        () => lease(unrenewed).acquire(holder("r-2"), within()),
+        () => lease(unrenewed).holder(within()),
+      ]) {
+        await expect(read()).rejects.toThrow(JournalCorrupt);
+        await expect(read()).rejects.toThrow(
+          /the lease of r-1 ends in \d+ s, and a lease ends after 1 s: .* delete-item .* call rollbacks \{"rollback_id": "r-1"\}/,
+        );
+      }
+    }
+  });
+
+  test("may be later by as much as clocks differ", async () => {
+    await acquire(lease(unrenewed));
+    await endIn(1_900);
+    await expect(lease(unrenewed).acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
+    clock.advance(1_901);
+    expect((await acquire(lease(), holder("r-2"))).lost).toBe(false);
   });
 });
 
@@ -373,7 +404,7 @@ describe("renewing", () => {
     await eventually(() => taken.lost).toBe(true);
     expect(taken.remainingMs()).toBe(0);
     const renewals = calls("UpdateItem");
-    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-2" });
+    expect(await lease(long).holder(within())).toMatchObject({ rollbackId: "r-2" });
 
     expect(await taken.release(within())).toBe(true);
     expect(await item()).toMatchObject({ token: { S: "theirs" } });
@@ -429,8 +460,8 @@ describe("acquiring a lease", () => {
     storage.faults.on("PutItem", "lost", times);
     const taken = await acquire(shaky(long));
     expect(taken.lost).toBe(false);
-    expect(await lease().holder(within())).toMatchObject({ rollbackId: "r-1" });
-    await expect(lease().acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
+    expect(await lease(long).holder(within())).toMatchObject({ rollbackId: "r-1" });
+    await expect(lease(long).acquire(holder("r-2"), within())).rejects.toThrow(RollbackInProgress);
     expect(await taken.release(within())).toBe(true);
     expect(await storage.items()).toEqual([]);
   });
