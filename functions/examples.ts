@@ -26,7 +26,11 @@ export const examples: Examples = {
   snapshot: { request: { groups: ["orders-*"], description }, result: { ...taken, errors: [], warnings: [] } },
   list: {
     request: { limit: 1, since: "2025-01-15T00:00:00Z" },
-    result: { snapshots: [{ ...taken, trigger: "invoke" }], next_token: "c25hcHNob3QtMjAyNS0wMS0xNVQxMDozMDowMFo" },
+    result: {
+      snapshots: [{ ...taken, trigger: "invoke" }],
+      warnings: [],
+      next_token: "c25hcHNob3QtMjAyNS0wMS0xNVQxMDozMDowMFo",
+    },
   },
   show: {
     request: { snapshot_id: "latest", groups: ["orders-*"] },
@@ -103,7 +107,8 @@ export const examples: Examples = {
           attempts: 1,
         },
       ],
+      warnings: [],
     },
   },
-  delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true } },
+  delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true, warnings: [] } },
 };

@@ -23,7 +23,7 @@ export class OffsetRollbackStack extends Stack {
       return fn;
     };
     const functions = {
-      snapshot: make("snapshot", archive.grantWrite, kafka.grantRead),
+      snapshot: make("snapshot", archive.grantWrite, archive.grantDeliveries, kafka.grantRead),
       list: make("list", archive.grantList),
       show: make("show", archive.grantRead),
       diff: make("diff", archive.grantRead, kafka.grantRead),

@@ -92,8 +92,14 @@ export class SnapshotArchive extends Construct {
     this.#allowItems(fn, ["dynamodb:PutItem"], "snapshot", "execution");
   };
 
-  /** Hides a snapshot in the index, records the deletion, deletes body and index item; reads neither. */
+  /** Deletes a body that nothing lists: another delivery of the same scheduled execution was first. */
+  readonly grantDeliveries = (fn: OperationFunction): void => {
+    fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
+  };
+
+  /** Looks for rollbacks to warn of, hides a snapshot, records the deletion, deletes body and index item; reads neither. */
   readonly grantDelete = (fn: OperationFunction): void => {
+    this.#allowItems(fn, ["dynamodb:Query"], "rollback");
     this.#allowItems(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
     this.#allowItems(fn, ["dynamodb:PutItem"], "deletion");
     fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));

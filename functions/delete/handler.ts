@@ -1,3 +1,4 @@
+import { OperationError } from "../shared/core/errors.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
 import { type DeleteResult, request } from "./schema.ts";
@@ -9,8 +10,17 @@ export const handler = operation({
   async run({ snapshot_id, requested_by }, work): Promise<Encoded<DeleteResult>> {
     const { storage, deadline, log, caller, requestId } = work;
     const by = { requestedBy: caller ?? requested_by ?? null, requestId };
+    const { records, warnings } = await storage.journal.undoneWith(snapshot_id, deadline).catch((error: unknown) => {
+      if (error instanceof OperationError) error.withoutEffect("Nothing was deleted: delete it again.");
+      throw error;
+    });
     await storage.snapshots.remove(snapshot_id, by, deadline);
     log.info("snapshot deleted", { snapshot_id, requested_by: by.requestedBy, request_id: requestId });
-    return { snapshot_id, deleted: true };
+    const undone = records.map(
+      ({ rollbackId, snapshotId, startedAt }) =>
+        `${snapshot_id} was the safety snapshot of ${rollbackId} (to ${snapshotId}, started ${startedAt}), which can no longer ` +
+        "be undone with it. The bucket keeps its body as an earlier version for some days.",
+    );
+    return { snapshot_id, deleted: true, warnings: [...undone, ...warnings] };
   },
 });

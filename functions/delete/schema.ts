@@ -15,6 +15,7 @@ export const request = z.strictObject({
 export const result = /* @__PURE__ */ resultObject(() => ({
   snapshot_id: fields.snapshotId,
   deleted: described(z.literal(true), "Always true."),
+  warnings: described(fields.sentences, "Which rollbacks can no longer be undone, in sentences."),
 }));
 export type DeleteResult = z.output<typeof result>;
 

@@ -22,6 +22,7 @@ export const handler = operation({
         trigger: entry.trigger,
         expires_at: entry.expiresAt,
       })),
+      warnings: page.warnings,
       next_token: page.nextToken,
     };
   },

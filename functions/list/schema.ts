@@ -22,6 +22,7 @@ const row = () => ({
 
 export const result = /* @__PURE__ */ resultObject(() => ({
   snapshots: described(z.array(z.strictObject(row())), "The snapshots of the page."),
+  warnings: described(fields.sentences, "What was left out because it could not be read, in sentences."),
   next_token: optional(z.string(), "Present if and only if there are more snapshots."),
 }));
 export type ListResult = z.output<typeof result>;

@@ -34,7 +34,7 @@ import type { RollbackResult } from "./schema.ts";
 
 /** Opens a new rollback: stores the safety snapshot, which an undo rolls back to, and the record of the journal. */
 export async function openRollback(
-  { storage: { snapshots, journal }, wanted, deadline, requestedBy }: Job,
+  { storage: { snapshots, journal }, wanted, deadline, requestedBy, requestId }: Job,
   { plan, live }: Look,
   groups: ReadonlySet<string>,
   rollbackId: string,
@@ -57,6 +57,7 @@ export async function openRollback(
     snapshotId: plan.snapshotId,
     safetySnapshotId: saved?.snapshot.snapshotId ?? null,
     requestedBy,
+    requestId,
     description,
     fingerprint: fingerprintOf(wanted),
     planDigest: plan.digest,

@@ -1,10 +1,11 @@
-import { InvalidRequest, JournalCorrupt, RollbackNotFound } from "../shared/core/errors.ts";
+import { InvalidRequest, JournalCorrupt, OperationError, RollbackNotFound } from "../shared/core/errors.ts";
 import { DecodeError, jsonObject } from "../shared/core/json/codec.ts";
+import { takesPart } from "../shared/core/rollback/plan.ts";
 import { type PlannedRollback, plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import { type Call, fingerprintOf } from "./request.ts";
-import { repeatedFailure } from "./result.ts";
+import { addWarnings, repeatedFailure } from "./result.ts";
 
 /** How long an equal request counts as the same rollback: AWS clients repeat an invocation that took over 60 s. */
 const SAME_REQUEST_MS = 15 * 60_000;
@@ -22,22 +23,25 @@ export interface Earlier {
 
 /**
  * The rollback that a request stands for, if an earlier call has begun it: the one of its `resume` or `rollback_id`, or else the
- * newest that was asked for with the same request in the last 15 minutes.
+ * newest that was asked for with the same request in the last 15 minutes. One that has not ended as a success counts only as
+ * long as no newer rollback has rolled back its groups.
  *
  * @throws RollbackNotFound when there is none to resume
- * @throws InvalidRequest when a newer one has superseded it, or `rollback_id` belongs to another request
+ * @throws InvalidRequest when a newer one has superseded or followed it, or `rollback_id` belongs to another request
  */
-export async function findEarlier({ wanted, storage, startedAt, deadline }: Call): Promise<Earlier | undefined> {
+export async function findEarlier(call: Call): Promise<Earlier | undefined> {
+  const { wanted, storage, startedAt, deadline, unreadable } = call;
   const { journal } = storage;
   const id = wanted.resume ?? wanted.rollback_id;
   const fingerprint = fingerprintOf(wanted);
   if (id === undefined) {
     const since = startedAt.getTime() - SAME_REQUEST_MS;
-    for await (const record of journal.newestFirst(new Date(since - LONGEST_RUN_MS), deadline)) {
+    for await (const record of journal.newestFirst(new Date(since - LONGEST_RUN_MS), unreadable, deadline)) {
       if (record.fingerprint !== fingerprint) continue;
       const recent = Date.parse(record.endedAt ?? record.resumedAt ?? record.startedAt) >= since;
       if (!recent || record.supersededBy !== undefined) return undefined;
-      return { record, named: false, closed: record.status === "success" };
+      const closed = record.status === "success";
+      return closed || (await followerOf(call, record)) === undefined ? { record, named: false, closed } : undefined;
     }
     return undefined;
   }
@@ -66,7 +70,29 @@ export async function findEarlier({ wanted, storage, startedAt, deadline }: Call
     );
   }
   const closed = record.status === "success" || (record.status !== "running" && wanted.resume === undefined);
-  return { record, named: true, closed };
+  const follower = closed ? undefined : await followerOf(call, record);
+  if (follower === undefined) return { record, named: true, closed };
+  throw new InvalidRequest(
+    `${id} was followed by ${follower.rollbackId} (${follower.status}, started ${follower.startedAt}), which rolled back ` +
+      "some of its groups, too: to resume it could revert that. It cannot be resumed.",
+    { next: `Start a new rollback: {"snapshot_id": "${record.snapshotId}", "dry_run": true} shows what it would do.` },
+  );
+}
+
+/**
+ * The newest rollback that started after this one and rolled back some of its groups, whatever became of it. One whose plan
+ * cannot be read counts as one that rolled back all groups that its record names.
+ */
+async function followerOf(call: Call, record: JournalRecord): Promise<JournalRecord | undefined> {
+  const { storage, deadline, unreadable } = call;
+  const names = await namesOf(call, record);
+  const isOf = (groups: readonly string[] | undefined) =>
+    names === undefined || groups === undefined || groups.some((group) => names.includes(group));
+  for await (const newer of storage.journal.newestFirst(new Date(record.startedAt), unreadable, deadline)) {
+    if (newer.rollbackId === record.rollbackId) return undefined;
+    if (isOf(newer.groupNames) && isOf(await groupsOfPlan(call, newer, "that take part"))) return newer;
+  }
+  return undefined;
 }
 
 /**
@@ -75,11 +101,13 @@ export async function findEarlier({ wanted, storage, startedAt, deadline }: Call
  * @throws RollbackIncomplete with it, unless it was a success
  * @throws JournalCorrupt where it is not what was written
  */
-export async function recordedResult({ wanted, storage, deadline }: Call, record: JournalRecord): Promise<Result> {
+export async function recordedResult(call: Call, record: JournalRecord): Promise<Result> {
+  const { wanted, storage, deadline, unreadable } = call;
   const read = async () => jsonObject(await storage.journal.result(record, deadline), "result");
   const recorded = await reading(record, read);
   const { verification, ...rest } = recorded;
-  const result = { ...rest, verification: wanted.verify ? verification : undefined, repeated: true };
+  const whole = { ...rest, verification: wanted.verify ? verification : undefined, repeated: true };
+  const result = addWarnings(whole, unreadable.warnings());
   if (record.status === "success") return result;
   throw repeatedFailure(record, result);
 }
@@ -100,35 +128,60 @@ async function reading<T>({ rollbackId }: JournalRecord, read: () => Promise<T>)
     if (!(cause instanceof DecodeError)) throw cause;
     throw new JournalCorrupt(
       `the journal of ${rollbackId} is not what was written: ${cause.message}. It cannot be resumed.`,
-      { next: "Start a new rollback.", cause },
+      { next: "If a newer version wrote it, deploy that version. Otherwise start a new rollback.", cause },
     );
   }
 }
 
 /**
- * Marks rollbacks of these groups that did not reach all their targets as superseded by the rollback `by`: they can no longer
- * be resumed. One whose plan cannot be read counts as one of them. Returns a warning for each: its safety snapshot is older
- * than that of the new rollback.
+ * The rollbacks of these groups that did not reach all their targets, and that started before a time if one is given. One whose
+ * plan cannot be read counts as one of them.
  */
-export async function supersede(call: Call, groups: ReadonlySet<string>, by: string): Promise<string[]> {
-  const { storage, deadline } = call;
+export async function findUnfinished(
+  call: Call,
+  groups: ReadonlySet<string>,
+  before?: string,
+): Promise<readonly JournalRecord[]> {
+  const { storage, deadline, unreadable } = call;
+  const found: JournalRecord[] = [];
+  for await (const record of storage.journal.resumable(unreadable, deadline)) {
+    if (before !== undefined && record.startedAt >= before) continue;
+    const names = await namesOf(call, record);
+    if (names === undefined || names.some((group) => groups.has(group))) found.push(record);
+  }
+  return found;
+}
+
+/**
+ * Marks unfinished rollbacks as superseded by the rollback `by`: they can no longer be resumed. Returns a warning for each: its
+ * safety snapshot is older than that of the new rollback. A failure is a warning, too: since `by` is newer, they cannot be
+ * resumed in any case.
+ */
+export async function supersede(call: Call, records: readonly JournalRecord[], by: string): Promise<string[]> {
   const warnings: string[] = [];
-  for await (const record of storage.journal.resumable(deadline)) {
-    if (record.rollbackId === by) continue;
-    const names = record.groupNames ?? (await namesOf(call, record));
-    if (names !== undefined && !names.some((group) => groups.has(group))) continue;
-    await storage.journal.supersede(record, by, deadline);
-    const safety = record.safetySnapshotId === null ? "" : `: ${record.safetySnapshotId} has the state before it`;
-    warnings.push(
-      `${record.rollbackId}, which had not reached all its targets, is superseded by this rollback${safety}.`,
-    );
+  for (const record of records) {
+    const { rollbackId, safetySnapshotId } = record;
+    const safety = safetySnapshotId === null ? "" : `: ${safetySnapshotId} has the state before it`;
+    warnings.push(`${rollbackId}, which had not reached all its targets, is superseded by this rollback${safety}.`);
+    try {
+      await call.storage.journal.supersede(record, by, call.deadline);
+    } catch (error) {
+      if (!(error instanceof OperationError)) throw error;
+      warnings.push(
+        `The journal may still show ${rollbackId} as unfinished, because it could not be marked: ${error.summary}`,
+      );
+    }
   }
   return warnings;
 }
 
-async function namesOf(call: Call, record: JournalRecord): Promise<string[] | undefined> {
+const namesOf = async (call: Call, record: JournalRecord) => record.groupNames ?? groupsOfPlan(call, record, "all");
+
+/** The groups of a rollback's plan; undefined where that cannot be read. */
+async function groupsOfPlan(call: Call, record: JournalRecord, which: "all" | "that take part") {
   try {
-    return [...(await plannedRollback(call, record)).plan.groups.keys()];
+    const { plan } = await plannedRollback(call, record);
+    return [...plan.groups].filter(([, group]) => which === "all" || takesPart(group)).map(([name]) => name);
   } catch (error) {
     if (error instanceof JournalCorrupt) return undefined;
     throw error;

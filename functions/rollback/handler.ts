@@ -13,11 +13,12 @@ import type { Result } from "../shared/lambda/handler.ts";
 import { kafkaOperation } from "../shared/operation.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Lease } from "../shared/storage/lease.ts";
+import { createUnreadable } from "../shared/storage/unreadable.ts";
 import { carryOut, openRollback } from "./commit.ts";
-import { type Earlier, findEarlier, plannedRollback, recordedResult, supersede } from "./earlier.ts";
+import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, loadGoal, look, lookAgain } from "./look.ts";
 import type { Call } from "./request.ts";
-import { encodeDryRun, interrupted, planChanged, refusal } from "./result.ts";
+import { addWarnings, encodeDryRun, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
 
 /** What is kept for the journal and the answer when all work with Kafka has ended. */
@@ -35,7 +36,13 @@ export const handler = kafkaOperation({
   hasEffects: true,
   async run(wanted, work) {
     const { deadline, caller } = work;
-    const call: Call = { ...work, wanted, requestedBy: caller ?? wanted.requested_by ?? null, startedAt: new Date() };
+    const call: Call = {
+      ...work,
+      wanted,
+      requestedBy: caller ?? wanted.requested_by ?? null,
+      startedAt: new Date(),
+      unreadable: createUnreadable("the search for earlier rollbacks"),
+    };
     const ignoresJournal = wanted.dry_run && wanted.resume === undefined;
     let committing: JournalRecord | undefined;
     try {
@@ -62,7 +69,7 @@ export const handler = kafkaOperation({
 async function dryRun(job: Job, goal: Goal): Promise<Result> {
   const { plan } = await look(job, goal);
   requireSeen(job, plan);
-  return encodeDryRun(plan);
+  return addWarnings(encodeDryRun(plan), job.unreadable.warnings());
 }
 
 /** @throws PlanChanged unless the plan is the one that the caller has seen, if the caller sent a digest */
@@ -145,7 +152,7 @@ async function continueEarlier(
     return named || !strict.blockers.some(isPermanent) ? { rest: plan } : {};
   } catch (error) {
     if (named || !(error instanceof JournalCorrupt)) throw error;
-    job.log.warn("an earlier journal of the same request cannot be read", { rollback_id: record.rollbackId });
+    job.unreadable.add(error);
     return {};
   }
 }
@@ -156,8 +163,9 @@ async function resume(job: Job, record: JournalRecord, plan: Plan, lease: Lease)
   const next = "Its groups and policies are those of its journal: start a new rollback, or resume with skip_blocked.";
   requireUnblocked(job, plan, rollbackId, `the rest of ${rollbackId} to ${snapshotId}`, next);
   job.log.info("rollback resumes", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: job.requestedBy });
-  const open = await job.storage.journal.resume(record, new Date(), job.deadline);
-  if (open !== undefined) return carryOut(job, plan, open, lease);
+  const older = await findUnfinished(job, takingPart(plan), record.startedAt); // the call that began it may have left them
+  const open = await job.storage.journal.resume(record, job, new Date(), job.deadline);
+  if (open !== undefined) return carryOut(job, await superseding(job, plan, older, rollbackId), open, lease);
   throw new RollbackInProgress(`another call resumed ${rollbackId} at the same time.`, {
     next: `Call rollbacks {"rollback_id": "${rollbackId}"} to see it.`,
   });
@@ -171,10 +179,19 @@ async function start(job: Job, goal: Goal, rollbackId: string, lease: Lease): Pr
   requireSeen(job, plan);
   requireUnblocked(job, plan, rollbackId, `the rollback to ${snapshotId}`);
   job.log.info("rollback starts", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: job.requestedBy });
-  const groups = new Set([...plan.groups].filter(([, group]) => takesPart(group)).map(([group]) => group));
+  const groups = takingPart(plan);
+  const older = await findUnfinished(job, groups);
   const open = await openRollback(job, planned, groups, rollbackId);
-  const superseded = await supersede(job, groups, rollbackId);
-  return carryOut(job, { ...plan, warnings: [...plan.warnings, ...superseded] }, open, lease);
+  return carryOut(job, await superseding(job, plan, older, rollbackId), open, lease);
+}
+
+const takingPart = ({ groups }: Plan) =>
+  new Set([...groups].flatMap(([name, group]) => (takesPart(group) ? name : [])));
+
+/** Marks older rollbacks as superseded. Returns the plan with all warnings about them, and about what could not be read. */
+async function superseding(job: Job, plan: Plan, older: readonly JournalRecord[], by: string): Promise<Plan> {
+  const warnings = [...(await supersede(job, older, by)), ...job.unreadable.warnings()];
+  return { ...plan, warnings: [...plan.warnings, ...warnings] };
 }
 
 /** @throws GroupNotEmpty or RollbackBlocked if a plan has blockers */
@@ -196,6 +213,5 @@ function withDoubt(result: Result, plan: Plan): Result {
   const warning =
     `This call did nothing: the start offsets of share group ${nameSome(groups)} stand at their targets. Records ` +
     "acknowledged since do not show in them: to have them delivered again, give the request a rollback_id of its own.";
-  const { warnings } = result;
-  return { ...result, warnings: [...(Array.isArray(warnings) ? warnings : []), warning] };
+  return addWarnings(result, [warning]);
 }

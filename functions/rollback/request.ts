@@ -4,6 +4,7 @@ import { encodeJson, type Json } from "../shared/core/json/json.ts";
 import type { Policy } from "../shared/core/rollback/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
 import type { KafkaWork } from "../shared/operation.ts";
+import type { Unreadable } from "../shared/storage/unreadable.ts";
 import type { Request } from "./schema.ts";
 
 /** A request, and what it is carried out with. */
@@ -13,6 +14,8 @@ export interface Call extends KafkaWork {
   readonly requestedBy: string | null;
   /** When the invocation began. */
   readonly startedAt: Date;
+  /** What the journal has of earlier rollbacks and could not be read. */
+  readonly unreadable: Unreadable;
 }
 
 /** The groups that a request names; those of its map where it has no groups. */

@@ -13,6 +13,7 @@ import { groupStatuses, partitionOutcomes, type Settlement } from "../shared/cor
 import { commitOrNull } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";
+import type { Result } from "../shared/lambda/handler.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { DryRunResult, RollbackResult } from "./schema.ts";
@@ -69,6 +70,13 @@ export function encodeResult(
     repeated: undefined,
     duration_ms: durationMs,
   };
+}
+
+/** A result with these warnings after its own. */
+export function addWarnings(result: Result, more: readonly string[]): Result {
+  if (more.length === 0) return result;
+  const { warnings } = result;
+  return { ...result, warnings: [...(Array.isArray(warnings) ? warnings : []), ...more] };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Deadline } from "../shared/core/deadline.ts";
-import { RollbackNotFound } from "../shared/core/errors.ts";
+import { JournalCorrupt, RollbackNotFound } from "../shared/core/errors.ts";
 import { json, jsonObject } from "../shared/core/json/codec.ts";
 import { isFields } from "../shared/core/json/json.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
@@ -16,15 +16,20 @@ export const handler = operation({
     const { limit = 50, next_token: nextToken, rollback_id } = wanted;
     if (rollback_id !== undefined) return show(rollback_id, storage, deadline);
     const page = await storage.journal.list({ limit, nextToken }, deadline);
-    const rollbacks = await withStatus(page.entries, storage, deadline);
-    return { rollbacks: rollbacks.map(row), next_token: page.nextToken };
+    const { rollbacks, warnings } = await withStatus(page.entries, storage, deadline);
+    return {
+      rollbacks: rollbacks.map(row),
+      warnings: [...page.warnings, ...warnings],
+      next_token: page.nextToken,
+    };
   },
 });
 
 async function show(rollbackId: string, storage: Storage, deadline: Deadline): Promise<Encoded<RollbacksResult>> {
   const { journal } = storage;
   const found = await journal.find(rollbackId, deadline);
-  const [rollback] = await withStatus(found === undefined ? [] : [found], storage, deadline);
+  const { rollbacks, warnings } = await withStatus(found === undefined ? [] : [found], storage, deadline);
+  const [rollback] = rollbacks;
   if (rollback === undefined) {
     throw new RollbackNotFound(`there is no rollback ${JSON.stringify(rollbackId)}.`, {
       next: "Call rollbacks without rollback_id to see all of them. Dry runs and rollbacks that were refused are not recorded.",
@@ -35,6 +40,8 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
   const { request, plan, cluster_id, topic_ids } = jsonObject(planned, "the plan");
   return {
     ...row(rollback),
+    calls: callsOf(rollback),
+    warnings,
     plan_digest: rollback.planDigest,
     request,
     plan: isFields(plan) && plan.skipped !== undefined ? { left_out: plan.skipped, ...plan } : plan, // its former name
@@ -47,19 +54,46 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
 /** A record of the journal, with the status of its rollback. */
 type Rollback = Omit<JournalRecord, "status"> & { readonly status: JournalRecord["status"] | "unfinished" };
 
-/** A record with the status `running` is unfinished unless its rollback holds the lease: its function ended before. */
-async function withStatus(records: readonly JournalRecord[], { journal, lease }: Storage, deadline: Deadline) {
-  if (records.every(({ status }) => status !== "running")) return records;
-  const holder = await lease.holder(deadline);
-  return Promise.all(
-    records.map(async (record): Promise<Rollback> => {
+/**
+ * A record with the status `running` is unfinished unless its rollback holds the lease: its function ended before. Where the
+ * lease cannot be read, it stays `running`, with a warning.
+ */
+async function withStatus(
+  records: readonly JournalRecord[],
+  { journal, lease }: Storage,
+  deadline: Deadline,
+): Promise<{ readonly rollbacks: readonly Rollback[]; readonly warnings: readonly string[] }> {
+  if (records.every(({ status }) => status !== "running")) return { rollbacks: records, warnings: [] };
+  try {
+    const holder = await lease.holder(deadline);
+    const rollbacks = records.map(async (record): Promise<Rollback> => {
       if (record.status !== "running" || record.rollbackId === holder?.rollbackId) return record;
       // It may have ended, or have been resumed, since the record was read.
-      const now = (await journal.find(record.rollbackId, deadline)) ?? record;
+      const now = (await journal.reread(record, deadline)) ?? record;
       return now.status === "running" && now.attempts === record.attempts ? { ...now, status: "unfinished" } : now;
-    }),
-  );
+    });
+    return { rollbacks: await Promise.all(rollbacks), warnings: [] };
+  } catch (error) {
+    if (!(error instanceof JournalCorrupt)) throw error;
+    const warning = `Which of these rollbacks runs is not known, so that all without an end are shown as running: ${error.summary}`;
+    return { rollbacks: records, warnings: [warning] };
+  }
 }
+
+/** The calls that ran a rollback. The last one stands as the rollback does. */
+const callsOf = ({ calls, attempts, status, endedAt }: Rollback) =>
+  calls.map((call) => {
+    const current = status === "superseded" ? "interrupted" : status;
+    const isLast = call.attempt === attempts;
+    return {
+      attempt: call.attempt,
+      requested_by: call.requestedBy,
+      request_id: call.requestId,
+      started_at: call.startedAt,
+      ended_at: isLast ? endedAt : call.endedAt,
+      outcome: isLast ? current : call.outcome,
+    };
+  });
 
 const row = (record: Rollback) => ({
   rollback_id: record.rollbackId,

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { recordStatuses } from "../shared/core/model.ts";
+import { callOutcomes, recordStatuses } from "../shared/core/model.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import { nextToken, pageSize, rollbackId } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
@@ -40,14 +40,30 @@ const row = () => ({
   attempts: described(fields.count, "1, and 1 more for each time it was resumed."),
 });
 
+const call = () =>
+  z.strictObject({
+    attempt: described(fields.count, "1 for the call that began it, 1 more for each that resumed it."),
+    requested_by: described(fields.textOrNull, "The caller: proven over HTTP, claimed in a direct invocation."),
+    request_id: described(fields.textOrNull, "The id of its invocation, which its log has."),
+    started_at: described(z.string(), "When it opened the journal record, or resumed it."),
+    ended_at: optional(z.string(), "When it ended; absent where it did not."),
+    outcome: optional(
+      z.enum([...callOutcomes, "running", "unfinished"]),
+      "How it ended; `unfinished` and, once another call has continued or replaced it, `interrupted`: it ended without a result.",
+    ),
+  });
+
 export const pageResult = /* @__PURE__ */ resultObject(() => ({
   rollbacks: described(z.array(z.strictObject(row())), "The rollbacks of the page."),
+  warnings: described(fields.sentences, "What was left out because it could not be read, in sentences."),
   next_token: optional(z.string(), "Present if and only if there are more rollbacks."),
 }));
 
 /** The plan and the result are those of the version that wrote them: today's are in the result of rollback. */
 export const recordResult = /* @__PURE__ */ resultObject(() => ({
   ...row(),
+  calls: described(z.array(call()), "Each call that began or resumed it: the first, and the last nine."),
+  warnings: described(fields.sentences, "What could not be read, in sentences."),
   plan_digest: described(z.string(), "The digest of its plan."),
   request: described(z.unknown(), "The request, as it was made."),
   plan: described(z.unknown(), "The plan, as a dry run shows it."),

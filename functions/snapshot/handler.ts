@@ -1,15 +1,14 @@
+import { isDeepStrictEqual } from "node:util";
 import { unreadable } from "../shared/core/checks.ts";
-import type { Deadline } from "../shared/core/deadline.ts";
-import { GroupNotFound, OperationError, SnapshotCorrupt, SnapshotNotFound } from "../shared/core/errors.ts";
+import { GroupNotFound, InvalidRequest, OperationError } from "../shared/core/errors.ts";
 import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
 import { captureErrors } from "../shared/core/snapshot.ts";
-import { nameSome } from "../shared/core/text.ts";
+import { nameSome, quote } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { kafkaOperation } from "../shared/operation.ts";
-import type { Snapshots } from "../shared/storage/snapshots.ts";
-import { request, type SnapshotResult } from "./schema.ts";
+import { type Request, request, type SnapshotResult } from "./schema.ts";
 
 /** EventBridge Scheduler replaces these in a schedule's input; the emulators do not. */
 const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");
@@ -26,18 +25,20 @@ export const handler = kafkaOperation({
       scheduledTime: wanted.schedule.scheduled_time,
     };
     const execution = schedule && !isPlaceholder(schedule.executionId) ? schedule.executionId : undefined;
-    if (execution !== undefined) {
-      const earlier = await snapshots.findExecution(execution, deadline);
-      if (earlier !== undefined) return snapshotResult(await snapshots.load(earlier.snapshotId, deadline), true);
-    }
-    const selection: Selection = { groups: wanted.groups, exclude: wanted.exclude ?? [] };
-    const former = formerTopics(snapshots, selection, deadline); // while Kafka is read
+    const earlier = execution === undefined ? undefined : await snapshots.findExecution(execution, deadline);
+    if (earlier?.found !== undefined) return repeated(earlier.found.snapshot, wanted);
+    const selection = selectionOf(wanted);
+    // While Kafka is read: nothing is written before both are known.
+    const former = snapshots.formerTopics(selection, deadline).catch((error: unknown) => {
+      if (error instanceof OperationError) error.withoutEffect("Nothing was written: take the snapshot again.");
+      throw error;
+    });
     former.catch(() => {}); // it is awaited below, unless Kafka fails before
     const live = await withCluster(kafka, deadline, (cluster) =>
       capture(cluster, selection, undefined, async () => (await former).topics),
     );
     refuse(live, wanted.allow_partial);
-    const warnings = [...live.warnings, ...(await former).warnings];
+    const warnings = [...live.warnings, ...(await former).warnings, ...(earlier?.warnings ?? [])];
     if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
     if (schedule !== undefined && execution === undefined) {
       warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
@@ -58,25 +59,9 @@ export const handler = kafkaOperation({
       deadline,
       execution,
     );
-    return snapshotResult(saved.snapshot, saved.repeated);
+    return saved.repeated ? repeated(saved.snapshot, wanted) : snapshotResult(saved.snapshot);
   },
 });
-
-/** The topics that the last snapshot names. Where they cannot be read, this one can still be taken. */
-async function formerTopics(snapshots: Snapshots, selection: Selection, deadline: Deadline) {
-  try {
-    return { topics: await snapshots.formerTopics(selection, deadline), warnings: [] };
-  } catch (error) {
-    if (!(error instanceof SnapshotCorrupt || error instanceof SnapshotNotFound)) {
-      if (error instanceof OperationError) error.withoutEffect("Nothing was written: take the snapshot again.");
-      throw error;
-    }
-    const warning =
-      "Whether the principal may still describe all topics of the last snapshot was not checked: that snapshot could not be " +
-      `read (${error.message})`;
-    return { topics: [], warnings: [warning] };
-  }
-}
 
 /** Refuses a snapshot that would lack a group, unless the caller allowed that. */
 function refuse(live: LiveState, allowPartial: boolean): void {
@@ -93,7 +78,33 @@ function refuse(live: LiveState, allowPartial: boolean): void {
   );
 }
 
-function snapshotResult(snapshot: Snapshot, repeated: boolean): Encoded<SnapshotResult> {
+const selectionOf = ({ groups, exclude }: Request): Selection => ({ groups, exclude: exclude ?? [] });
+
+/**
+ * The answer to a delivery of an execution that has its snapshot.
+ *
+ * @throws InvalidRequest where the delivery that took it asked for something else
+ */
+function repeated(snapshot: Snapshot, wanted: Request): Encoded<SnapshotResult> {
+  const { selection, description, schedule, snapshotId } = snapshot;
+  const asked = selectionOf(wanted);
+  const differs = Object.entries({
+    groups: !isDeepStrictEqual(asked.groups, selection.groups),
+    exclude: !isDeepStrictEqual(asked.exclude, selection.exclude),
+    description: wanted.description !== description,
+    allow_partial: statusOf(snapshot) === "partial" && !wanted.allow_partial,
+    "schedule.name": wanted.schedule?.name !== schedule?.name,
+    "schedule.scheduled_time": wanted.schedule?.scheduled_time !== schedule?.scheduledTime,
+  }).flatMap(([field, isOther]) => (isOther ? field : []));
+  if (differs.length === 0) return { ...snapshotResult(snapshot), repeated: true };
+  const problem = `${quote(wanted.schedule?.execution_id ?? "")} has ${snapshotId}, of a request with other ${differs.join(", ")}`;
+  throw new InvalidRequest(`schedule.execution_id: ${problem}.`, {
+    next: "Send another execution_id, or repeat that request as it was.",
+    details: { problems: [`schedule.execution_id: ${problem}`] },
+  });
+}
+
+function snapshotResult(snapshot: Snapshot): Encoded<SnapshotResult> {
   return {
     snapshot_id: snapshot.snapshotId,
     created_at: snapshot.createdAt,
@@ -103,6 +114,6 @@ function snapshotResult(snapshot: Snapshot, repeated: boolean): Encoded<Snapshot
     offsets: countOffsets(snapshot.consumerGroups),
     errors: captureErrors.encode(snapshot.errors),
     warnings: snapshot.warnings,
-    repeated: repeated || undefined,
+    repeated: undefined,
   };
 }

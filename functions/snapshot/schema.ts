@@ -31,6 +31,9 @@ export const request = z
     }),
   );
 
+/** A snapshot request, read. */
+export type Request = z.output<typeof request>;
+
 export const result = /* @__PURE__ */ resultObject(() => ({
   ...fields.aboutSnapshot,
   ...fields.sizeOfSnapshot,

@@ -16,6 +16,7 @@ const config = { bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.
 const before = { ...process.env };
 const soon = () => within(20_000);
 const digest = "d".repeat(64);
+const bob = { requestedBy: "bob", requestId: "request-2" };
 
 let journal: Journal;
 let leases: RollbackLease;
@@ -48,6 +49,7 @@ async function begin(
     snapshotId: "snapshot-2025-01-15T10:30:00Z",
     safetySnapshotId: "snapshot-2025-01-15T10:31:00Z",
     requestedBy: "ana",
+    requestId: "request-1",
     description: "after the incident",
     fingerprint: randomUUID(),
     planDigest: digest,
@@ -103,6 +105,17 @@ describe("the journal of rollbacks", () => {
     expect(await listed(opened)).toEqual([row]);
     const whole = {
       ...row,
+      calls: [
+        {
+          attempt: 1,
+          requested_by: "ana",
+          request_id: "request-1",
+          started_at: opened.record.startedAt,
+          ended_at: row.ended_at,
+          outcome: "success",
+        },
+      ],
+      warnings: [],
       plan_digest: digest,
       request: { snapshot_id: "latest", groups: ["orders", "billing"] },
       plan: { 12: { partitions } },
@@ -160,7 +173,7 @@ describe("the journal of rollbacks", () => {
       result: { status: "partial_success" },
     });
     const entry = await journal.find(idOf(opened), soon());
-    const again = entry && (await journal.resume(entry, new Date(), soon()));
+    const again = entry && (await journal.resume(entry, bob, new Date(), soon()));
     if (again === undefined) throw new Error("it could not be resumed");
     await hold(again);
     const whole = await show(idOf(opened));
@@ -335,9 +348,9 @@ describe("a change during a read of the journal:", () => {
 
   test("a rollback that is resumed is shown as running", async () => {
     const opened = await begin();
-    beforeReading("rollback-id", async () => {
+    beforeReading("rollback", async () => {
       await hold(opened);
-      await journal.resume(opened.record, new Date(), soon());
+      await journal.resume(opened.record, bob, new Date(), soon());
     });
     expect(await rowOf(opened)).toMatchObject({ status: "running", attempts: 2 });
   });
@@ -375,6 +388,11 @@ describe("a request that is refused", () => {
     [
       "with a token of the list of snapshots",
       { next_token: Buffer.from("snapshot-2025-01-15T10:30:00Z").toString("base64url") },
+      /next_token must be the next_token of an earlier page/,
+    ],
+    [
+      "with a token of a year before the first",
+      { next_token: Buffer.from("-271821-04-20T00:00:00.000Z#r-1").toString("base64url") },
       /next_token must be the next_token of an earlier page/,
     ],
   ])("%s is InvalidRequest", async (_what, request, message) => {

@@ -30,6 +30,22 @@ describe("a schedule", () => {
     const first = await stack.call("snapshot", request);
     const second = await stack.call("snapshot", request);
     expect(second).toEqual({ ...first, repeated: true });
+    const others = {
+      groups: { groups: ["*"] },
+      exclude: { exclude: ["tmp-*"] },
+      description: { description: "another" },
+      "schedule.name, schedule.scheduled_time": {
+        schedule: { ...schedule, name: "other", scheduled_time: "2026-01-01T01:00:00Z" },
+      },
+    };
+    for (const [fields, more] of Object.entries(others)) {
+      expect(await stack.failure("snapshot", { ...request, ...more })).toMatchObject({
+        name: "InvalidRequest",
+        message: expect.stringMatching(
+          `schedule.execution_id: "${schedule.execution_id}" has ${first.snapshot_id}, of a request with other ${fields}\\. Nothing was changed\\.`,
+        ),
+      });
+    }
     const taken = (await scheduledSnapshots()).filter((entry) => entry.description === description);
     expect(taken.map(({ snapshot_id }) => snapshot_id)).toEqual([first.snapshot_id]);
   });

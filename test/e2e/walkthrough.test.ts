@@ -160,7 +160,11 @@ describe("the deployed stack", () => {
     expect(seen.filter((id) => ids.includes(id))).toEqual([...ids].reverse());
 
     const [first = ""] = ids;
-    expect(await stack.call("delete", { snapshot_id: first })).toEqual({ snapshot_id: first, deleted: true });
+    expect(await stack.call("delete", { snapshot_id: first })).toEqual({
+      snapshot_id: first,
+      deleted: true,
+      warnings: [],
+    });
     expect(await stack.failure("delete", { snapshot_id: first })).toMatchObject({ name: "SnapshotNotFound" });
     expect(await stack.failure("show", { snapshot_id: first })).toMatchObject({ name: "SnapshotNotFound" });
   });

@@ -14,11 +14,13 @@ const query = ["dynamodb:Query <ArchiveTable>"];
 const index = ["dynamodb:GetItem <ArchiveTable>", ...query];
 const bodies = ["s3:GetObject <ArchiveBucket>/snapshots/*", "s3:ListBucket <ArchiveBucket>"];
 const writes = ["dynamodb:PutItem <ArchiveTable> only execution, snapshot", "s3:PutObject <ArchiveBucket>/snapshots/*"];
+const orphan = "s3:DeleteObject <ArchiveBucket>/snapshots/*";
 const deletes = [
+  orphan,
   "dynamodb:DeleteItem <ArchiveTable> only snapshot",
   "dynamodb:PutItem <ArchiveTable> only deletion",
+  "dynamodb:Query <ArchiveTable> only rollback",
   "dynamodb:UpdateItem <ArchiveTable> only snapshot",
-  "s3:DeleteObject <ArchiveBucket>/snapshots/*",
 ];
 const plans = ["s3:GetObject <ArchiveBucket>/rollbacks/*"];
 const journal = [
@@ -43,7 +45,7 @@ const networkInterfaces = [
 ];
 
 const rights: Record<string, { archive: string[]; kafka: boolean }> = {
-  snapshot: { archive: [...results, ...index, ...bodies, ...writes, ...failed], kafka: true },
+  snapshot: { archive: [...results, ...index, ...bodies, ...writes, orphan, ...failed], kafka: true },
   list: { archive: [...results, ...query], kafka: false },
   show: { archive: [...results, ...index, ...bodies], kafka: false },
   diff: { archive: [...results, ...index, ...bodies], kafka: true },

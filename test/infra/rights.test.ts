@@ -6,6 +6,7 @@ import type { Clients } from "../../functions/shared/storage/clients.ts";
 import { createJournal } from "../../functions/shared/storage/journal.ts";
 import { createLease } from "../../functions/shared/storage/lease.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
+import { createUnreadable } from "../../functions/shared/storage/unreadable.ts";
 import { local } from "./configs.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
 
@@ -16,6 +17,7 @@ const template = templateOf(local());
 const config = { bucket: "bucket", prefix: "", table: "table" };
 const deadline = { signal: AbortSignal.timeout(60_000), remainingMs: () => 60_000 };
 const now = new Date();
+const caller = { requestedBy: null, requestId: "1" };
 
 /** Whether a function has the right; `where` is a kind of row in the table, or a folder in the bucket. */
 function mayDo(verb: string, action: string, where: string): boolean {
@@ -81,6 +83,7 @@ const opening = {
   snapshotId: "snapshot-1",
   safetySnapshotId: null,
   requestedBy: null,
+  requestId: "1",
   description: "",
   fingerprint: "",
   planDigest: "",
@@ -111,12 +114,13 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     expect(await held.release(deadline)).toBe(true);
     const journal = createJournal(config, clients);
     await journal.find("rollback-1", deadline);
-    for await (const _ of journal.newestFirst(undefined, deadline)) throw new Error("the journal is not empty");
+    for await (const _ of journal.newestFirst(undefined, createUnreadable(""), deadline))
+      throw new Error("the journal is not empty");
     const opened = await journal.open(opening, now, deadline);
     if (opened === "taken") throw new Error("the id is taken");
     await gone(journal.plan(opened.record, deadline));
     await journal.supersede(opened.record, "rollback-2", deadline);
-    await (await journal.resume(opened.record, now, deadline))?.close("success", {}, now, deadline);
+    await (await journal.resume(opened.record, caller, now, deadline))?.close("success", {}, now, deadline);
   },
   async rollbacks(clients) {
     const journal = createJournal(config, clients);
@@ -125,7 +129,8 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await createLease(config, clients).holder(deadline);
   },
   async delete(clients) {
-    await createSnapshots(config, clients).remove(id, { requestedBy: null, requestId: "1" }, deadline);
+    await createJournal(config, clients).undoneWith(id, deadline);
+    await createSnapshots(config, clients).remove(id, caller, deadline);
   },
 };
 

@@ -114,6 +114,10 @@ export type RollbackStatus = (typeof rollbackStatuses)[number];
 export const recordStatuses = ["running", ...rollbackStatuses, "superseded"] as const;
 export type RecordStatus = (typeof recordStatuses)[number];
 
+/** How a call that ran a rollback ended: `interrupted`: without a result, and another call has resumed the rollback since. */
+export const callOutcomes = ["interrupted", ...rollbackStatuses] as const;
+export type CallOutcome = (typeof callOutcomes)[number];
+
 /**
  * What the broker answered to a commit. `unknown`: it was sent, but no answer came; `not_attempted`: the time had ended
  * before. It only explains a result; the result itself is read back.

@@ -202,7 +202,9 @@ const secondsSince1970 = converted(
   },
 );
 
-const correctIt = "Correct it from the body of that snapshot in the bucket, or delete the snapshot.";
+const correctIt =
+  "If a newer version wrote it, deploy that version. Otherwise restore the item from a backup of the table, or delete it from " +
+  "the table: the body stays in the bucket.";
 
 /**
  * The items of the index. Decoding throws SnapshotCorrupt that names the item and the first attribute that is missing or

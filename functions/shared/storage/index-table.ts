@@ -11,17 +11,19 @@ import {
   type Stretch,
   snapshotPartition,
 } from "./index-entry.ts";
-import { itemOf, type Key } from "./items.ts";
+import { type Caller, itemOf, type Key } from "./items.ts";
 import { createTable } from "./table.ts";
+import type { Unreadable } from "./unreadable.ts";
 
-/** Who deletes a snapshot, and by which request. */
-export interface Deletion {
-  readonly requestedBy: string | null;
-  readonly requestId: string;
+/** A scheduled execution that is to have one snapshot. */
+export interface Execution<Taken> {
+  readonly id: string;
+  /** The snapshot with an id, if it is listed and can be read. */
+  read(snapshotId: string): Promise<Taken | undefined>;
 }
 
 /** `taken`: the id is in use; `winner`: the scheduled execution has this snapshot already. */
-type Listed = "listed" | "taken" | { readonly winner: SnapshotEntry };
+type Listed<Taken> = "listed" | "taken" | { readonly winner: Taken };
 
 /** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
@@ -47,42 +49,50 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
 
   const executionKey = (executionId: string): Key => ({ pk: { S: "execution" }, sk: { S: executionId } });
 
-  const snapshotOfExecution = async (executionId: string, deadline: Deadline) => {
+  /** The snapshot that an execution has; undefined where it has none, or its item could not be read. */
+  const findExecution = async (executionId: string, unreadable: Unreadable | undefined, deadline: Deadline) => {
     const doing = `looking up the scheduled execution ${executionId}`;
     const item = await table.get(executionKey(executionId), doing, deadline);
     const snapshotId = item?.snapshot_id?.S;
     if (item !== undefined && snapshotId === undefined) {
-      throw new SnapshotCorrupt(
-        `the index item execution / ${executionId} is not what was written: snapshot_id is missing.`,
-      );
+      const what = `the item execution / ${JSON.stringify(executionId)} is not what was written: snapshot_id is missing.`;
+      unreadable?.add(new SnapshotCorrupt(what, { next: "The next snapshot of this execution replaces it." }));
     }
     return snapshotId;
   };
 
   return {
     get,
+    findExecution,
 
-    /** Lists a snapshot; with an execution, only if that has no listed snapshot yet: both or neither. */
-    async insert(entry: SnapshotEntry, writeToken: string, deadline: Deadline, executionId?: string): Promise<Listed> {
+    /**
+     * Lists a snapshot; with an execution, only if that has no snapshot yet that is listed and can be read: both or neither.
+     */
+    async insert<Taken>(
+      entry: SnapshotEntry,
+      writeToken: string,
+      deadline: Deadline,
+      execution?: Execution<Taken>,
+    ): Promise<Listed<Taken>> {
       const { snapshotId, createdAt } = entry;
       const listing = {
         put: { ...entryItem.encode(entry), write_token: { S: writeToken } },
         condition: "attribute_not_exists(pk)",
       };
-      /** Writes that the execution has this snapshot, in place of one that was deleted. */
-      const claiming = (execution: string, deleted: string | undefined) => ({
+      let replaced: string | undefined;
+      /** Writes that the execution has this snapshot, in place of one that is gone, or of an item that cannot be read. */
+      const claiming = ({ id }: Execution<Taken>) => ({
         put: {
-          ...executionKey(execution),
+          ...executionKey(id),
           ...itemOf({ snapshot_id: snapshotId, expires_at: Date.parse(createdAt) / 1_000 + executionSeconds }),
         },
-        condition: `attribute_not_exists(pk)${deleted === undefined ? "" : " OR snapshot_id = :deleted"}`,
-        ...(deleted !== undefined && { values: itemOf({ deleted }) }),
+        condition: `NOT attribute_type(snapshot_id, :text)${replaced === undefined ? "" : " OR snapshot_id = :replaced"}`,
+        values: itemOf({ text: "S", replaced }),
       });
-      let deleted: string | undefined;
       for (;;) {
         const listed = await table.write(
           {
-            changes: executionId === undefined ? [listing] : [listing, claiming(executionId, deleted)],
+            changes: execution === undefined ? [listing] : [listing, claiming(execution)],
             doing: `listing ${snapshotId}`,
             undone: "Nothing was listed: take the snapshot again.",
             unknown: notKnown,
@@ -91,22 +101,16 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
           deadline,
         );
         if (listed) return "listed";
-        const holder = executionId === undefined ? undefined : await snapshotOfExecution(executionId, deadline);
-        if (holder === undefined || holder === deleted) return "taken";
-        const winner = await get(holder, deadline);
+        const holder = execution && (await findExecution(execution.id, undefined, deadline));
+        if (holder === undefined || holder === replaced) return "taken";
+        const winner = await execution?.read(holder);
         if (winner !== undefined) return { winner };
-        deleted = holder; // the execution may have this one instead
+        replaced = holder; // the execution may have this one instead
       }
     },
 
-    /** The entry of an execution's snapshot, if that is listed. */
-    async findExecution(executionId: string, deadline: Deadline): Promise<SnapshotEntry | undefined> {
-      const snapshotId = await snapshotOfExecution(executionId, deadline);
-      return snapshotId === undefined ? undefined : get(snapshotId, deadline);
-    },
-
     /** The listed entries of a stretch, newest first, fetched as they are consumed. */
-    async *newestFirst({ from, to, after, filters = {}, expect }: Stretch, deadline: Deadline) {
+    newestFirst({ from, to, after, filters = {}, expect }: Stretch, unreadable: Unreadable, deadline: Deadline) {
       const { FilterExpression, names, values } = filterExpression(filters);
       const filtered = Object.keys(names).length > 0;
       const query = {
@@ -122,13 +126,11 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
         ...(!filtered && { Limit: expect }), // a filter may hide most of a page: then as much as fits
         ExclusiveStartKey: after === undefined ? undefined : keyAt(after),
       };
-      for await (const item of table.descending(query, "reading the list of snapshots", deadline)) {
-        yield entryItem.decode(item);
-      }
+      return entryItem.decodeAll(table.descending(query, "reading the list of snapshots", deadline), unreadable);
     },
 
     /** Hides a snapshot, as the first step of deleting it, and records who did: both or neither. False: there is none. */
-    async hide(snapshotId: string, { requestedBy, requestId }: Deletion, deadline: Deadline): Promise<boolean> {
+    async hide(snapshotId: string, { requestedBy, requestId }: Caller, deadline: Deadline): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
       const deletedAt = new Date().toISOString();

@@ -2,6 +2,7 @@ import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import type { JournalCorrupt, SnapshotCorrupt } from "../core/errors.ts";
 import { type Codec, DecodeError, plain, text } from "../core/json/codec.ts";
 import { encodeJson, parseJson } from "../core/json/json.ts";
+import type { Unreadable } from "./unreadable.ts";
 
 /** An item of the table. */
 export type Item = Record<string, AttributeValue>;
@@ -34,12 +35,18 @@ export const isoTime = plain("a time such as 2025-01-15T10:30:00.000Z", (value) 
 
 /** Whether a text is a time in that form. */
 export const isIsoTime = (value: string): boolean =>
-  !Number.isNaN(Date.parse(value)) && new Date(value).toISOString() === value;
+  /^\d{4}-/.test(value) && !Number.isNaN(Date.parse(value)) && new Date(value).toISOString() === value;
 
 /** The attributes of an item: texts, and numbers that count something. Where one is null or undefined, there is none. */
 type Attributes = { readonly [name: string]: string | number | null | undefined };
 
-/** How an item is named, and which error it is, when it is not what was written. */
+/** Who makes a change, and by which request. */
+export interface Caller {
+  readonly requestedBy: string | null;
+  readonly requestId: string;
+}
+
+/** Which error it is when an item is not what was written. */
 export interface Stored {
   readonly Corrupt: typeof JournalCorrupt | typeof SnapshotCorrupt;
   /** What to do then, as whole sentences. */
@@ -50,9 +57,8 @@ export interface Stored {
  * Writes and reads items of a kind, trusting nothing. `attributes` should ignore unknown ones: a newer deployment may have
  * added them. `decode` throws the error that `stored` names, with the item and the first attribute that is missing or wrong.
  */
-export const itemCodec = <T>(attributes: Codec<T, Attributes>, { Corrupt, next }: Stored) => ({
-  encode: (value: T): Item => itemOf(attributes.encode(value)),
-  decode(item: Item): T {
+export const itemCodec = <T>(attributes: Codec<T, Attributes>, { Corrupt, next }: Stored) => {
+  const decode = (item: Item): T => {
     const values = Object.entries(item).map(([name, { S, N, ...other }]) => [name, S ?? (N ? Number(N) : other)]);
     try {
       return attributes.decode(Object.fromEntries(values), "");
@@ -61,8 +67,23 @@ export const itemCodec = <T>(attributes: Codec<T, Attributes>, { Corrupt, next }
       const key = `${item.pk?.S} / ${JSON.stringify(item.sk?.S ?? null)}`;
       throw new Corrupt(`the item ${key} is not what was written: ${cause.message}.`, { next, cause });
     }
-  },
-});
+  };
+  return {
+    encode: (value: T): Item => itemOf(attributes.encode(value)),
+    decode,
+    /** Decodes the items of a list; those that are not what was written are left out, and added to `unreadable`. */
+    async *decodeAll(items: AsyncIterable<Item>, unreadable: Unreadable) {
+      for await (const item of items) {
+        try {
+          yield decode(item);
+        } catch (error) {
+          if (!(error instanceof Corrupt)) throw error;
+          unreadable.add(error);
+        }
+      }
+    },
+  };
+};
 
 /** The item that has these attributes. */
 export const itemOf = (attributes: Attributes): Item =>

@@ -12,9 +12,22 @@ import {
   text,
 } from "../core/json/codec.ts";
 import { encodeJson } from "../core/json/json.ts";
-import { type RecordStatus, recordStatuses } from "../core/model.ts";
+import { type CallOutcome, callOutcomes, type RecordStatus, recordStatuses } from "../core/model.ts";
 import type { StoredJson } from "./bodies.ts";
-import { cap, inText, isIsoTime, isoTime, itemCodec, type Key } from "./items.ts";
+import { type Caller, cap, inText, isIsoTime, isoTime, itemCodec, type Key } from "./items.ts";
+
+/** A call that ran a rollback: the one that began it, or one that resumed it. Times are those of the record. */
+export interface RollbackCall {
+  /** 1 for the call that began it. */
+  readonly attempt: number;
+  readonly requestedBy: string | null;
+  /** Null where the call was made before requests were recorded. */
+  readonly requestId: string | null;
+  readonly startedAt: string;
+  /** Absent for the last call: its end is that of the rollback. */
+  readonly outcome?: CallOutcome;
+  readonly endedAt?: string;
+}
 
 /** What the journal says of a rollback. Times are ISO 8601, UTC, milliseconds. */
 export interface JournalRecord {
@@ -42,6 +55,8 @@ export interface JournalRecord {
   readonly supersededBy?: string;
   /** 1, and 1 more for each time it was resumed. */
   readonly attempts: number;
+  /** The first call and the last nine: a record stays small. */
+  readonly calls: readonly RollbackCall[];
   /** Identifies the call that writes the record: a call that resumes it writes another. */
   readonly writeToken: string;
   /** The plan, and the result of a rollback that ended, in the bucket. */
@@ -84,7 +99,9 @@ export const pointerKey = (rollbackId: string): Key | undefined =>
 
 const stored = {
   Corrupt: JournalCorrupt,
-  next: "Correct the item, or delete it: only the history of rollbacks depends on it.",
+  next:
+    "If a newer version wrote it, deploy that version. Otherwise restore the item from a backup of the table, or delete it " +
+    "from the table: that rollback can then be neither shown nor resumed. Its safety snapshot stays.",
 };
 
 /** The items that say where the record of a rollback is. */
@@ -113,6 +130,46 @@ export function textsOf(
   };
 }
 
+const mostCalls = 10;
+
+/** The call that begins a rollback. */
+export const firstCall = (
+  { startedAt, requestedBy }: Pick<JournalRecord, "startedAt" | "requestedBy">,
+  requestId: string | null,
+): RollbackCall => ({ attempt: 1, requestedBy, requestId, startedAt });
+
+/** The calls of a rollback that another call resumes at a time: until then it stood as `record` says. */
+export function callsResumed(
+  record: JournalRecord,
+  { requestedBy, requestId }: Caller,
+  startedAt: string,
+): readonly RollbackCall[] {
+  const { calls, attempts, status, endedAt } = record;
+  const outcome: CallOutcome = status === "running" || status === "superseded" ? "interrupted" : status;
+  const ended = calls.map((call) =>
+    call.attempt === attempts ? { ...call, outcome, ...(endedAt !== undefined && { endedAt }) } : call,
+  );
+  const all = [...ended, { attempt: attempts + 1, requestedBy, requestId, startedAt }];
+  return all.length > mostCalls ? [...all.slice(0, 1), ...all.slice(1 - mostCalls)] : all;
+}
+
+/** The calls of a record, as its item has them. */
+export const callsText = inText(
+  list(
+    document(
+      {
+        attempt: count,
+        requested_by: nullIfAbsent(text),
+        request_id: nullIfAbsent(text),
+        started_at: isoTime,
+        outcome: optional(oneOf(callOutcomes)),
+        ended_at: optional(isoTime),
+      },
+      "ignored",
+    ),
+  ),
+);
+
 const idOfRollback = matching(rollbackIdForm, "the id of a rollback");
 const storedName = matching(/^[\da-f-]{36}$/, "the name of an object");
 const sha256 = matching(/^[\da-f]{64}$/, "a SHA-256");
@@ -139,6 +196,7 @@ export const recordItem = itemCodec(
         plan_digest: text,
         superseded_by: optional(text),
         attempts: count,
+        calls: optional(callsText),
         write_token: text,
         plan_name: storedName,
         plan_sha256: sha256,
@@ -155,7 +213,8 @@ export const recordItem = itemCodec(
       planSha256: plan.sha256,
       ...(result && { resultName: result.name, resultSha256: result.sha256 }),
     }),
-    ({ pk, sk, planName, planSha256, resultName, resultSha256, endedAt, ...record }): JournalRecord => {
+    ({ pk, sk, planName, planSha256, resultName, resultSha256, endedAt, ...item }): JournalRecord => {
+      const record = { ...item, calls: item.calls ?? [firstCall(item, null)] };
       if (sortKeyOf(record) !== sk) {
         const id = JSON.stringify(record.rollbackId);
         throw new DecodeError("rollback_id", `is ${id}, which belongs under another key`);

@@ -3,9 +3,13 @@ import type { Deadline } from "../core/deadline.ts";
 import { JournalCorrupt } from "../core/errors.ts";
 import type { Json } from "../core/json/json.ts";
 import type { RollbackStatus } from "../core/model.ts";
+import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
-import { itemOf, type Key } from "./items.ts";
+import { type Caller, itemOf, type Key } from "./items.ts";
 import {
+  callsResumed,
+  callsText,
+  firstCall,
   type JournalRecord,
   pointerItem,
   pointerKey,
@@ -18,6 +22,7 @@ import {
 } from "./journal-record.ts";
 import { decodeToken, readPage } from "./paging.ts";
 import { createTable } from "./table.ts";
+import { createUnreadable, type Unreadable } from "./unreadable.ts";
 
 /** A rollback as it is known before its first commit, with the names of the groups that it is to put back. */
 export interface JournalOpening
@@ -25,6 +30,7 @@ export interface JournalOpening
     JournalRecord,
     "rollbackId" | "snapshotId" | "safetySnapshotId" | "requestedBy" | "description" | "fingerprint" | "planDigest"
   > {
+  readonly requestId: string;
   readonly groups: readonly string[];
   readonly plan: Json;
 }
@@ -39,12 +45,24 @@ export interface OpenJournal {
   close(status: RollbackStatus, result: Json, now: Date, deadline: Deadline): Promise<"closed" | "lost">;
 }
 
+/** Which records to read, by their start: both times are inclusive. */
+interface Range {
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  /** The last one of the page before. */
+  readonly after?: Key | undefined;
+  /** How many are probably wanted. */
+  readonly expect: number;
+}
+
 /** What says where the plan and the result of a rollback are. */
 type Kept = Pick<JournalRecord, "rollbackId" | "plan" | "result">;
 
 /** The journal of a deployment: see `createJournal`. */
 export type Journal = ReturnType<typeof createJournal>;
 
+/** Lambda ends a function by then: its rollback has begun after its safety snapshot was taken, and not later. */
+const longestInvocationMs = 15 * 60_000;
 const seeIt = "call rollbacks to see it";
 
 /**
@@ -53,7 +71,7 @@ const seeIt = "call rollbacks to see it";
  *
  * All methods throw DeadlineExceeded when the deadline passes, StorageUnavailable when S3 or DynamoDB fail or do not
  * answer, Configuration when a right, the bucket or the table is missing, and JournalCorrupt when what was stored is not
- * what was written. What could not be read is an error, never an empty answer.
+ * what was written. What could not be read is an error or a warning, never an empty answer.
  */
 export function createJournal(config: StorageConfig, clients: Clients = sharedClients()) {
   const bodies = lazyBodies(config, clients);
@@ -101,19 +119,18 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
     },
   });
 
-  const readNewestFirst = async function* (
-    range: { readonly since?: Date | undefined; readonly after?: Key | undefined; readonly expect: number },
-    deadline: Deadline,
-  ) {
+  const readNewestFirst = (range: Range, unreadable: Unreadable, deadline: Deadline) => {
     const query = {
-      KeyConditionExpression: "pk = :pk AND sk >= :from",
-      ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":from": { S: range.since?.toISOString() ?? "0" } },
+      KeyConditionExpression: "pk = :pk AND sk BETWEEN :from AND :to",
+      ExpressionAttributeValues: {
+        ":pk": { S: recordPartition },
+        ":from": { S: range.since?.toISOString() ?? "0" },
+        ":to": { S: range.until?.toISOString() ?? "~" },
+      },
       Limit: range.expect,
       ExclusiveStartKey: range.after,
     };
-    for await (const item of table.descending(query, "reading the journal of rollbacks", deadline)) {
-      yield recordItem.decode(item);
-    }
+    return recordItem.decodeAll(table.descending(query, "reading the journal of rollbacks", deadline), unreadable);
   };
 
   return {
@@ -123,16 +140,18 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
      *
      * @throws StorageUnavailable and says whether the record may be there all the same
      */
-    async open({ groups, description, plan, ...opening }: JournalOpening, now: Date, deadline: Deadline) {
+    async open({ groups, description, plan, requestId, ...opening }: JournalOpening, now: Date, deadline: Deadline) {
       const { rollbackId } = opening;
       const doing = `opening the journal of ${rollbackId}`;
       const undone = `The journal does not have ${rollbackId}.`;
+      const startedAt = now.toISOString();
       const record: JournalRecord = {
         ...opening,
         ...textsOf(groups, description),
         status: "running",
-        startedAt: now.toISOString(),
+        startedAt,
         attempts: 1,
+        calls: [firstCall({ ...opening, startedAt }, requestId)],
         writeToken: randomUUID(),
         plan: await (await bodies()).putJson(rollbackId, "plan", plan, undone, deadline),
       };
@@ -165,25 +184,30 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
      * Resumes a rollback that is unfinished (`running`), partial or failed: its status is `running`, its result is removed,
      * and the call that ran it before can no longer close it. Undefined where it was superseded or a success, or is no
      * longer what `record` says.
+     *
+     * @param by who resumes it
      */
-    async resume(record: JournalRecord, now: Date, deadline: Deadline): Promise<OpenJournal | undefined> {
+    async resume(record: JournalRecord, by: Caller, now: Date, deadline: Deadline): Promise<OpenJournal | undefined> {
       if (!canResume(record)) return undefined;
       const { endedAt: _, result: __, ...kept } = record;
+      const at = now.toISOString();
       const again: JournalRecord = {
         ...kept,
         status: "running",
-        resumedAt: now.toISOString(),
+        resumedAt: at,
         attempts: record.attempts + 1,
+        calls: callsResumed(record, by, at),
         writeToken: randomUUID(),
       };
-      const { rollbackId, resumedAt, attempts, writeToken } = again;
+      const { rollbackId, attempts, writeToken } = again;
+      const calls = callsText.encode(again.calls);
       const change = {
         update: recordKey(record),
         expression:
-          "SET #status = :running, resumed_at = :now, attempts = :attempts, write_token = :again " +
+          "SET #status = :running, resumed_at = :now, attempts = :attempts, calls = :calls, write_token = :again " +
           "REMOVE ended_at, result_name, result_sha256",
         condition: asItWas,
-        values: itemOf({ ...wasOf(record), running: "running", now: resumedAt, attempts, again: writeToken }),
+        values: itemOf({ ...wasOf(record), running: "running", now: at, attempts, calls, again: writeToken }),
       };
       const doing = `resuming ${rollbackId} in the journal`;
       const undone = `The record of ${rollbackId} is unchanged.`;
@@ -214,30 +238,50 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       }
     },
 
+    /** The record as it stands now; undefined where it is gone. */
+    reread: (record: JournalRecord, deadline: Deadline): Promise<JournalRecord | undefined> =>
+      readRecord(recordKey(record), `looking up ${record.rollbackId} in the journal`, deadline),
+
     /** The records, newest first, of rollbacks that started at `since` or later; they are fetched as they are asked for. */
-    newestFirst: (since: Date | undefined, deadline: Deadline) => readNewestFirst({ since, expect: 25 }, deadline),
+    newestFirst: (since: Date | undefined, unreadable: Unreadable, deadline: Deadline) =>
+      readNewestFirst({ since, expect: 25 }, unreadable, deadline),
+
+    /** The rollbacks whose safety snapshot this is. Records that cannot be read are left out, with a warning. */
+    async undoneWith(snapshotId: string, deadline: Deadline) {
+      const unreadable = createUnreadable(`the search for rollbacks that ${snapshotId} undoes`);
+      const taken = Date.parse(parseSnapshotId(snapshotId)?.createdAt ?? "");
+      const records: JournalRecord[] = [];
+      if (Number.isNaN(taken)) return { records, warnings: [] };
+      const range = { since: new Date(taken), until: new Date(taken + longestInvocationMs), expect: 25 };
+      for await (const record of readNewestFirst(range, unreadable, deadline)) {
+        if (record.safetySnapshotId === snapshotId) records.push(record);
+      }
+      return { records, warnings: unreadable.warnings() };
+    },
 
     /** The records, newest first, of all rollbacks that can be resumed: see `resume`. */
-    async *resumable(deadline: Deadline) {
+    resumable(unreadable: Unreadable, deadline: Deadline) {
       const query = {
         KeyConditionExpression: "pk = :pk",
         FilterExpression: "#status <> :success AND attribute_not_exists(superseded_by)",
         ExpressionAttributeNames: { "#status": "status" },
         ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":success": { S: "success" } },
       };
-      for await (const item of table.descending(query, "looking for unfinished rollbacks", deadline)) {
-        yield recordItem.decode(item);
-      }
+      return recordItem.decodeAll(table.descending(query, "looking for unfinished rollbacks", deadline), unreadable);
     },
 
     /**
-     * The records, newest first; pages are full except for the last.
+     * The records, newest first; pages are full except for the last. Those that cannot be read are left out, with a warning.
      *
      * @throws InvalidRequest where the token is not of an earlier page
      */
     async list({ limit, nextToken }: { limit: number; nextToken?: string | undefined }, deadline: Deadline) {
       const after = nextToken === undefined ? undefined : decodeToken(nextToken, recordAt);
-      return readPage(readNewestFirst({ after, expect: limit + 1 }, deadline), limit, sortKeyOf);
+      return readPage(
+        (unreadable) => readNewestFirst({ after, expect: limit + 1 }, unreadable, deadline),
+        limit,
+        sortKeyOf,
+      );
     },
 
     /** The plan as it was written, parsed with `parseJson`. */

@@ -1,8 +1,11 @@
 import { InvalidRequest } from "../core/errors.ts";
+import { createUnreadable, type Unreadable } from "./unreadable.ts";
 
 /** Some records of a list, newest first; `nextToken` is there if and only if there are more. */
 export interface Page<T> {
   readonly entries: readonly T[];
+  /** What was left out between the entries, because it could not be read. */
+  readonly warnings: readonly string[];
   readonly nextToken?: string;
 }
 
@@ -13,21 +16,24 @@ export const invalid = (field: string, problem: string) =>
 /**
  * Reads one page. Pages are full except for the last.
  *
- * @param found what is listed, from the first entry of the page on
+ * @param read reads what is listed, from the first entry of the page on
  * @param idOf the text that the token of the next page is made of: it says where the page ended
  */
 export async function readPage<T>(
-  found: AsyncIterable<T>,
+  read: (unreadable: Unreadable) => AsyncIterable<T>,
   limit: number,
   idOf: (entry: T) => string,
 ): Promise<Page<T>> {
+  const unreadable = createUnreadable("the list");
   const entries: T[] = [];
-  for await (const entry of found) {
+  let warnings: readonly string[] = [];
+  for await (const entry of read(unreadable)) {
     const last = entries.at(-1);
-    if (entries.length === limit && last !== undefined) return { entries, nextToken: encode(idOf(last)) };
+    if (entries.length === limit && last !== undefined) return { entries, warnings, nextToken: encode(idOf(last)) };
     entries.push(entry);
+    warnings = unreadable.warnings(); // the next page begins after this entry
   }
-  return { entries };
+  return { entries, warnings: unreadable.warnings() };
 }
 
 const encode = (id: string) => Buffer.from(id).toString("base64url");

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
 import { coverage, type Selector, textOf } from "../core/selectors.ts";
 import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
-import { formatSnapshotId, isoSeconds } from "../core/snapshot-id.ts";
+import { formatSnapshotId, isoSeconds, parseSnapshotId } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import {
@@ -16,19 +17,23 @@ import {
   stretchOf,
   topicsNamed,
 } from "./index-entry.ts";
-import { createIndexTable, type Deletion } from "./index-table.ts";
+import { createIndexTable } from "./index-table.ts";
+import type { Caller } from "./items.ts";
 import { type Page, readPage } from "./paging.ts";
+import { createUnreadable, type Unreadable } from "./unreadable.ts";
 
 /** How a snapshot is named: by its id, as `latest`, or as the newest at a time. */
 type SnapshotReference = string | { readonly at: Date };
 
-/** The snapshot that a reference stands for, and what to know of how it was chosen, in sentences. */
-export interface Chosen {
-  readonly snapshotId: string;
-  readonly warnings: readonly string[];
+/** A snapshot, and what the index says of it. */
+export interface Kept {
+  readonly snapshot: Snapshot;
+  readonly entry: SnapshotEntry;
 }
 
 const mostFormer = 50;
+/** How long after its second an id is not free, by any clock. */
+const sameSecondMs = 2_000;
 
 /** The snapshots of a deployment: see `createSnapshots`. */
 export type Snapshots = ReturnType<typeof createSnapshots>;
@@ -39,7 +44,7 @@ export type Snapshots = ReturnType<typeof createSnapshots>;
  *
  * All methods throw DeadlineExceeded when the deadline passes, StorageUnavailable when S3 or DynamoDB fail or do not
  * answer, Configuration when a right, the bucket or the table is missing, and SnapshotCorrupt when what was stored is not
- * what was written. What could not be read is an error, never an empty answer.
+ * what was written. What could not be read is an error or a warning, never an empty answer.
  */
 export function createSnapshots(config: StorageConfig, clients: Clients = sharedClients()) {
   const bodies = lazyBodies(config, clients);
@@ -56,18 +61,13 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     return found;
   };
 
-  /**
-   * A snapshot as it was written.
-   *
-   * @throws SnapshotNotFound where none of that id is listed
-   */
-  const load = async (snapshotId: string, deadline: Deadline): Promise<Snapshot> => {
+  const read = async (snapshotId: string, deadline: Deadline): Promise<Kept> => {
     const listed = await entry(snapshotId, deadline);
     const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) {
       const snapshot = decodeSnapshot(body, { snapshotId, sha256: listed.sha256 });
       requireAgreement(listed, snapshot, body.byteLength);
-      return snapshot;
+      return { snapshot, entry: listed };
     }
     await entry(snapshotId, deadline); // deleted in between?
     throw new SnapshotCorrupt(
@@ -78,115 +78,162 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     );
   };
 
-  const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, deadline: Deadline) =>
-    selection ?? (await load(snapshotId, deadline)).selection;
-
-  /**
-   * The id that a reference stands for. `latest` is the newest complete snapshot that is not a safety snapshot and was
-   * asked to cover everything that `wanted` selects (undefined: whatever it covers), except for what it excluded from a
-   * pattern: a warning names that. `{at}` is the same, but taken at that time or before. Any other text is taken for an id
-   * and not looked up.
-   *
-   * @throws SnapshotNotFound whose message says why the newest ones do not fit
-   */
-  const resolve = async (
-    reference: SnapshotReference,
-    wanted: readonly Selector[] | undefined,
-    deadline: Deadline,
-  ): Promise<Chosen> => {
-    if (typeof reference === "string" && reference !== "latest") return { snapshotId: reference, warnings: [] };
-    const at = typeof reference === "string" ? undefined : reference.at;
-    const unfit: string[] = [];
-    for await (const candidate of index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, deadline)) {
-      const { snapshotId } = candidate;
-      const { unfit: reason, exclusions = [] } = await fitOf(candidate, () => selectionOf(candidate, deadline), wanted);
-      if (reason === undefined) return { snapshotId, warnings: exclusionWarnings(snapshotId, exclusions) };
-      if (unfit.length < 3) unfit.push(`${snapshotId} ${reason}`);
+  /** A snapshot; undefined where it was deleted meanwhile, or cannot be read: then `unreadable` names it. */
+  const readIfReadable = async (snapshotId: string, unreadable: Unreadable, deadline: Deadline) => {
+    try {
+      return await read(snapshotId, deadline);
+    } catch (error) {
+      if (error instanceof SnapshotCorrupt) unreadable.add(error);
+      else if (!(error instanceof SnapshotNotFound)) throw error;
+      return undefined;
     }
-    throw nothingFits(at, wanted, unfit);
   };
+
+  const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, unreadable: Unreadable, deadline: Deadline) =>
+    selection ?? (await readIfReadable(snapshotId, unreadable, deadline))?.snapshot.selection;
+
+  const load = async (snapshotId: string, deadline: Deadline) => (await read(snapshotId, deadline)).snapshot;
 
   return {
     entry,
+
+    /**
+     * A snapshot as it was written.
+     *
+     * @throws SnapshotNotFound where none of that id is listed
+     */
     load,
 
     /**
      * Saves a snapshot under an id made of `now`: body first, index second, so that a listed snapshot has its body, and a
      * returned one is listed. No two calls get the same id, except those with the same `executionId`: an execution of a
-     * schedule has one snapshot, whichever of its deliveries comes first. `repeated`: an earlier one took it.
+     * schedule has one snapshot, whichever of its deliveries comes first. `repeated`: an earlier one took it. One that cannot
+     * be read is replaced.
      *
      * @throws StorageUnavailable, whose message says whether the snapshot may be listed
      */
     async save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string) {
       const createdAt = isoSeconds(now);
       const writeToken = randomUUID();
+      const unreadable = createUnreadable("the deliveries of the execution");
+      const execution = executionId !== undefined && {
+        id: executionId,
+        read: (snapshotId: string) => readIfReadable(snapshotId, unreadable, deadline),
+      };
       for (let number = 1; ; number++) {
         const snapshotId = formatSnapshotId({ createdAt, number });
         const snapshot: Snapshot = { ...content, snapshotId, createdAt };
         const encoded = encodeSnapshot(snapshot);
         if ((await (await bodies()).put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
         const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
-        const listed = await index.insert(written, writeToken, deadline, executionId);
+        const listed = await index.insert(written, writeToken, deadline, execution || undefined);
         if (listed === "listed") return { entry: written, snapshot, repeated: false };
         if (listed === "taken") continue;
-        const { winner } = listed;
-        return { entry: winner, snapshot: await load(winner.snapshotId, deadline), repeated: true };
+        // Nothing lists this body, and nothing can: a late request to list it finds the execution taken, too.
+        await (await bodies()).remove(snapshotId, deadline).catch(() => {});
+        return { ...listed.winner, repeated: true };
       }
     },
 
-    /** The snapshot that a scheduled execution has already taken. */
-    findExecution: index.findExecution,
-
-    resolve,
+    /** The snapshot that a scheduled execution has already taken; none, with a warning, where it cannot be read. */
+    async findExecution(executionId: string, deadline: Deadline) {
+      const unreadable = createUnreadable("the search for an earlier delivery of this execution");
+      const snapshotId = await index.findExecution(executionId, unreadable, deadline);
+      const found = snapshotId === undefined ? undefined : await readIfReadable(snapshotId, unreadable, deadline);
+      return { found, warnings: unreadable.warnings() };
+    },
 
     /**
-     * The snapshot that a reference stands for, see `resolve`, as it was written.
+     * The snapshot that a reference stands for, as it was written. `latest` is the newest complete snapshot that is not a
+     * safety snapshot and was asked to cover everything that `wanted` selects (undefined: whatever it covers), except for
+     * what it excluded from a pattern: a warning names that. `{at}` is the same, but taken at that time or before. One that
+     * cannot be read is not chosen: a warning names it, too. Any other text is an id.
      *
-     * @throws SnapshotNotFound
+     * @throws SnapshotNotFound whose message says why the newest ones do not fit
      */
     async open(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline) {
-      const { snapshotId, warnings } = await resolve(reference, wanted, deadline);
-      return { snapshot: await load(snapshotId, deadline), warnings };
+      if (typeof reference === "string" && reference !== "latest") {
+        return { snapshot: await load(reference, deadline), warnings: [] };
+      }
+      const at = typeof reference === "string" ? undefined : reference.at;
+      const unreadable = createUnreadable("the search for the newest snapshot");
+      const unfit: string[] = [];
+      const candidates = index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, unreadable, deadline);
+      for await (const candidate of candidates) {
+        const { snapshotId } = candidate;
+        const { unfit: reason, exclusions = [] } = await fitOf(
+          candidate,
+          () => selectionOf(candidate, unreadable, deadline),
+          wanted,
+        );
+        if (reason === undefined) {
+          const found = await readIfReadable(snapshotId, unreadable, deadline);
+          const warnings = [...exclusionWarnings(snapshotId, exclusions), ...unreadable.warnings()];
+          if (found !== undefined) return { snapshot: found.snapshot, warnings };
+        }
+        if (unfit.length < 3) unfit.push(`${snapshotId} ${reason ?? "cannot be read"}`);
+      }
+      throw nothingFits(at, wanted, unfit, unreadable.warnings());
     },
 
     /**
      * The topics that the last snapshot names which covers a selection, is complete and not a safety snapshot: those that it
      * has commits on, and those that could not be observed then. None where none of the 50 newest snapshots is such a one.
-     *
-     * @throws SnapshotNotFound where it is deleted meanwhile
+     * Those that cannot be read are left out, with a warning.
      */
-    async formerTopics({ groups, exclude }: Selection, deadline: Deadline): Promise<readonly string[]> {
+    async formerTopics({ groups, exclude }: Selection, deadline: Deadline) {
       const excludedToo = new Set(exclude.map((selector) => JSON.stringify(selector)));
+      const unreadable = createUnreadable("the search for topics that the principal may no longer describe");
       let looked = 0;
-      for await (const candidate of index.newestFirst({ ...keysBetween(undefined, undefined), expect: 5 }, deadline)) {
+      const candidates = index.newestFirst({ ...keysBetween(undefined, undefined), expect: 5 }, unreadable, deadline);
+      for await (const candidate of candidates) {
         if (++looked > mostFormer) break;
         const selection = async () => {
-          const asked = await selectionOf(candidate, deadline);
-          return { ...asked, exclude: asked.exclude.filter((selector) => !excludedToo.has(JSON.stringify(selector))) };
+          const asked = await selectionOf(candidate, unreadable, deadline);
+          return (
+            asked && {
+              ...asked,
+              exclude: asked.exclude.filter((selector) => !excludedToo.has(JSON.stringify(selector))),
+            }
+          );
         };
         const { unfit, exclusions = [] } = await fitOf(candidate, selection, groups);
         if (unfit !== undefined || exclusions.length > 0) continue;
-        return candidate.topics ?? topicsNamed(await load(candidate.snapshotId, deadline));
+        const { snapshotId, topics } = candidate;
+        const found = topics === undefined ? await readIfReadable(snapshotId, unreadable, deadline) : undefined;
+        const named = topics ?? (found && topicsNamed(found.snapshot));
+        if (named !== undefined) return { topics: named, warnings: unreadable.warnings() };
       }
-      return [];
+      return { topics: [], warnings: unreadable.warnings() };
     },
 
     /**
-     * The entries of snapshots, newest first; pages are full except for the last.
+     * The entries of snapshots, newest first; pages are full except for the last. Those that cannot be read are left out,
+     * with a warning.
      *
      * @throws InvalidRequest where the times exclude each other, or the token is not of an earlier page of the same list
      */
     list: async (request: ListRequest, deadline: Deadline): Promise<Page<SnapshotEntry>> =>
-      readPage(index.newestFirst(stretchOf(request), deadline), request.limit, ({ snapshotId }) => snapshotId),
+      readPage(
+        (unreadable) => index.newestFirst(stretchOf(request), unreadable, deadline),
+        request.limit,
+        ({ snapshotId }) => snapshotId,
+      ),
 
     /**
      * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it;
-     * calling again finishes what was interrupted, and writes another record.
+     * calling again finishes what was interrupted, and writes another record. The id stays in use until its second is over,
+     * so that no other snapshot gets it.
      *
      * @throws SnapshotNotFound where there is none of that id (any more)
      */
-    async remove(snapshotId: string, by: Deletion, deadline: Deadline): Promise<void> {
+    async remove(snapshotId: string, by: Caller, deadline: Deadline): Promise<void> {
       if (!(await index.hide(snapshotId, by, deadline))) throw notFound(snapshotId);
+      const age = Date.now() - Date.parse(parseSnapshotId(snapshotId)?.createdAt ?? "");
+      if (age < sameSecondMs) {
+        const rest = Math.min(sameSecondMs, sameSecondMs - age);
+        await delay(rest, undefined, { signal: deadline.signal }).catch(() => {}); // the next call says that time is up
+      }
       await (await bodies()).remove(snapshotId, deadline);
       await index.forget(snapshotId, deadline);
     },
@@ -201,13 +248,15 @@ const notFound = (snapshotId: string) =>
 /** Why a snapshot is not what `latest` or a time stands for; else what it excluded from the patterns that are wanted. */
 async function fitOf(
   entry: SnapshotEntry,
-  selection: () => Promise<Selection>,
+  selection: () => Promise<Selection | undefined>,
   wanted: readonly Selector[] | undefined,
 ): Promise<{ readonly unfit?: string; readonly exclusions?: readonly Selector[] }> {
   if (entry.trigger === "safety") return { unfit: "is a safety snapshot" };
   if (entry.status === "partial") return { unfit: "is partial" };
   if (wanted === undefined) return {};
-  const { uncovered, exclusions } = coverage(await selection(), wanted);
+  const asked = await selection();
+  if (asked === undefined) return { unfit: "cannot be read" };
+  const { uncovered, exclusions } = coverage(asked, wanted);
   return uncovered.length === 0 ? { exclusions } : { unfit: `was not asked for ${nameSelectors(uncovered)}` };
 }
 
@@ -221,12 +270,18 @@ const exclusionWarnings = (snapshotId: string, exclusions: readonly Selector[]) 
 
 const nameSelectors = (selectors: readonly Selector[]) => nameSome(selectors.map(textOf));
 
-function nothingFits(at: Date | undefined, wanted: readonly Selector[] | undefined, unfit: readonly string[]) {
+function nothingFits(
+  at: Date | undefined,
+  wanted: readonly Selector[] | undefined,
+  unfit: readonly string[],
+  warnings: readonly string[],
+) {
   const what = `complete snapshot${wanted === undefined ? "" : ` of ${nameSelectors(wanted)}`}`;
   const when = at === undefined ? "" : ` taken at or before ${at.toISOString()}`;
   const none = at === undefined ? "There is none at all" : "There is none that old";
   const why = unfit.length === 0 ? none : `The newest: ${unfit.join("; ")}`;
-  return new SnapshotNotFound(`there is no ${what}${when}. ${why}.`, {
+  const leftOut = warnings.slice(0, 3).map((warning) => ` ${warning}`);
+  return new SnapshotNotFound(`there is no ${what}${when}. ${why}.${leftOut.join("")}`, {
     next: "Take one, or name a snapshot by its id.",
   });
 }

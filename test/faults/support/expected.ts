@@ -45,11 +45,6 @@ export class SeenValues {
     return this.#owners.get(`${kind} ${value}`);
   }
 
-  /** Allows a value to be seen for another key, because its object was deleted. */
-  forget(kind: Unseen["kind"], value: string): void {
-    this.#owners.delete(`${kind} ${value}`);
-  }
-
   /**
    * Compares exactly: every field and entry of both sides, with integers of any size. An expected RegExp accepts any text or
    * integer that matches it. Returns each difference with its place and both values.

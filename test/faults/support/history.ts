@@ -611,8 +611,8 @@ async function compareSnapshots(run: Run, dice: Dice): Promise<void> {
 
 async function deleteSnapshot(run: Run, dice: Dice): Promise<void> {
   const request = { snapshot_id: dice.oneIn(4) ? UNKNOWN : (anySaved(run, dice)?.id ?? UNKNOWN) };
-  await ask(run, "delete", request, model.remove(run.world, request.snapshot_id));
-  run.seen.forget("snapshot", request.snapshot_id); // the next snapshot of the same second gets this id again
+  const undone = run.world.rollbacks.filter(({ safetyId }) => safetyId === request.snapshot_id);
+  await ask(run, "delete", request, model.remove(run.world, request.snapshot_id, undone.length));
 }
 
 /** The rows of a list with these ids, from all pages: other histories also have rows. */

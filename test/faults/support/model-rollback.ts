@@ -63,7 +63,8 @@ export interface RollbackRecord<Id = string> {
   readonly safetyId: Id | null;
   readonly status: Status;
   readonly supersededBy?: string;
-  readonly attempts: number;
+  /** Who made each call that ran it, and how the call ended; killed ones have no outcome. */
+  readonly calls: readonly { readonly by: string | null; readonly outcome: Status | undefined }[];
   readonly result?: Fields;
 }
 
@@ -559,8 +560,7 @@ export function rollback(world: World, request: RollbackRequest, circumstances: 
     if (earlier.status === "success" || (resume === undefined && earlier.status !== "running")) {
       return withoutStart(repeated(world, earlier, request));
     }
-  }
-  if (earlier !== undefined && id !== undefined) {
+    if (isFollowed(world, earlier)) return fails("InvalidRequest");
     const rest = resumedPlan(world, earlier, skip_blocked);
     return dry_run
       ? withoutStart(answering(world, dryRun(rest)))
@@ -575,7 +575,7 @@ export function rollback(world: World, request: RollbackRequest, circumstances: 
   if (earlier !== undefined && earlier.supersededBy === undefined) {
     if (earlier.status === "success") {
       if (isAtTargets(world, earlier.plan)) return withoutStart(repeated(world, earlier, request));
-    } else {
+    } else if (!isFollowed(world, earlier)) {
       const isBlocked = resumedPlan(world, earlier, false).blockers.some(({ kind }) => !temporaryKinds.has(kind));
       if (!isBlocked) return resumed(world, earlier, resumedPlan(world, earlier, skip_blocked), request, circumstances);
     }
@@ -606,25 +606,52 @@ function repeated(world: World, earlier: RollbackRecord, { verify = true }: Roll
   return { expected: answerOf(again, status, verify), after: () => world };
 }
 
-/** A new rollback: safety snapshot, journal record, commits. */
+/** Whether a newer rollback has rolled back a group of an earlier one. */
+const isFollowed = ({ rollbacks }: World, earlier: RollbackRecord) =>
+  rollbacks
+    .slice(rollbacks.indexOf(earlier) + 1)
+    .some((newer) => groupsIn(newer.plan).some((group) => earlier.plan.groups.has(group)));
+
+/** The rollbacks that a rollback with this plan supersedes: those before it that can be resumed and have one of its groups. */
+const supersededBy = (before: readonly RollbackRecord[], plan: Plan) =>
+  before.filter((earlier) => {
+    const isOpen = earlier.status !== "success" && earlier.supersededBy === undefined;
+    return isOpen && groupsIn(plan).some((group) => earlier.plan.groups.has(group));
+  });
+
+const withWarnings = (plan: Plan, superseded: readonly RollbackRecord[]): Plan => ({
+  ...plan,
+  warnings: [
+    ...plan.warnings,
+    ...superseded.map(() => /which had not reached all its targets, is superseded by this rollback/),
+  ],
+});
+
+/** The journal after some rollbacks were superseded. */
+const marked = (rollbacks: readonly RollbackRecord[], superseded: readonly RollbackRecord[], by: string) =>
+  rollbacks.map((earlier): RollbackRecord => {
+    if (!superseded.includes(earlier)) return earlier;
+    return { ...earlier, supersededBy: by, status: earlier.status === "running" ? "superseded" : earlier.status };
+  });
+
+const callOf = ({ requested_by }: RollbackRequest, status: Status) => ({
+  by: requested_by ?? null,
+  outcome: status === "running" ? undefined : status,
+});
+
+/** A new rollback: safety snapshot, journal record, commits. If it is killed early, it has superseded nothing yet. */
 function started(world: World, plan: Plan, request: RollbackRequest, circumstances: Circumstances): RollbackPrediction {
   const id = request.rollback_id ?? new Unseen("rollback", `rollback ${world.rollbacks.length + 1}`);
   const moves = [...plan.groups.values()].some(({ steps }) => [...steps.values()].some(isPending));
   const safetyId = moves ? nextSnapshot(world) : null;
-  const superseded = world.rollbacks.filter((earlier) => {
-    const isOpen = earlier.status !== "success" && earlier.supersededBy === undefined;
-    return isOpen && groupsIn(plan).some((group) => earlier.plan.groups.has(group));
-  });
-  const supersededWarnings = superseded.map(
-    () => /which had not reached all its targets, is superseded by this rollback/,
-  );
-  const done = executed(world, { ...plan, warnings: [...plan.warnings, ...supersededWarnings] }, circumstances);
+  const superseded = circumstances.killed === "early" ? [] : supersededBy(world.rollbacks, plan);
+  const done = executed(world, withWarnings(plan, superseded), circumstances);
   const journalRecord: RollbackRecord<Unseen | string> = {
     id,
     safetyId,
     asked: request,
     plan,
-    attempts: 1,
+    calls: [callOf(request, done.end.status)],
     ...done.end,
   };
   return {
@@ -634,12 +661,7 @@ function started(world: World, plan: Plan, request: RollbackRequest, circumstanc
       const known = identified(journalRecord, seen);
       const saved =
         known.safetyId === null ? done.world : withSnapshot(done.world, safetyOf(world, known.safetyId, known));
-      const before = world.rollbacks.map((earlier): RollbackRecord => {
-        if (!superseded.includes(earlier)) return earlier;
-        const status = earlier.status === "running" ? "superseded" : earlier.status;
-        return { ...earlier, supersededBy: known.id, status };
-      });
-      return { ...saved, rollbacks: [...before, known] };
+      return { ...saved, rollbacks: [...marked(world.rollbacks, superseded, known.id), known] };
     },
   };
 }
@@ -665,7 +687,7 @@ function safetyOf(world: World, id: string, { id: rollbackId, plan, asked: { des
   };
 }
 
-/** A resumed rollback. */
+/** A resumed rollback. It supersedes what the call that began it left, because that was killed early. */
 function resumed(
   world: World,
   earlier: RollbackRecord,
@@ -674,9 +696,12 @@ function resumed(
   circumstances: Circumstances,
 ): RollbackPrediction {
   if (rest.blockers.length > 0) return { ...refusal(world, rest), starts: false };
-  const done = executed(world, rest, circumstances);
+  const before = world.rollbacks.slice(0, world.rollbacks.indexOf(earlier));
+  const superseded = circumstances.killed === "early" ? [] : supersededBy(before, rest);
+  const done = executed(world, withWarnings(rest, superseded), circumstances);
   const { result: _, ...open } = earlier;
-  const journalRecord: RollbackRecord = { ...open, attempts: earlier.attempts + 1, ...done.end };
+  const calls = [...earlier.calls, callOf(request, done.end.status)];
+  const journalRecord: RollbackRecord = { ...open, calls, ...done.end };
   const ended =
     journalRecord.result === undefined
       ? journalRecord
@@ -686,7 +711,11 @@ function resumed(
     ...answered(ended, request),
     after: (seen) => ({
       ...done.world,
-      rollbacks: world.rollbacks.map((rollback) => (rollback === earlier ? identified(ended, seen) : rollback)),
+      rollbacks: marked(
+        world.rollbacks.map((rollback) => (rollback === earlier ? identified(ended, seen) : rollback)),
+        superseded,
+        earlier.id,
+      ),
     }),
   };
 }
@@ -796,7 +825,8 @@ function outcomeOf({ action, done, to }: Step, isAtTarget: boolean, isRefused: b
 
 /** A rollback as `rollbacks` shows it: its row in the list, and the further fields if it is requested by id. */
 export function record(journalRecord: RollbackRecord<Unseen | string>) {
-  const { id, asked, plan, safetyId, status, supersededBy, attempts, result } = journalRecord;
+  const { id, asked, plan, safetyId, status, supersededBy, calls, result } = journalRecord;
+  const attempts = calls.length;
   const row = {
     rollback_id: id,
     status: status === "running" ? "unfinished" : status,
@@ -812,7 +842,22 @@ export function record(journalRecord: RollbackRecord<Unseen | string>) {
     attempts,
   };
   const recorded = result && { rollback_id: id, safety_snapshot_id: safetyId, ...result };
-  return { row, plan: planDocument(plan), plan_digest: digestOf(plan), result: recorded };
+  const shown = calls.map(({ by, outcome }, i) => ({
+    attempt: i + 1,
+    requested_by: by,
+    request_id: /\S/,
+    started_at: /Z$/,
+    ended_at: outcome && /Z$/,
+    outcome: outcome ?? (i === attempts - 1 && status === "running" ? "unfinished" : "interrupted"),
+  }));
+  return {
+    row,
+    calls: attempts > 10 ? [...shown.slice(0, 1), ...shown.slice(-9)] : shown,
+    warnings: [],
+    plan: planDocument(plan),
+    plan_digest: digestOf(plan),
+    result: recorded,
+  };
 }
 
 function fullRecord(journalRecord: RollbackRecord<Unseen | string>) {

@@ -315,11 +315,12 @@ export const rowOf = (saved: Saved) => ({
   trigger: saved.safety ? "safety" : "invoke",
 });
 
-/** The prediction for `delete`. */
-export function remove<W extends World>(world: W, id: string): Prediction<W> {
+/** The prediction for `delete` of a snapshot with which this many rollbacks can be undone. */
+export function remove<W extends World>(world: W, id: string, undone: number): Prediction<W> {
   const snapshots = world.snapshots.filter((saved) => saved.id !== id);
   if (snapshots.length === world.snapshots.length) return failing(world, "SnapshotNotFound");
-  return { ...answering(world, { snapshot_id: id, deleted: true }), after: () => ({ ...world, snapshots }) };
+  const warnings = Array.from({ length: undone }, () => / was the safety snapshot of /);
+  return { ...answering(world, { snapshot_id: id, deleted: true, warnings }), after: () => ({ ...world, snapshots }) };
 }
 
 /** Names that a pattern of a history picks, with what a history adds to its name in place of each wildcard. */

@@ -97,7 +97,7 @@ describe("a snapshot that cannot be stored", () => {
 describe("a failed read is an error, never an empty result:", () => {
   const reads: [string, string, (archive: typeof storage.archive) => Promise<unknown>][] = [
     ["list", "Query", (archive) => archive.list({ limit: 5 }, within())],
-    ["latest", "Query", (archive) => archive.resolve("latest", undefined, within())],
+    ["latest", "Query", (archive) => archive.open("latest", undefined, within())],
     ["entry", "GetItem", (archive) => archive.entry(snapshotId, within())],
     ["a scheduled execution", "GetItem", (archive) => archive.findExecution("run", within())],
     ["the index, at load", "GetItem", (archive) => archive.load(snapshotId, within())],

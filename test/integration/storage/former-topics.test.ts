@@ -1,7 +1,6 @@
-import { DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
-import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import type { ObservedTopic, Selection, SnapshotContent } from "../../../functions/shared/core/model.ts";
 import { within } from "../../support/deadline.ts";
 import { content, second, testArchive } from "./fixture.ts";
@@ -22,7 +21,7 @@ const naming = (topics: readonly string[], hidden: readonly string[] = []): Part
 
 const save = (at: number, more: Partial<SnapshotContent>) => storage.archive.save(content(more), second(at), within());
 const select = (groups: Selection["groups"], exclude: Selection["exclude"] = []) => ({ groups, exclude });
-const former = (selection: Selection) => storage.archive.formerTopics(selection, within());
+const former = async (selection: Selection) => (await storage.archive.formerTopics(selection, within())).topics;
 
 describe("the topics of the last snapshot", () => {
   test("are those with commits or not observed, and none if there is no snapshot", async () => {
@@ -39,7 +38,7 @@ describe("the topics of the last snapshot", () => {
     await save(1, { ...naming(["partial"]), errors: [error] });
     await save(2, { ...naming(["safety"]), trigger: "safety" });
     await save(3, { ...naming(["others"]), selection: select(["other-*"]) });
-    await save(4, { ...naming(["fewer"]), selection: select(["*"], ["tmp-*"]) });
+    await save(4, { ...naming(["fewer"]), selection: select(["*"], ["*-tmp"]) });
     expect(await former(select(["*"]))).toEqual(["right"]);
     expect(await former(select(["g"]))).toEqual(["fewer"]);
     expect(await former(select(["other-*"]))).toEqual(["others"]);
@@ -69,18 +68,22 @@ describe("the topics of the last snapshot", () => {
     expect(await former(select(["*"]))).toEqual([...many, "zzz"]);
   });
 
-  test("are an error if they cannot be read", async () => {
-    const { snapshot } = await save(0, naming(["few"]));
-    const [item] = await storage.items("snapshot");
-    if (item?.pk === undefined || item.sk === undefined) throw new Error("the snapshot is not in the index");
+  test("are those of the snapshot before, with a warning, if those of the last one cannot be read", async () => {
+    await save(0, naming(["before"]));
+    const { snapshot } = await save(1, naming(["few"]));
+    const [, item] = await storage.items("snapshot");
+    if (item === undefined) throw new Error("the snapshot is not in the index");
     const { topics: _, ...old } = item;
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: old }));
     const Key = `kept/snapshots/${snapshot.snapshotId}.json.gz`;
     await storage.s3.send(new DeleteObjectCommand({ Bucket: storage.config.bucket, Key }));
-    await expect(former(select(["*"]))).rejects.toThrow(SnapshotCorrupt);
-    const key = { pk: item.pk, sk: item.sk };
-    await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key: key }));
-    expect(await former(select(["*"]))).toEqual([]);
+    const leftOut = /^Left out of the search for topics .*, because it cannot be read: /;
+    const read = () => storage.archive.formerTopics(select(["*"]), within());
+    expect(await read()).toEqual({ topics: ["before"], warnings: [expect.stringMatching(leftOut)] });
+    await storage.dynamodb.send(
+      new PutItemCommand({ TableName: storage.config.table, Item: { ...item, topics: { S: "{" } } }),
+    );
+    expect(await read()).toEqual({ topics: ["before"], warnings: [expect.stringMatching(leftOut)] });
   });
 
   test("are searched only in the 50 newest snapshots", async () => {

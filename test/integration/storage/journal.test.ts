@@ -1,4 +1,4 @@
-import { DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import { type AttributeValue, DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import {
@@ -17,6 +17,7 @@ import {
   type OpenJournal,
 } from "../../../functions/shared/storage/journal.ts";
 import type { JournalRecord } from "../../../functions/shared/storage/journal-record.ts";
+import { createUnreadable, type Unreadable } from "../../../functions/shared/storage/unreadable.ts";
 import { within } from "../../support/deadline.ts";
 import { second, testArchive } from "./fixture.ts";
 
@@ -25,6 +26,10 @@ const journal = () => createJournal(storage.config, storage.clients);
 /** A journal through the proxy, with new clients: the SDK stops retrying after many failures. */
 const shaky = () => createJournal(storage.config, createClients(storage.faults.url));
 const all = Number.POSITIVE_INFINITY;
+/** The caller that resumes a rollback. */
+const bob = { requestedBy: "bob", requestId: "request-2" };
+/** What was left out of a read: nothing, unless a test says so. */
+const unreadable = createUnreadable("the read");
 
 const plan: Json = { groups: new Map([["42", { "orders-0": { to: 2n ** 63n - 1n } }]]), text: "größe \u{1F600}" };
 const result: Json = { status: "success", offset: 9007199254740993n };
@@ -37,6 +42,7 @@ const opening = (rollbackId = "r-1", more: Partial<JournalOpening> = {}): Journa
   description: "Back to before the deploy",
   fingerprint: "f".repeat(64),
   planDigest: "d".repeat(64),
+  requestId: "request-1",
   groups: ["orders", "42"],
   plan,
   ...more,
@@ -84,11 +90,12 @@ describe("a record", () => {
       fingerprint: "f".repeat(64),
       planDigest: "d".repeat(64),
       attempts: 1,
+      calls: [{ attempt: 1, requestedBy: "ana", requestId: "request-1", startedAt: "2025-01-15T10:30:00.000Z" }],
       writeToken: expect.stringMatching(/^[\da-f-]{36}$/),
       plan: { name: expect.stringMatching(/^[\da-f-]{36}$/), sha256: expect.stringMatching(/^[\da-f]{64}$/) },
     });
     expect(await found()).toEqual(record);
-    expect(await journal().list({ limit: 5 }, within())).toEqual({ entries: [record] });
+    expect(await journal().list({ limit: 5 }, within())).toEqual({ entries: [record], warnings: [] });
     expect(await journal().plan(record, within())).toEqual({
       groups: { 42: { "orders-0": { to: 2n ** 63n - 1n } } },
       text: "größe \u{1F600}",
@@ -200,13 +207,17 @@ describe("resuming", () => {
     "sets a record with the status %s to running, without a result",
     async (end) => {
       const before = await closed(end);
-      const again = isDefined(await journal().resume(before, second(20), within()));
+      const again = isDefined(await journal().resume(before, bob, second(20), within()));
       const { endedAt: _, result: __, ...kept } = before;
       expect(again.record).toEqual({
         ...kept,
         status: "running",
         resumedAt: "2025-01-15T10:30:20.000Z",
         attempts: 2,
+        calls: [
+          { ...before.calls[0], outcome: end, endedAt: before.endedAt },
+          { attempt: 2, requestedBy: "bob", requestId: "request-2", startedAt: "2025-01-15T10:30:20.000Z" },
+        ],
         writeToken: expect.not.stringMatching(before.writeToken),
       });
       expect(await found()).toEqual(again.record);
@@ -222,7 +233,7 @@ describe("resuming", () => {
 
   test("makes an earlier call lose its record that is still running", async () => {
     const first = await open();
-    const again = isDefined(await journal().resume(await found(), second(20), within()));
+    const again = isDefined(await journal().resume(await found(), bob, second(20), within()));
     expect(await first.close("failed", { old: true }, second(21), within())).toBe("lost");
     expect(await found()).toEqual(again.record);
     expect(await again.close("success", { new: true }, second(22), within())).toBe("closed");
@@ -232,10 +243,10 @@ describe("resuming", () => {
 
   test("counts attempts", async () => {
     const first = await open();
-    const next = isDefined(await journal().resume(first.record, second(1), within()));
-    const third = isDefined(await journal().resume(next.record, second(2), within()));
-    expect(await journal().resume(first.record, second(3), within())).toBeUndefined();
-    expect(await journal().resume(next.record, second(3), within())).toBeUndefined();
+    const next = isDefined(await journal().resume(first.record, bob, second(1), within()));
+    const third = isDefined(await journal().resume(next.record, bob, second(2), within()));
+    expect(await journal().resume(first.record, bob, second(3), within())).toBeUndefined();
+    expect(await journal().resume(next.record, bob, second(3), within())).toBeUndefined();
     expect(await found()).toEqual(third.record);
     expect(third.record.attempts).toBe(3);
     expect(await next.close("failed", result, second(3), within())).toBe("lost");
@@ -244,7 +255,7 @@ describe("resuming", () => {
 
   test("succeeds for one of two calls at the same time", async () => {
     const before = await closed("failed");
-    const both = await Promise.all([1, 2].map((at) => journal().resume(before, second(at), within())));
+    const both = await Promise.all([1, 2].map((at) => journal().resume(before, bob, second(at), within())));
     expect(both.filter((outcome) => outcome === undefined)).toHaveLength(1);
     expect((await found()).attempts).toBe(2);
   });
@@ -253,16 +264,16 @@ describe("resuming", () => {
     const opened = await open();
     const asRead = await found();
     await opened.close("partial_success", result, second(9), within());
-    expect(await journal().resume(asRead, second(20), within())).toBeUndefined();
+    expect(await journal().resume(asRead, bob, second(20), within())).toBeUndefined();
     expect((await found()).status).toBe("partial_success");
   });
 
   test("is refused for a success and for a superseded record", async () => {
-    expect(await journal().resume(await closed("success", "r-1"), second(20), within())).toBeUndefined();
+    expect(await journal().resume(await closed("success", "r-1"), bob, second(20), within())).toBeUndefined();
     await journal().supersede(await closed("failed", "r-2"), "r-9", within());
-    expect(await journal().resume(await found("r-2"), second(20), within())).toBeUndefined();
+    expect(await journal().resume(await found("r-2"), bob, second(20), within())).toBeUndefined();
     await journal().supersede((await open("r-3")).record, "r-9", within());
-    expect(await journal().resume(await found("r-3"), second(20), within())).toBeUndefined();
+    expect(await journal().resume(await found("r-3"), bob, second(20), within())).toBeUndefined();
     expect(
       (await Promise.all(["r-1", "r-2", "r-3"].map(found))).map(({ status, attempts }) => [status, attempts]),
     ).toEqual([
@@ -275,10 +286,10 @@ describe("resuming", () => {
   test("is refused if the record was superseded after it was read", async () => {
     const unfinished = (await open("r-1")).record;
     await journal().supersede(unfinished, "r-9", within());
-    expect(await journal().resume(unfinished, second(20), within())).toBeUndefined();
+    expect(await journal().resume(unfinished, bob, second(20), within())).toBeUndefined();
     const partial = await closed("partial_success", "r-2");
     await journal().supersede(partial, "r-9", within());
-    expect(await journal().resume(partial, second(20), within())).toBeUndefined();
+    expect(await journal().resume(partial, bob, second(20), within())).toBeUndefined();
   });
 });
 
@@ -316,7 +327,7 @@ describe("superseding", () => {
     const [a, b, c] = [await open("a"), await open("b"), await open("c")];
     await a.close("success", result, second(9), within());
     await b.close("failed", result, second(9), within());
-    await journal().resume(c.record, second(20), within());
+    await journal().resume(c.record, bob, second(20), within());
     for (const { record } of [a, b, c]) await journal().supersede(record, "r-9", within());
 
     expect(await found("a")).toMatchObject({ status: "success" });
@@ -350,7 +361,7 @@ describe("the list", () => {
   }
 
   test("of nothing is empty, and has no next page", async () => {
-    expect(await journal().list({ limit: 10 }, within())).toEqual({ entries: [] });
+    expect(await journal().list({ limit: 10 }, within())).toEqual({ entries: [], warnings: [] });
   });
 
   test("has each record once, newest first, and every page but the last is full", async () => {
@@ -391,7 +402,7 @@ describe("the list", () => {
     for (const at of [0, 1, 2, 3]) await open(`r-${at}`, at);
     const since = async (time: Date | undefined) => {
       const ids: string[] = [];
-      for await (const { rollbackId } of journal().newestFirst(time, within())) ids.push(rollbackId);
+      for await (const { rollbackId } of journal().newestFirst(time, unreadable, within())) ids.push(rollbackId);
       return ids;
     };
     expect(await since(undefined)).toEqual(["r-3", "r-2", "r-1", "r-0"]);
@@ -402,13 +413,13 @@ describe("the list", () => {
 
   test("reads further records only when they are consumed", async () => {
     for (let i = 0; i < 30; i++) await open(`r-${i}`, i);
-    for await (const { rollbackId } of shaky().newestFirst(undefined, within())) {
+    for await (const { rollbackId } of shaky().newestFirst(undefined, unreadable, within())) {
       expect(rollbackId).toBe("r-29");
       break;
     }
     expect(storage.faults.calls).toEqual(["Query"]);
     const ids: string[] = [];
-    for await (const { rollbackId } of shaky().newestFirst(undefined, within())) ids.push(rollbackId);
+    for await (const { rollbackId } of shaky().newestFirst(undefined, unreadable, within())) ids.push(rollbackId);
     expect(ids).toHaveLength(30);
     expect(storage.faults.calls).toEqual(["Query", "Query", "Query"]); // 25 at a time
   });
@@ -498,7 +509,7 @@ describe("closing, if", () => {
     const opened = await open("r-1", 0, shaky());
     storage.faults.on("UpdateItem", "lost", 1);
     storage.faults.when({ action: "UpdateItem", at: "answer" }, async () => {
-      isDefined(await journal().resume(await found(), second(20), within()));
+      isDefined(await journal().resume(await found(), bob, second(20), within()));
       return undefined;
     });
     expect(await opened.close("failed", result, second(9), within())).toBe("lost");
@@ -553,7 +564,7 @@ describe("resuming, if", () => {
   ] as const)("calls fail (%s, %s times), resumes the record once", async (fault, times) => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", fault, times);
-    const again = isDefined(await shaky().resume(before, second(20), within()));
+    const again = isDefined(await shaky().resume(before, bob, second(20), within()));
     storage.faults.clear();
     expect(await found()).toEqual(again.record);
     expect(again.record.attempts).toBe(2);
@@ -563,15 +574,15 @@ describe("resuming, if", () => {
   test("an answer is lost and another call resumed it, is refused", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "breaks", 1);
-    storage.faults.before("UpdateItem", () => journal().resume(before, second(20), within()));
-    expect(await shaky().resume(before, second(21), within())).toBeUndefined();
+    storage.faults.before("UpdateItem", () => journal().resume(before, bob, second(20), within()));
+    expect(await shaky().resume(before, bob, second(21), within())).toBeUndefined();
     expect((await found()).resumedAt).toBe("2025-01-15T10:30:20.000Z");
   });
 
   test("it fails, does not change the record", async () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "breaks");
-    const failed = shaky().resume(before, second(20), within());
+    const failed = shaky().resume(before, bob, second(20), within());
     await expect(failed).rejects.toThrow(StorageUnavailable);
     await expect(failed).rejects.toThrow("The record of r-1 is unchanged.");
     expect(await found()).toEqual(before);
@@ -581,9 +592,9 @@ describe("resuming, if", () => {
     const before = await closed("failed");
     storage.faults.on("UpdateItem", "lost");
     storage.faults.on("GetItem", "breaks");
-    await expect(shaky().resume(before, second(20), within())).rejects.toThrow(/is not known: .*in either case/);
+    await expect(shaky().resume(before, bob, second(20), within())).rejects.toThrow(/is not known: .*in either case/);
     expect((await found()).attempts).toBe(2);
-    const again = isDefined(await journal().resume(await found(), second(21), within()));
+    const again = isDefined(await journal().resume(await found(), bob, second(21), within()));
     expect(await again.close("success", result, second(30), within())).toBe("closed");
   });
 });
@@ -616,7 +627,7 @@ describe("a failed read is an error, never an empty result:", () => {
   const reads: [string, string, (of: Journal, record: JournalRecord) => Promise<unknown>][] = [
     ["find", "GetItem", (of) => of.find("r-1", within())],
     ["list", "Query", (of) => of.list({ limit: 5 }, within())],
-    ["newest first", "Query", (of) => of.newestFirst(undefined, within()).next()],
+    ["newest first", "Query", (of) => of.newestFirst(undefined, unreadable, within()).next()],
     ["the plan", "GetObject", (of, record) => of.plan(record, within())],
     ["the result", "GetObject", (of, record) => of.result(record, within())],
   ];
@@ -682,15 +693,13 @@ describe("a changed part of the journal is JournalCorrupt:", () => {
     await expect(read(part)).rejects.toThrow(place.Key);
   });
 
-  test("a record without an attribute, in every read", async () => {
+  test("a record without an attribute, if it is asked for", async () => {
     const { record } = await open();
     const [{ fingerprint: _, ...rest } = {}] = await storage.items("rollback");
     await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: rest }));
     for (const reads of [
       () => journal().find("r-1", within()),
-      () => journal().list({ limit: 5 }, within()),
-      () => journal().newestFirst(undefined, within()).next(),
-      () => journal().resume({ ...record, writeToken: "another" }, second(1), within()),
+      () => journal().resume({ ...record, writeToken: "another" }, bob, second(1), within()),
     ]) {
       await expect(reads()).rejects.toThrow(JournalCorrupt);
       await expect(reads()).rejects.toThrow(
@@ -708,5 +717,117 @@ describe("a changed part of the journal is JournalCorrupt:", () => {
       "the journal has the id r-1, but its record is missing",
     );
     expect(await journal().open(opening(), second(1), within())).toBe("taken");
+  });
+});
+
+describe("records that cannot be read", () => {
+  const put = (sk: string, more: Record<string, AttributeValue> = {}) =>
+    storage.dynamodb.send(
+      new PutItemCommand({ TableName: storage.config.table, Item: { pk: { S: "rollback" }, sk: { S: sk }, ...more } }),
+    );
+  const ids = async (records: AsyncIterable<JournalRecord>) => {
+    const found: string[] = [];
+    for await (const { rollbackId } of records) found.push(rollbackId);
+    return found;
+  };
+  const stray = ["zzz", "2025-01-15T10:30:01.000Z#r-9", "0"];
+  const all = stray.map((key) => expect.stringContaining(`because it cannot be read: the item rollback / "${key}" `));
+  async function three() {
+    for (const at of [0, 1, 2]) await open(`r-${at}`, at);
+    for (const key of stray) await put(key, { status: { S: "paused" } });
+  }
+
+  test.each([1, 2, 3])(
+    "are left out of the list with %i per page: pages stay full, and each is named once",
+    async (limit) => {
+      await three();
+      const [seen, warnings]: [string[], string[]] = [[], []];
+      for (let nextToken: string | undefined, first = true; first || nextToken !== undefined; first = false) {
+        const page = await journal().list({ limit, nextToken }, within());
+        nextToken = page.nextToken;
+        expect(page.entries.length === limit || nextToken === undefined).toBe(true);
+        seen.push(...page.entries.map(({ rollbackId }) => rollbackId));
+        warnings.push(...page.warnings);
+      }
+      expect(seen).toEqual(["r-2", "r-1", "r-0"]);
+      expect(warnings).toEqual(all);
+    },
+  );
+
+  test("are left out of the searches, with a warning each", async () => {
+    await three();
+    for (const read of [
+      (unreadable: Unreadable) => journal().newestFirst(undefined, unreadable, within()),
+      (unreadable: Unreadable) => journal().resumable(unreadable, within()),
+    ]) {
+      const unreadable = createUnreadable("the search");
+      expect(await ids(read(unreadable))).toEqual(["r-2", "r-1", "r-0"]);
+      expect(unreadable.warnings()).toEqual(all);
+      await ids(read(unreadable));
+      expect(unreadable.warnings()).toEqual(all);
+    }
+  });
+
+  test("are named if they may have the safety snapshot that is looked for", async () => {
+    const safetySnapshotId = "snapshot-2025-01-15T10:31:00Z";
+    for (const [rollbackId, at] of [
+      ["r-0", 59],
+      ["r-1", 60],
+      ["r-2", 61],
+      ["r-3", 60 + 901],
+    ] as const) {
+      await journal().open(opening(rollbackId, { safetySnapshotId }), second(at), within());
+    }
+    await journal().open(opening("r-4", { safetySnapshotId: null }), second(62), within());
+    await put("2025-01-15T10:31:01.000Z#r-9");
+    await put("zzz");
+    const { records, warnings } = await journal().undoneWith(safetySnapshotId, within());
+    expect(records.map(({ rollbackId }) => rollbackId)).toEqual(["r-2", "r-1"]);
+    expect(warnings).toEqual([expect.stringContaining('/ "2025-01-15T10:31:01.000Z#r-9" ')]);
+    expect(await journal().undoneWith("anything", within())).toEqual({ records: [], warnings: [] });
+  });
+});
+
+describe("the calls of a record", () => {
+  const resume = async (at: number, requestId = `request-${at}`) =>
+    isDefined(await journal().resume(await found(), { requestedBy: null, requestId }, second(at), within()));
+  const outcomes = async () => (await found()).calls.map(({ attempt, outcome }) => [attempt, outcome]);
+
+  test("show one that was killed as interrupted once another has resumed the rollback", async () => {
+    await open();
+    await resume(1);
+    expect((await found()).calls).toEqual([
+      {
+        attempt: 1,
+        requestedBy: "ana",
+        requestId: "request-1",
+        startedAt: "2025-01-15T10:30:00.000Z",
+        outcome: "interrupted",
+      },
+      { attempt: 2, requestedBy: null, requestId: "request-1", startedAt: "2025-01-15T10:30:01.000Z" },
+    ]);
+  });
+
+  test("are the first and the last nine", async () => {
+    await (await open()).close("failed", result, second(1), within());
+    for (let at = 2; at <= 13; at++) await resume(at);
+    expect(await outcomes()).toEqual([
+      [1, "failed"],
+      ...[5, 6, 7, 8, 9, 10, 11, 12].map((attempt) => [attempt, "interrupted"]),
+      [13, undefined],
+    ]);
+    expect((await found()).attempts).toBe(13);
+  });
+
+  test("are the first alone in a record of a version without them, and are counted when it is resumed", async () => {
+    await open();
+    const [{ calls: _, ...rest } = {}] = await storage.items("rollback");
+    await storage.dynamodb.send(
+      new PutItemCommand({ TableName: storage.config.table, Item: { ...rest, attempts: { N: "3" } } }),
+    );
+    const first = { attempt: 1, requestedBy: "ana", requestId: null, startedAt: "2025-01-15T10:30:00.000Z" };
+    expect((await found()).calls).toEqual([first]);
+    await resume(9);
+    expect((await found()).calls).toEqual([first, expect.objectContaining({ attempt: 4, requestId: "request-9" })]);
   });
 });

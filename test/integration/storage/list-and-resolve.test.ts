@@ -1,6 +1,7 @@
-import { UpdateItemCommand } from "@aws-sdk/client-dynamodb";
+import { type AttributeValue, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
+import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { beforeEach, describe, expect, test } from "vitest";
-import { InvalidRequest, SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
+import { InvalidRequest, SnapshotCorrupt, SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import type { ListRequest } from "../../../functions/shared/storage/index-entry.ts";
 import { within } from "../../support/deadline.ts";
@@ -9,6 +10,15 @@ import { ana, content, second, testArchive } from "./fixture.ts";
 const storage = testArchive();
 const id = (n: number, number = 1) =>
   `snapshot-${second(n).toISOString().slice(0, 19)}Z${number === 1 ? "" : `-${number}`}`;
+/** The id of the snapshot that a reference stands for, with the warnings. */
+async function resolve(
+  reference: string | { readonly at: Date },
+  groups?: readonly string[],
+  archive: Pick<typeof storage.archive, "open"> = storage.archive,
+) {
+  const { snapshot, warnings } = await archive.open(reference, groups, within());
+  return { snapshotId: snapshot.snapshotId, warnings };
+}
 const errors = [{ group: "gone", error: "KafkaUnavailable", message: "no coordinator" }];
 
 async function save(at: number, more: Partial<SnapshotContent> = {}): Promise<string> {
@@ -29,12 +39,12 @@ async function pages(request: ListRequest): Promise<string[][]> {
 
 describe("list", () => {
   test("of nothing is empty, and has no next page", async () => {
-    expect(await storage.archive.list({ limit: 10 }, within())).toEqual({ entries: [] });
+    expect(await storage.archive.list({ limit: 10 }, within())).toEqual({ entries: [], warnings: [] });
   });
 
   test("has a snapshot as soon as its id is known, as it was returned", async () => {
     const { entry } = await storage.archive.save(content(), second(0), within());
-    expect(await storage.archive.list({ limit: 10 }, within())).toEqual({ entries: [entry] });
+    expect(await storage.archive.list({ limit: 10 }, within())).toEqual({ entries: [entry], warnings: [] });
   });
 
   test("sorts the tenth snapshot of a second before the ninth, and a later second before both", async () => {
@@ -131,9 +141,9 @@ describe("`latest` and a time", () => {
     await save(1);
     await save(2, { errors });
     await save(3, { trigger: "safety" });
-    const at = async (time: Date) => (await storage.archive.resolve({ at: time }, undefined, within())).snapshotId;
+    const at = async (time: Date) => (await resolve({ at: time })).snapshotId;
 
-    expect((await storage.archive.resolve("latest", undefined, within())).snapshotId).toBe(id(1));
+    expect((await resolve("latest")).snapshotId).toBe(id(1));
     expect(await at(second(3))).toBe(id(1));
     expect(await at(second(1))).toBe(id(1));
     expect(await at(new Date(second(1).getTime() - 1))).toBe(id(0));
@@ -143,7 +153,7 @@ describe("`latest` and a time", () => {
     await save(0);
     await save(1, { selection: { groups: ["orders*"], exclude: [{ name: "orders-test" }] } });
     await save(2, { selection: { groups: [{ name: "billing" }], exclude: [] } });
-    const latest = async (...groups: string[]) => (await storage.shaky.resolve("latest", groups, within())).snapshotId;
+    const latest = async (...groups: string[]) => (await resolve("latest", groups)).snapshotId;
 
     expect(await latest("billing")).toBe(id(2));
     expect(await latest("orders-streams")).toBe(id(1));
@@ -151,13 +161,12 @@ describe("`latest` and a time", () => {
     expect(await latest("orders-streams", "billing")).toBe(id(0));
     expect(await latest("orders?*")).toBe(id(1));
     expect(await latest("o*")).toBe(id(0));
-    expect(storage.faults.calls).not.toContain("GetObject");
   });
 
   test("resolve to a snapshot that excluded a part of a pattern, with a warning; not if it excluded all of it", async () => {
     await save(0);
     await save(1, { selection: { groups: ["*"], exclude: ["*-tmp", "billing-?*", { name: "old" }] } });
-    const latest = (...groups: string[]) => storage.archive.resolve("latest", groups, within());
+    const latest = (...groups: string[]) => resolve("latest", groups);
 
     expect(await latest("orders-*")).toEqual({
       snapshotId: id(1),
@@ -171,29 +180,111 @@ describe("`latest` and a time", () => {
   });
 
   test("are SnapshotNotFound if no snapshot qualifies, with the reasons for the newest", async () => {
-    const resolve = (at?: Date) => storage.archive.resolve(at === undefined ? "latest" : { at }, ["a"], within());
-    await expect(resolve()).rejects.toThrow(
+    const ofA = (at?: Date) => resolve(at === undefined ? "latest" : { at }, ["a"]);
+    await expect(ofA()).rejects.toThrow(
       /SnapshotNotFound: there is no complete snapshot of "a"\. There is none at all/,
     );
 
     await save(0, { selection: { groups: ["b"], exclude: [] } });
     await save(1, { trigger: "safety" });
     await save(2, { errors });
-    await expect(resolve()).rejects.toThrow(
+    await expect(ofA()).rejects.toThrow(
       `The newest: ${id(2)} is partial; ${id(1)} is a safety snapshot; ${id(0)} was not asked for "a".`,
     );
-    await expect(resolve(second(-1))).rejects.toThrow(/at or before 2025-01-15T10:29:59.000Z. There is none/);
+    await expect(ofA(second(-1))).rejects.toThrow(/at or before 2025-01-15T10:29:59.000Z. There is none/);
   });
 
   test("resolve to a snapshot behind many that do not qualify", async () => {
     await save(0);
     for (let n = 1; n <= 30; n++) await save(n, { trigger: "safety" });
-    expect((await storage.archive.resolve("latest", undefined, within())).snapshotId).toBe(id(0));
+    expect((await resolve("latest")).snapshotId).toBe(id(0));
   });
 
-  test("differ from an id, which is resolved without reading the index", async () => {
-    storage.faults.on("GetItem", "breaks");
-    storage.faults.on("Query", "breaks");
-    expect((await storage.shaky.resolve(id(7), undefined, within())).snapshotId).toBe(id(7));
+  test("read no other body than that of the snapshot that is chosen", async () => {
+    await save(0);
+    await save(1, { selection: { groups: [{ name: "billing" }], exclude: [] } });
+    expect((await resolve("latest", ["orders"], storage.shaky)).snapshotId).toBe(id(0));
+    expect(storage.faults.calls.filter((call) => call === "GetObject")).toHaveLength(1);
   });
+
+  test("differ from an id, which is resolved without a query", async () => {
+    await save(7);
+    storage.faults.on("Query", "breaks");
+    expect((await resolve(id(7), undefined, storage.shaky)).snapshotId).toBe(id(7));
+  });
+});
+
+describe("rows that cannot be read,", () => {
+  const put = (sk: string, more: Record<string, AttributeValue> = {}) =>
+    storage.dynamodb.send(
+      new PutItemCommand({ TableName: storage.config.table, Item: { pk: { S: "snapshot" }, sk: { S: sk }, ...more } }),
+    );
+  const leftOut = (key: string) =>
+    expect.stringContaining(`Left out of the list, because it cannot be read: the item snapshot / "${key}"`);
+  beforeEach(async () => {
+    for (const n of [0, 1, 2]) await save(n);
+    await put("0");
+    await put("2025-01-15T10:30:01Z#000007", {
+      snapshot_id: { S: "snapshot-2025-01-15T10:30:01Z-7" },
+      status: { S: "queued" },
+    });
+    await put("zzz", { description: { S: "stray" } });
+  });
+
+  test.each([1, 2, 3, 4])(
+    "are left out of the list with %i per page: pages stay full, and each is named once",
+    async (limit) => {
+      expect(await pages({ limit })).toEqual(
+        [[[id(2)], [id(1)], [id(0)]], [[id(2), id(1)], [id(0)]], [[id(2), id(1), id(0)]]][Math.min(limit, 3) - 1],
+      );
+      const warnings: string[] = [];
+      for (let nextToken: string | undefined, first = true; first || nextToken !== undefined; first = false) {
+        const page = await storage.archive.list({ limit, nextToken }, within());
+        warnings.push(...page.warnings);
+        nextToken = page.nextToken;
+      }
+      expect(warnings).toEqual([leftOut("zzz"), leftOut("2025-01-15T10:30:01Z#000007"), leftOut("0")]);
+      expect(warnings[1]).toMatch(/: status must be one of|: created_at is missing/);
+      expect(warnings[0]).toMatch(
+        /If a newer version wrote it, deploy that version\. Otherwise .*, or delete it from the table/,
+      );
+    },
+  );
+
+  test("are left out when the newest snapshot is chosen, with a warning", async () => {
+    expect(await resolve("latest")).toEqual({
+      snapshotId: id(2),
+      warnings: [expect.stringMatching(/^Left out of the search for the newest snapshot, .* \/ "zzz" /)],
+    });
+    expect((await resolve({ at: second(1) })).warnings).toEqual([expect.stringContaining("01Z#000007")]);
+    await expect(resolve({ at: second(-5) })).rejects.toThrow(/There is none that old\. Left out of .* \/ "0" /);
+  });
+
+  test("are named at most ten times in a page, with how many more there are", async () => {
+    for (let n = 10; n < 30; n++) await put(`zz-${n}`);
+    const { entries, warnings } = await storage.archive.list({ limit: 2 }, within());
+    expect(entries.map(({ snapshotId }) => snapshotId)).toEqual([id(2), id(1)]);
+    expect(warnings).toHaveLength(11);
+    expect(warnings[10]).toBe("Left out of the list, because they cannot be read: 12 more items.");
+  });
+
+  test("are SnapshotCorrupt if they are asked for, and can be deleted", async () => {
+    const asked = "snapshot-2025-01-15T10:30:01Z-7";
+    await expect(storage.archive.load(asked, within())).rejects.toThrow(SnapshotCorrupt);
+    await storage.archive.remove(asked, ana, within());
+    await expect(storage.archive.load(asked, within())).rejects.toThrow(SnapshotNotFound);
+  });
+});
+
+test("a snapshot whose body cannot be read is not the newest one: an older one is, with a warning", async () => {
+  await save(0);
+  await save(1);
+  const { bucket } = storage.config;
+  await storage.s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: `kept/snapshots/${id(1)}.json.gz` }));
+  expect(await resolve("latest")).toEqual({
+    snapshotId: id(0),
+    warnings: [expect.stringContaining(`cannot be read: the body of ${id(1)} is missing from the bucket`)],
+  });
+  await storage.archive.remove(id(0), ana, within());
+  await expect(resolve("latest")).rejects.toThrow(`The newest: ${id(1)} cannot be read. Left out of`);
 });

@@ -48,6 +48,24 @@ describe("a deleted snapshot", () => {
     expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
   });
 
+  test("keeps its id in use until its second is over", async () => {
+    const now = new Date();
+    const { snapshot } = await storage.archive.save(content(), now, within());
+    const hidden = Promise.withResolvers<void>();
+    storage.faults.when({ action: "TransactWriteItems", at: "answer" }, () => {
+      hidden.resolve();
+      return undefined;
+    });
+    const removed = storage.shaky.remove(snapshot.snapshotId, ana, within());
+    await hidden.promise;
+    await expectGone(snapshot.snapshotId);
+    const other = await storage.archive.save(content(), now, within());
+    expect(other.snapshot.snapshotId).toBe(`${snapshot.snapshotId}-2`);
+    await removed;
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(snapshot.createdAt) + 2_000);
+    expect(await storage.keys()).toEqual([`kept/snapshots/${snapshot.snapshotId}-2.json.gz`]);
+  });
+
   test("is deleted once by two calls at the same time", async () => {
     const snapshotId = await save();
     const both = [storage.archive.remove(snapshotId, ana, within()), storage.archive.remove(snapshotId, ana, within())];

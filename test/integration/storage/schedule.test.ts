@@ -1,6 +1,6 @@
+import { type AttributeValue, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
-import { SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import { within } from "../../support/deadline.ts";
 import { ana, content, second, testArchive } from "./fixture.ts";
 
@@ -12,13 +12,15 @@ const scheduled = content({
 });
 const ids = async () =>
   (await storage.archive.list({ limit: 100 }, within())).entries.map(({ snapshotId }) => snapshotId);
+const find = (execution = run) => storage.archive.findExecution(execution, within());
+const none = { found: undefined, warnings: [] };
 
 describe("a scheduled execution", () => {
   test("has no snapshot before it took one, and has it afterwards", async () => {
-    expect(await storage.archive.findExecution(run, within())).toBeUndefined();
-    const { entry } = await storage.archive.save(scheduled, second(0), within(), run);
-    expect(await storage.archive.findExecution(run, within())).toEqual(entry);
-    expect(await storage.archive.findExecution("another", within())).toBeUndefined();
+    expect(await find()).toEqual(none);
+    const { entry, snapshot } = await storage.archive.save(scheduled, second(0), within(), run);
+    expect(await find()).toEqual({ found: { entry, snapshot }, warnings: [] });
+    expect(await find("another")).toEqual(none);
   });
 
   test("that is delivered twice takes one snapshot, which both deliveries return", async () => {
@@ -38,6 +40,7 @@ describe("a scheduled execution", () => {
     const [snapshotId] = await ids();
     expect(await ids()).toHaveLength(1);
     expect(new Set(saved.map(({ snapshot }) => snapshot.snapshotId))).toEqual(new Set([snapshotId]));
+    expect(await storage.keys()).toEqual([`kept/snapshots/${snapshotId}.json.gz`]);
   });
 
   test("expires in DynamoDB after two days", async () => {
@@ -49,11 +52,11 @@ describe("a scheduled execution", () => {
   test("whose snapshot was deleted may take another", async () => {
     const { snapshot } = await storage.archive.save(scheduled, second(0), within(), run);
     await storage.archive.remove(snapshot.snapshotId, ana, within());
-    expect(await storage.archive.findExecution(run, within())).toBeUndefined();
+    expect(await find()).toEqual(none);
 
     const again = await storage.archive.save(scheduled, second(60), within(), run);
     expect(again.repeated).toBe(false);
-    expect(await storage.archive.findExecution(run, within())).toEqual(again.entry);
+    expect((await find()).found?.entry).toEqual(again.entry);
   });
 
   test("waits if its transaction conflicts with that of another delivery", async () => {
@@ -74,10 +77,48 @@ describe("a scheduled execution", () => {
     },
   );
 
-  test("whose snapshot cannot be read fails", async () => {
-    await storage.archive.save(scheduled, second(0), within(), run);
+  test("keeps the body of its snapshot if the answer to its transaction is lost and another delivery comes", async () => {
+    storage.faults.on("TransactWriteItems", "lost", 1);
+    const [first, second_] = await Promise.all([
+      storage.shaky.save(scheduled, second(0), within(), run),
+      storage.archive.save(scheduled, second(0), within(), run),
+    ]);
+    expect(first.snapshot).toEqual(second_.snapshot);
+    expect(await storage.archive.load(first.snapshot.snapshotId, within())).toEqual(first.snapshot);
+    expect(await storage.keys()).toHaveLength(1);
+  });
+
+  test("is answered if the body that nothing lists cannot be deleted", async () => {
+    const { snapshot } = await storage.archive.save(scheduled, second(0), within(), run);
+    storage.faults.on("DeleteObject", "denied");
+    expect(await storage.shaky.save(scheduled, second(1), within(), run)).toMatchObject({ snapshot, repeated: true });
+  });
+
+  const deleteBodies = async () => {
     const { s3, config, keys } = storage;
     for (const Key of await keys()) await s3.send(new DeleteObjectCommand({ Bucket: config.bucket, Key }));
-    await expect(storage.archive.save(scheduled, second(1), within(), run)).rejects.toThrow(SnapshotCorrupt);
+  };
+  const change = async (partition: string, more: Record<string, AttributeValue>) => {
+    const [item] = await storage.items(partition);
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item: { ...item, ...more } }));
+  };
+
+  test.each<[string, () => Promise<unknown>, RegExp]>([
+    ["body", deleteBodies, /the body of snapshot-\S+ is missing from the bucket/],
+    ["index item", () => change("snapshot", { groups: { S: "3" } }), /the item snapshot .* groups must be a count/],
+    [
+      "execution's item",
+      () => change("execution", { snapshot_id: { N: "3" } }),
+      /the item execution .* snapshot_id is missing/,
+    ],
+  ])("whose %s cannot be read takes another snapshot, with a warning", async (_, spoil, what) => {
+    await storage.archive.save(scheduled, second(0), within(), run);
+    await spoil();
+    expect(await find()).toEqual({ found: undefined, warnings: [expect.stringMatching(what)] });
+
+    const again = await storage.archive.save(scheduled, second(1), within(), run);
+    expect(again.repeated).toBe(false);
+    expect((await find()).found?.snapshot).toEqual(again.snapshot);
+    expect(await storage.archive.save(scheduled, second(2), within(), run)).toEqual({ ...again, repeated: true });
   });
 });

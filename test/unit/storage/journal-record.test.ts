@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InvalidRequest, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
+import { callOutcomes } from "../../../functions/shared/core/model.ts";
+import { stretchOf } from "../../../functions/shared/storage/index-entry.ts";
 import {
   type JournalRecord,
   pointerItem,
@@ -41,6 +43,22 @@ const statusFields = fc.oneof(
     .map(([end, supersededBy]) => (supersededBy === undefined ? end : { ...end, supersededBy })),
 );
 
+const call = fc.record({
+  attempt: fc.integer({ min: 1, max: 1_000 }),
+  requestedBy: fc.option(name),
+  requestId: fc.option(name),
+  startedAt: time,
+});
+const calls = fc.array(
+  fc.oneof(
+    call,
+    fc
+      .tuple(call, fc.constantFrom(...callOutcomes), time)
+      .map(([one, outcome, endedAt]) => ({ ...one, outcome, endedAt })),
+  ),
+  { minLength: 1, maxLength: 10 },
+);
+
 /** Records of every status, with any texts. */
 const record: fc.Arbitrary<JournalRecord> = fc
   .record({
@@ -55,6 +73,7 @@ const record: fc.Arbitrary<JournalRecord> = fc
     fingerprint: name,
     planDigest: name,
     attempts: fc.integer({ min: 1, max: 1_000 }),
+    calls,
     writeToken: fc.uuid(),
     plan: stored,
     statusFields,
@@ -80,6 +99,7 @@ const sample: JournalRecord = {
   fingerprint: "f",
   planDigest: "p",
   attempts: 1,
+  calls: [{ attempt: 1, requestedBy: "ana", requestId: "request-1", startedAt: "2025-01-15T10:30:00.000Z" }],
   writeToken: "t",
   plan: { name: "0".repeat(36), sha256: "0".repeat(64) },
   result: { name: "1".repeat(36), sha256: "1".repeat(64) },
@@ -205,10 +225,41 @@ describe("the token of a page", () => {
     Buffer.from("2025-01-15T10:30:00.000Z#").toString("base64url"),
     Buffer.from("2025-01-15T10:30:00.000Z#a/b").toString("base64url"),
     Buffer.from("2025-13-15T10:30:00.000Z#r-1").toString("base64url"),
+    Buffer.from("-271821-04-20T00:00:00.000Z#r-1").toString("base64url"),
+    Buffer.from("+275760-09-13T00:00:00.000Z#r-1").toString("base64url"),
+    Buffer.from("0000-01-01T00:00:00.000Z#r-1\u0000").toString("base64url"),
     `${tokenAfter(sample)}=`,
   ])("is refused if it is malformed: %j", (token) => {
     expect(() => decodeToken(token, recordAt)).toThrow(InvalidRequest);
     expect(() => decodeToken(token, recordAt)).toThrow(/next_token/);
+  });
+
+  test("is refused, or is that of a record which a list can begin after, whatever it is", () => {
+    const text = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 200 }),
+      fc
+        .tuple(fc.constantFrom("", "+", "-", "~"), fc.date({ noInvalidDate: true }), fc.string({ maxLength: 5 }))
+        .map(([sign, date, rest]) => `${sign}${date.toISOString()}#r${rest}`),
+    );
+    const token = fc.oneof(
+      text,
+      text.map((id) => Buffer.from(id).toString("base64url")),
+    );
+    fc.assert(
+      fc.property(token, (token) => {
+        for (const read of [
+          () => decodeToken(token, recordAt).sk.S,
+          () => stretchOf({ limit: 1, nextToken: token }).after,
+        ]) {
+          try {
+            expect(read()).toMatch(/^\d{4}-.*Z#/);
+          } catch (error) {
+            expect(error).toBeInstanceOf(InvalidRequest);
+          }
+        }
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   test.each(["", "a b", "a/b", "a\u0000", "größe", "a".repeat(129)])("no rollback can have the id %j", (id) => {

@@ -1,0 +1,28 @@
+import type { OperationError } from "../core/errors.ts";
+import { count } from "../core/text.ts";
+
+/** What could not be read and was left out of an answer: one bad item never stops what does not need it. */
+export interface Unreadable {
+  /** Adds an item, by the error that says which one it is and what is wrong with it. */
+  add(error: OperationError): void;
+  /** A warning for each item, once; after the tenth, how many more there are. */
+  warnings(): string[];
+}
+
+const mostNamed = 10;
+
+/** @param place what the items are left out of: `the list` */
+export function createUnreadable(place: string): Unreadable {
+  const problems = new Set<string>();
+  return {
+    add: ({ summary }) => void problems.add(summary),
+    warnings() {
+      const named = [...problems].slice(0, mostNamed);
+      const more = problems.size - named.length;
+      return [
+        ...named.map((problem) => `Left out of ${place}, because it cannot be read: ${problem}`),
+        ...(more > 0 ? [`Left out of ${place}, because they cannot be read: ${count(more, "more item")}.`] : []),
+      ];
+    },
+  };
+}
