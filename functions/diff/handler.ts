@@ -1,4 +1,4 @@
-import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
+import { commitWarnings, requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { changesDocument, diffCommits } from "../shared/core/diff.ts";
 import { GroupNotFound } from "../shared/core/errors.ts";
 import type { Commits, Snapshot } from "../shared/core/model.ts";
@@ -10,7 +10,7 @@ import { type KafkaWork, kafkaOperation } from "../shared/operation.ts";
 import { type DiffResult, request, snapshotField } from "./schema.ts";
 
 /** One side of a comparison. A group that its selection does not pick is unknown to it, not absent. */
-type Side = Pick<Snapshot, "snapshotId" | "consumerGroups" | "errors" | "selection">;
+type Side = Pick<Snapshot, "snapshotId" | "consumerGroups" | "errors" | "unlisted" | "selection">;
 
 /** Compares a snapshot with another, or with what is committed now. */
 export const handler = kafkaOperation({
@@ -27,7 +27,7 @@ export const handler = kafkaOperation({
       return snapshot;
     };
     const from = await load(fromRef);
-    const to: Side = toRef === "live" ? await readLive(from, groups, work) : await load(toRef, from);
+    const to: Side = toRef === "live" ? await readLive(from, groups, work, warnings) : await load(toRef, from);
 
     const sides = [from, to];
     const [fromPicks, toPicks] = [compileSelection(from.selection), compileSelection(to.selection)];
@@ -41,9 +41,9 @@ export const handler = kafkaOperation({
       );
     }
     const selected = new Set(picked.names);
-    for (const { snapshotId, errors } of sides) {
-      const uncaptured = errors.filter(({ group }) => selected.has(group));
-      warnings.push(...uncapturedWarnings(snapshotId, uncaptured, groups));
+    for (const side of sides) {
+      const uncaptured = side.errors.filter(({ group }) => selected.has(group));
+      warnings.push(...uncapturedWarnings(side, uncaptured, groups));
     }
     const oneSided = picked.names.filter((group) => known.has(group) && !both(group));
     const named = compileSelectors(groups ?? []).literals;
@@ -70,13 +70,27 @@ export const handler = kafkaOperation({
   },
 });
 
-/** What is committed now by the groups that the snapshot's selection picks, new ones too. Kafka's client is loaded here. */
-async function readLive(from: Snapshot, groups: readonly Selector[] | undefined, { kafka, deadline }: KafkaWork) {
+/**
+ * What is committed now by the groups that the snapshot's selection picks, new ones too. Kafka's client is loaded here.
+ *
+ * @param warnings gets what to know of it
+ */
+async function readLive(
+  from: Snapshot,
+  groups: readonly Selector[] | undefined,
+  { kafka, deadline }: KafkaWork,
+  warnings: string[],
+): Promise<Side> {
   const { withCluster } = await import("../shared/kafka/connection/access.ts");
   const { capture } = await import("../shared/kafka/groups/capture.ts");
   const selection = groups === undefined ? from.selection : { groups, exclude: from.selection.exclude };
-  const live = await withCluster(kafka, deadline, (cluster) => capture(cluster, selection, from.consumerGroups));
+  const options = { known: from.consumerGroups, allowUnlisted: true };
+  const live = await withCluster(kafka, deadline, (cluster) => capture(cluster, selection, options));
   requireSameCluster(from, live.cluster, "this cluster");
   requireReadable(live);
+  if (live.unlisted !== undefined) {
+    warnings.push(`Groups that were created since are not seen if they are among ${live.unlisted.message}.`);
+  }
+  warnings.push(...commitWarnings(live.observed.groups));
   return { snapshotId: "live", consumerGroups: live.commits, errors: [], selection };
 }

@@ -1,3 +1,4 @@
+import { pendingWarnings } from "../shared/core/checks.ts";
 import { InvalidRequest, OperationError } from "../shared/core/errors.ts";
 import {
   type Commit,
@@ -84,8 +85,9 @@ export async function carryOut(job: Job, plan: Plan, open: OpenJournal, lease: L
   };
   job.onCommit(record);
   job.log.info("rollback commits", { ...audit, resumed: record.attempts > 1 });
-  const settlement = await commitAndSettle(job, plan, lease);
-  const result = encodeResult(record, plan, settlement, Date.now() - job.startedAt.getTime());
+  const { settlement, warnings } = await commitAndSettle(job, plan, lease);
+  const planned = { ...plan, warnings: [...plan.warnings, ...warnings] };
+  const result = encodeResult(record, planned, settlement, Date.now() - job.startedAt.getTime());
   const unclosed = await close(job, open, result);
   const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
   const figures = { status, groups_rolled_back, groups_failed, offsets_restored };
@@ -99,7 +101,11 @@ export async function carryOut(job: Job, plan: Plan, open: OpenJournal, lease: L
   return answer;
 }
 
-async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Promise<Settlement> {
+async function commitAndSettle(
+  { cluster }: Job,
+  plan: Plan,
+  lease: Lease,
+): Promise<{ readonly settlement: Settlement; readonly warnings: readonly string[] }> {
   const commits = commitsOf(plan);
   const problem = (message: string) => ({ error: "LeaseLost", message });
   const permit: WriteOptions["permit"] = () => {
@@ -117,9 +123,13 @@ async function commitAndSettle({ cluster }: Job, plan: Plan, lease: Lease): Prom
   }
   const partitions = new Map([...partitionsOf(plan)].map(([group, keys]) => [group, keys.keys()]));
   const readBack = await readCommits(cluster, partitions, shareGroups);
+  const warnings = pendingWarnings(readBack.pending).map(
+    (warning) => `${warning} It began after the plan was made, and may move the group when it is committed.`,
+  );
   const settlement = settle(plan, sent, readBack);
   const moved = movedGroups(settlement);
-  return moved.size === 0 ? settlement : settle(plan, sent, readBack, await observeNow(cluster, moved));
+  if (moved.size === 0) return { settlement, warnings };
+  return { settlement: settle(plan, sent, readBack, await observeNow(cluster, moved)), warnings };
 }
 
 /** The groups that another client has moved after the commits. */

@@ -1,4 +1,4 @@
-import { unreadable } from "../shared/core/checks.ts";
+import { requireReadable, unlistedWarnings } from "../shared/core/checks.ts";
 import { mapGroups } from "../shared/core/group-map.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
@@ -34,7 +34,10 @@ export async function loadGoal({ wanted, storage: { snapshots }, deadline }: Cal
   const { snapshot, warnings } = await snapshots.open(snapshot_id, groups, deadline);
   const selected = restrict(snapshot, { groups, topics });
   const part = group_map === undefined ? selected : mapGroups(selected, group_map);
-  return { snapshot, part: { ...part, warnings: [...warnings, ...part.warnings] } };
+  return {
+    snapshot,
+    part: { ...part, warnings: [...warnings, ...unlistedWarnings(snapshot, groups), ...part.warnings] },
+  };
 }
 
 /** Observes the groups of a goal and plans. */
@@ -43,7 +46,7 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
   const { snapshot, part } = goal;
   const { cluster, wanted } = job;
   const live = await observe(cluster, part.commits);
-  requireObserved(live);
+  requireReadable(live);
   const commits = onTopics(live.commits, wanted.topics);
   const plan = planRollback(snapshot, part, { ...live, commits }, policyOf(wanted));
   return { live, plan: { ...plan, warnings: [...part.warnings, ...live.warnings, ...plan.warnings] } };
@@ -53,12 +56,6 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
 export async function lookAgain(job: Job, record: JournalRecord): Promise<Look & { readonly strict: Plan }> {
   const planned = await plannedRollback(job, record);
   const live = await observe(job.cluster, partitionsOf(planned.plan));
-  requireObserved(live);
+  requireReadable(live);
   return { live, plan: planResume(planned, live, job.wanted.skip_blocked), strict: planResume(planned, live, false) };
-}
-
-/** A pending transaction is a blocker; a group that could not be read for another reason cannot be planned. */
-function requireObserved(live: LiveState): void {
-  const failed = live.errors.filter(({ error }) => error !== "PendingTransaction");
-  if (failed.length > 0) throw unreadable(failed, "Solve that, or name other groups.");
 }

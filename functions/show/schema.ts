@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
-import { byName, byPartition, commit, int64OrNull, textOrNull } from "../shared/lambda/result-fields.ts";
+import { byName, byPartition, commit, int64, int64OrNull, textOrNull } from "../shared/lambda/result-fields.ts";
 
 export const request = z.strictObject({
   snapshot_id: snapshot,
@@ -17,6 +17,8 @@ const observedGroup = () =>
     members: z.nullable(z.int()),
     protocol_type: textOrNull,
     as_of: textOrNull,
+    pending: z.optional(z.array(z.string())),
+    negative: z.optional(byName(int64)),
   });
 
 const observedTopic = () =>

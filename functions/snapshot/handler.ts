@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { unreadable } from "../shared/core/checks.ts";
+import { commitWarnings, unreadable } from "../shared/core/checks.ts";
 import { GroupNotFound, InvalidRequest, OperationError } from "../shared/core/errors.ts";
 import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
-import { captureErrors } from "../shared/core/snapshot.ts";
+import { captureErrors, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
@@ -35,10 +35,18 @@ export const handler = kafkaOperation({
     });
     former.catch(() => {}); // it is awaited below, unless Kafka fails before
     const live = await withCluster(kafka, deadline, (cluster) =>
-      capture(cluster, selection, undefined, async () => (await former).topics),
+      capture(cluster, selection, {
+        allowUnlisted: wanted.allow_partial,
+        formerTopics: async () => (await former).topics,
+      }),
     );
     refuse(live, wanted.allow_partial);
-    const warnings = [...live.warnings, ...(await former).warnings, ...(earlier?.warnings ?? [])];
+    const warnings = [
+      ...live.warnings,
+      ...(await former).warnings,
+      ...(earlier?.warnings ?? []),
+      ...commitWarnings(live.observed.groups),
+    ];
     if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
     if (schedule !== undefined && execution === undefined) {
       warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
@@ -52,6 +60,7 @@ export const handler = kafkaOperation({
         cluster: live.cluster,
         consumerGroups: live.commits,
         errors: live.errors,
+        ...(live.unlisted && { unlisted: live.unlisted }),
         warnings,
         observed: live.observed,
       },
@@ -113,6 +122,7 @@ function snapshotResult(snapshot: Snapshot): Encoded<SnapshotResult> {
     groups: snapshot.consumerGroups.size,
     offsets: countOffsets(snapshot.consumerGroups),
     errors: captureErrors.encode(snapshot.errors),
+    unlisted: snapshot.unlisted && unlisted.encode(snapshot.unlisted),
     warnings: snapshot.warnings,
     repeated: undefined,
   };

@@ -1,4 +1,4 @@
-import { requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
+import { commitWarnings, requireReadable, requireSameCluster, uncapturedWarnings } from "../shared/core/checks.ts";
 import { VerificationMismatch } from "../shared/core/errors.ts";
 import { restrict } from "../shared/core/restrict.ts";
 import { nameSome } from "../shared/core/text.ts";
@@ -18,7 +18,7 @@ export const handler = kafkaOperation({
     const { storage, kafka, deadline } = work;
     const { snapshot, warnings: chosen } = await storage.snapshots.open(snapshot_id, groups, deadline);
     const part = restrict(snapshot, { groups, topics });
-    const uncaptured = uncapturedWarnings(snapshot.snapshotId, part.errors, groups);
+    const uncaptured = uncapturedWarnings(snapshot, part.errors, groups);
     const live = await withCluster(kafka, deadline, (cluster) => observe(cluster, part.commits));
     requireSameCluster(snapshot, live.cluster, "this cluster");
     requireReadable(live);
@@ -26,7 +26,7 @@ export const handler = kafkaOperation({
     const { checked, mismatches } = verificationDocument.encode(verification);
     // Groups that could not be compared are not verified, whatever the others show.
     const verified = verification.verified && uncaptured.length === 0;
-    const warnings = [...chosen, ...part.warnings, ...uncaptured];
+    const warnings = [...chosen, ...part.warnings, ...uncaptured, ...commitWarnings(live.observed.groups)];
     const result = { verified, snapshot_id: snapshot.snapshotId, checked, mismatches, warnings };
     if (fail_on_mismatch && !verified) {
       throw new VerificationMismatch(

@@ -1,4 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import type { Commits } from "../../functions/shared/core/model.ts";
 import type { RollbackAnswer } from "./support/answers.ts";
 import { cases, type FaultHarness, faultHarness, requireSavedOrMoved, type Scenario } from "./support/harness.ts";
 import type { Moment, NetworkState } from "./support/kafka-proxy.ts";
@@ -144,6 +146,41 @@ describe(`a rollback of ${groups} groups`, () => {
       expect(await faults.safetySnapshots()).toEqual([last.result?.safety_snapshot_id]);
       expect((await faults.snapshot(String(last.result?.safety_snapshot_id))).consumerGroups).toEqual(scenario.moved);
     },
+  );
+});
+
+describe("a snapshot", () => {
+  const sizes: [string, number, number, number][] = [
+    ["200 groups × 300 partitions", 200, 300, 75_000],
+    ["1,000 groups × 600 partitions", 1_000, 600, 700_000],
+  ];
+  test.each(cases(["200 groups × 300 partitions"], sizes))(
+    "of %s arrives through a slow network: requests may take longer than 15 s while bytes arrive",
+    async (what, groups, partitions, bytesPerSecond) => {
+      const run = `slow-${randomUUID()}`;
+      const topic = await faults.topic(partitions, 0);
+      const all: Commits = new Map(
+        Array.from({ length: groups }, (_, g) => [
+          `${run}-${g}`,
+          new Map(
+            Array.from({ length: partitions }, (_, p) => [`${topic}-${p}`, { offset: BigInt(g + p), metadata: "" }]),
+          ),
+        ]),
+      );
+      faults.deleteAfterTest(all.keys());
+      await faults.commit(all);
+      faults.proxy.setNetwork({ bytesPerSecond: bytesPerSecond / 3 }); // of three brokers
+      const started = performance.now();
+
+      const taken = Object(await faults.call("snapshot", { groups: [`${run}-*`] }, 300_000));
+
+      const seconds = (performance.now() - started) / 1_000;
+      console.log(`${what} at ${bytesPerSecond / 1_000} kB/s: ${seconds.toFixed(1)} s`);
+      expect(taken).toMatchObject({ status: "complete", groups, offsets: groups * partitions });
+      expect((await faults.snapshot(taken.snapshot_id)).consumerGroups).toEqual(all);
+      expect(seconds).toBeGreaterThan(15);
+    },
+    600_000,
   );
 });
 

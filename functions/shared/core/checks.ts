@@ -1,6 +1,6 @@
 import { errorNamed } from "./error-names.ts";
 import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts";
-import type { CaptureError, ClusterIdentity, LiveState, Snapshot } from "./model.ts";
+import type { CaptureError, ClusterIdentity, LiveState, Observed, Snapshot } from "./model.ts";
 import { compileSelectors, type Selectors } from "./selectors.ts";
 import { captureErrors } from "./snapshot.ts";
 import { count, nameSome, quote } from "./text.ts";
@@ -40,7 +40,12 @@ export function requireSameCluster(snapshot: Snapshot, other: ClusterIdentity, w
  *
  * @throws GroupNotFound when one of them is named literally: there is nothing to compare it with
  */
-export function uncapturedWarnings(snapshotId: string, errors: readonly CaptureError[], groups: Selectors): string[] {
+export function uncapturedWarnings(
+  snapshot: Pick<Snapshot, "snapshotId" | "unlisted">,
+  errors: readonly CaptureError[],
+  groups: Selectors,
+): string[] {
+  const { snapshotId } = snapshot;
   const named = compileSelectors(groups ?? []).literals;
   const asked = errors.find(({ group }) => named.has(group));
   if (asked !== undefined) {
@@ -50,8 +55,50 @@ export function uncapturedWarnings(snapshotId: string, errors: readonly CaptureE
       { next: "Use another snapshot." },
     );
   }
-  if (errors.length === 0) return [];
+  const warnings = unlistedWarnings(snapshot, groups);
+  if (errors.length === 0) return warnings;
   const were = errors.length === 1 ? "was" : "were";
   const names = nameSome(errors.map(({ group }) => group));
-  return [`${snapshotId} is partial: ${names} could not be captured, and ${were} not compared.`];
+  return [...warnings, `${snapshotId} is partial: ${names} could not be captured, and ${were} not compared.`];
+}
+
+/** Says that a snapshot lacks groups that it could not list, unless a request names all its groups literally. */
+export function unlistedWarnings(
+  { snapshotId, unlisted }: Pick<Snapshot, "snapshotId" | "unlisted">,
+  groups: Selectors,
+): string[] {
+  if (unlisted === undefined || (groups !== undefined && compileSelectors(groups).patterns.length === 0)) return [];
+  return [
+    `${snapshotId} is partial: it lacks groups that could not be listed when it was taken (${unlisted.message}).`,
+  ];
+}
+
+/** Says of which groups some commits are not final, or are no offsets. */
+export const commitWarnings = (groups: Observed["groups"]): string[] => [
+  ...pendingWarnings([...groups].map(([group, { pending = [] }]) => [group, pending])),
+  ...negativeWarnings(groups),
+];
+
+/** Says on which partitions of which groups a transactional commit is pending: one sentence for each group. */
+export function pendingWarnings(groups: Iterable<readonly [group: string, keys: readonly string[]]>): string[] {
+  return [...groups].flatMap(([group, keys]) =>
+    keys.length === 0
+      ? []
+      : [
+          `Group ${quote(group)} has a transaction with a commit pending on ${nameSome(keys)}: the offsets are the ` +
+            "last ones from before it.",
+        ],
+  );
+}
+
+/** Says on which partitions of which groups a negative offset is committed: one sentence for each group. */
+export function negativeWarnings(groups: Observed["groups"]): string[] {
+  return [...groups].flatMap(([group, { negative = new Map() }]) =>
+    negative.size === 0
+      ? []
+      : [
+          `Group ${quote(group)} has committed negative offsets on ${nameSome(negative.keys())} ` +
+            `(${[...negative.values()][0]}): they count as no commit, and no rollback or undo can restore them.`,
+        ],
+  );
 }

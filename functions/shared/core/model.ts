@@ -70,9 +70,17 @@ export interface ObservedGroup {
   /**
    * Right before the commits were asked for: ISO 8601, UTC, with milliseconds. What was committed by then is among them, or
    * a later commit in its place. All of a group's are of one instant from then on; the start offsets of a share group, and
-   * what a safety snapshot had to ask for by name, may each be of another. Null in documents of deployments that did not record it.
+   * what a safety snapshot had to ask for by name, may each be of another; pending partitions are of up to 2 s later. Null in
+   * documents of deployments that did not record it.
    */
   readonly asOf: string | null;
+  /**
+   * The partitions with a transactional commit that was pending: what they have committed is the commit before it, which
+   * stands until the transaction ends. Absent without any.
+   */
+  readonly pending?: readonly string[];
+  /** Negative offsets, which some clients commit: they are no commits. Absent without any. */
+  readonly negative?: ReadonlyMap<string, bigint>;
 }
 
 /** The log of a partition: offsets from `logStartOffset` up to, not including, `logEndOffset` can be read. */
@@ -139,6 +147,12 @@ export interface ClusterIdentity {
   readonly clusterId: string | null;
 }
 
+/** Groups that could not be listed: those on partitions of `__consumer_offsets` whose leader is missing or does not answer. */
+export interface Unlisted {
+  readonly offsetsPartitions: readonly number[];
+  readonly message: string;
+}
+
 /** What was asked for: which groups, minus which. */
 export interface Selection {
   readonly groups: readonly Selector[];
@@ -154,6 +168,8 @@ export interface LiveState {
   readonly commits: Commits;
   readonly errors: readonly CaptureError[];
   readonly missing: ReadonlySet<string>;
+  /** Present where patterns could not be tried on all groups. */
+  readonly unlisted?: Unlisted;
   readonly warnings: readonly string[];
   readonly observed: Observed;
 }
@@ -169,8 +185,8 @@ export interface ScheduleRun {
   readonly scheduledTime: string;
 }
 
-/** A snapshot before it has an id. It is `partial` when `errors` is not empty, `complete` otherwise. */
-export interface SnapshotContent extends Pick<LiveState, "cluster" | "errors" | "warnings" | "observed"> {
+/** A snapshot before it has an id. It is `partial` with errors or unlisted groups, `complete` otherwise. */
+export interface SnapshotContent extends Pick<LiveState, "cluster" | "errors" | "unlisted" | "warnings" | "observed"> {
   readonly description: string;
   readonly trigger: Trigger;
   readonly schedule?: ScheduleRun;
@@ -185,13 +201,13 @@ export interface Snapshot extends SnapshotContent {
   readonly createdAt: string;
 }
 
-/** `complete`: every selected group is in it; `partial`: those in `errors` are not. */
+/** `complete`: every selected group is in it; `partial`: those in `errors`, or `unlisted`, are not. */
 export const snapshotStatuses = ["complete", "partial"] as const;
 export type SnapshotStatus = (typeof snapshotStatuses)[number];
 
-/** The status of a snapshot follows from its errors. */
-export function statusOf(snapshot: Pick<SnapshotContent, "errors">): SnapshotStatus {
-  return snapshot.errors.length === 0 ? "complete" : "partial";
+/** The status of a snapshot follows from what it lacks. */
+export function statusOf({ errors, unlisted }: Pick<SnapshotContent, "errors" | "unlisted">): SnapshotStatus {
+  return errors.length === 0 && unlisted === undefined ? "complete" : "partial";
 }
 
 /** The number of commits in all groups. */

@@ -24,7 +24,7 @@ import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** The key of a partition, `orders-0`. */
 export const partitionKey = (key: string, path: string): string => {
@@ -63,6 +63,9 @@ export const byPartition = <T, E extends Json>(value: Codec<T, E>) =>
 /** Groups that could not be read. */
 export const captureErrors = list(document({ group: text, error: text, message: text }));
 
+/** Groups that could not be listed. */
+export const unlisted = document({ offsets_partitions: list(notNegative(int32)), message: text });
+
 const selectorName = document({ name: text });
 const selector: Codec<Selector, Selector> = {
   encode: (value) => value,
@@ -82,6 +85,8 @@ const observed = document({
       // Documents of the first deployments lack these.
       protocol_type: nullIfAbsent(text),
       as_of: nullIfAbsent(text),
+      pending: optional(list(text)),
+      negative: optional(mapOf(partitionKey, int64)),
     }),
   ),
   topics: mapOf(
@@ -111,6 +116,7 @@ const fields = document({
   schema_version: int32,
   status: oneOf(snapshotStatuses),
   errors: captureErrors,
+  unlisted: optional(unlisted),
   warnings: list(text),
   trigger: oneOf(triggers),
   schedule: optional(document({ name: text, execution_id: text, scheduled_time: text })),
@@ -125,7 +131,8 @@ export const snapshotDocument = converted(
   (snapshot: Snapshot) => ({ ...snapshot, schemaVersion: SCHEMA_VERSION, status: statusOf(snapshot) }),
   ({ schemaVersion, status, ...snapshot }): Snapshot => {
     if (status !== statusOf(snapshot)) {
-      throw new DecodeError("status", `is ${status}, but ${snapshot.errors.length} groups are among its errors`);
+      const lacking = `${snapshot.errors.length} groups are among its errors${snapshot.unlisted ? ", and others are unlisted" : ""}`;
+      throw new DecodeError("status", `is ${status}, but ${lacking}`);
     }
     return snapshot;
   },

@@ -3,7 +3,7 @@ import type { Json } from "../core/json/json.ts";
 import { snapshotStatuses, triggers } from "../core/model.ts";
 import { blockerKinds } from "../core/rollback/blockers.ts";
 import { mismatchKinds } from "../core/verify.ts";
-import { described } from "./documentation.ts";
+import { described, optional } from "./documentation.ts";
 
 /**
  * The fields of results. Handlers take only types from here: schemas of results are for the API documents and the clients,
@@ -105,6 +105,10 @@ export const problemsOfSnapshot = {
   errors: described(
     z.array(z.strictObject({ group: z.string(), error: z.string(), message: z.string() })),
     "The groups that could not be captured, and why.",
+  ),
+  unlisted: optional(
+    z.strictObject({ offsets_partitions: z.array(z.int()), message: z.string() }),
+    "The partitions of `__consumer_offsets` whose groups could not be listed, and why. Absent where all could.",
   ),
   warnings: described(sentences, "What may be missing or unknown, in sentences."),
 };

@@ -24,8 +24,14 @@ export type ApiName = keyof typeof apiKeys;
  * - `refuses`: existing and new connections are reset.
  * - `black hole`: existing and new connections stay open, and everything sent in either direction is dropped.
  * - A delay applies to each request and to each answer.
+ * - A rate limits the answers of all connections together; the bytes of an answer arrive one after another.
  */
-export type NetworkState = "normal" | "refuses" | "black hole" | { readonly delayMs: number };
+export type NetworkState =
+  | "normal"
+  | "refuses"
+  | "black hole"
+  | { readonly delayMs: number }
+  | { readonly bytesPerSecond: number };
 
 /** The n-th request or answer of an API from now on, at one broker or any; `nth` counts from 1. */
 export interface Moment {
@@ -78,8 +84,13 @@ interface Watch {
   act(broker: number, frame: Buffer): Promise<FrameAction>;
 }
 
+/** How many bytes arrive at once at a limited rate. */
+const SLICE = 4_096;
+
 interface BrokerProxy {
   network: NetworkState;
+  /** When the bytes before are through, at a limited rate. */
+  busyUntil: number;
   readonly pairs: Set<Pair>;
 }
 
@@ -96,7 +107,9 @@ export async function startKafkaProxy(
 ): Promise<KafkaProxy> {
   const watches = new Set<Watch>();
   const seen = new Map<number, number>();
-  const proxies = new Map<number, BrokerProxy>(brokers.map(({ id }) => [id, { network: "normal", pairs: new Set() }]));
+  const proxies = new Map<number, BrokerProxy>(
+    brokers.map(({ id }) => [id, { network: "normal", busyUntil: 0, pairs: new Set() }]),
+  );
   const chosen = (broker: number | undefined) =>
     [...proxies].filter(([id]) => broker === undefined || broker === id).map(([, proxy]) => proxy);
 
@@ -136,6 +149,21 @@ export async function startKafkaProxy(
       if (proxy.network === "black hole") pair.droppedData = true;
       return pair.droppedData;
     };
+    const write = async (to: Socket, bytes: Buffer, at: "request" | "answer") => {
+      for (let start = 0; start < bytes.length; ) {
+        const { network } = proxy;
+        const slow = at === "answer" && typeof network === "object" && "bytesPerSecond" in network;
+        const slice = bytes.subarray(start, slow ? start + SLICE : bytes.length);
+        if (slow) {
+          const now = performance.now();
+          proxy.busyUntil = Math.max(proxy.busyUntil, now) + (slice.length / network.bytesPerSecond) * 1_000;
+          await delay(proxy.busyUntil - now);
+        }
+        if (drops() || !to.writable) return;
+        to.write(slice);
+        start += slice.length;
+      }
+    };
     /** Forwards frames from one socket to another in order. `keyOf` gives the API key of each. */
     const carry = (from: Socket, to: Socket, at: "request" | "answer", keyOf: (frame: Buffer) => number) => {
       let queue: Promise<void> = Promise.resolve();
@@ -144,13 +172,15 @@ export async function startKafkaProxy(
         framesOf((frame) => {
           if (drops()) return;
           const key = keyOf(frame);
-          const due = performance.now() + (typeof proxy.network === "object" ? proxy.network.delayMs : 0);
+          const due =
+            performance.now() +
+            (typeof proxy.network === "object" && "delayMs" in proxy.network ? proxy.network.delayMs : 0);
           queue = queue.then(async () => {
             const wait = due - performance.now();
             if (wait > 0) await delay(wait);
             const action = await actionAt(id, key, at, frame);
             if (action === "reset") pair.reset();
-            else if (!drops() && to.writable) to.write(action ?? frame);
+            else await write(to, action ?? frame, at);
           });
         }),
       );

@@ -1,13 +1,15 @@
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { fetchCommits } from "../../../functions/shared/kafka/groups/read-commits.ts";
 import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { joinedConsumer } from "../../support/members.ts";
+import { transactionalProducers } from "../../support/transactions.ts";
 import {
   at,
   classic,
   connect,
   describedByKafka,
+  forget,
   groupsWith,
   independentClient,
   rowsOf,
@@ -93,34 +95,105 @@ describe("capture", () => {
     expect(state.warnings).toEqual(['No group matches "nothing-like-it-*".']);
   });
 
-  it("waits for a pending transaction, then reports an error for its group, and reads the others", async () => {
+  it("reports negative offsets, which are no commits", async () => {
+    const cluster = await connect();
+    const topic = await topicOf(2);
+    const group = unique("negative");
+    await groupsWith(cluster, new Map([[group, at([`${topic}-0`, -1001], [`${topic}-1`, 7])]]));
+
+    for (const state of [
+      await capture(cluster, select(group)),
+      await observe(cluster, new Map([[group, at([`${topic}-0`, 3])]])),
+    ]) {
+      expect(state.commits.get(group)).toEqual(at([`${topic}-1`, 7]));
+      expect(state.observed.groups.get(group)?.negative).toEqual(new Map([[`${topic}-0`, -1001n]]));
+    }
+  });
+});
+
+describe("a transaction with a pending commit", () => {
+  /** A group with commits on two partitions, and an open transaction of a producer that has sent one for partition 0. */
+  async function openTransaction() {
     const topic = await topicOf(2);
     const run = unique("pending");
-    const groups = [`${run}.open`, `${run}.other`];
-    const patient = await connect();
-    await groupsWith(patient, new Map(groups.map((group) => [group, at([`${topic}-0`, 1])])));
+    const [group, other] = [`${run}.open`, `${run}.other`];
+    const cluster = await connect();
+    const before = at([`${topic}-0`, 1], [`${topic}-1`, 5]);
+    await groupsWith(cluster, new Map([group, other].map((name) => [name, before])));
     const producer = independentClient().producer({ transactionalId: run, maxInFlightRequests: 1, idempotent: true });
     await producer.connect();
     onTestFinished(() => producer.disconnect());
     const transaction = await producer.transaction();
-    const offsets = {
-      consumerGroupId: `${run}.open`,
-      topics: [{ topic, partitions: [{ partition: 0, offset: "2" }] }],
-    };
-    await transaction.sendOffsets(offsets);
+    onTestFinished(async () => {
+      if (transaction.isActive()) await transaction.abort();
+    });
+    const topics = [{ topic, partitions: [{ partition: 0, offset: "2" }] }];
+    await transaction.sendOffsets({ consumerGroupId: group, topics });
+    return { cluster, topic, run, group, other, before, transaction };
+  }
 
-    const hasty = await connect(4_000);
-    const during = await capture(hasty, select(`${run}.*`));
-    const whole = capture(patient, select(`${run}.*`));
+  it("that stays open leaves the commit before it, and costs a capture about 2 s", async () => {
+    const { cluster, topic, run, group, other, before } = await openTransaction();
+    const started = performance.now();
+
+    const state = await capture(cluster, select(`${run}.*`));
+
+    console.log(`captured beside an open transaction in ${(performance.now() - started).toFixed(0)} ms`);
+    expect(state.errors).toEqual([]);
+    expect(state.commits).toEqual(new Map([group, other].map((name) => [name, before])));
+    expect(state.observed.groups.get(group)?.pending).toEqual([`${topic}-0`]);
+    expect(state.observed.groups.get(other)).not.toHaveProperty("pending");
+    const observed = await observe(cluster, new Map([[group, before]]));
+    expect(observed.observed.groups.get(group)?.pending).toEqual([`${topic}-0`]);
+    const readBack = await readCommits(cluster, new Map([[group, before.keys()]]));
+    expect(readBack).toEqual({
+      commits: new Map([[group, before]]),
+      errors: [],
+      pending: new Map([[group, [`${topic}-0`]]]),
+    });
+  });
+
+  it("that ends meanwhile is read as committed, with nothing pending", async () => {
+    const { cluster, topic, run, group, transaction } = await openTransaction();
+    const state = capture(cluster, select(`${run}.*`));
+    await expect.poll(() => cluster.requests.get("OffsetFetch") ?? 0).toBeGreaterThan(6);
     await transaction.commit();
 
-    expect(during.errors).toMatchObject([{ group: `${run}.open`, error: "PendingTransaction" }]);
-    expect(during.commits.get(`${run}.other`)).toEqual(at([`${topic}-0`, 1]));
-    expect(during.commits.has(`${run}.open`)).toBe(false);
-    const { commits, errors } = await whole;
+    const { commits, errors, observed } = await state;
+
     expect(errors).toEqual([]);
-    expect(commits.get(`${run}.open`)?.get(`${topic}-0`)?.offset).toBe(2n);
+    expect(commits.get(group)?.get(`${topic}-0`)?.offset).toBe(2n);
+    expect(observed.groups.get(group)).not.toHaveProperty("pending");
   });
+
+  it("leaves each partition of a busy group at an offset that stood while it was read", async () => {
+    const producers = 20;
+    const cluster = await connect();
+    const topic = await topicOf(producers);
+    const run = unique("busy");
+    const busy = `${run}.busy`;
+    const quiet = new Map(Array.from({ length: 1_000 }, (_, i) => [`${run}.${i}`, at([`${topic}-0`, i])]));
+    await groupsWith(cluster, quiet);
+    const ledger = await transactionalProducers(independentClient(), busy, topic, producers);
+    forget([busy]);
+    const began = performance.now();
+
+    const state = await capture(cluster, select(`${run}.*`));
+
+    const ended = performance.now();
+    await ledger.stop();
+    const { pending = [] } = state.observed.groups.get(busy) ?? {};
+    console.log(
+      `captured ${producers} transactional producers beside 1,000 groups in ${(ended - began).toFixed(0)} ms, ` +
+        `${pending.length} partitions pending`,
+    );
+    expect(state.errors).toEqual([]);
+    expect(state.commits.size).toBe(1_001);
+    expect(state.commits.get(busy)?.size).toBe(producers);
+    for (const [key, { offset }] of state.commits.get(busy) ?? []) {
+      expect(ledger.stood(key, offset, began, ended), `${key} at ${offset}`).toBe(true);
+    }
+  }, 60_000);
 });
 
 describe("observe", () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type { Commits, LiveState } from "../../../functions/shared/core/model.ts";
-import { capture, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
+import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
@@ -27,38 +28,83 @@ const groupsAt = (run: string, topic: string, offset: number): Commits =>
   new Map(Array.from({ length: 200 }, (_, i) => [`${run}.${i}`, at([`${topic}-0`, offset + i], [`${topic}-1`, i])]));
 
 describe.skipIf(external)("while a partition of __consumer_offsets has no leader", () => {
-  it("a capture fails instead of listing only the other groups", async () => {
+  const offsetsLedBy = async (cluster: Cluster, partition: number) => {
+    const [offsets] = (await cluster.metadata(["__consumer_offsets"])).topics;
+    return offsets?.partitions.find((each) => each.partition === partition)?.leader;
+  };
+  const moveOffsets = (servers: string, replicas: number[]) => {
+    const partitionAssignment = [{ partition: 5, replicas }];
+    const topics = [{ topic: "__consumer_offsets", partitionAssignment }];
+    return administer((admin) => admin.alterPartitionReassignments({ topics }), servers);
+  };
+
+  it("only what needs its groups fails: patterns, and the groups on it", async () => {
     const servers = kafka.bootstrapServers;
     const topic = await topicOf(2, 0, servers);
     const run = unique("leaderless");
-    const cluster = await connect(100_000, servers);
-    await commitOffsets(cluster, groupsAt(run, topic, 0));
-    const leaderOf = async (partition: number) => {
-      const [offsets] = (await cluster.metadata(["__consumer_offsets"])).topics;
-      return offsets?.partitions.find((each) => each.partition === partition)?.leader;
-    };
-    const move = (replicas: number[]) => {
-      const partitionAssignment = [{ partition: 5, replicas }];
-      const topics = [{ topic: "__consumer_offsets", partitionAssignment }];
-      return administer((admin) => admin.alterPartitionReassignments({ topics }), servers);
-    };
-    await move([3]);
-    await expect.poll(() => leaderOf(5), { timeout: 20_000 }).toBe(3);
+    const cluster = await connect(200_000, servers);
+    const all = groupsAt(run, topic, 0);
+    await commitOffsets(cluster, all);
+    await moveOffsets(servers, [3]);
+    await expect.poll(() => offsetsLedBy(cluster, 5), { timeout: 20_000 }).toBe(3);
     const moving = async () =>
       (await administer((admin) => admin.listPartitionReassignments({}), servers)).topics.length;
     await expect.poll(moving, { timeout: 20_000 }).toBe(0);
-
     await kafka.killBroker(3);
-    const during = connect(20_000, servers).then((hasty) => capture(hasty, select(`${run}.*`)));
-    await expect(during).rejects.toThrow(/^KafkaUnavailable: .*partition "5" \(of 12\) cannot be listed/);
-    await kafka.startBroker(3);
-    await move([3, 1, 2]);
+    await expect.poll(() => offsetsLedBy(cluster, 5), { timeout: 30_000 }).toBe(-1);
+    const timed = async <T>(work: (cluster: Cluster) => Promise<T>) => {
+      const started = performance.now();
+      const result = await work(await connect(60_000, servers)).catch((error: Error) => error);
+      return { result, seconds: (performance.now() - started) / 1_000 };
+    };
 
-    const state = await capture(cluster, select(`${run}.*`));
+    const [refused, partial] = await Promise.all([
+      timed((hasty) => capture(hasty, select(`${run}.*`))),
+      timed((patient) => capture(patient, select(`${run}.*`), { allowUnlisted: true })),
+    ]);
+    expect(refused.result).toMatchObject({
+      name: "KafkaUnavailable",
+      message: expect.stringMatching(/partition "5" \(of 12\) cannot be listed: a partition has no leader/),
+    });
+    expect(refused.seconds).toBeLessThan(15);
+    const state = stateIn(partial);
     expect(state.errors).toEqual([]);
-    expect(state.commits).toEqual(groupsAt(run, topic, 0));
-  }, 120_000);
+    expect(state.unlisted).toMatchObject({ offsetsPartitions: [5] });
+    const listed = [...state.commits.keys()];
+    expect(listed.length).toBeGreaterThan(100);
+    expect(state.commits).toEqual(new Map([...all].filter(([group]) => state.commits.has(group))));
+    const [lost = ""] = [...all.keys()].filter((group) => !state.commits.has(group));
+
+    const named = await timed((other) => capture(other, select(...listed.slice(0, 20))));
+    const observed = await timed((other) => observe(other, new Map(listed.map((group) => [group, new Map()]))));
+    for (const { result, seconds } of [named, observed]) {
+      expect(stateIn({ result }).errors).toEqual([]);
+      expect(stateIn({ result }).observed.groups.get(listed[0] ?? "")).toMatchObject({
+        type: "classic",
+        state: "Empty",
+        members: 0,
+      });
+      expect(seconds).toBeLessThan(10);
+    }
+    const unreachable = await timed((other) => capture(other, select(lost, listed[0] ?? "")));
+    expect(stateIn(unreachable).errors).toMatchObject([{ group: lost, error: "KafkaUnavailable" }]);
+    expect(stateIn(unreachable).commits.size).toBe(1);
+    expect(unreachable.seconds).toBeLessThan(15);
+
+    await kafka.startBroker(3);
+    await moveOffsets(servers, [3, 1, 2]);
+    const whole = await capture(cluster, select(`${run}.*`));
+    expect(whole).toMatchObject({ errors: [] });
+    expect(whole).not.toHaveProperty("unlisted");
+    expect(whole.commits).toEqual(all);
+  }, 240_000);
 });
+
+/** The captured state, if that is the result. */
+function stateIn({ result }: { readonly result: LiveState | Error }): LiveState {
+  if (result instanceof Error) throw result;
+  return result;
+}
 
 describe.skipIf(external)("while partitions of a topic have no leader", () => {
   it("a capture has all commits on them, and warns that their log ranges cannot be read", async () => {

@@ -181,10 +181,10 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     const observed = await observe(cluster, new Map([[group, new Map(keys.map((key) => [key, null]))]]));
     const none = await readCommits(cluster, new Map([[group, [`${topic}-7`]]]), new Set([group]));
 
-    expect(byName).toEqual({ commits: new Map([[group, at([`${topic}-0`, 2])]]), errors: [] });
+    expect(byName).toEqual({ commits: new Map([[group, at([`${topic}-0`, 2])]]), errors: [], pending: new Map() });
     expect(observed.errors).toEqual([]);
     expect(observed.commits.get(group)).toEqual(at([`${topic}-0`, 2]));
-    expect(none).toEqual({ commits: new Map([[group, new Map()]]), errors: [] });
+    expect(none).toEqual({ commits: new Map([[group, new Map()]]), errors: [], pending: new Map() });
     expect(performance.now() - started).toBeLessThan(10_000); // a broker never answers a request for partition 7
   });
 

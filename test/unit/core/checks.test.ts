@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 import {
+  commitWarnings,
   requireReadable,
   requireSameCluster,
   uncapturedWarnings,
   unreadable,
 } from "../../../functions/shared/core/checks.ts";
 import { KafkaAuthorization, KafkaUnavailable } from "../../../functions/shared/core/errors.ts";
-import { liveOf, snapshotOf } from "../../support/states.ts";
+import { groupOf, liveOf, snapshotOf } from "../../support/states.ts";
 
 const failed = (group: string, error = "KafkaAuthorization") => ({ group, error, message: `no ${group}` });
 
@@ -48,19 +49,41 @@ describe("requireSameCluster", () => {
 
 describe("groups that a snapshot failed to capture", () => {
   test("cause no warning if there are none", () => {
-    expect(uncapturedWarnings("s", [], ["a"])).toEqual([]);
+    expect(uncapturedWarnings({ snapshotId: "s" }, [], ["a"])).toEqual([]);
   });
   test("are named in a warning where patterns, or no selectors, select them", () => {
-    expect(uncapturedWarnings("s", [failed("a")], undefined)).toEqual([
+    expect(uncapturedWarnings({ snapshotId: "s" }, [failed("a")], undefined)).toEqual([
       's is partial: "a" could not be captured, and was not compared.',
     ]);
-    expect(uncapturedWarnings("s", [failed("a"), failed("b")], ["*"])).toEqual([
+    expect(uncapturedWarnings({ snapshotId: "s" }, [failed("a"), failed("b")], ["*"])).toEqual([
       's is partial: "a", "b" could not be captured, and were not compared.',
     ]);
   });
+  test("are named with those that could not be listed, unless all groups are named literally", () => {
+    const unlisted = { offsetsPartitions: [5], message: "no leader of 5" };
+    const warning = "s is partial: it lacks groups that could not be listed when it was taken (no leader of 5).";
+    for (const groups of [undefined, ["a*", "b"]]) {
+      expect(uncapturedWarnings({ snapshotId: "s", unlisted }, [], groups)).toEqual([warning]);
+    }
+    expect(uncapturedWarnings({ snapshotId: "s", unlisted }, [], ["a", { name: "b*" }])).toEqual([]);
+  });
   test("are an error where one is named literally", () => {
-    expect(() => uncapturedWarnings("s", [failed("a"), failed("b")], ["a*", "b"])).toThrow(
+    expect(() => uncapturedWarnings({ snapshotId: "s" }, [failed("a"), failed("b")], ["a*", "b"])).toThrow(
       /^GroupNotFound: s does not have group "b": it could not be captured \(KafkaAuthorization: no b\)\. Nothing was changed\. Use another/,
     );
   });
+});
+
+test("commits that are pending or negative are named once for each group", () => {
+  const groups = new Map([
+    ["a", { ...groupOf("classic", "Empty", 0), pending: ["t-0", "t-1"], negative: new Map([["t-2", -1001n]]) }],
+    ["b", { ...groupOf("classic", "Empty", 0), pending: ["t-0"] }],
+    ["c", groupOf("classic", "Empty", 0)],
+  ]);
+  expect(commitWarnings(groups)).toEqual([
+    'Group "a" has a transaction with a commit pending on "t-0", "t-1": the offsets are the last ones from before it.',
+    'Group "b" has a transaction with a commit pending on "t-0": the offsets are the last ones from before it.',
+    'Group "a" has committed negative offsets on "t-2" (-1001): they count as no commit, and no rollback or undo can ' +
+      "restore them.",
+  ]);
 });

@@ -263,10 +263,11 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
           const topics = broker.members[group];
           writer.int16(0);
           writer.string(group);
-          writer.string(group in broker.dead ? "Dead" : topics === undefined ? "Empty" : "Stable");
+          const isDead = group in broker.dead || !broker.groups.includes(group);
+          writer.string(isDead ? "Dead" : topics === undefined ? "Empty" : "Stable");
           writer.string("consumer");
           writer.string("range");
-          writer.array(topics === undefined || group in broker.dead ? [] : [topics], (assigned) => {
+          writer.array(topics === undefined || isDead ? [] : [topics], (assigned) => {
             for (let i = 0; i < 5; i++) writer.string("");
             writeAssignment(writer, assigned);
             writer.noTags();

@@ -1,7 +1,7 @@
 import type { Json } from "../json/json.ts";
 import { type Commit, type LiveState, type ObservedGroup, type ObservedTopic, topicPartition } from "../model.ts";
 import { commitOrNull } from "../snapshot.ts";
-import { count, quote } from "../text.ts";
+import { count, nameSome, quote } from "../text.ts";
 
 /** Why a rollback is blocked. `moved_since` only blocks a rollback that is resumed. */
 export const blockerKinds = [
@@ -75,16 +75,17 @@ export function* groupBlockers(
       { expected: origin.clusterId, actual: current },
     );
   }
-  const failure = live.errors.find((error) => error.group === group);
-  if (failure !== undefined) {
-    yield blocker(
-      "pending_transaction",
-      ` cannot be read: ${failure.message}. Wait until its transaction ends, then try again.`,
-    );
-  }
   const observed = live.observed.groups.get(group);
   if (observed === undefined) return;
-  const { type, state, members } = observed;
+  const { type, state, members, pending } = observed;
+  if (pending !== undefined) {
+    yield blocker(
+      "pending_transaction",
+      ` has a transaction with a commit pending on ${nameSome(pending)}, which would overwrite the restored offsets. Wait ` +
+        "until its producer or Kafka (transaction.timeout.ms) has ended it, then try again.",
+      { actual: pending },
+    );
+  }
   if ((type === "share") !== (sourceType === "share")) {
     yield blocker(
       "unsupported_type",

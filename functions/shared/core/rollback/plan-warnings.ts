@@ -1,15 +1,21 @@
-import { type LiveState, placeOf } from "../model.ts";
+import { negativeWarnings } from "../checks.ts";
+import { type LiveState, type Observed, placeOf } from "../model.ts";
 import { count, nameSome } from "../text.ts";
 import type { Origin } from "./blockers.ts";
 import { type PartitionPlan, type Plan, type Policy, takesPart, topicsIn } from "./plan.ts";
 import type { Uncommitted } from "./uncommitted.ts";
 
-/** What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move. */
+/**
+ * What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move.
+ *
+ * @param captured the groups as the snapshot observed them
+ */
 export function warningsOf(
   origin: Origin,
   { groups, extra }: Pick<Plan, "groups" | "extra">,
   live: LiveState,
   policy: Pick<Policy, "uncommitted">,
+  captured: Observed["groups"],
 ): string[] {
   const clamped = [...groups].flatMap(([group, { partitions }]) =>
     [...partitions].flatMap(([key, { action, asked, to }]) =>
@@ -27,6 +33,26 @@ export function warningsOf(
   const restored = [...groups].filter(([, plan]) => takesPart(plan)).map(([group]) => group);
   const ofType = (type: string) => restored.filter((group) => groups.get(group)?.type === type);
   const [streams, shares] = [ofType("streams"), ofType("share")];
+  const beside = restored.flatMap((group) => {
+    const { source = group, partitions = new Map() } = groups.get(group) ?? {};
+    const { pending = [], negative = new Map() } = captured.get(source) ?? {};
+    const some = pending.filter((key) => partitions.has(key));
+    return [
+      ...(some.length === 0
+        ? []
+        : [
+            `The targets of ${nameSome([group])} on ${nameSome(some)} were captured while a transaction was pending: they are ` +
+              "the offsets from before it. What that transaction wrote may be produced a second time.",
+          ]),
+      ...(negative.size === 0
+        ? []
+        : [
+            `${origin.name} has no targets for ${nameSome([group])} on ${nameSome(negative.keys())}: the offset committed ` +
+              `there was negative (${[...negative.values()][0]}), and cannot be restored.`,
+          ]),
+    ];
+  });
+  const negativeNow = new Map([...live.observed.groups].filter(([group]) => restored.includes(group)));
   const simple = restored.filter((group) => live.observed.groups.get(group)?.protocolType === "");
   return [
     extra.length > 0 && keptWarning(extra),
@@ -52,6 +78,8 @@ export function warningsOf(
     simple.length > 0 &&
       `${nameSome(simple)} ${simple.length === 1 ? "has" : "have"} never had members: consumers that assign() partitions ` +
         "are not members, so Kafka cannot report whether they are running. Make sure that they are stopped.",
+    ...beside,
+    ...negativeWarnings(negativeNow),
   ].filter((warning) => warning !== false);
 }
 

@@ -77,7 +77,7 @@ export interface Plan {
   /** The blockers of everything that the plan leaves out because the caller asked to skip it. */
   readonly leftOut: readonly Blocker[];
   readonly warnings: readonly string[];
-  /** The groups that can be planned; a group with a pending transaction is only among the blockers. */
+  /** All groups that were asked for; one that was not captured only if it is left out. */
   readonly groups: ReadonlyMap<string, GroupPlan>;
   readonly extra: readonly ExtraCommit[];
 }

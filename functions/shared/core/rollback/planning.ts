@@ -13,7 +13,15 @@ import {
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
 import { quote } from "../text.ts";
-import { type Blocker, groupBlockers, movedSince, type Origin, type Place, partitionBlockers } from "./blockers.ts";
+import {
+  type Blocker,
+  groupBlockers,
+  isPermanent,
+  movedSince,
+  type Origin,
+  type Place,
+  partitionBlockers,
+} from "./blockers.ts";
 import {
   type ExtraCommit,
   type GroupPlan,
@@ -91,7 +99,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     ...plan,
     snapshotId,
     digest: digestOf(snapshotId, plan.groups, live, policy),
-    warnings: warningsOf(origin, { groups: plan.groups, extra }, live, policy),
+    warnings: warningsOf(origin, { groups: plan.groups, extra }, live, policy, observed.groups),
     extra,
   };
 }
@@ -138,9 +146,8 @@ function planGroup(
   { source, type: sourceType, targets, uncommitted, earlier }: Intent,
   live: LiveState,
   policy: Policy,
-): { reasons: Blocker[]; skipped: Blocker[]; plan: GroupPlan | undefined } {
+): { reasons: Blocker[]; skipped: Blocker[]; plan: GroupPlan } {
   const ofGroup = [...groupBlockers(origin, group, sourceType, live)];
-  if (live.errors.some((error) => error.group === group)) return { reasons: ofGroup, skipped: [], plan: undefined };
   const { outOfRange } = policy;
   const current = live.commits.get(group) ?? noCommits;
   const observed = live.observed.groups.get(group);
@@ -185,9 +192,9 @@ function planGroup(
       partitions.set(key, { ...planned, ...planPartition(from, given, log, isShare), asked: target });
     }
   }
-  // Where there is nothing to restore, as in the group of Connect's workers, members overwrite nothing.
+  // Where there is nothing to restore, as in the group of Connect's workers, nothing can be overwritten.
   const bare = targets.size === 0 && policy.uncommitted === "keep";
-  if (pending) reasons.unshift(...ofGroup.filter(({ kind }) => !bare || kind !== "group_not_empty"));
+  if (pending) reasons.unshift(...ofGroup.filter((blocker) => !bare || isPermanent(blocker)));
   const plan = {
     ...(source !== undefined && { source }),
     type,

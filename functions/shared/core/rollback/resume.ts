@@ -55,12 +55,11 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
     const now = takesPart(planned) ? rest.groups.get(group) : planned;
     if (now === undefined) continue;
     const partitions = new Map(
-      [...planned.partitions].flatMap(([key, before]) => {
-        const after = before.action === "skip" ? before : now.partitions.get(key);
-        if (after === undefined) return []; // the group is left out: it cannot be read
+      [...planned.partitions].map(([key, before]) => {
+        const after = (before.action === "skip" ? undefined : now.partitions.get(key)) ?? before;
         const { asked, uncommitted } = before;
         const kept = { ...(asked !== undefined && { asked }), ...(uncommitted && { uncommitted }) };
-        return [[key, { ...after, ...kept }] as const];
+        return [key, { ...after, ...kept }] as const;
       }),
     );
     groups.set(group, { ...planned, ...now, partitions });

@@ -93,15 +93,6 @@ export function failureOfCode(code: number, subject: Subject): Failure {
       return needs(subject.topicRight ?? "DESCRIBE on the topic");
     case errorCodes.CLUSTER_AUTHORIZATION_FAILED:
       return needs("a right on the cluster");
-    case errorCodes.UNSTABLE_OFFSET_COMMIT:
-      return {
-        again: {
-          error: "PendingTransaction",
-          message:
-            `${couldNot}: a transaction has an offset commit pending (${answer}). Try again after the producer or ` +
-            "Kafka (transaction.timeout.ms) has ended the transaction",
-        },
-      };
   }
   const message = `${couldNot}: Kafka answered ${answer}`;
   return isTransient(code) ? { again: unavailable(message) } : { failed: { error: errorCodeName(code), message } };

@@ -6,7 +6,7 @@ import { inParallel, TimedOut, withTimeout } from "../calls/retry.ts";
 import type { Api } from "../wire/api.ts";
 import { type Broker, type ClusterMetadata, metadata } from "../wire/metadata.ts";
 import { BrokerConnections } from "./broker-connections.ts";
-import { type Connection, type Connector, createConnector, REQUEST_TIMEOUT_MS } from "./connection.ts";
+import { type Connection, type Connector, createConnector, QUIET_TIMEOUT_MS } from "./connection.ts";
 import type { KafkaSecurity } from "./security.ts";
 
 /** How to connect to a cluster. */
@@ -61,6 +61,8 @@ export class Cluster {
   readonly deadline: Deadline;
   /** The known coordinators by group: a cache for `perCoordinator`. */
   readonly coordinators = new Map<string, number>();
+  /** Since when a group has no coordinator, of `performance.now()`. */
+  readonly withoutCoordinator = new Map<string, number>();
   readonly #config: KafkaConfig;
   readonly #connector: Connector;
   readonly #requests = new Map<string, number>();
@@ -136,8 +138,8 @@ export class Cluster {
 
   /**
    * Sends a request to a broker, or several equivalent ones to a broker that supports only older versions. All of it,
-   * connecting included, takes at most `timeoutMs` (15 s by default); one request takes at most 15 s. Then the
-   * connection is closed.
+   * connecting included, takes at most `timeoutMs`; connecting takes at most 15 s, and so long may a broker send nothing
+   * of an answer. Then the connection is closed.
    *
    * @throws NoAnswer if the broker is unreachable, closes the connection, takes too long or sends a malformed answer
    * @throws KafkaUnavailable if the broker does not support the API
@@ -262,14 +264,14 @@ export class Cluster {
     address: string,
     api: Api<Request, Answer>,
     request: Request,
-    timeoutMs = REQUEST_TIMEOUT_MS,
+    timeoutMs = Number.POSITIVE_INFINITY,
     open = () => this.#connectionsTo(address).first(),
   ): Promise<Answer> {
     const started = performance.now();
-    const end = started + Math.max(0, Math.min(timeoutMs, REQUEST_TIMEOUT_MS));
-    const leftMs = () => end - performance.now();
+    const leftMs = () => started + Math.max(0, timeoutMs) - performance.now();
     const notConnected = () => new NoAnswer(address, "did not accept the connection in time", false);
-    const connection = await withTimeout(open(), leftMs(), this.#end.signal).catch((error) => {
+    const opening = withTimeout(open(), Math.min(leftMs(), QUIET_TIMEOUT_MS), this.#end.signal);
+    const connection = await opening.catch((error) => {
       this.#end.signal.throwIfAborted();
       throw error instanceof TimedOut ? notConnected() : error;
     });
@@ -281,7 +283,7 @@ export class Cluster {
     return connection.send(api, request, leftMs());
   }
 
-  /** Each request takes at most 15 s, and all of them end by `end`. */
+  /** All of them end by `end`. */
   async #sendAll<Request, Answer>(
     address: string,
     api: Api<Request, Answer>,

@@ -25,8 +25,8 @@ export interface Connection {
   /** Whether both sides support a version of an API. */
   supports(api: Api<never, unknown>): boolean;
   /**
-   * Sends a request in the highest version that both sides support. If the answer takes longer than `timeoutMs` (15 s
-   * at most), the connection is closed: answers come in order, and no request may take effect later.
+   * Sends a request in the highest version that both sides support. If the answer takes longer than `timeoutMs`, or the
+   * broker sends nothing for 15 s, the connection is closed: answers come in order, and no request may take effect later.
    *
    * @throws NoAnswer if the connection was lost or closed, or the answer is late or malformed
    * @throws KafkaUnavailable if the broker supports none of the codec's versions
@@ -41,8 +41,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const SASL_HANDSHAKE = 17;
 const SASL_AUTHENTICATE = 36;
 
-/** The time limit of a request. */
-export const REQUEST_TIMEOUT_MS = 15_000;
+/** How long a broker may send nothing while a request waits. A large answer may take longer in all. */
+export const QUIET_TIMEOUT_MS = 15_000;
 
 /** After this fraction of its time a request is no longer written. */
 const WRITE_FRACTION = 0.25;
@@ -74,7 +74,8 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       logger,
       ...(using.login && { sasl: saslOptions(using.login) }),
       connectionTimeout: CONNECT_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: QUIET_TIMEOUT_MS,
+      enforceRequestTimeout: false, // it counts the whole time
       socketFactory: ({ host, port, onConnect }) => {
         const socket = openSocket({ host, port }, protocol, using, () => {
           opened = true;
@@ -84,8 +85,8 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
         return socket;
       },
     });
-    const writeDeadlines = new Map<string, number>();
-    for (const connection of pool.pool) patchKafkajs(connection, sockets, writeDeadlines);
+    const traffic: Traffic = { writeDeadlines: new Map(), receivedAt: 0 };
+    for (const connection of pool.pool) patchKafkajs(connection, sockets, traffic);
     const logins = pool.pool.map(watchLogin);
     const broker = new KafkaJsBroker({ connectionPool: pool, logger });
     const destroy = (reason: Error) => {
@@ -104,7 +105,7 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
       const late = sockets.at(-1)?.connecting ? notAccepted : "accepted the connection and did not answer in time";
       throw new NoAnswer(address, error instanceof TimedOut ? late : reasonOf(error), false, error);
     }
-    return openConnection(address, pool, broker, sockets, writeDeadlines, destroy);
+    return openConnection(address, pool, broker, sockets, traffic, destroy);
   };
   return {
     async connect(address, timeoutMs, signal) {
@@ -128,20 +129,23 @@ export function createConnector({ protocol, credentials }: KafkaSecurity, client
 /** A request was not written in time, and not sent. */
 class WriteTooLate extends Error {}
 
+/** What is known of the bytes of a connection, in milliseconds of the monotonic clock. */
+interface Traffic {
+  /** Until when each request may be written, by kafkajs' name of the request. */
+  readonly writeDeadlines: Map<string, number>;
+  /** When the broker sent something the last time. */
+  receivedAt: number;
+}
+
 /**
  * Repairs two faults of kafkajs 2.2.4, and checks the time right before the write to the socket: a process that was
  * frozen after a request was permitted, as Lambda freezes functions, must not send the request late.
- *
- * @param writeDeadlines until when each request may be written, by kafkajs' name of the request
  */
-function patchKafkajs(
-  connection: KafkaJsConnection,
-  sockets: readonly Socket[],
-  writeDeadlines: ReadonlyMap<string, number>,
-): void {
+function patchKafkajs(connection: KafkaJsConnection, sockets: readonly Socket[], traffic: Traffic): void {
   // Bytes that are no Kafka answer make its decoder throw in a socket event, which would end the process.
   const processData = connection.processData.bind(connection);
   connection.processData = (data) => {
+    traffic.receivedAt = performance.now();
     try {
       processData(data);
     } catch (error) {
@@ -158,7 +162,7 @@ function patchKafkajs(
   const push = queue.push.bind(queue);
   queue.push = (request) => {
     const sendRequest = () => {
-      const deadline = writeDeadlines.get(request.entry.apiName);
+      const deadline = traffic.writeDeadlines.get(request.entry.apiName);
       if (deadline !== undefined && performance.now() > deadline) throw new WriteTooLate();
       request.sendRequest();
     };
@@ -193,7 +197,7 @@ function openConnection(
   pool: KafkaJsPool,
   broker: KafkaJsBroker,
   sockets: readonly Socket[],
-  writeDeadlines: Map<string, number>,
+  traffic: Traffic,
   destroy: (reason: Error) => void,
 ): Connection {
   let alive = true;
@@ -223,7 +227,8 @@ function openConnection(
       const version = commonVersion(api, range);
       if (version === undefined) throw unsupported(address, api, range);
       const apiName = `${api.name} ${++sent}`; // unique
-      writeDeadlines.set(apiName, performance.now() + timeoutMs * WRITE_FRACTION);
+      const started = performance.now();
+      traffic.writeDeadlines.set(apiName, started + timeoutMs * WRITE_FRACTION);
       const bytes = encodeRequest(api, version, request);
       const encoded = { buf: bytes, buffer: bytes };
       try {
@@ -235,7 +240,7 @@ function openConnection(
           },
           logResponseError: false,
         });
-        return await withTimeout(answer, timeoutMs);
+        return await whileReceiving(answer, timeoutMs, traffic);
       } catch (error) {
         if (error instanceof WriteTooLate) {
           lose(error);
@@ -244,16 +249,29 @@ function openConnection(
         if (closeReason !== undefined)
           throw new NoAnswer(address, "had not answered before closing", true, closeReason);
         if (error instanceof MalformedAnswer) throw malformed(address, api, error);
-        const late =
-          error instanceof TimedOut || (error instanceof Error && error.name === "KafkaJSRequestTimeoutError");
-        const what = late ? `did not answer ${api.name} in ${Math.ceil(timeoutMs / 100) / 10} s` : reasonOf(error);
+        const seconds = Math.round((performance.now() - started) / 100) / 10;
+        const what = error instanceof TimedOut ? `did not answer ${api.name} in ${seconds} s` : reasonOf(error);
         lose(new Error(what));
         throw new NoAnswer(address, what, true, error);
       } finally {
-        writeDeadlines.delete(apiName);
+        traffic.writeDeadlines.delete(apiName);
       }
     },
   };
+}
+
+/** The answer, if it arrives in time and the broker is never quiet for too long. Throws TimedOut. */
+async function whileReceiving<T>(answer: Promise<T>, timeoutMs: number, traffic: Traffic): Promise<T> {
+  const started = performance.now();
+  const leftMs = () =>
+    Math.min(started + timeoutMs, Math.max(started, traffic.receivedAt) + QUIET_TIMEOUT_MS) - performance.now();
+  for (;;) {
+    try {
+      return await withTimeout(answer, leftMs());
+    } catch (error) {
+      if (!(error instanceof TimedOut) || leftMs() <= 0) throw error;
+    }
+  }
 }
 
 function malformed(address: string, api: Api<never, unknown>, cause: MalformedAnswer): NoAnswer {

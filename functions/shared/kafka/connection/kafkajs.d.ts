@@ -15,6 +15,7 @@ declare module "kafkajs/src/network/connection.js" {
     /** Both in milliseconds. */
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
+    readonly enforceRequestTimeout: boolean;
     readonly socketFactory: ISocketFactory;
   }
 

@@ -17,10 +17,13 @@ export interface GroupWork<K> {
 
 const LONGEST_GROUP_ID = 0x7fff;
 const COORDINATORS_PER_REQUEST = 5_000;
+/** How long a group may have no coordinator: its partition of `__consumer_offsets` has no leader. An election takes less. */
+const NO_COORDINATOR_LIMIT_MS = 10_000;
 
 /**
  * Does work on groups (or parts of groups) at their coordinators, all in parallel. If a coordinator moved, is loading
- * or stopped, retries at the group's current coordinator until the deadline is near. Each key ends as done or failed.
+ * or stopped, retries at the group's current coordinator until the deadline is near; for 10 s if there is none. Each key
+ * ends as done or failed.
  */
 export function perCoordinator<K, R>(
   cluster: Cluster,
@@ -79,11 +82,21 @@ async function locate<K>(
       if (coordinator.code === errorCodes.NONE) {
         cluster.rememberBroker(coordinator);
         cluster.coordinators.set(group, coordinator.nodeId);
+        cluster.withoutCoordinator.delete(group);
         continue;
       }
       const doing = `find the coordinator of group ${nameSome([group])}`;
       const groupRight = `DESCRIBE on group ${nameSome([group])}`;
-      reportGroup(group, failureOfCode(coordinator.code, { doing, groupRight }));
+      const failure = failureOfCode(coordinator.code, { doing, groupRight });
+      if (coordinator.code !== errorCodes.COORDINATOR_NOT_AVAILABLE) {
+        reportGroup(group, failure);
+        continue;
+      }
+      const now = performance.now();
+      const since = cluster.withoutCoordinator.get(group) ?? now;
+      cluster.withoutCoordinator.set(group, since);
+      const isFinal = now - since > NO_COORDINATOR_LIMIT_MS && "again" in failure;
+      reportGroup(group, isFinal ? { failed: failure.again } : failure);
     }
     const answered = new Set(found.map(({ group }) => group));
     for (const group of asked) {

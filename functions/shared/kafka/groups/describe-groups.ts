@@ -1,6 +1,6 @@
 import { count, nameSome } from "../../core/text.ts";
 import { type Attempt, failureOfCode, failureOfException, type Problem } from "../calls/problems.ts";
-import { batchesOf, inParallel } from "../calls/retry.ts";
+import { batchesOf, inParallel, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { Api } from "../wire/api.ts";
 import { errorCodes } from "../wire/codes.ts";
@@ -9,27 +9,37 @@ import {
   type DescribedGroup,
   describeGroups as describeGroupsApi,
   type ListedGroup,
+  listGroups,
   streamsGroupDescribe,
 } from "../wire/groups.ts";
 import { shareGroupDescribe } from "../wire/share.ts";
 import { perCoordinator } from "./coordinators.ts";
 
+/** A group as its coordinator describes it. */
+export interface GroupDescription extends ListedGroup {
+  /** Null if unknown. */
+  readonly members: number | null;
+  /** The topics that the members read, if known. */
+  readonly topics: readonly string[];
+}
+
 /** Groups as described by their coordinators. */
 export interface GroupDescriptions {
-  /** `members` is null if unknown; the state is the newest known. */
-  readonly groups: ReadonlyMap<string, { readonly state: string; readonly members: number | null }>;
-  /** The groups unknown to their coordinator: state `Dead`, members unknown. */
+  readonly groups: ReadonlyMap<string, GroupDescription>;
+  /** The groups unknown to their coordinators, whatever their type. */
   readonly dead: ReadonlySet<string>;
-  /** The topics that the members of a group read, if known. */
-  readonly topics: ReadonlyMap<string, readonly string[]>;
-  readonly warnings: readonly string[];
+  /** The groups that could not be described, why, and their types if known. */
+  readonly problems: ReadonlyMap<string, Problem & { readonly type: string | null }>;
 }
 
 const GROUPS_PER_REQUEST = 500;
 const IN_FLIGHT = 8;
 const LIMIT_MS = 15_000;
 
-const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]>> = new Map([
+type DescribeApi = Api<readonly string[], readonly DescribedGroup[]>;
+
+/** The API of each type, the most frequent ones first. */
+const apis: ReadonlyMap<string, DescribeApi> = new Map([
   ["classic", describeGroupsApi],
   ["consumer", consumerGroupDescribe],
   ["streams", streamsGroupDescribe],
@@ -37,33 +47,76 @@ const apis: ReadonlyMap<string, Api<readonly string[], readonly DescribedGroup[]
 ]);
 
 /**
- * Describes groups with the API of each type: DescribeGroups reports every group that is not classic as `Dead`. The
- * number of members is null, with a warning, for other types and failed descriptions. Throws internal errors only.
+ * Describes groups at their coordinators with the API of each type, and with the others where that does not know the
+ * group: DescribeGroups reports every group that is not classic as `Dead`. Every group is in `groups`, `dead` or
+ * `problems`. Throws internal errors only.
+ *
+ * @param groups what is known of them so far, from a list: the type saves requests
  */
 export async function describeGroups(
   cluster: Cluster,
-  groups: ReadonlyMap<string, ListedGroup>,
+  groups: ReadonlyMap<string, ListedGroup | undefined>,
 ): Promise<GroupDescriptions> {
-  const described = new Map<string, { state: string; members: number | null }>();
-  const dead = new Set<string>();
-  const topics = new Map<string, readonly string[]>();
-  const problems = new Map<string, Problem>();
-  const typeOf = (group: string) => groups.get(group)?.type ?? "classic";
-  const { describable = [], others = [] } = Object.groupBy(groups.keys(), (group) =>
-    apis.has(typeOf(group)) ? "describable" : "others",
-  );
+  const described = new Map<string, GroupDescription>();
+  const problems = new Map<string, Problem & { readonly type: string | null }>();
+  const types = new Map<string, string[]>(); // that are still to be tried
+  for (const [group, listed] of groups) {
+    const { type = null, state = "", protocolType = "" } = listed ?? {};
+    if (type === null || apis.has(type)) {
+      types.set(group, [...new Set([...(type === null ? [] : [type]), ...apis.keys()])]);
+    } else if (state === "Empty") {
+      described.set(group, { group, type, state, protocolType, members: 0, topics: [] });
+    } else {
+      problems.set(group, {
+        type,
+        error: "unsupported",
+        message: `this version cannot describe groups of type ${type}`,
+      });
+    }
+  }
+  for (let round = 0; round < apis.size; round++) {
+    const next = [...types].flatMap(([group, [type]]) => (type === undefined ? [] : [[group, type] as const]));
+    for (const [group, result] of await describeAs(cluster, new Map(next))) {
+      if ("failed" in result) {
+        const { error } = result.failed;
+        const type = types.get(group)?.[0];
+        // Only a group of that type has topics that may be hidden.
+        const isTyped = type !== undefined && type !== "classic" && error === "KafkaAuthorization";
+        problems.set(group, { ...result.failed, type: isTyped ? type : (groups.get(group)?.type ?? null) });
+        types.delete(group);
+      } else if (result.done !== undefined) {
+        described.set(group, result.done);
+        types.delete(group);
+      } else {
+        types.get(group)?.shift();
+      }
+    }
+  }
+  return { groups: described, dead: new Set(types.keys()), problems };
+}
+
+/** Describes each group with the API of one type; undefined if that does not know it. */
+function describeAs(cluster: Cluster, types: ReadonlyMap<string, string>) {
   const work = { groupOf: (group: string) => group, doing: "reading the members", maxMs: LIMIT_MS };
-  const answers = await perCoordinator<string, DescribedGroup>(
+  return perCoordinator<string, GroupDescription | undefined>(
     cluster,
-    describable,
+    types.keys(),
     work,
     async (node, asked, report, leftMs) => {
-      const batches = [...Map.groupBy(asked, (group) => apis.get(typeOf(group)) ?? describeGroupsApi)].flatMap(
-        ([api, names]) => batchesOf(names, GROUPS_PER_REQUEST).map((batch) => ({ api, batch })),
+      // Most groups are empty. Of many, one list of the coordinator says so faster than their descriptions.
+      const empty = asked.length > GROUPS_PER_REQUEST ? await emptyGroups(cluster, node, leftMs) : new Map();
+      for (const group of asked) if (empty.has(group)) report(group, { done: empty.get(group) });
+      const byType = Map.groupBy(
+        asked.filter((group) => !empty.has(group)),
+        (group) => types.get(group) ?? "classic",
       );
-      await inParallel(batches, IN_FLIGHT, async ({ api, batch }) => {
+      const batches = [...byType].flatMap(([type, names]) =>
+        batchesOf(names, GROUPS_PER_REQUEST).map((batch) => ({ type, batch })),
+      );
+      await inParallel(batches, IN_FLIGHT, async ({ type, batch }) => {
         try {
-          for (const answer of await cluster.send(node, api, batch, leftMs())) report(answer.group, toAttempt(answer));
+          const answers = await cluster.send(node, apis.get(type) ?? describeGroupsApi, batch, leftMs());
+          for (const answer of answers) report(answer.group, toAttempt(answer, type));
         } catch (error) {
           const attempt = failureOfException(error);
           for (const group of batch) report(group, attempt);
@@ -71,40 +124,33 @@ export async function describeGroups(
       });
     },
   );
-  for (const [group, result] of answers) {
-    if ("failed" in result) {
-      problems.set(group, result.failed);
-    } else if (result.done.code === errorCodes.GROUP_ID_NOT_FOUND || result.done.state === "Dead") {
-      dead.add(group);
-      described.set(group, { state: "Dead", members: null });
-    } else {
-      const { state, members } = result.done;
-      described.set(group, { state, members });
-      topics.set(group, result.done.topics);
-    }
-  }
-  for (const group of others) {
-    const type = typeOf(group);
-    const state = groups.get(group)?.state;
-    if (state === "Empty") described.set(group, { state, members: 0 });
-    else problems.set(group, { error: "unsupported", message: `this version cannot describe groups of type ${type}` });
-  }
-  for (const group of problems.keys())
-    described.set(group, { state: groups.get(group)?.state ?? "Unknown", members: null });
-  const warnings = [...Map.groupBy(problems, ([, { error }]) => error).values()].map(
-    (same) =>
-      `The members of ${count(same.length, "group")} could not be read: ${nameSome(same.map(([group]) => group))} ` +
-      `(${same[0]?.[1].error}: ${same[0]?.[1].message}).`,
-  );
-  return { groups: described, dead, topics, warnings };
 }
 
-function toAttempt(answer: DescribedGroup): Attempt<DescribedGroup> {
-  if (answer.code === errorCodes.NONE || answer.code === errorCodes.GROUP_ID_NOT_FOUND) return { done: answer };
+/** The groups of known type that a coordinator lists as empty. */
+async function emptyGroups(cluster: Cluster, node: number, leftMs: TimeLeft): Promise<Map<string, GroupDescription>> {
+  const { groups } = await cluster.send(node, listGroups, null, leftMs());
+  const empty = groups.filter(({ type, state }) => state === "Empty" && type !== null && apis.has(type));
+  return new Map(empty.map((listed) => [listed.group, { ...listed, members: 0, topics: [] }]));
+}
+
+function toAttempt(answer: DescribedGroup, type: string): Attempt<GroupDescription | undefined> {
+  const { code, ...described } = answer;
+  // A type may be switched off: code 35.
+  if (code === errorCodes.GROUP_ID_NOT_FOUND || code === errorCodes.UNSUPPORTED_VERSION) return { done: undefined };
+  if (code === errorCodes.NONE) return { done: described.state === "Dead" ? undefined : { ...described, type } };
   const group = nameSome([answer.group]);
-  return failureOfCode(answer.code, {
+  return failureOfCode(code, {
     doing: `describe group ${group}`,
     groupRight: `DESCRIBE on group ${group}`,
     topicRight: "DESCRIBE on every topic that the group reads; otherwise Kafka also omits their commits",
   });
+}
+
+/** Says which members could not be read. */
+export function memberWarnings(problems: GroupDescriptions["problems"]): string[] {
+  return [...Map.groupBy(problems, ([, { error }]) => error).values()].map(
+    (same) =>
+      `The members of ${count(same.length, "group")} could not be read: ${nameSome(same.map(([group]) => group))} ` +
+      `(${same[0]?.[1].error}: ${same[0]?.[1].message}).`,
+  );
 }

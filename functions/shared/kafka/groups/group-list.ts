@@ -1,5 +1,6 @@
+import type { Unlisted } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
-import { failureOfCode, RequestFailed, toError, unavailable } from "../calls/problems.ts";
+import { failureOfCode, NoAnswer, RequestFailed, toError, unavailable } from "../calls/problems.ts";
 import { READ_LIMIT_MS, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
@@ -11,19 +12,24 @@ import { offsetFetch } from "../wire/offsets.ts";
 export interface GroupList {
   readonly groups: ReadonlyMap<string, ListedGroup>;
   readonly warnings: readonly string[];
+  /** What cannot be listed, if that was allowed. */
+  readonly unlisted?: Unlisted;
 }
 
 const OFFSETS_TOPIC = "__consumer_offsets";
+/** How long a partition may have no leader: an election takes less. */
+const NO_LEADER_LIMIT_MS = 10_000;
 
 /**
- * Lists the groups of a cluster: all of them, or none.
+ * Lists the groups of a cluster: all of them, or none; or if `allowUnlisted`, all but those that cannot be listed now.
  *
  * Kafka has no list of all groups. Each broker lists the groups that it coordinates: those on the partitions of
  * `__consumer_offsets` that it leads. Groups are silently missing if a partition has no leader, is not loaded yet, or
  * moves between brokers during the listing. So a list is accepted only if, on every broker, (1) the coordinator of each
  * partition that the broker leads has answered for an invented group id on it, (2) then the list was read, (3) then
  * leaders and leader epochs were unchanged; and if (4) all brokers agree on them. Otherwise the groups are listed
- * again, for 45 s or until the deadline is near.
+ * again, for 45 s or until the deadline is near; for 10 s where only leaders are missing. Then the groups on those
+ * partitions, and on the partitions of brokers that do not answer, are unlisted.
  *
  * What the principal's rights do not allow to prove is a warning. The broker that lists a group is its coordinator and
  * is remembered in `cluster.coordinators`.
@@ -31,14 +37,21 @@ const OFFSETS_TOPIC = "__consumer_offsets";
  * @throws KafkaUnavailable with what did not answer, or which groups cannot be listed
  * @throws KafkaAuthorization, DeadlineExceeded
  */
-export async function listGroups(cluster: Cluster): Promise<GroupList> {
+export async function listGroups(cluster: Cluster, allowUnlisted = false): Promise<GroupList> {
   let unknownBefore = false;
+  const started = performance.now();
   const limits = { deadline: cluster.deadline, doing: "listing the groups", maxMs: READ_LIMIT_MS };
   const settled = await settleAll<"groups", GroupList>(["groups"], limits, async (_, report) => {
     const { brokers } = await cluster.metadata([]);
     const nodes = brokers.map(({ nodeId }) => nodeId);
-    const views = await Promise.all(nodes.map((node) => viewOf(cluster, node)));
+    const late = performance.now() - started > NO_LEADER_LIMIT_MS;
+    const views = await viewsOf(cluster, nodes, allowUnlisted && late);
     const { coordinators, ...list } = merge(nodes, views);
+    const { unlisted } = list;
+    if (unlisted !== undefined && (!late || !allowUnlisted)) {
+      const problem = unavailable(unlisted.message);
+      return report("groups", late ? { failed: problem } : { again: problem });
+    }
     for (const [group, node] of coordinators) cluster.coordinators.set(group, node);
     // A broker that has just started may not know the topic yet: two answers without it are required.
     const unknown = views.every(({ topic }) => topic.code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
@@ -49,6 +62,25 @@ export async function listGroups(cluster: Cluster): Promise<GroupList> {
   const result = settled.get("groups");
   if (result !== undefined && "done" in result) return result.done;
   throw toError(result?.failed ?? unavailable("the groups could not be listed"));
+}
+
+/**
+ * Asks all brokers.
+ *
+ * @param allowSilent leave out those that do not answer, as long as one does
+ */
+async function viewsOf(cluster: Cluster, nodes: readonly number[], allowSilent: boolean): Promise<readonly View[]> {
+  const asked = nodes.map((node) => viewOf(cluster, node));
+  if (!allowSilent) return Promise.all(asked);
+  const views: View[] = [];
+  let silence: unknown;
+  for (const answer of await Promise.allSettled(asked)) {
+    if (answer.status === "fulfilled") views.push(answer.value);
+    else if (answer.reason instanceof NoAnswer) silence = answer.reason;
+    else throw answer.reason;
+  }
+  if (views.length === 0 && silence !== undefined) throw silence;
+  return views;
 }
 
 /** One broker's answers. */
@@ -144,27 +176,18 @@ function leadershipMoved(): RequestFailed {
   return new RequestFailed({ again: unavailable(`${what}; the list may be incomplete`) });
 }
 
-/** Merges the lists of all brokers if they show the same state of the cluster. */
+/** Merges the lists of brokers if they show the same state of the cluster. */
 function merge(
-  asked: readonly number[],
+  nodes: readonly number[],
   views: readonly View[],
 ): GroupList & { readonly coordinators: ReadonlyMap<string, number> } {
   const [first] = views;
   if (first === undefined) throw new RequestFailed({ again: unavailable("the cluster lists no brokers") });
   const { partitions } = first.topic;
-  const nodes = new Set(asked);
+  const known = new Set(nodes);
   for (const { brokers, topic } of views) {
-    const sameBrokers = brokers.length === nodes.size && brokers.every((broker) => nodes.has(broker));
+    const sameBrokers = brokers.length === known.size && brokers.every((broker) => known.has(broker));
     if (!sameBrokers || leadership(topic) !== leadership(first.topic)) throw leadershipMoved();
-  }
-  const leaderless = partitions.filter(({ leader }) => !nodes.has(leader)).map(({ partition }) => `${partition}`);
-  if (leaderless.length > 0) {
-    throw new RequestFailed({
-      again: unavailable(
-        `the groups on ${OFFSETS_TOPIC} partition ${nameSome(leaderless, 10)} (of ${partitions.length}) cannot be listed: ` +
-          "the partition has no leader",
-      ),
-    });
   }
   const leaders = new Map(partitions.map(({ partition, leader }) => [partition, leader]));
   const groups = new Map<string, ListedGroup>();
@@ -177,7 +200,10 @@ function merge(
     }
   }
   const warnings: string[] = [];
-  if (first.topic.code === errorCodes.TOPIC_AUTHORIZATION_FAILED) {
+  const { TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION } = errorCodes;
+  // Some hosted clusters hide the topic: it is unknown, although groups exist.
+  const isHidden = first.topic.code === UNKNOWN_TOPIC_OR_PARTITION && groups.size > 0;
+  if (isHidden || first.topic.code === TOPIC_AUTHORIZATION_FAILED) {
     warnings.push(
       `The list of groups may be incomplete: the principal may not describe ${OFFSETS_TOPIC}. Grant DESCRIBE on it.`,
     );
@@ -187,5 +213,24 @@ function merge(
       "The principal may describe only some groups (it lacks DESCRIBE on all). Patterns cannot match the others.",
     );
   }
-  return { groups, coordinators, warnings };
+  const unlisted = unlistedOf(first.topic, known, new Set(views.map(({ node }) => node)));
+  return { groups, coordinators, warnings, ...(unlisted && { unlisted }) };
+}
+
+/** The partitions without a leader, and those whose leader did not answer. */
+function unlistedOf(
+  { partitions }: TopicMetadata,
+  nodes: ReadonlySet<number>,
+  answered: ReadonlySet<number>,
+): Unlisted | undefined {
+  const lacking = partitions.filter(({ leader }) => !answered.has(leader));
+  const reasons = [
+    lacking.some(({ leader }) => !nodes.has(leader)) && "a partition has no leader",
+    lacking.some(({ leader }) => nodes.has(leader)) && "a broker did not answer",
+  ].filter((reason) => reason !== false);
+  if (reasons.length === 0) return undefined;
+  const offsetsPartitions = lacking.map(({ partition }) => partition).sort((a, b) => a - b);
+  const shown = nameSome(offsetsPartitions.map(String), 10);
+  const which = `the groups on ${OFFSETS_TOPIC} partition ${shown} (of ${partitions.length})`;
+  return { offsetsPartitions, message: `${which} cannot be listed: ${reasons.join(" and ")}` };
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type Commit, type GroupCommits, placeOf, topicPartition } from "../../core/model.ts";
 import { nameSome } from "../../core/text.ts";
 import { type Attempt, type Failure, failureOfCode, failureOfException, type Settled } from "../calls/problems.ts";
@@ -9,38 +10,95 @@ import {
   type FetchedGroup,
   type FetchedOffset,
   type FetchGroup,
+  lastOffsetFetch,
   offsetFetch,
   type TopicPartitions,
 } from "../wire/offsets.ts";
 import { perCoordinator } from "./coordinators.ts";
 
 const GROUPS_PER_REQUEST = 1_000;
-const PARTITIONS_PER_REQUEST = 50_000;
+/** Some 1 MB: an answer that is lost is asked for again. */
+const PARTITIONS_PER_ANSWER = 25_000;
+/** The first groups of a coordinator show how many partitions the others have. */
+const GROUPS_TO_LEARN_FROM = 100;
 const IN_FLIGHT = 64;
+const PENDING_LIMIT_MS = 2_000;
+const PENDING_POLL_MS = 25;
 
-/** The commits of a group, and when they were requested: see `ObservedGroup`. */
+/** The commits of a group, when they were requested (see `ObservedGroup`), and what is special about some of them. */
 export interface CommitsRead {
   readonly commits: GroupCommits;
   readonly asOf: string;
+  /** The partitions with a pending transactional commit; their commits are the last ones before it. */
+  readonly pending: ReadonlySet<string>;
+  /** Negative offsets that were committed; they are no commits. */
+  readonly negative: ReadonlyMap<string, bigint>;
+}
+
+type FetchApi = Api<readonly FetchGroup[], readonly FetchedGroup[]>;
+type Read = Map<FetchGroup, Settled<CommitsRead>>;
+
+/** The time for which pending transactions are waited for, from the first call on, in all reads that share it. */
+export function pendingPatience(): () => number {
+  let end: number | undefined;
+  return () => {
+    end ??= performance.now() + PENDING_LIMIT_MS;
+    return end - performance.now();
+  };
 }
 
 /**
  * Fetches the commits of groups: all, or those of the partitions in `topics`; many groups per request, many requests in
- * parallel. The result has every group, with its commits (none if it does not exist) or a problem. Waits at most 45 s
- * for a pending transaction; then the problem is `PendingTransaction`.
+ * parallel. The result has every group, with its commits (none if it does not exist) or a problem.
  *
- * @param api the API for the coordinators; another one for share groups, see `fetchStartOffsets`
+ * Stable commits are asked for (KIP-447). Partitions with a pending transactional commit are asked for again for 2 s at
+ * most; then their last commit is taken, which stands until the transaction ends, and they are in `pending`.
  */
-export function fetchCommits(
+export async function fetchCommits(
   cluster: Cluster,
   groups: readonly FetchGroup[],
-  api: Api<readonly FetchGroup[], readonly FetchedGroup[]> = offsetFetch,
-): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
+  patience: () => number = pendingPatience(),
+): Promise<Read> {
+  const read = await fetchOffsets(cluster, groups, offsetFetch);
+  for (let last = false; !last; ) {
+    const unstable = new Map<FetchGroup, FetchGroup>();
+    for (const [wanted, result] of read) {
+      if ("failed" in result || result.done.pending.size === 0) continue;
+      unstable.set({ ...wanted, topics: byTopics(result.done.pending) }, wanted);
+    }
+    if (unstable.size === 0) break;
+    last = patience() < PENDING_POLL_MS || cluster.deadline.signal.aborted;
+    if (!last) await delay(PENDING_POLL_MS, undefined, { signal: cluster.deadline.signal }).catch(() => {});
+    const again = await fetchOffsets(cluster, [...unstable.keys()], last ? lastOffsetFetch : offsetFetch);
+    for (const [asked, result] of again) {
+      const wanted = unstable.get(asked) ?? asked;
+      const before = read.get(wanted);
+      if (before === undefined || "failed" in before) continue;
+      read.set(wanted, "failed" in result ? result : { done: merge(before.done, result.done, last) });
+    }
+  }
+  return read;
+}
+
+/** What was read before, with what was read again of its pending partitions. */
+const merge = (before: CommitsRead, again: CommitsRead, last: boolean): CommitsRead => ({
+  asOf: before.asOf,
+  commits: new Map([...before.commits, ...again.commits]),
+  negative: new Map([...before.negative, ...again.negative]),
+  pending: last ? before.pending : again.pending,
+});
+
+/**
+ * Fetches offsets with an API of the coordinators, once: a partition whose offset is not stable is in `pending`, without
+ * a commit. The size of the answers is limited, not only their number of groups.
+ */
+export function fetchOffsets(cluster: Cluster, groups: readonly FetchGroup[], api: FetchApi): Promise<Read> {
   const work = { groupOf: ({ group }: FetchGroup) => group, doing: "reading the commits", maxMs: READ_LIMIT_MS };
   const keyOf = sharedKeys();
   return perCoordinator<FetchGroup, CommitsRead>(cluster, groups, work, async (node, asked, report, leftMs) => {
-    const batches = batchesOf(asked, GROUPS_PER_REQUEST, PARTITIONS_PER_REQUEST, partitionsOf);
-    await inParallel(batches, IN_FLIGHT, async (batch) => {
+    let answered = 0;
+    let offsets = 0;
+    const fetchBatch = async (batch: readonly FetchGroup[]) => {
       const asOf = new Date().toISOString();
       try {
         const answers = await cluster.send(node, api, batch, leftMs());
@@ -48,34 +106,44 @@ export function fetchCommits(
         for (const wanted of batch) {
           const answer = byGroup.get(wanted.group);
           if (answer === undefined) continue;
+          answered++;
+          offsets += answer.offsets.length;
           const attempt = commitsFrom(wanted, answer, keyOf);
-          report(wanted, "done" in attempt ? { done: { commits: attempt.done, asOf } } : attempt);
+          report(wanted, "done" in attempt ? { done: { ...attempt.done, asOf } } : attempt);
         }
       } catch (error) {
         const attempt = failureOfException(error);
         for (const wanted of batch) report(wanted, attempt);
       }
-    });
+    };
+    const sizeOf = ({ topics }: FetchGroup) =>
+      topics?.reduce((sum, { partitions }) => sum + partitions.length, 0) ?? offsets / Math.max(1, answered);
+    const first = asked.slice(0, GROUPS_TO_LEARN_FROM);
+    for (const some of asked.length > 2 * first.length ? [first, asked.slice(first.length)] : [asked]) {
+      const batches = batchesOf(some, GROUPS_PER_REQUEST, PARTITIONS_PER_ANSWER, sizeOf);
+      await inParallel(batches, IN_FLIGHT, fetchBatch);
+    }
   });
 }
-
-const partitionsOf = ({ topics }: FetchGroup): number =>
-  topics?.reduce((sum, { partitions }) => sum + partitions.length, 0) ?? 0;
 
 function commitsFrom(
   { group, topics }: FetchGroup,
   answer: FetchedGroup,
   keyOf: typeof topicPartition,
-): Attempt<GroupCommits> {
+): Attempt<Omit<CommitsRead, "asOf">> {
   const doing = () => `read the commits of group ${nameSome([group])}`;
   if (answer.code !== errorCodes.NONE) {
     return failureOfCode(answer.code, { doing: doing(), groupRight: `DESCRIBE on group ${nameSome([group])}` });
   }
   const commits = new Map<string, Commit>();
+  const pending = new Set<string>();
+  const negative = new Map<string, bigint>();
   let failure: Failure | undefined;
   for (const fetched of answer.offsets) {
     const key = keyOf(fetched.topic, fetched.partition);
-    if (fetched.code !== errorCodes.NONE) {
+    if (fetched.code === errorCodes.UNSTABLE_OFFSET_COMMIT) {
+      pending.add(key);
+    } else if (fetched.code !== errorCodes.NONE) {
       const attempt = failureOfCode(fetched.code, {
         doing: `${doing()} on ${key}`,
         topicRight: `DESCRIBE on topic ${nameSome([fetched.topic])}`,
@@ -83,17 +151,24 @@ function commitsFrom(
       if (failure === undefined || "failed" in attempt) failure = attempt;
     } else if (fetched.offset >= 0n) {
       commits.set(key, commitFrom(fetched));
+    } else if (fetched.offset !== NO_COMMIT) {
+      negative.set(key, fetched.offset);
     }
   }
   if (failure !== undefined) return failure;
-  if (topics === null) return { done: commits };
-  const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
-  const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));
-  const omitted = asked.find((key) => !answered.has(key));
-  if (omitted === undefined) return { done: commits };
-  const message = `could not ${doing()}: Kafka's answer omits ${omitted}`;
-  return { failed: { error: "KafkaUnavailable", message } };
+  if (topics !== null) {
+    const answered = new Set(answer.offsets.map(({ topic, partition }) => keyOf(topic, partition)));
+    const asked = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => keyOf(topic, partition)));
+    const omitted = asked.find((key) => !answered.has(key));
+    if (omitted !== undefined) {
+      const message = `could not ${doing()}: Kafka's answer omits ${omitted}`;
+      return { failed: { error: "KafkaUnavailable", message } };
+    }
+  }
+  return { done: { commits, pending, negative } };
 }
+
+const NO_COMMIT = -1n;
 
 /** Returns one string per partition, to save memory: many groups have commits on the same partitions. */
 function sharedKeys(): typeof topicPartition {

@@ -4,7 +4,7 @@ import type { Cluster } from "../connection/cluster.ts";
 import { errorCodeName, errorCodes } from "../wire/codes.ts";
 import type { FetchGroup, TopicPartitions } from "../wire/offsets.ts";
 import { describeShareGroupOffsets } from "../wire/share.ts";
-import { type CommitsRead, fetchCommits } from "./read-commits.ts";
+import { type CommitsRead, fetchOffsets } from "./read-commits.ts";
 import { describeTopics } from "./topics.ts";
 
 /**
@@ -22,7 +22,7 @@ export async function fetchStartOffsets(
     groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(existing) ?? null }, wanted]),
   );
   const settled = new Map<FetchGroup, Settled<CommitsRead>>();
-  for (const [pruned, result] of await fetchCommits(cluster, [...asked.keys()], describeShareGroupOffsets)) {
+  for (const [pruned, result] of await fetchOffsets(cluster, [...asked.keys()], describeShareGroupOffsets)) {
     const wanted = asked.get(pruned) ?? pruned;
     const isUnsupported = "failed" in result && result.failed.error === errorCodeName(errorCodes.UNSUPPORTED_VERSION);
     settled.set(wanted, isUnsupported ? { failed: unsupported(wanted) } : result);

@@ -1,5 +1,6 @@
 import type { Api } from "./api.ts";
 import { MalformedAnswer, Reader, type Writer } from "./bytes.ts";
+import { errorCodes } from "./codes.ts";
 import type { Broker } from "./metadata.ts";
 
 /** A group as its coordinator lists it. Brokers before 3.8 do not send the type. */
@@ -90,6 +91,8 @@ export interface DescribedGroup {
   readonly group: string;
   readonly code: number;
   readonly state: string;
+  /** As in a list of groups. */
+  readonly protocolType: string;
   readonly members: number;
   /** The topics assigned to the members, each once; for a streams group, the topics that its topology reads. */
   readonly topics: readonly string[];
@@ -107,7 +110,7 @@ export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> =
     reader.int32(); // throttle_time_ms
     return reader.structures(() => {
       const [code, group, state] = [reader.int16(), reader.string(), reader.string()];
-      const protocolType = reader.nullableString();
+      const protocolType = reader.nullableString() ?? "";
       reader.skipBytes(); // protocol_data
       const assignments = reader.structures(() => {
         reader.skipBytes(5); // member_id, group_instance_id, client_id, client_host, member_metadata
@@ -115,7 +118,7 @@ export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> =
       });
       reader.int32(); // authorized_operations
       const topics = protocolType === "consumer" ? assignments.flatMap(assignedTopics) : [];
-      return { group, code, state, members: assignments.length, topics: [...new Set(topics)] };
+      return { group, code, state, protocolType, members: assignments.length, topics: [...new Set(topics)] };
     });
   },
 };
@@ -143,13 +146,15 @@ function assignedTopics(bytes: Buffer): string[] {
 }
 
 /**
- * The description of groups of one of the newer types, which differ in their members.
+ * The description of groups of one of the newer types, which differ in their members. A broker without the API has no
+ * groups of that type.
  *
+ * @param protocolType what lists of groups say for groups of this type
  * @param readTopics reads what stands before the members, and gives the topics that it names
  * @param readMember reads a member, and adds its topics
  */
 export const groupDescription = (
-  api: Pick<Api<never, unknown>, "key" | "name" | "versions" | "since">,
+  { protocolType, ...api }: Pick<Api<never, unknown>, "key" | "name" | "versions" | "since"> & { protocolType: string },
   readTopics: (reader: Reader) => readonly string[],
   readMember: (reader: Reader, topics: Set<string>, version: number) => void,
 ): Api<readonly string[], readonly DescribedGroup[]> => ({
@@ -167,9 +172,18 @@ export const groupDescription = (
       const topics = new Set(readTopics(reader));
       const members = reader.structures(() => readMember(reader, topics, version)).length;
       reader.int32(); // authorized_operations
-      return { group, code, state, members, topics: [...topics] };
+      return { group, code, state, protocolType, members, topics: [...topics] };
     });
   },
+  fallback: async (groups) =>
+    groups.map((group) => ({
+      group,
+      code: errorCodes.GROUP_ID_NOT_FOUND,
+      state: "",
+      protocolType,
+      members: 0,
+      topics: [],
+    })),
 });
 
 /** No topics: only the name of the assignor stands before the members of consumer and share groups. */
@@ -191,7 +205,7 @@ export function readAssignment(reader: Reader, topics: Set<string>): void {
 
 /** Groups of type `consumer` (KIP-848). Code 29 as in `shareGroupDescribe`. */
 export const consumerGroupDescribe = groupDescription(
-  { key: 69, name: "ConsumerGroupDescribe", versions: [0, 1], since: "3.7" },
+  { key: 69, name: "ConsumerGroupDescribe", versions: [0, 1], since: "3.7", protocolType: "consumer" },
   noTopics,
   (reader, topics, version) => {
     reader.skipBytes(3); // member_id, instance_id, rack_id
@@ -207,7 +221,7 @@ export const consumerGroupDescribe = groupDescription(
 
 /** Groups of type `streams` (KIP-1071). Code 29 as in `shareGroupDescribe`. */
 export const streamsGroupDescribe = groupDescription(
-  { key: 89, name: "StreamsGroupDescribe", versions: [0, 0], since: "4.1" },
+  { key: 89, name: "StreamsGroupDescribe", versions: [0, 0], since: "4.1", protocolType: "streams" },
   readTopology,
   (reader) => {
     reader.skipBytes(); // member_id

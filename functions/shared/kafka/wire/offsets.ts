@@ -13,7 +13,7 @@ export interface FetchGroup {
   readonly topics: readonly TopicPartitions[] | null;
 }
 
-/** A commit on the wire: offset −1 is no commit, epoch −1 is no epoch. */
+/** A commit on the wire: offset −1 is no commit, epoch −1 is no epoch. Kafka stores any other offset as it was committed. */
 export interface FetchedOffset {
   readonly topic: string;
   readonly partition: number;
@@ -30,8 +30,10 @@ export interface FetchedGroup {
   readonly offsets: readonly FetchedOffset[];
 }
 
-/** The commits of one group, for brokers before 3.0: as `offsetFetch`. */
-export const offsetFetchOfOne: Api<FetchGroup, Omit<FetchedGroup, "group">> = {
+type FetchOne = Api<FetchGroup, Omit<FetchedGroup, "group">>;
+type FetchMany = Api<readonly FetchGroup[], readonly FetchedGroup[]>;
+
+const fetchOne = (requireStable: boolean): FetchOne => ({
   key: 9,
   name: "OffsetFetch",
   versions: [7, 7],
@@ -39,20 +41,15 @@ export const offsetFetchOfOne: Api<FetchGroup, Omit<FetchedGroup, "group">> = {
   flexible: true,
   encode(writer, asked) {
     writeFetch(writer, asked);
-    writer.boolean(true); // require_stable
+    writer.boolean(requireStable);
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
     return readFetched(reader);
   },
-};
+});
 
-/**
- * Commits of many groups of one coordinator (KIP-709); brokers before 3.0 get one request per group. Stable commits
- * only (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. A request for all
- * topics silently omits those that the principal may not describe. A missing group has no offsets and no error.
- */
-export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = {
+const fetchMany = (requireStable: boolean): FetchMany => ({
   key: 9,
   name: "OffsetFetch",
   versions: [8, 8],
@@ -60,16 +57,29 @@ export const offsetFetch: Api<readonly FetchGroup[], readonly FetchedGroup[]> = 
   flexible: true,
   encode(writer, groups) {
     writer.structures(groups, (asked) => writeFetch(writer, asked));
-    writer.boolean(true); // require_stable
+    writer.boolean(requireStable);
   },
   decode(reader) {
     reader.int32(); // throttle_time_ms
     return reader.structures(() => ({ group: reader.string(), ...readFetched(reader) }));
   },
   async fallback(groups, ask) {
-    return (await ask(offsetFetchOfOne, groups)).map(([{ group }, fetched]) => ({ group, ...fetched }));
+    return (await ask(fetchOne(requireStable), groups)).map(([{ group }, fetched]) => ({ group, ...fetched }));
   },
-};
+});
+
+/** The commits of one group, for brokers before 3.0: as `offsetFetch`. */
+export const offsetFetchOfOne: FetchOne = fetchOne(true);
+
+/**
+ * Commits of many groups of one coordinator (KIP-709); brokers before 3.0 get one request per group. Stable commits
+ * only (KIP-447): while a transaction has an offset commit pending, the partition's code is 88. A request for all
+ * topics silently omits those that the principal may not describe. A missing group has no offsets and no error.
+ */
+export const offsetFetch: FetchMany = fetchMany(true);
+
+/** The same with the last commit of each partition, whether another one is pending or not. */
+export const lastOffsetFetch: FetchMany = fetchMany(false);
 
 /** One group of a request. */
 export function writeFetch(writer: Writer, { group, topics }: FetchGroup): void {

@@ -12,7 +12,7 @@ import {
 
 /** Groups of type `share` (KIP-932). A group with a topic that the principal may not describe has only code 29. */
 export const shareGroupDescribe = groupDescription(
-  { key: 77, name: "ShareGroupDescribe", versions: [1, 1], since: "4.1" },
+  { key: 77, name: "ShareGroupDescribe", versions: [1, 1], since: "4.1", protocolType: "share" },
   noTopics,
   (reader, topics) => {
     reader.skipBytes(2); // member_id, rack_id

@@ -57,9 +57,8 @@ describe("a blocker of a group", () => {
   });
 
   test("does not follow from the state of another group", () => {
-    const others = new Map([["h", groupOf("share", "Stable", 2)]]);
-    const errors = [{ group: "h", error: "PendingTransaction", message: "m" }];
-    expect(blocked({ ...live, errors, observed: { ...live.observed, groups: others } })).toEqual([]);
+    const others = new Map([["h", { ...groupOf("share", "Stable", 2), pending: ["t-0"] }]]);
+    expect(blocked({ ...live, observed: { ...live.observed, groups: others } })).toEqual([]);
   });
 
   const waits = /Stop its consumers, then try again\..*wait_for_empty_seconds/;
@@ -155,13 +154,10 @@ describe("a blocker of a group", () => {
     [
       "pending_transaction",
       "a pending transaction",
-      {
-        ...live,
-        errors: [{ group: "g", error: "PendingTransaction", message: "a transaction has 3 offsets pending" }],
-      },
-      {},
-      /^Group "g" cannot be read: a transaction has 3 offsets pending\./,
-      /Wait until its transaction ends, then try again\.$/,
+      described({ ...groupOf("classic", "Empty", 0), pending: ["t-0", "t-1"] }),
+      { actual: ["t-0", "t-1"] },
+      /^Group "g" has a transaction with a commit pending on "t-0", "t-1", which would overwrite the restored offsets\./,
+      /Wait until its producer or Kafka \(transaction\.timeout\.ms\) has ended it, then try again\.$/,
     ],
   ];
   test.each(cases)("is %s for %s", (kind, _what, now, figures, what, next) => {
@@ -203,11 +199,10 @@ describe("a blocker of a group", () => {
 
   test("is reported together with all other blockers of the group", () => {
     const now = {
-      ...described(groupOf("share", "Stable", 3)),
+      ...described({ ...groupOf("share", "Stable", 3), pending: ["t-0"] }),
       cluster: { name: "x", clusterId: "c9" },
     };
-    const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];
-    expect(blocked({ ...now, errors }).map(({ kind }) => kind)).toEqual([
+    expect(blocked(now).map(({ kind }) => kind)).toEqual([
       "cluster_mismatch",
       "pending_transaction",
       "unsupported_type",

@@ -387,6 +387,33 @@ describe("a plan's digest", () => {
   });
 });
 
+describe("a plan to a snapshot with commits that were pending or negative", () => {
+  const topics = theTopic(log(0n, 100n), log(0n, 100n));
+  const special = { ...groupOf("classic", "Empty", 0), pending: ["t-0"], negative: new Map([["t-1", -1001n]]) };
+  const groups = new Map([["g", special]]);
+  const snapshot = snapshotOf(group({ "t-0": at(5n) }), { observed: { groups, topics } });
+
+  test("says that the output of the transaction may be produced again, and what cannot be restored", () => {
+    const plan = planFor(snapshot, liveOf(group({ "t-0": at(9n), "t-1": at(9n) }), topics));
+    expect(plan.blockers).toEqual([]);
+    expect(plan.warnings.filter((warning) => !warning.includes("keeps"))).toEqual([
+      'The targets of "g" on "t-0" were captured while a transaction was pending: they are the offsets from before it. ' +
+        "What that transaction wrote may be produced a second time.",
+      `${snapshot.snapshotId} has no targets for "g" on "t-1": the offset committed there was negative (-1001), and cannot ` +
+        "be restored.",
+    ]);
+  });
+
+  test("says so of negative offsets now, which an undo cannot restore", () => {
+    const { pending: _, ...negative } = special;
+    const live = liveOf(group({ "t-0": at(9n) }), topics, { observed: { groups: new Map([["g", negative]]), topics } });
+    const plan = planFor(snapshotOf(group({ "t-0": at(5n) }), { observed: { groups: new Map(), topics } }), live);
+    expect(plan.warnings).toEqual([
+      expect.stringMatching(/"g" has committed negative offsets on "t-1" .*no rollback or undo/),
+    ]);
+  });
+});
+
 describe("a plan with blockers", () => {
   /** The blockers of a group, and by partition those that the policy clamps or skips. */
   function blockersOf(
@@ -402,13 +429,11 @@ describe("a plan with blockers", () => {
     // The snapshots of `situation` observed no types. For a group without commits in them, a plan uses its type now.
     const hadCommits = snapshot.consumerGroups.get(part.sources.get(group) ?? group)?.size !== 0;
     const sourceType = hadCommits ? null : (live.observed.groups.get(group)?.type ?? null);
-    const restoresNothing =
-      targets.size === 0 && policy.uncommitted === "keep" && !live.errors.some((error) => error.group === group);
+    const restoresNothing = targets.size === 0 && policy.uncommitted === "keep";
     const blocking = [...groupBlockers(origin, group, sourceType, live)].filter(
-      ({ kind }) => !(restoresNothing && kind === "group_not_empty"),
+      ({ kind }) => !(restoresNothing && (kind === "group_not_empty" || kind === "pending_transaction")),
     );
     const outOfRange = new Map<string, Blocker>();
-    if (live.errors.some((error) => error.group === group)) return { blocking, outOfRange };
     for (const [key, target] of targets) {
       const place = placeOf(key);
       const topics = [snapshot, live].map(({ observed }) => observed.topics.get(place.topic));
@@ -455,10 +480,6 @@ describe("a plan with blockers", () => {
           const planned = plan.groups.get(group);
           const isLeftOut = policy.skipBlocked && blocking.length > 0;
           expect(planned?.leftOut).toBe(isLeftOut ? true : undefined);
-          if (live.errors.some((error) => error.group === group)) {
-            expect(planned?.partitions.size).toBe(isLeftOut ? 0 : undefined);
-            continue;
-          }
           expect(planned?.source).toBe(part.sources.get(group));
           expect([...(planned?.partitions.keys() ?? [])]).toEqual([...targets.keys()]);
           for (const [key, target] of targets) {
@@ -500,13 +521,19 @@ describe("a plan with blockers", () => {
   test("keeps its blockers beside a skipped partition if nothing remains to roll back", () => {
     const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(5n)]])]));
     const topics = theTopic(log(10n, 100n));
-    const live = liveOf(group({ "t-0": at(20n) }), topics, {
-      errors: [{ group: "h", error: "PendingTransaction", message: "m" }],
-    });
+    const empty = groupOf("classic", "Empty", 0);
+    const groups = new Map([
+      ["g", empty],
+      ["h", { ...empty, pending: ["t-0"] }],
+    ]);
+    const live = liveOf(group({ "t-0": at(20n) }), topics, { observed: { groups, topics } });
     const plan = planFor(snapshotOf(both, { observed: { groups: new Map(), topics } }), live, { outOfRange: "skip" });
     expect(plan).toMatchObject({
       blockers: [{ kind: "pending_transaction", group: "h" }],
-      leftOut: [{ kind: "below_log_start", group: "g" }],
+      leftOut: [
+        { kind: "below_log_start", group: "g" },
+        { kind: "below_log_start", group: "h" },
+      ],
     });
   });
 
@@ -675,11 +702,9 @@ describe("a plan with blockers", () => {
       ...snapshot,
       errors: [{ group: "lost", error: "KafkaAuthorization", message: "no right" }],
     };
-    const pending = {
-      ...bothLive,
-      commits: new Map([...bothLive.commits].filter(([name]) => name !== "h")),
-      errors: [{ group: "h", error: "PendingTransaction", message: "88" }],
-    };
+    const groups = new Map(bothLive.observed.groups);
+    groups.set("h", { ...groupOf("classic", "Empty", 0), pending: ["t-0"] });
+    const pending = { ...bothLive, observed: { ...bothLive.observed, groups } };
     const refused = planFor(partial, pending);
     expect(refused.blockers).toMatchObject([
       {
@@ -689,23 +714,22 @@ describe("a plan with blockers", () => {
       },
       { kind: "pending_transaction", group: "h" },
     ]);
-    expect([...refused.groups.keys()]).toEqual(["g"]);
+    expect([...refused.groups.keys()]).toEqual(["g", "h"]);
     const plan = planFor(partial, pending, { skipBlocked: true });
     expect(plan.blockers).toEqual([]);
     expect(plan.leftOut.map(({ kind, group }) => [kind, group])).toEqual([
       ["not_captured", "lost"],
       ["pending_transaction", "h"],
     ]);
-    for (const name of ["lost", "h"]) {
-      expect(plan.groups.get(name)).toEqual({
-        type: null,
-        state: null,
-        leftOut: true,
-        replayed: 0n,
-        skipped: 0n,
-        partitions: new Map(),
-      });
-    }
+    expect(plan.groups.get("lost")).toEqual({
+      type: null,
+      state: null,
+      leftOut: true,
+      replayed: 0n,
+      skipped: 0n,
+      partitions: new Map(),
+    });
+    expect(plan.groups.get("h")).toMatchObject({ state: "Empty", leftOut: true, replayed: 0n, skipped: 0n });
     expect(commitsOf(plan)).toEqual(saved);
   });
 

@@ -299,18 +299,19 @@ describe("a resumed plan", () => {
   });
 
   test("is refused because of a group with a pending transaction, or leaves it out", () => {
-    const errors = [{ group: "g", error: "PendingTransaction", message: "m" }];
     const two = unblockedPlan(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
-    const now = { ...later(live, new Map()), errors };
+    const groups = new Map(live.observed.groups);
+    groups.set("g", { ...groupOf("classic", "Empty", 0), pending: ["t-0"] });
+    const now = { ...live, observed: { ...live.observed, groups } };
     const refused = planResume(journaled(two, live), now, false);
     expect(refused.blockers).toMatchObject([{ kind: "pending_transaction", group: "g" }]);
-    expect([...refused.groups.keys()]).toEqual(["h"]);
+    expect([...refused.groups.keys()]).toEqual(["g", "h"]);
     const named = new Map(
       [...two.groups].map(([name, groupPlan]) => [name, { ...groupPlan, source: `${name} source` }]),
     );
     const rest = planResume(journaled({ ...two, groups: named }, live), now, true);
     expect(rest).toMatchObject({ blockers: [], leftOut: [{ kind: "pending_transaction", group: "g" }] });
-    expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g source", partitions: new Map() });
+    expect(rest.groups.get("g")).toMatchObject({ leftOut: true, source: "g source" });
     expect([...writesOf(rest).keys()]).toEqual(["h"]);
   });
 

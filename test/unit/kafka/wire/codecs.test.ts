@@ -296,7 +296,7 @@ const examples: Example[] = [
         });
         w.noTags();
       }),
-      [{ group: name, code: 0, state: "Stable", members: 2, topics }],
+      [{ group: name, code: 0, state: "Stable", protocolType, members: 2, topics }],
     ),
   ),
   ...[0, 1].map((version) =>
@@ -340,7 +340,7 @@ const examples: Example[] = [
         });
         w.noTags();
       }),
-      [{ group: "g", code: 0, state: "Stable", members: 1, topics: ["orders"] }],
+      [{ group: "g", code: 0, state: "Stable", protocolType: "consumer", members: 1, topics: ["orders"] }],
     ),
   ),
   ...[true, false].map((whole) =>
@@ -364,7 +364,16 @@ const examples: Example[] = [
         });
         w.noTags();
       }),
-      [{ group: "g", code: 0, state: "Stable", members: 2, topics: whole ? ["orders", "again", "g-repartition"] : [] }],
+      [
+        {
+          group: "g",
+          code: 0,
+          state: "Stable",
+          protocolType: "streams",
+          members: 2,
+          topics: whole ? ["orders", "again", "g-repartition"] : [],
+        },
+      ],
     ),
   ),
   example(
@@ -517,7 +526,7 @@ const examples: Example[] = [
       });
       w.noTags();
     }),
-    [{ group: "g", code: 0, state: "Stable", members: 2, topics: ["orders", "again"] }],
+    [{ group: "g", code: 0, state: "Stable", protocolType: "share", members: 2, topics: ["orders", "again"] }],
   ),
   ...[0, 1].map((version) =>
     example(
