@@ -8,7 +8,7 @@ import { type Deadline, deadlineExceeded, deadlineIn } from "../core/deadline.ts
 import { type Details, InvalidRequest } from "../core/errors.ts";
 import { toSerializable } from "../core/json/json.ts";
 import { count, cut, quote } from "../core/text.ts";
-import { httpError, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
+import { httpError, httpEvent, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
 
 /** Zod's own messages, for all schemas of the process: in one language; zod brings fifty. */
 z.config(en());
@@ -127,25 +127,27 @@ export function lambdaHandler<S extends z.ZodMiniType>({
   return middy<unknown, unknown>()
     .use(injectLambdaContext(logger, { resetKeys: true }))
     .handler(async (event: unknown, context: Context) => {
-      const http = isHttpEvent(event);
+      const isHttp = isHttpEvent(event);
       const requestId = context.awsRequestId;
       const allowed = context.getRemainingTimeInMillis() - ANSWER_TIME_MS;
-      const deadline = deadlineIn(http ? Math.min(allowed, HTTP_TIME_MS) : allowed);
+      const deadline = deadlineIn(isHttp ? Math.min(allowed, HTTP_TIME_MS) : allowed);
       const started = performance.now();
-      const invocation: Invocation = {
+      let invocation: Invocation = {
         deadline,
-        trigger: http ? "api" : "invoke",
-        caller: http ? (event.requestContext.identity?.userArn ?? null) : null,
+        trigger: isHttp ? "api" : "invoke",
+        caller: null,
         requestId,
         log: logger,
       };
       const duration = () => Math.round(performance.now() - started);
       try {
-        const carried = http ? requestOf(event, snapshotField ?? "snapshot_id") : event;
+        const http = isHttp ? parseRequest(httpEvent, event) : undefined;
+        invocation = { ...invocation, caller: http?.requestContext.identity?.userArn ?? null };
+        const carried = http === undefined ? event : requestOf(http, snapshotField ?? "snapshot_id");
         const work = run(parseRequest(request, carried), invocation);
         const result = await withGrace(work, deadline, `${name} was running`);
         logger.info("done", { trigger: invocation.trigger, duration_ms: duration() });
-        return http ? httpResult(result) : toSerializable(result);
+        return isHttp ? httpResult(result) : toSerializable(result);
       } catch (thrown) {
         const error = toOperationError(thrown, requestId);
         logger.error(error.message, {
@@ -154,7 +156,7 @@ export function lambdaHandler<S extends z.ZodMiniType>({
           duration_ms: duration(),
           ...(error.cause instanceof Error && { cause: error.cause }),
         });
-        if (!http) throw error;
+        if (!isHttp) throw error;
         return httpError(error, error.details && (await shorten(error.details, invocation)), requestId);
       } finally {
         deadline.stop();

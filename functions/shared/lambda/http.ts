@@ -1,7 +1,10 @@
-import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
+import { isUtf8 } from "node:buffer";
+import type { APIGatewayProxyResult } from "aws-lambda";
+import * as z from "zod/mini";
 import type { ErrorName } from "../core/error-names.ts";
 import { type Details, InternalError, InvalidRequest, OperationError } from "../core/errors.ts";
-import { encodeJson, type Json, parseJson } from "../core/json/json.ts";
+import { encodeJson, type Json } from "../core/json/json.ts";
+import { parseExactly, RepeatedKey } from "../core/json/parser.ts";
 import { quote } from "../core/text.ts";
 
 /** The HTTP status of each error: 4xx where the caller can act, 5xx where the operator of Kafka, AWS or the deployment must. */
@@ -33,8 +36,36 @@ export const statuses: Readonly<Record<ErrorName, number>> = {
 export const lists = new Set(["groups", "topics"]);
 export const integers = new Set(["limit"]);
 
-/** Whether an invocation's event comes from the REST API (Lambda proxy integration). */
-export function isHttpEvent(event: unknown): event is APIGatewayProxyEvent {
+/** An object whose keys come from outside. */
+const byName = <T>(isValue: (value: unknown) => value is T, error: string) =>
+  z.nullish(
+    z.custom<{ readonly [name: string]: T | null | undefined }>(
+      (value) =>
+        typeof value === "object" &&
+        value !== null &&
+        Object.values(value).every((entry) => entry === null || entry === undefined || isValue(entry)),
+      { error },
+    ),
+  );
+const isText = (value: unknown) => typeof value === "string";
+const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isText);
+const texts = byName(isText, "must be an object of texts");
+
+/** What is read of an event of the REST API (Lambda proxy integration). Invokers of the function can send one, too. */
+export const httpEvent = z.object({
+  body: z.nullish(z.string()),
+  isBase64Encoded: z.nullish(z.boolean()),
+  pathParameters: texts,
+  queryStringParameters: texts,
+  multiValueQueryStringParameters: byName(isTexts, "must be an object of lists of texts"),
+  requestContext: z.object({
+    identity: z.nullish(z.object({ userArn: z.nullish(z.string().check(z.minLength(1), z.maxLength(256))) })),
+  }),
+});
+export type HttpEvent = z.output<typeof httpEvent>;
+
+/** Whether an invocation's event comes from the REST API, or pretends to. */
+export function isHttpEvent(event: unknown): boolean {
   return (
     typeof event === "object" && event !== null && "httpMethod" in event && "requestContext" in event && "path" in event
   );
@@ -43,15 +74,23 @@ export function isHttpEvent(event: unknown): event is APIGatewayProxyEvent {
 /** `latest` and ids as they are; `at:<time>`, which is how a time is written in a path or a query, as `{at}`. */
 const reference = (text: string): Json => (text.startsWith("at:") ? { at: text.slice(3) } : text);
 
-/** A literal name in a query string: `{"name":"a*b"}`. */
-const selector = (text: string): unknown => {
-  if (!text.startsWith('{"name":')) return text;
+/**
+ * JSON of a caller; undefined for a text that is none.
+ *
+ * @throws InvalidRequest for a key that an object has twice: one of its values would be ignored
+ */
+function parse(text: string, what: string): unknown {
   try {
-    return parseJson(text);
-  } catch {
-    return text;
+    return parseExactly(text, "refused");
+  } catch (cause) {
+    if (!(cause instanceof RepeatedKey)) return undefined;
+    throw new InvalidRequest(`${what} has the key ${quote(cause.key)} twice in one object; give it once.`, { cause });
   }
-};
+}
+
+/** A literal name in a query string: `{"name":"a*b"}`. */
+const selector = (text: string): unknown =>
+  (text.startsWith('{"name":') ? parse(text, "the query") : undefined) ?? text;
 
 function parameter(name: string, values: readonly string[]): unknown {
   if (lists.has(name)) return values.map(selector);
@@ -69,15 +108,11 @@ function decodePath(value: string): string {
   }
 }
 
-function bodyOf({ body: text, isBase64Encoded }: APIGatewayProxyEvent): object {
+function bodyOf({ body: text, isBase64Encoded }: HttpEvent): object {
   if (!text) return {};
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let body: unknown;
-  try {
-    body = parseJson(isBase64Encoded ? decoder.decode(Buffer.from(text, "base64")) : text);
-  } catch (cause) {
-    throw new InvalidRequest("the body is not JSON.", { cause });
-  }
+  const bytes = Buffer.from(text, isBase64Encoded ? "base64" : "utf8");
+  const body = isUtf8(bytes) ? parse(bytes.toString().replace(/^\uFEFF/, ""), "the body") : undefined;
+  if (body === undefined) throw new InvalidRequest("the body is not JSON.");
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new InvalidRequest("the body must be a JSON object with the fields of the request.");
   }
@@ -85,7 +120,7 @@ function bodyOf({ body: text, isBase64Encoded }: APIGatewayProxyEvent): object {
 }
 
 /** The query's parameters with all their values; a test event may carry the single-valued form only. */
-function queryOf(event: APIGatewayProxyEvent): ReadonlyMap<string, readonly string[]> {
+function queryOf(event: HttpEvent): ReadonlyMap<string, readonly string[]> {
   const query = new Map<string, readonly string[]>();
   for (const [name, value] of Object.entries(event.queryStringParameters ?? {})) query.set(name, [value ?? ""]);
   for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {}))
@@ -97,9 +132,9 @@ function queryOf(event: APIGatewayProxyEvent): ReadonlyMap<string, readonly stri
  * The request that an HTTP call carries: the fields of its body, its query parameters, and what its path names.
  *
  * @param snapshotField the name that the snapshot of the path has in the request
- * @throws InvalidRequest for a body that is not a JSON object, or a field that is given twice
+ * @throws InvalidRequest for a body that is not a JSON object, or a field or key that is given twice
  */
-export function requestOf(event: APIGatewayProxyEvent, snapshotField: string): unknown {
+export function requestOf(event: HttpEvent, snapshotField: string): unknown {
   const fields = new Map<string, unknown>(Object.entries(bodyOf(event)));
   const add = (name: string, value: unknown) => {
     if (fields.has(name)) {
@@ -109,7 +144,7 @@ export function requestOf(event: APIGatewayProxyEvent, snapshotField: string): u
   };
   for (const [name, values] of queryOf(event)) add(name, parameter(name, values));
   for (const [name, value] of Object.entries(event.pathParameters ?? {})) {
-    if (value === undefined) continue;
+    if (value === undefined || value === null) continue;
     const text = decodePath(value);
     if (name === "snapshot_id") add(snapshotField, reference(text));
     else add(name, text);

@@ -144,8 +144,9 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
     /** Stores a JSON text under a name that cannot be guessed. Returns where it can be fetched, and for how long. */
     async putResult(text: string, deadline: Deadline) {
       const place = { Bucket: bucket, Key: `${prefix}results/${randomUUID()}.json` };
+      const Body = gzipSync(text);
       const url = await callAws(call("PutObject", "storing the result"), deadline, async (options) => {
-        await s3.send(new PutObjectCommand({ ...place, ...json, Body: gzipSync(text) }), options);
+        await s3.send(new PutObjectCommand({ ...place, ...json, ...checksum(hash(Body)), Body }), options);
         const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner"); // few results are large
         return getSignedUrl(s3, new GetObjectCommand(place), { expiresIn: resultSeconds });
       });

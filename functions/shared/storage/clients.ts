@@ -31,7 +31,9 @@ export function createClients(endpoint?: string): Clients {
       ...common,
       requestHandler: { ...timeouts, requestTimeout: 10_000 },
       forcePathStyle: Boolean(emulated), // emulators do not answer to <bucket>.<host>
-      responseChecksumValidation: "WHEN_REQUIRED", // a body is checked against the index
+      // A body is sent with its SHA-256 and checked against the index. A link has no header for a checksum.
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
     });
   };
   const dynamodb = new DynamoDBClient({ ...common, requestHandler: { ...timeouts, requestTimeout: 5_000 } });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -176,8 +177,15 @@ describe("a large result", () => {
 
     expect(expiresInSeconds).toBe(3_600);
     expect(new URL(url).searchParams.get("X-Amz-Expires")).toBe("3600");
+    expect([...new URL(url).searchParams.keys()].filter((name) => /crc|checksum/i.test(name))).toEqual([]);
     expect(fetched.headers.get("content-type")).toBe("application/json");
     expect(await fetched.text()).toBe(text);
-    expect((await storage.keys())[0]).toMatch(/^kept\/results\/[\da-f-]{36}\.json$/);
+    const [Key] = await storage.keys();
+    expect(Key).toMatch(/^kept\/results\/[\da-f-]{36}\.json$/);
+    const object = { Bucket: storage.config.bucket, Key };
+    const head = await storage.s3.send(new HeadObjectCommand({ ...object, ChecksumMode: "ENABLED" }));
+    const stored = await storage.s3.send(new GetObjectCommand(object));
+    const bytes = (await stored.Body?.transformToByteArray()) ?? new Uint8Array();
+    expect(head.ChecksumSHA256).toBe(createHash("sha256").update(bytes).digest("base64"));
   });
 });

@@ -36,6 +36,10 @@ describe("an HTTP call", () => {
     expect(request({ body, isBase64Encoded: true })).toEqual({ groups: ["ü"] });
   });
 
+  test("may have a byte order mark before its body", () => {
+    expect(request({ body: '\uFEFF{"limit":5}' })).toEqual({ limit: 5 });
+  });
+
   test("carries lists as repeated parameters, numbers as digits, times as at:<time>", () => {
     const multiValueQueryStringParameters = {
       groups: ["orders*", '{"name":"a*b"}'],
@@ -61,6 +65,13 @@ describe("an HTTP call", () => {
       /not JSON/,
     ],
     ["a body that is not JSON", { body: "{" }, /the body is not JSON/],
+    ["a key that is repeated", { body: '{"dry_run":true,"dry_run":false}' }, /the body has the key "dry_run" twice/],
+    ["a key that is repeated inside", { body: '{"schedule":{"name":"a","n\\u0061me":"b"}}' }, /the key "name" twice/],
+    [
+      "a key that is repeated in a literal name of the query",
+      { multiValueQueryStringParameters: { groups: ['{"name":"a","name":"b"}'] } },
+      /the query has the key "name" twice/,
+    ],
     ["a body that is a list", { body: "[]" }, /must be a JSON object/],
     ["a path that is not percent-encoded", { pathParameters: { snapshot_id: "%E0%A4%A" } }, /percent-encoded/],
     ["a field in body and path", { body: '{"snapshot_id":"a"}', pathParameters: { snapshot_id: "b" } }, /given twice/],
