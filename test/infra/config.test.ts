@@ -203,7 +203,7 @@ test.each([
   [
     "more patterns than a snapshot accepts",
     withSchedule({ groups: Array.from({ length: 201 }, (_, i) => `g${i}-*`) }),
-    "schedules[0].groups: has more than 200 patterns",
+    "schedules[0].groups: has 201 patterns; at most 200",
   ],
   [
     "an exclusion of a group that is named",
