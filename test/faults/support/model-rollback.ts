@@ -299,9 +299,13 @@ function stateOf(world: World, name: string): string | null {
   return group.hasMember ? "Stable" : "Empty";
 }
 
+/** Whether an entry of a map is a pattern: one without a star on both sides is literal. */
+const isPattern = (source: string, target: string) => source.includes("*") && target.includes("*");
+
 /** The groups that a request names. */
 const groupsOf = ({ groups, group_map }: RollbackRequest) =>
-  groups ?? (group_map && Object.entries(group_map).map(([name, target]) => (target.includes("*") ? name : { name })));
+  groups ??
+  (group_map && Object.entries(group_map).map(([name, target]) => (isPattern(name, target) ? name : { name })));
 
 /** The target of each group under a map; undefined if the map does not give each exactly one of its own. */
 function mapped(names: readonly string[], map: Readonly<Record<string, string>>): Map<string, string> | undefined {
@@ -309,11 +313,12 @@ function mapped(names: readonly string[], map: Readonly<Record<string, string>>)
   const used = new Set<string>();
   const targets = names.map((name) => {
     const found = entries.flatMap(([source, target]) => {
-      const [before = "", after] = target.includes("*") ? source.split("*") : [source];
+      const [before = "", after] = isPattern(source, target) ? source.split("*") : [source];
       if (after === undefined ? name !== source : !(name.startsWith(before) && name.endsWith(after))) return [];
       used.add(source);
-      const text = after === undefined ? "" : name.slice(before.length, name.length - after.length);
-      return [{ isName: after === undefined, target: target.split("*").join(text) }];
+      if (after === undefined) return [{ isName: true, target }];
+      const text = name.slice(before.length, name.length - after.length);
+      return [{ isName: false, target: target.split("*").join(text) }];
     });
     const byName = found.filter(({ isName }) => isName);
     return new Set((byName.length > 0 ? byName : found).map(({ target }) => target));
