@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { createClient } from "../../localstack/client.ts";
+import { proxyEvent } from "../support/events.ts";
 import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
 const stack = openStack();
@@ -44,6 +46,44 @@ describe("invalid input fails with the right error, and writes nothing:", () => 
     expect(error).toMatchObject({ name, message: expect.stringMatching(message) });
     expect(error.message.startsWith(`${name}: `)).toBe(true);
     expect(await listed()).toEqual(before);
+  });
+
+  test("45,000 unknown fields, in a short answer over both transports", async () => {
+    const wrong = Object.fromEntries(Array.from({ length: 45_000 }, (_, i) => [`field-${i}`, i]));
+    const error = await stack.failure("snapshot", wrong);
+    expect(error).toMatchObject({
+      name: "InvalidRequest",
+      message: expect.stringMatching(/: 45000 problems: .*"field-0"/),
+    });
+    expect(Buffer.byteLength(error.message)).toBeLessThanOrEqual(4_096);
+    const { status, body } = await stack.http("POST", "/snapshots", wrong);
+    expect([400, 413]).toContain(status);
+    expect(JSON.stringify(body).length).toBeLessThan(20_000);
+    expect(body).not.toHaveProperty("details.result_url");
+  });
+
+  test("exclusions that would take a quarter of a minute to match, at once", async () => {
+    const exclude = Array.from({ length: 6 }, (_, i) => `${"*a".repeat(8_000)}${i}`);
+    expect(await stack.failure("snapshot", { groups: ["a".repeat(32_767)], exclude })).toMatchObject({
+      name: "InvalidRequest",
+      message: expect.stringContaining("characters in patterns"),
+    });
+  });
+
+  test.each<[string, object, RegExp]>([
+    ["without request context", { requestContext: null }, /requestContext: /],
+    ["with a number as its caller", { requestContext: { identity: { userArn: 5 } } }, /userArn: /],
+    ["with a caller of 300 kB", { requestContext: { identity: { userArn: "x".repeat(300_000) } } }, /userArn: /],
+    ["with a key twice in its body", { body: '{"limit":1,"limit":2}' }, /the key \\"limit\\" twice/],
+    [
+      "with a number in its query",
+      { multiValueQueryStringParameters: { limit: 5 } },
+      /multiValueQueryStringParameters: /,
+    ],
+  ])("an event that looks like API Gateway's, %s", async (_what, wrong, message) => {
+    const event = JSON.parse(JSON.stringify({ ...proxyEvent({}), ...wrong }));
+    const answer = await createClient(stack.outputs, stack.cloud).invoke("list", event);
+    expect(answer).toMatchObject({ result: { statusCode: 400, body: expect.stringMatching(message) } });
   });
 
   test("a group that the snapshot lacks, and a topic that its groups lack", async () => {

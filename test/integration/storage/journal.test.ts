@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { type AttributeValue, DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
@@ -682,6 +684,21 @@ describe("a changed part of the journal is JournalCorrupt:", () => {
     }
     await storage.s3.send(new PutObjectCommand({ ...place, Body: body }));
     expect(await read(part)).toBeDefined();
+  });
+
+  test.each(bodies)("the %s, replaced by one that would need gigabytes, with its checksum", async (part, name) => {
+    await closed("success");
+    const place = await placeOf(part);
+    const Body = gzipSync(`{"groups":[${"{},".repeat(10_000_000)}{}]}`, { level: 1 });
+    await storage.s3.send(new PutObjectCommand({ ...place, Body }));
+    const [item] = await storage.items("rollback");
+    const sha256 = { S: createHash("sha256").update(Body).digest("hex") };
+    const Item = { ...item, [`${part}_sha256`]: sha256 };
+    await storage.dynamodb.send(new PutItemCommand({ TableName: storage.config.table, Item }));
+    await expect(read(part)).rejects.toThrow(JournalCorrupt);
+    await expect(read(part)).rejects.toThrow(
+      `${name} is not what was written, though its SHA-256 is right: it has more`,
+    );
   });
 
   test.each(bodies)("the %s, deleted", async (part, name) => {
