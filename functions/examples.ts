@@ -48,7 +48,14 @@ export const examples: Examples = {
       cluster: { name: "production", cluster_id: "J8nYqPTRQ_aSCnyF5E6a8w" },
       observed: {
         groups: {
-          [group]: { type: "classic", state: "Empty", members: 0, protocol_type: "consumer", as_of: created_at },
+          [group]: {
+            type: "classic",
+            state: "Empty",
+            members: 0,
+            protocol_type: "consumer",
+            protocol: null,
+            as_of: created_at,
+          },
         },
         topics: { orders: { topic_id: "5f0sQ1rWQNqmnnDxDZx7nA", partitions: { "0": log } } },
       },

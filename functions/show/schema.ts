@@ -16,6 +16,7 @@ const observedGroup = () =>
     state: textOrNull,
     members: z.nullable(z.int()),
     protocol_type: textOrNull,
+    protocol: textOrNull,
     as_of: textOrNull,
     pending: z.optional(z.array(z.string())),
     negative: z.optional(byName(int64)),

@@ -12,7 +12,7 @@ function snapshotWith(groups: Record<string, readonly number[]>, asOf: number | 
       [group, new Map(at.map((number, i) => [`t-${i}`, { offset: BigInt(number), metadata: "" }]))] as const,
   );
   const observed = Object.keys(groups).map((group) => {
-    const known = { type: "classic", state: "Empty", protocolType: "", members: 0 };
+    const known = { type: "classic", state: "Empty", protocolType: "", protocol: null, members: 0 };
     return [group, { ...known, asOf: asOf === null ? null : new Date(asOf).toISOString() }] as const;
   });
   return snapshotOf(new Map(commits), { observed: { groups: new Map(observed), topics: new Map() } });

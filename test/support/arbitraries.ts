@@ -13,7 +13,6 @@ import { topicPartition, triggers } from "../../functions/shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../../functions/shared/core/restrict.ts";
 import type { Plan, Policy } from "../../functions/shared/core/rollback/plan.ts";
 import { planRollback } from "../../functions/shared/core/rollback/planning.ts";
-import { uncommittedPolicies } from "../../functions/shared/core/rollback/uncommitted.ts";
 import { groupOf, liveOf, log, MAX, snapshotOf } from "./states.ts";
 
 /** Group names of 1 to 20 graphemes, among them keys that JavaScript objects treat specially (`42`, `__proto__`) and wildcards. */
@@ -96,6 +95,7 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
             state: fc.option(fc.constantFrom("Empty", "Stable", "Dead")),
             members: fc.option(fc.nat({ max: 100 })),
             protocolType: fc.option(fc.constantFrom("", "consumer", "connect", "share")),
+            protocol: fc.option(fc.constantFrom("range", "stream")),
             asOf: fc.option(fc.date({ noInvalidDate: true }).map((date) => date.toISOString())),
             special: fc.option(
               fc.record(
@@ -197,7 +197,7 @@ const anyTopic = fc.record({
 
 /** Any combination of options. */
 const policy: fc.Arbitrary<Policy> = fc.record({
-  uncommitted: fc.constantFrom(...uncommittedPolicies),
+  uncommitted: fc.constantFrom("keep", "keep", "delete", "delete", "log_start", "snapshot_end"),
   outOfRange: fc.constantFrom("refuse", "clamp", "skip"),
   skipBlocked: fc.boolean(),
 });

@@ -23,6 +23,7 @@ export const groupOf = (type: string | null, state: string | null, members: numb
   state,
   members,
   protocolType: "consumer",
+  protocol: null,
   asOf: null,
 });
 

@@ -67,6 +67,8 @@ export interface ObservedGroup {
   readonly members: number | null;
   /** What its members speak: `consumer`, `connect`, …; empty for a simple group, which has never had any. */
   readonly protocolType: string | null;
+  /** The protocol that its members have agreed on, as classic groups have it: `range`, `stream` (Kafka Streams), …. */
+  readonly protocol: string | null;
   /**
    * Right before the commits were asked for: ISO 8601, UTC, with milliseconds. What was committed by then is among them, or
    * a later commit in its place. All of a group's are of one instant from then on; the start offsets of a share group, and

@@ -84,6 +84,7 @@ const observed = document({
       members: nullable(int32),
       // Documents of the first deployments lack these.
       protocol_type: nullIfAbsent(text),
+      protocol: nullIfAbsent(text),
       as_of: nullIfAbsent(text),
       pending: optional(list(text)),
       negative: optional(mapOf(partitionKey, int64)),

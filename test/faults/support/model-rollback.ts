@@ -171,9 +171,7 @@ function partitionBlockers(
   if (log === undefined) return [found("partition_missing", undefined, topic.logs.length)];
   const [savedCreation, epoch] = [creations?.get(name), target.leaderEpoch ?? 0];
   const all: Blocker[] = [];
-  if (creations === undefined) {
-    // It cannot have been created again.
-  } else if (savedCreation !== topic.creation) {
+  if (creations !== undefined && savedCreation !== topic.creation) {
     const before = savedCreation === undefined ? null : topicId(name, savedCreation);
     all.push(found("topic_recreated", before, topicId(name, topic.creation)));
   } else if (epoch > 0) {

@@ -287,6 +287,7 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
         state: hasMember ? "Stable" : "Empty",
         members: hasMember ? 1 : 0,
         protocol_type: hadMember ? "consumer" : "",
+        protocol: hasMember ? "RoundRobinAssigner" : null,
         as_of: /\.\d{3}Z$/,
       })),
       topics: perKey(saved.topics, ({ creation, logs }, topic) => ({

@@ -1,12 +1,33 @@
 import { randomUUID } from "node:crypto";
-import { expect, it, onTestFinished } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, inject, it, onTestFinished } from "vitest";
+import { restrict } from "../../../functions/shared/core/restrict.ts";
+import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { capture, observe } from "../../../functions/shared/kafka/groups/capture.ts";
 import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import type { Api } from "../../../functions/shared/kafka/wire/api.ts";
 import type { Reader, Writer } from "../../../functions/shared/kafka/wire/bytes.ts";
 import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
-import { at, connect, forget, kafka, select, since, topicOf, unique } from "./support.ts";
+import { startTool } from "../../../localstack/kafka-tools.ts";
+import { compileJava, fetchStreams } from "../../support/java.ts";
+import { refuse, snapshotOf } from "../../support/states.ts";
+import { distinctValues, produce } from "../../support/topics.ts";
+import {
+  administer,
+  at,
+  classic,
+  connect,
+  forget,
+  independentClient,
+  kafka,
+  select,
+  since,
+  topicOf,
+  unique,
+} from "./support.ts";
 
 interface Heartbeat {
   readonly group: string;
@@ -24,7 +45,7 @@ const skipTasks = (reader: Reader) =>
     reader.skipTags();
   });
 
-/** The heartbeat by which a Kafka Streams application is a member of its group (KIP-1071). The tests start no application. */
+/** The heartbeat by which a Kafka Streams application is a member of its group (KIP-1071), without an application. */
 const streamsGroupHeartbeat: Api<Heartbeat, { readonly code: number; readonly epoch: number }> = {
   key: 88,
   name: "StreamsGroupHeartbeat",
@@ -159,3 +180,67 @@ since("4.2", "streams groups (KIP-1071)").describe("streams groups", () => {
     expect(state.observed.groups.get(group)?.members).toBe(1);
   });
 });
+
+/** Starts a Kafka Streams application on the classic protocol, with a repartition topic. It ends when the test ends, if not before. */
+async function startApplication(application: string, input: string, output: string) {
+  const { version, bootstrapServers } = inject("kafka");
+  const say = (line: string) => console.log(line);
+  const folder = await mkdtemp(join(tmpdir(), "streams-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const jars = await fetchStreams(version, say);
+  const source = join(import.meta.dirname, "../../support/streams/Repartitions.java");
+  const classPath = ["streams", "clients"].map((name) => jars.replace("*", `kafka-${name}-${version}.jar`)).join(":");
+  await compileJava(version, source, folder, say, classPath);
+  const args = [bootstrapServers, application, input, output, join(folder, "state")];
+  const running = startTool(version, "Repartitions", args, `${folder}:${jars}`);
+  onTestFinished(() => running.kill());
+  return running;
+}
+
+since("3.3", "KafkaStreams.CloseOptions").it(
+  "a Streams application on the classic protocol is recognised, and a plan says why its repartition topic blocks",
+  async () => {
+    const cluster = await connect(150_000);
+    const [input, output] = [await topicOf(1, 5), await topicOf(1)];
+    const application = unique("app");
+    forget([application]);
+    const repartition = `${application}-by-value-repartition`;
+    onTestFinished(() => administer((admin) => admin.deleteTopics({ topics: [repartition] })).then(() => {}));
+    const running = await startApplication(application, input, output);
+    const stateNow = () => capture(cluster, select(application));
+    const reached = async (offset: bigint) => {
+      const { commits, observed } = await stateNow();
+      const at = [input, repartition].map((topic) => commits.get(application)?.get(`${topic}-0`)?.offset);
+      const start = observed.topics.get(repartition)?.partitions.get(0)?.logStartOffset;
+      return at.every((one) => one === offset) && start === offset;
+    };
+    await expect.poll(() => reached(5n), { timeout: 90_000, interval: 500 }).toBe(true);
+    const { commits, observed, cluster: identity } = await stateNow();
+    await produce(independentClient(), input, 1, distinctValues(5));
+    await expect.poll(() => reached(10n), { timeout: 60_000, interval: 500 }).toBe(true);
+    running.end();
+    expect((await running.ended).exitCode).toBe(0);
+
+    expect(observed.groups.get(application)).toMatchObject({ type: classic(), protocol: "stream", members: 1 });
+    const snapshot = snapshotOf(commits, { cluster: identity, observed });
+    const live = await observe(cluster, commits);
+    expect(live.observed.groups.get(application)).toMatchObject({ state: "Empty", protocol: null });
+    const plan = planRollback(snapshot, restrict(snapshot, {}), live, refuse);
+    expect(plan.blockers).toMatchObject([
+      {
+        kind: "below_log_start",
+        topic: repartition,
+        expected: 5n,
+        actual: 10n,
+        message: expect.stringMatching(/normal for a repartition topic/),
+      },
+    ]);
+    expect(plan.warnings).toEqual([
+      expect.stringMatching(/ is a streams group: state stores do not move/),
+      expect.stringContaining(`To leave them out, set "topics": ["${input}"].`),
+    ]);
+    const part = restrict(snapshot, { topics: [input] });
+    expect(planRollback(snapshot, part, live, refuse)).toMatchObject({ blockers: [] });
+  },
+  240_000,
+);

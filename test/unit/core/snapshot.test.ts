@@ -59,16 +59,16 @@ describe("a snapshot's body", () => {
     );
   });
 
-  test("has the protocol type and the time of the commits of each group, or null in older documents", () => {
+  test("has the protocols and the time of the commits of each group, or null in older documents", () => {
     const json = text(encodeSnapshot(example));
-    const more = ',"protocol_type":"consumer","as_of":"2025-01-15T10:29:59.875Z"';
+    const more = ',"protocol_type":"consumer","protocol":null,"as_of":"2025-01-15T10:29:59.875Z"';
     expect(json).toContain(`{"type":"classic","state":"Empty","members":0${more}}`);
     const old = gzipSync(json.replace(more, ""));
     const sha256 = createHash("sha256").update(old).digest("hex");
     const { observed } = decodeSnapshot(old, { snapshotId: example.snapshotId, sha256 });
     expect(observed.groups.get("orders-streams")).toEqual({
       ...{ type: "classic", state: "Empty", members: 0 },
-      ...{ protocolType: null, asOf: null },
+      ...{ protocolType: null, protocol: null, asOf: null },
     });
   });
 

@@ -131,6 +131,8 @@ export interface Place {
    * snapshot, which did not observe it.
    */
   readonly basis?: "log" | "unknown";
+  /** Whether it is on a repartition topic of Kafka Streams. */
+  readonly isRepartition?: boolean;
 }
 
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
@@ -141,7 +143,7 @@ const orSkip = `or set out_of_range to "skip" or "clamp". ${withoutPartition}`;
 /** Blockers of one partition. A target outside of the log comes last, with the offset where the log begins or ends. */
 export function* partitionBlockers(
   origin: Origin,
-  { group, topic, partition, target, basis }: Place,
+  { group, topic, partition, target, basis, isRepartition }: Place,
   live: ObservedTopic | null | undefined,
 ): Generator<Blocker> {
   const blocker = blockersOf(group, { topic, partition });
@@ -184,11 +186,10 @@ export function* partitionBlockers(
   const liveId = live?.topicId ?? null;
   const epoch = target.leaderEpoch ?? null;
   const liveEpoch = log?.leaderEpoch ?? null;
-  if (basis !== undefined) {
-    // The target is an offset of the topic that exists now.
-  } else if (!origin.topics.has(topic)) {
+  const fromLog = basis !== undefined; // an offset of the topic that exists now
+  if (!fromLog && !origin.topics.has(topic)) {
     yield recreated(null, liveId, "it did not exist when the snapshot was taken");
-  } else if (savedId !== null && liveId !== null && savedId !== liveId) {
+  } else if (!fromLog && savedId !== null && liveId !== null && savedId !== liveId) {
     yield recreated(savedId, liveId, `its id was ${savedId} and is ${liveId}`);
   } else if (epoch !== null && liveEpoch !== null && epoch > liveEpoch) {
     yield recreated(epoch, liveEpoch, `the saved leader epoch ${epoch} is above the current one, ${liveEpoch}`);
@@ -204,12 +205,13 @@ export function* partitionBlockers(
       { expected: offset },
     );
   } else if (offset < start) {
-    yield blocker(
-      "below_log_start",
-      `: offset ${offset} is below the log start offset ${start}: the records before it were deleted. Use a later ` +
-        `snapshot, ${orSkip}`,
-      { expected: offset, actual: start },
-    );
+    const why = isRepartition
+      ? `. That is normal for a repartition topic: Kafka Streams deletes its records once they are consumed. ${withoutTopic}`
+      : `: the records before it were deleted. Use a later snapshot, ${orSkip}`;
+    yield blocker("below_log_start", `: offset ${offset} is below the log start offset ${start}${why}`, {
+      expected: offset,
+      actual: start,
+    });
   } else if (offset > end) {
     yield blocker(
       "above_log_end",

@@ -1,41 +1,48 @@
 import { negativeWarnings } from "../checks.ts";
-import { type LiveState, type Observed, placeOf } from "../model.ts";
+import { type LiveState, placeOf, type Snapshot } from "../model.ts";
 import { count, nameSome } from "../text.ts";
-import type { Origin } from "./blockers.ts";
-import { type PartitionPlan, type Plan, type Policy, takesPart, topicsIn } from "./plan.ts";
+import { type GroupPlan, type Plan, type Policy, takesPart, topicsIn } from "./plan.ts";
+import { isRepartitionTopic, isStreams } from "./streams.ts";
 import type { Uncommitted } from "./uncommitted.ts";
 
-/**
- * What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move.
- *
- * @param captured the groups as the snapshot observed them
- */
+/** What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move. */
 export function warningsOf(
-  origin: Origin,
+  { snapshotId, observed }: Pick<Snapshot, "snapshotId" | "observed">,
   { groups, extra }: Pick<Plan, "groups" | "extra">,
   live: LiveState,
   policy: Pick<Policy, "uncommitted">,
-  captured: Observed["groups"],
 ): string[] {
   const clamped = [...groups].flatMap(([group, { partitions }]) =>
     [...partitions].flatMap(([key, { action, asked, to }]) =>
       action !== "skip" && asked ? [`${group} ${key}: ${asked.offset} becomes ${to?.offset}`] : [],
     ),
   );
-  const planned = [...groups.values()].filter(takesPart).flatMap(({ partitions }) => [...partitions]);
-  const deleted = planned.flatMap(([, partition]) => (partition.action === "delete" ? [partition] : []));
-  const computed = policy.uncommitted === "snapshot_end" ? planned.filter(isComputed) : [];
-  const unread = new Set(computed.map(([key]) => placeOf(key).topic).filter((topic) => !origin.topics.has(topic)));
+  const restored = [...groups].filter(([, plan]) => takesPart(plan));
+  const planned = restored.flatMap(([group, { source = group, partitions }]) =>
+    [...partitions].map(([key, partition]) => ({ source, key, topic: placeOf(key).topic, ...partition })),
+  );
+  const deleted = planned.filter(({ action }) => action === "delete");
+  const computed = policy.uncommitted === "snapshot_end" ? planned.filter(({ uncommitted }) => uncommitted) : [];
+  const unread = new Set(computed.map(({ topic }) => topic).filter((topic) => !observed.topics.has(topic)));
   const unproven = [...topicsIn(groups)].filter((topic) => {
-    const [saved, now] = [origin.topics.get(topic), live.observed.topics.get(topic)];
+    const [saved, now] = [observed.topics.get(topic), live.observed.topics.get(topic)];
     return saved === null || saved?.topicId === null || now?.topicId === null;
   });
-  const restored = [...groups].filter(([, plan]) => takesPart(plan)).map(([group]) => group);
-  const ofType = (type: string) => restored.filter((group) => groups.get(group)?.type === type);
-  const [streams, shares] = [ofType("streams"), ofType("share")];
-  const beside = restored.flatMap((group) => {
-    const { source = group, partitions = new Map() } = groups.get(group) ?? {};
-    const { pending = [], negative = new Map() } = captured.get(source) ?? {};
+  const namesOf = (isOne: (group: string, plan: GroupPlan) => boolean) =>
+    restored.filter(([group, plan]) => isOne(group, plan)).map(([group]) => group);
+  const repartitioned = planned.filter(({ source, topic }) => isRepartitionTopic(source, topic));
+  const applications = new Set(repartitioned.map(({ source }) => source));
+  const moved = repartitioned.filter(({ action }) => action !== "unchanged" && action !== "skip");
+  const streams = namesOf(
+    (group, { source = group, type }) =>
+      type === "streams" ||
+      applications.has(source) ||
+      [observed.groups.get(source), live.observed.groups.get(group)].some(isStreams),
+  );
+  const shares = namesOf((_, { type }) => type === "share");
+  const simple = namesOf((group) => live.observed.groups.get(group)?.protocolType === "");
+  const beside = restored.flatMap(([group, { source = group, partitions }]) => {
+    const { pending = [], negative = new Map() } = observed.groups.get(source) ?? {};
     const some = pending.filter((key) => partitions.has(key));
     return [
       ...(some.length === 0
@@ -47,13 +54,13 @@ export function warningsOf(
       ...(negative.size === 0
         ? []
         : [
-            `${origin.name} has no targets for ${nameSome([group])} on ${nameSome(negative.keys())}: the offset committed ` +
+            `${snapshotId} has no targets for ${nameSome([group])} on ${nameSome(negative.keys())}: the offset committed ` +
               `there was negative (${[...negative.values()][0]}), and cannot be restored.`,
           ]),
     ];
   });
-  const negativeNow = new Map([...live.observed.groups].filter(([group]) => restored.includes(group)));
-  const simple = restored.filter((group) => live.observed.groups.get(group)?.protocolType === "");
+  const names = new Set(namesOf(() => true));
+  const negativeNow = new Map([...live.observed.groups].filter(([group]) => names.has(group)));
   return [
     extra.length > 0 && keptWarning(extra),
     deleted.length > 0 &&
@@ -72,6 +79,10 @@ export function warningsOf(
     streams.length > 0 &&
       `${nameSome(streams)} ${streams.length === 1 ? "is a streams group" : "are streams groups"}: state stores do not ` +
         "move with the offsets.",
+    moved.length > 0 &&
+      `${count(moved.length, "partition")} of repartition topics of Kafka Streams ${moved.length === 1 ? "moves" : "move"} ` +
+        `too: ${nameSome(moved.map(({ key }) => key))}. When its input is replayed, Streams writes to these topics again, ` +
+        `so that what is replayed there is processed twice. ${leavingOut(moved, planned)}`,
     shares.length > 0 &&
       `${nameSome(shares)} ${shares.length === 1 ? "is a share group" : "are share groups"}: records acknowledged beyond ` +
         "the start offsets are delivered again, and delivery counts restart.",
@@ -83,7 +94,16 @@ export function warningsOf(
   ].filter((warning) => warning !== false);
 }
 
-const isComputed = ([, { uncommitted }]: readonly [string, PartitionPlan]) => uncommitted !== undefined;
+type OnTopic = { readonly topic: string; readonly uncommitted?: Uncommitted };
+
+/** The request that leaves out the topics of some of the planned partitions. */
+function leavingOut(without: readonly OnTopic[], planned: readonly OnTopic[]): string {
+  const others = new Set(planned.flatMap(({ topic, uncommitted }) => (uncommitted ? [] : [topic])));
+  for (const { topic } of without) others.delete(topic);
+  return others.size === 0
+    ? "To leave them out, name other groups."
+    : `To leave them out, set "topics": ${JSON.stringify([...others].sort())}.`;
+}
 
 /** What it means to keep commits on partitions that the snapshot lacks, and what else can be done. */
 function keptWarning(extra: Plan["extra"]): string {

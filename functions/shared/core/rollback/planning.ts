@@ -32,6 +32,7 @@ import {
   targetsOf,
 } from "./plan.ts";
 import { warningsOf } from "./plan-warnings.ts";
+import { isRepartitionTopic } from "./streams.ts";
 import { targetOf, type Uncommitted, uncommittedAt } from "./uncommitted.ts";
 
 /** What a group is to be restored to. */
@@ -99,7 +100,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     ...plan,
     snapshotId,
     digest: digestOf(snapshotId, plan.groups, live, policy),
-    warnings: warningsOf(origin, { groups: plan.groups, extra }, live, policy, observed.groups),
+    warnings: warningsOf(snapshot, { groups: plan.groups, extra }, live, policy),
     extra,
   };
 }
@@ -162,7 +163,8 @@ function planGroup(
     const topic = live.observed.topics.get(at.topic);
     const log = topic?.partitions.get(at.partition);
     const lacking = uncommitted?.get(key);
-    const place: Place = { group, ...at, target, ...(lacking && { basis: basisOf(policy, lacking) }) };
+    const isRepartition = isRepartitionTopic(source ?? group, at.topic);
+    const place: Place = { group, ...at, target, isRepartition, ...(lacking && { basis: basisOf(policy, lacking) }) };
     const from = current.get(key) ?? null;
     if (earlier !== undefined) {
       const before = earlier.get(key)?.from ?? null;

@@ -46,8 +46,9 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
   const policy = { uncommitted: "keep", outOfRange: "refuse", skipBlocked } as const;
   const intents = new Map<string, Intent>();
   for (const [group, planned] of plan.groups) {
-    const { type, partitions: earlier } = planned;
-    if (takesPart(planned)) intents.set(group, { type, targets: targetsOf(planned), earlier });
+    const { source, type, partitions: earlier } = planned;
+    const intent = { ...(source !== undefined && { source }), type, targets: targetsOf(planned), earlier };
+    if (takesPart(planned)) intents.set(group, intent);
   }
   const rest = planIntents(origin, intents, live, policy);
   const groups = new Map<string, GroupPlan>();

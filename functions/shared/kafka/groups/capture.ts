@@ -164,6 +164,7 @@ async function read(
       state: isDead ? "Dead" : (last?.state ?? null),
       members: description?.members ?? null,
       protocolType: last?.protocolType ?? null,
+      protocol: description?.protocol || null,
       asOf,
       ...(pending.size > 0 && { pending: [...pending] }),
       ...(negative.size > 0 && { negative }),
@@ -187,7 +188,7 @@ async function read(
 
 /** The description of a group that is listed as empty, or not at all: it need not be described. */
 const settled = (listed: ListedGroup | undefined): GroupDescription | undefined =>
-  listed?.state === "Empty" ? { ...listed, members: 0, topics: [] } : undefined;
+  listed?.state === "Empty" ? { ...listed, members: 0, protocol: "", topics: [] } : undefined;
 
 /** All commits of the groups; then, by name, those of wanted partitions that had none. */
 async function readGroups(

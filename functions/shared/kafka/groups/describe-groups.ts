@@ -19,6 +19,8 @@ import { perCoordinator } from "./coordinators.ts";
 export interface GroupDescription extends ListedGroup {
   /** Null if unknown. */
   readonly members: number | null;
+  /** As in `DescribedGroup`. */
+  readonly protocol: string;
   /** The topics that the members read, if known. */
   readonly topics: readonly string[];
 }
@@ -65,7 +67,7 @@ export async function describeGroups(
     if (type === null || apis.has(type)) {
       types.set(group, [...new Set([...(type === null ? [] : [type]), ...apis.keys()])]);
     } else if (state === "Empty") {
-      described.set(group, { group, type, state, protocolType, members: 0, topics: [] });
+      described.set(group, { group, type, state, protocolType, members: 0, protocol: "", topics: [] });
     } else {
       problems.set(group, {
         type,
@@ -130,7 +132,7 @@ function describeAs(cluster: Cluster, types: ReadonlyMap<string, string>) {
 async function emptyGroups(cluster: Cluster, node: number, leftMs: TimeLeft): Promise<Map<string, GroupDescription>> {
   const { groups } = await cluster.send(node, listGroups, null, leftMs());
   const empty = groups.filter(({ type, state }) => state === "Empty" && type !== null && apis.has(type));
-  return new Map(empty.map((listed) => [listed.group, { ...listed, members: 0, topics: [] }]));
+  return new Map(empty.map((listed) => [listed.group, { ...listed, members: 0, protocol: "", topics: [] }]));
 }
 
 function toAttempt(answer: DescribedGroup, type: string): Attempt<GroupDescription | undefined> {

@@ -94,6 +94,8 @@ export interface DescribedGroup {
   /** As in a list of groups. */
   readonly protocolType: string;
   readonly members: number;
+  /** The protocol that the members have agreed on; empty for none. Only classic groups have one. */
+  readonly protocol: string;
   /** The topics assigned to the members, each once; for a streams group, the topics that its topology reads. */
   readonly topics: readonly string[];
 }
@@ -111,14 +113,14 @@ export const describeGroups: Api<readonly string[], readonly DescribedGroup[]> =
     return reader.structures(() => {
       const [code, group, state] = [reader.int16(), reader.string(), reader.string()];
       const protocolType = reader.nullableString() ?? "";
-      reader.skipBytes(); // protocol_data
+      const protocol = reader.string();
       const assignments = reader.structures(() => {
         reader.skipBytes(5); // member_id, group_instance_id, client_id, client_host, member_metadata
         return reader.bytes();
       });
       reader.int32(); // authorized_operations
       const topics = protocolType === "consumer" ? assignments.flatMap(assignedTopics) : [];
-      return { group, code, state, protocolType, members: assignments.length, topics: [...new Set(topics)] };
+      return { group, code, state, protocolType, members: assignments.length, protocol, topics: [...new Set(topics)] };
     });
   },
 };
@@ -172,7 +174,7 @@ export const groupDescription = (
       const topics = new Set(readTopics(reader));
       const members = reader.structures(() => readMember(reader, topics, version)).length;
       reader.int32(); // authorized_operations
-      return { group, code, state, protocolType, members, topics: [...topics] };
+      return { group, code, state, protocolType, members, protocol: "", topics: [...topics] };
     });
   },
   fallback: async (groups) =>
@@ -182,6 +184,7 @@ export const groupDescription = (
       state: "",
       protocolType,
       members: 0,
+      protocol: "",
       topics: [],
     })),
 });

@@ -224,6 +224,17 @@ describe("a blocker of a partition", () => {
     expect(blocked(topic(log(0n, 100n, 3)))).toEqual([]);
   });
 
+  test("says of a repartition topic of Kafka Streams why the target is below the log start, and not to use another snapshot", () => {
+    const place = { group: "g", topic: "g-by-key-repartition", partition: 1, target: at(50n), isRepartition: true };
+    const topics = new Map([["g-by-key-repartition", { topicId: null }]]);
+    const [blocker] = partitionBlockers({ ...origin, topics }, place, topic(log(51n, 100n)));
+    expect(blocker).toMatchObject({ kind: "below_log_start", expected: 50n, actual: 51n });
+    expect(blocker?.message).toMatch(
+      /is normal for a repartition topic: Kafka Streams deletes .*name the other topics in/,
+    );
+    expect(blocker?.message).not.toMatch(/later snapshot|out_of_range/);
+  });
+
   test("does not exist if a topic id or leader epoch is unknown on one side", () => {
     expect(blocked(topic(log(0n, 100n), null))).toEqual([]);
     expect(blocked(healthyTopic, saved, { ...origin, topics: new Map([["t", { topicId: null }]]) })).toEqual([]);

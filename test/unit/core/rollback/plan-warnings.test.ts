@@ -1,9 +1,26 @@
 import { describe, expect, test } from "vitest";
-import type { LiveState, ObservedTopic, Snapshot } from "../../../../functions/shared/core/model.ts";
+import { mapGroups } from "../../../../functions/shared/core/group-map.ts";
+import type {
+  Commits,
+  LiveState,
+  ObservedGroup,
+  ObservedTopic,
+  Snapshot,
+} from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import type { UncommittedPolicy } from "../../../../functions/shared/core/rollback/uncommitted.ts";
-import { at, group, groupOf, liveOf, log, refuse, snapshotOf, topicsFor } from "../../../support/states.ts";
+import {
+  at,
+  group,
+  groupOf,
+  liveOf,
+  log,
+  refuse,
+  snapshotOf,
+  topicsFor,
+  unblockedPlan,
+} from "../../../support/states.ts";
 
 const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
 
@@ -87,6 +104,52 @@ describe("the warnings of a plan", () => {
     expect(planFrom(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
       expect.stringMatching(/"g" is a streams group: state stores do not move/),
     ]);
+  });
+
+  describe("about Kafka Streams on the classic protocol", () => {
+    const purged = "g-by-key-repartition";
+    const both = group({ "t-0": at(5n), [`${purged}-0`]: at(5n) });
+    const planAt = (now: Commits, then: ObservedGroup, groupMap?: ReadonlyMap<string, string>) => {
+      const topics = topicsFor(both);
+      const snapshot = snapshotOf(both, { observed: { groups: new Map([["g", then]]), topics } });
+      const part = restrict(snapshot, {});
+      const live = liveOf(now, topics);
+      return planRollback(snapshot, groupMap ? mapGroups(part, groupMap) : part, live, refuse).warnings;
+    };
+    const member = { ...groupOf("classic", "Stable", 1), protocol: "stream" };
+    const empty = groupOf("classic", "Empty", 0);
+    const rewound = group({ "t-0": at(9n), [`${purged}-0`]: at(9n) });
+    const stores = expect.stringMatching(/^"g(-replay)?" is a streams group: state stores do not move/);
+
+    test("list the partitions of repartition topics that move, with the request that leaves them out", () => {
+      const warnings = [
+        stores,
+        expect.stringMatching(
+          /^1 partition of repartition topics .* moves too: "g-by-key-repartition-0"\. .* processed twice\. .*"topics": \["t"\]\.$/,
+        ),
+      ];
+      expect(planAt(rewound, empty)).toEqual(warnings);
+      const replay = new Map([["g-replay", rewound.get("g") ?? new Map()]]);
+      expect(planAt(replay, empty, new Map([["g", "g-replay"]]))).toEqual(warnings);
+    });
+
+    test("recognise an application by its members' protocol in the snapshot, or by its repartition topics", () => {
+      const moved = group({ "t-0": at(9n), [`${purged}-0`]: at(5n) });
+      expect(planAt(moved, empty)).toEqual([stores]);
+      const without = (then: ObservedGroup) =>
+        planFrom(
+          snapshotOf(saved, { observed: { groups: new Map([["g", then]]), topics: topicsFor(saved) } }),
+          liveOf(group({ "t-0": at(9n) }), topicsFor(saved)),
+        ).warnings;
+      expect(without(member)).toEqual([stores]);
+      expect(without({ ...member, protocol: "range" })).toEqual([]);
+    });
+
+    test("do not take a topic of another application for a repartition topic", () => {
+      const others = group({ "h-by-key-repartition-0": at(5n), "g-repartitions-0": at(5n) });
+      const moved = group({ "h-by-key-repartition-0": at(9n), "g-repartitions-0": at(9n) });
+      expect(unblockedPlan(others, moved).warnings).toEqual([]);
+    });
   });
 
   test("name share groups: acknowledged records are delivered again", () => {

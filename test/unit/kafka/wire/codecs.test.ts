@@ -296,7 +296,7 @@ const examples: Example[] = [
         });
         w.noTags();
       }),
-      [{ group: name, code: 0, state: "Stable", protocolType, members: 2, topics }],
+      [{ group: name, code: 0, state: "Stable", protocolType, members: 2, protocol: "range", topics }],
     ),
   ),
   ...[0, 1].map((version) =>
@@ -340,7 +340,17 @@ const examples: Example[] = [
         });
         w.noTags();
       }),
-      [{ group: "g", code: 0, state: "Stable", protocolType: "consumer", members: 1, topics: ["orders"] }],
+      [
+        {
+          group: "g",
+          code: 0,
+          state: "Stable",
+          protocolType: "consumer",
+          members: 1,
+          protocol: "",
+          topics: ["orders"],
+        },
+      ],
     ),
   ),
   ...[true, false].map((whole) =>
@@ -371,6 +381,7 @@ const examples: Example[] = [
           state: "Stable",
           protocolType: "streams",
           members: 2,
+          protocol: "",
           topics: whole ? ["orders", "again", "g-repartition"] : [],
         },
       ],
@@ -526,7 +537,17 @@ const examples: Example[] = [
       });
       w.noTags();
     }),
-    [{ group: "g", code: 0, state: "Stable", protocolType: "share", members: 2, topics: ["orders", "again"] }],
+    [
+      {
+        group: "g",
+        code: 0,
+        state: "Stable",
+        protocolType: "share",
+        members: 2,
+        protocol: "",
+        topics: ["orders", "again"],
+      },
+    ],
   ),
   ...[0, 1].map((version) =>
     example(
