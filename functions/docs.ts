@@ -35,9 +35,10 @@ function jsonSchema(schema: z.core.$ZodType, io: "input" | "output"): Schema {
   return document;
 }
 
-const omitted = z.record(z.string(), z.int()).describe("The number of entries of each field that was left out.");
+const omitted = z.record(z.string(), z.int()).describe("The number of entries of each field that were left out.");
 const storedResult = z
   .union([
+    z.looseObject({ omitted }).describe('What is answered for `"detail": "summary"`.'),
     z.looseObject({
       omitted,
       result_url: z.string().describe("Everyone who has the link can read the result until it expires."),
@@ -45,7 +46,7 @@ const storedResult = z
     }),
     z.looseObject({ omitted, result_error: z.string().describe("Why the whole result could not be stored.") }),
   ])
-  .describe("What is answered for a result over 5 MB: its small fields, and a link to the whole.");
+  .describe("What is answered for a result over 5 MB, its small fields and a link to the whole; or a summary.");
 
 const error = z.object({
   error: z.enum(Object.keys(statuses)).describe("The name of the error."),

@@ -1,5 +1,7 @@
 import type * as z from "zod/mini";
 import type { operations, Verb } from "./operations.ts";
+import { blockerKinds } from "./shared/core/rollback/blockers.ts";
+import { actions } from "./shared/core/rollback/plan.ts";
 
 type Examples = {
   readonly [V in Verb]: {
@@ -20,6 +22,8 @@ const log = { log_start_offset: 0, log_end_offset: 25, leader_epoch: 4 };
 const group = "orders-streams";
 const byPartition = <const T>(entry: T) => ({ [group]: { partitions: { "orders-0": entry } } });
 const rewind = { action: "rewind", from: live, to: saved, replayed: 8, skipped: 0 } as const;
+
+const none = (words: readonly string[]) => Object.fromEntries(words.map((word) => [word, 0]));
 
 /** A request and its result of each operation, for the API documents. */
 export const examples: Examples = {
@@ -85,6 +89,14 @@ export const examples: Examples = {
     request: { snapshot_id, groups: [group], dry_run: true },
     result: {
       dry_run: true,
+      totals: {
+        groups: 1,
+        partitions: 1,
+        replayed: 8,
+        skipped: 0,
+        actions: { ...none(actions), rewind: 1 },
+        blockers: none(blockerKinds),
+      },
       snapshot_id,
       plan_digest: "b5a2c96250612366ea272ffac6d9744aaf4b45aacd96aa7cfcb931ee3b558259",
       blockers: [],

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { changes } from "../shared/core/diff.ts";
 import { described, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
+import { detail, restriction, snapshot } from "../shared/lambda/request-fields.ts";
 import { byPartition, commit, comparisonWarnings, count, int64 } from "../shared/lambda/result-fields.ts";
 
 /** `to` is another snapshot, or `"live"`: what is committed now. */
@@ -9,6 +9,7 @@ export const request = z.strictObject({
   from: described(snapshot, "The snapshot to compare: an id, `latest`, or the newest at or before a time."),
   to: described(z._default(snapshot, "live"), "What to compare it with: another snapshot, or `live`: the commits now."),
   ...restriction,
+  detail,
 });
 
 /** The field of the request that the snapshot in the path is for. */

@@ -18,7 +18,7 @@ import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, loadGoal, look, lookAgain } from "./look.ts";
 import type { Call } from "./request.ts";
-import { addWarnings, encodeDryRun, interrupted, planChanged, refusal } from "./result.ts";
+import { addWarnings, encodeDryRun, forSummary, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
 
 /** What is kept for the journal and the answer when all work with Kafka has ended. */
@@ -34,6 +34,7 @@ export const handler = kafkaOperation({
   name: "rollback",
   request,
   hasEffects: true,
+  forSummary,
   async run(wanted, work) {
     const { deadline, caller } = work;
     const call: Call = {

@@ -7,7 +7,9 @@ import {
   RollbackIncomplete,
 } from "../shared/core/errors.ts";
 import { anyKey, document, mapOf, mark, oneOf, optional, text } from "../shared/core/json/codec.ts";
-import type { Plan } from "../shared/core/rollback/plan.ts";
+import { entriesOf, isFields } from "../shared/core/json/json.ts";
+import { blockerKinds } from "../shared/core/rollback/blockers.ts";
+import { actions, type Plan } from "../shared/core/rollback/plan.ts";
 import { encodeLeftOut, encodePlan, extraCommits } from "../shared/core/rollback/plan-document.ts";
 import { groupStatuses, partitionOutcomes, type Settlement } from "../shared/core/rollback/settle.ts";
 import { commitOrNull } from "../shared/core/snapshot.ts";
@@ -20,7 +22,49 @@ import type { DryRunResult, RollbackResult } from "./schema.ts";
 
 /** A plan, as a dry run is answered. */
 export function encodeDryRun(plan: Plan): Encoded<DryRunResult> {
-  return { dry_run: true, ...encodePlan(plan) };
+  return { dry_run: true, totals: totalsOf(plan), ...encodePlan(plan) };
+}
+
+function totalsOf({ groups, blockers }: Plan): Encoded<DryRunResult["totals"]> {
+  const partitions = [...groups.values()].flatMap((group) => [...group.partitions.values()]);
+  const sum = (figure: "replayed" | "skipped") =>
+    [...groups.values()].reduce<bigint | null>(
+      (total, { [figure]: part }) => (total === null || part === null ? null : total + part),
+      0n,
+    );
+  return {
+    groups: groups.size,
+    partitions: partitions.length,
+    replayed: sum("replayed"),
+    skipped: sum("skipped"),
+    actions: countBy(
+      actions,
+      partitions.map(({ action }) => action),
+    ),
+    blockers: countBy(
+      blockerKinds,
+      blockers.map(({ kind }) => kind),
+    ),
+  };
+}
+
+/** How often each word occurs, those that do not, too. */
+function countBy<Word extends string>(words: readonly Word[], found: readonly Word[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>(words.map((word) => [word, 0]));
+  for (const word of found) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return counts;
+}
+
+/** A result, or the details of an error, as a summary is made from it: it names the groups that failed. */
+export function forSummary(result: Details): Details {
+  const { groups, groups_failed } = result;
+  if (groups_failed === undefined || groups === undefined) return result;
+  const all = entriesOf(groups);
+  const failed = all.flatMap(([group, outcome]) => {
+    const { status, error } = isFields(outcome) ? outcome : {};
+    return status === "failed" || status === "partial_success" ? [{ group, status, error }] : [];
+  });
+  return { ...result, groups: new Map(all), failed_groups: failed };
 }
 
 const groupResults = mapOf(
@@ -64,6 +108,7 @@ export function encodeResult(
     groups: groupResults.encode(settlement.groups),
     extra: extraCommits.encode(settlement.extra),
     ...encodeLeftOut(plan),
+    failed_groups: undefined,
     verification: verificationDocument.encode(settlement.verification),
     warnings: plan.warnings,
     resumed: attempts > 1 || undefined,

@@ -62,6 +62,7 @@ export const request = z
       wanted.groupMap,
       "For each group of the snapshot, the group that gets its commits; an entry with one `*` on each side is a pattern.",
     ),
+    detail: wanted.detail,
     requested_by: wanted.requestedBy,
     description: optional(wanted.description, "A text that is kept with the rollback."),
   })
@@ -153,10 +154,24 @@ const groupPlan = () =>
     partitions: byName(partitionPlan()),
   });
 
+const planTotals = () =>
+  z.strictObject({
+    groups: count,
+    partitions: count,
+    replayed: int64OrNull,
+    skipped: int64OrNull,
+    actions: byName(count),
+    blockers: byName(count),
+  });
+
 export const dryRunResult = /* @__PURE__ */ resultObject(() => ({
   dry_run: described(z.literal(true), "True in the answer to a dry run."),
   ...inBoth(),
   plan_digest: described(z.string(), "A digest over snapshot, options, targets, live commits and topic ids."),
+  totals: described(
+    planTotals(),
+    "Sums over all groups; partitions by action and blockers by kind, also those that do not occur.",
+  ),
   blockers: described(fields.blockers, "Why the rollback would be refused; none: it would run."),
   groups: described(byName(groupPlan()), "The plan by group and topic-partition."),
 }));
@@ -193,6 +208,10 @@ export const rollbackResult = /* @__PURE__ */ resultObject(() => ({
   offsets_restored: described(count, "How many partitions were committed and stand at their targets."),
   offsets_deleted: described(count, "How many commits were deleted."),
   groups: described(byName(groupResult()), "The result by group and topic-partition."),
+  failed_groups: optional(
+    z.array(z.strictObject({ group: z.string(), status: z.enum(groupStatuses), error: z.optional(z.string()) })),
+    "In a summary: the groups that do not stand at their targets, and why.",
+  ),
   verification: optional(
     z.strictObject({ verified: z.boolean(), checked: count, mismatches: fields.mismatches }),
     "The comparison of all targets with what is committed; absent with `verify: false`.",

@@ -1,13 +1,17 @@
 import type * as z from "zod/mini";
-import { encodeJson, type Json } from "./core/json/json.ts";
+import { OperationError } from "./core/errors.ts";
+import { encodeJson } from "./core/json/json.ts";
+import { withoutLarge } from "./core/json/without-large.ts";
 import { type KafkaSettings, settings, storageSettings } from "./lambda/config.ts";
 import { type HandlerDefinition, type Invocation, lambdaHandler, type Result } from "./lambda/handler.ts";
 import { createStorage, type Storage } from "./storage/storage.ts";
 
 /** Lambda answers with at most 6 MB; API Gateway wraps the body once more. */
 const LARGEST_RESULT = 5_000_000;
-/** Fields of a result that is too large stay in its summary up to this size. */
-const LARGEST_SUMMARY_FIELD = 100_000;
+/** Fields of a result that is too large stay in the answer up to this size. */
+const LARGEST_FIELD = 100_000;
+/** The same for a summary: all fields of a result together are below the 256 kB that Step Functions accepts. */
+const LARGEST_SUMMARY_FIELD = 16_000;
 
 /** What an operation works with. */
 export interface Work extends Invocation {
@@ -23,12 +27,14 @@ export interface KafkaWork extends Work {
 interface Definition<S extends z.ZodMiniType, W> extends Omit<HandlerDefinition<S>, "run" | "shorten"> {
   /** Whether it changes something, so that it must be answered even if its result cannot be stored. */
   readonly hasEffects?: boolean;
+  /** What a summary of a result, or of an error's details, is made from: by default these themselves. */
+  forSummary?(result: Result): Result;
   run(request: z.output<S>, work: W): Promise<Result>;
 }
 
 /**
  * Makes an operation that does not need Kafka a Lambda handler, see `lambdaHandler`. A result over 5 MB is stored, and
- * answered as its small fields with `result_url`.
+ * answered as its small fields with `result_url`. A request with `"detail": "summary"` is answered without what is large.
  */
 export const operation = <S extends z.ZodMiniType>(definition: Definition<S, Work>) =>
   compose(definition, () => ({ storage: createStorage(storageSettings()) }));
@@ -42,18 +48,34 @@ export const kafkaOperation = <S extends z.ZodMiniType>(definition: Definition<S
 
 /** @param open what the operation works with beside its invocation; throws Configuration with every problem at once */
 export function compose<S extends z.ZodMiniType, More extends { readonly storage: Pick<Storage, "storeResult"> }>(
-  { run, hasEffects = false, ...definition }: Definition<S, Invocation & More>,
+  { run, hasEffects = false, forSummary = (result) => result, ...definition }: Definition<S, Invocation & More>,
   open: () => More,
 ) {
   return lambdaHandler({
     ...definition,
     async run(request, invocation) {
       const more = open();
-      return bounded(await run(request, { ...invocation, ...more }), invocation, () => more.storage, hasEffects);
+      const asked = (result: Result) => (wantsSummary(request) ? summaryOf(forSummary(result)) : result);
+      try {
+        const result = asked(await run(request, { ...invocation, ...more }));
+        return await bounded(result, invocation, () => more.storage, hasEffects);
+      } catch (error) {
+        if (error instanceof OperationError) error.changeDetails(asked);
+        throw error;
+      }
     },
     // An answer that says what happened is more important than its details.
     shorten: async (details, invocation) => bounded(details, invocation, () => open().storage, true),
   });
+}
+
+/** Whether a request asks for a summary. Only some operations have the field. */
+const wantsSummary = (request: unknown) =>
+  typeof request === "object" && request !== null && "detail" in request && request.detail === "summary";
+
+function summaryOf(result: Result): Result {
+  const { small, omitted } = withoutLarge(result, LARGEST_SUMMARY_FIELD, true);
+  return { ...small, omitted };
 }
 
 /**
@@ -70,14 +92,8 @@ async function bounded(
   const text = encodeJson(result);
   const size = Buffer.byteLength(trigger === "api" ? JSON.stringify(text) : text);
   if (size <= LARGEST_RESULT) return result;
-  const small: [string, Json | undefined][] = [];
-  const omitted: [string, number][] = [];
-  for (const [name, value] of Object.entries(result)) {
-    const large = value !== undefined && Buffer.byteLength(encodeJson(value)) > LARGEST_SUMMARY_FIELD;
-    if (large) omitted.push([name, entriesIn(value)]);
-    else small.push([name, value]);
-  }
-  const summary = { ...Object.fromEntries(small), omitted: Object.fromEntries(omitted) };
+  const { small, omitted } = withoutLarge(result, LARGEST_FIELD, false);
+  const summary = { ...small, omitted };
   try {
     const { url, expiresInSeconds } = await storage().storeResult(text, deadline);
     return { ...summary, result_url: url, expires_in_seconds: expiresInSeconds };
@@ -86,9 +102,4 @@ async function bounded(
     log.error("a result that is too large for an answer could not be stored", { cause: String(error) });
     return { ...summary, result_error: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function entriesIn(value: Json): number {
-  if (value instanceof Map) return value.size;
-  return typeof value === "object" && value !== null ? Object.keys(value).length : 1;
 }

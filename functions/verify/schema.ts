@@ -1,11 +1,12 @@
 import * as z from "zod/mini";
 import { described, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
+import { detail, restriction, snapshot } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
 export const request = z.strictObject({
   snapshot_id: snapshot,
   ...restriction,
+  detail,
   fail_on_mismatch: described(z._default(z.boolean(), false), "Whether a mismatch is the error VerificationMismatch."),
 });
 

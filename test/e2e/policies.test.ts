@@ -139,6 +139,50 @@ test("single partitions can be rolled back, compared and shown, and the others s
   });
 });
 
+test("a summary of many groups has totals and what was left out, and is the same rollback as its full form", async () => {
+  const [topic, prefix] = [await stack.topic(4), uniqueGroup("many")];
+  const groups = Array.from({ length: 80 }, (_, i) => `${prefix}-${i}`);
+  const standingAt = (offset: bigint) =>
+    new Map(groups.flatMap((group) => [...commitsOn(group, topic, [offset, offset, offset, offset])]));
+  await stack.commit(standingAt(5n));
+  const { snapshot_id } = await stack.call("snapshot", { groups: [`${prefix}-*`] });
+  await stack.commit(standingAt(9n));
+  const path = `/snapshots/${encodeURIComponent(snapshot_id)}`;
+  const detail = "summary";
+
+  const plan = await stack.call("rollback", { snapshot_id, dry_run: true, detail });
+  const diff = await stack.http("GET", `${path}/diff?detail=summary`);
+  const verified = await stack.http("POST", `${path}/verify`, { fail_on_mismatch: true, detail });
+  const refused = await stack.http("POST", `${path}/rollback`, { plan_digest: "0".repeat(64), detail });
+  const request = { snapshot_id, plan_digest: plan.plan_digest };
+  const done = await stack.call("rollback", { ...request, detail });
+  const again = await stack.call("rollback", request);
+
+  const totals = { groups: 80, partitions: 320, replayed: 1_280, skipped: 0, actions: { rewind: 320 } };
+  expect(plan).toMatchObject({ totals, blockers: [], omitted: { groups: 80 } });
+  expect(plan).not.toHaveProperty("groups");
+  expect(diff).toMatchObject({
+    status: 200,
+    body: { summary: { advanced: 320 }, omitted: { consumer_groups: 80 } },
+  });
+  expect(verified).toMatchObject({
+    status: 409,
+    body: { details: { checked: 320, mismatches: expect.any(Array), omitted: { mismatches: expect.any(Number) } } },
+  });
+  expect(refused).toMatchObject({ status: 412, body: { details: { totals, omitted: { groups: 80 } } } });
+  expect(done).toMatchObject({ status: "success", groups_rolled_back: 80, failed_groups: [], omitted: { groups: 80 } });
+  expect(again).toMatchObject({ rollback_id: done.rollback_id, repeated: true });
+  expect(Object.keys(again.groups)).toHaveLength(80);
+  const whole = await stack.call("rollbacks", { rollback_id: done.rollback_id });
+  expect(Object.keys(Object(whole.result).groups)).toHaveLength(80);
+
+  const group_map = { [`${prefix}-1*`]: `v2-${prefix}-1*`, [`${prefix}-1`]: `${prefix}-first` };
+  const mapped = await stack.call("rollback", { snapshot_id, group_map });
+  expect(mapped).toMatchObject({ status: "success", groups_rolled_back: 11 });
+  expect(await standing(`v2-${prefix}-12`)).toEqual(at(topic, 5n, 5n, 5n, 5n));
+  expect(await standing(`${prefix}-first`)).toEqual(at(topic, 5n, 5n, 5n, 5n));
+});
+
 describe("an offset outside of the log", () => {
   async function outside() {
     const [topic, group] = [await stack.topic(3), uniqueGroup()];

@@ -231,7 +231,7 @@ export const situation: fc.Arbitrary<Situation> = fc
       .map(([groups, topics]) => {
         const all = names.flatMap((name, i) => {
           const group = groups[i];
-          return group === undefined ? [] : [{ ...group, name, target: mapsGroups ? `${name}-replay` : name }];
+          return group === undefined ? [] : [{ ...group, name, target: mapsGroups ? `replay ${i}` : name }];
         });
         const savedTopics = new Map<string, ObservedTopic | null>();
         const liveTopics = new Map<string, ObservedTopic | null>();

@@ -29,7 +29,7 @@ export abstract class OperationError extends Error {
   abstract readonly retryable: boolean;
   /** The message without the name of the error and without what was changed: what a value carries. */
   readonly summary: string;
-  readonly details: Details | undefined;
+  #details: Details | undefined;
   #effect: Effect;
 
   protected constructor(
@@ -45,8 +45,17 @@ export abstract class OperationError extends Error {
     super(`${name}: ${message.join(" ")}`, cause === undefined ? undefined : { cause });
     this.name = name;
     this.summary = next === undefined ? what : `${sentence(what)} ${next}`;
-    this.details = details;
+    this.#details = details;
     this.#effect = effect;
+  }
+
+  get details(): Details | undefined {
+    return this.#details;
+  }
+
+  /** Puts other details in the place of those that there are. */
+  changeDetails(change: (details: Details) => Details): void {
+    this.#details = this.#details && change(this.#details);
   }
 
   get effect(): Effect {

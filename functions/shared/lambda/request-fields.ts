@@ -55,6 +55,12 @@ export const restriction = {
   ),
 };
 
+/** How much of a result is answered. */
+export const detail = described(
+  z._default(z.enum(["full", "summary"]), "full"),
+  "`summary`: an answer below 200 kB. Of what is large, lists have their first entries; `omitted` counts the others.",
+);
+
 /** Ids become parts of keys in the bucket: none may be a step in a path. Whether they exist is not checked here. */
 const isId = (id: string) => /^[A-Za-z0-9:._-]{1,128}$/.test(id) && !id.includes("..") && id !== ".";
 const id = (error: string) => z.string().check(z.refine(isId, { error }));

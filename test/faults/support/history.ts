@@ -526,10 +526,13 @@ function anyRollback(run: Run, dice: Dice): RollbackRequest {
   const chosen = [...(saved?.commits.keys() ?? [])].filter(
     (group) => !part.groups || model.pickedBy(part.groups, group),
   );
+  const snapshot_id = anyReference(dice, saved);
+  const isSmall = snapshot_id === saved?.id && chosen.length <= 3; // so that a summary leaves nothing out
   const out_of_range = dice.pick([undefined, undefined, "refuse", "clamp", "clamp", "skip"] as const);
   return {
-    snapshot_id: anyReference(dice, saved),
+    snapshot_id,
     ...part,
+    ...(isSmall && dice.oneIn(4) && { detail: "summary" as const }),
     ...(dice.oneIn(5) && { dry_run: true }),
     ...(dice.oneIn(6) && { verify: false }),
     ...dice.pick([
@@ -578,7 +581,11 @@ async function askAgain(run: Run, dice: Dice): Promise<void> {
   const request = dice.oneIn(3) && run.requested.length > 0 ? dice.pick(run.requested) : run.requested.at(-1);
   if (request === undefined) return;
   const { dry_run: _, ...again } = request;
-  const otherwise = { ...(dice.oneIn(4) && { requested_by: "bob" }), ...(dice.oneIn(6) && { verify: false }) };
+  const otherwise = {
+    ...(dice.oneIn(4) && { requested_by: "bob" }),
+    ...(again.detail === "summary" && dice.oneIn(2) && { detail: "full" as const }),
+    ...(dice.oneIn(6) && { verify: false }),
+  };
   await askRollback(run, dice, { ...again, ...otherwise });
 }
 

@@ -49,6 +49,7 @@ export interface RollbackRequest extends PartRequest {
   readonly wait_for_empty_seconds?: number;
   readonly rollback_id?: string;
   readonly group_map?: Readonly<Record<string, string>>;
+  readonly detail?: "full" | "summary";
   readonly requested_by?: string;
   readonly description?: string;
 }
@@ -107,7 +108,7 @@ interface Uncommitted {
 }
 
 interface Step {
-  readonly action: "rewind" | "fast_forward" | "unchanged" | "metadata" | "create" | "delete" | "skip";
+  readonly action: (typeof actionWords)[number];
   readonly from: Commit | null;
   readonly to: Commit | null;
   readonly asked?: Commit | null;
@@ -524,7 +525,55 @@ const planDocument = (plan: Plan) => ({
   extra: extraDocument(plan),
 });
 
-const dryRun = (plan: Plan) => ({ dry_run: true, ...planDocument(plan) });
+/** The words that totals count. */
+const actionWords = ["rewind", "fast_forward", "unchanged", "metadata", "create", "delete", "skip"] as const;
+const kindWords = [
+  "group_not_empty",
+  "cluster_mismatch",
+  "topic_missing",
+  "partition_missing",
+  "topic_recreated",
+  "below_log_start",
+  "above_log_end",
+  "range_unknown",
+  "pending_transaction",
+  "not_captured",
+  "unsupported_type",
+  "moved_since",
+];
+
+const counts = (words: readonly string[], found: readonly string[]) =>
+  Object.fromEntries(words.map((word) => [word, found.filter((other) => other === word).length]));
+
+const dryRun = (plan: Plan) => {
+  const groups = [...plan.groups.values()];
+  const steps = groups.flatMap((group) => [...group.steps.values()]);
+  const totals = {
+    groups: groups.length,
+    partitions: steps.length,
+    replayed: sumOf(steps.map(({ replayed }) => replayed)),
+    skipped: sumOf(steps.map(({ skipped }) => skipped)),
+    actions: counts(
+      actionWords,
+      steps.map(({ action }) => action),
+    ),
+    blockers: counts(
+      kindWords,
+      plan.blockers.map(({ kind }) => kind),
+    ),
+  };
+  return { dry_run: true, totals, ...planDocument(plan) };
+};
+
+/** What a summary of an answer shows: all of it, since histories are small, and the groups that failed. */
+function summaryOf(answer: unknown): unknown {
+  const { groups, groups_failed } = Object(answer);
+  if (groups_failed === undefined) return { ...Object(answer), omitted: {} };
+  const failed = [...groups].flatMap(([group, { status, error }]) =>
+    status === "failed" || status === "partial_success" ? [{ group, status, error }] : [],
+  );
+  return { ...Object(answer), failed_groups: new Bag(failed), omitted: {} };
+}
 
 /** A text that is equal for requests of the same rollback. Caller, description and form of the answer do not matter. */
 function requestKey(request: RollbackRequest): string {
@@ -543,6 +592,17 @@ const isAtTargets = (world: World, { groups }: Plan) =>
 
 /** The prediction for `rollback`. */
 export function rollback(world: World, request: RollbackRequest, circumstances: Circumstances): RollbackPrediction {
+  const prediction = inFull(world, request, circumstances);
+  const isKilled = circumstances.killed !== undefined && prediction.starts !== false;
+  if (request.detail !== "summary" || isKilled) return prediction;
+  const { expected } = prediction;
+  if ("result" in expected) return { ...prediction, expected: { result: summaryOf(expected.result) } };
+  if (expected.error.details === undefined) return prediction;
+  const details = summaryOf(expected.error.details);
+  return { ...prediction, expected: { error: { ...expected.error, details } } };
+}
+
+function inFull(world: World, request: RollbackRequest, circumstances: Circumstances): RollbackPrediction {
   const withoutStart = (prediction: Prediction<World>): RollbackPrediction => ({ ...prediction, starts: false });
   const fails = (name: string, details?: unknown) => withoutStart(failing(world, name, details));
   const { resume, rollback_id, snapshot_id, dry_run = false, skip_blocked = false } = request;

@@ -52,7 +52,9 @@ describe("a rollback request", () => {
 
   test("names a snapshot or a rollback to resume", () => {
     expect(problemsOf({})).toEqual([expect.stringMatching(/^snapshot_id: is missing/)]);
-    expect(parseRequest(request, { resume: "r-1", wait_for_empty_seconds: 60, skip_blocked: true })).toMatchObject({
+    expect(
+      parseRequest(request, { resume: "r-1", wait_for_empty_seconds: 60, skip_blocked: true, detail: "summary" }),
+    ).toMatchObject({
       resume: "r-1",
     });
     expect(parseRequest(request, { resume: "r-1", snapshot_id: id })).toMatchObject({ resume: "r-1" });
@@ -134,6 +136,7 @@ describe("a rollback request", () => {
       { description: "d" },
       { wait_for_empty_seconds: 9 },
       { verify: false },
+      { detail: "summary" },
       { exact: false },
       { uncommitted: "keep" },
       { out_of_range: "refuse" },

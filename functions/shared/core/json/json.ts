@@ -9,7 +9,7 @@ import { parseExactly } from "./parser.ts";
 export type Json = null | boolean | number | bigint | string | readonly Json[] | ReadonlyMap<string, Json> | Fields;
 
 /** An object whose keys are names of fields. */
-type Fields = { readonly [key: string]: Json | undefined };
+export type Fields = { readonly [key: string]: Json | undefined };
 
 declare global {
   // ECMAScript 2026, in Node since 22; TypeScript's library does not have it yet.
@@ -80,6 +80,15 @@ export function toSerializable(value: Json): unknown {
 /** The keys of a value in the order in which they are written. */
 const keysOf = (value: ReadonlyMap<string, Json> | Fields): string[] =>
   isMap(value) ? [...value.keys()].sort(compareCodePoints) : Object.keys(value);
+
+/** The entries of a map or of an object of fields, in the order in which they are written; none of any other value. */
+export function entriesOf(value: Json | undefined): (readonly [string, Json])[] {
+  if (typeof value !== "object" || value === null || isList(value)) return [];
+  return keysOf(value).flatMap((key) => {
+    const entry = isMap(value) ? value.get(key) : value[key];
+    return entry === undefined ? [] : [[key, entry] as const];
+  });
+}
 
 /**
  * `JSON.parse`, except that integers beyond 2^53, of up to 40 digits, come out as exact `bigint`s instead of rounded numbers.
