@@ -527,7 +527,7 @@ function anyRollback(run: Run, dice: Dice): RollbackRequest {
     (group) => !part.groups || model.pickedBy(part.groups, group),
   );
   const snapshot_id = anyReference(dice, saved);
-  const isSmall = snapshot_id === saved?.id && chosen.length <= 3; // so that a summary leaves nothing out
+  const isSmall = snapshot_id === saved?.id && chosen.length === 1; // so that a summary leaves nothing out
   const out_of_range = dice.pick([undefined, undefined, "refuse", "clamp", "clamp", "skip"] as const);
   return {
     snapshot_id,

@@ -47,6 +47,7 @@ const record = {
   fingerprint: "",
   planDigest: "",
   attempts: 1,
+  calls: [],
   writeToken: "",
   plan: { name: "", sha256: "", bytes: 0 },
 } as const;
