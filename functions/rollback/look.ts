@@ -1,13 +1,15 @@
 import { requireReadable, unlistedWarnings } from "../shared/core/checks.ts";
 import { mapGroups } from "../shared/core/group-map.ts";
-import type { LiveState, Snapshot } from "../shared/core/model.ts";
+import type { LiveState, Snapshot, Targets } from "../shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
+import { epochsInQuestion, type Origin } from "../shared/core/rollback/blockers.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
-import { planRollback } from "../shared/core/rollback/planning.ts";
+import { originIn, planRollback } from "../shared/core/rollback/planning.ts";
 import { partitionsOf, planResume } from "../shared/core/rollback/resume.ts";
 import { onTopics } from "../shared/core/topics.ts";
 import type { Cluster } from "../shared/kafka/connection/cluster.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
+import { observeEpochEnds } from "../shared/kafka/groups/topics.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import { plannedRollback } from "./earlier.ts";
 import { type Call, groupsOf, policyOf } from "./request.ts";
@@ -45,8 +47,7 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
   if ("resume" in goal) return lookAgain(job, goal.resume);
   const { snapshot, part } = goal;
   const { cluster, wanted } = job;
-  const live = await observe(cluster, part.commits);
-  requireReadable(live);
+  const live = await observeTargets(cluster, originIn(snapshot), part.commits);
   const commits = onTopics(live.commits, wanted.topics);
   const plan = planRollback(snapshot, part, { ...live, commits }, policyOf(wanted));
   return { live, plan: { ...plan, warnings: [...part.warnings, ...live.warnings, ...plan.warnings] } };
@@ -55,7 +56,15 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
 /** Observes what an earlier call has planned, and plans the rest of it: in `strict`, no blocked group is left out. */
 export async function lookAgain(job: Job, record: JournalRecord): Promise<Look & { readonly strict: Plan }> {
   const planned = await plannedRollback(job, record);
-  const live = await observe(job.cluster, partitionsOf(planned.plan));
-  requireReadable(live);
+  const live = await observeTargets(job.cluster, planned.origin, partitionsOf(planned.plan));
   return { live, plan: planResume(planned, live, job.wanted.skip_blocked), strict: planResume(planned, live, false) };
+}
+
+/** Observes groups, with all that tells whether their targets are still valid. */
+async function observeTargets(cluster: Cluster, origin: Origin, targets: ReadonlyMap<string, Targets>) {
+  const live = await observe(cluster, targets);
+  requireReadable(live);
+  const epochs = epochsInQuestion(origin, targets, live);
+  const { topics, warnings } = await observeEpochEnds(cluster, live.observed.topics, epochs);
+  return { ...live, warnings: [...live.warnings, ...warnings], observed: { ...live.observed, topics } };
 }

@@ -155,7 +155,7 @@ export const refuse: Policy = { uncommitted: "keep", outOfRange: "refuse", skipB
  *
  * - cluster: snapshot and cluster have the same id;
  * - topics and partitions: both have every partition of both sides, with the same topic ids (`topicsFor`);
- * - range and epoch: logs contain every offset from 0 on, at the largest leader epoch;
+ * - range and epoch: logs contain every offset from 0 on, at the largest leader epoch, and no earlier epoch has an end;
  * - groups: they have no members, no transaction is pending, and none is a share group (`liveOf`);
  * - capture: the snapshot has no errors, and observed every topic;
  * - `moved_since` blocks only a rollback that is resumed.

@@ -91,6 +91,11 @@ export interface ObservedPartition {
   readonly logEndOffset: bigint | null;
   /** The partition's current leader epoch. */
   readonly leaderEpoch: number | null;
+  /**
+   * Where the records of earlier leader epochs, and of those before them, end in the log; null if the leader does not know.
+   * Only of epochs that were asked for, and not in documents.
+   */
+  readonly epochEnds?: ReadonlyMap<number, bigint | null>;
 }
 
 /** How many offsets of [low, high) are inside a log; null where its bounds are unknown. */

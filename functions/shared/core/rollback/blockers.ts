@@ -1,5 +1,14 @@
 import type { Json } from "../json/json.ts";
-import { type Commit, type LiveState, type ObservedGroup, type ObservedTopic, topicPartition } from "../model.ts";
+import {
+  type Commit,
+  type LiveState,
+  noCommits,
+  type ObservedGroup,
+  type ObservedTopic,
+  placeOf,
+  type Targets,
+  topicPartition,
+} from "../model.ts";
 import { commitOrNull } from "../snapshot.ts";
 import { count, nameSome, quote } from "../text.ts";
 
@@ -12,6 +21,7 @@ export const blockerKinds = [
   "topic_recreated",
   "below_log_start",
   "above_log_end",
+  "log_truncated",
   "range_unknown",
   "pending_transaction",
   "not_captured",
@@ -43,8 +53,11 @@ export interface Origin {
   readonly name: string;
   readonly clusterId: string | null;
   /** A topic that is absent did not exist; one that is null, or has no id, cannot be distinguished from a new topic of the same name. */
-  readonly topics: ReadonlyMap<string, Pick<ObservedTopic, "topicId"> | null>;
+  readonly topics: ReadonlyMap<string, OriginTopic | null>;
 }
+
+/** A topic of the origin; its logs only where a snapshot observed them. */
+type OriginTopic = Pick<ObservedTopic, "topicId"> & Partial<Pick<ObservedTopic, "partitions">>;
 
 /** Makes the blockers of a group, or of one of its partitions. Their messages are sentences about it: they begin with its name. */
 const blockersOf =
@@ -135,6 +148,55 @@ export interface Place {
   readonly isRepartition?: boolean;
 }
 
+/**
+ * The leader epoch whose end shows whether the log below a target was replaced since (KIP-320): that of the commit; of a commit
+ * without one, that of the log in the snapshot, which had no later records. Null where neither is known.
+ */
+export function epochOf(
+  { topics }: Pick<Origin, "topics">,
+  { topic, partition, target, basis }: Omit<Place, "group">,
+): number | null {
+  if (target === null || basis !== undefined) return null;
+  return target.leaderEpoch ?? topics.get(topic)?.partitions?.get(partition)?.leaderEpoch ?? null;
+}
+
+/**
+ * The leader epochs to ask for, by partition: those below the current one of the log, of targets, and of logs in the snapshot
+ * on which only the live groups have commits.
+ */
+export function epochsInQuestion(
+  origin: Origin,
+  groups: ReadonlyMap<string, Targets>,
+  { commits, observed }: Pick<LiveState, "commits" | "observed">,
+): Map<string, Set<number>> {
+  const epochs = new Map<string, Set<number>>();
+  for (const [group, targets] of groups) {
+    const lacking = [...(commits.get(group) ?? noCommits)].filter(([key]) => !targets.has(key));
+    const others = lacking.map(([key, { leaderEpoch: _, ...commit }]) => [key, commit] as const);
+    for (const [key, target] of [...targets, ...others]) {
+      const place = placeOf(key);
+      const epoch = epochOf(origin, { ...place, target });
+      const current = observed.topics.get(place.topic)?.partitions.get(place.partition)?.leaderEpoch ?? null;
+      if (epoch === null || current === null || epoch >= current) continue;
+      epochs.set(key, (epochs.get(key) ?? new Set()).add(epoch));
+    }
+  }
+  return epochs;
+}
+
+/** Whether the leader of a log changed since a target was saved, and nothing tells whether the log was truncated then. */
+export function isTruncationUnknown(
+  origin: Pick<Origin, "topics">,
+  place: Omit<Place, "group">,
+  topic: ObservedTopic | null | undefined,
+): boolean {
+  const { leaderEpoch: current = null, epochEnds } = topic?.partitions.get(place.partition) ?? {};
+  if (place.target === null || place.basis !== undefined || current === null || current === 0) return false;
+  if (origin.topics.get(place.topic) === null) return false; // it may even be another topic
+  const epoch = epochOf(origin, place);
+  return epoch === null || (epoch < current && epochEnds?.get(epoch) === null);
+}
+
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
 const withoutPartition =
   'To roll back without it, name the other topics, or their partitions ("orders:0,3"), in `topics`.';
@@ -197,6 +259,8 @@ export function* partitionBlockers(
   const { offset } = target;
   const start = log?.logStartOffset ?? null;
   const end = log?.logEndOffset ?? null;
+  const savedEpoch = epochOf(origin, { topic, partition, target, ...(basis && { basis }) });
+  const epochEnd = savedEpoch === null ? null : (log?.epochEnds?.get(savedEpoch) ?? null);
   if (start === null || end === null) {
     yield blocker(
       "range_unknown",
@@ -212,6 +276,13 @@ export function* partitionBlockers(
       expected: offset,
       actual: start,
     });
+  } else if (epochEnd !== null && offset > epochEnd) {
+    yield blocker(
+      "log_truncated",
+      `: the log was truncated below offset ${offset}. Its leader epoch ${savedEpoch} ended at ${epochEnd}, and the records ` +
+        `from there on are others. Use an earlier snapshot, ${orSkip}`,
+      { expected: offset, actual: epochEnd },
+    );
   } else if (offset > end) {
     yield blocker(
       "above_log_end",

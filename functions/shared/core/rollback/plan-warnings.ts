@@ -1,6 +1,7 @@
 import { negativeWarnings } from "../checks.ts";
-import { type LiveState, placeOf, type Snapshot } from "../model.ts";
-import { count, nameSome } from "../text.ts";
+import { type LiveState, type Observed, placeOf, type Snapshot } from "../model.ts";
+import { count, nameSome, quote } from "../text.ts";
+import { isTruncationUnknown } from "./blockers.ts";
 import { type GroupPlan, type Plan, type Policy, takesPart, topicsIn } from "./plan.ts";
 import { isRepartitionTopic, isStreams } from "./streams.ts";
 import type { Uncommitted } from "./uncommitted.ts";
@@ -19,7 +20,7 @@ export function warningsOf(
   );
   const restored = [...groups].filter(([, plan]) => takesPart(plan));
   const planned = restored.flatMap(([group, { source = group, partitions }]) =>
-    [...partitions].map(([key, partition]) => ({ source, key, topic: placeOf(key).topic, ...partition })),
+    [...partitions].map(([key, partition]) => ({ group, source, key, topic: placeOf(key).topic, ...partition })),
   );
   const deleted = planned.filter(({ action }) => action === "delete");
   const computed = policy.uncommitted === "snapshot_end" ? planned.filter(({ uncommitted }) => uncommitted) : [];
@@ -41,23 +42,10 @@ export function warningsOf(
   );
   const shares = namesOf((_, { type }) => type === "share");
   const simple = namesOf((group) => live.observed.groups.get(group)?.protocolType === "");
-  const beside = restored.flatMap(([group, { source = group, partitions }]) => {
-    const { pending = [], negative = new Map() } = observed.groups.get(source) ?? {};
-    const some = pending.filter((key) => partitions.has(key));
-    return [
-      ...(some.length === 0
-        ? []
-        : [
-            `The targets of ${nameSome([group])} on ${nameSome(some)} were captured while a transaction was pending: they are ` +
-              "the offsets from before it. What that transaction wrote may be produced a second time.",
-          ]),
-      ...(negative.size === 0
-        ? []
-        : [
-            `${snapshotId} has no targets for ${nameSome([group])} on ${nameSome(negative.keys())}: the offset committed ` +
-              `there was negative (${[...negative.values()][0]}), and cannot be restored.`,
-          ]),
-    ];
+  const unchecked = planned.filter(({ key, action, to, asked, uncommitted }) => {
+    const place = { ...placeOf(key), target: to, ...(uncommitted && { basis: "log" as const }) };
+    const isAsked = action !== "skip" && asked === undefined; // others are not what the snapshot has
+    return isAsked && isTruncationUnknown(observed, place, live.observed.topics.get(place.topic));
   });
   const names = new Set(namesOf(() => true));
   const negativeNow = new Map([...live.observed.groups].filter(([group]) => names.has(group)));
@@ -89,7 +77,10 @@ export function warningsOf(
     simple.length > 0 &&
       `${nameSome(simple)} ${simple.length === 1 ? "has" : "have"} never had members: consumers that assign() partitions ` +
         "are not members, so Kafka cannot report whether they are running. Make sure that they are stopped.",
-    ...beside,
+    unchecked.length > 0 &&
+      `Whether logs were truncated below the targets of ${nameSome(new Set(unchecked.map(({ group }) => group)))} is not known: their leaders changed since, and ` +
+        "the leader epochs of the targets are not known to the commits or to the leaders.",
+    ...restored.flatMap(([group, plan]) => capturedWarnings(snapshotId, group, plan, observed.groups)),
     ...negativeWarnings(negativeNow),
   ].filter((warning) => warning !== false);
 }
@@ -103,6 +94,25 @@ function leavingOut(without: readonly OnTopic[], planned: readonly OnTopic[]): s
   return others.size === 0
     ? "To leave them out, name other groups."
     : `To leave them out, set "topics": ${JSON.stringify([...others].sort())}.`;
+}
+
+/** What is special about the commits of a group in the snapshot. */
+function capturedWarnings(
+  snapshotId: string,
+  group: string,
+  { source = group, partitions }: GroupPlan,
+  captured: Observed["groups"],
+): string[] {
+  const { pending = [], negative = new Map() } = captured.get(source) ?? {};
+  const targets = pending.filter((key) => partitions.has(key));
+  return [
+    targets.length > 0 &&
+      `The targets of ${quote(group)} on ${nameSome(targets)} were captured while a transaction was pending: they are the ` +
+        "offsets from before it. What that transaction wrote may be produced a second time.",
+    negative.size > 0 &&
+      `${snapshotId} has no targets for ${quote(group)} on ${nameSome(negative.keys())}: the offset committed there was negative ` +
+        `(${[...negative.values()][0]}), and cannot be restored.`,
+  ].filter((warning) => warning !== false);
 }
 
 /** What it means to keep commits on partitions that the snapshot lacks, and what else can be done. */

@@ -15,6 +15,7 @@ import type { SnapshotPart } from "../restrict.ts";
 import { quote } from "../text.ts";
 import {
   type Blocker,
+  type BlockerKind,
   groupBlockers,
   isPermanent,
   movedSince,
@@ -47,7 +48,9 @@ export interface Intent {
   readonly earlier?: GroupPlan["partitions"];
 }
 
-const isOutOfRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
+/** The kinds for which a policy can choose another offset. */
+const outOfRangeKinds: readonly BlockerKind[] = ["below_log_start", "above_log_end", "log_truncated"];
+const isOutOfRange = ({ kind }: Blocker) => outOfRangeKinds.includes(kind);
 
 /**
  * Plans a rollback: the commits that return the groups to the part of the snapshot, and every blocker. Pure: the same
@@ -87,8 +90,8 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
       uncommitted: lacking,
     });
   }
-  const { snapshotId, cluster, observed } = snapshot;
-  const origin = { name: snapshotId, clusterId: cluster.clusterId, topics: observed.topics };
+  const { snapshotId } = snapshot;
+  const origin = originIn(snapshot);
   const uncaptured = part.errors.map(({ group, error, message }): Blocker => {
     const source = part.sources.get(group) ?? group;
     const what = `Group ${quote(source)} is not in ${snapshotId}: it could not be captured (${error}: ${message}).`;
@@ -104,6 +107,13 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     extra,
   };
 }
+
+/** What the targets of a snapshot are valid for. */
+export const originIn = ({ snapshotId, cluster, observed }: Snapshot): Origin => ({
+  name: snapshotId,
+  clusterId: cluster.clusterId,
+  topics: observed.topics,
+});
 
 /**
  * Plans the targets of some groups, and finds every blocker. If everything would be left out, the blockers block after all:
@@ -188,9 +198,10 @@ function planGroup(
       skipped.push(range);
       partitions.set(key, skip(planned));
     } else {
-      const bound = range.kind === "below_log_start" ? log?.logStartOffset : log?.logEndOffset;
+      const start = log?.logStartOffset ?? 0n;
+      const bound = typeof range.actual === "bigint" && range.actual > start ? range.actual : start;
       // Without the leader epoch: it belongs to the offset that was asked for.
-      const given: Commit = { offset: bound ?? target.offset, metadata: target.metadata };
+      const given: Commit = { offset: bound, metadata: target.metadata };
       partitions.set(key, { ...planned, ...planPartition(from, given, log, isShare), asked: target });
     }
   }

@@ -65,7 +65,12 @@ function logEndThen(
   const before = isSame ? then?.partitions.get(partition) : undefined;
   if (before === undefined) return start;
   const end = before.logEndOffset;
-  return end !== null && end < start ? start : end;
+  if (end === null) return null;
+  // The records from the end of its leader epoch on were appended since, if the log was truncated there.
+  const epochEnd =
+    before.leaderEpoch === null ? null : now?.partitions.get(partition)?.epochEnds?.get(before.leaderEpoch);
+  const kept = epochEnd != null && epochEnd < end ? epochEnd : end;
+  return kept < start ? start : kept;
 }
 
 /** The commit that a policy sets in place of one on a partition for which the snapshot has none; null deletes it. */

@@ -1,4 +1,4 @@
-import { type ObservedPartition, type ObservedTopic, topicPartition } from "../../core/model.ts";
+import { type ObservedPartition, type ObservedTopic, placeOf, topicPartition } from "../../core/model.ts";
 import { count, nameSome } from "../../core/text.ts";
 import {
   type Attempt,
@@ -8,10 +8,16 @@ import {
   type Settled,
   unavailable,
 } from "../calls/problems.ts";
-import { batchesOf, inParallel, type Report, settleAll, type TimeLeft } from "../calls/retry.ts";
+import { batchesOf, inParallel, settleAll, type TimeLeft } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
-import { listOffsets, logEnd, type TopicMetadata } from "../wire/metadata.ts";
+import {
+  type LeaderEpochEnd,
+  listOffsets,
+  logEnd,
+  offsetForLeaderEpoch,
+  type TopicMetadata,
+} from "../wire/metadata.ts";
 
 /** Topics, as in `Observed`. */
 export interface TopicsObserved {
@@ -104,37 +110,172 @@ export function askForTopics<R>(
   });
 }
 
-/** A partition and its leader when the topic was described. */
-interface Leader {
+/** A partition, and its leader if that is known. */
+interface Led {
   readonly topic: string;
   readonly partition: number;
-  readonly leader: number;
+  readonly leader?: number;
+}
+
+/** A partition as its topic was described. */
+interface Leader extends Required<Led> {
   readonly leaderEpoch: number;
 }
 
 type Log = Pick<ObservedPartition, "logStartOffset" | "logEndOffset">;
 
 /** Log start and end of partitions, with two requests per leader. */
-async function readLogs(cluster: Cluster, partitions: readonly Leader[]): Promise<Map<Leader, Settled<Log>>> {
-  const limits = { deadline: cluster.deadline, doing: "reading log start and end offsets", maxMs: LIMIT_MS };
-  let leaderOf = ({ leader }: Leader) => leader;
-  let first = true;
-  return settleAll<Leader, Log>(partitions, limits, async (pending, report, leftMs) => {
-    if (!first) leaderOf = await leadersNow(cluster, pending, leftMs);
-    first = false;
+const readLogs = (cluster: Cluster, partitions: readonly Leader[]): Promise<Map<Leader, Settled<Log>>> =>
+  perLeader<Leader, Log>(cluster, partitions, "reading log start and end offsets", async (leader, asked, leftMs) => {
+    const byTopic = Map.groupBy(asked, ({ topic }) => topic);
+    const topics = [...byTopic].map(([topic, keys]) => ({ topic, partitions: keys.map(({ partition }) => partition) }));
+    const [starts, ends] = await Promise.all(
+      [logEnd.earliest, logEnd.latest].map(async (end) =>
+        byPartition(await cluster.send(leader, listOffsets, { end, topics }, leftMs())),
+      ),
+    );
+    return ({ topic, partition }) => {
+      const name = topicPartition(topic, partition);
+      const start = starts?.get(name);
+      const end = ends?.get(name);
+      if (start === undefined || end === undefined) return undefined;
+      const failed = start.code === errorCodes.NONE ? end.code : start.code;
+      const subject = { doing: `read the log of ${name}`, topicRight: `DESCRIBE on topic ${nameSome([topic])}` };
+      return failed === errorCodes.NONE
+        ? { done: { logStartOffset: start.offset, logEndOffset: end.offset } }
+        : failureOfCode(failed, subject);
+    };
+  });
+
+const byPartition = <T extends { readonly topic: string; readonly partition: number }>(answers: readonly T[]) =>
+  new Map(answers.map((answer) => [topicPartition(answer.topic, answer.partition), answer]));
+
+/** A leader epoch of a partition. */
+interface Epoch extends Led {
+  readonly leaderEpoch: number;
+}
+
+/**
+ * Observes where earlier leader epochs end in the logs of observed topics, with one request per leader. What cannot be
+ * observed is absent, with a warning. Throws internal errors only.
+ *
+ * @param epochs those in question, by partition
+ */
+export async function observeEpochEnds(
+  cluster: Cluster,
+  topics: TopicsObserved["topics"],
+  epochs: ReadonlyMap<string, ReadonlySet<number>>,
+): Promise<TopicsObserved> {
+  const asked = [...epochs].flatMap(([key, wanted]) =>
+    [...wanted].map((leaderEpoch): Epoch => ({ ...placeOf(key), leaderEpoch })),
+  );
+  const settled = await perLeader<Epoch, bigint>(cluster, asked, "reading the ends of leader epochs", readEpochEnds);
+  const ends = new Map<string, Map<number, bigint | null>>();
+  const unread = new Map<string, Problem>();
+  for (const [{ topic, partition, leaderEpoch }, result] of settled) {
+    const key = topicPartition(topic, partition);
+    if ("failed" in result) unread.set(key, result.failed);
+    else ends.set(key, (ends.get(key) ?? new Map()).set(leaderEpoch, result.done < 0n ? null : result.done));
+  }
+  const withEnds = (topic: string, observed: ObservedTopic): ObservedTopic => ({
+    ...observed,
+    partitions: new Map(
+      [...observed.partitions].map(([partition, log]) => {
+        const epochEnds = ends.get(topicPartition(topic, partition));
+        return [partition, epochEnds === undefined ? log : { ...log, epochEnds }];
+      }),
+    ),
+  });
+  const what = "could not be checked for truncation";
+  return {
+    topics: new Map([...topics].map(([topic, observed]) => [topic, observed && withEnds(topic, observed)])),
+    warnings: unread.size > 0 ? [warningOf(unread, "log", what)] : [],
+  };
+}
+
+async function readEpochEnds(
+  leader: number,
+  asked: readonly Epoch[],
+  leftMs: TimeLeft,
+  cluster: Cluster,
+): Promise<(epoch: Epoch) => Attempt<bigint> | undefined> {
+  const answers = new Map<Epoch, LeaderEpochEnd>();
+  // A request has one epoch of a partition.
+  const byKey = Map.groupBy(asked, ({ topic, partition }) => topicPartition(topic, partition));
+  const most = Math.max(...[...byKey.values()].map(({ length }) => length));
+  for (let i = 0; i < most; i++) {
+    const epochs = [...byKey.values()].flatMap((ofPartition) => ofPartition.slice(i, i + 1));
+    const topics = [...Map.groupBy(epochs, ({ topic }) => topic)].map(([topic, partitions]) => ({ topic, partitions }));
+    const ends = byPartition(await cluster.send(leader, offsetForLeaderEpoch, { topics }, leftMs()));
+    for (const epoch of epochs) {
+      const end = ends.get(topicPartition(epoch.topic, epoch.partition));
+      if (end !== undefined) answers.set(epoch, end);
+    }
+  }
+  return (epoch) => {
+    const answer = answers.get(epoch);
+    if (answer === undefined) return undefined;
+    const { topic, partition } = epoch;
+    if (answer.code === errorCodes.NONE) return { done: answer.endOffset };
+    return failureOfCode(answer.code, {
+      doing: `read the end of leader epoch ${epoch.leaderEpoch} of ${topicPartition(topic, partition)}`,
+      topicRight: `DESCRIBE on topic ${nameSome([topic])}`,
+    });
+  };
+}
+
+/**
+ * Asks the leaders of partitions, all in parallel; where that fails for now, the current leaders again.
+ *
+ * @param ask sends requests about some partitions to their leader; returns what each of them has been answered, undefined
+ *   for nothing
+ */
+function perLeader<P extends Led, R>(
+  cluster: Cluster,
+  partitions: readonly P[],
+  doing: string,
+  ask: (
+    leader: number,
+    asked: readonly P[],
+    leftMs: TimeLeft,
+    cluster: Cluster,
+  ) => Promise<(partition: P) => Attempt<R> | undefined>,
+): Promise<Map<P, Settled<R>>> {
+  const limits = { deadline: cluster.deadline, doing, maxMs: LIMIT_MS };
+  let isFirst = true;
+  return settleAll<P, R>(partitions, limits, async (pending, report, leftMs) => {
+    const known = isFirst && pending.every(({ leader }) => leader !== undefined);
+    const leaderOf = known ? ({ leader = -1 }: P) => leader : await leadersNow(cluster, pending, leftMs);
+    isFirst = false;
     const byLeader = Map.groupBy(pending, leaderOf);
     await inParallel([...byLeader], byLeader.size, async ([leader, led]) => {
-      for (const asked of batchesOf(led, PARTITIONS_PER_REQUEST))
-        await readLogsOf(cluster, leader, asked, report, leftMs);
+      for (const asked of batchesOf(led, PARTITIONS_PER_REQUEST)) {
+        if (leader < 0) {
+          for (const key of asked) {
+            report(key, { again: unavailable(`${topicPartition(key.topic, key.partition)} has no leader`) });
+          }
+          continue;
+        }
+        try {
+          const answerOf = await ask(leader, asked, leftMs, cluster);
+          for (const key of asked) {
+            const attempt = answerOf(key);
+            if (attempt !== undefined) report(key, attempt); // without one it fails, see settleAll
+          }
+        } catch (error) {
+          const attempt = failureOfException(error);
+          for (const key of asked) report(key, attempt);
+        }
+      }
     });
   });
 }
 
 async function leadersNow(
   cluster: Cluster,
-  partitions: readonly Leader[],
+  partitions: readonly Led[],
   leftMs: TimeLeft,
-): Promise<(partition: Leader) => number> {
+): Promise<(partition: Led) => number> {
   const names = [...new Set(partitions.map(({ topic }) => topic))];
   const { topics } = await cluster.metadata(names, undefined, leftMs());
   const leaders = new Map<string, number>();
@@ -142,46 +283,4 @@ async function leadersNow(
     for (const { partition, leader } of partitions) leaders.set(topicPartition(topic, partition), leader);
   }
   return ({ topic, partition }) => leaders.get(topicPartition(topic, partition)) ?? -1;
-}
-
-async function readLogsOf(
-  cluster: Cluster,
-  leader: number,
-  asked: readonly Leader[],
-  report: Report<Leader, Log>,
-  leftMs: TimeLeft,
-): Promise<void> {
-  if (leader < 0) {
-    for (const key of asked) {
-      report(key, { again: unavailable(`${topicPartition(key.topic, key.partition)} has no leader`) });
-    }
-    return;
-  }
-  const byTopic = Map.groupBy(asked, ({ topic }) => topic);
-  const topics = [...byTopic].map(([topic, keys]) => ({ topic, partitions: keys.map(({ partition }) => partition) }));
-  try {
-    const [starts, ends] = await Promise.all(
-      [logEnd.earliest, logEnd.latest].map(async (end) => {
-        const offsets = await cluster.send(leader, listOffsets, { end, topics }, leftMs());
-        return new Map(offsets.map((offset) => [topicPartition(offset.topic, offset.partition), offset]));
-      }),
-    );
-    for (const key of asked) {
-      const name = topicPartition(key.topic, key.partition);
-      const start = starts?.get(name);
-      const end = ends?.get(name);
-      if (start === undefined || end === undefined) continue; // a failure, see settleAll
-      const failed = start.code === errorCodes.NONE ? end.code : start.code;
-      const subject = { doing: `read the log of ${name}`, topicRight: `DESCRIBE on topic ${nameSome([key.topic])}` };
-      report(
-        key,
-        failed === errorCodes.NONE
-          ? { done: { logStartOffset: start.offset, logEndOffset: end.offset } }
-          : failureOfCode(failed, subject),
-      );
-    }
-  } catch (error) {
-    const attempt = failureOfException(error);
-    for (const key of asked) report(key, attempt);
-  }
 }

@@ -131,3 +131,52 @@ export const listOffsets: Api<ListOffsetsRequest, readonly ListedOffset[]> = {
     return offsets;
   },
 };
+
+/** Leader epochs of partitions that one broker leads. */
+export interface LeaderEpochsRequest {
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly partitions: readonly { readonly partition: number; readonly leaderEpoch: number }[];
+  }[];
+}
+
+/** Where a leader epoch ended: at the offset of the first record of a later one. −1 if the leader does not know. */
+export interface LeaderEpochEnd {
+  readonly topic: string;
+  readonly partition: number;
+  readonly code: number;
+  readonly endOffset: bigint;
+}
+
+/** Where the records of leader epochs, and of earlier ones, end in the present logs (KIP-101, KIP-320). */
+export const offsetForLeaderEpoch: Api<LeaderEpochsRequest, readonly LeaderEpochEnd[]> = {
+  key: 23,
+  name: "OffsetForLeaderEpoch",
+  versions: [4, 4],
+  since: "2.7",
+  flexible: true,
+  encode(writer, { topics }) {
+    writer.int32(-1); // replica_id: a client
+    writer.structures(topics, ({ topic, partitions }) => {
+      writer.string(topic);
+      writer.structures(partitions, ({ partition, leaderEpoch }) => {
+        writer.int32(partition);
+        writer.int32(-1); // current_leader_epoch: not checked
+        writer.int32(leaderEpoch);
+      });
+    });
+  },
+  decode(reader) {
+    reader.int32(); // throttle_time_ms
+    const ends: LeaderEpochEnd[] = [];
+    reader.structures(() => {
+      const topic = reader.string();
+      reader.structures(() => {
+        const [code, partition] = [reader.int16(), reader.int32()];
+        reader.int32(); // leader_epoch: the latest one that is not above the requested one
+        ends.push({ topic, partition, code, endOffset: reader.int64() });
+      });
+    });
+    return ends;
+  },
+};

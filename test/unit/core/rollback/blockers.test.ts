@@ -1,10 +1,17 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Commit, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
+import type {
+  Commit,
+  LiveState,
+  ObservedGroup,
+  ObservedPartition,
+  ObservedTopic,
+} from "../../../../functions/shared/core/model.ts";
 import {
   type Blocker,
   blockerKinds,
+  epochsInQuestion,
   groupBlockers,
   isPermanent,
   type Origin,
@@ -17,7 +24,7 @@ const origin: Origin = {
   clusterId: "c1",
   topics: new Map([["t", { topicId: "id" }]]),
 };
-const topic = (partition: ReturnType<typeof log>, topicId: string | null = "id"): ObservedTopic => ({
+const topic = (partition: ObservedPartition, topicId: string | null = "id"): ObservedTopic => ({
   topicId,
   partitions: new Map([[1, partition]]),
 });
@@ -291,6 +298,22 @@ describe("a blocker of a partition", () => {
       orSkip,
     ],
     [
+      "log_truncated",
+      "an offset above the end of its leader epoch",
+      topic({ ...log(0n, 100n, 5), epochEnds: new Map([[3, 49n]]) }),
+      { expected: 50n, actual: 49n },
+      /the log was truncated below offset 50\. Its leader epoch 3 ended at 49, and the records from there on are others/,
+      orSkip,
+    ],
+    [
+      "log_truncated",
+      "such an offset that is above the log end, too",
+      topic({ ...log(0n, 49n, 5), epochEnds: new Map([[3, 20n]]) }),
+      { expected: 50n, actual: 20n },
+      /ended at 20/,
+      orSkip,
+    ],
+    [
       "range_unknown",
       "an unknown log start",
       topic(log(null, 100n)),
@@ -360,4 +383,40 @@ describe("a blocker of a partition", () => {
       "range_unknown",
     ]);
   });
+});
+
+describe("the leader epochs in question", () => {
+  const saved = topicOf(log(0n, 100n, 4));
+  const epochsOf = (target: Commit | null, current: number | null, others: Record<string, Commit> = {}) =>
+    epochsInQuestion(
+      { ...origin, topics: new Map([["t", saved]]) },
+      new Map([["g", new Map([["t-0", target]])]]),
+      liveOf(group(others), new Map([["t", topicOf(log(0n, 100n, current))]])),
+    );
+
+  test.each([
+    ["that of the commit, if the log has a later one", at(5n, "", 3), 5, [3]],
+    ["that of the log in the snapshot, for a commit without one", at(5n), 5, [4]],
+    ["none if the leader is the same", at(5n, "", 5), 5, undefined],
+    ["none if the current one is unknown", at(5n, "", 3), null, undefined],
+    ["none for a deletion", null, 5, undefined],
+  ])("are %s", (_what, target, current, epochs) => {
+    expect(epochsOf(target, current)).toEqual(new Map(epochs ? [["t-0", new Set(epochs)]] : []));
+  });
+
+  test("are those of the logs in the snapshot where only the live group has a commit", () => {
+    expect(epochsOf(at(5n, "", 5), 5, { "t-0": at(9n, "", 5) })).toEqual(new Map());
+    expect(
+      epochsInQuestion(
+        { ...origin, topics: new Map([["t", saved]]) },
+        new Map([["g", new Map()]]),
+        liveOf(group({ "t-0": at(9n, "", 5) }), new Map([["t", topicOf(log(0n, 100n, 5))]])),
+      ),
+    ).toEqual(new Map([["t-0", new Set([4])]]));
+  });
+});
+
+const topicOf = (...logs: ReturnType<typeof log>[]): ObservedTopic => ({
+  topicId: "id",
+  partitions: new Map(logs.entries()),
 });

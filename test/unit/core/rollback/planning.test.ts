@@ -113,7 +113,10 @@ describe("a plan", () => {
       fc.property(situation, (drawn) => {
         const plan = planIn(drawn);
         const writes = writesOf(plan);
-        const changed = partitionsIn(plan).filter(({ from, to }) => !sameCommit(from, to));
+        // The start offset of a share group is written also where it stays.
+        const changed = partitionsIn(plan).filter(
+          ({ action, from, to }) => action === "rewind" || !sameCommit(from, to),
+        );
         for (const { group, key, to } of changed) expect(writes.get(group)?.get(key)).toEqual(to);
         expect([...writes.values()].reduce((n, { size }) => n + size, 0)).toBe(changed.length);
         expect([...writes.values()].every(({ size }) => size > 0)).toBe(true);
@@ -387,6 +390,50 @@ describe("a plan's digest", () => {
   });
 });
 
+describe("a plan for a log that was truncated below a target", () => {
+  const snapshot = snapshotOf(group({ "t-0": at(80n, "m", 0) }), {
+    observed: { groups: new Map(), topics: theTopic(log(0n, 80n, 0)) },
+  });
+  const live = (start: bigint, epochEnd: bigint | null) =>
+    liveOf(group({ "t-0": at(90n) }), theTopic({ ...log(start, 90n, 1), ...{ epochEnds: new Map([[0, epochEnd]]) } }));
+
+  test("is refused, clamps to the end of the saved epoch, or to the log start if that is above it", () => {
+    expect(planFor(snapshot, live(0n, 50n)).blockers).toMatchObject([
+      { kind: "log_truncated", group: "g", expected: 80n, actual: 50n },
+    ]);
+    for (const [start, to] of [
+      [0n, 50n],
+      [60n, 60n],
+    ] as const) {
+      const clamped = planFor(snapshot, live(start, 50n), { outOfRange: "clamp" });
+      expect(clamped.blockers).toEqual([]);
+      expect(clamped.groups.get("g")?.partitions.get("t-0")).toMatchObject({
+        action: "rewind",
+        to: at(to, "m"),
+        asked: at(80n, "m", 0),
+        replayed: 90n - to,
+      });
+    }
+    const skipped = planFor(snapshot, live(0n, 50n), { outOfRange: "skip" });
+    expect(skipped.blockers).toMatchObject([{ kind: "log_truncated" }]); // nothing else is to be rolled back
+  });
+
+  test("warns if the leader does not know the epoch", () => {
+    const plan = planFor(snapshot, live(0n, null));
+    expect(plan.blockers).toEqual([]);
+    expect(plan.warnings).toEqual([
+      expect.stringMatching(/^Whether logs were truncated below the targets of "g" is not known/),
+    ]);
+    expect(planFor(snapshot, live(0n, 80n)).warnings).toEqual([]);
+  });
+
+  test("rereads from the end of the epoch what was appended to a partition without a commit in the snapshot", () => {
+    const other = snapshotOf(group({}), { observed: { groups: new Map(), topics: theTopic(log(0n, 80n, 0)) } });
+    const [extra] = planFor({ ...other, consumerGroups: new Map([["g", new Map()]]) }, live(0n, 50n)).extra;
+    expect(extra?.uncommitted?.snapshotEnd).toEqual({ to: 50n, replayed: 40n });
+  });
+});
+
 describe("a plan to a snapshot with commits that were pending or negative", () => {
   const topics = theTopic(log(0n, 100n), log(0n, 100n));
   const special = { ...groupOf("classic", "Empty", 0), pending: ["t-0"], negative: new Map([["t-1", -1001n]]) };
@@ -444,7 +491,7 @@ describe("a plan with blockers", () => {
         policy.uncommitted === "snapshot_end" && lacking?.snapshotEnd.to === null && lacking.logStart.to !== null;
       const basis = lacking && { basis: isUnknown ? ("unknown" as const) : ("log" as const) };
       for (const blocker of partitionBlockers(origin, { group, ...place, target, ...basis }, topics[1])) {
-        const isOutside = blocker.kind === "below_log_start" || blocker.kind === "above_log_end";
+        const isOutside = ["below_log_start", "above_log_end", "log_truncated"].includes(blocker.kind);
         if (isOutside && policy.outOfRange !== "refuse") outOfRange.set(key, blocker);
         else blocking.push(blocker);
       }
