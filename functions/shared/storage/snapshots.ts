@@ -115,18 +115,16 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     async save(content: SnapshotContent, now: Date, deadline: Deadline, executionId?: string) {
       const createdAt = isoSeconds(now);
       const writeToken = randomUUID();
-      const unreadable = createUnreadable("the deliveries of the execution");
-      const execution = executionId !== undefined && {
-        id: executionId,
-        read: (snapshotId: string) => readIfReadable(snapshotId, unreadable, deadline),
-      };
+      const unreadable = createUnreadable("the deliveries of this execution"); // `findExecution` has warned of it
+      const read = (snapshotId: string) => readIfReadable(snapshotId, unreadable, deadline);
+      const execution = executionId === undefined ? undefined : { id: executionId, read };
       for (let number = 1; ; number++) {
         const snapshotId = formatSnapshotId({ createdAt, number });
         const snapshot: Snapshot = { ...content, snapshotId, createdAt };
         const encoded = encodeSnapshot(snapshot);
         if ((await (await bodies()).put(snapshotId, encoded, writeToken, deadline)) === "taken") continue;
         const written = indexEntryOf(snapshot, { sha256: encoded.sha256, bytes: encoded.body.byteLength });
-        const listed = await index.insert(written, writeToken, deadline, execution || undefined);
+        const listed = await index.insert(written, writeToken, deadline, execution);
         if (listed === "listed") return { entry: written, snapshot, repeated: false };
         if (listed === "taken") continue;
         // Nothing lists this body, and nothing can: a late request to list it finds the execution taken, too.
