@@ -17,7 +17,7 @@ import {
   rollback,
   type World,
 } from "./model-rollback.ts";
-import { type Member, type Outside, withOutside } from "./outside.ts";
+import { type Member, type Outside, type Transaction, withOutside } from "./outside.ts";
 import type { Offsets } from "./truth.ts";
 
 /** A history: its name, and a random number for each of its steps. */
@@ -53,6 +53,10 @@ interface Run {
   creations: number;
   /** The group that has a consumer, and the consumer. */
   joined?: { readonly group: string; readonly member: Member } | undefined;
+  /** The open transaction, and its pending commit. */
+  pending?:
+    | { readonly group: string; readonly key: string; readonly offset: bigint; readonly transaction: Transaction }
+    | undefined;
   /** The rollbacks that were requested, and the digests of plans that were answered. */
   readonly requested: RollbackRequest[];
   readonly digests: string[];
@@ -123,6 +127,7 @@ export async function play(faults: FaultHarness, history: History, count: (what:
         await playSteps(run, history.steps);
       } finally {
         await leave(run);
+        await endTransaction(run, "abort");
         await freeLease(run);
       }
       return model.perKey(expectedCommits(run), (commits) => model.perKey(commits, ({ offset }) => offset));
@@ -145,12 +150,15 @@ async function playSteps(run: Run, [first = 0, ...rest]: readonly number[]): Pro
     await dropRemovedGroups(run);
     await dice.pick(stepKinds)(run, dice);
     await compare(run);
+    if (dice.oneIn(3)) await endTransaction(run, dice.pick(["commit", "abort"]));
   }
 }
 
 // Changes in Kafka
 
-const withoutMember = (run: Run) => run.names.groups.filter((group) => group !== run.joined?.group);
+/** The groups that other clients can commit for. */
+const withoutMember = (run: Run) =>
+  run.names.groups.filter((group) => group !== run.joined?.group && group !== run.pending?.group);
 const partitionsOf = ({ world }: Run) =>
   [...world.topics].flatMap(([topic, { logs }]) => logs.map((_, i) => `${topic}-${i}`));
 
@@ -246,7 +254,8 @@ async function deleteGroup(run: Run, dice: Dice): Promise<void> {
 }
 
 async function changeTopic(run: Run, dice: Dice): Promise<void> {
-  const topic = dice.pick(run.names.topics);
+  const ofTransaction = run.pending && model.placeOf(run.pending.key).topic;
+  const topic = dice.pick(run.names.topics.filter((name) => name !== ofTransaction));
   const logs = run.world.topics.get(topic)?.logs;
   if (logs === undefined) return createTopic(run, topic, dice.pick([2, 3, 4]), dice.pick([0, 3, 6]));
   const change = dice.pick(["produce", ...repeat("delete records", 3), "add a partition", "delete", "recreate"]);
@@ -271,7 +280,7 @@ async function changeTopic(run: Run, dice: Dice): Promise<void> {
 
 async function joinOrLeave(run: Run, dice: Dice): Promise<void> {
   if (run.joined !== undefined) return leave(run);
-  const group = dice.pick(run.names.groups);
+  const group = dice.pick(withoutMember(run));
   run.log(`a consumer joins ${show(group)}`);
   const member = await run.outside.join(group);
   run.joined = { group, member };
@@ -293,6 +302,31 @@ async function leave(run: Run): Promise<void> {
   run.joined = undefined;
   await member.leave();
   run.world = model.withMember(run.world, group, false);
+}
+
+async function transact(run: Run, dice: Dice): Promise<void> {
+  const some = withoutMember(run).filter((group) => (run.world.groups.get(group)?.commits.size ?? 0) > 0);
+  if (run.pending !== undefined || some.length === 0) return;
+  const group = dice.pick(some);
+  const key = dice.pick([...(run.world.groups.get(group)?.commits.keys() ?? [])]);
+  const { offset } = commitOn(run, dice, key);
+  run.log(`a transaction begins with ${offset} for ${show(group)} on ${key}`);
+  const { topic, partition } = model.placeOf(key);
+  const transaction = await run.outside.transact(group, topic, partition, offset);
+  run.pending = { group, key, offset, transaction };
+  run.world = model.withPending(run.world, group, key);
+}
+
+async function endTransaction(run: Run, how: "commit" | "abort"): Promise<void> {
+  if (run.pending === undefined) return;
+  const { group, key, offset, transaction } = run.pending;
+  run.log(`the transaction ends: ${how}`);
+  run.pending = undefined;
+  await transaction.end(how);
+  // Kafka answers before the coordinator of the group has ended it, too.
+  expect((await readCommits(run.cluster, new Map([[group, [key]]]))).pending.size).toBe(0);
+  if (how === "commit") run.world = model.committed(run.world, group, key, { offset, metadata: "" });
+  run.world = model.withPending(run.world, group, undefined);
 }
 
 /** Removes groups from the model that Kafka has removed: it deletes empty groups without commits at any time. */
@@ -691,4 +725,5 @@ const stepKinds: readonly Step[] = [
   deleteGroup,
   ...repeat(changeTopic, 5),
   ...repeat(joinOrLeave, 2),
+  ...repeat(transact, 2),
 ];

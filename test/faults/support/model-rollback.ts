@@ -183,8 +183,12 @@ function partitionBlockers(
   return all;
 }
 
-const memberBlockers = (world: World, group: string): Blocker[] =>
-  world.groups.get(group)?.hasMember ? [{ kind: "group_not_empty", group, expected: 0, actual: 1 }] : [];
+/** Blockers of a group that end by themselves. */
+function memberBlockers(world: World, group: string): Blocker[] {
+  const { pending, hasMember = false } = world.groups.get(group) ?? {};
+  if (pending !== undefined) return [{ kind: "pending_transaction", group, actual: [pending] }];
+  return hasMember ? [{ kind: "group_not_empty", group, expected: 0, actual: 1 }] : [];
+}
 
 const isRange = ({ kind }: Blocker) => kind === "below_log_start" || kind === "above_log_end";
 
@@ -387,6 +391,10 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
   const isUnread =
     policy === "snapshot_end" &&
     done.some(([key, { uncommitted }]) => uncommitted !== undefined && !creations.has(placeOf(key).topic));
+  const besides = [...decided.groups].flatMap(([name, one]) => {
+    const pending = saved.groups.get(one.source ?? name)?.pending;
+    return takesPart(one) && pending !== undefined && one.steps.has(pending) ? [name] : [];
+  });
   const isSimple = [...decided.groups].some(
     ([name, one]) => takesPart(one) && world.groups.get(name)?.hadMember === false,
   );
@@ -406,6 +414,7 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
       ...(isUnread ? [/ is not in the snapshot: it did not exist then, or no group of the snapshot read it/] : []),
       ...(isClamped ? [/^\d+ offsets? outside of the log (is|are) clamped/] : []),
       ...(isSimple ? [/ (has|have) never had members: /] : []),
+      ...besides.map(() => /^The targets of .* were captured while a transaction was pending/),
     ],
     extra,
     creations: perKey(world.topics, ({ creation }) => creation),
@@ -535,6 +544,7 @@ const kindWords = [
   "topic_recreated",
   "below_log_start",
   "above_log_end",
+  "log_truncated",
   "range_unknown",
   "pending_transaction",
   "not_captured",

@@ -23,6 +23,8 @@ export interface Group {
   readonly commits: Commits;
   readonly hasMember: boolean;
   readonly hadMember: boolean;
+  /** The partition with a pending transactional commit. It has another commit, and the group has no member. */
+  readonly pending?: string;
 }
 
 /** A snapshot. */
@@ -131,6 +133,19 @@ export function withMember<W extends World>(world: W, group: string, hasMember: 
   };
 }
 
+/** The world after a transaction has a commit pending, or has ended (undefined). */
+export function withPending<W extends World>(world: W, name: string, key: string | undefined): W {
+  const { pending: _, ...group } = world.groups.get(name) ?? { commits: none, hasMember: false, hadMember: false };
+  const after = key === undefined ? group : { ...group, pending: key };
+  return { ...world, groups: new Map([...world.groups, [name, after]]) };
+}
+
+/** A warning for each of these groups that has a pending commit. */
+const pendingWarnings = (groups: ReadonlyMap<string, Group>) =>
+  [...groups.values()].flatMap(({ pending }) =>
+    pending === undefined ? [] : [/ has a transaction with a commit pending on /],
+  );
+
 const isPattern = (selector: Selector): selector is string => typeof selector === "string" && /[*?]/.test(selector);
 const nameOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
@@ -235,6 +250,7 @@ export function snapshot<W extends World>(world: W, request: SnapshotRequest): P
   const warnings = [
     ...(idle.length > 0 ? [/^No group matches /] : []),
     ...(groups.size === 0 ? [/^No group of the cluster is in the selection/] : []),
+    ...pendingWarnings(groups),
   ];
   const id = nextSnapshot(world);
   const result = {
@@ -282,13 +298,14 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
     cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
     observed: {
-      groups: perKey(saved.groups, ({ hasMember, hadMember }) => ({
+      groups: perKey(saved.groups, ({ hasMember, hadMember, pending }) => ({
         type: "classic",
         state: hasMember ? "Stable" : "Empty",
         members: hasMember ? 1 : 0,
         protocol_type: hadMember ? "consumer" : "",
         protocol: hasMember ? "RoundRobinAssigner" : null,
         as_of: /\.\d{3}Z$/,
+        ...(pending !== undefined && { pending: [pending] }),
       })),
       topics: perKey(saved.topics, ({ creation, logs }, topic) => ({
         topic_id: topicId(topic, creation),
@@ -414,7 +431,11 @@ export function verify<W extends World>(world: W, request: VerifyRequest): Predi
     snapshot_id: saved.id,
     checked,
     mismatches: new Bag(found),
-    warnings: new Bag([...chosen.warnings, ...part.warnings]),
+    warnings: new Bag([
+      ...chosen.warnings,
+      ...part.warnings,
+      ...pendingWarnings(only(world.groups, (group) => part.commits.has(group))),
+    ]),
   };
   return request.fail_on_mismatch === true && found.length > 0
     ? failing(world, "VerificationMismatch", result)
@@ -472,6 +493,7 @@ export function diff<W extends World>(world: W, request: DiffRequest): Predictio
     ...(chosenTo?.warnings ?? []),
     ...(oneSided.length > 0 ? [/^Only one side was asked for /] : []),
     ...on.warnings,
+    ...(to === undefined ? pendingWarnings(live) : []),
   ];
   return answering(world, {
     from: from.id,

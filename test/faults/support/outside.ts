@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
@@ -15,6 +16,12 @@ export interface Member {
   leave(): Promise<void>;
 }
 
+/** A transaction of a producer, which has a commit of a group pending. */
+export interface Transaction {
+  /** Ends it. */
+  end(how: "commit" | "abort"): Promise<void>;
+}
+
 /** Operations by kafkajs. Each resolves when its effect is visible on every broker. */
 export interface Outside {
   createTopic(topic: string, partitions: number): Promise<void>;
@@ -29,6 +36,8 @@ export interface Outside {
   groups(): Promise<ReadonlySet<string>>;
   commitsOf(groups: readonly string[]): Promise<OutsideCommits>;
   join(group: string): Promise<Member>;
+  /** Begins a transaction with a commit of a group, without metadata. */
+  transact(group: string, topic: string, partition: number, offset: bigint): Promise<Transaction>;
 }
 
 const soon = { timeout: 20_000, interval: 20 };
@@ -98,6 +107,20 @@ export async function withOutside<T>(
             }),
           ),
         ),
+      async transact(consumerGroupId, topic, partition, offset) {
+        const transactionalId = randomUUID();
+        const producer = kafkaJs.producer({ transactionalId, maxInFlightRequests: 1, idempotent: true });
+        await producer.connect();
+        const transaction = await producer.transaction();
+        const topics = [{ topic, partitions: [{ partition, offset: String(offset) }] }];
+        await transaction.sendOffsets({ consumerGroupId, topics });
+        return {
+          async end(how) {
+            await transaction[how]();
+            await producer.disconnect();
+          },
+        };
+      },
       async join(groupId) {
         const consumer = kafkaJs.consumer({ groupId });
         await consumer.connect();
