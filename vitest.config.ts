@@ -58,13 +58,18 @@ export default defineConfig({
       ...(process.env.KAFKA_VERSION || process.env.KAFKA_BOOTSTRAP_SERVERS
         ? []
         : [
-            project(8, "kafka-2.8", ["test/integration/kafka/{capture,commit-and-read,shapes}.test.ts"], {
-              globalSetup: "test/support/kafka-setup.ts",
-              env: { POWERTOOLS_LOG_LEVEL: "SILENT", KAFKA_VERSION: "2.8.2" },
-              testTimeout: 120_000,
-              hookTimeout: 240_000,
-              fileParallelism: false,
-            }),
+            project(
+              8,
+              "kafka-2.8",
+              ["test/integration/kafka/{capture,commit-and-read,metadata-limit,shapes}.test.ts"],
+              {
+                globalSetup: "test/support/kafka-setup.ts",
+                env: { POWERTOOLS_LOG_LEVEL: "SILENT", KAFKA_VERSION: "2.8.2" },
+                testTimeout: 120_000,
+                hookTimeout: 240_000,
+                fileParallelism: false,
+              },
+            ),
           ]),
       // Only where it is asked for: `npm run test:soak`.
       ...(process.env.SOAK_MINUTES

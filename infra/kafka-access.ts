@@ -38,9 +38,10 @@ const iamRights = {
     topic: ["kafka-cluster:DescribeTopic"],
     group: ["kafka-cluster:DescribeGroup"],
   },
-  // AlterGroup and ReadData commit offsets; DeleteGroup deletes a commit, for `exact`.
+  // AlterGroup and ReadData commit offsets; DeleteGroup deletes a commit, for `uncommitted: "delete"`. The
+  // cluster's configuration says how long offsets are kept.
   write: {
-    cluster: [],
+    cluster: ["kafka-cluster:DescribeClusterDynamicConfiguration"],
     topic: ["kafka-cluster:ReadData"],
     group: ["kafka-cluster:AlterGroup", "kafka-cluster:DeleteGroup"],
   },

@@ -3,12 +3,14 @@ import { mapGroups } from "../shared/core/group-map.ts";
 import type { LiveState, Snapshot, Targets } from "../shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { epochsInQuestion, type Origin } from "../shared/core/rollback/blockers.ts";
+import { expiryWarnings, idleGroups } from "../shared/core/rollback/expiry.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
 import { originIn, planRollback } from "../shared/core/rollback/planning.ts";
 import { partitionsOf, planResume } from "../shared/core/rollback/resume.ts";
 import { onTopics } from "../shared/core/topics.ts";
 import type { Cluster } from "../shared/kafka/connection/cluster.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
+import { readOffsetsRetention } from "../shared/kafka/groups/retention.ts";
 import { observeEpochEnds } from "../shared/kafka/groups/topics.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import { plannedRollback } from "./earlier.ts";
@@ -51,6 +53,17 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
   const commits = onTopics(live.commits, wanted.topics);
   const plan = planRollback(snapshot, part, { ...live, commits }, policyOf(wanted));
   return { live, plan: { ...plan, warnings: [...part.warnings, ...live.warnings, ...plan.warnings] } };
+}
+
+/**
+ * The plan of a new rollback, with a warning where offsets may expire soon after it: one request to a broker, only where that
+ * may be. Times are in no digest.
+ */
+export async function warnOfExpiry({ cluster }: Job, goal: Goal, { plan, live }: Look): Promise<Look> {
+  const idle = "resume" in goal ? [] : idleGroups(goal.snapshot, plan, live);
+  if (idle.length === 0) return { plan, live };
+  const warnings = expiryWarnings(idle, await readOffsetsRetention(cluster), new Date());
+  return { live, plan: { ...plan, warnings: [...plan.warnings, ...warnings] } };
 }
 
 /** Observes what an earlier call has planned, and plans the rest of it: in `strict`, no blocked group is left out. */

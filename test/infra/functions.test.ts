@@ -105,6 +105,7 @@ describe("with AWS_MSK_IAM", () => {
     `kafka-cluster:ReadData ${arn("topic")}/*`,
     `kafka-cluster:AlterGroup ${arn("group")}/*`,
     `kafka-cluster:DeleteGroup ${arn("group")}/*`,
+    `kafka-cluster:DescribeClusterDynamicConfiguration ${arn("cluster")}`,
   ];
 
   test.each(withKafka)(

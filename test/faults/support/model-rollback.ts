@@ -398,6 +398,11 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
   const isSimple = [...decided.groups].some(
     ([name, one]) => takesPart(one) && world.groups.get(name)?.hadMember === false,
   );
+  const mayExpire = [...decided.groups].some(([name, one]) => {
+    const group = world.groups.get(name);
+    const hadMember = map === undefined && saved.groups.get(name)?.hasMember;
+    return takesPart(one) && group?.hadMember && !group.hasMember && !hadMember;
+  });
   const liveGroups = only(world.groups, (name) => drafts.has(name));
   const observedTopics = topicsOf([
     ...keysOf(part.commits.values()),
@@ -413,6 +418,7 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
       ...(isDeleting ? [/^The rollback deletes \d+ commits? on partitions that the snapshot lacks/] : []),
       ...(isUnread ? [/ is not in the snapshot: it did not exist then, or no group of the snapshot read it/] : []),
       ...(isClamped ? [/^\d+ offsets? outside of the log (is|are) clamped/] : []),
+      ...(mayExpire ? [/ no members: Kafka deletes .* 7 days after it became empty, .*may expire at any time/] : []),
       ...(isSimple ? [/ (has|have) never had members: /] : []),
       ...besides.map(() => /^The targets of .* were captured while a transaction was pending/),
     ],

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import type { LiveState } from "../../../functions/shared/core/model.ts";
 import { type Cluster, connectCluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
+import { readOffsetsRetention } from "../../../functions/shared/kafka/groups/retention.ts";
 import { commitOffsets, deleteOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { topicsNamed } from "../../../functions/shared/storage/index-entry.ts";
 import { authorizerOf } from "../../../localstack/brokers.ts";
@@ -302,3 +303,14 @@ describe("the sufficient rights", () => {
 
 const deleteAll = (cluster: Cluster, commits: ReadonlyMap<string, ReadonlyMap<string, unknown>>) =>
   deleteOffsets(cluster, new Map([...commits].map(([group, keys]) => [group, keys.keys()])));
+
+describe("the retention of offsets", () => {
+  it("is read from one broker, and needs DESCRIBE_CONFIGS on the cluster", async () => {
+    const cluster = await connectAsSuperUser();
+    expect(await readOffsetsRetention(cluster)).toEqual({ done: 7 * 24 * 60 });
+    expect(cluster.requests.get("DescribeConfigs")).toBe(1);
+    expect(await readOffsetsRetention(await connectWith())).toEqual({
+      failed: { error: "KafkaAuthorization", message: "the principal needs DESCRIBE_CONFIGS on the cluster" },
+    });
+  });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Api, commonVersion, decodeAnswer, encodeRequest } from "../../../../functions/shared/kafka/wire/api.ts";
 import { MalformedAnswer, Writer } from "../../../../functions/shared/kafka/wire/bytes.ts";
+import { describeBrokerConfigs } from "../../../../functions/shared/kafka/wire/configs.ts";
 import {
   consumerGroupDescribe,
   describeGroups,
@@ -190,6 +191,45 @@ const metadataDecoded = {
 };
 
 const examples: Example[] = [
+  example(
+    describeBrokerConfigs,
+    4,
+    answer((w) => {
+      w.noTags();
+      w.int32(0);
+      w.array([0], () => {
+        w.int16(0);
+        w.nullableString(null);
+        w.int8(4);
+        w.string("1");
+        w.array(["10080", null], (value) => {
+          w.string(value === null ? "secret" : "offsets.retention.minutes");
+          w.nullableString(value);
+          w.boolean(true);
+          w.int8(5);
+          w.boolean(value === null);
+          w.array([0], () => {
+            w.string("offsets.retention.minutes");
+            w.nullableString(value);
+            w.int8(5);
+            w.noTags();
+          });
+          w.int8(3);
+          w.nullableString(null);
+          w.noTags();
+        });
+        w.noTags();
+      });
+      w.noTags();
+    }),
+    {
+      code: 0,
+      values: new Map([
+        ["offsets.retention.minutes", "10080"],
+        ["secret", null],
+      ]),
+    },
+  ),
   ...[10, 11, 12].map((version) => example(metadata, version, metadataAnswer(version), metadataDecoded)),
   ...[4, 5].map((version) =>
     example(
