@@ -10,6 +10,7 @@ import { createLedger, type Ledger } from "./figures.ts";
 import { benchReads } from "./reads.ts";
 import { benchRollback } from "./rollback.ts";
 import { benchScale } from "./scale.ts";
+import { benchTransactions } from "./transactions.ts";
 
 /** Most figures are measured on the newest Kafka. Brokers of 4.1.1 delay each append, so that one connection is slow. */
 const kafkaVersion = newestKafka;
@@ -53,6 +54,9 @@ const sections: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   },
   async far({ ledger, quick, say }) {
     await benchFar(ledger.section("Brokers that are far away"), quick, say);
+  },
+  async transactions({ ledger, quick, say }) {
+    await benchTransactions(ledger.section("Exactly-once groups"), quick, say);
   },
   async scale({ ledger, cloud, quick, large, say }) {
     await benchScale(ledger.section("Time and memory by size"), cloud, { quick, withLarge: large }, say);

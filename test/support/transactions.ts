@@ -19,6 +19,12 @@ interface Stood {
   until: number;
 }
 
+/** False while the transaction before has not quite ended; throws any other error. kafkajs does not try again. */
+function isEnding(error: unknown): false {
+  if (error instanceof Error && "type" in error && error.type === "CONCURRENT_TRANSACTIONS") return false;
+  throw error;
+}
+
 /**
  * Starts producers that commit offsets of a group in transactions, each on a partition of its own: open for 50 ms, closed for
  * 50 ms, as in exactly-once processing. All have committed once when it returns.
@@ -47,7 +53,8 @@ export async function transactionalProducers(
       for (let offset = 1n; !stopped; offset++) {
         const transaction = await producer.transaction();
         const partitions = [{ partition, offset: offset.toString() }];
-        await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions }] });
+        const offsets = { consumerGroupId: group, topics: [{ topic, partitions }] };
+        while (!(await transaction.sendOffsets(offsets).then(() => true, isEnding))) await delay(5);
         await delay(50);
         const from = performance.now();
         await transaction.commit();
