@@ -140,10 +140,10 @@ export interface Place {
   readonly partition: number;
   readonly target: Commit | null;
   /**
-   * What the target follows from, where the snapshot has no commit: the present log. `unknown`: it would be the log end in the
-   * snapshot, which did not observe it.
+   * What the target follows from, where the snapshot has no commit: the present log, or in a resumed rollback the log when it
+   * was planned. `unknown`: it would be the log end in the snapshot, which did not observe it.
    */
-  readonly basis?: "log" | "unknown";
+  readonly basis?: "log" | "plan" | "unknown";
   /** Whether it is on a repartition topic of Kafka Streams. */
   readonly isRepartition?: boolean;
 }
@@ -248,7 +248,7 @@ export function* partitionBlockers(
   const liveId = live?.topicId ?? null;
   const epoch = target.leaderEpoch ?? null;
   const liveEpoch = log?.leaderEpoch ?? null;
-  const fromLog = basis !== undefined; // an offset of the topic that exists now
+  const fromLog = basis === "log" || basis === "unknown"; // an offset of the topic that exists now
   if (!fromLog && !origin.topics.has(topic)) {
     yield recreated(null, liveId, "it did not exist when the snapshot was taken");
   } else if (!fromLog && savedId !== null && liveId !== null && savedId !== liveId) {

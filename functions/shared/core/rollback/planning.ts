@@ -174,7 +174,8 @@ function planGroup(
     const log = topic?.partitions.get(at.partition);
     const lacking = uncommitted?.get(key);
     const isRepartition = isRepartitionTopic(source ?? group, at.topic);
-    const place: Place = { group, ...at, target, isRepartition, ...(lacking && { basis: basisOf(policy, lacking) }) };
+    const basis = lacking ? basisOf(policy, lacking) : earlier?.get(key)?.uncommitted && "plan";
+    const place: Place = { group, ...at, target, isRepartition, ...(basis && { basis }) };
     const from = current.get(key) ?? null;
     if (earlier !== undefined) {
       const before = earlier.get(key)?.from ?? null;

@@ -168,7 +168,8 @@ describe("a plan", () => {
   test("counts the offsets that are between the two commits and inside the log", () => {
     fc.assert(
       fc.property(situation, (drawn) => {
-        for (const { key, from, to, action, replayed, skipped } of partitionsIn(planIn(drawn))) {
+        for (const { group, key, from, to, action, replayed, skipped } of partitionsIn(planIn(drawn))) {
+          if (drawn.live.observed.groups.get(group)?.type === "share") continue; // all is delivered again
           const { topic, partition } = placeOf(key);
           const found = drawn.live.observed.topics.get(topic)?.partitions.get(partition);
           if (from === null) {
