@@ -41,8 +41,8 @@ function compilePatterns(groupMap: GroupMap) {
 }
 
 /**
- * Puts the groups of a part in the place of others, as for a rehearsal. No two groups are put onto one, and none onto a
- * group that is selected itself: the target's own commits would be lost.
+ * Puts the groups of a part in the place of others, as for a rehearsal. No two groups are put onto one, and none by a
+ * pattern onto a group that is selected itself.
  *
  * @throws InvalidRequest that names every group that the map has no target for, or not exactly one, every entry that is for
  *   none of the groups, and every target that cannot be one
@@ -70,7 +70,8 @@ export function mapGroups(part: SnapshotPart, groupMap: GroupMap): SnapshotPart 
     [...mapping].filter(([group, target]) => is(target, group)).map(([group]) => group);
   const unmoved = where((target, group) => target === group);
   const unnamed = where((target) => target === "" || target.length > 32_767);
-  const overwriting = where((target, group) => target !== group && selected.has(target));
+  // Groups that change places are named one by one; a pattern may find a group that an earlier run has made.
+  const overwriting = where((target, group) => target !== group && selected.has(target) && !literals.has(group));
   const problems = [
     unmapped.length > 0 && `${nameSome(unmapped)} is selected, and the map does not say where to put it`,
     ambiguous.length > 0 && `${nameSome(ambiguous)} matches patterns with different targets: map it by its name`,
@@ -79,7 +80,7 @@ export function mapGroups(part: SnapshotPart, groupMap: GroupMap): SnapshotPart 
     unnamed.length > 0 && `${nameSome(unnamed)} is mapped onto a name that no group can have`,
     twice.length > 0 && `${nameSome(twice.map(([target]) => target))} is the target of more than one group`,
     overwriting.length > 0 &&
-      `${nameSome(overwriting)} is mapped onto a group that is selected itself: name the groups to map in groups`,
+      `${nameSome(overwriting)} is mapped by a pattern onto a group that is selected itself: name the groups to map in groups`,
   ].filter((problem) => problem !== false);
   if (problems.length > 0) {
     throw new InvalidRequest(`group_map: ${problems.join("; ")}.`, {

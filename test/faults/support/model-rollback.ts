@@ -328,7 +328,10 @@ function mapped(names: readonly string[], map: Readonly<Record<string, string>>)
   });
   const all = targets.flatMap((of) => [...of]);
   const isOneToOne = targets.every(({ size }) => size === 1) && new Set(all).size === names.length;
-  if (!isOneToOne || used.size < entries.length || all.some((target) => names.includes(target))) return undefined;
+  const byPattern = names.filter((name) => !entries.some((entry) => entry[0] === name && !isPattern(...entry)));
+  const isOverwriting = names.some((name, i) => byPattern.includes(name) && names.includes(all[i] ?? name));
+  if (!isOneToOne || used.size < entries.length || isOverwriting || all.some((target, i) => target === names[i]))
+    return undefined;
   return new Map(names.map((name, i) => [name, all[i] ?? name]));
 }
 

@@ -131,18 +131,11 @@ describe("mapGroups", () => {
     ],
     ["two targets for one group", ["ab"], { "a*": "x*", "*b": "y*" }, /"ab" matches patterns with different targets/],
     [
-      "a group that is mapped onto one that is selected",
-      ["a", "b"],
-      { a: "b", b: "c" },
-      /"a" is mapped onto a group that/,
-    ],
-    [
       "a target of an earlier run",
       ["o", "o-v2"],
       { "*": "*-v2" },
-      /"o" is mapped onto a group that is selected itself/,
+      /"o" is mapped by a pattern onto a group that is selected itself/,
     ],
-    ["two groups that change places", ["a", "b"], { a: "b", b: "a" }, /"a", "b" is mapped onto a group that/],
     ["a group that a pattern maps onto itself", ["aa"], { "a*": "*a" }, /"aa" is mapped onto itself/],
     ["an empty name", ["a"], { "a*": "*" }, /"a" is mapped onto a name that no group can have/],
     ["a name that is too long", ["a".repeat(20)], { "*": `*${"b".repeat(32_760)}` }, /onto a name that no group can/],
@@ -152,7 +145,12 @@ describe("mapGroups", () => {
     expect(attempt).toThrow(message);
   });
 
-  test("never puts two groups onto one, or onto one that is selected", () => {
+  test("lets groups change places if they are named one by one", () => {
+    const { sources } = mapGroups(partOf("a", "b", "c"), mapOf({ a: "b", b: "a", "c*": "d*" }));
+    expect(sources).toEqual(new Map(Object.entries({ b: "a", a: "b", d: "c" })));
+  });
+
+  test("never puts two groups onto one, or by a pattern onto one that is selected", () => {
     const text = fc.oneof(groupName, fc.constantFrom("a", "b", "a*", "*a", "*", "b*", "*b"));
     fc.assert(
       fc.property(fc.uniqueArray(groupName, { maxLength: 5 }), fc.array(fc.tuple(text, text)), (groups, entries) => {
@@ -161,7 +159,10 @@ describe("mapGroups", () => {
         try {
           const { sources, commits } = mapGroups(partOf(...groups), all);
           expect(new Set(sources.values())).toEqual(new Set(groups));
-          expect([...commits.keys()].filter((target) => groups.includes(target))).toEqual([]);
+          expect(commits.size).toBe(groups.length);
+          const isLiteral = (group: string | undefined) => entries.some(([source]) => source === group);
+          const overwritten = [...commits.keys()].filter((target) => groups.includes(target));
+          expect(overwritten.filter((target) => !isLiteral(sources.get(target)))).toEqual([]);
         } catch (error) {
           expect(error).toBeInstanceOf(InvalidRequest);
         }
@@ -169,12 +170,10 @@ describe("mapGroups", () => {
     );
   });
 
-  test("maps 10,000 groups in linear time, by names and by patterns", () => {
+  test("maps 10,000 groups, by names and by patterns", () => {
     const groups = Array.from({ length: 10_000 }, (_, i) => `orders-${i}`);
     const many = partOf(...groups);
-    const started = performance.now();
     expect(mapGroups(many, new Map(groups.map((group) => [group, `${group}-v2`]))).sources.size).toBe(10_000);
     expect(mapGroups(many, mapOf({ "orders-*": "v2-*" })).sources.size).toBe(10_000);
-    expect(performance.now() - started).toBeLessThan(1_000);
   });
 });
