@@ -85,7 +85,7 @@ since("4.2", "share groups (KIP-932)").describe("share groups", () => {
     );
     expect([...state.errors, ...state.warnings]).toEqual([]);
     expect(state.observed.groups.get(group)).toEqual({
-      ...{ type: "share", state: "Empty", members: 0, protocolType: "share", asOf: expect.any(String) },
+      ...{ type: "share", state: "Empty", members: 0, protocolType: "share", protocol: null, asOf: expect.any(String) },
     });
     expect(state.observed.topics.get(topic)?.partitions.get(0)).toMatchObject({ logEndOffset: 10n });
     expect(await startOffsetsByKafka(group)).toEqual({ [`${topic}-0`]: "3", [`${topic}-2`]: `${2n ** 63n - 1n}` });
