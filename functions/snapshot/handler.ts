@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { commitWarnings, unreadable } from "../shared/core/checks.ts";
-import { GroupNotFound, InvalidRequest, OperationError } from "../shared/core/errors.ts";
+import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
 import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
 import { captureErrors, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
@@ -77,6 +77,11 @@ function refuse(live: LiveState, allowPartial: boolean): void {
   if (live.missing.size > 0) {
     throw new GroupNotFound(`cluster ${live.cluster.name} has no group ${nameSome(live.missing)}.`, {
       next: "Names are case-sensitive; a group exists once it has members or a commit.",
+    });
+  }
+  if (live.unlisted !== undefined && live.commits.size === 0) {
+    throw new KafkaUnavailable(`no group could be read: ${live.unlisted.message}.`, {
+      next: "Try again when the brokers are back, or name groups whose coordinators are reachable.",
     });
   }
   const unusable = live.errors.filter(({ error }) => error === "InvalidRequest");

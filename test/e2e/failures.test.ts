@@ -180,6 +180,45 @@ describe("the handlers in this process,", () => {
     });
   });
 
+  test("do not take a group for removed that a partial snapshot could not list", async () => {
+    const [topic, seen, unseen] = [await stack.topic(1), uniqueGroup("seen"), uniqueGroup("unseen")];
+    await stack.commit(new Map([...commitsOn(seen, topic, [5n]), ...commitsOn(unseen, topic, [6n])]));
+    const archive = createSnapshots({ bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.table });
+    const pattern = `${seen.slice(0, 3)}*`;
+    const whole = await stack.call("snapshot", { groups: [seen, unseen] });
+    const taken = await archive.load(String(whole.snapshot_id), within(10_000));
+    const { entry } = await archive.save(
+      {
+        ...taken,
+        selection: { groups: ["*"], exclude: [] },
+        consumerGroups: commitsOn(seen, topic, [5n]),
+        unlisted: { offsetsPartitions: [5], message: "a partition has no leader" },
+      },
+      new Date(),
+      within(10_000),
+    );
+    const partial = { snapshot_id: entry.snapshotId };
+    expect(await stack.call("show", partial)).toMatchObject({
+      status: "partial",
+      unlisted: { offsets_partitions: [5] },
+    });
+    expect(await stack.call("diff", { from: whole.snapshot_id, to: entry.snapshotId })).toMatchObject({
+      summary: { removed: 0, unchanged: 1 },
+      warnings: [expect.stringContaining("is partial"), expect.stringContaining(`Not compared, `)],
+    });
+    expect(await stack.call("verify", partial)).toMatchObject({
+      verified: false,
+      mismatches: [],
+      warnings: [expect.stringContaining("could not be listed")],
+    });
+    expect(await stack.failure("rollback", { ...partial, groups: [unseen] })).toMatchObject({
+      name: "GroupNotFound",
+      message: expect.stringContaining("It lacks groups that could not be listed"),
+    });
+    const plan = await stack.call("rollback", { ...partial, groups: [pattern], dry_run: true });
+    expect(plan.warnings).toContainEqual(expect.stringContaining("could not be listed"));
+  });
+
   test("state that nothing was changed if a rollback fails before its first commit", async () => {
     const [topic, group] = [await stack.topic(1), uniqueGroup()];
     const id = await saved(group, topic);

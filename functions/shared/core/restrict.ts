@@ -37,8 +37,10 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
     const there = captured.size === 0 ? "It has no group at all" : `It has ${nameSome(captured.keys())}`;
     const next =
       "Look for another snapshot with list and show: a group is only in snapshots that were taken while it existed.";
+    const unlisted =
+      snapshot.unlisted === undefined ? "" : ` It lacks groups that could not be listed: ${snapshot.unlisted.message}.`;
     throw new GroupNotFound(
-      `${snapshot.snapshotId} has no group ${nameSome(what)}. ${there}; names are case-sensitive.`,
+      `${snapshot.snapshotId} has no group ${nameSome(what)}. ${there}; names are case-sensitive.${unlisted}`,
       { next },
     );
   }

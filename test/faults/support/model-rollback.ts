@@ -370,7 +370,9 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
       const current = live.get(key) ?? null;
       const uncommitted = lacking.get(key);
       const of = uncommitted === undefined ? {} : { uncommitted };
-      const all = partitionBlockers(world, uncommitted ? undefined : creations, group, key, target);
+      const isKept = uncommitted !== undefined && same(current, target);
+      const found = partitionBlockers(world, uncommitted ? undefined : creations, group, key, target);
+      const all = found.filter((blocker) => !isKept || !isRange(blocker));
       const range = out_of_range === "refuse" || target === null ? undefined : all.find(isRange);
       blockers.push(...all.filter((blocker) => blocker !== range));
       if (range === undefined || target === null) return { ...stepTo(world, key, current, target), ...of };
@@ -477,7 +479,9 @@ function resumedPlan(world: World, { plan }: RollbackRecord, skipBlocked: boolea
         const places = { expected: documentOf(from), actual: documentOf(current) };
         blockers.push({ kind: "moved_since", group, ...placeOf(key), ...places });
       }
-      blockers.push(...partitionBlockers(world, plan.creations, group, key, to));
+      const isKept = uncommitted !== undefined && same(from, to);
+      const found = partitionBlockers(world, plan.creations, group, key, to);
+      blockers.push(...found.filter((blocker) => !isKept || !isRange(blocker)));
       return { ...stepTo(world, key, current, to), ...kept };
     });
     if (isPending) blockers.push(...memberBlockers(world, group));

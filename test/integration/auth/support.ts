@@ -2,6 +2,7 @@ import { pbkdf2Sync, randomBytes } from "node:crypto";
 import { inspect } from "node:util";
 import { CreateSecretCommand, PutSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { afterAll, beforeAll, expect, inject, vi } from "vitest";
+import { requireReadable } from "../../../functions/shared/core/checks.ts";
 import type { Commits } from "../../../functions/shared/core/model.ts";
 import { type KafkaAccess, withCluster } from "../../../functions/shared/kafka/connection/access.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
@@ -98,8 +99,9 @@ const commitAll = (commits: Commits) =>
 
 /** The offsets of a group as a capture reads them. */
 export async function offsetsIn(cluster: Cluster, group: string): Promise<[string, bigint][]> {
-  const { commits } = await capture(cluster, select(group));
-  return [...(commits.get(group) ?? [])].map(([key, { offset }]) => [key, offset]);
+  const state = await capture(cluster, select(group));
+  requireReadable(state);
+  return [...(state.commits.get(group) ?? [])].map(([key, { offset }]) => [key, offset]);
 }
 
 /** The offsets of a group, read over a new connection. */

@@ -149,6 +149,16 @@ describe("listGroups", () => {
     expect((await listGroups(unknown)).warnings).toEqual(warnings);
   });
 
+  it("says which broker did not answer, also if the offsets topic is hidden", async () => {
+    const script = { groups: ["g"], topicCodes: { __consumer_offsets: 29 }, peers: [1] }; // port 1 refuses connections
+    const { groups, unlisted } = await listGroups(await fakeBroker(script, 60_000), true);
+    expect([...groups.keys()]).toEqual(["g"]);
+    expect(unlisted).toEqual({
+      offsetsPartitions: [],
+      message: "the groups of some brokers cannot be listed: broker 2 did not answer",
+    });
+  }, 40_000);
+
   it("reports no groups only after two answers without __consumer_offsets", async () => {
     const cluster = await fakeBroker({ topicCodes: { __consumer_offsets: 3 } });
     expect((await listGroups(cluster)).groups.size).toBe(0);
@@ -240,6 +250,17 @@ describe("a group that no API describes", () => {
         'The members of 1 group are unknown, with commits but described as Dead: "odd".',
       );
     }
+  });
+
+  it("is an error if it has no commits and its description failed: it may be a share group", async () => {
+    const broker = { consumers: { odd: 999 } };
+    const unread = await capture(await fakeBroker(broker), { groups: ["odd"], exclude: [] });
+    expect(unread.errors).toMatchObject([{ group: "odd", error: "ERROR_999" }]);
+    expect([...unread.commits.keys(), ...unread.missing]).toEqual([]);
+    const fetch = () => ({ offsets: { t: 7n } });
+    const read = await observe(await fakeBroker({ ...broker, fetch }), new Map([["odd", new Map()]]));
+    expect(read.errors).toEqual([]);
+    expect(read.observed.groups.get("odd")).toMatchObject({ type: null, members: null });
   });
 
   it("is missing if it has no commits", async () => {

@@ -50,11 +50,12 @@ export function expiryWarnings(
   }
   const { done: minutes } = retention;
   const length = minutes % DAY === 0 ? count(minutes / DAY, "day") : count(minutes, "minute");
-  const unknown = idle.filter(({ hadMembersAt }) => hadMembersAt === null);
-  const soon = idle.flatMap((one) => {
-    const end = one.hadMembersAt === null ? Number.POSITIVE_INFINITY : one.hadMembersAt + minutes * 60_000;
-    return end - now.getTime() < minutes * 30_000 ? [{ ...one, end }] : [];
+  const ends = idle.map((one) => {
+    const end = one.hadMembersAt === null ? 0 : one.hadMembersAt + minutes * 60_000;
+    return { ...one, left: end - now.getTime(), end };
   });
+  const unknown = ends.filter(({ left }) => left <= 0);
+  const soon = ends.filter(({ left }) => left > 0 && left < minutes * 30_000);
   const first = soon.reduce((earliest, { end }) => Math.min(earliest, end), Number.POSITIVE_INFINITY);
   return [
     unknown.length > 0 &&

@@ -70,7 +70,7 @@ export function warningsOf(
     moved.length > 0 &&
       `${count(moved.length, "partition")} of repartition topics of Kafka Streams ${moved.length === 1 ? "moves" : "move"} ` +
         `too: ${nameSome(moved.map(({ key }) => key))}. When its input is replayed, Streams writes to these topics again, ` +
-        `so that what is replayed there is processed twice. ${leavingOut(moved, planned)}`,
+        `so that what is replayed there is processed twice. ${leavingOut(moved, planned, live)}`,
     shares.length > 0 &&
       `${nameSome(shares)} ${shares.length === 1 ? "is a share group" : "are share groups"}: records acknowledged beyond ` +
         "the start offsets are delivered again, and delivery counts restart.",
@@ -85,15 +85,21 @@ export function warningsOf(
   ].filter((warning) => warning !== false);
 }
 
-type OnTopic = { readonly topic: string; readonly uncommitted?: Uncommitted };
+type OnTopic = { readonly key: string; readonly topic: string; readonly uncommitted?: Uncommitted };
 
-/** The request that leaves out the topics of some of the planned partitions. */
-function leavingOut(without: readonly OnTopic[], planned: readonly OnTopic[]): string {
-  const others = new Set(planned.flatMap(({ topic, uncommitted }) => (uncommitted ? [] : [topic])));
-  for (const { topic } of without) others.delete(topic);
-  return others.size === 0
+/** The request that leaves out the topics of some of the planned partitions, and has all others of them and no more. */
+function leavingOut(without: readonly OnTopic[], planned: readonly OnTopic[], { observed }: LiveState): string {
+  const topics = new Set(without.map(({ topic }) => topic));
+  const kept = planned.flatMap(({ key, topic, uncommitted }) => (uncommitted || topics.has(topic) ? [] : [key]));
+  const byTopic = Map.groupBy([...new Set(kept)].map(placeOf), ({ topic }) => topic);
+  const others = [...byTopic].map(([topic, places]) => {
+    if (places.length === observed.topics.get(topic)?.partitions.size) return topic;
+    const partitions = places.map(({ partition }) => partition).sort((a, b) => a - b);
+    return `${topic}:${partitions.join(",")}`;
+  });
+  return others.length === 0
     ? "To leave them out, name other groups."
-    : `To leave them out, set "topics": ${JSON.stringify([...others].sort())}.`;
+    : `To leave them out, set "topics": ${JSON.stringify(others.sort())}.`;
 }
 
 /** What is special about the commits of a group in the snapshot. */

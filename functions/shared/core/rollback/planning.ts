@@ -189,7 +189,10 @@ function planGroup(
       pending = true;
       if (!sameCommit(from, before)) reasons.push(movedSince(place, before, from));
     }
-    const all = [...partitionBlockers(origin, place, topic)];
+    // A commit that a policy leaves where it is need not be in the log.
+    const stood = earlier === undefined ? from : (earlier.get(key)?.from ?? null);
+    const isKept = basis !== undefined && target !== null && sameCommit(stood, target);
+    const all = [...partitionBlockers(origin, place, topic)].filter((one) => !isKept || !isOutOfRange(one));
     const range = outOfRange === "refuse" ? undefined : all.find(isOutOfRange);
     reasons.push(...all.filter((blocker) => blocker !== range));
     const planned = { ...planPartition(from, target, log, isShare), ...(lacking && { uncommitted: lacking }) };

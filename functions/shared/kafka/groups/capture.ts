@@ -13,7 +13,7 @@ import type { Settled } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import type { ListedGroup } from "../wire/groups.ts";
 import type { FetchGroup } from "../wire/offsets.ts";
-import { describeGroups, type GroupDescription, memberWarnings } from "./describe-groups.ts";
+import { describeGroups, type GroupDescription, type GroupDescriptions, memberWarnings } from "./describe-groups.ts";
 import { listGroups } from "./group-list.ts";
 import { observeOtherTopics } from "./other-topics.ts";
 import { byTopics, type CommitsRead, fetchCommits, pendingPatience } from "./read-commits.ts";
@@ -64,7 +64,11 @@ export async function capture(
   if (matched.idlePatterns.length > 0) warnings.push(`No group matches ${nameSome(matched.idlePatterns)}.`);
   const groups = new Map(wanted.map((group) => [group, known.get(group) ?? noPartitions]));
   // What is not in a list of all groups does not exist. Without such a list, the coordinators say what exists.
-  const inList: Existing = { listed: list?.groups ?? new Map(), isAbsent: (group) => !list?.groups.has(group) };
+  const inList: Existing = {
+    listed: list?.groups ?? new Map(),
+    isAbsent: (group) => !list?.groups.has(group),
+    problems: new Map(),
+  };
   const isWhole = list !== undefined && list.unlisted === undefined;
   const named = isWhole ? inList : await lookUp(cluster, wanted.filter(inList.isAbsent));
   const existing = { ...named, listed: new Map([...inList.listed, ...named.listed]) };
@@ -109,12 +113,15 @@ export async function observe(cluster: Cluster, groups: Wanted): Promise<LiveSta
 interface Existing {
   readonly listed: ReadonlyMap<string, ListedGroup>;
   isAbsent(group: string): boolean;
+  /** Those that could not be described, as far as they were not listed. */
+  readonly problems: GroupDescriptions["problems"];
 }
 
 /** Asks the coordinators of groups whether these exist. */
 async function lookUp(cluster: Cluster, names: Iterable<string>): Promise<Existing> {
-  const { groups, dead } = await describeGroups(cluster, new Map([...names].map((group) => [group, undefined])));
-  return { listed: groups, isAbsent: (group) => dead.has(group) };
+  const unlisted = new Map([...names].map((group) => [group, undefined]));
+  const { groups, dead, problems } = await describeGroups(cluster, unlisted);
+  return { listed: groups, isAbsent: (group) => dead.has(group), problems };
 }
 
 /**
@@ -124,11 +131,18 @@ async function lookUp(cluster: Cluster, names: Iterable<string>): Promise<Existi
  */
 async function read(
   cluster: Cluster,
-  { listed, isAbsent }: Existing,
+  { listed, isAbsent, problems }: Existing,
   wanted: Wanted,
   newest = false,
 ): Promise<LiveState & { readonly topicsOfMembers: ReadonlyMap<string, readonly string[]> }> {
-  const { reads, errors } = await readGroups(cluster, listed, wanted);
+  const typeOf = (group: string) => listed.get(group)?.type ?? problems.get(group)?.type ?? null;
+  const { reads, errors } = await readGroups(cluster, typeOf, wanted);
+  for (const [group, { type, error, message }] of problems) {
+    // Nothing shows that it has no commits: it may even be a share group.
+    if (type !== null || reads.get(group)?.commits.size !== 0) continue;
+    reads.delete(group);
+    errors.push({ group, error, message });
+  }
   const commits = new Map([...reads].map(([group, { commits }]) => [group, commits]));
   const describe = () => {
     const toDescribe = new Map<string, ListedGroup | undefined>();
@@ -160,7 +174,7 @@ async function read(
     if (description !== undefined) topicsOfMembers.set(group, description.topics);
     const last = description ?? found;
     observed.set(group, {
-      type: last?.type ?? described.problems.get(group)?.type ?? null,
+      type: last?.type ?? described.problems.get(group)?.type ?? typeOf(group),
       state: isDead ? "Dead" : (last?.state ?? null),
       members: description?.members ?? null,
       protocolType: last?.protocolType ?? null,
@@ -193,13 +207,13 @@ const settled = (listed: ListedGroup | undefined): GroupDescription | undefined 
 /** All commits of the groups; then, by name, those of wanted partitions that had none. */
 async function readGroups(
   cluster: Cluster,
-  listed: ReadonlyMap<string, ListedGroup>,
+  typeOf: (group: string) => string | null,
   wanted: Wanted,
 ): Promise<{ reads: Map<string, CommitsRead>; errors: CaptureError[] }> {
   const reads = new Map<string, CommitsRead>();
   const errors: CaptureError[] = [];
   const patience = pendingPatience();
-  const isShare = (group: string) => listed.get(group)?.type === "share";
+  const isShare = (group: string) => typeOf(group) === "share";
   const asked = [...wanted.keys()].map((group) => ({ group, topics: null }));
   const byName: FetchGroup[] = [];
   for (const [{ group }, result] of await fetchOffsets(cluster, asked, isShare, patience)) {

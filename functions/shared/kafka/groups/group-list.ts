@@ -217,18 +217,22 @@ function merge(
   return { groups, coordinators, warnings, ...(unlisted && { unlisted }) };
 }
 
-/** The partitions without a leader, and those whose leader did not answer. */
+/** The partitions without a leader, and those whose leader did not answer: none are known where the topic is hidden. */
 function unlistedOf(
   { partitions }: TopicMetadata,
   nodes: ReadonlySet<number>,
   answered: ReadonlySet<number>,
 ): Unlisted | undefined {
   const lacking = partitions.filter(({ leader }) => !answered.has(leader));
+  const silent = [...nodes.difference(answered)].sort((a, b) => a - b);
   const reasons = [
     lacking.some(({ leader }) => !nodes.has(leader)) && "a partition has no leader",
-    lacking.some(({ leader }) => nodes.has(leader)) && "a broker did not answer",
+    silent.length > 0 && `broker ${silent.join(", ")} did not answer`,
   ].filter((reason) => reason !== false);
   if (reasons.length === 0) return undefined;
+  if (lacking.length === 0) {
+    return { offsetsPartitions: [], message: `the groups of some brokers cannot be listed: ${reasons.join(" and ")}` };
+  }
   const offsetsPartitions = lacking.map(({ partition }) => partition).sort((a, b) => a - b);
   const shown = nameSome(offsetsPartitions.map(String), 10);
   const which = `the groups on ${OFFSETS_TOPIC} partition ${shown} (of ${partitions.length})`;

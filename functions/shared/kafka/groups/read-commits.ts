@@ -119,7 +119,8 @@ export function fetchOffsets(cluster: Cluster, groups: readonly FetchGroup[], ap
     const sizeOf = ({ topics }: FetchGroup) =>
       topics?.reduce((sum, { partitions }) => sum + partitions.length, 0) ?? offsets / Math.max(1, answered);
     const first = asked.slice(0, GROUPS_TO_LEARN_FROM);
-    for (const some of asked.length > 2 * first.length ? [first, asked.slice(first.length)] : [asked]) {
+    const learns = asked.length > 2 * first.length && asked.some(({ topics }) => topics === null);
+    for (const some of learns ? [first, asked.slice(first.length)] : [asked]) {
       const batches = batchesOf(some, GROUPS_PER_REQUEST, PARTITIONS_PER_ANSWER, sizeOf);
       await inParallel(batches, IN_FLIGHT, fetchBatch);
     }

@@ -59,6 +59,12 @@ describe("the warning about expiry", () => {
     ]);
   });
 
+  test("says that offsets may expire at any time if the retention has passed since there were members", () => {
+    expect(expiryWarnings([known], week, daysLater(18))).toEqual([
+      expect.stringMatching(/^"b" has no members: .* may expire at any time/),
+    ]);
+  });
+
   test("says that offsets may expire at any time if nothing is known", () => {
     expect(expiryWarnings([unknown, known], { done: 90 }, daysLater(0))).toEqual([
       expect.stringMatching(

@@ -435,6 +435,17 @@ describe("a plan for a log that was truncated below a target", () => {
   });
 });
 
+test("a commit that snapshot_end leaves where it is need not be in the log", () => {
+  const saved = { ...snapshotOf(group({}), { observed: { groups: new Map(), topics: theTopic(log(0n, 50n)) } }) };
+  const snapshot = { ...saved, consumerGroups: new Map([["g", new Map()]]) };
+  const live = liveOf(group({ "t-0": at(5n) }), theTopic(log(10n, 60n)));
+  for (const outOfRange of ["refuse", "clamp", "skip"] as const) {
+    const plan = planFor(snapshot, live, { uncommitted: "snapshot_end", outOfRange });
+    expect(plan.blockers).toEqual([]);
+    expect(plan.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "unchanged", to: at(5n) });
+  }
+});
+
 describe("a plan to a snapshot with commits that were pending or negative", () => {
   const topics = theTopic(log(0n, 100n), log(0n, 100n));
   const special = { ...groupOf("classic", "Empty", 0), pending: ["t-0"], negative: new Map([["t-1", -1001n]]) };
@@ -493,6 +504,7 @@ describe("a plan with blockers", () => {
       const basis = lacking && { basis: isUnknown ? ("unknown" as const) : ("log" as const) };
       for (const blocker of partitionBlockers(origin, { group, ...place, target, ...basis }, topics[1])) {
         const isOutside = ["below_log_start", "above_log_end", "log_truncated"].includes(blocker.kind);
+        if (isOutside && isComputed && target !== null && sameCommit(current, target)) continue; // it stays where it is
         if (isOutside && policy.outOfRange !== "refuse") outOfRange.set(key, blocker);
         else blocking.push(blocker);
       }
