@@ -6,7 +6,6 @@ import { isBefore } from "../../../localstack/kafka-tools.ts";
 import { joinedConsumer } from "../../support/members.ts";
 import {
   at,
-  classic,
   connect,
   describedByKafka,
   forget,
@@ -138,7 +137,7 @@ describe("groups with members", () => {
     const outcomes = await commitOffsets(cluster, new Map([[group, at([`${topic}-0`, 1])]]));
     const deletions = await deleteOffsets(cluster, new Map([[group, [`${topic}-0`]]]));
 
-    expect(state.observed.groups.get(group)).toMatchObject({ type: classic(), state: "Stable", members: 1 });
+    expect(state.observed.groups.get(group)).toMatchObject({ type: "classic", state: "Stable", members: 1 });
     expect(state.commits.get(group)).toEqual(new Map());
     expect(outcomes.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
     expect(deletions.get(group)?.get(`${topic}-0`)).toMatchObject({ kind: "refused", error: "GroupNotEmpty" });
