@@ -55,14 +55,12 @@ export const handler = kafkaOperation({
     }
     if (oneSided.length > 0) warnings.push(`Only one side was asked for ${nameSome(oneSided)}: not compared.`);
     // A group that one side could not list is unknown to it, not absent.
-    const unseen = picked.names.filter(
-      (group) => both(group) && sides.some((side) => side.unlisted !== undefined && !side.consumerGroups.has(group)),
-    );
+    const isUnseen = (group: string) =>
+      sides.some((side) => side.unlisted !== undefined && !side.consumerGroups.has(group) && !failed.has(group));
+    const unseen = picked.names.filter((group) => both(group) && isUnseen(group));
     if (unseen.length > 0)
       warnings.push(`Not compared, as one side may not have been able to list them: ${nameSome(unseen)}.`);
-    const comparable = new Set(
-      picked.names.filter((group) => both(group) && !failed.has(group) && !unseen.includes(group)),
-    );
+    const comparable = new Set(picked.names.filter((group) => both(group) && !failed.has(group) && !isUnseen(group)));
     const there = sides.map(({ consumerGroups }) => consumerGroups);
     warnings.push(...topicWarnings(topics, there, `${from.snapshotId} and ${to.snapshotId}`));
     const part = (commits: Commits) =>

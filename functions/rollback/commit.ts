@@ -1,10 +1,9 @@
 import { pendingWarnings } from "../shared/core/checks.ts";
-import { InvalidRequest, OperationError } from "../shared/core/errors.ts";
+import { InvalidRequest } from "../shared/core/errors.ts";
 import {
   type Commit,
   type CommitOutcome,
   countOffsets,
-  type LiveState,
   noCommits,
   type SnapshotContent,
   sameCommit,
@@ -129,7 +128,8 @@ async function commitAndSettle(
   const settlement = settle(plan, sent, readBack);
   const moved = movedGroups(settlement);
   if (moved.size === 0) return { settlement, warnings };
-  return { settlement: settle(plan, sent, readBack, await observeNow(cluster, moved)), warnings };
+  const { observed } = await observe(cluster, new Map([...moved].map((group) => [group, noCommits])));
+  return { settlement: settle(plan, sent, readBack, observed.groups), warnings };
 }
 
 /** The groups that another client has moved after the commits. */
@@ -139,16 +139,6 @@ const movedGroups = ({ groups }: Settlement) =>
       .filter(([, { partitions }]) => [...partitions.values()].some(({ outcome }) => outcome === "moved_since"))
       .map(([group]) => group),
   );
-
-/** Groups as they are now; none where that cannot be observed, which changes no result. */
-async function observeNow(cluster: Cluster, groups: ReadonlySet<string>): Promise<LiveState["observed"]["groups"]> {
-  try {
-    return (await observe(cluster, new Map([...groups].map((group) => [group, noCommits])))).observed.groups;
-  } catch (error) {
-    if (!(error instanceof OperationError)) throw error;
-    return new Map();
-  }
-}
 
 /**
  * Deletes the commits that a plan deletes, in groups whose commits were all accepted, that are still empty and where the plan
@@ -176,22 +166,19 @@ async function deleteAfter(sent: Outcomes, cluster: Cluster, plan: Plan, writing
 
 /** Observes groups once more; returns a function that gives the reason not to delete a group's commits, if there is one. */
 async function deletionCheck(cluster: Cluster, plan: Plan, planned: ReadonlyMap<string, readonly string[]>) {
-  try {
-    const partitions = new Map([...planned].map(([group, keys]) => [group, new Map(keys.map((key) => [key, null]))]));
-    const live = await observe(cluster, partitions);
-    const origin = originOf(plan, live);
-    return (group: string, keys: readonly string[]) => {
-      const before = plan.groups.get(group);
-      const [blocker] = groupBlockers(origin, group, before?.type ?? null, live);
-      if (blocker !== undefined) return blocker.message;
-      const now = live.commits.get(group);
-      const moved = keys.find((key) => !sameCommit(now?.get(key) ?? null, before?.partitions.get(key)?.from ?? null));
-      return moved === undefined ? undefined : `Group ${quote(group)}, ${moved} was moved after the plan was made.`;
-    };
-  } catch (error) {
-    if (!(error instanceof OperationError)) throw error;
-    return () => error.message;
-  }
+  const partitions = new Map([...planned].map(([group, keys]) => [group, new Map(keys.map((key) => [key, null]))]));
+  const live = await observe(cluster, partitions);
+  const origin = originOf(plan, live);
+  return (group: string, keys: readonly string[]) => {
+    const unread = live.errors.find((error) => error.group === group);
+    if (unread !== undefined) return `Group ${quote(group)} could not be read again: ${unread.message}.`;
+    const before = plan.groups.get(group);
+    const [blocker] = groupBlockers(origin, group, before?.type ?? null, live);
+    if (blocker !== undefined) return blocker.message;
+    const now = live.commits.get(group);
+    const moved = keys.find((key) => !sameCommit(now?.get(key) ?? null, before?.partitions.get(key)?.from ?? null));
+    return moved === undefined ? undefined : `Group ${quote(group)}, ${moved} was moved after the plan was made.`;
+  };
 }
 
 /** Closes the journal. A failure does not change the result: it becomes a warning, and `resume` closes the journal later. */

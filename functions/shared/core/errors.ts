@@ -31,6 +31,8 @@ export abstract class OperationError extends Error {
   readonly summary: string;
   #details: Details | undefined;
   #effect: Effect;
+  /** The message with what is known to have been changed. */
+  readonly #messageWith: (changed: string | undefined) => string;
 
   protected constructor(
     name: string,
@@ -40,9 +42,11 @@ export abstract class OperationError extends Error {
   ) {
     const what = cut(whole, longest.what, longest.endOfWhat);
     const next = options.next && cut(options.next, longest.next);
-    const changed = effect === "none" ? "Nothing was changed." : undefined;
-    const message = [sentence(what), changed, next].filter((part) => part !== undefined);
-    super(`${name}: ${message.join(" ")}`, cause === undefined ? undefined : { cause });
+    const messageWith = (changed: string | undefined) =>
+      `${name}: ${[sentence(what), changed, next].filter((part) => part !== undefined).join(" ")}`;
+    const message = messageWith(effect === "none" ? "Nothing was changed." : undefined);
+    super(message, cause === undefined ? undefined : { cause });
+    this.#messageWith = messageWith;
     this.name = name;
     this.summary = next === undefined ? what : `${sentence(what)} ${next}`;
     this.#details = details;
@@ -62,11 +66,11 @@ export abstract class OperationError extends Error {
     return this.#effect;
   }
 
-  /** Adds what the caller knows to an error whose effect was unknown: `No offset was committed.` */
+  /** Says what the caller knows of an error whose effect was unknown, before the next step: `No offset was committed.` */
   withoutEffect(statement: string): void {
     if (this.#effect === "none") return;
     this.#effect = "none";
-    this.message += ` ${statement}`;
+    this.message = this.#messageWith(statement);
   }
 }
 
