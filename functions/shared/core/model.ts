@@ -48,8 +48,17 @@ export function placeOf(key: string): { topic: string; partition: number } {
 
 /** The topics of the partitions that groups have, whatever they have there. */
 export function topicsOf(groups: ReadonlyMap<string, ReadonlyMap<string, unknown>>): Set<string> {
-  const keys = new Set([...groups.values()].flatMap((partitions) => [...partitions.keys()]));
-  return new Set([...keys].map((key) => placeOf(key).topic));
+  return new Set(leastPartitions(groups.values()).keys());
+}
+
+/** By topic, the number of partitions that it needs to have for these partitions to exist. */
+export function leastPartitions(partitions: Iterable<ReadonlyMap<string, unknown>>): Map<string, number> {
+  const keys = new Set([...partitions].flatMap((ofGroup) => [...ofGroup.keys()]));
+  const counts = new Map<string, number>();
+  for (const { topic, partition } of [...keys].map(placeOf)) {
+    counts.set(topic, Math.max(counts.get(topic) ?? 0, partition + 1));
+  }
+  return counts;
 }
 
 /** Whether two commits are the same in offset, metadata and leader epoch; null is no commit. */

@@ -42,6 +42,8 @@ export interface FakeBroker {
   shares: string[];
   /** Error codes of topics in Metadata; 0 for other topics. */
   topicCodes: Record<string, number>;
+  /** The numbers of partitions of topics in one Metadata answer after another; 1 for other topics. */
+  partitionCounts: Record<string, number[]>;
   /** The leader epoch of `__consumer_offsets` by the number of the Metadata request for that topic. */
   epoch: (request: number) => number;
   fetch: (group: string, topics: readonly string[] | null) => FetchAnswer;
@@ -104,6 +106,7 @@ export async function startFakeBroker(script: Partial<FakeBroker>): Promise<stri
     consumers: {},
     shares: [],
     topicCodes: {},
+    partitionCounts: {},
     epoch: () => 0,
     fetch: () => ({}),
     commit: () => ({}),
@@ -336,7 +339,8 @@ function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly stri
     writer.nullableString(topic);
     writer.uuid(null);
     writer.boolean(false);
-    writer.array(code === 0 ? [0] : [], (partition) => {
+    const partitions = broker.partitionCounts[topic]?.shift() ?? 1;
+    writer.array([...Array(code === 0 ? partitions : 0).keys()], (partition) => {
       writer.int16(0);
       writer.int32(partition);
       writer.int32(1);

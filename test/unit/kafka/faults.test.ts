@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { capture, observe, readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { listGroups } from "../../../functions/shared/kafka/groups/group-list.ts";
+import { observeTopics } from "../../../functions/shared/kafka/groups/topics.ts";
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { findCoordinator } from "../../../functions/shared/kafka/wire/groups.ts";
 import { connectTo, fakeBroker, startFakeBroker } from "./fake-broker.ts";
@@ -77,6 +78,17 @@ describe("capture", () => {
     const { observed, warnings } = await capture(cluster, all);
     expect(observed.topics).toEqual(new Map([["hidden", null]]));
     expect(warnings).toEqual([expect.stringContaining('needs DESCRIBE on topic "hidden"')]);
+  });
+});
+
+describe("observeTopics", () => {
+  it.each([
+    { counts: [1, 3], partitions: 3 },
+    { counts: [1, 1, 3], partitions: 1 },
+  ])("asks once more for partitions that an answer lacks: of $counts it has $partitions", async (at) => {
+    const cluster = await fakeBroker({ partitionCounts: { t: [...at.counts] } });
+    const { topics } = await observeTopics(cluster, new Map([["t", 3]]));
+    expect(topics.get("t")?.partitions.size).toBe(at.partitions);
   });
 });
 

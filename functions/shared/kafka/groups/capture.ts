@@ -3,9 +3,9 @@ import {
   type Commits,
   type GroupCommits,
   type LiveState,
+  leastPartitions,
   type ObservedGroup,
   type Selection,
-  topicsOf,
 } from "../../core/model.ts";
 import { compileSelection, compileSelectors, selectNames } from "../../core/selectors.ts";
 import { count, nameSome } from "../../core/text.ts";
@@ -153,7 +153,7 @@ async function read(
     }
     return describeGroups(cluster, toDescribe);
   };
-  const observing = observeTopics(cluster, [...topicsOf(commits), ...topicsOf(wanted)]);
+  const observing = observeTopics(cluster, leastPartitions([...commits.values(), ...wanted.values()]));
   const [topics, described] = await Promise.all([observing, newest ? observing.then(describe) : describe()]);
   const dead: string[] = [];
   const existing = new Map<string, GroupCommits>();

@@ -28,7 +28,7 @@ export async function observeOtherTopics(
   );
   const read = await observeTopics(
     cluster,
-    visible.filter((topic) => byMembers.has(topic)),
+    new Map(visible.filter((topic) => byMembers.has(topic)).map((topic) => [topic, 0])),
   );
   const ofMembers = new Set(hidden.filter((topic) => byMembers.has(topic)));
   const ofSnapshot = hidden.filter((topic) => !byMembers.has(topic));

@@ -16,8 +16,10 @@ export async function fetchStartOffsets(
   cluster: Cluster,
   groups: readonly FetchGroup[],
 ): Promise<Map<FetchGroup, Settled<CommitsRead>>> {
-  const topics = new Set(groups.flatMap(({ topics }) => topics ?? []).map(({ topic }) => topic));
-  const existing = await existingPartitions(cluster, topics);
+  const existing = await existingPartitions(
+    cluster,
+    groups.flatMap(({ topics }) => topics ?? []),
+  );
   const asked = new Map<FetchGroup, FetchGroup>(
     groups.map((wanted) => [{ ...wanted, topics: wanted.topics?.flatMap(existing) ?? null }, wanted]),
   );
@@ -38,10 +40,14 @@ const unsupported = ({ group }: FetchGroup): Problem => ({
 /** Filters out partitions that do not exist: a request for one is never answered (4.3.1). */
 async function existingPartitions(
   cluster: Cluster,
-  topics: ReadonlySet<string>,
+  asked: readonly TopicPartitions[],
 ): Promise<(wanted: TopicPartitions) => TopicPartitions[]> {
+  const counts = new Map<string, number>();
+  for (const { topic, partitions } of asked) {
+    counts.set(topic, Math.max(counts.get(topic) ?? 0, ...partitions.map((partition) => partition + 1)));
+  }
   const existing = new Map<string, ReadonlySet<number>>();
-  for (const [topic, result] of await describeTopics(cluster, topics)) {
+  for (const [topic, result] of await describeTopics(cluster, counts)) {
     if ("failed" in result || result.done === undefined) continue;
     existing.set(topic, new Set(result.done.partitions.map(({ partition }) => partition)));
   }

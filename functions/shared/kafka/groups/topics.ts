@@ -31,15 +31,17 @@ const TOPICS_PER_REQUEST = 2_000;
 const PARTITIONS_PER_REQUEST = 20_000;
 
 /**
- * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic is absent,
- * after a second answer: a broker that has just started may not know it yet. A topic that cannot be described is null
- * and a log that cannot be read has nulls, both with a warning. Throws internal errors only.
+ * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic or partition is
+ * absent, after a second answer: a broker may not know yet what has just been created. A topic that cannot be described
+ * is null and a log that cannot be read has nulls, both with a warning. Throws internal errors only.
+ *
+ * @param wanted the topics, with the number of partitions that each needs to have
  */
-export async function observeTopics(cluster: Cluster, names: Iterable<string>): Promise<TopicsObserved> {
+export async function observeTopics(cluster: Cluster, wanted: ReadonlyMap<string, number>): Promise<TopicsObserved> {
   const topics = new Map<string, ObservedTopic | null>();
   const warnings: string[] = [];
   const leaders: Leader[] = [];
-  const described = await describeTopics(cluster, names);
+  const described = await describeTopics(cluster, wanted);
   const unseen = new Map<string, Problem>();
   for (const [name, result] of described) {
     if ("failed" in result) {
@@ -74,23 +76,30 @@ function warningOf(problems: ReadonlyMap<string, Problem>, noun: string, what: s
   return `${count(problems.size, noun)} ${what}: ${nameSome(problems.keys())} (${first?.error}: ${first?.message}).`;
 }
 
-/** Metadata of topics by name; undefined for one that is missing in two answers. Throws internal errors only. */
+/**
+ * Metadata of topics by name; undefined for one that is missing. What is missing, a topic or one of its wanted
+ * partitions, is missing in two answers, of different brokers if there are several. Throws internal errors only.
+ *
+ * @param wanted the topics, with the number of partitions that each needs to have
+ */
 export function describeTopics(
   cluster: Cluster,
-  names: Iterable<string>,
+  wanted: ReadonlyMap<string, number>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
-  const reportedUnknown = new Set<string>();
-  return askForTopics<TopicMetadata | undefined>(cluster, names, "observing topics", (answer) => {
-    const { topic } = answer;
-    if (answer.code === errorCodes.NONE) return { done: answer };
-    if (answer.code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
-    if (answer.code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION) {
-      if (reportedUnknown.has(topic)) return { done: undefined };
-      reportedUnknown.add(topic);
-      return { again: unavailable(`a broker does not know topic ${nameSome([topic])}`) };
+  const lacking = new Set<string>();
+  return askForTopics<TopicMetadata | undefined>(cluster, wanted.keys(), "observing topics", (answer) => {
+    const { topic, code, partitions } = answer;
+    if (code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
+    const isUnknown = code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION;
+    const isShort = code === errorCodes.NONE && partitions.length < (wanted.get(topic) ?? 0);
+    if ((isUnknown || isShort) && !lacking.has(topic)) {
+      lacking.add(topic);
+      return { again: unavailable(`a broker does not know ${isShort ? "all of " : ""}topic ${nameSome([topic])}`) };
     }
+    if (isUnknown) return { done: undefined };
+    if (code === errorCodes.NONE) return { done: answer };
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
-    return failureOfCode(answer.code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
+    return failureOfCode(code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   });
 }
 
