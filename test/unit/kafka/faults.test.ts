@@ -83,9 +83,9 @@ describe("capture", () => {
 
 describe("observeTopics", () => {
   it.each([
-    { counts: [1, 3], partitions: 3 },
-    { counts: [1, 1, 3], partitions: 1 },
-  ])("asks once more for partitions that an answer lacks: of $counts it has $partitions", async (at) => {
+    { counts: [1, 1, 3], partitions: 3 },
+    { counts: [1, 1, 1, 3], partitions: 1 },
+  ])("asks twice more for partitions that an answer lacks: of $counts it has $partitions", async (at) => {
     const cluster = await fakeBroker({ partitionCounts: { t: [...at.counts] } });
     const { topics } = await observeTopics(cluster, new Map([["t", 3]]));
     expect(topics.get("t")?.partitions.size).toBe(at.partitions);

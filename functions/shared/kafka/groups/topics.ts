@@ -29,10 +29,11 @@ export interface TopicsObserved {
 const LIMIT_MS = 15_000;
 const TOPICS_PER_REQUEST = 2_000;
 const PARTITIONS_PER_REQUEST = 20_000;
+const ANSWERS_OF_ABSENCE = 3;
 
 /**
  * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic or partition is
- * absent, after a second answer: a broker may not know yet what has just been created. A topic that cannot be described
+ * absent, after a third answer: a broker may not know yet what has just been created. A topic that cannot be described
  * is null and a log that cannot be read has nulls, both with a warning. Throws internal errors only.
  *
  * @param wanted the topics, with the number of partitions that each needs to have
@@ -78,7 +79,7 @@ function warningOf(problems: ReadonlyMap<string, Problem>, noun: string, what: s
 
 /**
  * Metadata of topics by name; undefined for one that is missing. What is missing, a topic or one of its wanted
- * partitions, is missing in two answers, of different brokers if there are several. Throws internal errors only.
+ * partitions, is missing in three answers, of different brokers if there are several. Throws internal errors only.
  *
  * @param wanted the topics, with the number of partitions that each needs to have
  */
@@ -86,15 +87,17 @@ export function describeTopics(
   cluster: Cluster,
   wanted: ReadonlyMap<string, number>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
-  const lacking = new Set<string>();
+  const lacking = new Map<string, number>();
   return askForTopics<TopicMetadata | undefined>(cluster, wanted.keys(), "observing topics", (answer) => {
     const { topic, code, partitions } = answer;
     if (code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
     const isUnknown = code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION;
     const isShort = code === errorCodes.NONE && partitions.length < (wanted.get(topic) ?? 0);
-    if ((isUnknown || isShort) && !lacking.has(topic)) {
-      lacking.add(topic);
-      return { again: unavailable(`a broker does not know ${isShort ? "all of " : ""}topic ${nameSome([topic])}`) };
+    if (isUnknown || isShort) {
+      const answers = (lacking.get(topic) ?? 0) + 1;
+      lacking.set(topic, answers);
+      const known = isShort ? `only ${count(partitions.length, "partition")} of topic` : "no topic";
+      if (answers < ANSWERS_OF_ABSENCE) return { again: unavailable(`a broker knows ${known} ${nameSome([topic])}`) };
     }
     if (isUnknown) return { done: undefined };
     if (code === errorCodes.NONE) return { done: answer };
