@@ -4,7 +4,7 @@ import { GroupNotFound } from "../shared/core/errors.ts";
 import type { Commits, Snapshot } from "../shared/core/model.ts";
 import { compileSelection, compileSelectors, type Selector, selectNames } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
-import { onTopics, topicWarnings } from "../shared/core/topics.ts";
+import { compileTopics, onTopics, topicWarnings } from "../shared/core/topics.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { type KafkaWork, kafkaOperation } from "../shared/operation.ts";
 import { type DiffResult, request, snapshotField } from "./schema.ts";
@@ -27,7 +27,8 @@ export const handler = kafkaOperation({
       return snapshot;
     };
     const from = await load(fromRef);
-    const to: Side = toRef === "live" ? await readLive(from, groups, work, warnings) : await load(toRef, from);
+    const to: Side =
+      toRef === "live" ? await readLive(from, { groups, topics }, work, warnings) : await load(toRef, from);
 
     const sides = [from, to];
     const [fromPicks, toPicks] = [compileSelection(from.selection), compileSelection(to.selection)];
@@ -83,7 +84,7 @@ export const handler = kafkaOperation({
  */
 async function readLive(
   from: Snapshot,
-  groups: readonly Selector[] | undefined,
+  { groups, topics }: Record<"groups" | "topics", readonly Selector[] | undefined>,
   { kafka, deadline }: KafkaWork,
   warnings: string[],
 ): Promise<Side> {
@@ -97,6 +98,6 @@ async function readLive(
   if (live.unlisted !== undefined) {
     warnings.push(`Groups that were created since are not seen if they are among ${live.unlisted.message}.`);
   }
-  warnings.push(...commitWarnings(live.observed.groups));
+  warnings.push(...commitWarnings(live.observed.groups, compileTopics(topics)));
   return { snapshotId: "live", consumerGroups: live.commits, errors: [], selection };
 }

@@ -7,7 +7,6 @@ import { expiryWarnings, idleGroups } from "../shared/core/rollback/expiry.ts";
 import type { Plan } from "../shared/core/rollback/plan.ts";
 import { originIn, planRollback } from "../shared/core/rollback/planning.ts";
 import { partitionsOf, planResume } from "../shared/core/rollback/resume.ts";
-import { onTopics } from "../shared/core/topics.ts";
 import type { Cluster } from "../shared/kafka/connection/cluster.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import { readOffsetsRetention } from "../shared/kafka/groups/retention.ts";
@@ -36,7 +35,7 @@ export async function loadGoal({ wanted, storage: { snapshots }, deadline }: Cal
   const { snapshot_id = "", topics, group_map } = wanted;
   const groups = groupsOf(wanted);
   const { snapshot, warnings } = await snapshots.open(snapshot_id, groups, deadline);
-  const selected = restrict(snapshot, { groups, topics });
+  const selected = restrict(snapshot, { groups, topics }, changesUncommitted(wanted));
   const part = group_map === undefined ? selected : mapGroups(selected, group_map);
   return {
     snapshot,
@@ -44,15 +43,18 @@ export async function loadGoal({ wanted, storage: { snapshots }, deadline }: Cal
   };
 }
 
+/** Whether the commits that the snapshot lacks are changed too: then topics may name what only they are on. */
+const changesUncommitted = (wanted: Call["wanted"]) => policyOf(wanted).uncommitted !== "keep";
+
 /** Observes the groups of a goal and plans. */
 export async function look(job: Job, goal: Goal): Promise<Look> {
   if ("resume" in goal) return lookAgain(job, goal.resume);
   const { snapshot, part } = goal;
   const { cluster, wanted } = job;
   const live = await observeTargets(cluster, originIn(snapshot), part.commits);
-  const commits = onTopics(live.commits, wanted.topics);
-  const plan = planRollback(snapshot, part, { ...live, commits }, policyOf(wanted));
-  return { live, plan: { ...plan, warnings: [...part.warnings, ...live.warnings, ...plan.warnings] } };
+  const idleTopics = changesUncommitted(wanted) ? part.topicWarnings(live.commits) : [];
+  const plan = planRollback(snapshot, part, live, policyOf(wanted));
+  return { live, plan: { ...plan, warnings: [...part.warnings, ...idleTopics, ...live.warnings, ...plan.warnings] } };
 }
 
 /**
@@ -70,7 +72,9 @@ export async function warnOfExpiry({ cluster }: Job, goal: Goal, { plan, live }:
 export async function lookAgain(job: Job, record: JournalRecord): Promise<Look & { readonly strict: Plan }> {
   const planned = await plannedRollback(job, record);
   const live = await observeTargets(job.cluster, planned.origin, partitionsOf(planned.plan));
-  return { live, plan: planResume(planned, live, job.wanted.skip_blocked), strict: planResume(planned, live, false) };
+  const plan = planResume(planned, live, job.wanted.skip_blocked);
+  const warnings = [...new Set([...plan.warnings, ...live.warnings])];
+  return { live, plan: { ...plan, warnings }, strict: planResume(planned, live, false) };
 }
 
 /** Observes groups, with all that tells whether their targets are still valid. */

@@ -37,7 +37,7 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
   }
   const [planned, result] = await Promise.all([journal.plan(rollback, deadline), journal.result(rollback, deadline)]);
   // Not decoded further: a plan that another version wrote can still be shown.
-  const { request, plan, cluster_id, topic_ids } = jsonObject(planned, "the plan");
+  const { request, plan, cluster_id, topic_ids, leader_epochs } = jsonObject(planned, "the plan");
   return {
     ...row(rollback),
     calls: callsOf(rollback),
@@ -47,6 +47,7 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
     plan: isFields(plan) && plan.skipped !== undefined ? { left_out: plan.skipped, ...plan } : plan, // its former name
     cluster_id,
     topic_ids,
+    leader_epochs,
     result: result === undefined ? undefined : json.decode(result, "the result"),
   };
 }

@@ -69,6 +69,7 @@ export const recordResult = /* @__PURE__ */ resultObject(() => ({
   plan: described(z.unknown(), "The plan, as a dry run shows it."),
   cluster_id: described(z.unknown(), "The id of the Kafka cluster."),
   topic_ids: optional(z.unknown(), "The ids of the topics of its plan."),
+  leader_epochs: optional(z.unknown(), "The leader epochs of their partitions when it was planned."),
   result: optional(z.unknown(), "Its result; absent until it ends."),
 }));
 

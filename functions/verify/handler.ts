@@ -17,16 +17,18 @@ export const handler = kafkaOperation({
   async run({ snapshot_id, groups, topics, fail_on_mismatch }, work): Promise<Encoded<VerifyResult>> {
     const { storage, kafka, deadline } = work;
     const { snapshot, warnings: chosen } = await storage.snapshots.open(snapshot_id, groups, deadline);
-    const part = restrict(snapshot, { groups, topics });
+    const part = restrict(snapshot, { groups, topics }, true);
     const uncaptured = uncapturedWarnings(snapshot, part.errors, groups);
     const live = await withCluster(kafka, deadline, (cluster) => observe(cluster, part.commits));
     requireSameCluster(snapshot, live.cluster, "this cluster");
     requireReadable(live);
+    const idleTopics = part.topicWarnings(live.commits);
     const verification = verifyCommits(part.commits, onTopics(live.commits, topics));
     const { checked, mismatches } = verificationDocument.encode(verification);
     // Groups that could not be compared are not verified, whatever the others show.
     const verified = verification.verified && uncaptured.length === 0;
-    const warnings = [...chosen, ...part.warnings, ...uncaptured, ...commitWarnings(live.observed.groups)];
+    const commits = commitWarnings(live.observed.groups, part.picks);
+    const warnings = [...chosen, ...part.warnings, ...idleTopics, ...uncaptured, ...commits];
     const result = { verified, snapshot_id: snapshot.snapshotId, checked, mismatches, warnings };
     if (fail_on_mismatch && !verified) {
       throw new VerificationMismatch(

@@ -101,6 +101,23 @@ test("consumers of both reset policies read what the plan says, for each choice"
   }
 });
 
+test("one partition that only the group has now is named in topics, and nothing else is touched", async () => {
+  const group = uniqueGroup("named");
+  const { topic, snapshot_id } = await scenario([group]);
+  await stack.commit(commitsOn(group, topic, [7n, 13n]));
+  const topics = [`${topic}:1`];
+
+  const kept = await stack.failure("rollback", { snapshot_id, topics });
+  const verified = await stack.call("verify", { snapshot_id, topics });
+  const done = await stack.call("rollback", { snapshot_id, topics, uncommitted: "snapshot_end" });
+
+  expect(kept).toMatchObject({ name: "InvalidRequest" });
+  expect(kept.message).toContain(`no selected group has a commit on "${topic}:1"`);
+  expect(verified).toMatchObject({ checked: 1, mismatches: [{ kind: "extra", partition: 1 }] });
+  expect(done).toMatchObject({ status: "success", offsets_restored: 1 });
+  expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 7n, [`${topic}-1`]: 10n });
+});
+
 test("the safety snapshot undoes what a choice has moved", async () => {
   const group = uniqueGroup("undo");
   const { topic, snapshot_id } = await scenario([group]);

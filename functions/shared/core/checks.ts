@@ -73,10 +73,10 @@ export function unlistedWarnings(
   ];
 }
 
-/** Says of which groups some commits are not final, or are no offsets. */
-export const commitWarnings = (groups: Observed["groups"]): string[] => [
-  ...pendingWarnings([...groups].map(([group, { pending = [] }]) => [group, pending])),
-  ...negativeWarnings(groups),
+/** Says of which groups some commits on the partitions that are picked are not final, or are no offsets. */
+export const commitWarnings = (groups: Observed["groups"], picks = (_key: string) => true): string[] => [
+  ...pendingWarnings([...groups].map(([group, { pending = [] }]) => [group, pending.filter(picks)])),
+  ...negativeWarnings(groups, picks),
 ];
 
 /** Says on which partitions of which groups a transactional commit is pending: one sentence for each group. */
@@ -91,14 +91,15 @@ export function pendingWarnings(groups: Iterable<readonly [group: string, keys: 
   );
 }
 
-/** Says on which partitions of which groups a negative offset is committed: one sentence for each group. */
-export function negativeWarnings(groups: Observed["groups"]): string[] {
-  return [...groups].flatMap(([group, { negative = new Map() }]) =>
-    negative.size === 0
-      ? []
-      : [
-          `Group ${quote(group)} has committed negative offsets on ${nameSome(negative.keys())} ` +
-            `(${[...negative.values()][0]}): they count as no commit, and no rollback or undo can restore them.`,
-        ],
-  );
+/** Says on which of the picked partitions of which groups a negative offset is committed: one sentence for each group. */
+export function negativeWarnings(groups: Observed["groups"], picks = (_key: string) => true): string[] {
+  return [...groups].flatMap(([group, { negative = new Map<string, bigint>() }]) => {
+    const picked = [...negative].filter(([key]) => picks(key));
+    const [first] = picked;
+    if (first === undefined) return [];
+    return [
+      `Group ${quote(group)} has committed negative offsets on ${nameSome(picked.map(([key]) => key))} ` +
+        `(${first[1]}): they count as no commit, and no rollback or undo can restore them.`,
+    ];
+  });
 }

@@ -2,7 +2,7 @@ import { GroupNotFound } from "./errors.ts";
 import type { CaptureError, Commits, Snapshot } from "./model.ts";
 import { type Selectors, selectNames } from "./selectors.ts";
 import { nameSome, quote } from "./text.ts";
-import { onTopics, topicWarnings } from "./topics.ts";
+import { compileTopics, onTopics, topicWarnings } from "./topics.ts";
 
 /** Which part of a snapshot a request is about. */
 interface Part {
@@ -14,6 +14,10 @@ interface Part {
 export interface SnapshotPart {
   /** By the group that they are for. */
   readonly commits: Commits;
+  /** Whether a partition is among those that were asked for, also where the snapshot has no commit. */
+  picks(key: string): boolean;
+  /** What `topicWarnings` says of the topics that were asked for, in the snapshot and in what its groups have committed now. */
+  topicWarnings(live: Commits): string[];
   readonly errors: readonly CaptureError[];
   /** The groups of the snapshot that stand in for others, by those others: see `mapGroups`. */
   readonly sources: ReadonlyMap<string, string>;
@@ -24,9 +28,10 @@ export interface SnapshotPart {
  * Picks the part of a snapshot that a request names.
  *
  * @throws GroupNotFound when a group named literally is not in the snapshot, or the patterns find none at all
+ * @param orLive whether topics may name what only the live groups have: then the caller asks for `topicWarnings`
  * @throws InvalidRequest when a topic or partition named literally is in none of the groups: it would select nothing in silence
  */
-export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
+export function restrict(snapshot: Snapshot, part: Part, orLive = false): SnapshotPart {
   const captured = snapshot.consumerGroups;
   const { names, missingLiterals, idlePatterns } = selectNames(part.groups, [
     ...captured.keys(),
@@ -46,9 +51,12 @@ export function restrict(snapshot: Snapshot, part: Part): SnapshotPart {
   }
   const selected = new Set(names);
   const whole: Commits = new Map([...captured].filter(([group]) => selected.has(group)));
-  const idleTopics = topicWarnings(part.topics, [whole], snapshot.snapshotId);
+  const idleTopics = orLive ? [] : topicWarnings(part.topics, [whole], snapshot.snapshotId);
   return {
     commits: onTopics(whole, part.topics),
+    picks: compileTopics(part.topics),
+    topicWarnings: (live) =>
+      topicWarnings(part.topics, [whole, live], `${snapshot.snapshotId} and in what is committed now`),
     errors: snapshot.errors.filter(({ group }) => selected.has(group)),
     sources: new Map(),
     warnings: [

@@ -42,15 +42,23 @@ function byPartition(topics: readonly Selector[]): Map<number | undefined, Selec
   return selectors;
 }
 
-/** Leaves only the commits on topics, or partitions, that the selectors pick. Groups stay, with fewer commits or none. */
-export function onTopics(commits: Commits, topics: Selectors): Commits {
-  if (topics === undefined) return commits;
-  const picks = new Map([...byPartition(topics)].map(([at, selectors]) => [at, compileSelectors(selectors).matches]));
-  const isPicked = (key: string) => {
+/** Compiles selectors of topics: returns whether they pick the partition of a key. */
+export function compileTopics(topics: Selectors): (key: string) => boolean {
+  if (topics === undefined) return () => true;
+  const matchers = new Map([...byPartition(topics)].map(([at, named]) => [at, compileSelectors(named).matches]));
+  return (key) => {
     const { topic, partition } = placeOf(key);
-    return [undefined, partition].some((at) => picks.get(at)?.(topic));
+    return [undefined, partition].some((at) => matchers.get(at)?.(topic));
   };
-  const kept = (partitions: GroupCommits) => new Map([...partitions].filter(([key]) => isPicked(key)));
+}
+
+/** Leaves only the commits on topics, or partitions, that the selectors pick. Groups stay, with fewer commits or none. */
+export const onTopics = (commits: Commits, topics: Selectors): Commits =>
+  topics === undefined ? commits : onPicked(commits, compileTopics(topics));
+
+/** Leaves only the commits on partitions that are picked, as `onTopics` does. */
+export function onPicked(commits: Commits, picks: (key: string) => boolean): Commits {
+  const kept = (partitions: GroupCommits) => new Map([...partitions].filter(([key]) => picks(key)));
   return new Map([...commits].map(([group, partitions]) => [group, kept(partitions)]));
 }
 

@@ -691,6 +691,7 @@ async function recordOf({ faults }: Run, rollback_id: string): Promise<object> {
     request: _,
     cluster_id: __,
     topic_ids: ___,
+    leader_epochs: ____,
     ...shown
   } = Object(await faults.call("rollbacks", { rollback_id }));
   return shown;

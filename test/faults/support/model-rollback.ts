@@ -11,6 +11,7 @@ import {
   failing,
   type Group,
   keysOf,
+  liveOf,
   mismatches,
   nextSnapshot,
   only,
@@ -342,13 +343,17 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
   const chosen = resolve(world, snapshot_id, groups);
   if (chosen === undefined) return "SnapshotNotFound";
   const { saved } = chosen;
-  const part = partOf(saved, { ...(groups && { groups }), ...(topics && { topics }) });
-  if (typeof part === "string") return part;
-  const map = group_map && mapped([...part.commits.keys()], group_map);
+  const whole = partOf(saved, { ...(groups && { groups }) });
+  if (typeof whole === "string") return whole;
+  const names = [...whole.commits.keys()];
+  const map = group_map && mapped(names, group_map);
   if (group_map !== undefined && map === undefined) return "InvalidRequest";
+  const policy = policyOf(request);
+  const now = policy === "keep" ? [] : names.map((name) => map?.get(name) ?? name);
+  const part = partOf(saved, { ...(groups && { groups }), ...(topics && { topics }) }, liveOf(world, now));
+  if (typeof part === "string") return part;
 
   const creations = perKey(saved.topics, ({ creation }) => creation);
-  const policy = policyOf(request);
   const extra: Extra[] = [];
   const drafts = new Map<string, GroupPlan>();
   for (const [name, commits] of part.commits) {

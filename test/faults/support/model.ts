@@ -383,18 +383,25 @@ export function resolve(
   return saved && { saved, warnings: isPart ? [/ was taken with exclude /] : [] };
 }
 
-/** The part of a snapshot that a request names, with warnings about patterns without matches; or the name of the error. */
-export function partOf(saved: Saved, { groups, topics }: PartRequest) {
+/**
+ * The part of a snapshot that a request names, with warnings about patterns without matches; or the name of the error. Topics
+ * may also name the partitions that only the live groups have, where the request is about them.
+ */
+export function partOf(saved: Saved, { groups, topics }: PartRequest, live: readonly Commits[] = []) {
   const chosen = select(groups, saved.commits.keys());
   if (chosen.absent.length > 0 || (groups !== undefined && chosen.picked.length === 0)) return "GroupNotFound";
   const whole = only(saved.commits, (group) => chosen.picked.includes(group));
-  const on = selectTopics(topics, keysOf(whole.values()));
+  const on = selectTopics(topics, keysOf([...whole.values(), ...live]));
   if (!on.isValid) return "InvalidRequest";
   return {
     commits: perKey(whole, (commits) => onTopics(commits, topics)),
     warnings: [...chosen.idle.map(() => /matches no group of the snapshot\.$/), ...on.warnings],
   };
 }
+
+/** What groups have committed now. */
+export const liveOf = (world: World, groups: Iterable<string>): Commits[] =>
+  [...groups].map((group) => world.groups.get(group)?.commits ?? none);
 
 /** The mismatches between an expected and an actual commit. */
 export function mismatches(group: string, key: string, expected: Commit | null, actual: Commit | null) {
@@ -417,7 +424,9 @@ export function verify<W extends World>(world: W, request: VerifyRequest): Predi
   const chosen = resolve(world, request.snapshot_id, request.groups);
   if (chosen === undefined) return failing(world, "SnapshotNotFound");
   const { saved } = chosen;
-  const part = partOf(saved, request);
+  const whole = partOf(saved, { ...(request.groups && { groups: request.groups }) });
+  if (typeof whole === "string") return failing(world, whole);
+  const part = partOf(saved, request, liveOf(world, whole.commits.keys()));
   if (typeof part === "string") return failing(world, part);
   let checked = 0;
   const found = [...part.commits].flatMap(([group, commits]) => {

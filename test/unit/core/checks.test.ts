@@ -86,4 +86,7 @@ test("commits that are pending or negative are named once for each group", () =>
     'Group "a" has committed negative offsets on "t-2" (-1001): they count as no commit, and no rollback or undo can ' +
       "restore them.",
   ]);
+  expect(commitWarnings(groups, (key) => key === "t-1")).toEqual([
+    'Group "a" has a transaction with a commit pending on "t-1": the offsets are the last ones from before it.',
+  ]);
 });

@@ -38,7 +38,7 @@ describe("restrict", () => {
   });
   test("picks everything if no groups and topics are given, also from an empty snapshot", () => {
     expect(restrict(snapshot, {}).commits).toEqual(snapshot.consumerGroups);
-    expect(restrict(snapshotOf(new Map()), {})).toEqual({
+    expect(restrict(snapshotOf(new Map()), {})).toMatchObject({
       commits: new Map(),
       errors: [],
       sources: new Map(),
@@ -60,6 +60,14 @@ describe("restrict", () => {
     const partial = { ...snapshot, errors: [lost, other].filter((error) => error !== undefined) };
     expect(restrict(partial, { groups: ["a", "lost"] }).errors).toEqual([lost]);
     expect(restrict(partial, {}).errors).toEqual([lost, other]);
+  });
+  test("leaves topics that the snapshot lacks to a comparison with what is committed now, if asked to", () => {
+    const live = new Map([["a", new Map([["v-3", at(1n)]])]]);
+    const part = restrict(snapshot, { topics: ["t:0", "v:3"] }, true);
+    expect(part.warnings).toEqual([]);
+    expect(["t-0", "t-1", "v-3", "v-2"].map(part.picks)).toEqual([true, false, true, false]);
+    expect(part.topicWarnings(live)).toEqual([]);
+    expect(() => part.topicWarnings(new Map())).toThrow(/in what is committed now no selected group has .* "v:3"; /);
   });
   test("warns of patterns that match no group, and of those that match no topic", () => {
     expect(restrict(snapshot, { groups: ["a", "z*"], topics: ["u:0", "z*"] })).toMatchObject({

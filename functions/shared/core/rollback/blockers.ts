@@ -4,6 +4,7 @@ import {
   type LiveState,
   noCommits,
   type ObservedGroup,
+  type ObservedPartition,
   type ObservedTopic,
   placeOf,
   type Targets,
@@ -56,8 +57,11 @@ export interface Origin {
   readonly topics: ReadonlyMap<string, OriginTopic | null>;
 }
 
-/** A topic of the origin; its logs only where a snapshot observed them. */
-type OriginTopic = Pick<ObservedTopic, "topicId"> & Partial<Pick<ObservedTopic, "partitions">>;
+/** A topic of the origin. The leader epochs of its logs are those of when the targets were read, or known to be in the logs. */
+export interface OriginTopic {
+  readonly topicId: string | null;
+  readonly partitions?: ReadonlyMap<number, Pick<ObservedPartition, "leaderEpoch">>;
+}
 
 /** Makes the blockers of a group, or of one of its partitions. Their messages are sentences about it: they begin with its name. */
 const blockersOf =
@@ -150,13 +154,14 @@ export interface Place {
 
 /**
  * The leader epoch whose end shows whether the log below a target was replaced since (KIP-320): that of the commit; of a commit
- * without one, that of the log in the snapshot, which had no later records. Null where neither is known.
+ * without one, that of the log in the snapshot, or when an earlier call planned, which had no later records. Null where
+ * neither is known.
  */
 export function epochOf(
   { topics }: Pick<Origin, "topics">,
   { topic, partition, target, basis }: Omit<Place, "group">,
 ): number | null {
-  if (target === null || basis !== undefined) return null;
+  if (target === null || basis === "log" || basis === "unknown") return null;
   return target.leaderEpoch ?? topics.get(topic)?.partitions?.get(partition)?.leaderEpoch ?? null;
 }
 

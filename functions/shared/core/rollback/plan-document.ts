@@ -18,8 +18,9 @@ import {
   text,
 } from "../json/codec.ts";
 import type { Json } from "../json/json.ts";
+import { placeOf, topicPartition } from "../model.ts";
 import { commit, commitOrNull, partitionKey } from "../snapshot.ts";
-import { blockerKinds, type Origin } from "./blockers.ts";
+import { blockerKinds, type Origin, type OriginTopic } from "./blockers.ts";
 import { actions, type Plan } from "./plan.ts";
 
 const blockers = list(
@@ -125,20 +126,26 @@ export const plannedDocument = converted(
     plan: storedPlan,
     cluster_id: nullable(text),
     topic_ids: mapOf(anyKey, nullable(text)),
+    leader_epochs: optional(mapOf(partitionKey, notNegative(int32))), // journals of former versions lack it
   }),
   ({ request, plan, origin: { clusterId, topics } }: PlannedRollback) => ({
     request,
     plan,
     clusterId,
     topicIds: new Map([...topics].map(([topic, observed]) => [topic, observed?.topicId ?? null])),
+    leaderEpochs: new Map([...topics].flatMap(([topic, observed]) => leaderEpochsOf(topic, observed))),
   }),
-  ({ request, plan, clusterId, topicIds }): PlannedRollback => ({
-    request,
-    plan,
-    origin: {
-      name: plan.snapshotId,
-      clusterId,
-      topics: new Map([...topicIds].map(([topic, topicId]) => [topic, { topicId }])),
-    },
-  }),
+  ({ request, plan, clusterId, topicIds, leaderEpochs = new Map() }): PlannedRollback => {
+    const epochs = Map.groupBy(leaderEpochs, ([key]) => placeOf(key).topic);
+    const logsOf = (topic: string) =>
+      new Map((epochs.get(topic) ?? []).map(([key, leaderEpoch]) => [placeOf(key).partition, { leaderEpoch }]));
+    const topics = new Map([...topicIds].map(([topic, topicId]) => [topic, { topicId, partitions: logsOf(topic) }]));
+    return { request, plan, origin: { name: plan.snapshotId, clusterId, topics } };
+  },
 );
+
+function leaderEpochsOf(topic: string, observed: OriginTopic | null): [string, number][] {
+  return [...(observed?.partitions ?? [])].flatMap(([partition, { leaderEpoch }]) =>
+    leaderEpoch === null ? [] : [[topicPartition(topic, partition), leaderEpoch]],
+  );
+}

@@ -12,6 +12,7 @@ export function warningsOf(
   { groups, extra }: Pick<Plan, "groups" | "extra">,
   live: LiveState,
   policy: Pick<Policy, "uncommitted">,
+  picks: (key: string) => boolean,
 ): string[] {
   const clamped = [...groups].flatMap(([group, { partitions }]) =>
     [...partitions].flatMap(([key, { action, asked, to }]) =>
@@ -48,7 +49,7 @@ export function warningsOf(
     return isAsked && isTruncationUnknown(observed, place, live.observed.topics.get(place.topic));
   });
   const names = new Set(namesOf(() => true));
-  const negativeNow = new Map([...live.observed.groups].filter(([group]) => names.has(group)));
+  const liveNow = new Map([...live.observed.groups].filter(([group]) => names.has(group)));
   return [
     extra.length > 0 && keptWarning(extra),
     deleted.length > 0 &&
@@ -80,8 +81,8 @@ export function warningsOf(
     unchecked.length > 0 &&
       `Whether logs were truncated below the targets of ${nameSome(new Set(unchecked.map(({ group }) => group)))} is not known: their leaders changed since, and ` +
         "the leader epochs of the targets are not known to the commits or to the leaders.",
-    ...restored.flatMap(([group, plan]) => capturedWarnings(snapshotId, group, plan, observed.groups)),
-    ...negativeWarnings(negativeNow),
+    ...restored.flatMap(([group, plan]) => capturedWarnings(snapshotId, group, plan, observed.groups, picks)),
+    ...negativeWarnings(liveNow, picks),
   ].filter((warning) => warning !== false);
 }
 
@@ -108,16 +109,18 @@ function capturedWarnings(
   group: string,
   { source = group, partitions }: GroupPlan,
   captured: Observed["groups"],
+  picks: (key: string) => boolean,
 ): string[] {
   const { pending = [], negative = new Map() } = captured.get(source) ?? {};
   const targets = pending.filter((key) => partitions.has(key));
+  const [first, ...others] = [...negative].filter(([key]) => picks(key));
   return [
     targets.length > 0 &&
       `The targets of ${quote(group)} on ${nameSome(targets)} were captured while a transaction was pending: they are the ` +
         "offsets from before it. What that transaction wrote may be produced a second time.",
-    negative.size > 0 &&
-      `${snapshotId} has no targets for ${quote(group)} on ${nameSome(negative.keys())}: the offset committed there was negative ` +
-        `(${[...negative.values()][0]}), and cannot be restored.`,
+    first !== undefined &&
+      `${snapshotId} has no targets for ${quote(group)} on ${nameSome([first, ...others].map(([key]) => key))}: the ` +
+        `offset committed there was negative (${first[1]}), and cannot be restored.`,
   ].filter((warning) => warning !== false);
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
 import { quote } from "../text.ts";
+import { onPicked } from "../topics.ts";
 import {
   type Blocker,
   type BlockerKind,
@@ -58,9 +59,10 @@ const isOutOfRange = ({ kind }: Blocker) => outOfRangeKinds.includes(kind);
  * snapshot has it, or if it is to be deleted; in `extra` if only the live state has it.
  *
  * @param part the groups and topics that were asked for, see `restrict`
- * @param live the state of exactly those groups, with the logs of all partitions of `part` observed
+ * @param whole the state of exactly those groups, with the logs of all partitions of `part` observed
  */
-export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveState, policy: Policy): Plan {
+export function planRollback(snapshot: Snapshot, part: SnapshotPart, whole: LiveState, policy: Policy): Plan {
+  const live = { ...whole, commits: onPicked(whole.commits, part.picks) };
   const intents = new Map<string, Intent>();
   const extra: ExtraCommit[] = [];
   for (const [group, targets] of part.commits) {
@@ -103,7 +105,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, live: LiveS
     ...plan,
     snapshotId,
     digest: digestOf(snapshotId, plan.groups, live, policy),
-    warnings: warningsOf(snapshot, { groups: plan.groups, extra }, live, policy),
+    warnings: warningsOf(snapshot, { groups: plan.groups, extra }, live, policy, part.picks),
     extra,
   };
 }

@@ -4,13 +4,20 @@ import { type GroupPlan, type Plan, takesPart, targetsOf, topicsIn } from "./pla
 import type { PlannedRollback } from "./plan-document.ts";
 import { type Intent, planIntents } from "./planning.ts";
 
-/** The cluster and topics that a plan, made on this live state, is valid for. */
+/**
+ * The cluster and topics that a plan, made on this live state, is valid for. Its targets are in the logs that were observed:
+ * the leader epochs show whether that is still so.
+ */
 export function originOf(plan: Plan, live: LiveState): Origin {
   return {
     name: plan.snapshotId,
     clusterId: live.cluster.clusterId,
     topics: new Map(
-      [...topicsIn(plan.groups)].map((topic) => [topic, { topicId: live.observed.topics.get(topic)?.topicId ?? null }]),
+      [...topicsIn(plan.groups)].map((topic) => {
+        const { topicId = null, partitions = [] } = live.observed.topics.get(topic) ?? {};
+        const logs = [...partitions].filter(([, { leaderEpoch }]) => leaderEpoch !== null);
+        return [topic, { topicId, partitions: new Map(logs.map(([at, { leaderEpoch }]) => [at, { leaderEpoch }])) }];
+      }),
     ),
   };
 }

@@ -66,7 +66,11 @@ const full: PlannedRollback = {
     ]),
     extra: [{ group: "g", topic: "u", partition: 2, commit: at(4n) }],
   },
-  origin: { name: "snapshot-2025-01-15T10:30:00Z", clusterId: "c1", topics: new Map([["t", { topicId: "id" }]]) },
+  origin: {
+    name: "snapshot-2025-01-15T10:30:00Z",
+    clusterId: "c1",
+    topics: new Map([["t", { topicId: "id", partitions: new Map([[0, { leaderEpoch: 4 }]]) }]]),
+  },
 };
 
 describe("a planned rollback", () => {
@@ -140,7 +144,7 @@ describe("a planned rollback", () => {
     expect(read(written(planned))).toEqual(planned);
   });
 
-  test("keeps the cluster id and topic ids that its targets are valid for", () => {
+  test("keeps the cluster id, topic ids and leader epochs that its targets are valid for", () => {
     expect(read(written(full)).origin).toEqual(full.origin);
     const unknown = {
       ...full.origin,
@@ -148,14 +152,13 @@ describe("a planned rollback", () => {
       topics: new Map([
         ["t", null],
         ["u", { topicId: null }],
+        ["v", { topicId: null, partitions: new Map([[0, { leaderEpoch: null }]]) }],
       ]),
     };
+    const unread = { topicId: null, partitions: new Map() };
     expect(read(written({ ...full, origin: unknown })).origin).toEqual({
       ...unknown,
-      topics: new Map([
-        ["t", { topicId: null }],
-        ["u", { topicId: null }],
-      ]),
+      topics: new Map(["t", "u", "v"].map((topic) => [topic, unread])),
     });
   });
 
@@ -183,7 +186,7 @@ describe("the document of a plan", () => {
         '"commit":{"offset":4,"metadata":""}}]}',
     );
     expect(encodeJson(plannedDocument.encode({ ...full, plan: { ...full.plan, groups: new Map() } }))).toMatch(
-      /"cluster_id":"c1","topic_ids":\{"t":"id"\}\}$/,
+      /"cluster_id":"c1","topic_ids":\{"t":"id"\},"leader_epochs":\{"t-0":4\}\}$/,
     );
     expect(encodeJson(extraCommits.encode([{ group: "g", topic: "u", partition: 2, commit: at(4n, "", 0) }]))).toBe(
       '[{"group":"g","topic":"u","partition":2,"commit":{"offset":4,"metadata":"","leader_epoch":0}}]',
@@ -205,7 +208,7 @@ describe("reading a planned rollback", () => {
     }
   }
 
-  const maps = ["groups", "partitions", "topic_ids"];
+  const maps = ["groups", "partitions", "topic_ids", "leader_epochs"];
   const isEntry = (steps: Steps) => typeof steps.at(-1) === "number" || maps.includes(`${steps.at(-2)}`);
   const nameOf = (steps: Steps) =>
     steps.reduce<string>((path, step, i) => {
@@ -249,6 +252,7 @@ describe("reading a planned rollback", () => {
     "asked",
     "done",
     "leader_epoch",
+    "leader_epochs",
   ];
   const isOptional = (steps: Steps) =>
     optional.includes(`${steps.at(-1)}`) &&

@@ -471,6 +471,12 @@ describe("a plan to a snapshot with commits that were pending or negative", () =
       expect.stringMatching(/"g" has committed negative offsets on "t-1" .*no rollback or undo/),
     ]);
   });
+
+  test("says nothing of negative offsets on partitions that the request does not name", () => {
+    const live = liveOf(group({ "t-0": at(9n) }), topics, { observed: { groups, topics } });
+    const plan = planRollback(snapshot, restrict(snapshot, { topics: ["t:0"] }), live, refuse);
+    expect(plan.warnings.filter((warning) => warning.includes("negative"))).toEqual([]);
+  });
 });
 
 describe("a plan with blockers", () => {

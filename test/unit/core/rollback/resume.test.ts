@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { encodeJson, parseJson } from "../../../../functions/shared/core/json/json.ts";
 import {
   type Commit,
   type Commits,
@@ -8,7 +9,9 @@ import {
   sameCommit,
 } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
+import { epochsInQuestion } from "../../../../functions/shared/core/rollback/blockers.ts";
 import { commitsOf, deletesOf, type Plan } from "../../../../functions/shared/core/rollback/plan.ts";
+import { plannedDocument } from "../../../../functions/shared/core/rollback/plan-document.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import { originOf, partitionsOf, planResume, targetsHold } from "../../../../functions/shared/core/rollback/resume.ts";
 import { settle } from "../../../../functions/shared/core/rollback/settle.ts";
@@ -298,6 +301,29 @@ describe("a resumed plan", () => {
     expect(rest.groups.get("g")?.partitions.get("t-0")).toMatchObject({ to: at(40n), asked: at(50n, "", 1) });
   });
 
+  test.each([
+    ["a commit without leader epoch", at(50n), "keep"],
+    ["a commit that the snapshot lacks", undefined, "snapshot_end"],
+  ] as const)("is refused for %s if the log was truncated since it was planned", (_, target, uncommitted) => {
+    const topics = (more: object) =>
+      new Map([["t", { topicId: "id", partitions: new Map([[0, { ...log(0n, 50n, 1), ...more }]]) }]]);
+    const snapshot = snapshotOf(group(target === undefined ? {} : { "t-0": target }), {
+      observed: { groups: new Map(), topics: topics({}) },
+    });
+    const before = liveOf(group({ "t-0": at(55n) }), topics({ logEndOffset: 60n }));
+    const first = journaled(planRollback(snapshot, restrict(snapshot, {}), before, { ...refuse, uncommitted }), before);
+    const planned = plannedDocument.decode(parseJson(encodeJson(plannedDocument.encode(first))), "");
+    const now = (more: object) => ({ ...before, observed: { ...before.observed, topics: topics(more) } });
+    const epochs = epochsInQuestion(planned.origin, partitionsOf(planned.plan), now({ leaderEpoch: 2 }));
+    const rest = (epochEnd: bigint) =>
+      planResume(planned, now({ leaderEpoch: 2, logEndOffset: 60n, epochEnds: new Map([[1, epochEnd]]) }), false);
+
+    expect(first.plan.blockers).toEqual([]);
+    expect(epochs).toEqual(new Map([["t-0", new Set([1])]]));
+    expect(rest(49n).blockers).toMatchObject([{ kind: "log_truncated", expected: 50n, actual: 49n }]);
+    expect(rest(50n).blockers).toEqual([]);
+  });
+
   test("is refused because of a group with a pending transaction, or leaves it out", () => {
     const two = unblockedPlan(new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]), live.commits);
     const groups = new Map(live.observed.groups);
@@ -351,7 +377,7 @@ describe("targetsHold", () => {
 });
 
 describe("partitionsOf and originOf", () => {
-  test("give every partition that a plan does not skip, and the ids of their topics", () => {
+  test("give every partition that a plan does not skip, the ids of their topics, and the leader epochs of their logs", () => {
     fc.assert(
       fc.property(unblockedSituation, ({ plan, live }) => {
         const partitions = partitionsOf(plan);
@@ -364,8 +390,11 @@ describe("partitionsOf and originOf", () => {
         const { topics, ...rest } = originOf(plan, live);
         expect(rest).toEqual({ name: plan.snapshotId, clusterId: live.cluster.clusterId });
         for (const { key } of targetsIn(plan)) {
-          const { topic } = placeOf(key);
-          expect(topics.get(topic)).toEqual({ topicId: live.observed.topics.get(topic)?.topicId ?? null });
+          const { topic, partition } = placeOf(key);
+          const observed = live.observed.topics.get(topic);
+          expect(topics.get(topic)?.topicId).toBe(observed?.topicId ?? null);
+          const { leaderEpoch } = observed?.partitions.get(partition) ?? {};
+          expect(topics.get(topic)?.partitions?.get(partition)?.leaderEpoch).toBe(leaderEpoch ?? undefined);
         }
       }),
     );
