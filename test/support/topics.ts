@@ -1,4 +1,4 @@
-import type { Kafka as KafkaJs } from "kafkajs";
+import type { Admin, Kafka as KafkaJs } from "kafkajs";
 import { expect } from "vitest";
 import type { Cluster } from "../../functions/shared/kafka/connection/cluster.ts";
 
@@ -51,6 +51,23 @@ export async function produce(
   } finally {
     await producer.disconnect();
   }
+}
+
+/**
+ * Gives a partition of `__consumer_offsets` these replicas, and waits until it has them. With one replica, its groups have no
+ * coordinator while that broker is down.
+ */
+export async function reassignOffsets(admin: Admin, partition: number, replicas: number[]): Promise<void> {
+  const partitionAssignment = [{ partition, replicas }];
+  await admin.alterPartitionReassignments({ topics: [{ topic: "__consumer_offsets", partitionAssignment }] });
+  const moving = async () => (await admin.listPartitionReassignments({})).topics.length;
+  await expect.poll(moving, { timeout: 30_000 }).toBe(0);
+}
+
+/** The leader of a partition of `__consumer_offsets`; −1 if it has none. */
+export async function offsetsLeader(cluster: Cluster, partition: number): Promise<number | undefined> {
+  const [offsets] = (await cluster.metadata(["__consumer_offsets"])).topics;
+  return offsets?.partitions.find((each) => each.partition === partition)?.leader;
 }
 
 /** This many different values. */

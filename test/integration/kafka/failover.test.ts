@@ -5,6 +5,7 @@ import { capture, observe, readCommits } from "../../../functions/shared/kafka/g
 import { commitOffsets } from "../../../functions/shared/kafka/groups/write-commits.ts";
 import { type Kafka, startKafka } from "../../../localstack/kafka.ts";
 import { freshStateDir, removeState } from "../../../localstack/process.ts";
+import { offsetsLeader, reassignOffsets } from "../../support/topics.ts";
 import { administer, at, connect, select, topicOf, unique } from "./support.ts";
 
 /** Brokers of an external cluster must not be killed. */
@@ -28,16 +29,6 @@ const groupsAt = (run: string, topic: string, offset: number): Commits =>
   new Map(Array.from({ length: 200 }, (_, i) => [`${run}.${i}`, at([`${topic}-0`, offset + i], [`${topic}-1`, i])]));
 
 describe.skipIf(external)("while a partition of __consumer_offsets has no leader", () => {
-  const offsetsLedBy = async (cluster: Cluster, partition: number) => {
-    const [offsets] = (await cluster.metadata(["__consumer_offsets"])).topics;
-    return offsets?.partitions.find((each) => each.partition === partition)?.leader;
-  };
-  const moveOffsets = (servers: string, replicas: number[]) => {
-    const partitionAssignment = [{ partition: 5, replicas }];
-    const topics = [{ topic: "__consumer_offsets", partitionAssignment }];
-    return administer((admin) => admin.alterPartitionReassignments({ topics }), servers);
-  };
-
   it("only what needs its groups fails: patterns, and the groups on it", async () => {
     const servers = kafka.bootstrapServers;
     const topic = await topicOf(2, 0, servers);
@@ -45,13 +36,9 @@ describe.skipIf(external)("while a partition of __consumer_offsets has no leader
     const cluster = await connect(200_000, servers);
     const all = groupsAt(run, topic, 0);
     await commitOffsets(cluster, all);
-    await moveOffsets(servers, [3]);
-    await expect.poll(() => offsetsLedBy(cluster, 5), { timeout: 20_000 }).toBe(3);
-    const moving = async () =>
-      (await administer((admin) => admin.listPartitionReassignments({}), servers)).topics.length;
-    await expect.poll(moving, { timeout: 20_000 }).toBe(0);
+    await administer((admin) => reassignOffsets(admin, 5, [3]), servers);
     await kafka.killBroker(3);
-    await expect.poll(() => offsetsLedBy(cluster, 5), { timeout: 30_000 }).toBe(-1);
+    await expect.poll(() => offsetsLeader(cluster, 5), { timeout: 30_000 }).toBe(-1);
     const timed = async <T>(work: (cluster: Cluster) => Promise<T>) => {
       const started = performance.now();
       const result = await work(await connect(60_000, servers)).catch((error: Error) => error);
@@ -92,7 +79,7 @@ describe.skipIf(external)("while a partition of __consumer_offsets has no leader
     expect(unreachable.seconds).toBeLessThan(15);
 
     await kafka.startBroker(3);
-    await moveOffsets(servers, [3, 1, 2]);
+    await administer((admin) => reassignOffsets(admin, 5, [3, 1, 2]), servers);
     const whole = await capture(cluster, select(`${run}.*`));
     expect(whole).toMatchObject({ errors: [] });
     expect(whole).not.toHaveProperty("unlisted");
