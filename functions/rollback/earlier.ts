@@ -1,9 +1,11 @@
 import { InvalidRequest, JournalCorrupt, OperationError, RollbackNotFound } from "../shared/core/errors.ts";
-import { DecodeError, jsonObject } from "../shared/core/json/codec.ts";
+import { jsonObject } from "../shared/core/json/codec.ts";
 import { takesPart } from "../shared/core/rollback/plan.ts";
 import { type PlannedRollback, plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import type { Result } from "../shared/lambda/handler.ts";
-import type { JournalRecord } from "../shared/storage/journal-record.ts";
+import { decodeStored } from "../shared/storage/journal.ts";
+import { type JournalRecord, mayBeOf } from "../shared/storage/journal-record.ts";
+import type { Unreadable } from "../shared/storage/unreadable.ts";
 import { type Call, fingerprintOf } from "./request.ts";
 import { addWarnings, repeatedFailure } from "./result.ts";
 
@@ -24,10 +26,11 @@ export interface Earlier {
 /**
  * The rollback that a request stands for, if an earlier call has begun it: the one of its `resume` or `rollback_id`, or else the
  * newest that was asked for with the same request in the last 15 minutes. One that has not ended as a success counts only as
- * long as no newer rollback has rolled back its groups.
+ * long as no newer rollback has rolled back its groups, or may have.
  *
  * @throws RollbackNotFound when there is none to resume
  * @throws InvalidRequest when a newer one has superseded or followed it, or `rollback_id` belongs to another request
+ * @throws JournalCorrupt when a newer one may have followed it, whose record cannot be read
  */
 export async function findEarlier(call: Call): Promise<Earlier | undefined> {
   const { wanted, storage, startedAt, deadline, unreadable } = call;
@@ -72,6 +75,13 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
   const closed = record.status === "success" || (record.status !== "running" && wanted.resume === undefined);
   const follower = closed ? undefined : await followerOf(call, record);
   if (follower === undefined) return { record, named: true, closed };
+  if (follower instanceof JournalCorrupt) {
+    throw new JournalCorrupt(
+      `whether a newer rollback moved the groups of ${id} is not known, and resuming ${id} could revert that: ` +
+        follower.summary,
+      { next: "Or start a new rollback, with a dry run first.", cause: follower },
+    );
+  }
   throw new InvalidRequest(
     `${id} was followed by ${follower.rollbackId} (${follower.status}, started ${follower.startedAt}), which rolled back ` +
       "some of its groups, too: to resume it could revert that. It cannot be resumed.",
@@ -81,18 +91,27 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
 
 /**
  * The newest rollback that started after this one and rolled back some of its groups, whatever became of it. One whose plan
- * cannot be read counts as one that rolled back all groups that its record names.
+ * cannot be read counts as one that rolled back all groups that its record names. The error of a record that cannot be read,
+ * where that may be such a rollback.
  */
-async function followerOf(call: Call, record: JournalRecord): Promise<JournalRecord | undefined> {
-  const { storage, deadline, unreadable } = call;
+async function followerOf(call: Call, record: JournalRecord): Promise<JournalRecord | JournalCorrupt | undefined> {
+  const { storage, deadline } = call;
   const names = await namesOf(call, record);
+  let doubt: JournalCorrupt | undefined;
+  const unreadable: Unreadable = {
+    ...call.unreadable,
+    add(error, item) {
+      call.unreadable.add(error, item);
+      if (item !== undefined && error instanceof JournalCorrupt && mayBeOf(item, names)) doubt ??= error;
+    },
+  };
   const isOf = (groups: readonly string[] | undefined) =>
     names === undefined || groups === undefined || groups.some((group) => names.includes(group));
   for await (const newer of storage.journal.newestFirst(new Date(record.startedAt), unreadable, deadline)) {
-    if (newer.rollbackId === record.rollbackId) return undefined;
+    if (newer.rollbackId === record.rollbackId) return doubt;
     if (isOf(newer.groupNames) && isOf(await groupsOfPlan(call, newer, "that take part"))) return newer;
   }
-  return undefined;
+  return doubt;
 }
 
 /**
@@ -103,8 +122,8 @@ async function followerOf(call: Call, record: JournalRecord): Promise<JournalRec
  */
 export async function recordedResult(call: Call, record: JournalRecord): Promise<Result> {
   const { wanted, storage, deadline, unreadable } = call;
-  const read = async () => jsonObject(await storage.journal.result(record, deadline), "result");
-  const recorded = await reading(record, read);
+  const stored = await storage.journal.result(record, deadline);
+  const recorded = decodeStored(record, () => jsonObject(stored, "result"));
   const { verification, ...rest } = recorded;
   const whole = { ...rest, verification: wanted.verify ? verification : undefined, repeated: true };
   const result = addWarnings(whole, unreadable.warnings());
@@ -117,20 +136,9 @@ export async function recordedResult(call: Call, record: JournalRecord): Promise
  *
  * @throws JournalCorrupt where its plan is not what was written
  */
-export function plannedRollback({ storage, deadline }: Call, record: JournalRecord): Promise<PlannedRollback> {
-  return reading(record, async () => plannedDocument.decode(await storage.journal.plan(record, deadline), ""));
-}
-
-async function reading<T>({ rollbackId }: JournalRecord, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    if (!(cause instanceof DecodeError)) throw cause;
-    throw new JournalCorrupt(
-      `the journal of ${rollbackId} is not what was written: ${cause.message}. It cannot be resumed.`,
-      { next: "If a newer version wrote it, deploy that version. Otherwise start a new rollback.", cause },
-    );
-  }
+export async function plannedRollback({ storage, deadline }: Call, record: JournalRecord): Promise<PlannedRollback> {
+  const stored = await storage.journal.plan(record, deadline);
+  return decodeStored(record, () => plannedDocument.decode(stored, ""));
 }
 
 /**

@@ -4,6 +4,7 @@ import { json, jsonObject } from "../shared/core/json/codec.ts";
 import { isFields } from "../shared/core/json/json.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
+import { decodeStored } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Storage } from "../shared/storage/storage.ts";
 import { type RollbacksResult, request } from "./schema.ts";
@@ -35,9 +36,13 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
       next: "Call rollbacks without rollback_id to see all of them. Dry runs and rollbacks that were refused are not recorded.",
     });
   }
-  const [planned, result] = await Promise.all([journal.plan(rollback, deadline), journal.result(rollback, deadline)]);
+  const stored = await Promise.all([journal.plan(rollback, deadline), journal.result(rollback, deadline)]);
   // Not decoded further: a plan that another version wrote can still be shown.
-  const { request, plan, cluster_id, topic_ids, leader_epochs } = jsonObject(planned, "the plan");
+  const [planned, result] = decodeStored(rollback, () => [
+    jsonObject(stored[0], "plan"),
+    stored[1] === undefined ? undefined : json.decode(stored[1], "result"),
+  ]);
+  const { request, plan, cluster_id, topic_ids, leader_epochs } = planned;
   return {
     ...row(rollback),
     calls: callsOf(rollback),
@@ -48,7 +53,7 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
     cluster_id,
     topic_ids,
     leader_epochs,
-    result: result === undefined ? undefined : json.decode(result, "the result"),
+    result,
   };
 }
 

@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { type AttributeValue, DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
-import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
 import { faultHarness, type Scenario } from "./support/harness.ts";
 
@@ -51,6 +53,7 @@ test("records that cannot be read stop no rollback of other groups, neither a ne
   const newer = {
     sk: { S: `${new Date().toISOString()}#r-newer` },
     rollback_id: { S: "r-newer" },
+    group_names: { S: '["others"]' },
     status: { S: "paused" },
   };
   await put({ ...record, ...newer });
@@ -78,6 +81,50 @@ test("records that cannot be read stop no rollback of other groups, neither a ne
   expect(warnings).toHaveLength(2);
   const { result, error } = await faults.ask("rollback", { resume: "r-newer" });
   expect([result, error?.name]).toEqual([undefined, "RollbackNotFound"]);
+});
+
+test("a rollback is not resumed that a newer one may have followed, whose record cannot be read", async () => {
+  const scenario = await faults.scenario(3);
+  const { snapshotId, saved, moved } = scenario;
+  const first = await unclosed(scenario);
+  await faults.commit(moved);
+  const [record = {}] = await faults.storage.items("rollback");
+  const sk = { S: `${new Date().toISOString()}#r-newer` };
+  const newer = { ...record, sk, rollback_id: { S: "r-newer" }, status: { S: "paused" } };
+  await put(newer);
+
+  const refused = (await faults.rollback({ resume: first.rollback_id })).error;
+  expect(refused).toMatchObject({ name: "JournalCorrupt" });
+  expect(refused?.message).toMatch(
+    /^JournalCorrupt: whether a newer rollback moved the groups of .* is not known, .*#r-newer" is not what was written: status.*start a new rollback, with a dry run/,
+  );
+  await put({ ...newer, group_names: { S: "[" } });
+  expect((await faults.rollback({ resume: first.rollback_id })).error).toMatchObject({ name: "JournalCorrupt" });
+  const anew = await faults.rollback({ snapshot_id: snapshotId });
+  expect(anew.result).toMatchObject({ status: "success" });
+  expect(anew.result?.rollback_id).not.toBe(first.rollback_id);
+  await faults.requireCommits(saved, await faults.requireAgreement(anew));
+});
+
+test("a plan or result that is not what was written is JournalCorrupt, also where it is only shown", async () => {
+  const scenario = await faults.scenario(1);
+  const { result } = await faults.rollback({ snapshot_id: scenario.snapshotId });
+  const [record = {}] = await faults.storage.items("rollback");
+  const deep = gzipSync(`{"groups":${"[".repeat(200)}${"]".repeat(200)}}`);
+  const sha256 = createHash("sha256").update(deep).digest("hex");
+  const { s3, config } = faults.storage;
+  const Key = (await faults.storage.keys()).find((key) => key.includes(record.result_name?.S ?? "?"));
+  await s3.send(new PutObjectCommand({ Bucket: config.bucket, Key, Body: deep }));
+  await put({ ...record, result_sha256: { S: sha256 } });
+  for (const [verb, request] of [
+    ["rollbacks", { rollback_id: result?.rollback_id }],
+    ["rollback", { resume: result?.rollback_id }],
+  ] as const) {
+    expect((await faults.ask(verb, request)).error).toMatchObject({
+      name: "JournalCorrupt",
+      message: expect.stringContaining(`the journal of ${result?.rollback_id} is not what was written: result.groups`),
+    });
+  }
 });
 
 test("a plan that cannot be read stops only what needs it, and a new rollback warns of it", async () => {

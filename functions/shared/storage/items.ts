@@ -78,7 +78,7 @@ export const itemCodec = <T>(attributes: Codec<T, Attributes>, { Corrupt, next }
           yield decode(item);
         } catch (error) {
           if (!(error instanceof Corrupt)) throw error;
-          unreadable.add(error);
+          unreadable.add(error, item);
         }
       }
     },

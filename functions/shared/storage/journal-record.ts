@@ -14,7 +14,7 @@ import {
 import { encodeJson } from "../core/json/json.ts";
 import { type CallOutcome, callOutcomes, type RecordStatus, recordStatuses } from "../core/model.ts";
 import type { StoredJson } from "./bodies.ts";
-import { type Caller, cap, inText, isIsoTime, isoTime, itemCodec, type Key } from "./items.ts";
+import { type Caller, cap, type Item, inText, isIsoTime, isoTime, itemCodec, type Key } from "./items.ts";
 
 /** A call that ran a rollback: the one that began it, or one that resumed it. Times are those of the record. */
 export interface RollbackCall {
@@ -93,6 +93,21 @@ export const recordKey = (record: RecordId): Key => ({
   sk: { S: sortKeyOf(record) },
 });
 
+/**
+ * Whether an item that cannot be read may be the record of a rollback of some of these groups (undefined: of any). An item that
+ * stands under no record's key is none, and one that names only other groups is of these.
+ */
+export function mayBeOf(item: Readonly<Item>, groups: readonly string[] | undefined): boolean {
+  if (!isSortKey(item.sk?.S ?? "")) return false;
+  try {
+    const named = groupNamesText.decode(item.group_names?.S, "group_names");
+    return groups === undefined || named.some((group) => groups.includes(group));
+  } catch (error) {
+    if (error instanceof DecodeError) return true;
+    throw error;
+  }
+}
+
 /** The key of the item that says where the record of a rollback is; undefined where no rollback can have that id. */
 export const pointerKey = (rollbackId: string): Key | undefined =>
   rollbackIdForm.test(rollbackId) ? { pk: { S: pointerPartition }, sk: { S: rollbackId } } : undefined;
@@ -170,6 +185,7 @@ export const callsText = inText(
   ),
 );
 
+const groupNamesText = inText(list(text));
 const idOfRollback = matching(rollbackIdForm, "the id of a rollback");
 const storedName = matching(/^[\da-f-]{36}$/, "the name of an object");
 const sha256 = matching(/^[\da-f]{64}$/, "a SHA-256");
@@ -191,7 +207,7 @@ export const recordItem = itemCodec(
         resumed_at: optional(isoTime),
         ended_at: optional(text),
         groups: count,
-        group_names: optional(inText(list(text))),
+        group_names: optional(groupNamesText),
         fingerprint: text,
         plan_digest: text,
         superseded_by: optional(text),

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Deadline } from "../core/deadline.ts";
 import { JournalCorrupt } from "../core/errors.ts";
+import { DecodeError } from "../core/json/codec.ts";
 import type { Json } from "../core/json/json.ts";
 import type { RollbackStatus } from "../core/model.ts";
 import { parseSnapshotId } from "../core/snapshot-id.ts";
@@ -292,6 +293,23 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
     result: async ({ rollbackId, result }: Kept, deadline: Deadline): Promise<unknown> =>
       result && (await bodies()).getJson(rollbackId, "result", result, deadline),
   };
+}
+
+/**
+ * Decodes the plan or the result of a rollback.
+ *
+ * @throws JournalCorrupt where it is not what was written
+ */
+export function decodeStored<T>({ rollbackId }: Kept, decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    if (!(cause instanceof DecodeError)) throw cause;
+    throw new JournalCorrupt(
+      `the journal of ${rollbackId} is not what was written: ${cause.message}. It cannot be resumed.`,
+      { next: "If a newer version wrote it, deploy that version. Otherwise start a new rollback.", cause },
+    );
+  }
 }
 
 /** Whether a rollback can be resumed or superseded. */

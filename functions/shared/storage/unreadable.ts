@@ -1,10 +1,11 @@
+import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import type { OperationError } from "../core/errors.ts";
 import { count } from "../core/text.ts";
 
 /** What could not be read and was left out of an answer: one bad item never stops what does not need it. */
 export interface Unreadable {
-  /** Adds an item, by the error that says which one it is and what is wrong with it. */
-  add(error: OperationError): void;
+  /** Adds an item, by the error that says which one it is and what is wrong with it; the item itself where it was read. */
+  add(error: OperationError, item?: Readonly<Record<string, AttributeValue>>): void;
   /** A warning for each item, once; after the tenth, how many more there are. */
   warnings(): string[];
 }

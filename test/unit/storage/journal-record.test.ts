@@ -5,6 +5,7 @@ import { callOutcomes } from "../../../functions/shared/core/model.ts";
 import { stretchOf } from "../../../functions/shared/storage/index-entry.ts";
 import {
   type JournalRecord,
+  mayBeOf,
   pointerItem,
   pointerKey,
   recordAt,
@@ -264,5 +265,21 @@ describe("the token of a page", () => {
 
   test.each(["", "a b", "a/b", "a\u0000", "größe", "a".repeat(129)])("no rollback can have the id %j", (id) => {
     expect(pointerKey(id)).toBeUndefined();
+  });
+});
+
+describe("an item that is no readable record", () => {
+  const key = { pk: { S: "rollback" }, sk: { S: "2025-01-15T10:30:00.000Z#r-1" } };
+  const naming = (S: string) => ({ ...key, group_names: { S } });
+
+  test("may be the record of a rollback of groups, unless it names others or has no record's key", () => {
+    expect(mayBeOf(naming('["a","b"]'), ["b", "c"])).toBe(true);
+    expect(mayBeOf(naming('["a","b"]'), ["c"])).toBe(false);
+    expect(mayBeOf(naming('["a","b"]'), undefined)).toBe(true);
+    for (const item of [key, naming("["), naming("{}")]) expect(mayBeOf(item, ["c"])).toBe(true);
+    for (const sk of ["zzz", "2025-01-15T10:30:00.000Z", "2025-01-15#r-1"]) {
+      expect(mayBeOf({ ...key, sk: { S: sk } }, ["c"])).toBe(false);
+    }
+    expect(mayBeOf({ pk: key.pk }, undefined)).toBe(false);
   });
 });
