@@ -51,13 +51,20 @@ export function restrict(snapshot: Snapshot, part: Part, orLive = false): Snapsh
   }
   const selected = new Set(names);
   const whole: Commits = new Map([...captured].filter(([group]) => selected.has(group)));
-  const idleTopics = orLive ? [] : topicWarnings(part.topics, [whole], snapshot.snapshotId);
+  const errors = snapshot.errors.filter(({ group }) => selected.has(group));
+  const warningsOf = (commits: readonly Commits[], where: string) =>
+    topicWarnings(
+      part.topics,
+      commits,
+      where,
+      errors.map(({ group }) => group),
+    );
+  const idleTopics = orLive ? [] : warningsOf([whole], snapshot.snapshotId);
   return {
     commits: onTopics(whole, part.topics),
     picks: compileTopics(part.topics),
-    topicWarnings: (live) =>
-      topicWarnings(part.topics, [whole, live], `${snapshot.snapshotId} and in what is committed now`),
-    errors: snapshot.errors.filter(({ group }) => selected.has(group)),
+    topicWarnings: (live) => warningsOf([whole, live], `${snapshot.snapshotId} and in what is committed now`),
+    errors,
     sources: new Map(),
     warnings: [
       ...idlePatterns.map((pattern) => `The pattern ${quote(pattern)} matches no group of the snapshot.`),

@@ -65,10 +65,16 @@ export function onPicked(commits: Commits, picks: (key: string) => boolean): Com
 /**
  * Says which patterns for topics pick none of the commits that there are.
  *
+ * @param uncaptured groups that may have commits on them, which is not known: then nothing is an error
  * @throws InvalidRequest for a topic or partition that is named literally and has none, and where nothing is selected at
  *   all: a rollback, or a comparison, of nothing would be a success that means nothing
  */
-export function topicWarnings(topics: Selectors, commits: readonly Commits[], where: string): string[] {
+export function topicWarnings(
+  topics: Selectors,
+  commits: readonly Commits[],
+  where: string,
+  uncaptured: readonly string[] = [],
+): string[] {
   if (topics === undefined) return [];
   const keys = new Set(commits.flatMap((groups) => [...groups.values()].flatMap((of) => [...of.keys()])));
   const places = [...keys].map(placeOf);
@@ -90,6 +96,10 @@ export function topicWarnings(topics: Selectors, commits: readonly Commits[], wh
   }
   if (missing.length > 0 || !isAnyPicked) {
     const nothing = nameSome([...missing, ...idleTopics, ...idlePartitions]);
+    if (uncaptured.length > 0) {
+      const groups = nameSome(uncaptured);
+      return [`Whether ${groups} had commits on ${nothing} is not known: ${where} could not capture that group.`];
+    }
     const something =
       incomplete.size > 0 ? [...incomplete].slice(0, 3).map((topic) => withPartitions(topic, places)) : existing;
     throw new InvalidRequest(

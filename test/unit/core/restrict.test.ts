@@ -69,6 +69,19 @@ describe("restrict", () => {
     expect(part.topicWarnings(live)).toEqual([]);
     expect(() => part.topicWarnings(new Map())).toThrow(/in what is committed now no selected group has .* "v:3"; /);
   });
+  test("does not say that a group has no commits on a topic if it could not be captured", () => {
+    const errors = [{ group: "c", error: "KafkaUnavailable", message: "no answer" }];
+    const partial = snapshotOf(snapshot.consumerGroups, { errors });
+    for (const groups of [["c"], ["a", "c"]]) {
+      const part = restrict(partial, { groups, topics: ["v"] });
+      expect(part).toMatchObject({
+        errors,
+        warnings: [`Whether "c" had commits on "v" is not known: ${snapshot.snapshotId} could not capture that group.`],
+      });
+      expect([...part.commits.values()].every(({ size }) => size === 0)).toBe(true);
+    }
+    expect(() => restrict(partial, { groups: ["a"], topics: ["v"] })).toThrow(/^InvalidRequest: topics: /);
+  });
   test("warns of patterns that match no group, and of those that match no topic", () => {
     expect(restrict(snapshot, { groups: ["a", "z*"], topics: ["u:0", "z*"] })).toMatchObject({
       commits: new Map([["a", new Map([["u-0", at(2n)]])]]),
