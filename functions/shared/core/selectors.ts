@@ -29,11 +29,16 @@ export function compileSelectors(selectors: readonly Selector[]) {
   return { literals, patterns, matches };
 }
 
-/** A pattern, ready to be asked. Most names already differ before its first wildcard. */
+/** A pattern, ready to be asked. Most names already differ before its first wildcard, or after its last. */
 function compileGlob(pattern: string): (name: string) => boolean {
   const prefix = pattern.slice(0, pattern.search(/[*?]/));
-  const matches = compileSymbols([...pattern.slice(prefix.length)]);
-  return (name) => name.startsWith(prefix) && matches(name.slice(prefix.length));
+  const suffix = /[^*?]*$/.exec(pattern)?.[0] ?? "";
+  const matches = compileSymbols([...pattern.slice(prefix.length, pattern.length - suffix.length)]);
+  return (name) =>
+    name.length >= prefix.length + suffix.length &&
+    name.startsWith(prefix) &&
+    name.endsWith(suffix) &&
+    matches(name.slice(prefix.length, name.length - suffix.length));
 }
 
 /** In a glob, any one character; of a glob that is read as characters, the next one that is not `many`. */
@@ -142,7 +147,7 @@ export function selectNames(selectors: Selectors, existing: Iterable<string>) {
  * How far a selection was asked for what the wanted selectors pick, whatever names exist.
  *
  * @returns `uncovered`: names that it does not pick, and patterns that no pattern of it covers, or that an exclusion covers;
- *   `exclusions`: those that leave out a part of the other wanted patterns
+ *   `exclusions`: where nothing is uncovered, those that leave out a part of the wanted patterns
  */
 export function coverage(selection: SelectedBy, wanted: readonly Selector[]) {
   const picks = compileSelection(selection);
@@ -155,13 +160,14 @@ export function coverage(selection: SelectedBy, wanted: readonly Selector[]) {
     const text = textOf(selector);
     return isPattern(selector) ? included(text) && !excluded(text) : picks(text);
   };
-  const uncovered = new Set(wanted.filter((selector) => !isCovered(selector)));
-  const covered = compileSelectors(wanted.filter((selector) => isPattern(selector) && !uncovered.has(selector)));
+  const uncovered = wanted.filter((selector) => !isCovered(selector));
+  if (uncovered.length > 0) return { uncovered, exclusions: [] };
+  const covered = compileSelectors(wanted.filter(isPattern));
   const exclusions = selection.exclude.filter((selector) => {
     const text = textOf(selector);
     return isPattern(selector) ? covered.patterns.some((pattern) => overlap(pattern, text)) : covered.matches(text);
   });
-  return { uncovered: [...uncovered], exclusions };
+  return { uncovered, exclusions };
 }
 
 /** Makes a selection ready to be asked whether it picks a name: included, and not excluded. */

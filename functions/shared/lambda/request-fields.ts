@@ -25,19 +25,23 @@ const atMost = (most: number, what: string, measure: (list: readonly Selector[])
     context.issues.push({ code: "custom", message, input: list, continue: false });
   });
 
-/** Groups, or topics, by name or pattern. An empty list would select nothing, so it is refused. */
-export const selectors = z.array(selector).check(
-  z.minLength(1, { error: "names nothing: leave it out to mean all, or name at least one" }),
-  z.maxLength(10_000),
-  atMost(200, "patterns", (list) => list.filter(isPattern).length),
-  atMost(5_000, "characters in patterns", (list) => lengthOf(list.filter(isPattern))),
-  atMost(500_000, "characters", lengthOf),
-);
+/** Names or patterns, as `nameIn` finds them in a selector. An empty list would select nothing, so it is refused. */
+const selectorsBy = (nameIn: (selector: Selector) => Selector) =>
+  z.array(selector).check(
+    z.minLength(1, { error: "names nothing: leave it out to mean all, or name at least one" }),
+    z.maxLength(10_000),
+    atMost(200, "patterns", (list) => list.filter(isPattern).length),
+    atMost(5_000, "characters in patterns", (list) => lengthOf(list.filter(isPattern).map(nameIn))),
+    atMost(500_000, "characters", lengthOf),
+  );
+
+/** Groups by name or pattern. */
+export const selectors = selectorsBy((selector) => selector);
 
 /** How many partitions a request may name: each is looked up. */
 const MAX_PARTITIONS = 10_000;
 
-const topicSelectors = selectors.check(
+const topicSelectors = selectorsBy((selector) => splitTopic(selector).topic).check(
   z.superRefine((list: readonly Selector[], context) => {
     const issue = (message: string, path: number[] = []) => context.addIssue({ code: "custom", path, message });
     for (const [i, entry] of list.entries()) for (const problem of topicProblems(entry)) issue(problem, [i]);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Deadline } from "../core/deadline.ts";
+import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
 import { coverage, type Selector, textOf } from "../core/selectors.ts";
@@ -156,14 +156,16 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       const at = typeof reference === "string" ? undefined : reference.at;
       const unreadable = createUnreadable("the search for the newest snapshot");
       const unfit: string[] = [];
+      const covers = coverageOf(wanted);
       const candidates = index.newestFirst({ ...keysBetween(undefined, at), expect: 25 }, unreadable, deadline);
       for await (const candidate of candidates) {
         const { snapshotId } = candidate;
         const { unfit: reason, exclusions = [] } = await fitOf(
           candidate,
           () => selectionOf(candidate, unreadable, deadline),
-          wanted,
+          covers,
         );
+        if (deadline.remainingMs() === 0) throw deadlineExceeded("looking for the newest snapshot");
         if (reason === undefined) {
           const found = await readIfReadable(snapshotId, unreadable, deadline);
           const warnings = [...exclusionWarnings(snapshotId, exclusions), ...unreadable.warnings()];
@@ -182,6 +184,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     async formerTopics({ groups, exclude }: Selection, deadline: Deadline) {
       const excludedToo = new Set(exclude.map((selector) => JSON.stringify(selector)));
       const unreadable = createUnreadable("the search for topics that the principal may no longer describe");
+      const covers = coverageOf(groups);
       let looked = 0;
       const candidates = index.newestFirst({ ...keysBetween(undefined, undefined), expect: 5 }, unreadable, deadline);
       for await (const candidate of candidates) {
@@ -195,7 +198,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
             }
           );
         };
-        const { unfit, exclusions = [] } = await fitOf(candidate, selection, groups);
+        const { unfit, exclusions = [] } = await fitOf(candidate, selection, covers);
         if (unfit !== undefined || exclusions.length > 0) continue;
         const { snapshotId, topics } = candidate;
         const found = topics === undefined ? await readIfReadable(snapshotId, unreadable, deadline) : undefined;
@@ -243,18 +246,30 @@ const notFound = (snapshotId: string) =>
     next: 'Call list to see all snapshots; "latest" is the newest complete one.',
   });
 
+/** The `coverage` of what is wanted; undefined wants nothing in particular. It is worked out once for each selection. */
+function coverageOf(wanted: readonly Selector[] | undefined) {
+  if (wanted === undefined) return undefined;
+  const known = new Map<string, ReturnType<typeof coverage>>();
+  return (asked: Selection) => {
+    const key = JSON.stringify(asked);
+    const covered = known.get(key) ?? coverage(asked, wanted);
+    known.set(key, covered);
+    return covered;
+  };
+}
+
 /** Why a snapshot is not what `latest` or a time stands for; else what it excluded from the patterns that are wanted. */
 async function fitOf(
   entry: SnapshotEntry,
   selection: () => Promise<Selection | undefined>,
-  wanted: readonly Selector[] | undefined,
+  covers: ReturnType<typeof coverageOf>,
 ): Promise<{ readonly unfit?: string; readonly exclusions?: readonly Selector[] }> {
   if (entry.trigger === "safety") return { unfit: "is a safety snapshot" };
   if (entry.status === "partial") return { unfit: "is partial" };
-  if (wanted === undefined) return {};
+  if (covers === undefined) return {};
   const asked = await selection();
   if (asked === undefined) return { unfit: "cannot be read" };
-  const { uncovered, exclusions } = coverage(asked, wanted);
+  const { uncovered, exclusions } = covers(asked);
   return uncovered.length === 0 ? { exclusions } : { unfit: `was not asked for ${nameSelectors(uncovered)}` };
 }
 
