@@ -10,10 +10,9 @@ export const handler = operation({
   async run({ snapshot_id, requested_by }, work): Promise<Encoded<DeleteResult>> {
     const { storage, deadline, log, caller, requestId } = work;
     const by = { requestedBy: caller ?? requested_by ?? null, requestId };
-    const { records, warnings } = await storage.journal.undoneWith(snapshot_id, deadline).catch((error: unknown) => {
-      if (error instanceof OperationError) error.withoutEffect("Nothing was deleted: delete it again.");
-      throw error;
-    });
+    const { records, warnings } = await storage.journal
+      .undoneWith(snapshot_id, deadline)
+      .catch(OperationError.withoutEffect("Nothing was deleted: delete it again."));
     await storage.snapshots.remove(snapshot_id, by, deadline);
     log.info("snapshot deleted", { snapshot_id, requested_by: by.requestedBy, request_id: requestId });
     const undone = records.map(

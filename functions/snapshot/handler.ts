@@ -25,14 +25,13 @@ export const handler = kafkaOperation({
       scheduledTime: wanted.schedule.scheduled_time,
     };
     const execution = schedule && !isPlaceholder(schedule.executionId) ? schedule.executionId : undefined;
-    const earlier = execution === undefined ? undefined : await snapshots.findExecution(execution, deadline);
+    const unwritten = OperationError.withoutEffect("Nothing was written: take the snapshot again.");
+    const earlier =
+      execution === undefined ? undefined : await snapshots.findExecution(execution, deadline).catch(unwritten);
     if (earlier?.found !== undefined) return repeated(earlier.found.snapshot, wanted);
     const selection = selectionOf(wanted);
     // While Kafka is read: nothing is written before both are known.
-    const former = snapshots.formerTopics(selection, deadline).catch((error: unknown) => {
-      if (error instanceof OperationError) error.withoutEffect("Nothing was written: take the snapshot again.");
-      throw error;
-    });
+    const former = snapshots.formerTopics(selection, deadline).catch(unwritten);
     former.catch(() => {}); // it is awaited below, unless Kafka fails before
     const live = await withCluster(kafka, deadline, (cluster) =>
       capture(cluster, selection, {

@@ -14,8 +14,8 @@ interface ErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The parts of a message in bytes: with name and effect at most 4 kB. What happened may end with what another error says. */
-const longest = { what: 2_400, endOfWhat: 600, next: 1_500 };
+/** The parts of a message in bytes: with name and effect at most 4 kB. Of each, the end stays: the last step, the last cause. */
+const longest = { what: 2_400, endOfWhat: 600, next: 1_500, endOfNext: 400 };
 
 const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
@@ -41,7 +41,7 @@ export abstract class OperationError extends Error {
     { details, cause, ...options }: ErrorOptions = {},
   ) {
     const what = cut(whole, longest.what, longest.endOfWhat);
-    const next = options.next && cut(options.next, longest.next);
+    const next = options.next && cut(options.next, longest.next, longest.endOfNext);
     const messageWith = (changed: string | undefined) =>
       `${name}: ${[sentence(what), changed, next].filter((part) => part !== undefined).join(" ")}`;
     const message = messageWith(effect === "none" ? "Nothing was changed." : undefined);
@@ -64,6 +64,14 @@ export abstract class OperationError extends Error {
 
   get effect(): Effect {
     return this.#effect;
+  }
+
+  /** For the `catch` of a call that changes nothing: says so of its error, and throws it on. */
+  static withoutEffect(statement: string): (error: unknown) => never {
+    return (error) => {
+      if (error instanceof OperationError) error.withoutEffect(statement);
+      throw error;
+    };
   }
 
   /** Says what the caller knows of an error whose effect was unknown, before the next step: `No offset was committed.` */

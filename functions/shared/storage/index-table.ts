@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
-import { SnapshotCorrupt } from "../core/errors.ts";
+import { OperationError, SnapshotCorrupt } from "../core/errors.ts";
 import {
   entryItem,
   entryKey,
@@ -27,6 +27,7 @@ type Listed<Taken> = "listed" | "taken" | { readonly winner: Taken };
 
 /** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
+const undone = "Nothing was listed: take the snapshot again.";
 const notKnown = "Whether it was listed is not known: check the list before you take it again.";
 
 /**
@@ -94,16 +95,17 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
           {
             changes: execution === undefined ? [listing] : [listing, claiming(execution)],
             doing: `listing ${snapshotId}`,
-            undone: "Nothing was listed: take the snapshot again.",
+            undone,
             unknown: notKnown,
             tookEffect: async (limit) => (await readEntry(snapshotId, limit, notKnown))?.write_token?.S === writeToken,
           },
           deadline,
         );
         if (listed) return "listed";
-        const holder = execution && (await findExecution(execution.id, undefined, deadline));
+        const unlisted = OperationError.withoutEffect(undone);
+        const holder = execution && (await findExecution(execution.id, undefined, deadline).catch(unlisted));
         if (holder === undefined || holder === replaced) return "taken";
-        const winner = await execution?.read(holder);
+        const winner = await execution?.read(holder).catch(unlisted);
         if (winner !== undefined) return { winner };
         replaced = holder; // the execution may have this one instead
       }

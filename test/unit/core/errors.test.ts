@@ -50,16 +50,27 @@ describe("an error", () => {
     fc.assert(
       fc.property(fc.nat(9_000), fc.constantFrom("x", "é", "\u{1F600}"), fc.nat(3_000), (length, character, more) => {
         const what = `first ${character.repeat(length)} safety snapshot s-1`;
-        const next = `Send {"resume": "r-1"}.${"y".repeat(more)}`;
+        const next = `Send {"resume": "r-1"}.${"y".repeat(more)} Then verify.`;
         const errors = [new StorageUnavailable(what, { next }), new GroupNotFound(what, { next })];
         for (const error of errors) {
           error.withoutEffect("Nothing was written: take the snapshot again.");
           expect(Buffer.byteLength(error.message)).toBeLessThanOrEqual(4_096);
-          expect(error.message).toMatch(/^\w+: first .* safety snapshot s-1\. .*Send \{"resume": "r-1"\}\./su);
+          expect(error.message).toMatch(
+            /^\w+: first .* safety snapshot s-1\. .*Send \{"resume": "r-1"\}\..* Then verify\.$/su,
+          );
           expect(Buffer.byteLength(error.summary)).toBeLessThanOrEqual(4_096);
         }
       }),
     );
+  });
+
+  test("of a call without effects are thrown on with that statement, and others as they are", () => {
+    const without = errors.OperationError.withoutEffect("Nothing was written.");
+    expect(() => without(new StorageUnavailable("no answer"))).toThrow(
+      "StorageUnavailable: no answer. Nothing was written.",
+    );
+    const other = new Error("no answer");
+    expect(() => without(other)).toThrow(other);
   });
 
   test("that changed nothing states that once", () => {
