@@ -23,12 +23,15 @@ export const quote = (name: string): string =>
     ? JSON.stringify(name)
     : `${JSON.stringify(cut(name, LONGEST_NAME))} (${name.length} characters)`;
 
-/** `"a", "b", "c" and 4 more`. */
-export function nameSome(names: Iterable<string>, most = 3): string {
-  const all = [...names];
-  const shown = all.slice(0, most).map(quote).join(", ");
+/** `a, b, c and 4 more`: the first of some things, each as `show` writes it. */
+export function listSome<T>(things: Iterable<T>, show: (thing: T) => string, most = 3): string {
+  const all = [...things];
+  const shown = all.slice(0, most).map(show).join(", ");
   return all.length > most ? `${shown} and ${all.length - most} more` : shown;
 }
+
+/** `"a", "b", "c" and 4 more`. */
+export const nameSome = (names: Iterable<string>, most = 3): string => listSome(names, quote, most);
 
 /** `1 group`, `3 groups`. */
 export function count(n: number, noun: string): string {

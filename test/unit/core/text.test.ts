@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { count, cut, nameSome } from "../../../functions/shared/core/text.ts";
+import { count, cut, listSome, nameSome } from "../../../functions/shared/core/text.ts";
 
 describe("cut", () => {
   test("leaves a text that is short enough as it is", () => {
@@ -44,6 +44,11 @@ describe("nameSome", () => {
     expect(nameSome(["a", "b", "c", "d", "e"])).toBe('"a", "b", "c" and 2 more');
     expect(nameSome(["a", "b"], 1)).toBe('"a" and 1 more');
   });
+});
+
+test("listSome shows things as they are to be shown", () => {
+  expect(listSome([3, 5], String)).toBe("3, 5");
+  expect(listSome(new Set([1, 2, 3]), (n) => `<${n}>`, 2)).toBe("<1>, <2> and 1 more");
 });
 
 describe("count", () => {

@@ -259,7 +259,7 @@ describe("a group that no API describes", () => {
       expect(state.observed.groups.get("odd")).toMatchObject({ state: "Dead", members: null });
       expect(state.observed.groups.get("here")).toMatchObject({ type: "classic", state: "Empty", members: 0 });
       expect(state.warnings).toContain(
-        'The members of 1 group are unknown, with commits but described as Dead: "odd".',
+        '1 group has commits, but its coordinator describes it as Dead, so the number of members is not known: "odd".',
       );
     }
   });

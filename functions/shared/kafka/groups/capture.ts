@@ -186,8 +186,13 @@ async function read(
   }
   const warnings = [...topics.warnings, ...memberWarnings(described.problems)];
   if (dead.length > 0) {
-    const groups = count(dead.length, "group");
-    warnings.push(`The members of ${groups} are unknown, with commits but described as Dead: ${nameSome(dead)}.`);
+    const have =
+      dead.length === 1
+        ? "has commits, but its coordinator describes it"
+        : "have commits, but their coordinators describe them";
+    warnings.push(
+      `${count(dead.length, "group")} ${have} as Dead, so the number of members is not known: ${nameSome(dead)}.`,
+    );
   }
   return {
     cluster: cluster.identity,

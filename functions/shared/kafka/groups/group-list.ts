@@ -1,5 +1,5 @@
 import type { Unlisted } from "../../core/model.ts";
-import { nameSome } from "../../core/text.ts";
+import { listSome } from "../../core/text.ts";
 import { failureOfCode, NoAnswer, RequestFailed, toError, unavailable } from "../calls/problems.ts";
 import { READ_LIMIT_MS, settleAll } from "../calls/retry.ts";
 import type { Cluster } from "../connection/cluster.ts";
@@ -227,14 +227,17 @@ function unlistedOf(
   const silent = [...nodes.difference(answered)].sort((a, b) => a - b);
   const reasons = [
     lacking.some(({ leader }) => !nodes.has(leader)) && "a partition has no leader",
-    silent.length > 0 && `broker ${silent.join(", ")} did not answer`,
+    silent.length > 0 && `${numbered("broker", silent)} did not answer`,
   ].filter((reason) => reason !== false);
   if (reasons.length === 0) return undefined;
   if (lacking.length === 0) {
     return { offsetsPartitions: [], message: `the groups of some brokers cannot be listed: ${reasons.join(" and ")}` };
   }
   const offsetsPartitions = lacking.map(({ partition }) => partition).sort((a, b) => a - b);
-  const shown = nameSome(offsetsPartitions.map(String), 10);
-  const which = `the groups on ${OFFSETS_TOPIC} partition ${shown} (of ${partitions.length})`;
+  const which = `the groups on ${OFFSETS_TOPIC} ${numbered("partition", offsetsPartitions)} (of ${partitions.length})`;
   return { offsetsPartitions, message: `${which} cannot be listed: ${reasons.join(" and ")}` };
 }
+
+/** `broker 2`, `brokers 2, 3`. */
+const numbered = (noun: string, numbers: readonly number[]) =>
+  `${noun}${numbers.length === 1 ? "" : "s"} ${listSome(numbers, String, 10)}`;

@@ -231,7 +231,7 @@ function refusal(group: string, key: string, code: number, right: string, metada
         message:
           `${where}: the metadata of the commit has ${count(metadata.length, "character")}, more than ` +
           `offset.metadata.max.bytes of the brokers allows (${errorCodeText(code)}). Raise that setting and resume, or ` +
-          "name the other partitions in `topics`",
+          "start a new rollback with the other partitions in `topics`",
       };
   }
   const attempt = failureOfCode(code, {
