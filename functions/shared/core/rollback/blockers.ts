@@ -99,7 +99,8 @@ export function* groupBlockers(
     yield blocker(
       "pending_transaction",
       ` has a transaction with a commit pending on ${nameSome(pending)}, which would overwrite the restored offsets. Wait ` +
-        "until its producer or Kafka (transaction.timeout.ms) has ended it, then try again.",
+        "until its producer or Kafka (transaction.timeout.ms) has ended it, then try again. If it does not end, look for a " +
+        "hanging transaction (kafka-transactions.sh find-hanging).",
       { actual: pending },
     );
   }
@@ -116,7 +117,8 @@ export function* groupBlockers(
   }
 }
 
-const ofType = (type: string | null) => (type === null ? "a group of unknown type" : `a ${type} group`);
+const typeOf = (type: string | null) => (type === null ? "group of unknown type" : `${type} group`);
+const ofType = (type: string | null) => `a ${typeOf(type)}`;
 
 /** The message about a group that has members, or may have some, without the name of the group: how many, and the next step. */
 function membership({ type, state, members }: ObservedGroup): string {
@@ -126,10 +128,9 @@ function membership({ type, state, members }: ObservedGroup): string {
       "Kafka cannot report whether it has members. Stop its consumers, then try again."
     );
   }
-  const group = `${type ?? "unknown"} group, state ${state ?? "unknown"}`;
-  const isUnknown = members === null || (members === 0 && state === null);
-  const held = isUnknown
-    ? `may have members (${group}, number of members not known)`
+  const group = `${typeOf(type)}, state ${state ?? "unknown"}`;
+  const held = !members
+    ? `may have members (${group}, number of members ${members ?? "not known"})`
     : `has ${count(members, "member")} (${group}), which would overwrite the restored offsets`;
   return (
     ` ${held}. Stop its consumers, then try again. Static members and Kafka Streams stay members until their session times ` +
@@ -205,7 +206,11 @@ export function isTruncationUnknown(
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
 const withoutPartition =
   'To roll back without it, name the other topics, or their partitions ("orders:0,3"), in `topics`.';
-const orSkip = `or set out_of_range to "skip" or "clamp". ${withoutPartition}`;
+const orSkip = (bound: bigint) =>
+  `or set out_of_range: "clamp" commits offset ${bound} instead, "skip" leaves this partition as it is. ${withoutPartition}`;
+
+/** What a target outside of the log is clamped to: the log start, or if it is above that, where the log or an epoch ends. */
+export const nearestEnd = (start: bigint, end: bigint): bigint => (end > start ? end : start);
 
 /** Blockers of one partition. A target outside of the log comes last, with the offset where the log begins or ends. */
 export function* partitionBlockers(
@@ -245,8 +250,9 @@ export function* partitionBlockers(
   if (basis === "unknown") {
     yield blocker(
       "not_captured",
-      `: ${origin.name} has no commit on it, and could not observe where its log ended. What was appended since is not ` +
-        `known. Set uncommitted to "keep", "log_start" or "delete". ${withoutTopic}`,
+      `: ${origin.name} has no commit on this partition, and could not observe where its log ended. What was appended since ` +
+        'is not known. Set uncommitted to "keep" (the group stays at its commit). "log_start" replays the whole log; with ' +
+        `"delete", auto.offset.reset decides. ${withoutTopic}`,
     );
   }
   const savedId = origin.topics.get(topic)?.topicId ?? null;
@@ -276,26 +282,34 @@ export function* partitionBlockers(
   } else if (offset < start) {
     const why = isRepartition
       ? `. That is normal for a repartition topic: Kafka Streams deletes its records once they are consumed. ${withoutTopic}`
-      : `: the records before it were deleted. Use a later snapshot, ${orSkip}`;
+      : `: the records before it were deleted. Use a later snapshot, ${orSkip(start)}`;
     yield blocker("below_log_start", `: offset ${offset} is below the log start offset ${start}${why}`, {
       expected: offset,
       actual: start,
     });
   } else if (epochEnd !== null && offset > epochEnd) {
+    const when = epoch === null ? "which the log had when the target was saved" : "which was saved with the target";
     yield blocker(
       "log_truncated",
-      `: the log was truncated below offset ${offset}. Its leader epoch ${savedEpoch} ended at ${epochEnd}, and the records ` +
-        `from there on are others. Use an earlier snapshot, ${orSkip}`,
+      `: the log was truncated below offset ${offset}. The records of leader epoch ${savedEpoch}, ${when}, now end at offset ` +
+        `${epochEnd}; from there on the log has other records. Use an earlier snapshot, ${orSkip(nearestEnd(start, epochEnd))}`,
       { expected: offset, actual: epochEnd },
     );
   } else if (offset > end) {
     yield blocker(
       "above_log_end",
       `: offset ${offset} is above the log end offset ${end}: the log was truncated or replaced. Use an earlier snapshot, ` +
-        orSkip,
+        orSkip(nearestEnd(start, end)),
       { expected: offset, actual: end },
     );
   }
+}
+
+/** A commit in a message. If the commit that it is compared with has the same offset, it says what may differ. */
+export function commitText(commit: Commit | null, comparedWith: Commit | null = null): string {
+  if (commit === null) return "no commit";
+  const isAlike = commit.offset === comparedWith?.offset;
+  return `offset ${commit.offset}${isAlike ? " with other metadata or another leader epoch" : ""}`;
 }
 
 /** The blocker of a partition that stands neither where an earlier call found it nor at its target. */
@@ -304,11 +318,11 @@ export function movedSince(
   found: Commit | null,
   actual: Commit | null,
 ): Blocker {
-  const at = (commit: Commit | null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
   return blockersOf(group, { topic, partition })(
     "moved_since",
-    ` stands at ${at(actual)}: neither at the commit that the rollback found (${at(found)}) nor at its target ` +
-      `(${at(target)}). It is not rewound again. Start a new rollback for it, or resume with skip_blocked.`,
+    ` stands at ${commitText(actual)}: neither at the commit that the rollback found (${commitText(found, actual)}) nor at ` +
+      `its target (${commitText(target, actual)}). It is not rewound again. Start a new rollback for it, or resume with ` +
+      "skip_blocked, which leaves this group where it stands.",
     { expected: commitOrNull.encode(found), actual: commitOrNull.encode(actual) },
   );
 }

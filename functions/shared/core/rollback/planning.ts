@@ -20,6 +20,7 @@ import {
   groupBlockers,
   isPermanent,
   movedSince,
+  nearestEnd,
   type Origin,
   type Place,
   partitionBlockers,
@@ -205,7 +206,7 @@ function planGroup(
       partitions.set(key, skip(planned));
     } else {
       const start = log?.logStartOffset ?? 0n;
-      const bound = typeof range.actual === "bigint" && range.actual > start ? range.actual : start;
+      const bound = nearestEnd(start, typeof range.actual === "bigint" ? range.actual : start);
       // Without the leader epoch: it belongs to the offset that was asked for.
       const given: Commit = { offset: bound, metadata: target.metadata };
       partitions.set(key, { ...planned, ...planPartition(from, given, log, isShare), asked: target });

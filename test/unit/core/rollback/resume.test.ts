@@ -245,10 +245,25 @@ describe("a resumed plan", () => {
         expected: { offset: 9n },
         actual: { offset: 7n },
         message: expect.stringMatching(
-          /^Group "g", t-0 stands at offset 7: .*the rollback found \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked\.$/,
+          /^Group "g", t-0 stands at offset 7: .*the rollback found \(offset 9\).*target \(offset 5\)\. .*new rollback.*skip_blocked, which leaves this group where it stands\.$/,
         ),
       },
       { partition: 1, expected: { offset: 9n }, actual: null, message: expect.stringContaining("stands at no commit") },
+    ]);
+  });
+
+  test("says in a moved_since blocker what may differ where the offset is the same", () => {
+    const { blockers } = planResume(
+      journaled(plan, live),
+      later(live, group({ "t-0": at(9n, "other"), "t-1": at(9n) })),
+      false,
+    );
+    expect(blockers).toMatchObject([
+      {
+        message: expect.stringMatching(
+          /stands at offset 9: .* found \(offset 9 with other metadata or another leader epoch\) nor .* \(offset 5\)/,
+        ),
+      },
     ]);
   });
 

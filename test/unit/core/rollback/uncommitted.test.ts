@@ -124,7 +124,7 @@ describe("a plan with commits that the snapshot lacks", () => {
   test("names the other choices if the snapshot could not observe the log end", () => {
     const { plan } = planWith("snapshot_end", topic(log(0n, null)));
     expect(plan.blockers[0]?.message).toMatch(
-      /^Group "g", t-0: snapshot-\S+ has no commit on it, .*Set uncommitted to "keep", "log_start" or "delete"\./,
+      /^Group "g", t-0: snapshot-\S+ has no commit on this partition, .*Set uncommitted to "keep" \(the group stays at its commit\)\. "log_start"/,
     );
     expect(planWith("log_start", topic(log(0n, null))).plan.blockers).toEqual([]);
   });
