@@ -11,7 +11,7 @@ import { entriesOf, isFields } from "../shared/core/json/json.ts";
 import { blockerKinds } from "../shared/core/rollback/blockers.ts";
 import { actions, type Plan } from "../shared/core/rollback/plan.ts";
 import { encodeLeftOut, encodePlan, extraCommits } from "../shared/core/rollback/plan-document.ts";
-import { groupStatuses, partitionOutcomes, type Settlement } from "../shared/core/rollback/settle.ts";
+import { type GroupResult, groupStatuses, partitionOutcomes, type Settlement } from "../shared/core/rollback/settle.ts";
 import { commitOrNull } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";
@@ -149,11 +149,11 @@ export function refusal(plan: Plan, what: string, advice: string | undefined, wa
 
 /** The error of a plan that is not the one that the caller has seen. */
 export function planChanged(plan: Plan, seen: string): PlanChanged {
-  const now = plan.blockers.length > 0 ? ` There are ${count(plan.blockers.length, "blocker")} now.` : "";
+  const now = plan.blockers.length > 0 ? ` Blockers now: ${plan.blockers.length}.` : "";
   return new PlanChanged(
     `the plan with the digest ${seen.slice(0, 12)}… is no longer what a rollback to ${plan.snapshotId} would do ` +
       `(${plan.digest.slice(0, 12)}…): commits, topics, blocked groups or options changed after the dry run.${now}`,
-    { next: "Make a new dry run, and send its plan_digest.", details: encodeDryRun(plan) },
+    { next: "Make a new dry run, read it, then send its plan_digest.", details: encodeDryRun(plan) },
   );
 }
 
@@ -162,9 +162,19 @@ const safetyOf = (safetySnapshotId: string | null) =>
     ? "There is no safety snapshot: nothing had to be committed."
     : `Safety snapshot ${safetySnapshotId} has the state before the rollback.`;
 
+const seeIt = (rollbackId: string) => `call rollbacks {"rollback_id": "${rollbackId}"}`;
+
 const resumeIt = (rollbackId: string) =>
-  `To resume the remaining groups, send {"resume": "${rollbackId}"}; to see everything, call rollbacks ` +
-  `{"rollback_id": "${rollbackId}"}.`;
+  `To resume the remaining groups, send {"resume": "${rollbackId}"}; to see everything, ${seeIt(rollbackId)}.`;
+
+/** What to do about groups that another client has moved since. */
+const planAgain = ({ length }: { readonly length: number }) =>
+  "Stop the client that committed (consumers, scripts, MirrorMaker). Then make a new dry run for " +
+  `${length === 1 ? "this group" : "these groups"}: resume does not move ${length === 1 ? "it" : "them"} again.`;
+
+/** Whether a group is not at its targets only because another client has moved it since. */
+const isMovedSince = ({ partitions }: GroupResult) =>
+  [...partitions.values()].every(({ outcome }) => outcome !== "failed" && outcome !== "not_attempted");
 
 /** The error of a rollback that ran and did not reach all its targets. */
 export function incomplete(
@@ -174,11 +184,12 @@ export function incomplete(
   unclosed: string | undefined,
 ): RollbackIncomplete {
   const failed = [...settlement.groups].filter(([, { status }]) => status === "failed" || status === "partial_success");
+  const advice = failed.every(([, group]) => isMovedSince(group)) ? planAgain(failed) : resumeIt(rollbackId);
   return new RollbackIncomplete(
-    `${rollbackId} to ${snapshotId} ended as ${settlement.status}: ${settlement.groupsRolledBack} of ` +
-      `${count(settlement.groups.size, "group")} stand at their targets, ${nameSome(failed.map(([group]) => group))} ` +
-      `${failed.length === 1 ? "does" : "do"} not (${failed[0]?.[1].error}). ${safetyOf(safetySnapshotId)}`,
-    { next: unclosed ?? resumeIt(rollbackId), details },
+    `${rollbackId} to ${snapshotId} ended as ${settlement.status}. At their targets: ${settlement.groupsRolledBack} of ` +
+      `${count(settlement.groups.size, "group")}. Not at their targets: ${nameSome(failed.map(([group]) => group))} ` +
+      `(${failed[0]?.[1].error}). ${safetyOf(safetySnapshotId)}`,
+    { next: unclosed ?? advice, details },
   );
 }
 
@@ -197,6 +208,12 @@ export function repeatedFailure(record: JournalRecord, details: Details): Rollba
   return new RollbackIncomplete(
     `${rollbackId} to ${snapshotId} ended as ${status} at ${endedAt}, and this call committed nothing: the details are the ` +
       `recorded result. ${safetyOf(safetySnapshotId)}`,
-    { next: supersededBy === undefined ? resumeIt(rollbackId) : `${supersededBy} has replaced it.`, details },
+    {
+      next:
+        supersededBy === undefined
+          ? resumeIt(rollbackId)
+          : `${supersededBy} has superseded it: ${seeIt(supersededBy)}.`,
+      details,
+    },
   );
 }

@@ -141,7 +141,9 @@ describe("the handlers in this process,", () => {
     const error = await rollback({ snapshot_id: entry.snapshotId }, context(60_000)).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       name: "RollbackIncomplete",
-      message: expect.stringMatching(new RegExp(`1 of 2 groups stand.*"${bad}" does not.*OFFSET_METADATA_TOO_LARGE`)),
+      message: expect.stringMatching(
+        new RegExp(`At their targets: 1 of 2 groups\\. Not .*: "${bad}" .*OFFSET_METADATA_TOO_LARGE`),
+      ),
       details: {
         status: "partial_success",
         groups_rolled_back: 1,

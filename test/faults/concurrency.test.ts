@@ -351,7 +351,7 @@ describe("with running consumers,", () => {
 
     expect(rolled.error).toMatchObject({
       name: "RollbackIncomplete",
-      message: expect.stringContaining(`"${group}" does not`),
+      message: expect.stringContaining(`Not at their targets: "${group}" (`),
     });
     expect(rolled.error?.message).toContain(rolled.result?.rollback_id);
     expect(rolled.error?.message).toContain(rolled.result?.safety_snapshot_id);
@@ -664,7 +664,7 @@ describe("with running consumers,", () => {
     expect(error?.name).toBe("RollbackIncomplete");
     const moved = required(result?.groups[group]);
     expect(moved.error).toMatch(
-      /^2 of 2 partitions .*another client followed \(\S+-0 at offset 55 instead of offset \d+, /,
+      /^No longer at their targets: 2 of 2 partitions\. .*another client followed \(\S+-0 at offset 55 instead of offset \d+, /,
     );
     expect(moved.error).toMatch(who);
     for (const { outcome, actual } of Object.values(moved.partitions)) {
@@ -715,7 +715,7 @@ describe("with running consumers,", () => {
         ],
         [
           "a commit of a script that follows the rollback's is not blamed on a consumer",
-          () => followed(byAScript, /The group has no members now: a script, a MirrorMaker sync/),
+          () => followed(byAScript, /The group has no members now\. The commit came from a script, a MirrorMaker sync/),
         ],
       ],
     ),

@@ -11,9 +11,9 @@ import {
   sameCommit,
   type Targets,
 } from "../model.ts";
-import { count, nameSome } from "../text.ts";
+import { count, listSome, nameSome } from "../text.ts";
 import { type Verification, verifyCommits } from "../verify.ts";
-import type { Blocker } from "./blockers.ts";
+import { type Blocker, commitText } from "./blockers.ts";
 import { type Action, type GroupPlan, type PartitionPlan, type Plan, takesPart, targetsOf } from "./plan.ts";
 
 /**
@@ -149,19 +149,21 @@ function judgeGroup(
 /** What is known of a group that another client has moved since: where it stands, and whether it has members now. */
 function movedAway(results: ReadonlyMap<string, PartitionResult>, now: ObservedGroup | undefined): string {
   const moved = [...results].filter(([, { outcome }]) => outcome === "moved_since");
-  const at = (commit: Commit | null = null) => (commit === null ? "no commit" : `offset ${commit.offset}`);
-  const places = moved.slice(0, 3).map(([key, { to, actual }]) => `${key} at ${at(actual)} instead of ${at(to)}`);
+  const places = listSome(
+    moved,
+    ([key, { to, actual = null }]) => `${key} at ${commitText(actual)} instead of ${commitText(to, actual)}`,
+  );
   const members = now?.members ?? null;
   const who =
     members === null
       ? "Whether the group has members now is not known"
       : members > 0
         ? `The group has ${count(members, "member")} now (state ${now?.state ?? "unknown"}): a consumer has started`
-        : "The group has no members now: a script, a MirrorMaker sync, a consumer that assigns its partitions or one " +
-          "that has left since has committed";
+        : "The group has no members now. The commit came from a script, a MirrorMaker sync, a consumer with assigned " +
+          "partitions, or a consumer that has left";
   return (
-    `${moved.length} of ${count(results.size, "partition")} no longer stand at their targets: a commit or deletion of ` +
-    `another client followed (${places.join(", ")}). ${who}`
+    `No longer at their targets: ${moved.length} of ${count(results.size, "partition")}. A commit or deletion of another ` +
+    `client followed (${places}). ${who}`
   );
 }
 

@@ -123,7 +123,7 @@ describe("settle", () => {
       groupOf("classic", "Stable", 2),
       /\. The group has 2 members now \(state Stable\): a consumer has started$/,
     ],
-    ["has not", groupOf("classic", "Empty", 0), /\. The group has no members now: a script, a MirrorMaker sync, /],
+    ["has not", groupOf("classic", "Empty", 0), /\. The group has no members now\. The commit came from a script, /],
     ["may have", groupOf("classic", null, null), /\. Whether the group has members now is not known$/],
     ["was not observed to have", undefined, /\. Whether the group has members now is not known$/],
   ])("says of a commit that followed the rollback's where it stands, if the group %s members now", (_, now, who) => {
@@ -131,8 +131,20 @@ describe("settle", () => {
     const moved = { commits: group({ "t-0": at(7n), "t-1": at(6n) }), errors: [] };
     const result = settle(plan, accepted(plan), moved, new Map(now && [["g", now]]));
     const error = result.groups.get("g")?.error;
-    expect(error).toMatch(/^1 of 2 partitions .*another client followed \(t-0 at offset 7 instead of offset 5\)/);
+    expect(error).toMatch(
+      /^No longer at their targets: 1 of 2 partitions\. .*another client followed \(t-0 at offset 7 instead of offset 5\)/,
+    );
     expect(error).toMatch(who);
+  });
+
+  test("says of a commit with the target's offset what may differ, and how many more were moved", () => {
+    const keys = [0, 1, 2, 3].map((partition) => `t-${partition}`);
+    const all = (commit: ReturnType<typeof at>) => group(Object.fromEntries(keys.map((key) => [key, commit])));
+    const error = settled(all(at(5n)), all(at(9n)), all(at(5n, "other"))).groups.get("g")?.error;
+    expect(error).toContain(
+      "(t-0 at offset 5 instead of offset 5 with other metadata or another leader epoch, t-1 at ",
+    );
+    expect(error).toContain(" and 1 more). ");
   });
 
   test("does not report an accepted commit as restored if the read-back shows no commit", () => {
@@ -436,7 +448,7 @@ describe("the result of a group", () => {
   test("counts the partitions that were moved since, if Kafka refused no commit", () => {
     const moved = group({ "t-0": at(7n), "t-1": at(9n) });
     const result = resultOf(two, sent({ "t-0": ok }), moved);
-    expect(result.group?.error).toMatch(/^1 of 2 partitions no longer stand at their targets/);
+    expect(result.group?.error).toMatch(/^No longer at their targets: 1 of 2 partitions\. /);
     expect(result.group?.status).toBe("failed");
   });
 
@@ -446,7 +458,7 @@ describe("the result of a group", () => {
       "t-1": partitionPlan("unchanged", at(5n), at(5n)),
     });
     expect(resultOf(still, nothingSent, group({ "t-0": at(5n), "t-1": at(6n) })).group?.error).toMatch(
-      /^1 of 2 partitions no longer stand/,
+      /^No longer at their targets: 1 of 2 partitions\. /,
     );
   });
 
