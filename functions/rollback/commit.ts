@@ -122,8 +122,10 @@ async function commitAndSettle(
   }
   const partitions = new Map([...partitionsOf(plan)].map(([group, keys]) => [group, keys.keys()]));
   const readBack = await readCommits(cluster, partitions, shareGroups);
-  const warnings = pendingWarnings(readBack.pending).map(
-    (warning) => `${warning} It began after the plan was made, and may move the group when it is committed.`,
+  const warnings = pendingWarnings(
+    readBack.pending,
+    ", which began after the plan was made. When that transaction is committed, it overwrites the restored offsets. Stop " +
+      "its application, wait until the transaction has ended, then call verify.",
   );
   const settlement = settle(plan, sent, readBack);
   const moved = movedGroups(settlement);
@@ -186,7 +188,10 @@ async function close({ deadline }: Job, open: OpenJournal, result: Encoded<Rollb
   const { rollbackId } = open.record;
   try {
     if ((await open.close(result.status, result, new Date(), deadline)) === "closed") return undefined;
-    return `Another call has resumed or superseded ${rollbackId} meanwhile: check both results.`;
+    return (
+      `Another call has resumed or superseded ${rollbackId} meanwhile. Call rollbacks {"rollback_id": "${rollbackId}"}, and ` +
+      "compare its result, or that of its superseded_by, with this one."
+    );
   } catch (error) {
     return (
       `The journal could not be closed (${error instanceof Error ? error.message : String(error)}), so it shows ` +

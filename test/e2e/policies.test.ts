@@ -28,7 +28,7 @@ describe("an exact rollback", () => {
     await stack.commit(commitsOn(group, topic, [9n, 5n, 7n]));
     const kept = await stack.call("rollback", { snapshot_id: id, dry_run: true });
     expect(kept.extra).toMatchObject([{ group, topic, partition: 2, commit: { offset: 7 } }]);
-    expect(kept.warnings.join()).toContain('set uncommitted to "snapshot_end"');
+    expect(kept.warnings.join()).toContain('values of uncommitted: "snapshot_end" replays');
 
     const plan = await stack.call("rollback", { snapshot_id: id, exact: true, dry_run: true });
     expect(plan).toMatchObject({ blockers: [], extra: [] });

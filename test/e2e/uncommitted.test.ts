@@ -56,7 +56,7 @@ test("a plan says what each choice replays or skips, and the default keeps the c
   };
   expect(plan.extra).toEqual([expect.objectContaining({ group, topic, partition: 1, uncommitted })]);
   expect(plan.warnings.join()).toMatch(
-    /keeps 1 commit .*: 3 records appended .*"log_start" replays at most 13 records; /,
+    /keeps 1 commit .*not replayed: at most 3 records\. .*"log_start" replays at most 13 records; /,
   );
   const exact = await stack.call("rollback", { snapshot_id, groups: [group], dry_run: true, exact: true });
   expect(exact.groups[group]).toMatchObject({

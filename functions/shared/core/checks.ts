@@ -3,7 +3,7 @@ import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts
 import type { CaptureError, ClusterIdentity, LiveState, Observed, Snapshot } from "./model.ts";
 import { compileSelectors, type Selectors } from "./selectors.ts";
 import { captureErrors } from "./snapshot.ts";
-import { count, nameSome, quote } from "./text.ts";
+import { count, listSome, nameSome, quote } from "./text.ts";
 
 /**
  * The error for groups that could not be read: of the kind that all of them share, KafkaUnavailable otherwise.
@@ -23,7 +23,7 @@ export function unreadable(errors: readonly CaptureError[], next: string): Opera
 
 /** @throws the error of the groups that could not be read, if any: a comparison without them would be a guess */
 export function requireReadable(live: LiveState): void {
-  if (live.errors.length > 0) throw unreadable(live.errors, "Solve that, or name other groups.");
+  if (live.errors.length > 0) throw unreadable(live.errors, "Remove the cause, or name other groups.");
 }
 
 /** @throws ClusterMismatch when a snapshot is of another cluster than what it is compared with */
@@ -75,31 +75,36 @@ export function unlistedWarnings(
 
 /** Says of which groups some commits on the partitions that are picked are not final, or are no offsets. */
 export const commitWarnings = (groups: Observed["groups"], picks = (_key: string) => true): string[] => [
-  ...pendingWarnings([...groups].map(([group, { pending = [] }]) => [group, pending.filter(picks)])),
+  ...pendingWarnings(
+    [...groups].map(([group, { pending = [] }]) => [group, pending.filter(picks)]),
+    ": the offsets are the last ones from before it.",
+  ),
   ...negativeWarnings(groups, picks),
 ];
 
-/** Says on which partitions of which groups a transactional commit is pending: one sentence for each group. */
-export function pendingWarnings(groups: Iterable<readonly [group: string, keys: readonly string[]]>): string[] {
+/** Says on which partitions of which groups a transactional commit is pending, and what that means: for each group. */
+export function pendingWarnings(
+  groups: Iterable<readonly [group: string, keys: readonly string[]]>,
+  meaning: string,
+): string[] {
   return [...groups].flatMap(([group, keys]) =>
     keys.length === 0
       ? []
-      : [
-          `Group ${quote(group)} has a transaction with a commit pending on ${nameSome(keys)}: the offsets are the ` +
-            "last ones from before it.",
-        ],
+      : [`Group ${quote(group)} has a transaction with a commit pending on ${nameSome(keys)}${meaning}`],
   );
 }
+
+/** A partition and the negative offset that is committed on it, in a message. */
+export const withOffset = ([key, offset]: readonly [string, bigint]): string => `${quote(key)} (${offset})`;
 
 /** Says on which of the picked partitions of which groups a negative offset is committed: one sentence for each group. */
 export function negativeWarnings(groups: Observed["groups"], picks = (_key: string) => true): string[] {
   return [...groups].flatMap(([group, { negative = new Map<string, bigint>() }]) => {
     const picked = [...negative].filter(([key]) => picks(key));
-    const [first] = picked;
-    if (first === undefined) return [];
+    if (picked.length === 0) return [];
     return [
-      `Group ${quote(group)} has committed negative offsets on ${nameSome(picked.map(([key]) => key))} ` +
-        `(${first[1]}): they count as no commit, and no rollback or undo can restore them.`,
+      `Group ${quote(group)} has committed negative offsets on ${listSome(picked, withOffset)}: they count as no commit, ` +
+        "and no rollback or undo can restore them.",
     ];
   });
 }

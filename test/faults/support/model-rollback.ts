@@ -424,9 +424,11 @@ function newPlan(world: World, request: RollbackRequest): Plan | string {
     warnings: [
       ...chosen.warnings,
       ...part.warnings,
-      ...(extra.length > 0 ? [/^The rollback keeps \d+ commits? on partitions that the snapshot lacks/] : []),
+      ...(extra.length > 0 ? [/^The rollback keeps \d+ commits? of .* on partitions that the snapshot lacks\. /] : []),
       ...(isDeleting ? [/^The rollback deletes \d+ commits? on partitions that the snapshot lacks/] : []),
-      ...(isUnread ? [/ is not in the snapshot: it did not exist then, or no group of the snapshot read it/] : []),
+      ...(isUnread
+        ? [/^Topics that are not in the snapshot, because no group of it used them or they did not exist: /]
+        : []),
       ...(isClamped ? [/^\d+ offsets? outside of the log (is|are) clamped/] : []),
       ...(mayExpire ? [/ no members: Kafka deletes .* 7 days after it became empty, .*may expire at any time/] : []),
       ...(isSimple ? [/ (has|have) never had members: /] : []),
@@ -714,7 +716,7 @@ const withWarnings = (plan: Plan, superseded: readonly RollbackRecord[]): Plan =
   ...plan,
   warnings: [
     ...plan.warnings,
-    ...superseded.map(() => /which had not reached all its targets, is superseded by this rollback/),
+    ...superseded.map(() => / had not reached all its targets\. This rollback supersedes it: /),
   ],
 });
 

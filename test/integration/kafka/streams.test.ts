@@ -236,7 +236,7 @@ since("3.3", "KafkaStreams.CloseOptions").it(
       },
     ]);
     expect(plan.warnings).toEqual([
-      expect.stringMatching(/ is a streams group: state stores do not move/),
+      expect.stringMatching(/ is a Kafka Streams application: state stores do not move/),
       expect.stringContaining(`To leave them out, set "topics": ["${input}"].`),
     ]);
     const part = restrict(snapshot, { topics: [input] });

@@ -30,7 +30,7 @@ describe("groups that could not be read", () => {
     const live = liveOf(new Map(), new Map());
     expect(() => requireReadable(live)).not.toThrow();
     expect(() => requireReadable({ ...live, errors: [failed("a")] })).toThrow(
-      /^KafkaAuthorization: 1 group could not be read: "a" .* Solve that, or name other groups\.$/,
+      /^KafkaAuthorization: 1 group could not be read: "a" .* Remove the cause, or name other groups\.$/,
     );
   });
 });
@@ -76,15 +76,25 @@ describe("groups that a snapshot failed to capture", () => {
 
 test("commits that are pending or negative are named once for each group", () => {
   const groups = new Map([
-    ["a", { ...groupOf("classic", "Empty", 0), pending: ["t-0", "t-1"], negative: new Map([["t-2", -1001n]]) }],
+    [
+      "a",
+      {
+        ...groupOf("classic", "Empty", 0),
+        pending: ["t-0", "t-1"],
+        negative: new Map([
+          ["t-2", -1001n],
+          ["t-3", -5n],
+        ]),
+      },
+    ],
     ["b", { ...groupOf("classic", "Empty", 0), pending: ["t-0"] }],
     ["c", groupOf("classic", "Empty", 0)],
   ]);
   expect(commitWarnings(groups)).toEqual([
     'Group "a" has a transaction with a commit pending on "t-0", "t-1": the offsets are the last ones from before it.',
     'Group "b" has a transaction with a commit pending on "t-0": the offsets are the last ones from before it.',
-    'Group "a" has committed negative offsets on "t-2" (-1001): they count as no commit, and no rollback or undo can ' +
-      "restore them.",
+    'Group "a" has committed negative offsets on "t-2" (-1001), "t-3" (-5): they count as no commit, and no rollback or ' +
+      "undo can restore them.",
   ]);
   expect(commitWarnings(groups, (key) => key === "t-1")).toEqual([
     'Group "a" has a transaction with a commit pending on "t-1": the offsets are the last ones from before it.',

@@ -39,18 +39,29 @@ describe("the warnings of a plan", () => {
 
     test("say in figures what it means to keep them, and what each other choice replays or skips", () => {
       expect(planAt("keep", topicAt(10n, 10n, 10n)).warnings).toEqual([
-        'The rollback keeps 2 commits on partitions that the snapshot lacks, of "g": 6 records appended since the ' +
-          'snapshot stay acknowledged (see extra). To replay these, set uncommitted to "snapshot_end"; "log_start" ' +
-          'replays at most 24 records; with "delete", auto.offset.reset decides: earliest replays at most 24 records, ' +
-          "latest skips at most 14 records.",
+        'The rollback keeps 2 commits of "g" on partitions that the snapshot lacks. Appended after the snapshot, ' +
+          "acknowledged, and not replayed: at most 6 records. Other values of uncommitted: " +
+          '"snapshot_end" replays at most 6 records; "log_start" replays at most 24 records; "delete" leaves it to ' +
+          "auto.offset.reset (earliest replays at most 24 records, latest skips at most 14 records). Figures per " +
+          "partition: extra.",
       ]);
-      expect(planAt("keep", topicAt(10n, 10n, null)).warnings[0]).toContain(": an unknown number of records appended");
+      expect(planAt("keep", topicAt(10n, 10n, null)).warnings[0]).toMatch(
+        /not replayed: a number of records that is not known\. .*"log_start" replays at most 24 records; /,
+      );
+    });
+
+    test("say of a topic that the snapshot does not have that its whole log is counted", () => {
+      const [warning] = planAt("keep", new Map()).warnings;
+      expect(warning).toMatch(
+        /at most 24 records\. The snapshot has no log end of "t": there, the whole log is counted\. /,
+      );
+      expect(planAt("keep", topicAt(10n)).warnings[0]).not.toContain("no log end");
     });
 
     test("say that a deletion makes some consumers skip records", () => {
       expect(planAt("delete", topicAt(10n, 10n, 10n)).warnings).toEqual([
         expect.stringMatching(
-          /^The rollback deletes 2 commits .*earliest replay at most 24 records, .*latest skip at most 14 records that/,
+          /^The rollback deletes 2 commits .*earliest replays at most 24 records; latest skips at most 14 records that/,
         ),
       ]);
       expect(planAt("log_start", topicAt(10n, 10n, 10n)).warnings).toEqual([]);
@@ -62,7 +73,10 @@ describe("the warnings of a plan", () => {
       const snapshot = snapshotOf(none);
       const now = liveOf(live, topicAt(20n, 20n, 20n));
       const plan = planRollback(snapshot, restrict(snapshot, {}), now, { ...refuse, uncommitted: "snapshot_end" });
-      expect(plan).toMatchObject({ blockers: [], warnings: [expect.stringMatching(/^"t" is not in the snapshot: /)] });
+      expect(plan).toMatchObject({
+        blockers: [],
+        warnings: [expect.stringMatching(/^Topics that are not in the snapshot, .*: "t"\. /)],
+      });
     });
   });
 
@@ -79,7 +93,7 @@ describe("the warnings of a plan", () => {
     ] as const) {
       expect(plan(then, now)).toMatchObject({
         blockers: [],
-        warnings: [expect.stringMatching(/"t" .*is not known/)],
+        warnings: [expect.stringMatching(/^Whether topics were deleted .* is not known, .*: "t"\. /)],
       });
     }
   });
@@ -102,7 +116,7 @@ describe("the warnings of a plan", () => {
     };
     const snapshot = snapshotOf(saved, { observed: streams });
     expect(planFrom(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
-      expect.stringMatching(/"g" is a streams group: state stores do not move/),
+      expect.stringMatching(/"g" is a Kafka Streams application: state stores do not move/),
     ]);
   });
 
@@ -119,7 +133,7 @@ describe("the warnings of a plan", () => {
     const member = { ...groupOf("classic", "Stable", 1), protocol: "stream" };
     const empty = groupOf("classic", "Empty", 0);
     const rewound = group({ "t-0": at(9n), [`${purged}-0`]: at(9n) });
-    const stores = expect.stringMatching(/^"g(-replay)?" is a streams group: state stores do not move/);
+    const stores = expect.stringMatching(/^"g(-replay)?" is a Kafka Streams application: state stores do not move/);
 
     test("list the partitions of repartition topics that move, with the request that leaves them out", () => {
       const warnings = [
@@ -131,6 +145,22 @@ describe("the warnings of a plan", () => {
       expect(planAt(rewound, empty)).toEqual(warnings);
       const replay = new Map([["g-replay", rewound.get("g") ?? new Map()]]);
       expect(planAt(replay, empty, new Map([["g", "g-replay"]]))).toEqual(warnings);
+    });
+
+    test("say to leave the group out if all its partitions are on such topics", () => {
+      const [then, now] = [5n, 9n].map((offset) => group({ [`${purged}-0`]: at(offset) }));
+      expect(unblockedPlan(then ?? group({}), now ?? group({})).warnings[1]).toMatch(
+        /All planned partitions are on such topics: leave the group out of `groups`\.$/,
+      );
+    });
+
+    test("name the topics to leave out if the list of all others is too long for a sentence", () => {
+      const topics = Array.from({ length: 300 }, (_, i) => `orders-${i}-0`);
+      const all = (offset: bigint) =>
+        group(Object.fromEntries([...topics, `${purged}-0`].map((key) => [key, at(offset)])));
+      expect(unblockedPlan(all(5n), all(9n)).warnings[1]).toMatch(
+        /To leave them out, name in `topics` all topics but "g-by-key-repartition"\.$/,
+      );
     });
 
     test("recognise an application by its members' protocol in the snapshot, or by its repartition topics", () => {
@@ -161,7 +191,7 @@ describe("the warnings of a plan", () => {
   });
 
   test.each([
-    ["streams", "consumer", /^"g", "h" are streams groups: /],
+    ["streams", "consumer", /^"g", "h" are Kafka Streams applications: /],
     ["share", "share", /^"g", "h" are share groups: /],
     ["classic", "", /^"g", "h" have never had members: /],
   ])("name several groups at once: %s", (type, protocolType, warning) => {

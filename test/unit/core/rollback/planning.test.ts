@@ -423,7 +423,9 @@ describe("a plan for a log that was truncated below a target", () => {
     const plan = planFor(snapshot, live(0n, null));
     expect(plan.blockers).toEqual([]);
     expect(plan.warnings).toEqual([
-      expect.stringMatching(/^Whether logs were truncated below the targets of "g" is not known/),
+      expect.stringMatching(
+        /^Not known for 1 partition of "g" \("t-0"\): whether the log was truncated below the target\./,
+      ),
     ]);
     expect(planFor(snapshot, live(0n, 80n)).warnings).toEqual([]);
   });
@@ -457,9 +459,10 @@ describe("a plan to a snapshot with commits that were pending or negative", () =
     expect(plan.blockers).toEqual([]);
     expect(plan.warnings.filter((warning) => !warning.includes("keeps"))).toEqual([
       'The targets of "g" on "t-0" were captured while a transaction was pending: they are the offsets from before it. ' +
-        "What that transaction wrote may be produced a second time.",
-      `${snapshot.snapshotId} has no targets for "g" on "t-1": the offset committed there was negative (-1001), and cannot ` +
-        "be restored.",
+        "What that transaction wrote may be produced a second time. If its output must not be produced twice, use another " +
+        "snapshot.",
+      `${snapshot.snapshotId} has no targets for "g" on "t-1" (-1001): negative offsets cannot be restored. A commit there ` +
+        "now counts as one that the snapshot lacks: uncommitted decides.",
     ]);
   });
 
