@@ -43,10 +43,11 @@ export function expiryWarnings(
     `${nameSome(some.map(({ group }) => group))} ${some.length === 1 ? "has" : "have"} no members`;
   const rule = (after: string) =>
     `Kafka deletes the offsets of such a group ${after} it became empty, whenever they were committed`;
+  const startSoon = "Start the consumers soon after the rollback.";
   if ("failed" in retention) {
     if (idle.length === 0) return [];
-    const unread = `offsets.retention.minutes could not be read (${retention.failed.message}); its default is 7 days`;
-    return [`${named(idle)}: ${rule("some time after")}. ${unread}. Start a consumer soon after the rollback.`];
+    const unread = `That setting could not be read (${retention.failed.message}); its default is 7 days`;
+    return [`${named(idle)}: ${rule("offsets.retention.minutes after")}. ${unread}. ${startSoon}`];
   }
   const { done: minutes } = retention;
   const length = minutes % DAY === 0 ? count(minutes / DAY, "day") : count(minutes, "minute");
@@ -59,10 +60,10 @@ export function expiryWarnings(
   const first = soon.reduce((earliest, { end }) => Math.min(earliest, end), Number.POSITIVE_INFINITY);
   return [
     unknown.length > 0 &&
-      `${named(unknown)}: ${rule(`${length} after`)}. When that was is not known: they may expire at any time. Start a ` +
-        "consumer soon after the rollback.",
+      `${named(unknown)}: ${rule(`${length} after`)}. When it became empty is not known: all its offsets, also the restored ` +
+        `ones, may expire at any time. ${startSoon}`,
     soon.length > 0 &&
-      `${named(soon)}: ${rule(`${length} after`)}. There were members when the snapshot was taken, so that they are kept ` +
-        `at least until ${isoSeconds(new Date(first))}. Start a consumer before that.`,
+      `${named(soon)}: ${rule(`${length} after`)}. There were members when the snapshot was taken, so Kafka keeps the ` +
+        `offsets at least until ${isoSeconds(new Date(first))}. Start the consumers before that.`,
   ].filter((warning) => warning !== false);
 }

@@ -54,8 +54,8 @@ describe("the warning about expiry", () => {
     expect(expiryWarnings([known], week, daysLater(3))).toEqual([]);
     expect(expiryWarnings([known, { group: "c", hadMembersAt: taken + 1_000 }], week, daysLater(4))).toEqual([
       '"b", "c" have no members: Kafka deletes the offsets of such a group 7 days after it became empty, whenever they ' +
-        "were committed. There were members when the snapshot was taken, so that they are kept at least until " +
-        "2025-01-22T10:30:00Z. Start a consumer before that.",
+        "were committed. There were members when the snapshot was taken, so Kafka keeps the offsets at least until " +
+        "2025-01-22T10:30:00Z. Start the consumers before that.",
     ]);
   });
 
@@ -68,7 +68,7 @@ describe("the warning about expiry", () => {
   test("says that offsets may expire at any time if nothing is known", () => {
     expect(expiryWarnings([unknown, known], { done: 90 }, daysLater(0))).toEqual([
       expect.stringMatching(
-        /^"a" has no members: .* 90 minutes after it became empty, .* may expire at any time\. Start/,
+        /^"a" has no members: .* 90 minutes after it became empty, .* When it became empty is not known: .* may expire at any time\. Start/,
       ),
     ]);
   });
@@ -77,7 +77,7 @@ describe("the warning about expiry", () => {
     const failed = { failed: { message: "the principal needs DESCRIBE_CONFIGS on the cluster" } };
     expect(expiryWarnings([unknown, known], failed, daysLater(0))).toEqual([
       expect.stringMatching(
-        /^"a", "b" have no members: .*could not be read \(the principal needs DESCRIBE_CONFIGS .*7 days/,
+        /^"a", "b" have no members: .* offsets\.retention\.minutes after it became empty, .*could not be read \(the principal needs DESCRIBE_CONFIGS .*7 days/,
       ),
     ]);
     expect(expiryWarnings([], failed, daysLater(0))).toEqual([]);
