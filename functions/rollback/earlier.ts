@@ -84,8 +84,12 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
   }
   throw new InvalidRequest(
     `${id} was followed by ${follower.rollbackId} (${follower.status}, started ${follower.startedAt}), which rolled back ` +
-      "some of its groups, too: to resume it could revert that. It cannot be resumed.",
-    { next: `Start a new rollback: {"snapshot_id": "${record.snapshotId}", "dry_run": true} shows what it would do.` },
+      `some of its groups, too. Resuming ${id} could revert that rollback, so it is refused.`,
+    {
+      next:
+        `To start a new rollback, send the request of ${id} again with "dry_run": true and a new rollback_id, without ` +
+        `plan_digest: call rollbacks {"rollback_id": "${id}"} to see its groups and options.`,
+    },
   );
 }
 
@@ -169,8 +173,15 @@ export async function supersede(call: Call, records: readonly JournalRecord[], b
   const warnings: string[] = [];
   for (const record of records) {
     const { rollbackId, safetySnapshotId } = record;
-    const safety = safetySnapshotId === null ? "" : `: ${safetySnapshotId} has the state before it`;
-    warnings.push(`${rollbackId}, which had not reached all its targets, is superseded by this rollback${safety}.`);
+    const safety =
+      safetySnapshotId === null
+        ? ""
+        : ` Safety snapshot ${safetySnapshotId} has the state from before ${rollbackId}; the safety snapshot of this ` +
+          `rollback has the state that ${rollbackId} left.`;
+    warnings.push(
+      `Rollback ${rollbackId} had not reached all its targets. This rollback supersedes it: ${rollbackId} can no longer be ` +
+        `resumed.${safety}`,
+    );
     try {
       await call.storage.journal.supersede(record, by, call.deadline);
     } catch (error) {

@@ -42,7 +42,10 @@ export const handler = kafkaOperation({
       wanted,
       requestedBy: caller ?? wanted.requested_by ?? null,
       startedAt: new Date(),
-      unreadable: createUnreadable("the search for earlier rollbacks"),
+      unreadable: createUnreadable(
+        "the search for earlier rollbacks",
+        "An unfinished rollback of the same groups may not have been recognised: check rollbacks before you undo.",
+      ),
     };
     const ignoresJournal = wanted.dry_run && wanted.resume === undefined;
     let committing: JournalRecord | undefined;

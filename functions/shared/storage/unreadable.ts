@@ -6,14 +6,17 @@ import { count } from "../core/text.ts";
 export interface Unreadable {
   /** Adds an item, by the error that says which one it is and what is wrong with it; the item itself where it was read. */
   add(error: OperationError, item?: Readonly<Record<string, AttributeValue>>): void;
-  /** A warning for each item, once; after the tenth, how many more there are. */
+  /** A warning for each item, once; after the tenth, how many more there are; then what follows from that. */
   warnings(): string[];
 }
 
 const mostNamed = 10;
 
-/** @param place what the items are left out of: `the list` */
-export function createUnreadable(place: string): Unreadable {
+/**
+ * @param place what the items are left out of: `the list`
+ * @param consequence what follows from that, as a sentence of its own
+ */
+export function createUnreadable(place: string, consequence?: string): Unreadable {
   const problems = new Set<string>();
   return {
     add: ({ summary }) => void problems.add(summary),
@@ -23,6 +26,7 @@ export function createUnreadable(place: string): Unreadable {
       return [
         ...named.map((problem) => `Left out of ${place}, because it cannot be read: ${problem}`),
         ...(more > 0 ? [`Left out of ${place}, because they cannot be read: ${count(more, "more item")}.`] : []),
+        ...(named.length > 0 && consequence !== undefined ? [consequence] : []),
       ];
     },
   };
