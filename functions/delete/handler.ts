@@ -17,8 +17,9 @@ export const handler = operation({
     log.info("snapshot deleted", { snapshot_id, requested_by: by.requestedBy, request_id: requestId });
     const undone = records.map(
       ({ rollbackId, snapshotId, startedAt }) =>
-        `${snapshot_id} was the safety snapshot of ${rollbackId} (to ${snapshotId}, started ${startedAt}), which can no longer ` +
-        "be undone with it. The bucket keeps its body as an earlier version for some days.",
+        `${snapshot_id} was the safety snapshot of ${rollbackId} (to ${snapshotId}, started ${startedAt}): ${rollbackId} can ` +
+        "no longer be undone. To get the snapshot back, restore its object (the bucket keeps it for noncurrent_days of the " +
+        "deployment) and its item from the table's point-in-time recovery.",
     );
     return { snapshot_id, deleted: true, warnings: [...undone, ...warnings] };
   },

@@ -81,7 +81,9 @@ async function withStatus(
     return { rollbacks: await Promise.all(rollbacks), warnings: [] };
   } catch (error) {
     if (!(error instanceof JournalCorrupt)) throw error;
-    const warning = `Which of these rollbacks runs is not known, so that all without an end are shown as running: ${error.summary}`;
+    const warning =
+      "Whether a rollback is running is not known, so rollbacks without an end are shown as running, also those whose " +
+      `function has ended: ${error.summary}`;
     return { rollbacks: records, warnings: [warning] };
   }
 }

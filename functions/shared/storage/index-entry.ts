@@ -203,8 +203,9 @@ const secondsSince1970 = converted(
 );
 
 const correctIt =
-  "If a newer version wrote it, deploy that version. Otherwise restore the item from a backup of the table, or delete it from " +
-  "the table: the body stays in the bucket.";
+  "If a newer version wrote it, deploy that version. Otherwise use another snapshot, or restore the item from the table's " +
+  "point-in-time recovery. Do not delete the item unless you can do without this snapshot: without it the snapshot cannot be " +
+  "used, although its body stays in the bucket.";
 
 /**
  * The items of the index. Decoding throws SnapshotCorrupt that names the item and the first attribute that is missing or

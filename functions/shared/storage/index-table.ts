@@ -57,7 +57,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     const snapshotId = item?.snapshot_id?.S;
     if (item !== undefined && snapshotId === undefined) {
       const what = `the item execution / ${JSON.stringify(executionId)} is not what was written: snapshot_id is missing.`;
-      unreadable?.add(new SnapshotCorrupt(what, { next: "The next snapshot of this execution replaces it." }));
+      unreadable?.add(new SnapshotCorrupt(what, { next: "This snapshot replaces it." }));
     }
     return snapshotId;
   };

@@ -51,7 +51,7 @@ export interface JournalRecord {
   /** The same for two requests that ask for the same rollback. */
   readonly fingerprint: string;
   readonly planDigest: string;
-  /** The rollback that replaced it. */
+  /** The rollback that superseded it. */
   readonly supersededBy?: string;
   /** 1, and 1 more for each time it was resumed. */
   readonly attempts: number;
@@ -115,8 +115,8 @@ export const pointerKey = (rollbackId: string): Key | undefined =>
 const stored = {
   Corrupt: JournalCorrupt,
   next:
-    "If a newer version wrote it, deploy that version. Otherwise restore the item from a backup of the table, or delete it " +
-    "from the table: that rollback can then be neither shown nor resumed. Its safety snapshot stays.",
+    "If a newer version wrote it, deploy that version. Otherwise restore the item from the table's point-in-time recovery. " +
+    "Deleting it only ends this message: that rollback can then be neither shown nor resumed. Its safety snapshot stays.",
 };
 
 /** The items that say where the record of a rollback is. */

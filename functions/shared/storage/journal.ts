@@ -177,7 +177,11 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       const item = `rollback-id / ${JSON.stringify(rollbackId)}`;
       throw new JournalCorrupt(
         `the journal has the id ${rollbackId}, but its record is missing from table ${config.table}.`,
-        { next: `Restore it from a backup of the table, or delete the item ${item}.` },
+        {
+          next:
+            `Restore it from the table's point-in-time recovery. Deleting the item ${item} only ends this message: that ` +
+            "rollback can then be neither shown nor resumed.",
+        },
       );
     },
 

@@ -265,5 +265,6 @@ const leaseAttributes = converted(
 
 /** What to do about a lease that cannot be trusted. */
 const freeIt = (table: string) =>
-  `When no function runs a rollback, delete the item: aws dynamodb delete-item --table-name ${table} --key ` +
+  "A rollback runs at most 15 minutes. If rollbacks shows none with a started_at or resumed_at of the last 15 minutes, " +
+  `delete the item: aws dynamodb delete-item --table-name ${table} --key ` +
   `'{"pk": {"S": "lease"}, "sk": {"S": "rollback"}}'.`;

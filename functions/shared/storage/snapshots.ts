@@ -277,8 +277,8 @@ const exclusionWarnings = (snapshotId: string, exclusions: readonly Selector[]) 
   exclusions.length === 0
     ? []
     : [
-        `${snapshotId} was taken with exclude ${nameSelectors(exclusions)}: it has no groups that match this, also where ` +
-          'the requested "groups" match them. To include them, take a snapshot without this exclude.',
+        `${snapshotId} was taken with exclude ${nameSelectors(exclusions)}: groups that match it are not in the snapshot and ` +
+          'are left out here, even if "groups" matches them. To include them, use another snapshot.',
       ];
 
 const nameSelectors = (selectors: readonly Selector[]) => nameSome(selectors.map(textOf));
@@ -295,6 +295,6 @@ function nothingFits(
   const why = unfit.length === 0 ? none : `The newest: ${unfit.join("; ")}`;
   const leftOut = warnings.slice(0, 3).map((warning) => ` ${warning}`);
   return new SnapshotNotFound(`there is no ${what}${when}. ${why}.${leftOut.join("")}`, {
-    next: "Take one, or name a snapshot by its id.",
+    next: "Call list, and name a snapshot by its id. A new snapshot would have the present offsets.",
   });
 }
