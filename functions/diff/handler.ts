@@ -60,7 +60,7 @@ export const handler = kafkaOperation({
       sides.some((side) => side.unlisted !== undefined && !side.consumerGroups.has(group) && !failed.has(group));
     const unseen = picked.names.filter((group) => both(group) && isUnseen(group));
     if (unseen.length > 0)
-      warnings.push(`Not compared, as one side may not have been able to list them: ${nameSome(unseen)}.`);
+      warnings.push(`Not compared, because one side could not list all groups and may lack them: ${nameSome(unseen)}.`);
     const comparable = new Set(picked.names.filter((group) => both(group) && !failed.has(group) && !isUnseen(group)));
     const there = sides.map(({ consumerGroups }) => consumerGroups);
     warnings.push(...topicWarnings(topics, there, `${from.snapshotId} and ${to.snapshotId}`));
@@ -96,7 +96,7 @@ async function readLive(
   requireSameCluster(from, live.cluster, "this cluster");
   requireReadable(live);
   if (live.unlisted !== undefined) {
-    warnings.push(`Groups that were created since are not seen if they are among ${live.unlisted.message}.`);
+    warnings.push(`Groups created after the snapshot may be missing in this comparison: ${live.unlisted.message}.`);
   }
   warnings.push(...commitWarnings(live.observed.groups, compileTopics(topics)));
   return { snapshotId: "live", consumerGroups: live.commits, errors: [], selection };

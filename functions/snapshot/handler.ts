@@ -87,7 +87,7 @@ function refuse(live: LiveState, allowPartial: boolean): void {
   if (unusable.length === 0 && (live.errors.length === 0 || (allowPartial && live.commits.size > 0))) return;
   throw unreadable(
     unusable.length > 0 ? unusable : live.errors,
-    "Solve that, exclude them, or allow a partial snapshot with allow_partial.",
+    "Remove the cause, exclude them, or allow a partial snapshot with allow_partial.",
   );
 }
 
@@ -110,7 +110,8 @@ function repeated(snapshot: Snapshot, wanted: Request): Encoded<SnapshotResult> 
     "schedule.scheduled_time": wanted.schedule?.scheduled_time !== schedule?.scheduledTime,
   }).flatMap(([field, isOther]) => (isOther ? field : []));
   if (differs.length === 0) return { ...snapshotResult(snapshot), repeated: true };
-  const problem = `${quote(wanted.schedule?.execution_id ?? "")} has ${snapshotId}, of a request with other ${differs.join(", ")}`;
+  const execution = `execution ${quote(wanted.schedule?.execution_id ?? "")}`;
+  const problem = `${execution} already has ${snapshotId}, whose request differs in: ${differs.join(", ")}`;
   throw new InvalidRequest(`schedule.execution_id: ${problem}.`, {
     next: "Send another execution_id, or repeat that request as it was.",
     details: { problems: [`schedule.execution_id: ${problem}`] },

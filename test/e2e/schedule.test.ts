@@ -42,7 +42,7 @@ describe("a schedule", () => {
       expect(await stack.failure("snapshot", { ...request, ...more })).toMatchObject({
         name: "InvalidRequest",
         message: expect.stringMatching(
-          `schedule.execution_id: "${schedule.execution_id}" has ${first.snapshot_id}, of a request with other ${fields}\\. Nothing was changed\\.`,
+          `schedule.execution_id: execution "${schedule.execution_id}" already has ${first.snapshot_id}, whose request differs in: ${fields}\\. Nothing was changed\\.`,
         ),
       });
     }

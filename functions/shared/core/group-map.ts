@@ -18,7 +18,7 @@ export function entryProblem(source: string, target: string): string | undefined
   if (!isPattern([source, target])) return undefined;
   const stars = [source, target].map((text) => text.split("*").length - 1);
   if (stars.every((n) => n === 1) && !source.includes("?")) return undefined;
-  return "is a pattern, which must have exactly one * on each side, for the same text, and no ? in the first";
+  return "is a pattern: use exactly one * in the source and one in the target, and no ? in the source";
 }
 
 /** The groups that a map names. */
@@ -73,14 +73,14 @@ export function mapGroups(part: SnapshotPart, groupMap: GroupMap): SnapshotPart 
   // Groups that change places are named one by one; a pattern may find a group that an earlier run has made.
   const overwriting = where((target, group) => target !== group && selected.has(target) && !literals.has(group));
   const problems = [
-    unmapped.length > 0 && `${nameSome(unmapped)} is selected, and the map does not say where to put it`,
-    ambiguous.length > 0 && `${nameSome(ambiguous)} matches patterns with different targets: map it by its name`,
-    idle.size > 0 && `${nameSome(idle)} is not among the groups that are selected`,
-    unmoved.length > 0 && `${nameSome(unmoved)} is mapped onto itself`,
-    unnamed.length > 0 && `${nameSome(unnamed)} is mapped onto a name that no group can have`,
-    twice.length > 0 && `${nameSome(twice.map(([target]) => target))} is the target of more than one group`,
+    unmapped.length > 0 && `selected, but without a target: ${nameSome(unmapped)}`,
+    ambiguous.length > 0 && `with different targets by several patterns (map by name): ${nameSome(ambiguous)}`,
+    idle.size > 0 && `not selected: ${nameSome(idle)}`,
+    unmoved.length > 0 && `mapped onto itself: ${nameSome(unmoved)}`,
+    unnamed.length > 0 && `mapped onto a name that no group can have: ${nameSome(unnamed)}`,
+    twice.length > 0 && `target of more than one group: ${nameSome(twice.map(([target]) => target))}`,
     overwriting.length > 0 &&
-      `${nameSome(overwriting)} is mapped by a pattern onto a group that is selected itself: name the groups to map in groups`,
+      `mapped by a pattern onto a group that is selected itself (name the groups to map in groups): ${nameSome(overwriting)}`,
   ].filter((problem) => problem !== false);
   if (problems.length > 0) {
     throw new InvalidRequest(`group_map: ${problems.join("; ")}.`, {
