@@ -49,7 +49,8 @@ export const request = z
     ),
     out_of_range: optional(
       z.enum(outOfRangePolicies),
-      "What to do when a target offset is no longer in the log: refuse, clamp it to the log, or skip it.",
+      "What to do when a target offset is no longer in the log: refuse; clamp it to the log; or skip the partition, whose " +
+        "commit then stays as it is.",
     ),
     skip_blocked: flag(false, "Whether to leave out groups that are blocked, and roll back the others."),
     plan_digest: optional(digest, "The `plan_digest` of a dry run: the rollback fails if the plan is another one now."),
@@ -103,7 +104,10 @@ export const request = z
 export type Request = z.output<typeof request>;
 
 const moved = (description: string) =>
-  described(z.strictObject({ to: int64OrNull, replayed: int64OrNull }), `${description}: \`to\` which offset.`);
+  described(
+    z.strictObject({ to: int64OrNull, replayed: int64OrNull }),
+    `${description}: the offset (\`to\`), and how much is replayed.`,
+  );
 
 const uncommitted = () =>
   optional(
@@ -116,8 +120,8 @@ const uncommitted = () =>
         z.strictObject({ replayed: int64OrNull, skipped: int64OrNull }),
         "`replayed` by a consumer with `auto.offset.reset=earliest`, `skipped` by one with `latest`.",
       ),
-      log_start: moved("To read everything again"),
-      snapshot_end: moved("To read again what was appended since the snapshot"),
+      log_start: moved("Replaying everything"),
+      snapshot_end: moved("Replaying what was appended since the snapshot"),
     }),
     "Where the snapshot has no commit: what each choice of `uncommitted` replays or skips, at most; null is unknown.",
   );

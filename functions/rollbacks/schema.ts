@@ -36,7 +36,7 @@ const row = () => ({
   ended_at: optional(z.string(), "When it ended."),
   groups: described(fields.count, "How many groups it was to roll back."),
   description: fields.description,
-  superseded_by: optional(z.string(), "The rollback that replaced it."),
+  superseded_by: optional(z.string(), "The rollback that superseded it."),
   attempts: described(fields.count, "1, and 1 more for each time it was resumed."),
 });
 
@@ -49,7 +49,8 @@ const call = () =>
     ended_at: optional(z.string(), "When it ended; absent where it did not."),
     outcome: optional(
       z.enum([...callOutcomes, "running", "unfinished"]),
-      "How it ended; `unfinished` and, once another call has continued or replaced it, `interrupted`: it ended without a result.",
+      "How it ended. `unfinished`: it ended without a result. `interrupted`: the same, and another call has resumed or " +
+        "superseded the rollback.",
     ),
   });
 

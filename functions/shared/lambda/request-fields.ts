@@ -62,7 +62,8 @@ export const restriction = {
 /** How much of a result is answered. */
 export const detail = described(
   z._default(z.enum(["full", "summary"]), "full"),
-  "`summary`: an answer below 200 kB. Of what is large, lists have their first entries; `omitted` counts the others.",
+  "`summary`: an answer below 200 kB. Long lists are cut to their first entries; other large fields are left out; `omitted` " +
+    "counts what is missing.",
 );
 
 /** Ids become parts of keys in the bucket: none may be a step in a path. Whether they exist is not checked here. */
