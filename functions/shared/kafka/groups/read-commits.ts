@@ -137,13 +137,13 @@ function commitsFrom(
     return failureOfCode(answer.code, { doing: doing(), groupRight: `DESCRIBE on group ${nameSome([group])}` });
   }
   const commits = new Map<string, Commit>();
-  const pending = new Set<string>();
-  const negative = new Map<string, bigint>();
+  let pending: Set<string> | undefined;
+  let negative: Map<string, bigint> | undefined;
   let failure: Failure | undefined;
   for (const fetched of answer.offsets) {
     const key = keyOf(fetched.topic, fetched.partition);
     if (fetched.code === errorCodes.UNSTABLE_OFFSET_COMMIT) {
-      pending.add(key);
+      pending = (pending ?? new Set()).add(key);
     } else if (fetched.code !== errorCodes.NONE) {
       const attempt = failureOfCode(fetched.code, {
         doing: `${doing()} on ${key}`,
@@ -153,7 +153,7 @@ function commitsFrom(
     } else if (fetched.offset >= 0n) {
       commits.set(key, commitFrom(fetched));
     } else if (fetched.offset !== NO_COMMIT) {
-      negative.set(key, fetched.offset);
+      negative = (negative ?? new Map()).set(key, fetched.offset);
     }
   }
   if (failure !== undefined) return failure;
@@ -166,10 +166,13 @@ function commitsFrom(
       return { failed: { error: "KafkaUnavailable", message } };
     }
   }
-  return { done: { commits, pending, negative } };
+  return { done: { commits, pending: pending ?? noPartitions, negative: negative ?? noOffsets } };
 }
 
 const NO_COMMIT = -1n;
+/** What almost all groups have: they share it. */
+const noPartitions: ReadonlySet<string> = new Set();
+const noOffsets: ReadonlyMap<string, bigint> = new Map();
 
 /** Returns one string per partition, to save memory: many groups have commits on the same partitions. */
 function sharedKeys(): typeof topicPartition {
