@@ -2,8 +2,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { GROUPS, parseDescription } from "../../localstack/console.ts";
 import { cases, faultHarness } from "./support/harness.ts";
-import { type History, namesOf, play } from "./support/history.ts";
-import { MEMBER_TOPIC } from "./support/model.ts";
+import { play } from "./support/history/play.ts";
+import { type History, namesOf } from "./support/history/run.ts";
+import { MEMBER_TOPIC } from "./support/model/world.ts";
 import type { Offsets } from "./support/truth.ts";
 
 const faults = faultHarness();

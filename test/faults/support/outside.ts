@@ -4,7 +4,7 @@ import type { Commit } from "../../../functions/shared/core/model.ts";
 import type { Cluster } from "../../../functions/shared/kafka/connection/cluster.ts";
 import { kafkaClient } from "../../support/kafka-client.ts";
 import { createTopic, distinctValues, produce, waitUntilAllKnow } from "../../support/topics.ts";
-import { MEMBER_TOPIC } from "./model.ts";
+import { MEMBER_TOPIC } from "./model/world.ts";
 
 /** Commits without leader epochs, by group and partition. */
 export type OutsideCommits = ReadonlyMap<string, ReadonlyMap<string, Pick<Commit, "offset" | "metadata">>>;

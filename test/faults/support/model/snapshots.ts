@@ -1,0 +1,127 @@
+import { Bag, Unseen } from "../expected.ts";
+import { answering, failing, type Prediction, pendingWarnings } from "./prediction.ts";
+import { pickedBy, select } from "./selection.ts";
+import {
+  type Commits,
+  createdAt,
+  documentOf,
+  keysOf,
+  MEMBER_TOPIC,
+  nextSnapshot,
+  only,
+  perKey,
+  type Saved,
+  type Selector,
+  type Topic,
+  topicId,
+  topicsIn,
+  topicsOf,
+  type World,
+  withSnapshot,
+} from "./world.ts";
+
+const memberTopic: Topic = { creation: 0, logs: [{ start: 0n, end: 0n }] };
+
+export interface SnapshotRequest {
+  readonly groups: readonly Selector[];
+  readonly exclude?: readonly Selector[];
+  readonly description?: string;
+}
+
+const countOf = (commits: ReadonlyMap<string, Commits>) => keysOf(commits.values()).length;
+
+/** The prediction for `snapshot`. */
+export function snapshot<W extends World>(world: W, request: SnapshotRequest): Prediction<W> {
+  const { groups: wanted, exclude = [], description = "" } = request;
+  const { absent, idle } = select(wanted, world.groups.keys());
+  if (absent.length > 0) return failing(world, "GroupNotFound");
+  const groups = only(world.groups, (name) => pickedBy(wanted, name) && !pickedBy(exclude, name));
+  const commits = perKey(groups, (group) => group.commits);
+  const warnings = [
+    ...(idle.length > 0 ? [/^No group matches /] : []),
+    ...(groups.size === 0 ? [/^No group of the cluster is in the selection/] : []),
+    ...pendingWarnings(groups),
+  ];
+  const id = nextSnapshot(world);
+  const result = {
+    snapshot_id: id,
+    created_at: /Z$/,
+    description,
+    status: "complete",
+    groups: groups.size,
+    offsets: countOf(commits),
+    errors: [],
+    warnings: new Bag(warnings),
+  };
+  const hasMember = [...groups.values()].some((group) => group.hasMember);
+  const topics = new Map([
+    ...topicsIn(world, topicsOf(keysOf(commits.values()))),
+    ...(hasMember ? [[MEMBER_TOPIC, memberTopic] as const] : []),
+  ]);
+  const saved = {
+    description,
+    safety: false,
+    selection: { groups: wanted, exclude },
+    warnings,
+    commits,
+    groups,
+    topics,
+  };
+  return { expected: { result }, after: (seen) => withSnapshot(world, { ...saved, id: seen(id) }) };
+}
+
+/** The prediction for `show`. */
+export function show<W extends World>(world: W, id: string): Prediction<W> {
+  const saved = world.snapshots.find((snapshot) => snapshot.id === id);
+  if (saved === undefined) return failing(world, "SnapshotNotFound");
+  const { groups, exclude } = saved.selection;
+  return answering(world, {
+    snapshot_id: id,
+    description: saved.description,
+    created_at: createdAt(saved),
+    consumer_groups: perKey(saved.commits, (commits) => ({ partitions: perKey(commits, documentOf) })),
+    schema_version: 3,
+    status: "complete",
+    errors: [],
+    warnings: new Bag(saved.warnings),
+    trigger: saved.safety ? "safety" : "invoke",
+    selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
+    cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
+    observed: {
+      groups: perKey(saved.groups, ({ hasMember, hadMember, pending }) => ({
+        type: "classic",
+        state: hasMember ? "Stable" : "Empty",
+        members: hasMember ? 1 : 0,
+        protocol_type: hadMember ? "consumer" : "",
+        protocol: hasMember ? "RoundRobinAssigner" : null,
+        as_of: /\.\d{3}Z$/,
+        ...(pending !== undefined && { pending: [pending] }),
+      })),
+      topics: perKey(saved.topics, ({ creation, logs }, topic) => ({
+        topic_id: topicId(topic, creation),
+        partitions: Object.fromEntries(
+          logs.map(({ start, end }, i) => [i, { log_start_offset: start, log_end_offset: end, leader_epoch: 0 }]),
+        ),
+      })),
+    },
+  });
+}
+
+/** A snapshot's row in `list`. */
+export const rowOf = (saved: Saved) => ({
+  snapshot_id: saved.id,
+  created_at: createdAt(saved),
+  description: saved.description,
+  status: "complete",
+  groups: saved.commits.size,
+  offsets: countOf(saved.commits),
+  trigger: saved.safety ? "safety" : "invoke",
+});
+
+/** The prediction for `delete` of a snapshot with which this many rollbacks can be undone. */
+export function remove<W extends World>(world: W, id: string, undone: number): Prediction<W> {
+  const snapshots = world.snapshots.filter((saved) => saved.id !== id);
+  if (snapshots.length === world.snapshots.length) return failing(world, "SnapshotNotFound");
+  const warnings = Array.from({ length: undone }, () => / was the safety snapshot of /);
+  return { ...answering(world, { snapshot_id: id, deleted: true, warnings }), after: () => ({ ...world, snapshots }) };
+}
