@@ -301,10 +301,13 @@ export const situation: fc.Arbitrary<Situation> = fc
       });
   });
 
+/** The plan of a situation. */
+export const planIn = ({ snapshot, part, live, policy }: Situation) => planRollback(snapshot, part, live, policy);
+
 /**
  * Situations whose plans have at least one group and no blockers, with these plans. Depending on the
  * policy, blocked groups are left out and partitions are clamped or skipped. A plan may have nothing to commit.
  */
 export const unblockedSituation: fc.Arbitrary<Situation & { readonly plan: Plan }> = situation
-  .map((drawn) => ({ ...drawn, plan: planRollback(drawn.snapshot, drawn.part, drawn.live, drawn.policy) }))
+  .map((drawn) => ({ ...drawn, plan: planIn(drawn) }))
   .filter(({ plan }) => plan.blockers.length === 0 && plan.groups.size > 0);

@@ -75,6 +75,10 @@ export const log = (logStartOffset: bigint | null, logEndOffset: bigint | null, 
   leaderEpoch,
 });
 
+/** The topic "t" with these logs. */
+export const theTopic = (...logs: ReturnType<typeof log>[]): Map<string, ObservedTopic> =>
+  new Map([["t", { topicId: "id", partitions: new Map(logs.entries()) }]]);
+
 /**
  * Cluster `c1`, where groups have these commits. Each of them is a classic group, `Empty`, without members, and could be read.
  * Other groups were not observed; a plan treats them as groups that do not exist.
@@ -167,6 +171,10 @@ export const unblockedPlan = (saved: Commits, live: Commits, policy: Partial<Pol
   const snapshot = snapshotOf(saved, { observed: { groups: new Map(), topics } });
   return planRollback(snapshot, restrict(snapshot, {}), liveOf(live, topics), { ...refuse, ...policy });
 };
+
+/** The plan of a rollback of a whole snapshot, with the default policy unless another is given. */
+export const planFor = (snapshot: Snapshot, live: LiveState, policy: Partial<Policy> = {}) =>
+  planRollback(snapshot, restrict(snapshot, {}), live, { ...refuse, ...policy });
 
 /** A plan that was made on this live state, as the journal has it. */
 export const journaled = (plan: Plan, live: LiveState): PlannedRollback => ({

@@ -1,12 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { mapGroups } from "../../../../functions/shared/core/group-map.ts";
-import type {
-  Commits,
-  LiveState,
-  ObservedGroup,
-  ObservedTopic,
-  Snapshot,
-} from "../../../../functions/shared/core/model.ts";
+import type { Commits, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import type { UncommittedPolicy } from "../../../../functions/shared/core/rollback/uncommitted.ts";
@@ -16,13 +10,13 @@ import {
   groupOf,
   liveOf,
   log,
+  planFor,
   refuse,
   snapshotOf,
+  theTopic,
   topicsFor,
   unblockedPlan,
 } from "../../../support/states.ts";
-
-const planFrom = (snapshot: Snapshot, live: LiveState) => planRollback(snapshot, restrict(snapshot, {}), live, refuse);
 
 describe("the warnings of a plan", () => {
   const saved = group({ "t-0": at(5n) });
@@ -84,7 +78,7 @@ describe("the warnings of a plan", () => {
     const old = topicsFor(saved);
     const unknown = new Map([...old].map(([name, one]) => [name, { ...one, topicId: null }]));
     const plan = (then: ReadonlyMap<string, ObservedTopic | null>, now: ReadonlyMap<string, ObservedTopic | null>) =>
-      planFrom(snapshotOf(saved, { observed: { groups: new Map(), topics: then } }), liveOf(saved, now));
+      planFor(snapshotOf(saved, { observed: { groups: new Map(), topics: then } }), liveOf(saved, now));
     expect(plan(old, old).warnings).toEqual([]);
     for (const [then, now] of [
       [unknown, old],
@@ -104,7 +98,7 @@ describe("the warnings of a plan", () => {
       topics: topicsFor(saved),
     };
     const planNow = (observed: LiveState["observed"]) =>
-      planFrom(snapshotOf(saved, { observed }), liveOf(saved, observed.topics, { observed }));
+      planFor(snapshotOf(saved, { observed }), liveOf(saved, observed.topics, { observed }));
     expect(planNow(simple).warnings).toEqual([expect.stringMatching(/^"g" has never had members: .* assign\(\)/)]);
     expect(planNow({ ...simple, groups: new Map([["g", groupOf("classic", "Empty", 0)]]) }).warnings).toEqual([]);
   });
@@ -115,7 +109,7 @@ describe("the warnings of a plan", () => {
       topics: topicsFor(saved),
     };
     const snapshot = snapshotOf(saved, { observed: streams });
-    expect(planFrom(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
+    expect(planFor(snapshot, liveOf(saved, streams.topics, { observed: streams })).warnings).toEqual([
       expect.stringMatching(/"g" is a Kafka Streams application: state stores do not move/),
     ]);
   });
@@ -167,7 +161,7 @@ describe("the warnings of a plan", () => {
       const moved = group({ "t-0": at(9n), [`${purged}-0`]: at(5n) });
       expect(planAt(moved, empty)).toEqual([stores]);
       const without = (then: ObservedGroup) =>
-        planFrom(
+        planFor(
           snapshotOf(saved, { observed: { groups: new Map([["g", then]]), topics: topicsFor(saved) } }),
           liveOf(group({ "t-0": at(9n) }), topicsFor(saved)),
         ).warnings;
@@ -185,7 +179,7 @@ describe("the warnings of a plan", () => {
   test("name share groups: acknowledged records are delivered again", () => {
     const shares = { groups: new Map([["g", groupOf("share", "Empty", 0)]]), topics: topicsFor(saved) };
     const snapshot = snapshotOf(saved, { observed: shares });
-    expect(planFrom(snapshot, liveOf(saved, shares.topics, { observed: shares })).warnings).toEqual([
+    expect(planFor(snapshot, liveOf(saved, shares.topics, { observed: shares })).warnings).toEqual([
       expect.stringMatching(/^"g" is a share group: records acknowledged beyond the start offsets are delivered again/),
     ]);
   });
@@ -198,7 +192,7 @@ describe("the warnings of a plan", () => {
     const both = new Map(["g", "h"].map((name) => [name, new Map([["t-0", at(5n)]])]));
     const groups = new Map(["g", "h"].map((name) => [name, { ...groupOf(type, "Empty", 0), protocolType }]));
     const observed = { groups, topics: topicsFor(both) };
-    expect(planFrom(snapshotOf(both, { observed }), liveOf(both, observed.topics, { observed })).warnings).toEqual([
+    expect(planFor(snapshotOf(both, { observed }), liveOf(both, observed.topics, { observed })).warnings).toEqual([
       expect.stringMatching(warning),
     ]);
   });
@@ -211,7 +205,7 @@ describe("the warnings of a plan", () => {
       ["h", groupOf("classic", "Empty", 0)],
     ]);
     const observed = { groups, topics: topicsFor(two) };
-    expect(planFrom(snapshotOf(two, { observed }), liveOf(two, observed.topics, { observed })).warnings).toEqual([]);
+    expect(planFor(snapshotOf(two, { observed }), liveOf(two, observed.topics, { observed })).warnings).toEqual([]);
   });
 
   test("name the offsets that are clamped, and none that is skipped or inside the log", () => {
@@ -226,5 +220,39 @@ describe("the warnings of a plan", () => {
       '2 offsets outside of the log are clamped to its start or end: "g t-0: 5 becomes 10", "g t-1: 6 becomes 10".',
     ]);
     expect(plan("skip").warnings).toEqual([]);
+  });
+});
+
+describe("a plan to a snapshot with commits that were pending or negative", () => {
+  const topics = theTopic(log(0n, 100n), log(0n, 100n));
+  const special = { ...groupOf("classic", "Empty", 0), pending: ["t-0"], negative: new Map([["t-1", -1001n]]) };
+  const groups = new Map([["g", special]]);
+  const snapshot = snapshotOf(group({ "t-0": at(5n) }), { observed: { groups, topics } });
+
+  test("says that the output of the transaction may be produced again, and what cannot be restored", () => {
+    const plan = planFor(snapshot, liveOf(group({ "t-0": at(9n), "t-1": at(9n) }), topics));
+    expect(plan.blockers).toEqual([]);
+    expect(plan.warnings.filter((warning) => !warning.includes("keeps"))).toEqual([
+      'The targets of "g" on "t-0" were captured while a transaction was pending: they are the offsets from before it. ' +
+        "What that transaction wrote may be produced a second time. If its output must not be produced twice, use another " +
+        "snapshot.",
+      `${snapshot.snapshotId} has no targets for "g" on "t-1" (-1001): negative offsets cannot be restored. A commit there ` +
+        "now counts as one that the snapshot lacks: uncommitted decides.",
+    ]);
+  });
+
+  test("says so of negative offsets now, which an undo cannot restore", () => {
+    const { pending: _, ...negative } = special;
+    const live = liveOf(group({ "t-0": at(9n) }), topics, { observed: { groups: new Map([["g", negative]]), topics } });
+    const plan = planFor(snapshotOf(group({ "t-0": at(5n) }), { observed: { groups: new Map(), topics } }), live);
+    expect(plan.warnings).toEqual([
+      expect.stringMatching(/"g" has committed negative offsets on "t-1" .*no rollback or undo/),
+    ]);
+  });
+
+  test("says nothing of negative offsets on partitions that the request does not name", () => {
+    const live = liveOf(group({ "t-0": at(9n) }), topics, { observed: { groups, topics } });
+    const plan = planRollback(snapshot, restrict(snapshot, { topics: ["t:0"] }), live, refuse);
+    expect(plan.warnings.filter((warning) => warning.includes("negative"))).toEqual([]);
   });
 });

@@ -7,7 +7,19 @@ import { planRollback } from "../../../../functions/shared/core/rollback/plannin
 import { planResume } from "../../../../functions/shared/core/rollback/resume.ts";
 import { type UncommittedPolicy, uncommittedAt } from "../../../../functions/shared/core/rollback/uncommitted.ts";
 import { nearCommit } from "../../../support/arbitraries.ts";
-import { at, group, groupOf, journaled, later, liveOf, log, refuse, snapshotOf } from "../../../support/states.ts";
+import {
+  at,
+  group,
+  groupOf,
+  journaled,
+  later,
+  liveOf,
+  log,
+  planFor,
+  refuse,
+  snapshotOf,
+  theTopic,
+} from "../../../support/states.ts";
 
 const topic = (log0: ReturnType<typeof log> | undefined, topicId: string | null = "id"): ObservedTopic => ({
   topicId,
@@ -170,4 +182,15 @@ describe("a plan with commits that the snapshot lacks", () => {
     };
     expect(planResume(before, cut, false).blockers).toMatchObject([{ kind: "below_log_start", expected: 2n }]);
   });
+});
+
+test("a commit that snapshot_end leaves where it is need not be in the log", () => {
+  const saved = { ...snapshotOf(group({}), { observed: { groups: new Map(), topics: theTopic(log(0n, 50n)) } }) };
+  const snapshot = { ...saved, consumerGroups: new Map([["g", new Map()]]) };
+  const live = liveOf(group({ "t-0": at(5n) }), theTopic(log(10n, 60n)));
+  for (const outOfRange of ["refuse", "clamp", "skip"] as const) {
+    const plan = planFor(snapshot, live, { uncommitted: "snapshot_end", outOfRange });
+    expect(plan.blockers).toEqual([]);
+    expect(plan.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "unchanged", to: at(5n) });
+  }
 });
