@@ -5,23 +5,15 @@ import { Writer } from "../../functions/shared/kafka/wire/bytes.ts";
 import { findCoordinator } from "../../functions/shared/kafka/wire/groups.ts";
 import { offsetCommit, offsetFetch } from "../../functions/shared/kafka/wire/offsets.ts";
 import { independentClient } from "../integration/kafka/support.ts";
-import type { Answer, RollbackAnswer, RollbackResult } from "./support/answers.ts";
+import { required } from "../support/required.ts";
+import { type Answer, type RollbackAnswer, resultOf } from "./support/answers.ts";
 import { cases, faultHarness, type Scenario } from "./support/harness.ts";
 import type { ApiName } from "./support/kafka-proxy.ts";
+import { offsetsOf } from "./support/truth.ts";
 
 const faults = faultHarness();
 const patient = { timeout: 90_000, interval: 50 };
 
-const required = <T>(value: T | undefined): T => {
-  if (value === undefined) throw new Error("the value is missing");
-  return value;
-};
-const resultOf = ({ result, error }: RollbackAnswer): RollbackResult => {
-  if (result === undefined) throw new Error(`the rollback has no result: ${error?.message}`);
-  return result;
-};
-const offsets = (commits: Commits) =>
-  new Map([...commits].map(([group, keys]) => [group, new Map([...keys].map(([key, { offset }]) => [key, offset]))]));
 const without = (commits: Commits, group: string): Commits => new Map([...commits].filter(([name]) => name !== group));
 
 /** Replaces an answer of a flexible version. `write` writes what is between its throttle time and its tags. */
@@ -165,7 +157,7 @@ describe("no group is read as empty or without some of its commits", () => {
     expect((await faults.snapshot(partial.snapshot_id)).consumerGroups).toEqual(without(moved, group));
     requireUnchanged(await faults.rollback({ snapshot_id: snapshotId }, 8_000));
     expect(await faults.safetySnapshots()).toEqual([]);
-    expect(await faults.offsetsByTool(groups)).toEqual(offsets(moved));
+    expect(await faults.offsetsByTool(groups)).toEqual(offsetsOf(moved));
     permanent.end();
   }
 
@@ -182,7 +174,7 @@ describe("no group is read as empty or without some of its commits", () => {
     refuse("OffsetCommit", code, "", topic);
     const all = await faults.rollback({ snapshot_id: snapshotId }, 12_000);
     expect(resultOf(all).status).toBe("success"); // the read-back decides, not the error code
-    expect(await faults.requireAgreement(all)).toEqual(offsets(saved));
+    expect(await faults.requireAgreement(all)).toEqual(offsetsOf(saved));
     expect(Object.keys(resultOf(all).groups)).toEqual(groups);
   }
 
@@ -308,8 +300,8 @@ describe("no group is read as empty or without some of its commits", () => {
   }
 
   /** The offsets of the groups after that transaction was committed. */
-  const offsetsAfterCommit = (commits: Commits, group: string, { topic }: Scenario): ReturnType<typeof offsets> => {
-    const all = offsets(commits);
+  const offsetsAfterCommit = (commits: Commits, group: string, { topic }: Scenario): ReturnType<typeof offsetsOf> => {
+    const all = offsetsOf(commits);
     return all.set(group, new Map([...required(all.get(group)), [`${topic}-0`, 55n]]));
   };
 
@@ -336,7 +328,7 @@ describe("no group is read as empty or without some of its commits", () => {
     await transaction.commit();
     const { snapshot_id, status, warnings } = Object(await waiting);
     expect([status, warnings]).toEqual(["complete", []]);
-    const whole = offsets((await faults.snapshot(snapshot_id)).consumerGroups);
+    const whole = offsetsOf((await faults.snapshot(snapshot_id)).consumerGroups);
     expect(whole).toEqual(offsetsAfterCommit(moved, group, scenario));
     const plan = Object(await faults.call("rollback", { snapshot_id: beside.snapshot_id, dry_run: true }));
     expect(plan.blockers).toEqual([]);
@@ -355,14 +347,14 @@ describe("no group is read as empty or without some of its commits", () => {
     expect(refused.error).toMatchObject({ name: "RollbackBlocked", message: expect.stringContaining(group) });
     expect(refused.error?.message).toMatch(/was refused\. \[pending_transaction\].*Nothing was changed/);
     expect(Object(refused.error?.details).blockers).toMatchObject([{ kind: "pending_transaction", group }]);
-    expect(await faults.offsetsByTool(groups)).toEqual(offsets(moved));
+    expect(await faults.offsetsByTool(groups)).toEqual(offsetsOf(moved));
 
     const others = await faults.rollback({ snapshot_id: snapshotId, skip_blocked: true }, 15_000);
     expect(resultOf(others)).toMatchObject({ status: "success", groups_rolled_back: 2, groups_skipped: 1 });
     const { consumerGroups } = await faults.snapshot(String(others.result?.safety_snapshot_id));
     expect(consumerGroups).toEqual(without(moved, group));
     expect(await faults.offsetsByTool(groups)).toEqual(
-      offsets(new Map([...saved, [group, required(moved.get(group))]])),
+      offsetsOf(new Map([...saved, [group, required(moved.get(group))]])),
     );
     await transaction.abort();
     const last = await faults.rollback({ snapshot_id: snapshotId });

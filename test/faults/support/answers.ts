@@ -51,3 +51,9 @@ export function readRollbackAnswer({ result: success, error }: Answer): Rollback
   const incomplete = error.name === "RollbackIncomplete" && "groups" in Object(error.details);
   return incomplete ? { result: result.parse(error.details), error } : { error };
 }
+
+/** The result of a rollback, which must exist. */
+export const resultOf = ({ result, error }: RollbackAnswer): RollbackResult => {
+  if (result === undefined) throw new Error(`the rollback has no result: ${error?.message}`);
+  return result;
+};

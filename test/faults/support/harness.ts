@@ -19,7 +19,7 @@ import { createTopic, distinctValues, produce } from "../../support/topics.ts";
 import { type Answer, type RollbackAnswer, readAnswer, readHttpAnswer, readRollbackAnswer } from "./answers.ts";
 import { run, type Verb } from "./handlers.ts";
 import { type KafkaProxy, startKafkaProxy } from "./kafka-proxy.ts";
-import { type Offsets, readOffsetsByTool, requireSameOffsets } from "./truth.ts";
+import { type Offsets, offsetsOf, readOffsetsByTool, requireSameOffsets } from "./truth.ts";
 
 /**
  * The cases of a family: all of them in `npm run test:faults`, one in `npm run test:all`.
@@ -280,10 +280,7 @@ export function faultHarness(): FaultHarness {
       return toolOffsets;
     },
     async requireCommits(commits, toolOffsets) {
-      const offsets = new Map(
-        [...commits].map(([group, of]) => [group, new Map([...of].map(([key, { offset }]) => [key, offset]))]),
-      );
-      expect(toolOffsets).toEqual(offsets);
+      expect(toolOffsets).toEqual(offsetsOf(commits));
       expect(await commitsOf(new Map([...commits].map(([group, of]) => [group, of.keys()])))).toEqual(commits);
     },
     snapshot: (snapshotId) => storage.archive.load(snapshotId, within()),

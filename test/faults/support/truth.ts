@@ -1,10 +1,19 @@
 import { expect } from "vitest";
+import type { Commits } from "../../../functions/shared/core/model.ts";
 import { GROUPS, parseDescription } from "../../../localstack/console.ts";
 import type { Kafka } from "../../../localstack/kafka.ts";
 import type { RollbackResult } from "./answers.ts";
 
 /** Offsets by group and partition; a partition that is absent has no commit. */
 export type Offsets = ReadonlyMap<string, ReadonlyMap<string, bigint>>;
+
+/** The offsets of commits, without metadata and leader epochs. */
+export const offsetsOf = (commits: Commits) =>
+  new Map([...commits].map(([group, keys]) => [group, new Map([...keys].map(([key, { offset }]) => [key, offset]))]));
+
+/** The commits of these groups. */
+export const commitsOfGroups = (commits: Commits, ...groups: (string | undefined)[]): Commits =>
+  new Map([...commits].filter(([group]) => groups.includes(group)));
 
 /**
  * The offsets of groups as kafka-consumer-groups prints them. A group that it does not print has an empty map.
