@@ -138,7 +138,7 @@ describe("with concurrent calls,", () => {
     await faults.requireCommits(elsewhere, await faults.offsetsByTool(scenario.groups));
     expect(faults.proxy.seen("OffsetCommit")).toBe(sent);
     const first = readRollbackAnswer({ ...(error && { error }) });
-    expect(first.result?.warnings).toEqual([expect.stringContaining("taken over by another call")]);
+    expect(first.result?.warnings).toEqual([expect.stringContaining("Another call has resumed or superseded")]);
     await faults.requireCommits(elsewhere, await faults.requireAgreement(first));
     expect(await allRecords()).toMatchObject([{ rollback_id, status: "success", attempts: 2 }]);
     expect(await faults.safetySnapshots()).toEqual([second.result?.safety_snapshot_id]);

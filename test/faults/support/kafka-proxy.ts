@@ -9,7 +9,6 @@ const apiKeys = {
   OffsetFetch: 9,
   FindCoordinator: 10,
   DescribeGroups: 15,
-  ListGroups: 16,
   ApiVersions: 18,
   OffsetDelete: 47,
   ConsumerGroupDescribe: 69,
