@@ -78,8 +78,13 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
   if (follower instanceof JournalCorrupt) {
     throw new JournalCorrupt(
       `whether a newer rollback moved the groups of ${id} is not known, and resuming ${id} could revert that: ` +
-        follower.summary,
-      { next: "Or start a new rollback, with a dry run first.", cause: follower },
+        follower.what,
+      {
+        next:
+          "If a newer version wrote it, deploy that version. Otherwise restore it from the table's point-in-time recovery; do " +
+          "not delete it in order to resume. Or start a new rollback, with a dry run first.",
+        cause: follower,
+      },
     );
   }
   throw new InvalidRequest(

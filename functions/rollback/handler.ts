@@ -16,7 +16,7 @@ import type { Lease } from "../shared/storage/lease.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
 import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
-import { type Goal, type Job, loadGoal, look, lookAgain, warnOfExpiry } from "./look.ts";
+import { type Goal, type Job, loadGoal, look, lookAgain, withAllWarnings } from "./look.ts";
 import type { Call } from "./request.ts";
 import { addWarnings, encodeDryRun, forSummary, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
@@ -71,7 +71,7 @@ export const handler = kafkaOperation({
 });
 
 async function dryRun(job: Job, goal: Goal): Promise<Result> {
-  const { plan } = await warnOfExpiry(job, goal, await look(job, goal));
+  const { plan } = await withAllWarnings(job, goal, await look(job, goal));
   requireSeen(job, plan);
   return addWarnings(encodeDryRun(plan), job.unreadable.warnings());
 }
@@ -177,7 +177,7 @@ async function resume(job: Job, record: JournalRecord, plan: Plan, lease: Lease)
 
 /** Plans and carries out a new rollback: safety snapshot, journal, commits. */
 async function start(job: Job, goal: Goal, rollbackId: string, lease: Lease): Promise<Result> {
-  const planned = await warnOfExpiry(job, goal, await look(job, goal));
+  const planned = await withAllWarnings(job, goal, await look(job, goal));
   const { plan } = planned;
   const { snapshotId } = plan;
   requireSeen(job, plan);

@@ -52,20 +52,23 @@ export async function look(job: Job, goal: Goal): Promise<Look> {
   const { snapshot, part } = goal;
   const { cluster, wanted } = job;
   const live = await observeTargets(cluster, originIn(snapshot), part.commits);
-  const idleTopics = changesUncommitted(wanted) ? part.topicWarnings(live.commits) : [];
   const plan = planRollback(snapshot, part, live, policyOf(wanted));
-  return { live, plan: { ...plan, warnings: [...part.warnings, ...idleTopics, ...live.warnings, ...plan.warnings] } };
+  return { live, plan: { ...plan, warnings: [...part.warnings, ...live.warnings, ...plan.warnings] } };
 }
 
 /**
- * The plan of a new rollback, with a warning where offsets may expire soon after it: one request to a broker, only where that
- * may be. Times are in no digest.
+ * The plan of a new rollback with all that is to be known of it beside the plan itself: topics that pick nothing, and offsets
+ * that may expire soon after it. That needs one request to a broker, only where it may be. Times are in no digest.
+ *
+ * @throws InvalidRequest for a topic that neither the snapshot nor the live groups have: not while an earlier call with the same
+ *   request may have deleted what it names
  */
-export async function warnOfExpiry({ cluster }: Job, goal: Goal, { plan, live }: Look): Promise<Look> {
-  const idle = "resume" in goal ? [] : idleGroups(goal.snapshot, plan, live);
-  if (idle.length === 0) return { plan, live };
-  const warnings = expiryWarnings(idle, await readOffsetsRetention(cluster), new Date());
-  return { live, plan: { ...plan, warnings: [...plan.warnings, ...warnings] } };
+export async function withAllWarnings({ cluster, wanted }: Job, goal: Goal, { plan, live }: Look): Promise<Look> {
+  if ("resume" in goal) return { plan, live };
+  const idleTopics = changesUncommitted(wanted) ? goal.part.topicWarnings(live.commits) : [];
+  const idle = idleGroups(goal.snapshot, plan, live);
+  const expiry = idle.length === 0 ? [] : expiryWarnings(idle, await readOffsetsRetention(cluster), new Date());
+  return { live, plan: { ...plan, warnings: [...idleTopics, ...plan.warnings, ...expiry] } };
 }
 
 /** Observes what an earlier call has planned, and plans the rest of it: in `strict`, no blocked group is left out. */

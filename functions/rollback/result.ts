@@ -168,9 +168,15 @@ const resumeIt = (rollbackId: string) =>
   `To resume the remaining groups, send {"resume": "${rollbackId}"}; to see everything, ${seeIt(rollbackId)}.`;
 
 /** What to do about groups that another client has moved since. */
-const planAgain = ({ length }: { readonly length: number }) =>
+const planAgain = (rollbackId: string, moved: number) =>
   "Stop the client that committed (consumers, scripts, MirrorMaker). Then make a new dry run for " +
-  `${length === 1 ? "this group" : "these groups"}: resume does not move ${length === 1 ? "it" : "them"} again.`;
+  `${moved === 1 ? "this group" : "these groups"}: resume does not move ${moved === 1 ? "it" : "them"} again. To see ` +
+  `everything, ${seeIt(rollbackId)}.`;
+
+/** What to do where another client has moved some of the groups, or may have, and others are to be resumed. */
+const resumeOthers = (rollbackId: string) =>
+  `To resume the groups that failed, send {"resume": "${rollbackId}", "skip_blocked": true}. Groups that another client has ` +
+  `moved since are left where they stand: they need a new dry run. To see everything, ${seeIt(rollbackId)}.`;
 
 /** Whether a group is not at its targets only because another client has moved it since. */
 const isMovedSince = ({ partitions }: GroupResult) =>
@@ -184,7 +190,13 @@ export function incomplete(
   unclosed: string | undefined,
 ): RollbackIncomplete {
   const failed = [...settlement.groups].filter(([, { status }]) => status === "failed" || status === "partial_success");
-  const advice = failed.every(([, group]) => isMovedSince(group)) ? planAgain(failed) : resumeIt(rollbackId);
+  const moved = failed.filter(([, group]) => isMovedSince(group)).length;
+  const advice =
+    moved === 0
+      ? resumeIt(rollbackId)
+      : moved === failed.length
+        ? planAgain(rollbackId, moved)
+        : resumeOthers(rollbackId);
   return new RollbackIncomplete(
     `${rollbackId} to ${snapshotId} ended as ${settlement.status}. At their targets: ${settlement.groupsRolledBack} of ` +
       `${count(settlement.groups.size, "group")}. Not at their targets: ${nameSome(failed.map(([group]) => group))} ` +
@@ -211,7 +223,7 @@ export function repeatedFailure(record: JournalRecord, details: Details): Rollba
     {
       next:
         supersededBy === undefined
-          ? resumeIt(rollbackId)
+          ? resumeOthers(rollbackId)
           : `${supersededBy} has superseded it: ${seeIt(supersededBy)}.`,
       details,
     },

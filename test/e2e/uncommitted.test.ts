@@ -111,11 +111,20 @@ test("one partition that only the group has now is named in topics, and nothing 
   const verified = await stack.call("verify", { snapshot_id, topics });
   const done = await stack.call("rollback", { snapshot_id, topics, uncommitted: "snapshot_end" });
 
+  const moved = await stack.committed(group);
+  // Once the commit is gone, a repetition of the request still is the rollback that deleted it.
+  const request = { snapshot_id, topics, uncommitted: "delete", wait_for_empty_seconds: 2 };
+  const deleted = await stack.call("rollback", request);
+  const repeated = await stack.call("rollback", request);
+
   expect(kept).toMatchObject({ name: "InvalidRequest" });
   expect(kept.message).toContain(`no selected group has a commit on "${topic}:1"`);
   expect(verified).toMatchObject({ checked: 1, mismatches: [{ kind: "extra", partition: 1 }] });
   expect(done).toMatchObject({ status: "success", offsets_restored: 1 });
-  expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 7n, [`${topic}-1`]: 10n });
+  expect(moved).toEqual({ [`${topic}-0`]: 7n, [`${topic}-1`]: 10n });
+  expect(deleted).toMatchObject({ status: "success", offsets_deleted: 1 });
+  expect(repeated).toMatchObject({ rollback_id: deleted.rollback_id, repeated: true });
+  expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 7n });
 });
 
 test("the safety snapshot undoes what a choice has moved", async () => {

@@ -29,6 +29,8 @@ export abstract class OperationError extends Error {
   abstract readonly retryable: boolean;
   /** The message without the name of the error and without what was changed: what a value carries. */
   readonly summary: string;
+  /** The message without the next step, too. */
+  readonly what: string;
   #details: Details | undefined;
   #effect: Effect;
   /** The message with what is known to have been changed. */
@@ -48,6 +50,7 @@ export abstract class OperationError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.#messageWith = messageWith;
     this.name = name;
+    this.what = what;
     this.summary = next === undefined ? what : `${sentence(what)} ${next}`;
     this.#details = details;
     this.#effect = effect;

@@ -53,12 +53,10 @@ export function restrict(snapshot: Snapshot, part: Part, orLive = false): Snapsh
   const whole: Commits = new Map([...captured].filter(([group]) => selected.has(group)));
   const errors = snapshot.errors.filter(({ group }) => selected.has(group));
   const warningsOf = (commits: readonly Commits[], where: string) =>
-    topicWarnings(
-      part.topics,
-      commits,
-      where,
-      errors.map(({ group }) => group),
-    );
+    topicWarnings(part.topics, commits, where, {
+      snapshotId: snapshot.snapshotId,
+      groups: errors.map(({ group }) => group),
+    });
   const idleTopics = orLive ? [] : warningsOf([whole], snapshot.snapshotId);
   return {
     commits: onTopics(whole, part.topics),

@@ -20,11 +20,19 @@ export const isPattern = (selector: Selector) => typeof selector === "string" &&
 /** A pattern, or the literal name. */
 export const textOf = (selector: Selector) => (typeof selector === "string" ? selector : selector.name);
 
-/** The literal names among selectors, each once, their patterns, and whether one of them picks a name. */
-export function compileSelectors(selectors: readonly Selector[]) {
+/** Patterns that were compiled before. */
+export type Globs = Map<string, (name: string) => boolean>;
+
+/**
+ * The literal names among selectors, each once, their patterns, and whether one of them picks a name.
+ *
+ * @param known shared by calls that may have the same patterns
+ */
+export function compileSelectors(selectors: readonly Selector[], known: Globs = new Map()) {
   const literals = new Set(selectors.filter((selector) => !isPattern(selector)).map(textOf));
   const patterns = selectors.filter(isPattern).map(textOf);
-  const globs = patterns.map(compileGlob);
+  for (const pattern of patterns) if (!known.has(pattern)) known.set(pattern, compileGlob(pattern));
+  const globs = patterns.flatMap((pattern) => known.get(pattern) ?? []);
   const matches = (name: string) => literals.has(name) || globs.some((picks) => picks(name));
   return { literals, patterns, matches };
 }
@@ -32,7 +40,7 @@ export function compileSelectors(selectors: readonly Selector[]) {
 /** A pattern, ready to be asked. Most names already differ before its first wildcard, or after its last. */
 function compileGlob(pattern: string): (name: string) => boolean {
   const prefix = pattern.slice(0, pattern.search(/[*?]/));
-  const suffix = /[^*?]*$/.exec(pattern)?.[0] ?? "";
+  const suffix = pattern.slice(Math.max(pattern.lastIndexOf("*"), pattern.lastIndexOf("?")) + 1);
   const matches = compileSymbols([...pattern.slice(prefix.length, pattern.length - suffix.length)]);
   return (name) =>
     name.length >= prefix.length + suffix.length &&
@@ -132,14 +140,16 @@ function overlap(one: string, other: string): boolean {
 /**
  * The names that the selectors pick out of those that exist, in code point order, and the literals and patterns that pick
  * none.
+ *
+ * @param known as in `compileSelectors`
  */
-export function selectNames(selectors: Selectors, existing: Iterable<string>) {
+export function selectNames(selectors: Selectors, existing: Iterable<string>, known: Globs = new Map()) {
   const all = [...new Set(existing)].sort(compareCodePoints);
-  const { literals, patterns, matches } = compileSelectors(selectors ?? []);
+  const { literals, patterns, matches } = compileSelectors(selectors ?? [], known);
   return {
     names: selectors === undefined ? all : all.filter(matches),
     missingLiterals: [...literals.difference(new Set(all))],
-    idlePatterns: patterns.filter((pattern) => !all.some(compileGlob(pattern))),
+    idlePatterns: patterns.filter((pattern) => !all.some((name) => known.get(pattern)?.(name))),
   };
 }
 

@@ -1,6 +1,6 @@
 import { InvalidRequest } from "./errors.ts";
 import { type Commits, type GroupCommits, placeOf, splitTopicPartition } from "./model.ts";
-import { compileSelectors, type Selector, type Selectors, selectNames, textOf } from "./selectors.ts";
+import { compileSelectors, type Globs, type Selector, type Selectors, selectNames, textOf } from "./selectors.ts";
 import { nameSome, quote } from "./text.ts";
 
 /**
@@ -45,7 +45,8 @@ function byPartition(topics: readonly Selector[]): Map<number | undefined, Selec
 /** Compiles selectors of topics: returns whether they pick the partition of a key. */
 export function compileTopics(topics: Selectors): (key: string) => boolean {
   if (topics === undefined) return () => true;
-  const matchers = new Map([...byPartition(topics)].map(([at, named]) => [at, compileSelectors(named).matches]));
+  const known: Globs = new Map();
+  const matchers = new Map([...byPartition(topics)].map(([at, named]) => [at, compileSelectors(named, known).matches]));
   return (key) => {
     const { topic, partition } = placeOf(key);
     return [undefined, partition].some((at) => matchers.get(at)?.(topic));
@@ -65,7 +66,7 @@ export function onPicked(commits: Commits, picks: (key: string) => boolean): Com
 /**
  * Says which patterns for topics pick none of the commits that there are.
  *
- * @param uncaptured groups that may have commits on them, which is not known: then nothing is an error
+ * @param uncaptured groups that a snapshot could not capture: whether they had commits is not known, so nothing is an error
  * @throws InvalidRequest for a topic or partition that is named literally and has none, and where nothing is selected at
  *   all: a rollback, or a comparison, of nothing would be a success that means nothing
  */
@@ -73,7 +74,7 @@ export function topicWarnings(
   topics: Selectors,
   commits: readonly Commits[],
   where: string,
-  uncaptured: readonly string[] = [],
+  uncaptured?: { readonly snapshotId: string; readonly groups: readonly string[] },
 ): string[] {
   if (topics === undefined) return [];
   const keys = new Set(commits.flatMap((groups) => [...groups.values()].flatMap((of) => [...of.keys()])));
@@ -84,10 +85,11 @@ export function topicWarnings(
   const idleTopics: string[] = [];
   const idlePartitions: string[] = [];
   const incomplete = new Set<string>();
+  const known: Globs = new Map();
   let isAnyPicked = false;
   for (const [at, selectors] of byPartition(topics)) {
     const there = at === undefined ? existing : (having.get(at) ?? []).map(({ topic }) => topic);
-    const { names, missingLiterals, idlePatterns } = selectNames(selectors, there);
+    const { names, missingLiterals, idlePatterns } = selectNames(selectors, there, known);
     const named = (topic: string) => (at === undefined ? topic : `${topic}:${at}`);
     isAnyPicked ||= names.length > 0;
     missing.push(...missingLiterals.map(named));
@@ -96,9 +98,12 @@ export function topicWarnings(
   }
   if (missing.length > 0 || !isAnyPicked) {
     const nothing = nameSome([...missing, ...idleTopics, ...idlePartitions]);
-    if (uncaptured.length > 0) {
-      const groups = nameSome(uncaptured);
-      return [`Whether ${groups} had commits on ${nothing} is not known: ${where} could not capture that group.`];
+    if (uncaptured !== undefined && uncaptured.groups.length > 0) {
+      const { snapshotId, groups } = uncaptured;
+      const them = groups.length === 1 ? "that group" : "those groups";
+      return [
+        `Whether ${nameSome(groups)} had commits on ${nothing} is not known: ${snapshotId} could not capture ${them}.`,
+      ];
     }
     const something =
       incomplete.size > 0 ? [...incomplete].slice(0, 3).map((topic) => withPartitions(topic, places)) : existing;

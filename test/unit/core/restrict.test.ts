@@ -81,6 +81,12 @@ describe("restrict", () => {
       expect([...part.commits.values()].every(({ size }) => size === 0)).toBe(true);
     }
     expect(() => restrict(partial, { groups: ["a"], topics: ["v"] })).toThrow(/^InvalidRequest: topics: /);
+    const two = snapshotOf(snapshot.consumerGroups, {
+      errors: [...errors, ...errors.map((one) => ({ ...one, group: "d" }))],
+    });
+    expect(restrict(two, { groups: ["c", "d"], topics: ["v"] }, true).topicWarnings(new Map())).toEqual([
+      `Whether "c", "d" had commits on "v" is not known: ${snapshot.snapshotId} could not capture those groups.`,
+    ]);
   });
   test("warns of patterns that match no group, and of those that match no topic", () => {
     expect(restrict(snapshot, { groups: ["a", "z*"], topics: ["u:0", "z*"] })).toMatchObject({

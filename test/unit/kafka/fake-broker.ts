@@ -42,7 +42,7 @@ export interface FakeBroker {
   shares: string[];
   /** Error codes of topics in Metadata; 0 for other topics. */
   topicCodes: Record<string, number>;
-  /** The numbers of partitions of topics in one Metadata answer after another; 1 for other topics. */
+  /** The numbers of partitions of topics in one Metadata answer after another: 0 for an unknown topic; 1 for other topics. */
   partitionCounts: Record<string, number[]>;
   /** The leader epoch of `__consumer_offsets` by the number of the Metadata request for that topic. */
   epoch: (request: number) => number;
@@ -334,12 +334,12 @@ function writeMetadata(writer: Writer, broker: FakeBroker, topics: readonly stri
   writer.nullableString(broker.clusterId);
   writer.int32(1);
   writer.array(topics, (topic) => {
-    const code = broker.topicCodes[topic] ?? 0;
+    const partitions = broker.partitionCounts[topic]?.shift() ?? 1;
+    const code = broker.topicCodes[topic] ?? (partitions === 0 ? 3 : 0);
     writer.int16(code);
     writer.nullableString(topic);
     writer.uuid(null);
     writer.boolean(false);
-    const partitions = broker.partitionCounts[topic]?.shift() ?? 1;
     writer.array([...Array(code === 0 ? partitions : 0).keys()], (partition) => {
       writer.int16(0);
       writer.int32(partition);

@@ -85,6 +85,10 @@ describe("observeTopics", () => {
   it.each([
     { counts: [1, 1, 3], partitions: 3 },
     { counts: [1, 1, 1, 3], partitions: 1 },
+    { counts: [0, 0, 3], partitions: 3 },
+    { counts: [1, 1, 0], partitions: 1 },
+    { counts: [0, 1, 0], partitions: 1 },
+    { counts: [0, 0, 0, 3], partitions: undefined },
   ])("asks twice more for partitions that an answer lacks: of $counts it has $partitions", async (at) => {
     const cluster = await fakeBroker({ partitionCounts: { t: [...at.counts] } });
     const { topics } = await observeTopics(cluster, new Map([["t", 3]]));

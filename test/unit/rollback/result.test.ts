@@ -36,14 +36,19 @@ describe("the error of a rollback that did not reach its targets", () => {
 
   test("does not advise to resume if all groups were moved since: a resume does not move them again", () => {
     expect(messageFor(groupsAt({ a: 5n, b: 7n }))).toMatch(
-      /^RollbackIncomplete: rollback-1 to \S+ ended as partial_success\. At their targets: 1 of 2 groups\. Not at their targets: "b" \(No longer at their targets: 1 of 1 partition\. .*Safety snapshot \S+ has .* Stop the client that committed .*\. Then make a new dry run for this group: resume does not move it again\.$/,
+      /^RollbackIncomplete: rollback-1 to \S+ ended as partial_success\. At their targets: 1 of 2 groups\. Not at their targets: "b" \(No longer at their targets: 1 of 1 partition\. .*Safety snapshot \S+ has .* Stop the client that committed .*\. Then make a new dry run for this group: resume does not move it again\. To see everything, call rollbacks .*\.$/,
     );
-    expect(messageFor(groupsAt({ a: 7n, b: 7n }))).toMatch(/for these groups: resume does not move them again\.$/);
+    expect(messageFor(groupsAt({ a: 7n, b: 7n }))).toMatch(/for these groups: resume does not move them again\. /);
   });
 
-  test("advises to resume if Kafka refused a commit of one of them", () => {
+  test("advises to resume if Kafka refused a commit of one of them, without those that were moved since", () => {
     const sent = new Map([...accepted(plan), ["b", refused]]);
-    expect(messageFor(groupsAt({ a: 7n, b: 9n }), sent)).toMatch(/To resume the remaining groups, send \{"resume": /);
+    expect(messageFor(groupsAt({ a: 5n, b: 9n }), sent)).toMatch(
+      /To resume the remaining groups, send \{"resume": "rollback-1"\};/,
+    );
+    expect(messageFor(groupsAt({ a: 7n, b: 9n }), sent)).toMatch(
+      /To resume the groups that failed, send \{"resume": "rollback-1", "skip_blocked": true\}\. .* need a new dry run\./,
+    );
   });
 
   test("says first that the journal could not be closed", () => {
@@ -65,6 +70,6 @@ test("the recorded failure of a superseded rollback names the rollback that supe
     / rollback-2 has superseded it: call rollbacks \{"rollback_id": "rollback-2"\}\.$/,
   );
   expect(repeatedFailure(ended, {}).message).toMatch(
-    / To resume the remaining groups, send \{"resume": "rollback-1"\}/,
+    / To resume the groups that failed, send \{"resume": "rollback-1", "skip_blocked": true\}/,
   );
 });

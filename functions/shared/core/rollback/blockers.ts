@@ -288,7 +288,10 @@ export function* partitionBlockers(
       actual: start,
     });
   } else if (epochEnd !== null && offset > epochEnd) {
-    const when = epoch === null ? "which the log had when the target was saved" : "which was saved with the target";
+    const when =
+      epoch === null
+        ? "the last that the log had when the target was known to be in it"
+        : "which was saved with the target";
     yield blocker(
       "log_truncated",
       `: the log was truncated below offset ${offset}. The records of leader epoch ${savedEpoch}, ${when}, now end at offset ` +

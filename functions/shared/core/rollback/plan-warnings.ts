@@ -90,7 +90,7 @@ export function warningsOf(
   ].filter((warning) => warning !== false);
 }
 
-type OnTopic = { readonly key: string; readonly topic: string; readonly uncommitted?: Uncommitted };
+type OnTopic = { readonly key: string; readonly topic: string };
 
 /** A list of topics with more characters than this is not part of a warning. */
 const LONGEST_TOPICS = 2_000;
@@ -98,7 +98,7 @@ const LONGEST_TOPICS = 2_000;
 /** The request that leaves out the topics of some of the planned partitions, and has all others of them and no more. */
 function leavingOut(without: readonly OnTopic[], planned: readonly OnTopic[], { observed }: LiveState): string {
   const topics = new Set(without.map(({ topic }) => topic));
-  const kept = planned.flatMap(({ key, topic, uncommitted }) => (uncommitted || topics.has(topic) ? [] : [key]));
+  const kept = planned.flatMap(({ key, topic }) => (topics.has(topic) ? [] : [key]));
   const byTopic = Map.groupBy([...new Set(kept)].map(placeOf), ({ topic }) => topic);
   const others = [...byTopic].map(([topic, places]) => {
     if (places.length === observed.topics.get(topic)?.partitions.size) return topic;

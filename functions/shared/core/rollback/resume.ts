@@ -1,4 +1,4 @@
-import { type LiveState, sameCommit, type Targets } from "../model.ts";
+import { type LiveState, sameCommit, type Targets, topicPartition } from "../model.ts";
 import type { Origin } from "./blockers.ts";
 import { type GroupPlan, type Plan, takesPart, targetsOf, topicsIn } from "./plan.ts";
 import type { PlannedRollback } from "./plan-document.ts";
@@ -9,13 +9,16 @@ import { type Intent, planIntents } from "./planning.ts";
  * the leader epochs show whether that is still so.
  */
 export function originOf(plan: Plan, live: LiveState): Origin {
+  const planned = new Set([...plan.groups.values()].flatMap(({ partitions }) => [...partitions.keys()]));
   return {
     name: plan.snapshotId,
     clusterId: live.cluster.clusterId,
     topics: new Map(
       [...topicsIn(plan.groups)].map((topic) => {
         const { topicId = null, partitions = [] } = live.observed.topics.get(topic) ?? {};
-        const logs = [...partitions].filter(([, { leaderEpoch }]) => leaderEpoch !== null);
+        const logs = [...partitions].filter(
+          ([at, { leaderEpoch }]) => leaderEpoch !== null && planned.has(topicPartition(topic, at)),
+        );
         return [topic, { topicId, partitions: new Map(logs.map(([at, { leaderEpoch }]) => [at, { leaderEpoch }])) }];
       }),
     ),

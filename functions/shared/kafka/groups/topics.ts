@@ -30,6 +30,8 @@ const LIMIT_MS = 15_000;
 const TOPICS_PER_REQUEST = 2_000;
 const PARTITIONS_PER_REQUEST = 20_000;
 const ANSWERS_OF_ABSENCE = 3;
+/** How long a certain broker is asked, where any can answer. */
+const OTHER_BROKER_MS = 1_000;
 
 /**
  * Observes topics: id and partitions, with log start, log end and leader epoch of each. A missing topic or partition is
@@ -79,7 +81,7 @@ function warningOf(problems: ReadonlyMap<string, Problem>, noun: string, what: s
 
 /**
  * Metadata of topics by name; undefined for one that is missing. What is missing, a topic or one of its wanted
- * partitions, is missing in three answers, of different brokers if there are several. Throws internal errors only.
+ * partitions, is missing in three answers, of at least two brokers if there are several. Throws internal errors only.
  *
  * @param wanted the topics, with the number of partitions that each needs to have
  */
@@ -88,6 +90,7 @@ export function describeTopics(
   wanted: ReadonlyMap<string, number>,
 ): Promise<Map<string, Settled<TopicMetadata | undefined>>> {
   const lacking = new Map<string, number>();
+  const largest = new Map<string, TopicMetadata>();
   return askForTopics<TopicMetadata | undefined>(cluster, wanted.keys(), "observing topics", (answer) => {
     const { topic, code, partitions } = answer;
     if (code === errorCodes.INVALID_TOPIC_EXCEPTION) return { done: undefined };
@@ -96,17 +99,21 @@ export function describeTopics(
     if (isUnknown || isShort) {
       const answers = (lacking.get(topic) ?? 0) + 1;
       lacking.set(topic, answers);
+      if (isShort && partitions.length >= (largest.get(topic)?.partitions.length ?? 0)) largest.set(topic, answer);
       const known = isShort ? `only ${count(partitions.length, "partition")} of topic` : "no topic";
       if (answers < ANSWERS_OF_ABSENCE) return { again: unavailable(`a broker knows ${known} ${nameSome([topic])}`) };
+      return { done: largest.get(topic) };
     }
-    if (isUnknown) return { done: undefined };
     if (code === errorCodes.NONE) return { done: answer };
     const topicRight = `DESCRIBE on topic ${nameSome([topic])}`;
     return failureOfCode(code, { doing: `describe topic ${nameSome([topic])}`, topicRight });
   });
 }
 
-/** Asks for the metadata of topics, and again where `attempt` says so. Throws internal errors only. */
+/**
+ * Asks for the metadata of topics, and where `attempt` says so again: each time another broker, if it answers. Throws internal
+ * errors only.
+ */
 export function askForTopics<R>(
   cluster: Cluster,
   names: Iterable<string>,
@@ -114,9 +121,17 @@ export function askForTopics<R>(
   attempt: (answer: TopicMetadata) => Attempt<R>,
 ): Promise<Map<string, Settled<R>>> {
   const limits = { deadline: cluster.deadline, doing, maxMs: LIMIT_MS };
+  let round = 0;
   return settleAll<string, R>(names, limits, async (pending, report, leftMs) => {
+    const { nodes } = cluster;
+    const next = round === 0 ? undefined : nodes[round % nodes.length];
+    round++;
     for (const asked of batchesOf(pending, TOPICS_PER_REQUEST)) {
-      const { topics } = await cluster.metadata(asked, undefined, leftMs());
+      const fromAny = () => cluster.metadata(asked, undefined, leftMs());
+      const { topics } =
+        next === undefined
+          ? await fromAny()
+          : await cluster.metadata(asked, next, Math.min(leftMs(), OTHER_BROKER_MS)).catch(fromAny);
       for (const answer of topics) report(answer.topic, attempt(answer));
     }
   });

@@ -347,7 +347,11 @@ describe("a blocker of a partition", () => {
     const then = { topicId: "id", partitions: new Map([[1, { leaderEpoch: 3 }]]) };
     const now = topic({ ...log(0n, 100n, 5), epochEnds: new Map([[3, 49n]]) });
     expect(blocked(now, at(50n), { ...origin, topics: new Map([["t", then]]) })).toMatchObject([
-      { message: expect.stringContaining("leader epoch 3, which the log had when the target was saved, now end at") },
+      {
+        message: expect.stringContaining(
+          "leader epoch 3, the last that the log had when the target was known to be in it, now end at",
+        ),
+      },
     ]);
   });
 

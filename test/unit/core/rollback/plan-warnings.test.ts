@@ -141,6 +141,12 @@ describe("the warnings of a plan", () => {
       expect(planAt(replay, empty, new Map([["g", "g-replay"]]))).toEqual(warnings);
     });
 
+    test("keep the deletions of a plan in the request that leaves them out", () => {
+      const live = group({ "t-0": at(9n), "t-1": at(9n), [`${purged}-0`]: at(9n) });
+      const then = group({ "t-0": at(5n), [`${purged}-0`]: at(5n) });
+      expect(unblockedPlan(then, live, { uncommitted: "delete" }).warnings.join(" ")).toMatch(/"topics": \["t"\]\./);
+    });
+
     test("say to leave the group out if all its partitions are on such topics", () => {
       const [then, now] = [5n, 9n].map((offset) => group({ [`${purged}-0`]: at(offset) }));
       expect(unblockedPlan(then ?? group({}), now ?? group({})).warnings[1]).toMatch(
