@@ -162,7 +162,7 @@ export function epochOf(
   { topics }: Pick<Origin, "topics">,
   { topic, partition, target, basis }: Omit<Place, "group">,
 ): number | null {
-  if (target === null || basis === "log" || basis === "unknown") return null;
+  if (target === null || basis === "log") return null;
   return target.leaderEpoch ?? topics.get(topic)?.partitions?.get(partition)?.leaderEpoch ?? null;
 }
 
@@ -200,7 +200,7 @@ export function isTruncationUnknown(
   if (place.target === null || place.basis !== undefined || current === null || current === 0) return false;
   if (origin.topics.get(place.topic) === null) return false; // it may even be another topic
   const epoch = epochOf(origin, place);
-  return epoch === null || (epoch < current && epochEnds?.get(epoch) === null);
+  return epoch === null || epochEnds?.get(epoch) === null; // ends are known only of epochs below the current one
 }
 
 const withoutTopic = "To roll back without it, name the other topics in `topics`.";
@@ -259,7 +259,7 @@ export function* partitionBlockers(
   const liveId = live?.topicId ?? null;
   const epoch = target.leaderEpoch ?? null;
   const liveEpoch = log?.leaderEpoch ?? null;
-  const fromLog = basis === "log" || basis === "unknown"; // an offset of the topic that exists now
+  const fromLog = basis === "log"; // an offset of the topic that exists now
   if (!fromLog && !origin.topics.has(topic)) {
     yield recreated(null, liveId, "it did not exist when the snapshot was taken");
   } else if (!fromLog && savedId !== null && liveId !== null && savedId !== liveId) {

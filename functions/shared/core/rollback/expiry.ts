@@ -23,8 +23,7 @@ export function idleGroups(snapshot: Snapshot, { groups }: Pick<Plan, "groups">,
     const isClassic = now?.type === "classic" || now?.type === null;
     if (!takesPart(plan) || !isClassic || !now.protocolType || now.state !== "Empty") continue;
     const then = plan.source === undefined ? snapshot.observed.groups.get(group) : undefined;
-    const hadMembers = (then?.members ?? 0) > 0;
-    idle.push({ group, hadMembersAt: hadMembers ? Date.parse(then?.asOf ?? snapshot.createdAt) : null });
+    idle.push({ group, hadMembersAt: then?.members ? Date.parse(then.asOf ?? snapshot.createdAt) : null });
   }
   return idle;
 }

@@ -36,17 +36,15 @@ export function warningsOf(
   const applications = new Set(repartitioned.map(({ source }) => source));
   const moved = repartitioned.filter(({ action }) => action !== "unchanged" && action !== "skip");
   const streams = namesOf(
-    (group, { source = group, type }) =>
-      type === "streams" ||
-      applications.has(source) ||
-      [observed.groups.get(source), live.observed.groups.get(group)].some(isStreams),
+    (group, { source = group }) =>
+      applications.has(source) || [observed.groups.get(source), live.observed.groups.get(group)].some(isStreams),
   );
   const shares = namesOf((_, { type }) => type === "share");
   const simple = namesOf((group) => live.observed.groups.get(group)?.protocolType === "");
-  const unchecked = planned.filter(({ key, action, to, asked, uncommitted }) => {
+  const unchecked = planned.filter(({ key, to, asked, uncommitted }) => {
+    if (asked !== undefined) return false; // skipped or clamped: it is not what the snapshot has
     const place = { ...placeOf(key), target: to, ...(uncommitted && { basis: "log" as const }) };
-    const isAsked = action !== "skip" && asked === undefined; // others are not what the snapshot has
-    return isAsked && isTruncationUnknown(observed, place, live.observed.topics.get(place.topic));
+    return isTruncationUnknown(observed, place, live.observed.topics.get(place.topic));
   });
   const names = new Set(namesOf(() => true));
   const liveNow = new Map([...live.observed.groups].filter(([group]) => names.has(group)));
@@ -119,7 +117,7 @@ function capturedWarnings(
   { source = group, partitions }: GroupPlan,
   captured: Observed["groups"],
   picks: (key: string) => boolean,
-): string[] {
+): (string | false)[] {
   const { pending = [], negative = new Map() } = captured.get(source) ?? {};
   const targets = pending.filter((key) => partitions.has(key));
   const lacking = [...negative].filter(([key]) => picks(key));
@@ -131,7 +129,7 @@ function capturedWarnings(
     lacking.length > 0 &&
       `${snapshotId} has no targets for ${quote(group)} on ${listSome(lacking, withOffset)}: negative offsets cannot be ` +
         "restored. A commit there now counts as one that the snapshot lacks: uncommitted decides.",
-  ].filter((warning) => warning !== false);
+  ];
 }
 
 /** What it means to keep commits on partitions that the snapshot lacks, and what else can be done. */

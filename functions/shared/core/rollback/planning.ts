@@ -40,7 +40,7 @@ import { targetOf, type Uncommitted, uncommittedAt } from "./uncommitted.ts";
 
 /** What a group is to be restored to. */
 export interface Intent {
-  readonly source?: string;
+  readonly source: string | undefined;
   /** The type of the group that the targets were read from. */
   readonly type: string | null;
   readonly targets: Targets;
@@ -87,7 +87,7 @@ export function planRollback(snapshot: Snapshot, part: SnapshotPart, whole: Live
     // A group that did not exist had no type: it returns to no commits, whatever its type is now.
     const isNew = captured === undefined && snapshot.consumerGroups.get(source ?? group)?.size === 0;
     intents.set(group, {
-      ...(source !== undefined && { source }),
+      source,
       type: (isNew ? live.observed.groups.get(group) : captured)?.type ?? null,
       targets: all,
       uncommitted: lacking,
@@ -180,8 +180,8 @@ function planGroup(
     const basis = lacking ? basisOf(policy, lacking) : earlier?.get(key)?.uncommitted && "plan";
     const place: Place = { group, ...at, target, isRepartition, ...(basis && { basis }) };
     const from = current.get(key) ?? null;
+    const before = earlier === undefined ? from : (earlier.get(key)?.from ?? null);
     if (earlier !== undefined) {
-      const before = earlier.get(key)?.from ?? null;
       // A share group that was to be rewound to its present start offset looks the same before and after.
       const proven = !isShare || !sameCommit(before, target);
       if (sameCommit(from, target) && proven) {
@@ -193,8 +193,7 @@ function planGroup(
       if (!sameCommit(from, before)) reasons.push(movedSince(place, before, from));
     }
     // A commit that a policy leaves where it is need not be in the log.
-    const stood = earlier === undefined ? from : (earlier.get(key)?.from ?? null);
-    const isKept = basis !== undefined && target !== null && sameCommit(stood, target);
+    const isKept = basis !== undefined && sameCommit(before, target);
     const all = [...partitionBlockers(origin, place, topic)].filter((one) => !isKept || !isOutOfRange(one));
     const range = outOfRange === "refuse" ? undefined : all.find(isOutOfRange);
     reasons.push(...all.filter((blocker) => blocker !== range));

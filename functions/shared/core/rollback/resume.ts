@@ -57,17 +57,15 @@ export function planResume({ plan, origin }: PlannedRollback, live: LiveState, s
   const intents = new Map<string, Intent>();
   for (const [group, planned] of plan.groups) {
     const { source, type, partitions: earlier } = planned;
-    const intent = { ...(source !== undefined && { source }), type, targets: targetsOf(planned), earlier };
-    if (takesPart(planned)) intents.set(group, intent);
+    if (takesPart(planned)) intents.set(group, { source, type, targets: targetsOf(planned), earlier });
   }
   const rest = planIntents(origin, intents, live, policy);
   const groups = new Map<string, GroupPlan>();
   for (const [group, planned] of plan.groups) {
-    const now = takesPart(planned) ? rest.groups.get(group) : planned;
-    if (now === undefined) continue;
+    const now = rest.groups.get(group) ?? planned;
     const partitions = new Map(
       [...planned.partitions].map(([key, before]) => {
-        const after = (before.action === "skip" ? undefined : now.partitions.get(key)) ?? before;
+        const after = now.partitions.get(key) ?? before; // one that was skipped has no target, and stays as it was
         const { asked, uncommitted } = before;
         const kept = { ...(asked !== undefined && { asked }), ...(uncommitted && { uncommitted }) };
         return [key, { ...after, ...kept }] as const;

@@ -122,12 +122,12 @@ function judgeGroup(
   now: ObservedGroup | undefined,
 ): Pick<GroupResult, "status" | "error"> {
   // A commit whose answer was lost may have had effect all the same.
-  const complaints = [...answers].filter(
-    ([key, { kind }]) => kind !== "accepted" && (failure !== undefined || results.get(key)?.actual !== undefined),
-  );
-  const keys = complaints.map(([key]) => key);
-  const [[, first] = []] = complaints;
-  const complaint = first && first.kind !== "accepted" ? reasonOf(first) : undefined;
+  const complaints = [...answers].flatMap(([key, answer]) => {
+    if (answer.kind === "accepted") return [];
+    return failure !== undefined || results.get(key)?.actual !== undefined ? [{ key, reason: reasonOf(answer) }] : [];
+  });
+  const keys = complaints.map(({ key }) => key);
+  const complaint = complaints[0]?.reason;
   const others =
     keys.length > 1 ? `. ${keys.length} of ${answers.size} commits were not accepted: ${nameSome(keys)}` : "";
   if (failure !== undefined) {
@@ -153,12 +153,12 @@ function movedAway(results: ReadonlyMap<string, PartitionResult>, now: ObservedG
     moved,
     ([key, { to, actual = null }]) => `${key} at ${commitText(actual)} instead of ${commitText(to, actual)}`,
   );
-  const members = now?.members ?? null;
+  const { members = null, state = null } = now ?? {};
   const who =
     members === null
       ? "Whether the group has members now is not known"
       : members > 0
-        ? `The group has ${count(members, "member")} now (state ${now?.state ?? "unknown"}): a consumer has started`
+        ? `The group has ${count(members, "member")} now (state ${state ?? "unknown"}): a consumer has started`
         : "The group has no members now. The commit came from a script, a MirrorMaker sync, a consumer with assigned " +
           "partitions, or a consumer that has left";
   return (

@@ -39,12 +39,12 @@ export function uncommittedAt(
   const { logStartOffset: start = null, logEndOffset: end = null } = log ?? {};
   const since = logEndThen(partition, then, now);
   const snapshotEnd = since !== null && since > offset ? offset : since;
-  const until = isShare ? (end ?? offset) : offset;
-  const from = (low: bigint | null, high: bigint | null) =>
-    low === null || high === null ? null : distance(low, high, log);
+  const logEnd = end ?? offset;
+  const until = isShare ? logEnd : offset;
+  const from = (low: bigint | null, high: bigint) => (low === null ? null : distance(low, high, log));
   return {
     acknowledged: from(since, offset),
-    delete: { replayed: from(start, until), skipped: from(offset, end) },
+    delete: { replayed: from(start, until), skipped: from(offset, logEnd) },
     logStart: { to: start, replayed: from(start, until) },
     snapshotEnd: { to: snapshotEnd, replayed: from(snapshotEnd, until) },
   };
@@ -59,16 +59,16 @@ function logEndThen(
   then: ObservedTopic | null | undefined,
   now: ObservedTopic | null | undefined,
 ): bigint | null {
-  const start = now?.partitions.get(partition)?.logStartOffset ?? null;
-  if (then === null || start === null) return null;
-  const isSame = then?.topicId == null || now?.topicId == null || then.topicId === now.topicId;
+  const log = now?.partitions.get(partition);
+  if (then === null || now == null || log?.logStartOffset == null) return null;
+  const start = log.logStartOffset;
+  const isSame = then?.topicId == null || now.topicId === null || then.topicId === now.topicId;
   const before = isSame ? then?.partitions.get(partition) : undefined;
   if (before === undefined) return start;
   const end = before.logEndOffset;
   if (end === null) return null;
   // The records from the end of its leader epoch on were appended since, if the log was truncated there.
-  const epochEnd =
-    before.leaderEpoch === null ? null : now?.partitions.get(partition)?.epochEnds?.get(before.leaderEpoch);
+  const epochEnd = before.leaderEpoch === null ? null : log.epochEnds?.get(before.leaderEpoch);
   const kept = epochEnd != null && epochEnd < end ? epochEnd : end;
   return kept < start ? start : kept;
 }
