@@ -11,7 +11,6 @@ import type {
 import {
   type Blocker,
   blockerKinds,
-  epochsInQuestion,
   groupBlockers,
   isPermanent,
   type Origin,
@@ -406,40 +405,4 @@ describe("a blocker of a partition", () => {
       "range_unknown",
     ]);
   });
-});
-
-describe("the leader epochs in question", () => {
-  const saved = topicOf(log(0n, 100n, 4));
-  const epochsOf = (target: Commit | null, current: number | null, others: Record<string, Commit> = {}) =>
-    epochsInQuestion(
-      { ...origin, topics: new Map([["t", saved]]) },
-      new Map([["g", new Map([["t-0", target]])]]),
-      liveOf(group(others), new Map([["t", topicOf(log(0n, 100n, current))]])),
-    );
-
-  test.each([
-    ["that of the commit, if the log has a later one", at(5n, "", 3), 5, [3]],
-    ["that of the log in the snapshot, for a commit without one", at(5n), 5, [4]],
-    ["none if the leader is the same", at(5n, "", 5), 5, undefined],
-    ["none if the current one is unknown", at(5n, "", 3), null, undefined],
-    ["none for a deletion", null, 5, undefined],
-  ])("are %s", (_what, target, current, epochs) => {
-    expect(epochsOf(target, current)).toEqual(new Map(epochs ? [["t-0", new Set(epochs)]] : []));
-  });
-
-  test("are those of the logs in the snapshot where only the live group has a commit", () => {
-    expect(epochsOf(at(5n, "", 5), 5, { "t-0": at(9n, "", 5) })).toEqual(new Map());
-    expect(
-      epochsInQuestion(
-        { ...origin, topics: new Map([["t", saved]]) },
-        new Map([["g", new Map()]]),
-        liveOf(group({ "t-0": at(9n, "", 5) }), new Map([["t", topicOf(log(0n, 100n, 5))]])),
-      ),
-    ).toEqual(new Map([["t-0", new Set([4])]]));
-  });
-});
-
-const topicOf = (...logs: ReturnType<typeof log>[]): ObservedTopic => ({
-  topicId: "id",
-  partitions: new Map(logs.entries()),
 });

@@ -65,6 +65,16 @@ describe("the warning about expiry", () => {
     ]);
   });
 
+  test("counts half the retention as enough, and the moment at which it ends as too late", () => {
+    expect(expiryWarnings([known], week, daysLater(3.5))).toEqual([]);
+    expect(expiryWarnings([known], week, new Date(daysLater(3.5).getTime() + 1))).toEqual([
+      expect.stringMatching(/^"b" has no members: .* at least until 2025-01-22T10:30:00Z\./),
+    ]);
+    expect(expiryWarnings([known], week, daysLater(7))).toEqual([
+      expect.stringMatching(/^"b" has no members: .* may expire at any time/),
+    ]);
+  });
+
   test("says that offsets may expire at any time if nothing is known", () => {
     expect(expiryWarnings([unknown, known], { done: 90 }, daysLater(0))).toEqual([
       expect.stringMatching(

@@ -88,6 +88,7 @@ describe("the result of a group", () => {
       status: "success",
       partitions: new Map([["t-0", { outcome: "restored", from: at(9n), to: at(5n) }]]),
     });
+    expect(found?.partitions.get("t-0")).toStrictEqual({ outcome: "restored", from: at(9n), to: at(5n) });
   });
 
   describe("that could not be read back", () => {

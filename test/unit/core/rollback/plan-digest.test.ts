@@ -45,8 +45,11 @@ describe("a plan's digest", () => {
     expect(digest(saved, live, { observed: { groups: withMembers, topics: topicsFor(saved) } })).toBe(first);
   });
 
-  test("equals the digest of former versions, also with a group that is left out", () => {
+  test("equals the digest of former versions, also of an exact plan, and with a group that is left out", () => {
     expect(first).toBe("a3e649c6659e1d1f4ab5897e6ca8e280c1bc4adfec04324de0e595d09c512039");
+    expect(digest(saved, live, {}, topicsFor(saved), { uncommitted: "delete" })).toBe(
+      "3ca1957c12b4ed7eaeee67795f47a0ccebb3ca2487772565e86fe81136d417e8",
+    );
     const both = new Map([...saved, ["h", new Map([["t-0", at(5n)]])] as const]);
     const now = liveOf(both, theTopic(log(0n, 100n)));
     const groups = new Map([...now.observed.groups, ["h", groupOf("classic", "Stable", 1)] as const]);

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { mapGroups } from "../../../../functions/shared/core/group-map.ts";
-import type { Commits, LiveState, ObservedGroup, ObservedTopic } from "../../../../functions/shared/core/model.ts";
+import type { LiveState, ObservedTopic } from "../../../../functions/shared/core/model.ts";
 import { restrict } from "../../../../functions/shared/core/restrict.ts";
 import { planRollback } from "../../../../functions/shared/core/rollback/planning.ts";
 import type { UncommittedPolicy } from "../../../../functions/shared/core/rollback/uncommitted.ts";
@@ -15,7 +14,6 @@ import {
   snapshotOf,
   theTopic,
   topicsFor,
-  unblockedPlan,
 } from "../../../support/states.ts";
 
 describe("the warnings of a plan", () => {
@@ -39,6 +37,7 @@ describe("the warnings of a plan", () => {
           "auto.offset.reset (earliest replays at most 24 records, latest skips at most 14 records). Figures per " +
           "partition: extra.",
       ]);
+      expect(planAt("keep", topicAt(10n, 11n, 14n)).warnings[0]).toMatch(/not replayed: at most 1 record\. /);
       expect(planAt("keep", topicAt(10n, 10n, null)).warnings[0]).toMatch(
         /not replayed: a number of records that is not known\. .*"log_start" replays at most 24 records; /,
       );
@@ -66,11 +65,18 @@ describe("the warnings of a plan", () => {
       const none = group({});
       const snapshot = snapshotOf(none);
       const now = liveOf(live, topicAt(20n, 20n, 20n));
-      const plan = planRollback(snapshot, restrict(snapshot, {}), now, { ...refuse, uncommitted: "snapshot_end" });
-      expect(plan).toMatchObject({
+      expect(planFor(snapshot, now, { uncommitted: "snapshot_end" })).toMatchObject({
         blockers: [],
         warnings: [expect.stringMatching(/^Topics that are not in the snapshot, .*: "t"\. /)],
       });
+      expect(planFor(snapshot, now, { uncommitted: "log_start" })).toMatchObject({ blockers: [], warnings: [] });
+    });
+
+    test("do not name a topic that the snapshot has commits on, but did not observe: its partitions are blocked", () => {
+      const now = liveOf(saved, topicAt(20n));
+      const plan = planFor(snapshotOf(saved), now, { uncommitted: "snapshot_end" });
+      expect(plan.blockers).toMatchObject([{ kind: "topic_recreated", topic: "t" }]);
+      expect(plan.warnings.filter((warning) => warning.startsWith("Topics that are not in the snapshot"))).toEqual([]);
     });
   });
 
@@ -114,74 +120,6 @@ describe("the warnings of a plan", () => {
     ]);
   });
 
-  describe("about Kafka Streams on the classic protocol", () => {
-    const purged = "g-by-key-repartition";
-    const both = group({ "t-0": at(5n), [`${purged}-0`]: at(5n) });
-    const planAt = (now: Commits, then: ObservedGroup, groupMap?: ReadonlyMap<string, string>) => {
-      const topics = topicsFor(both);
-      const snapshot = snapshotOf(both, { observed: { groups: new Map([["g", then]]), topics } });
-      const part = restrict(snapshot, {});
-      const live = liveOf(now, topics);
-      return planRollback(snapshot, groupMap ? mapGroups(part, groupMap) : part, live, refuse).warnings;
-    };
-    const member = { ...groupOf("classic", "Stable", 1), protocol: "stream" };
-    const empty = groupOf("classic", "Empty", 0);
-    const rewound = group({ "t-0": at(9n), [`${purged}-0`]: at(9n) });
-    const stores = expect.stringMatching(/^"g(-replay)?" is a Kafka Streams application: state stores do not move/);
-
-    test("list the partitions of repartition topics that move, with the request that leaves them out", () => {
-      const warnings = [
-        stores,
-        expect.stringMatching(
-          /^1 partition of repartition topics .* moves too: "g-by-key-repartition-0"\. .* processed twice\. .*"topics": \["t"\]\.$/,
-        ),
-      ];
-      expect(planAt(rewound, empty)).toEqual(warnings);
-      const replay = new Map([["g-replay", rewound.get("g") ?? new Map()]]);
-      expect(planAt(replay, empty, new Map([["g", "g-replay"]]))).toEqual(warnings);
-    });
-
-    test("keep the deletions of a plan in the request that leaves them out", () => {
-      const live = group({ "t-0": at(9n), "t-1": at(9n), [`${purged}-0`]: at(9n) });
-      const then = group({ "t-0": at(5n), [`${purged}-0`]: at(5n) });
-      expect(unblockedPlan(then, live, { uncommitted: "delete" }).warnings.join(" ")).toMatch(/"topics": \["t"\]\./);
-    });
-
-    test("say to leave the group out if all its partitions are on such topics", () => {
-      const [then, now] = [5n, 9n].map((offset) => group({ [`${purged}-0`]: at(offset) }));
-      expect(unblockedPlan(then ?? group({}), now ?? group({})).warnings[1]).toMatch(
-        /All planned partitions are on such topics: leave the group out of `groups`\.$/,
-      );
-    });
-
-    test("name the topics to leave out if the list of all others is too long for a sentence", () => {
-      const topics = Array.from({ length: 300 }, (_, i) => `orders-${i}-0`);
-      const all = (offset: bigint) =>
-        group(Object.fromEntries([...topics, `${purged}-0`].map((key) => [key, at(offset)])));
-      expect(unblockedPlan(all(5n), all(9n)).warnings[1]).toMatch(
-        /To leave them out, name in `topics` all topics but "g-by-key-repartition"\.$/,
-      );
-    });
-
-    test("recognise an application by its members' protocol in the snapshot, or by its repartition topics", () => {
-      const moved = group({ "t-0": at(9n), [`${purged}-0`]: at(5n) });
-      expect(planAt(moved, empty)).toEqual([stores]);
-      const without = (then: ObservedGroup) =>
-        planFor(
-          snapshotOf(saved, { observed: { groups: new Map([["g", then]]), topics: topicsFor(saved) } }),
-          liveOf(group({ "t-0": at(9n) }), topicsFor(saved)),
-        ).warnings;
-      expect(without(member)).toEqual([stores]);
-      expect(without({ ...member, protocol: "range" })).toEqual([]);
-    });
-
-    test("do not take a topic of another application for a repartition topic", () => {
-      const others = group({ "h-by-key-repartition-0": at(5n), "g-repartitions-0": at(5n) });
-      const moved = group({ "h-by-key-repartition-0": at(9n), "g-repartitions-0": at(9n) });
-      expect(unblockedPlan(others, moved).warnings).toEqual([]);
-    });
-  });
-
   test("name share groups: acknowledged records are delivered again", () => {
     const shares = { groups: new Map([["g", groupOf("share", "Empty", 0)]]), topics: topicsFor(saved) };
     const snapshot = snapshotOf(saved, { observed: shares });
@@ -207,7 +145,7 @@ describe("the warnings of a plan", () => {
     const none = new Map([["g", new Map()]]);
     const two = new Map([...none, ["h", new Map([["t-0", at(5n)]])] as const]);
     const groups = new Map([
-      ["g", { ...groupOf("streams", "Empty", 0), protocolType: "" }],
+      ["g", { ...groupOf("streams", "Empty", 0), protocolType: "", negative: new Map([["t-1", -5n]]) }],
       ["h", groupOf("classic", "Empty", 0)],
     ]);
     const observed = { groups, topics: topicsFor(two) };
@@ -227,11 +165,26 @@ describe("the warnings of a plan", () => {
     ]);
     expect(plan("skip").warnings).toEqual([]);
   });
+
+  test("say of none that is clamped or skipped that its log may have been truncated below it", () => {
+    const two = group({ "t-0": at(5n), "t-1": at(50n) });
+    const at5 = theTopic(log(10n, 100n, 5), log(10n, 100n, 5));
+    const then = theTopic(log(0n, 100n, null), log(0n, 100n, null));
+    const snapshot = snapshotOf(two, { observed: { groups: new Map(), topics: then } });
+    const unchecked = expect.stringMatching(
+      /^Not known for 1 partition of "g" \("t-1"\): whether the log was truncated/,
+    );
+    for (const outOfRange of ["clamp", "skip"] as const) {
+      const { warnings } = planFor(snapshot, liveOf(two, at5), { outOfRange });
+      expect(warnings.filter((warning) => !warning.includes("clamped to"))).toEqual([unchecked]);
+    }
+  });
 });
 
 describe("a plan to a snapshot with commits that were pending or negative", () => {
   const topics = theTopic(log(0n, 100n), log(0n, 100n));
-  const special = { ...groupOf("classic", "Empty", 0), pending: ["t-0"], negative: new Map([["t-1", -1001n]]) };
+  // On t-2, nothing was committed before the transaction.
+  const special = { ...groupOf("classic", "Empty", 0), pending: ["t-0", "t-2"], negative: new Map([["t-1", -1001n]]) };
   const groups = new Map([["g", special]]);
   const snapshot = snapshotOf(group({ "t-0": at(5n) }), { observed: { groups, topics } });
 

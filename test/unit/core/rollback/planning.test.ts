@@ -175,9 +175,15 @@ describe("a plan", () => {
   test("has the state of each group, null for one that does not exist", () => {
     const saved = group({ "t-0": at(5n) });
     const gone = liveOf(new Map(), topicsFor(saved), { missing: new Set(["g"]) });
-    expect(planFor(snapshotOf(saved, { observed: gone.observed }), gone)).toMatchObject({
-      blockers: [],
-      groups: new Map([["g", { state: null }]]),
+    const plan = planFor(snapshotOf(saved, { observed: gone.observed }), gone);
+    expect(plan.blockers).toEqual([]);
+    const created = { action: "create", from: null, to: at(5n), replayed: null, skipped: null };
+    expect(plan.groups.get("g")).toStrictEqual({
+      type: null,
+      state: null,
+      replayed: null,
+      skipped: null,
+      partitions: new Map([["t-0", created]]),
     });
   });
 });

@@ -131,6 +131,7 @@ describe("a resumed plan", () => {
         expect([...rest.groups.keys()]).toEqual([...plan.groups.keys()]);
         for (const [name, before] of plan.groups) {
           const after = rest.groups.get(name);
+          if (before.leftOut) expect(after).toEqual(before);
           expect([after?.source, after?.leftOut]).toEqual([before.source, before.leftOut]);
           expect([...(after?.partitions.keys() ?? [])]).toEqual([...before.partitions.keys()]);
           for (const [key, { action, from, to, asked }] of before.partitions) {

@@ -78,7 +78,9 @@ describe("a plan for a share group", () => {
     const [saved, live] = [group({ "t-0": at(4n) }), group({ "t-1": at(5n) })];
     const kept = planOf(saved, liveAt(live));
     expect(kept.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "create", from: null, to: at(4n) });
-    expect(kept.extra).toMatchObject([{ group: "g", topic: "t", partition: 1 }]);
+    // Other values of uncommitted would deliver all up to the log end, 10, again.
+    const uncommitted = { delete: { replayed: 8n }, logStart: { replayed: 8n }, snapshotEnd: { to: 5n, replayed: 5n } };
+    expect(kept.extra).toMatchObject([{ group: "g", topic: "t", partition: 1, uncommitted }]);
     const exact = planOf(saved, liveAt(live), { uncommitted: "delete" });
     expect(exact.blockers).toEqual([]);
     expect(deletesOf(exact)).toEqual(new Map([["g", ["t-1"]]]));
@@ -106,6 +108,13 @@ describe("a plan for a share group", () => {
     expect(plan.blockers).toMatchObject([
       { kind: "unsupported_type", group: "h", expected: savedType, actual: liveType },
     ]);
+  });
+
+  test("is blocked if its topic does not exist any more, and what would be replayed is not known", () => {
+    const gone = { ...liveAt(saved), observed: { groups: share, topics: new Map() } };
+    const plan = planOf(saved, gone);
+    expect(plan.blockers).toMatchObject(Array.from({ length: 3 }, () => ({ kind: "topic_missing", topic: "t" })));
+    expect(plan.groups.get("g")).toMatchObject({ replayed: null, skipped: 0n });
   });
 
   test("is blocked by members and by the log range like other groups", () => {

@@ -26,6 +26,7 @@ const topic = (log0: ReturnType<typeof log> | undefined, topicId: string | null 
   partitions: new Map(log0 && [[0, log0]]),
 });
 const now = topic(log(2n, 20n));
+const withEpochEnd = (end: bigint | null) => topic({ ...log(2n, 20n, 4), ...{ epochEnds: new Map([[3, end]]) } });
 
 describe("what a commit at 12 means in a log from 2 to 20, if the snapshot has none,", () => {
   const meaning = { delete: { replayed: 10n, skipped: 8n }, logStart: { to: 2n, replayed: 10n } };
@@ -42,6 +43,18 @@ describe("what a commit at 12 means in a log from 2 to 20, if the snapshot has n
   ])("snapshot_end is %s", (_, then, to, replayed) => {
     const snapshotEnd = { to, replayed };
     expect(uncommittedAt(at(12n), 0, then, now)).toEqual({ ...meaning, acknowledged: replayed, snapshotEnd });
+  });
+
+  test.each<[string, ObservedTopic, bigint]>([
+    ["where the log ended then if the present topic id is unknown", topic(log(2n, 20n), null), 7n],
+    ["where the log's epoch ended, if the log was truncated there", withEpochEnd(5n), 5n],
+    ["where the log ended then if its epoch went on after the snapshot", withEpochEnd(15n), 7n],
+    ["where the log ended then if the leader does not know the end of its epoch", withEpochEnd(null), 7n],
+  ])("snapshot_end is %s", (_, present, to) => {
+    expect(uncommittedAt(at(12n), 0, topic(log(0n, 7n, 3)), present)).toMatchObject({
+      acknowledged: 12n - to,
+      snapshotEnd: { to, replayed: 12n - to },
+    });
   });
 
   test("everything is unknown if the present log is", () => {
@@ -91,6 +104,29 @@ describe("a plan with commits that the snapshot lacks", () => {
       expect(planned.plan).toMatchObject({ blockers: [], extra: [] });
       expect(ofT(planned)?.uncommitted).toEqual(meaning);
     }
+  });
+
+  test("says so also of a group that is left out, whose commits stay", () => {
+    const held = new Map([["g", groupOf("classic", "Stable", 1)]]);
+    const two = new Map([...live, ["h", new Map([["u-0", at(5n)]])] as const]);
+    const both = new Map([...saved, ["h", new Map([["u-0", at(1n)]])] as const]);
+    const topics = new Map([
+      ["u", u],
+      ["t", now],
+    ]);
+    const snapshot = snapshotOf(both, { observed: { groups: new Map(), topics } });
+    const state = liveOf(two, topics, { observed: { groups: held, topics } });
+    const plan = planFor(snapshot, state, { uncommitted: "log_start", skipBlocked: true });
+    expect(plan).toMatchObject({ blockers: [], leftOut: [{ kind: "group_not_empty", group: "g" }] });
+    expect(plan.groups.get("g")?.partitions.get("t-0")).toEqual({
+      action: "skip",
+      from: at(12n, "m", 3),
+      to: at(12n, "m", 3),
+      asked: at(2n),
+      replayed: 0n,
+      skipped: 0n,
+      uncommitted: uncommittedAt(at(12n), 0, now, now),
+    });
   });
 
   test("has the target of the policy, without metadata and leader epoch, and its distance", () => {
@@ -193,4 +229,17 @@ test("a commit that snapshot_end leaves where it is need not be in the log", () 
     expect(plan.blockers).toEqual([]);
     expect(plan.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "unchanged", to: at(5n) });
   }
+});
+
+test("a commit that snapshot_end left where it was, and another client has moved since, is refused for that alone", () => {
+  const topics = theTopic(log(0n, 50n), log(0n, 50n));
+  const snapshot = snapshotOf(group({ "t-1": at(1n) }), { observed: { groups: new Map(), topics } });
+  const live = liveOf(group({ "t-0": at(5n), "t-1": at(9n) }), topics);
+  const planned = journaled(planFor(snapshot, live, { uncommitted: "snapshot_end" }), live);
+  expect(planned.plan.groups.get("g")?.partitions.get("t-0")).toMatchObject({ action: "unchanged", to: at(5n) });
+  const cut = { ...live, observed: { ...live.observed, topics: theTopic(log(6n, 50n), log(0n, 50n)) } };
+  const moved = later(cut, group({ "t-0": at(7n), "t-1": at(9n) }));
+  expect(planResume(planned, moved, false).blockers).toMatchObject([
+    { kind: "moved_since", partition: 0, expected: { offset: 5n }, actual: { offset: 7n } },
+  ]);
 });
