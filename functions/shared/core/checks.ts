@@ -98,7 +98,7 @@ export function pendingWarnings(
 export const withOffset = ([key, offset]: readonly [string, bigint]): string => `${quote(key)} (${offset})`;
 
 /** Says on which of the picked partitions of which groups a negative offset is committed: one sentence for each group. */
-export function negativeWarnings(groups: Observed["groups"], picks = (_key: string) => true): string[] {
+export function negativeWarnings(groups: Observed["groups"], picks: (key: string) => boolean): string[] {
   return [...groups].flatMap(([group, { negative = new Map<string, bigint>() }]) => {
     const picked = [...negative].filter(([key]) => picks(key));
     if (picked.length === 0) return [];

@@ -59,7 +59,7 @@ export function mapGroups(part: SnapshotPart, groupMap: GroupMap): SnapshotPart 
     const matches = matchesOf(group);
     for (const { source } of matches) idle.delete(source);
     const literal = literals.get(group);
-    if (literal !== undefined) idle.delete(group);
+    idle.delete(group);
     const [target, ...others] = new Set(literal === undefined ? matches.map((match) => match.target) : [literal]);
     if (target === undefined) unmapped.push(group);
     else if (others.length > 0) ambiguous.push(group);

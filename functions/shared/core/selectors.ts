@@ -79,25 +79,24 @@ function compileSymbols(glob: readonly string[]): (characters: Iterable<string>)
     [free, setOf(takers.keys())],
   ]);
   for (const [state, symbol] of takers.entries()) {
-    if (symbol === "?" || symbol === next) continue;
     const own = taken.get(symbol) ?? anyTaken.slice();
     taken.set(symbol, own);
     add(own, state);
   }
-  const stays = setOf(stars);
-  const staysForMany = setOf([...stars, ...statesOf((symbol) => symbol === next)]);
+  // A `next` may pass over `many`. That it may pass over any character changes nothing: the `*` that follows would take it.
+  const stays = setOf([...stars, ...statesOf((symbol) => symbol === next)]);
   const endsInStar = has(stays, last);
   return (characters) => {
     const states = setOf([0]);
     for (const character of characters) {
       if (endsInStar && has(states, last)) return true;
       const advances = taken.get(character) ?? anyTaken;
-      const remains = character === many ? staysForMany : stays;
-      let [carry, possible] = [0, 0];
+      let carry = 0;
+      let possible = 0;
       for (let i = 0; i < words; i++) {
         const before = states[i] ?? 0;
         const advanced = before & (advances[i] ?? 0);
-        const after = (advanced << 1) | carry | (before & (remains[i] ?? 0));
+        const after = (advanced << 1) | carry | (before & (stays[i] ?? 0));
         states[i] = after;
         carry = advanced >>> 31;
         possible |= after;
@@ -115,8 +114,7 @@ function compileSymbols(glob: readonly string[]): (characters: Iterable<string>)
  * where a `?` beside a `*` asks for one more character.
  */
 function compileCover(wide: string): (narrow: string) => boolean {
-  const runs = wide.match(/[*?]+|[^*?]/gu) ?? [];
-  const glob = runs.flatMap((run) => {
+  const glob = [...wide.matchAll(/[*?]+|[^*?]/gu)].flatMap(([run]) => {
     if (!run.includes("*")) return [...run];
     return [...run.replaceAll("*", "")].map(() => next).concat("*");
   });
@@ -172,7 +170,7 @@ export function coverage(selection: SelectedBy, wanted: readonly Selector[]) {
   };
   const uncovered = wanted.filter((selector) => !isCovered(selector));
   if (uncovered.length > 0) return { uncovered, exclusions: [] };
-  const covered = compileSelectors(wanted.filter(isPattern));
+  const covered = compileSelectors(wanted);
   const exclusions = selection.exclude.filter((selector) => {
     const text = textOf(selector);
     return isPattern(selector) ? covered.patterns.some((pattern) => overlap(pattern, text)) : covered.matches(text);

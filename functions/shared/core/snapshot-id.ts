@@ -12,11 +12,10 @@ export function formatSnapshotId({ createdAt, number }: SnapshotIdParts): string
 
 /** The parts of an id; undefined where the text cannot be the id of any snapshot. */
 export function parseSnapshotId(id: string): SnapshotIdParts | undefined {
-  const match = /^snapshot-(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)(?:-([1-9]\d{0,5}))?$/.exec(id);
-  const createdAt = match?.[1];
-  if (createdAt === undefined || Number.isNaN(Date.parse(createdAt))) return undefined;
-  const number = Number(match?.[2] ?? "1");
-  return formatSnapshotId({ createdAt, number }) === id ? { createdAt, number } : undefined;
+  const match = /^snapshot-(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)(?:-(?!1$)([1-9]\d{0,5}))?$/.exec(id);
+  const createdAt = match?.[1] ?? "";
+  const number = match?.[2] ?? "1";
+  return Number.isNaN(Date.parse(createdAt)) ? undefined : { createdAt, number: Number(number) };
 }
 
 /** A time in the form that ids carry. */

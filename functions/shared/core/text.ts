@@ -7,8 +7,8 @@ export function cut(text: string, most: number, end = 0): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= most) return text;
   const beginning = bytes.subarray(0, most - end - Buffer.byteLength("…")).toString();
-  // At its edges, a cut character is read as U+FFFD.
-  return `${beginning.replace(/\uFFFD+$/, "")}…${bytes
+  // A cut character is read as one U+FFFD at the end of the beginning, and as up to three at the beginning of the end.
+  return `${beginning.replace(/\uFFFD$/, "")}…${bytes
     .subarray(bytes.length - end)
     .toString()
     .replace(/^\uFFFD+/, "")}`;

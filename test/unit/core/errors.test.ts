@@ -37,6 +37,15 @@ describe("an error", () => {
     expect(new GroupNotFound("x")).not.toHaveProperty("cause");
   });
 
+  test("can be given other details, made from those that it has", () => {
+    const error = new GroupNotFound("x", { details: { a: 1 } });
+    error.changeDetails((details) => ({ asked: true, ...details }));
+    expect(error.details).toEqual({ asked: true, a: 1 });
+    const without = new GroupNotFound("x");
+    without.changeDetails((details) => ({ asked: true, ...details }));
+    expect(without.details).toBeUndefined();
+  });
+
   test("of unknown effect can be given the statement that nothing was changed, once", () => {
     const error = new StorageUnavailable("no answer");
     expect(error.effect).toBe("unknown");

@@ -88,6 +88,18 @@ describe("mapGroups", () => {
     expect(() => mapped(["aba"], { "ab*ba": "c*" })).toThrow(/selected, but without a target: "aba"/);
   });
 
+  test("uses for each group the pattern that matches it", () => {
+    expect(mapped(["orders-a", "billing-a"], { "billing-*": "b-*", "orders-*": "o-*" })).toEqual({
+      "orders-a": "o-a",
+      "billing-a": "b-a",
+    });
+  });
+
+  test("accepts a target of 32,767 characters, the longest name of a group", () => {
+    const [target] = Object.values(mapped(["a".repeat(7)], { "*": `*${"b".repeat(32_760)}` }));
+    expect(target).toHaveLength(32_767);
+  });
+
   test("prefers the name of a group to patterns, and accepts patterns that agree", () => {
     expect(mapped(["orders-a", "orders-b"], { "orders-*": "x-*", "orders-b": "y" })).toEqual({
       "orders-a": "x-a",
@@ -141,9 +153,15 @@ describe("mapGroups", () => {
       { "*": "*-v2" },
       /mapped by a pattern onto a group that is selected itself \(name the groups to map in groups\): "o"/,
     ],
+    [
+      "a selected target, also of a group whose name is the text of the pattern",
+      ["a*", "b*"],
+      { "a*": "b*", "b*": "c*" },
+      /mapped by a pattern onto a group that is selected itself .*: "a\*"/,
+    ],
     ["a group that a pattern maps onto itself", ["aa"], { "a*": "*a" }, /mapped onto itself: "aa"/],
     ["an empty name", ["a"], { "a*": "*" }, /mapped onto a name that no group can have: "a"/],
-    ["a name that is too long", ["a".repeat(20)], { "*": `*${"b".repeat(32_760)}` }, /onto a name that no group can/],
+    ["a name that is too long", ["a".repeat(8)], { "*": `*${"b".repeat(32_760)}` }, /onto a name that no group can/],
   ])("refuses %s, and reports only that", (_what, groups, entries, message) => {
     const attempt = () => mapped(groups, entries);
     expect(attempt).toThrow(/^InvalidRequest: group_map: [^;]*\.( |$)/);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   countOffsets,
+  leastPartitions,
   placeOf,
   sameCommit,
   splitTopicPartition,
@@ -30,6 +31,18 @@ describe("the key of a partition", () => {
   });
 });
 
+describe("leastPartitions", () => {
+  test("is one more than the highest partition of each topic, over all groups", () => {
+    const of = (...keys: string[]) => new Map(keys.map((key) => [key, null]));
+    expect(leastPartitions([of("t-3", "t-0"), of("t-1", "u-0"), of()])).toEqual(
+      new Map([
+        ["t", 4],
+        ["u", 1],
+      ]),
+    );
+  });
+});
+
 describe("topicsOf", () => {
   test("names each topic once, over all groups", () => {
     const of = (...keys: string[]) => new Map(keys.map((key) => [key, null]));
@@ -56,9 +69,10 @@ describe("sameCommit", () => {
 });
 
 describe("a snapshot", () => {
-  test("has the status partial if a group could not be read, and complete otherwise", () => {
+  test("has the status partial if a group could not be read or listed, and complete otherwise", () => {
     expect(statusOf({ errors: [] })).toBe("complete");
     expect(statusOf({ errors: [{ group: "g", error: "KafkaUnavailable", message: "no answer" }] })).toBe("partial");
+    expect(statusOf({ errors: [], unlisted: { offsetsPartitions: [5], message: "no leader of 5" } })).toBe("partial");
   });
 
   test("has as many offsets as its groups together", () => {

@@ -36,6 +36,13 @@ describe("restrict", () => {
     );
     expect(() => restrict(snapshot, { groups: ["c"] })).toThrow(/Nothing was changed\. Look for another snapshot/);
   });
+  test("says that a group may be among those that could not be listed", () => {
+    const unlisted = { offsetsPartitions: [5], message: "no leader of 5" };
+    expect(() => restrict({ ...snapshot, unlisted }, { groups: ["c"] })).toThrow(
+      /names are case-sensitive\. It lacks groups that could not be listed: no leader of 5\. Nothing was changed\./,
+    );
+    expect(() => restrict(snapshot, { groups: ["c"] })).toThrow(/names are case-sensitive\. Nothing was changed\./);
+  });
   test("picks everything if no groups and topics are given, also from an empty snapshot", () => {
     expect(restrict(snapshot, {}).commits).toEqual(snapshot.consumerGroups);
     expect(restrict(snapshotOf(new Map()), {})).toMatchObject({

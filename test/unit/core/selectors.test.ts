@@ -24,6 +24,8 @@ describe("selectors", () => {
     ["a*b*c", "a-c-b", false],
     ["a.c", "abc", false],
     ["[a]*", "[a]1", true],
+    ["ab*ba", "aba", false], // what is before the star and after it cannot overlap
+    ["ab*ba", "abba", true],
     ["*", "", true],
   ])("%s on %s: %s", (pattern, name, expected) => {
     expect(matches(pattern, name)).toBe(expected);
@@ -189,6 +191,28 @@ describe("coverage", () => {
       }),
       { numRuns: 4000 },
     );
+  });
+
+  test.each([
+    ["a*", "b?", false],
+    ["a*", "a?", true],
+    ["b?", "a*", false],
+    ["ab*", "b?", false],
+    ["?b*", "a*c", true],
+    ["a*c", "?b*", true],
+    ["a*b", "*c", false],
+    ["a*?", "*b", true],
+    ["a?c*", "abd*", false],
+  ])("of %s without %s lacks a part: %s", (wanted, excluded, expected) => {
+    expect(coverage({ groups: ["*"], exclude: [excluded] }, [wanted])).toEqual({
+      uncovered: [],
+      exclusions: expected ? [excluded] : [],
+    });
+  });
+
+  test("names an exclusion that leaves out a part of one of the patterns", () => {
+    const selection = { groups: ["*"], exclude: ["orders-test-*", "tmp-*"] };
+    expect(coverage(selection, ["billing-*", "orders-*"]).exclusions).toEqual(["orders-test-*"]);
   });
 
   test("lacks of a pattern the names that are excluded literally", () => {

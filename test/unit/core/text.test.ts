@@ -13,6 +13,11 @@ describe("cut", () => {
     expect(cut("abcdefghij", 8, 2)).toBe("abc…ij");
   });
 
+  test("leaves out the parts of a cut character, and keeps a U+FFFD of the text itself", () => {
+    expect(cut("a\u{1F600}bcdefgh\u{1F600}z", 11, 4)).toBe("a…z");
+    expect(cut(`a\uFFFDb${"x".repeat(30)}y\uFFFDz`, 17, 6)).toBe("a\uFFFDbxxx…xy\uFFFDz");
+  });
+
   test("has at most so many bytes, and no part of a character", () => {
     const text = fc.string({ unit: "grapheme", minLength: 10 }).filter((text) => !text.includes("\uFFFD"));
     fc.assert(

@@ -26,6 +26,10 @@ describe("onTopics", () => {
       ["t-0", "t-1", "t-10"],
     ],
     [["t-1:0"], ["t-1-0"]],
+    [
+      ["t:1", "u:1"],
+      ["t-1", "u-1"],
+    ],
     [["*:1"], ["t-1", "u-1"]],
     [["t*:0,1"], ["t-0", "t-1", "t-1-0"]],
     [["t:2"], []],
@@ -60,8 +64,14 @@ describe("topicWarnings", () => {
       /no selected group has a commit on "t:2", "t:3"; .* on "t:0,1,10"\./,
     );
     expect(() => warnings("v:0")).toThrow(/a commit on "v:0"; there are commits on "t", "t-1", "u"\./);
-    const many = commitsOf(...Array.from({ length: 30 }, (_, i) => `t-${i}`));
-    expect(() => topicWarnings(["t:99"], [many], "s")).toThrow(/on "t:0,1,.*,19,…"\./);
+  });
+  test("names the first 20 partitions of a topic, in order", () => {
+    const first = (n: number) => Array.from({ length: n }, (_, i) => i);
+    const keys = (n: number) => first(n).map((i) => `t-${n - 1 - i}`);
+    const naming = (n: number) => () => topicWarnings(["t:99"], [commitsOf(...keys(n))], "s");
+    expect(naming(3)).toThrow('there are commits on "t:0,1,2".');
+    expect(naming(20)).toThrow(`there are commits on "t:${first(20)}".`);
+    expect(naming(21)).toThrow(`there are commits on "t:${first(20)},…".`);
   });
   test("refuses patterns if none matches, and an empty list", () => {
     expect(() => warnings("z*")).toThrow(/^InvalidRequest: topics: in s no selected .*"z\*"/);

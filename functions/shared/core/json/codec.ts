@@ -26,7 +26,7 @@ export interface Codec<T, Encoded extends Json | undefined = Json> {
 /** An error from inside of a place, as it is seen from outside. */
 function inside(place: string, error: unknown): unknown {
   if (!(error instanceof DecodeError)) return error;
-  const dot = error.path === "" || place === "" || /^[.[]/.test(error.path) ? "" : ".";
+  const dot = error.path === "" || /^[.[]/.test(error.path) ? "" : ".";
   return new DecodeError(`${place}${dot}${error.path}`, error.problem);
 }
 
@@ -76,15 +76,15 @@ export const int32 = plain(
   (value) => (typeof value === "number" && (value | 0) === value ? value | 0 : undefined), // -0 is 0
 );
 
+const isSafeInteger = (value: unknown): value is number => Number.isSafeInteger(value);
+
 /** A number of things. */
-export const count = plain("a count", (value) =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined,
-);
+export const count = plain("a count", (value) => (isSafeInteger(value) && value >= 0 ? value : undefined));
 
 /** An integer, exact: `parseJson` keeps those beyond 2^53 as bigint. */
 const integerOf = (value: unknown): bigint | undefined => {
   if (typeof value === "bigint") return value;
-  return typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : undefined;
+  return isSafeInteger(value) ? BigInt(value) : undefined;
 };
 
 /** An integer within int64, exact. */

@@ -14,8 +14,7 @@ export function withoutLarge(
 ): { readonly small: Fields; readonly omitted: ReadonlyMap<string, number> } {
   const small: [string, Json | undefined][] = [];
   const omitted = new Map<string, number>();
-  for (const [name, value] of Object.entries(document)) {
-    if (value === undefined) continue;
+  for (const [name, value] of entriesOf(document)) {
     const parts = partsOf(value);
     const fitting = howManyFit(parts, largest);
     if (fitting === parts.length) {

@@ -274,7 +274,17 @@ describe("a converted value", () => {
   });
 });
 
-describe("plain values", () => {
+describe("plain values, lists and maps", () => {
+  test("are written in the form in which they are read", () => {
+    const colours = mapOf(anyKey, list(oneOf(["red", "blue"])));
+    const json = '{"a":["red"],"b":["blue","red"],"c":[]}';
+    const read = colours.decode(parseJson(json), "");
+    expect(read.get("b")).toEqual(["blue", "red"]);
+    expect(encodeJson(colours.encode(read))).toBe(json);
+    const partitions = mapOf(Number, matching(/^\d+$/, "digits"));
+    expect(partitions.encode(new Map([[10, "7"]]))).toEqual(new Map([["10", "7"]]));
+  });
+
   test("are refused if their type or range is wrong", () => {
     const wrong: [Pick<Codec<unknown>, "decode">, unknown[], RegExp][] = [
       [text, [1, null, {}], /^at must be a string, not /],

@@ -1,7 +1,14 @@
+import { types } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compareCodePoints } from "../../../../functions/shared/core/json/code-points.ts";
-import { encodeJson, isFields, parseJson, toSerializable } from "../../../../functions/shared/core/json/json.ts";
+import {
+  encodeJson,
+  entriesOf,
+  isFields,
+  parseJson,
+  toSerializable,
+} from "../../../../functions/shared/core/json/json.ts";
 
 describe("encodeJson", () => {
   test("writes 64-bit integers exactly", () => {
@@ -36,6 +43,26 @@ describe("toSerializable", () => {
     }
   });
 
+  test("keeps the order of a map whose keys are all integers: 10 is before 9", () => {
+    const map = new Map([
+      ["9", 1],
+      ["10", 2],
+    ]);
+    expect(JSON.stringify(toSerializable(map))).toBe('{"10":2,"9":1}');
+  });
+
+  test("gives plain objects without undefined fields, and plain numbers for integers that are exact in them", () => {
+    const value = { a: undefined, b: 5n, c: -(2n ** 53n) + 1n, d: new Map([["a1", [2n ** 53n - 1n]]]) };
+    expect(toSerializable(value)).toStrictEqual({ b: 5, c: -(2 ** 53) + 1, d: { a1: [2 ** 53 - 1] } });
+  });
+
+  test("needs a proxy, which is slow to write, only for a map with a key that would move", () => {
+    const isProxy = (...keys: string[]) => types.isProxy(toSerializable(new Map(keys.map((key) => [key, 1]))));
+    expect(isProxy("a", "0")).toBe(true);
+    expect(isProxy("a1", "1a", "orders-0", "__proto__")).toBe(false);
+    expect(types.isProxy(toSerializable({ "0": 1, a: 2 }))).toBe(false);
+  });
+
   test("gives JSON.stringify the text of encodeJson, for any map and integer", () => {
     const key = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("42", "7", "__proto__", "100"));
     const value = fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.string(), fc.boolean());
@@ -59,6 +86,15 @@ describe("parseJson", () => {
         ]);
       }),
     );
+  });
+
+  test("keeps integers of 16 digits exact wherever they stand", () => {
+    for (const before of ["", " ", "\n", "-"]) {
+      const integer = BigInt(`${before.trim()}9007199254740993`);
+      expect(parseJson(`${before}9007199254740993`)).toBe(integer);
+      expect(parseJson(`[${before}9007199254740993,${before}9007199254740993]`)).toEqual([integer, integer]);
+      expect(parseJson(`{"offset":${before}9007199254740993}`)).toEqual({ offset: integer });
+    }
   });
 
   test("reads fractions and exponents as numbers", () => {
@@ -89,12 +125,38 @@ describe("parseJson of integers", () => {
     const deep = `${"[".repeat(200_000)}1234567890123456789${"]".repeat(200_000)}`;
     expect(() => parseJson(deep)).toThrow(SyntaxError);
   });
+
+  test("reads any nesting that JSON.parse reads where no integer is long", () => {
+    const deep = `${"[".repeat(1_000)}123456789012345${"]".repeat(1_000)}`;
+    expect(JSON.stringify(parseJson(deep))).toBe(deep);
+  });
 });
 
 describe("isFields", () => {
   test("accepts objects whose keys are names of fields, and no map, list or other value", () => {
     expect([{}, { a: 1 }].map(isFields)).toEqual([true, true]);
     expect([new Map(), [], null, undefined, "a", 1, 1n, true].filter((value) => isFields(value))).toEqual([]);
+  });
+});
+
+describe("entriesOf", () => {
+  test("lists the entries of a map by code point, and of an object as they are written", () => {
+    const map = new Map([
+      ["9", 1],
+      ["10", 2],
+    ]);
+    expect(entriesOf(map)).toEqual([
+      ["10", 2],
+      ["9", 1],
+    ]);
+    expect(entriesOf({ b: 1, none: undefined, a: null })).toEqual([
+      ["b", 1],
+      ["a", null],
+    ]);
+  });
+
+  test.each([[null], [undefined], [[1, 2]], ["text"], [7], [true]])("is empty for %j", (value) => {
+    expect(entriesOf(value)).toEqual([]);
   });
 });
 

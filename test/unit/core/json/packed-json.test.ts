@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { Json } from "../../../../functions/shared/core/json/json.ts";
+import { encodeJson, type Json } from "../../../../functions/shared/core/json/json.ts";
 import { PackError, packJson, UnpackError, unpackJson } from "../../../../functions/shared/core/json/packed-json.ts";
 
 const errorOf = (act: () => unknown) => {
@@ -62,13 +62,30 @@ describe("packed JSON", () => {
   });
 
   test("is unpacked where only its texts have so many commas and brackets", () => {
-    const text = "[{,".repeat(5_000_000);
+    const text = `a quote " and a backslash \\ ${"[{,".repeat(5_000_000)}`;
     expect(unpackJson(packJson([text, 1]))).toEqual([text, 1]);
   });
 
   test("is refused, like any that could not be unpacked, if it has too many values", () => {
-    const values: number[] = new Array(6_000_000).fill(0);
-    expect(errorOf(() => packJson(values))).toBeInstanceOf(PackError);
+    const zeros = (n: number): Json => new Array<number>(n).fill(0);
+    // A list of 9.6 MB: four million values, and one more for each twelve bytes, the list itself among them.
+    expect(unpackJson(packJson(zeros(4_799_998)))).toHaveLength(4_799_998);
+    expect(errorOf(() => packJson(zeros(4_799_999)))).toBeInstanceOf(PackError);
+    const error = errorOf(() => unpackJson(gzipSync(encodeJson(zeros(4_799_999)), { level: 1 })));
+    expect(error).toBeInstanceOf(UnpackError);
+    expect(error).toMatchObject({ message: "it has more than 4799999 values" });
+  });
+
+  test("is refused also if its many values follow a text", () => {
+    const packed = gzipSync(`["a"${",0".repeat(5_000_000)}]`, { level: 1 });
+    expect(errorOf(() => unpackJson(packed))).toBeInstanceOf(UnpackError);
+  });
+
+  test("is refused if it is long and ends within a text, or after a backslash in one", () => {
+    for (const end of ["", "\\"]) {
+      const packed = gzipSync(`["${"a".repeat(5_000_000)}${end}`, { level: 1 });
+      expect(errorOf(() => unpackJson(packed))).toMatchObject({ message: "it is not JSON" });
+    }
   });
 
   test("is unpacked up to a limit only", () => {

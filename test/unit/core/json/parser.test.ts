@@ -70,7 +70,24 @@ describe("parseExactly", () => {
     ...['"', '"\\', '"\\"', '"\\x"', '"\\u12"', '"\u0001"', '"\n"', "'a'", "\u00a01", "\ufeff1", "[]]", "{}{}"],
     ...["-0", "1e999", "-1e-999", '"\\u0041\\ud800"', '"\u2028"', "[[],{}]", '{"__proto__":{"a":1}}', '{"":{"":0}}'],
     ...['{"1":1,"b":2,"0":3}', '{"a":1,"a":2}', '"a text that is longer than twelve characters \\n"'],
+    ...['{"a"=1}', '{"a";1}', '{xa":1}', '{"a" 1}'],
   ])("treats %j as JSON.parse does", (text) => parsesAsTheEngineDoes(text));
+
+  test("gives objects whose fields can be changed, as JSON.parse does, __proto__ too", () => {
+    const text = '{"a":1,"__proto__":2}';
+    expect(Object.getOwnPropertyDescriptors(parseExactly(text))).toEqual(
+      Object.getOwnPropertyDescriptors(JSON.parse(text)),
+    );
+  });
+
+  test.each([
+    ["[1,", "unexpected end at 3"],
+    ['{"a":"b', "unexpected end at 7"],
+    ["[1,x]", "unexpected character at 3"],
+    ["{} {}", "unexpected character at 3"],
+  ])("refuses %j with the place: %s", (text, message) => {
+    expect(() => parseExactly(text)).toThrow(new SyntaxError(message));
+  });
 
   test("keeps integers of up to 40 digits exact", () => {
     const text = `[9007199254740993, -9223372036854775808, ${"9".repeat(40)}, ${"9".repeat(41)}, 9007199254740993.0]`;

@@ -20,10 +20,18 @@ describe("withoutLarge", () => {
       map: new Map([["a", large]]),
       fields: { a: large, b: 1, c: undefined },
     };
-    expect(cut(document, 40, false)).toEqual({
+    expect(cut(document, 40, false)).toStrictEqual({
       status: "success",
       omitted: { text: 1, list: 2, map: 1, fields: 2 },
     });
+  });
+
+  test("counts two brackets, and each part with a comma", () => {
+    expect(cut({ list: ["a", "b"] }, 10, false)).toEqual({ list: ["a", "b"], omitted: {} });
+    expect(cut({ list: ["a", "b"] }, 9, false)).toEqual({ omitted: { list: 2 } });
+    expect(cut({ list: ["a", "b"] }, 9, true)).toEqual({ list: ["a"], omitted: { list: 1 } });
+    expect(cut({ none: null, empty: [] }, 7, false)).toEqual({ none: null, empty: [], omitted: {} });
+    expect(cut({ none: null, empty: [] }, 6, false)).toEqual({ empty: [], omitted: { none: 1 } });
   });
 
   test("that is deep keeps the first entries of lists, and the small fields of objects; maps are left out whole", () => {
