@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Commits } from "../../functions/shared/core/model.ts";
+import { nameSome } from "../../functions/shared/core/text.ts";
 import { offsetsLeader, reassignOffsets } from "../support/topics.ts";
 import type { RollbackAnswer } from "./support/answers.ts";
 import { cases, type FaultHarness, faultHarness, requireSavedOrMoved, type Scenario } from "./support/harness.ts";
@@ -89,11 +90,11 @@ test("while some groups have no coordinator, verify and rollback work for the ot
   expect(refused.error).toMatchObject({ name: "KafkaUnavailable", message: expect.stringContaining("has no leader") });
   expect(partial).toMatchObject({ status: "partial", unlisted: { offsets_partitions: [5] } });
   expect(reachable.length).toBeGreaterThan(20);
-  expect(others.length).toBeGreaterThan(0);
+  expect(others.length).toBeGreaterThan(1);
   expect(before).toMatchObject({ verified: false, checked: 2 * reachable.length });
   expect(whole.error).toMatchObject({ name: "KafkaUnavailable" });
   expect(whole.error.message).toContain("Nothing was changed.");
-  expect(whole.error.message).toContain(JSON.stringify(others[0]));
+  expect(whole.error.message).toContain(`${others.length} groups could not be read: ${nameSome(others.toSorted())} (`);
   expect(part.result).toMatchObject({ status: "success", groups_rolled_back: reachable.length });
   expect(after).toMatchObject({ verified: true, checked: 2 * reachable.length });
   expect(unseen.error).toMatchObject({ name: "KafkaUnavailable" });
