@@ -184,13 +184,18 @@ export async function isFree(port: number): Promise<boolean> {
   return (await listenOnce(port)) !== undefined;
 }
 
+/** The ports that this process has found: they stay free until something listens on them, and must not be found again. */
+const found = new Set<number>();
+
 /** Free ports of 127.0.0.1: the preferred one for the first, where it is free; says so where it is not. */
 export async function freePorts(count: number, preferred?: number, say: Say = () => {}): Promise<number[]> {
   const ports = new Set<number>();
   if (preferred !== undefined && (await isFree(preferred))) ports.add(preferred);
   while (ports.size < count) {
     const port = await listenOnce(0);
-    if (port !== undefined) ports.add(port);
+    if (port === undefined || found.has(port)) continue;
+    found.add(port);
+    ports.add(port);
   }
   const [first] = ports;
   if (preferred !== undefined && first !== preferred) say(`Port ${preferred} is taken: using ${first} instead.`);
