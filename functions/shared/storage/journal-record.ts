@@ -94,8 +94,8 @@ export const recordKey = (record: RecordId): Key => ({
 });
 
 /**
- * Whether an item that cannot be read may be the record of a rollback of some of these groups (undefined: of any). An item that
- * stands under no record's key is none, and one that names only other groups is of these.
+ * Whether an item that cannot be read may be the record of a rollback of some of these groups (undefined: of any). It cannot if
+ * it stands under no record's key, or names other groups only.
  */
 export function mayBeOf(item: Readonly<Item>, groups: readonly string[] | undefined): boolean {
   if (!isSortKey(item.sk?.S ?? "")) return false;

@@ -4,6 +4,7 @@ import {
   type Attempt,
   failureOfCode,
   failureOfException,
+  NoAnswer,
   type Problem,
   type Settled,
   unavailable,
@@ -128,10 +129,12 @@ export function askForTopics<R>(
     round++;
     for (const asked of batchesOf(pending, TOPICS_PER_REQUEST)) {
       const fromAny = () => cluster.metadata(asked, undefined, leftMs());
-      const { topics } =
-        next === undefined
-          ? await fromAny()
-          : await cluster.metadata(asked, next, Math.min(leftMs(), OTHER_BROKER_MS)).catch(fromAny);
+      const fromNext = (node: number) =>
+        cluster.metadata(asked, node, Math.min(leftMs(), OTHER_BROKER_MS)).catch((error: unknown) => {
+          if (error instanceof NoAnswer) return fromAny();
+          throw error; // a broker of another cluster, for example, is not passed over
+        });
+      const { topics } = next === undefined ? await fromAny() : await fromNext(next);
       for (const answer of topics) report(answer.topic, attempt(answer));
     }
   });
