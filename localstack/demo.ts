@@ -3,7 +3,7 @@ import { result as difference } from "../functions/diff/schema.ts";
 import { result as listed } from "../functions/list/schema.ts";
 import { dryRunResult, rollbackResult } from "../functions/rollback/schema.ts";
 import { pageResult } from "../functions/rollbacks/schema.ts";
-import { type ShowResult, result as shown } from "../functions/show/schema.ts";
+import { type DocumentResult, documentResult as shown } from "../functions/show/schema.ts";
 import { result as taken } from "../functions/snapshot/schema.ts";
 import { result as verified } from "../functions/verify/schema.ts";
 import { choose } from "./choice.ts";
@@ -21,7 +21,7 @@ const IDLE_MS = 4_000;
 /** How many of the records that a consumer printed are shown. */
 const FEW = 8;
 
-type Commits = ShowResult["consumer_groups"];
+type Commits = DocumentResult["consumer_groups"];
 
 /** Reads an answer: one that is not as documented is an error. */
 interface Answer<T> {

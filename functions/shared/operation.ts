@@ -81,7 +81,8 @@ function summaryOf(result: Result): Result {
 /**
  * The result itself if it fits into an answer. Else it is stored, and the answer is its small fields, a link, and the
  * number of entries of each field that was left out, so that those do not look empty. The size that counts is that of the
- * answer: the body of an HTTP call is a string, with its quotes escaped.
+ * answer: the body of an HTTP call is a string, with its quotes escaped. Of a result with a `content` of its own
+ * `content_type`, the link gives that content.
  */
 async function bounded(
   result: Result,
@@ -92,10 +93,13 @@ async function bounded(
   const text = encodeJson(result);
   const size = Buffer.byteLength(trigger === "api" ? JSON.stringify(text) : text);
   if (size <= LARGEST_RESULT) return result;
-  const { small, omitted } = withoutLarge(result, LARGEST_FIELD, false);
-  const summary = { ...small, omitted };
+  const { content, ...rest } = result;
+  const isFile = typeof content === "string" && typeof rest.content_type === "string";
+  const { small, omitted } = withoutLarge(isFile ? rest : result, LARGEST_FIELD, false);
+  const summary = isFile && omitted.size === 0 ? small : { ...small, omitted };
+  const whole = isFile ? { text: content, type: String(rest.content_type) } : { text, type: "application/json" };
   try {
-    const { url, expiresInSeconds } = await storage().storeResult(text, deadline);
+    const { url, expiresInSeconds } = await storage().storeResult(whole.text, whole.type, deadline);
     return { ...summary, result_url: url, expires_in_seconds: expiresInSeconds };
   } catch (error) {
     if (!mustAnswer) throw error;

@@ -1,30 +1,45 @@
+import { exportSnapshot } from "../shared/core/formats/export.ts";
 import { type Snapshot, statusOf, topicsOf } from "../shared/core/model.ts";
 import { restrict } from "../shared/core/restrict.ts";
 import { snapshotDocument } from "../shared/core/snapshot.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
-import { request, type ShowResult } from "./schema.ts";
+import { type DocumentResult, type FormatResult, request } from "./schema.ts";
 
-/** Shows a snapshot's document, or the part of it that was asked for. */
+/** Shows a snapshot's document, or the part of it that was asked for, in the format that was asked for. */
 export const handler = operation({
   name: "show",
   request,
-  async run({ snapshot_id, groups, topics }, { storage, deadline }): Promise<Encoded<ShowResult>> {
+  async run(
+    { snapshot_id, groups, topics, format },
+    { storage, deadline },
+  ): Promise<Encoded<DocumentResult> | Encoded<FormatResult>> {
     const { snapshot, warnings } = await storage.snapshots.open(snapshot_id, groups, deadline);
     const part = restrict(snapshot, { groups, topics });
+    const names = topicsOf(part.commits);
+    const isWhole = groups === undefined && topics === undefined;
     const shown: Snapshot = {
       ...snapshot,
       consumerGroups: part.commits,
       errors: part.errors,
       warnings: [...snapshot.warnings, ...warnings, ...part.warnings],
+      observed: isWhole
+        ? snapshot.observed
+        : {
+            groups: new Map([...snapshot.observed.groups].filter(([group]) => part.commits.has(group))),
+            topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
+          },
     };
-    const document = (of: Snapshot) => ({ ...snapshotDocument.encode(of), status: statusOf(snapshot) });
-    if (groups === undefined && topics === undefined) return document(shown);
-    const names = topicsOf(part.commits);
-    const observed = {
-      groups: new Map([...snapshot.observed.groups].filter(([group]) => part.commits.has(group))),
-      topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
+    if (format === "json") return { ...snapshotDocument.encode(shown), status: statusOf(snapshot) };
+    const exported = exportSnapshot(format, shown, groups);
+    return {
+      snapshot_id: snapshot.snapshotId,
+      format,
+      content_type: exported.contentType,
+      content: exported.content,
+      result_url: undefined,
+      expires_in_seconds: undefined,
+      warnings: [...shown.warnings, ...exported.warnings],
     };
-    return document({ ...shown, observed });
   },
 });

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { textFormats } from "../shared/core/formats/names.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
@@ -7,7 +8,10 @@ import { byName, byPartition, commit, int64, int64OrNull, textOrNull } from "../
 export const request = z.strictObject({
   snapshot_id: snapshot,
   ...restriction,
-  format: described(z._default(z.literal("json", { error: 'must be "json"' }), "json"), "The format of the document."),
+  format: described(
+    z._default(z.enum(["json", ...textFormats]), "json"),
+    "`json`: the document itself. Any other: `content` in that format, or over 5 MB a link to it.",
+  ),
 });
 
 const observedGroup = () =>
@@ -36,7 +40,7 @@ const selection = () => {
 };
 
 /** The snapshot document, or a part of it, with its fields in the order that they have there. */
-export const result = /* @__PURE__ */ resultObject(() => ({
+export const documentResult = /* @__PURE__ */ resultObject(() => ({
   snapshot_id: fields.snapshotId,
   description: fields.description,
   created_at: fields.aboutSnapshot.created_at,
@@ -62,7 +66,24 @@ export const result = /* @__PURE__ */ resultObject(() => ({
     "Groups and topics as they were then; null is not known.",
   ),
 }));
-export type ShowResult = z.output<typeof result>;
+export type DocumentResult = z.output<typeof documentResult>;
+
+/** The snapshot in another format. */
+export const formatResult = /* @__PURE__ */ resultObject(() => ({
+  snapshot_id: fields.snapshotId,
+  format: described(z.enum(textFormats), "The format of the content."),
+  content_type: described(z.string(), "The media type of the content, for a file or a browser."),
+  content: optional(
+    z.string(),
+    "The snapshot in that format. Absent where it is over 5 MB: then `result_url` gives it.",
+  ),
+  result_url: optional(z.string(), "A link to the content itself. Everyone who has it can read it until it expires."),
+  expires_in_seconds: optional(z.int(), "How long the link can be used."),
+  warnings: described(fields.sentences, "What the snapshot lacks, and what the format has no place for, in sentences."),
+}));
+export type FormatResult = z.output<typeof formatResult>;
+
+export const result = /* @__PURE__ */ z.union([documentResult, formatResult]);
 
 export const summary = "Shows a snapshot's document, or the part of it that the request names.";
 export const routes: readonly Route[] = [{ method: "GET", path: "/snapshots/{snapshot_id}" }];

@@ -5,7 +5,9 @@ import type * as z from "zod/mini";
 import type { operations, Verb } from "../../functions/operations.ts";
 import type { DryRunResult, RollbackResult } from "../../functions/rollback/schema.ts";
 import type { pageResult, recordResult } from "../../functions/rollbacks/schema.ts";
+import type { TextFormat } from "../../functions/shared/core/formats/names.ts";
 import { encodeJson, type Json } from "../../functions/shared/core/json/json.ts";
+import type { DocumentResult, FormatResult } from "../../functions/show/schema.ts";
 import type { Answer, HttpAnswer } from "../../localstack/client.ts";
 
 /** A result as a client reads it: integers beyond 2^53 are `bigint`. */
@@ -16,9 +18,11 @@ export type ResultOf<V extends string, Request> = V extends "rollback"
   ? Read<Request extends { dry_run: true } ? DryRunResult : RollbackResult>
   : V extends "rollbacks"
     ? Read<z.output<Request extends { rollback_id: string } ? typeof recordResult : typeof pageResult>>
-    : V extends Verb
-      ? Read<z.output<(typeof operations)[V]["result"]>>
-      : unknown;
+    : V extends "show"
+      ? Read<Request extends { format: TextFormat } ? FormatResult : DocumentResult>
+      : V extends Verb
+        ? Read<z.output<(typeof operations)[V]["result"]>>
+        : unknown;
 
 /** The OpenAPI document, changed so that objects with fields that it does not name are invalid. */
 const openapi = Object(

@@ -9,8 +9,10 @@ const request = z.strictObject({ name: z.string(), n: z._default(z.int().check(z
 type Run = (parsed: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
 
 const stored: string[] = [];
-const storeResult = async (text: string) => {
+const storedTypes: string[] = [];
+const storeResult = async (text: string, contentType: string) => {
   stored.push(text);
+  storedTypes.push(contentType);
   return { url: "https://example.test/result", expiresInSeconds: 60 };
 };
 const handlerOf = (run: Run) => compose({ name: "test", request, run }, () => ({ storage: { storeResult } }));
@@ -126,6 +128,19 @@ describe("an operation", () => {
       expires_in_seconds: 60,
     });
     expect(stored.at(-1)).toContain("xxxx");
+    expect(storedTypes.at(-1)).toBe("application/json");
+  });
+
+  test("stores the content of a large file as it is, with its own type", async () => {
+    const file = { snapshot_id: "s", content_type: "text/csv", content: "x".repeat(5_000_001), warnings: ["partial"] };
+    expect(await handlerOf(async () => file)({ name: "x" }, context())).toEqual({
+      snapshot_id: "s",
+      content_type: "text/csv",
+      warnings: ["partial"],
+      result_url: "https://example.test/result",
+      expires_in_seconds: 60,
+    });
+    expect([stored.at(-1), storedTypes.at(-1)]).toEqual([file.content, "text/csv"]);
   });
 
   test("stores error details over 5 MB, including the characters that HTTP escapes", async () => {

@@ -24,7 +24,7 @@ import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
-const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 3;
 
 /** The key of a partition, `orders-0`. */
 export const partitionKey = (key: string, path: string): string => {

@@ -27,6 +27,8 @@ type Journalled = "plan" | "result";
 export type Bodies = ReturnType<typeof createBodies>;
 
 const resultSeconds = 3_600;
+/** `json`, `csv`, `html`, …; `txt` for plain text. */
+const extensionOf = (contentType: string) => /\/(\w+)/.exec(contentType)?.[1]?.replace("plain", "txt") ?? "bin";
 const tokenKey = "write-token";
 const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -141,12 +143,15 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
       }
     },
 
-    /** Stores a JSON text under a name that cannot be guessed. Returns where it can be fetched, and for how long. */
-    async putResult(text: string, deadline: Deadline) {
-      const place = { Bucket: bucket, Key: `${prefix}results/${randomUUID()}.json` };
+    /**
+     * Stores a text under a name that cannot be guessed. Returns where it can be fetched with its content type, and for how long.
+     */
+    async putResult(text: string, contentType: string, deadline: Deadline) {
+      const place = { Bucket: bucket, Key: `${prefix}results/${randomUUID()}.${extensionOf(contentType)}` };
       const Body = gzipSync(text);
+      const type = { ContentType: contentType, ContentEncoding: "gzip" };
       const url = await callAws(call("PutObject", "storing the result"), deadline, async (options) => {
-        await s3.send(new PutObjectCommand({ ...place, ...json, ...checksum(hash(Body)), Body }), options);
+        await s3.send(new PutObjectCommand({ ...place, ...type, ...checksum(hash(Body)), Body }), options);
         const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner"); // few results are large
         return getSignedUrl(s3, new GetObjectCommand(place), { expiresIn: resultSeconds });
       });

@@ -17,7 +17,10 @@ export function createStorage(config: StorageConfig, clients: Clients = sharedCl
     snapshots: createSnapshots(config, clients),
     journal: createJournal(config, clients),
     lease: createLease(config, clients),
-    /** Stores a result that is too large for an answer. Everyone who has the URL can read it until it expires. */
-    storeResult: async (text: string, deadline: Deadline) => (await bodies()).putResult(text, deadline),
+    /**
+     * Stores what is too large for an answer, or is for a browser. Everyone who has the URL can read it until it expires.
+     */
+    storeResult: async (text: string, contentType: string, deadline: Deadline) =>
+      (await bodies()).putResult(text, contentType, deadline),
   };
 }

@@ -102,7 +102,7 @@ describe("a failed read is an error, never an empty result:", () => {
     ["a scheduled execution", "GetItem", (archive) => archive.findExecution("run", within())],
     ["the index, at load", "GetItem", (archive) => archive.load(snapshotId, within())],
     ["the body, at load", "GetObject", (archive) => archive.load(snapshotId, within())],
-    ["a result", "PutObject", (archive) => archive.storeResult("{}", within())],
+    ["a result", "PutObject", (archive) => archive.storeResult("{}", "application/json", within())],
   ];
 
   test.each(reads)("%s, %s failing", async (_, action, read) => {

@@ -172,7 +172,7 @@ describe("ids", () => {
 describe("a large result", () => {
   test("can be fetched completely by its link", async () => {
     const text = JSON.stringify({ many: Array.from({ length: 300_000 }, (_, i) => i), text: "größe \u{1F600}" });
-    const { url, expiresInSeconds } = await storage.archive.storeResult(text, within());
+    const { url, expiresInSeconds } = await storage.archive.storeResult(text, "application/json", within());
     const fetched = await fetch(url);
 
     expect(expiresInSeconds).toBe(3_600);
@@ -187,5 +187,13 @@ describe("a large result", () => {
     const stored = await storage.s3.send(new GetObjectCommand(object));
     const bytes = (await stored.Body?.transformToByteArray()) ?? new Uint8Array();
     expect(head.ChecksumSHA256).toBe(createHash("sha256").update(bytes).digest("base64"));
+  });
+
+  test("is opened by a browser with its own content type", async () => {
+    const { url } = await storage.archive.storeResult("<!doctype html>", "text/html; charset=utf-8", within());
+    const fetched = await fetch(url);
+    expect(fetched.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(await fetched.text()).toBe("<!doctype html>");
+    expect(new URL(url).pathname).toMatch(/\.html$/);
   });
 });

@@ -22,6 +22,15 @@ export class RepeatedKey extends SyntaxError {
   }
 }
 
+/** A text is not JSON; `at` is where it stops to be. */
+export class UnexpectedText extends SyntaxError {
+  readonly at: number;
+  constructor(what: string, at: number) {
+    super(`${what} at ${at}`);
+    this.at = at;
+  }
+}
+
 /**
  * Parses JSON (RFC 8259). The result is that of `JSON.parse`, except that integers beyond 2^53, of up to 40 digits, are
  * exact `bigint`s. `JSON.parse` is three times as fast, and with a function that sees the integers, four times as slow.
@@ -34,7 +43,7 @@ export function parseExactly(text: string, repeated: "last" | "refused" = "last"
   const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
   let at = 0;
 
-  const unexpected = () => new SyntaxError(`${at < text.length ? "unexpected character" : "unexpected end"} at ${at}`);
+  const unexpected = () => new UnexpectedText(at < text.length ? "unexpected character" : "unexpected end", at);
 
   /** The next character that is not white space; NaN at the end. */
   function peek(): number {

@@ -1,0 +1,7 @@
+/** The formats that an import reads. */
+export const importFormats = ["json", "csv", "kafka-csv", "rpk", "kafka-utils", "kafka-backup"] as const;
+export type ImportFormat = (typeof importFormats)[number];
+
+/** The formats that `show` writes as text. `json` is the result itself. */
+export const textFormats = ["report", "csv", "kafka-csv", "rpk", "kafka-utils", "kafka-backup"] as const;
+export type TextFormat = (typeof textFormats)[number];

@@ -1,0 +1,148 @@
+import { describe, expect, test } from "vitest";
+import { InvalidRequest } from "../../../../functions/shared/core/errors.ts";
+import { readCommits } from "../../../../functions/shared/core/formats/import.ts";
+import type { ImportFormat } from "../../../../functions/shared/core/formats/names.ts";
+
+/** The problems that reading a text ends with. */
+function problemsOf(format: ImportFormat, text: string, group?: string): unknown {
+  try {
+    readCommits(format, text, group);
+  } catch (error) {
+    if (!(error instanceof InvalidRequest)) throw error;
+    return error.details?.problems ?? error.message;
+  }
+  return [];
+}
+
+const range = "is not a number from 0 to 9223372036854775807";
+
+describe("a bad line is named by its number, and every one of them", () => {
+  test.each<[ImportFormat, string, string[]]>([
+    [
+      "kafka-csv",
+      'orders,0,17\norders,x,1\r\norders,1,-1\na/b,2,1\n\norders,3\n"orders,4,1',
+      [
+        'line 2: partition "x" is not a number from 0 to 2147483647',
+        `line 3: offset "-1" ${range}`,
+        'line 4: topic "a/b" is not the name of a topic',
+        "line 6: has 2 columns, not 3: topic,partition,offset (or, for several groups, group,topic,partition,offset in all lines)",
+        "line 7: the quote at cell 1 is never closed",
+      ],
+    ],
+    ["kafka-csv", "g,orders,0,17\norders,1,18\n", ["line 2: has 3 columns, not 4: group,topic,partition,offset"]],
+    [
+      "kafka-csv",
+      "topic,partition,offset\norders,0,1\n",
+      [
+        'line 1: partition "partition" is not a number from 0 to 2147483647; offset "offset" is not a number from 0 to 9223372036854775807',
+      ],
+    ],
+    [
+      "rpk",
+      "orders 0 17\n\norders 1\n\torders\t2  9223372036854775808\norders 2147483648 1 \n",
+      [
+        "line 3: has 2 fields, not 3: TOPIC PARTITION OFFSET",
+        `line 4: offset "9223372036854775808" ${range}`,
+        'line 5: partition "2147483648" is not a number from 0 to 2147483647',
+      ],
+    ],
+    ["csv", "group,topic,offset\ng,t,1\n", ["line 1: the header lacks partition"]],
+    ["csv", "group,topic,partition,offset,group\n", ["line 1: the header has group twice"]],
+    [
+      "csv",
+      "offset,group,topic,partition,leader_epoch\n1.2E+15,g,orders,0,\n1,g,orders,1,-1\n1,g,orders\n",
+      [
+        `line 2: offset "1.2E+15" ${range}`,
+        'line 3: leader epoch "-1" is not a number from 0 to 2147483647',
+        "line 4: has 3 cells, and the header has 5",
+      ],
+    ],
+    [
+      "csv",
+      "group,topic,partition,offset,cluster_id\ng,t,0,1,a\ng,t,1,1,b\n",
+      ["line 3: is of cluster b, and a line before is of a"],
+    ],
+    [
+      "csv",
+      "group,topic,partition,offset,topic_id\ng,t,0,1,a\ng,t,1,1,b\n",
+      ["line 3: has another topic_id than a line before: the topic was created again in between"],
+    ],
+    [
+      "kafka-utils",
+      '{"groupid": "g", "offsets": {"orders": {"0": -1, "x": 1, "1": 1.5}, "b": 3}}',
+      [
+        `offsets["orders"]["0"]: offset -1 ${range}`,
+        `offsets["orders"]["1"]: offset 1.5 ${range}`,
+        'offsets["orders"]["x"]: partition "x" is not a number from 0 to 2147483647',
+        'offsets["b"] must be an object, and is 3',
+      ],
+    ],
+    ["kafka-utils", '{"offsets": {}}', ["groupid: group (missing) is not the name of a group"]],
+    ["kafka-utils", '{"groupid": "g",\n"offsets": {"t": {"0": 1}\n', ["line 3: is not JSON: unexpected end at 43"]],
+    ["kafka-utils", '{"groupid": "g", "groupid": "h"}', ['the key "groupid" stands twice in one object']],
+    [
+      "kafka-backup",
+      '{"cluster_id": null, "group_offsets": {"g": {"group_id": "h", "partition_count": 2, "offsets": {"t": {"0": {"offset": "x", "metadata": 1}}}}}}',
+      [
+        'group_offsets["g"].group_id is another group',
+        `group_offsets["g"].offsets["t"]["0"]: offset "x" ${range}; metadata 1 is not text`,
+        'group_offsets["g"].partition_count is 2, but 1 partitions are there',
+      ],
+    ],
+    ["json", '{"snapshot_id": "snapshot-1"}', ["consumer_groups must be an object, and is missing"]],
+    [
+      "json",
+      '{"status": "partial", "consumer_groups": {"g": {"partitions": {"orders": {"offset": 1}, "orders-0": null}}, "h": {}}}',
+      [
+        'consumer_groups["g"].partitions["orders"] is not <topic>-<partition>',
+        `consumer_groups["g"].partitions["orders-0"]: offset (missing) ${range}`,
+        'consumer_groups["h"].partitions must be an object, and is missing',
+        "status is partial, but errors, which names the groups that are missing, is not there",
+      ],
+    ],
+    ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 3"]],
+    ["json", '{"consumer_groups": {}, "errors": [{"group": 1}]}', ["errors[0].group must be a string, not 1"]],
+  ])("%s: %j", (format, text, problems) => {
+    expect(problemsOf(format, text, "g")).toEqual(problems);
+  });
+});
+
+test("a problem in each of 12,000 lines: the message has the first 10, the details the first 10,000", () => {
+  const text = Array.from({ length: 12_000 }, (_, i) => `orders,${i},x\n`).join("");
+  const problems = problemsOf("kafka-csv", text, "g");
+  expect(problems).toHaveLength(10_001);
+  expect(problems).toContain("2000 more");
+  expect(() => readCommits("kafka-csv", text, "g")).toThrow(
+    /^InvalidRequest: the content has 12000 problems: line 1: offset "x" .*; line 10: [^;]*; 11990 more\. Nothing was changed\. Correct all of them/,
+  );
+});
+
+test("a commit that is there twice is skipped with the place of the first; with another offset it is a problem", () => {
+  expect(readCommits("rpk", "orders 0 5\norders 1 5\norders 0 5\n", "g").skipped).toEqual([
+    { line: 3, message: "repeats line 1" },
+  ]);
+  expect(problemsOf("rpk", "orders 0 5\norders 0 6\n", "g")).toEqual([
+    'line 2: has another commit of group "g" on orders-0 than line 1: 6, not 5',
+  ]);
+});
+
+test.each<[ImportFormat, string]>([
+  ["rpk", "orders 0 17\n"],
+  ["kafka-csv", "orders,0,17\n"],
+])("%s, which does not say its group, asks for it", (format, text) => {
+  expect(problemsOf(format, text)).toMatch(/does not say which group it is for.*"groups": \[\{"name": "…"\}\]/);
+});
+
+test.each<[ImportFormat, string]>([
+  ["rpk", "\n"],
+  ["csv", "group,topic,partition,offset\n"],
+  ["json", '{"consumer_groups": {}}'],
+])("%s without any commit is refused: an empty snapshot helps nobody", (format, text) => {
+  expect(problemsOf(format, text, "g")).toMatch(/nothing to import/);
+});
+
+test("a CSV keeps its meaning with other columns, and in another order", () => {
+  const reading = readCommits("csv", "\uFEFFnote,offset,partition,topic,group\n'=1+1,17,0,orders,'=g\n", undefined);
+  expect(reading.commits).toEqual(new Map([["=g", new Map([["orders-0", { offset: 17n, metadata: "" }]])]]));
+  expect(reading.warnings).toEqual(['Columns that are not known were left out: "note".']);
+});
