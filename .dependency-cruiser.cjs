@@ -55,9 +55,17 @@ module.exports = {
     {
       name: "no-function-imports-another",
       severity: "error",
-      from: { path: "^functions/([^/]+)/" },
+      from: { path: "^functions/([^/]+)/", pathNot: "^functions/cli/" },
       to: { path: "^functions/", pathNot: ["^functions/shared/", "^functions/$1/"] },
     },
+    room(
+      "cli-is-a-client",
+      "^functions/cli/",
+      "^functions/(operations|examples|[^/]+/schema)\\.ts$",
+      core,
+      `${shared}/report/`,
+      `${shared}/lambda/(documentation|request-fields|result-fields)\\.ts$`,
+    ),
     {
       name: "functions-stand-alone",
       severity: "error",

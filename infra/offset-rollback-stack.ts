@@ -43,6 +43,8 @@ export class OffsetRollbackStack extends Stack {
       ApiUrl: api.url,
       BucketName: archive.bucket.bucketName,
       TableName: archive.table.tableName,
+      Path: `s3://${archive.bucket.bucketName}/${deployment.archive.bucket_prefix}`,
+      BootstrapServers: deployment.cluster.bootstrap_servers.join(","),
       FunctionNames: JSON.stringify(Object.fromEntries(names)),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });

@@ -11,6 +11,8 @@ export interface Outputs {
   readonly functions: Readonly<Record<string, string>>;
   readonly api_url: string;
   readonly bucket: string;
+  /** Where in it the snapshots are: `s3://bucket/prefix`. */
+  readonly path: string;
   readonly table: string;
   readonly endpoint_url: string;
   /** As this machine reaches Kafka. */
@@ -36,6 +38,7 @@ const stackOutputs = z.object({
   ApiId: z.string(),
   ApiStage: z.string(),
   BucketName: z.string(),
+  Path: z.string(),
   TableName: z.string(),
   FunctionNames: z.string().transform((json) => z.record(z.string(), z.string()).parse(JSON.parse(json))),
 });
@@ -70,7 +73,7 @@ export async function deploy(options: Deploy): Promise<Outputs> {
   say(`Deploying the stack ${stackName} to ${cloud.endpointUrl}…`);
   const how = ["--require-approval", "never", "--outputs-file", outputsFile];
   await cdk(options, "deploy", [stackName, "--app", template, ...how]);
-  const { ApiId, ApiStage, BucketName, TableName, FunctionNames } = stackOutputs.parse(
+  const { ApiId, ApiStage, BucketName, Path, TableName, FunctionNames } = stackOutputs.parse(
     z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(outputsFile, "utf8")))[stackName],
   );
   say(`Deployed (${((performance.now() - started) / 1000).toFixed(0)} s)`);
@@ -78,6 +81,7 @@ export async function deploy(options: Deploy): Promise<Outputs> {
     functions: FunctionNames,
     api_url: `${cloud.endpointUrl}/_aws/execute-api/${ApiId}/${ApiStage}`,
     bucket: BucketName,
+    path: Path,
     table: TableName,
     endpoint_url: cloud.endpointUrl,
     bootstrap_servers: options.bootstrapServers,

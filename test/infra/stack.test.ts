@@ -313,8 +313,10 @@ describe("the stack", () => {
       "ApiId",
       "ApiStage",
       "ApiUrl",
+      "BootstrapServers",
       "BucketName",
       "FunctionNames",
+      "Path",
       "TableName",
     ]);
     expect(JSON.parse(Outputs.FunctionNames.Value)).toEqual({

@@ -15,6 +15,7 @@ async function clientOf(result: unknown) {
     functions: { show: "offset-show" },
     api_url: endpointUrl,
     bucket: "b",
+    path: "s3://b/",
     table: "t",
     endpoint_url: endpointUrl,
     bootstrap_servers: "127.0.0.1:1",

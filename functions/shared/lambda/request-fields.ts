@@ -48,6 +48,8 @@ const topicSelectors = selectorsBy((selector) => splitTopic(selector).topic).che
     const named = list.reduce((n, entry) => n + (splitTopic(entry).partitions?.length ?? 0), 0);
     if (named > MAX_PARTITIONS) issue(`names ${named} partitions, and at most ${MAX_PARTITIONS} are allowed`);
   }),
+  // What JSON Schema says of it; the command line does not split such an element at the commas between its partitions.
+  z.meta({ format: "topic-partitions" }),
 );
 
 /** What an operation is restricted to. */

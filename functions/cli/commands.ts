@@ -1,0 +1,169 @@
+import * as z from "zod/mini";
+import { operations, type Verb, verbs } from "../operations.ts";
+import { encodeJson } from "../shared/core/json/json.ts";
+import { described, optional } from "../shared/lambda/documentation.ts";
+import type { Command, OwnFlag, Run } from "./command.ts";
+import type { Deployment } from "./deployment.ts";
+import { type ExitCode, exit } from "./exit-codes.ts";
+import { type Flag, flagsOf } from "./flags.ts";
+import { type Answer, invoke } from "./invoke.ts";
+import { ownFormats } from "./output.ts";
+import { withProgress } from "./progress.ts";
+
+/** Flags that every command has. */
+export const commonFlags: readonly OwnFlag[] = [
+  {
+    name: "deployment",
+    kind: "value",
+    value: "stack",
+    description:
+      "The stack. Without it: .local/outputs.json of this directory, else OFFSET_ROLLBACK_DEPLOYMENT, else OffsetRollback.",
+    choices: [],
+  },
+  {
+    name: "path",
+    kind: "value",
+    value: "s3://bucket/prefix",
+    description: "Where the snapshots are. Another place than the deployment's is an error.",
+    choices: [],
+  },
+  {
+    name: "bootstrap-servers",
+    kind: "value",
+    value: "host:port",
+    description: "Brokers of the Kafka cluster. Another cluster than the deployment's is an error.",
+    choices: [],
+  },
+  { name: "output", kind: "value", value: "file", description: "Writes the result to this file.", choices: [] },
+  {
+    name: "open",
+    kind: "switch",
+    description: "Opens the result with the program that the system has for it.",
+    choices: [],
+  },
+];
+
+/** A command that is one call can be printed instead. */
+const printRequest: OwnFlag = {
+  name: "print-request",
+  kind: "switch",
+  description: "Prints the request as a command of the AWS CLI, and sends nothing.",
+  choices: [],
+};
+
+/** The field for the path parameter of an operation's routes. */
+function positionalOf(verb: Verb): string | undefined {
+  const operation = operations[verb];
+  const [, parameter] =
+    operation.routes.map(({ path }) => /\{(\w+)\}/.exec(path)).find((found) => found !== null) ?? [];
+  return parameter === "snapshot_id" && "snapshotField" in operation ? operation.snapshotField : parameter;
+}
+
+/** The command of an operation. */
+function operationCommand(verb: Verb): Command {
+  const { request, summary } = operations[verb];
+  return {
+    name: verb,
+    verb,
+    summary,
+    flags: () => flagsOf(request),
+    request,
+    positional: positionalOf(verb),
+    own: [printRequest],
+    async run({ call, show, request }) {
+      const answer = await call(verb, request);
+      await show(answer);
+      return answerCode(answer);
+    },
+  };
+}
+
+/** A mismatch is a result, and no success. */
+function answerCode({ result }: Answer): ExitCode {
+  const isMismatch = typeof result === "object" && result !== null && Reflect.get(result, "verified") === false;
+  return isMismatch ? exit.failed : exit.done;
+}
+
+/** Answers the question of a rollback. */
+const yes: OwnFlag = {
+  name: "yes",
+  kind: "switch",
+  description: "Does not ask: shows the dry run, and rolls back what it showed.",
+  choices: [],
+};
+
+const { rollback, rollbacks, show } = operations;
+const { groups, topics, ...rest } = rollback.request.shape;
+const { out_of_range, skip_blocked, wait_for_empty_seconds, dry_run, verify, detail, requested_by, description } = rest;
+
+/** What an undo takes: the rollback to undo, and what may be chosen in a rollback to its safety snapshot. */
+const undoRequest = z.strictObject({
+  rollback_id: described(rollbacks.request.shape.rollback_id, "The rollback to undo; the last one unless given."),
+  ...{ groups, topics, dry_run, verify, out_of_range, skip_blocked, wait_for_empty_seconds, detail },
+  ...{ requested_by, description },
+});
+
+const reportRequest = z.strictObject({
+  snapshot_id: optional(show.request.shape.snapshot_id, "The snapshot. Without it, one is taken first."),
+  groups: show.request.shape.groups,
+  topics: show.request.shape.topics,
+});
+
+const rollbackFlags = () => flagsOf(rollback.request);
+
+/** Commands that are more than one call, or another than the operation of their name. */
+const made: readonly Command[] = [
+  {
+    ...operationCommand("rollback"),
+    own: [yes, printRequest],
+    run: async (run) => (await import("./rollback.ts")).rollBack(run, rollbackFlags()),
+  },
+  {
+    name: "undo",
+    verb: "rollback",
+    summary: "Undoes a rollback: rolls its groups back to where they stood before it.",
+    request: undoRequest,
+    flags: () => flagsOf(undoRequest),
+    positional: "rollback_id",
+    own: [yes],
+    example: { rollback_id: "rollback-2025-01-15T11:00:00Z-1f2e3d4c" },
+    run: async (run) => (await import("./rollback.ts")).undo(run, rollbackFlags()),
+  },
+  {
+    name: "report",
+    verb: "show",
+    summary: "Shows where groups stand in the topics' logs: offsets, log ranges and lag.",
+    request: reportRequest,
+    flags: () => flagsOf(reportRequest),
+    positional: "snapshot_id",
+    own: [],
+    example: { groups: ["orders-*"] },
+    run: async (run) => (await import("./rollback.ts")).report(run),
+  },
+];
+
+/** All commands, by name. */
+export const commands: ReadonlyMap<string, Command> = new Map(
+  [...verbs.map(operationCommand), ...made].map((command) => [command.name, command]),
+);
+
+/** The field of a request that says the form of its result, and the flag for the form of what is printed. */
+export function formatFlag(flags: readonly Flag[]): { readonly field: Flag | undefined; readonly own: OwnFlag } {
+  const field = flags.find(({ field, preset }) => field === "format" && preset !== undefined);
+  const isTaken = field === undefined && flags.some(({ field }) => field === "format");
+  return {
+    field,
+    own: {
+      name: isTaken ? "output-format" : "format",
+      kind: "value",
+      description: "How the result is printed: text unless given.",
+      choices: [...new Set([...ownFormats, ...(field?.choices ?? [])])],
+    },
+  };
+}
+
+/** Invokes a function, with a sign of life on a terminal. */
+export const callWith =
+  (deployment: Deployment): Run["call"] =>
+  (verb, request) =>
+    withProgress(`${verb} by ${deployment.name}`, () => invoke(deployment, verb, encodeJson(request)));

@@ -1,0 +1,108 @@
+import { parseJson } from "../shared/core/json/json.ts";
+import type { Deployment } from "./deployment.ts";
+import { exit, isErrorName } from "./exit-codes.ts";
+import { AnswerLost, OperationFailed, Problem, usage } from "./problems.ts";
+
+/** An answer of an operation. */
+export interface Answer {
+  /** Exactly what the function answered, or what the link in its answer gives. */
+  readonly text: string;
+  /** The same, parsed; integers beyond 2^53 are `bigint`. Undefined where it is no JSON: a format of another tool. */
+  readonly result: unknown;
+  /** The content of a file in the format that was asked for, instead of a result. */
+  readonly content?: string;
+}
+
+/** Longer than any function runs (900 s): an earlier end would leave a rollback running without anybody to see its result. */
+const TIMEOUT_MS = 930_000;
+const CONNECT_MS = 10_000;
+
+/** A field of an object that is a text. */
+export function textField(value: unknown, name: string): string | undefined {
+  const entry: unknown = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  return typeof entry === "string" ? entry : undefined;
+}
+
+/** Names that an error has before the call reaches the function: nothing was run. */
+const notSent = new Set(["ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "CredentialsProviderError"]);
+
+/**
+ * Invokes a function once. A second try would be a second invocation, so none is made.
+ *
+ * @param payload the request, as JSON
+ * @throws OperationFailed for an error of the operation, AnswerLost where the connection broke
+ */
+export async function invoke(deployment: Deployment, verb: string, payload: string): Promise<Answer> {
+  const FunctionName = deployment.functions[verb];
+  if (FunctionName === undefined) {
+    throw usage([`${deployment.name} has no function for ${verb}: it is of an older version. Nothing was sent.`]);
+  }
+  const { InvokeCommand, LambdaClient } = await import("@aws-sdk/client-lambda");
+  const lambda = new LambdaClient({
+    ...deployment.client,
+    maxAttempts: 1,
+    requestHandler: { requestTimeout: TIMEOUT_MS, throwOnRequestTimeout: true, connectionTimeout: CONNECT_MS },
+  });
+  const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload: payload })).catch((cause) => {
+    throw callFailed(cause, `${FunctionName} of ${deployment.name}`);
+  });
+  const text = answer.Payload?.transformToString() ?? "";
+  const result = parsed(text);
+  if (answer.FunctionError !== undefined) {
+    const message = textField(result, "errorMessage") ?? "the function failed without a message";
+    throw new OperationFailed(errorName(textField(result, "errorType") ?? "", message), message);
+  }
+  return followed(deployment, { text, result });
+}
+
+/** MiniStack loses the type; every message begins with it. */
+function errorName(type: string, message: string): string {
+  const [first = ""] = message.split(":", 1);
+  return [type, first].find(isErrorName) ?? (type || "FunctionError");
+}
+
+function callFailed(cause: unknown, what: string): Problem {
+  const { name, message, code, $metadata } = Object(cause);
+  const said = `${name || "Error"}: ${message || code || cause}`;
+  const status = Number($metadata?.httpStatusCode ?? 0);
+  if ((status >= 400 && status < 500) || notSent.has(name) || notSent.has(code)) {
+    return new Problem(`${said}\n${what} was not invoked. Nothing was changed.`, exit.failed, [], cause);
+  }
+  return new AnswerLost(
+    `${said}\nThe answer of ${what} was lost. Whether it ran, and how it ended, is not known.`,
+    exit.failed,
+    [],
+    cause,
+  );
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
+};
+
+/** A large result is a link: the whole is what it leads to. */
+async function followed({ client }: Deployment, answer: Answer): Promise<Answer> {
+  const content = textField(answer.result, "content");
+  if (content !== undefined) return { ...answer, content };
+  const link = textField(answer.result, "result_url");
+  if (link === undefined) return answer;
+  // A function in Docker knows a local cloud by another address than this machine.
+  const { pathname, search } = new URL(link);
+  const url = client.endpoint === undefined ? link : new URL(`${pathname}${search}`, client.endpoint).href;
+  const response = await fetch(url).catch((cause) => cause);
+  if (!(response instanceof Response) || !response.ok) {
+    const why = response instanceof Response ? `HTTP ${response.status}` : String(response?.cause?.message ?? response);
+    throw new Problem(
+      `The operation succeeded, and its result, which was too large for an answer, could not be fetched (${why}). It can be ` +
+        `fetched for some minutes, gzip'd: ${link}`,
+      exit.failed,
+    );
+  }
+  const text = await response.text();
+  const isFile = textField(answer.result, "content_type") !== undefined;
+  return isFile ? { ...answer, content: text } : { text, result: parsed(text) };
+}

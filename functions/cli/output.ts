@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { WriteStream } from "node:tty";
+import type { Answer } from "./invoke.ts";
+
+/** What the command line makes of any result. Formats of other tools are made by the operation. */
+export const ownFormats = ["text", "json", "csv"] as const;
+
+/** Where results go: a file, and a program that shows it; otherwise stdout. */
+export interface Destination {
+  readonly output: string | undefined;
+  readonly open: boolean;
+}
+
+/** Whether a stream shows colours: a terminal, unless `NO_COLOR` or `FORCE_COLOR` say otherwise. */
+export function hasColor(stream: WriteStream): boolean {
+  const { NO_COLOR, FORCE_COLOR } = process.env;
+  if (NO_COLOR) return false;
+  if (FORCE_COLOR !== undefined) return FORCE_COLOR !== "0" && FORCE_COLOR !== "false";
+  return stream.isTTY && stream.hasColors();
+}
+
+/** A text for a terminal. Where there is none, lines are as long as they are. */
+export async function textFor(stream: WriteStream, result: unknown): Promise<string> {
+  const { textOf } = await import("../shared/report/text.ts");
+  const width = stream.isTTY ? stream.columns : Number.POSITIVE_INFINITY;
+  return textOf(result, { width, color: hasColor(stream) });
+}
+
+/** JSON on lines of its own, with every number as it is written. */
+export function indentedJson(text: string): string {
+  const pieces: string[] = [];
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{[]\s*[}\]]|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    if (token === "{" || token === "[") {
+      depth++;
+      pieces.push(token, line());
+    } else if (token === "}" || token === "]") {
+      depth--;
+      pieces.push(line(), token);
+    } else if (token === ",") pieces.push(token, line());
+    else if (token === ":") pieces.push(": ");
+    else pieces.push(/^[{[]/.test(token) ? token.replace(/\s+/, "") : token);
+  }
+  return pieces.join("");
+}
+
+/** Renders an answer. */
+export async function rendered(answer: Answer, format: string): Promise<string> {
+  if (answer.content !== undefined) return answer.content;
+  switch (format) {
+    case "text":
+      return textFor(process.stdout, answer.result);
+    case "csv":
+      return (await import("../shared/report/csv.ts")).csvOf(answer.result);
+    default:
+      return `${indentedJson(answer.text)}\n`;
+  }
+}
+
+/** Writes a result where it is to go. */
+export async function deliver(text: string, name: string, { output, open }: Destination): Promise<void> {
+  if (output === undefined && !open) {
+    await write(process.stdout, text);
+    return;
+  }
+  const file = output ?? join(mkdtempSync(join(tmpdir(), "offset-rollback-")), name);
+  writeFileSync(file, text);
+  console.error(`Written to ${file}`);
+  if (open) await show(file);
+}
+
+/** Shows a file with the program that the system has for it. */
+async function show(file: string): Promise<void> {
+  const [command, ...args] =
+    process.platform === "darwin"
+      ? ["open"]
+      : process.platform === "win32"
+        ? ["cmd", "/c", "start", '""']
+        : ["xdg-open"];
+  const child = spawn(command ?? "", [...args, file], { stdio: "ignore", detached: true });
+  const failed = await new Promise<Error | undefined>((resolve) => {
+    child.once("error", resolve);
+    child.once("spawn", () => resolve(undefined));
+  });
+  child.unref();
+  if (failed !== undefined) console.error(`It could not be opened (${failed.message}): open it yourself.`);
+}
+
+/** Writes all of a text: a pipe takes it in parts. A reader that has gone, such as \`head\`, is no failure. */
+export function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.once("error", (error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? resolve() : reject(error)));
+    stream.write(text, () => resolve());
+  });
+}

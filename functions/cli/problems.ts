@@ -1,0 +1,43 @@
+import { type ExitCode, exit, exitCodeOf } from "./exit-codes.ts";
+
+/** Something that ends the program: it is printed, with the next commands, and is no fault of the program. */
+export class Problem extends Error {
+  readonly exitCode: ExitCode;
+  /** Commands that can be pasted. */
+  next: readonly string[];
+
+  /** @param message begins with the name of the error where it has one */
+  constructor(message: string, exitCode: ExitCode, next: readonly string[] = [], cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.exitCode = exitCode;
+    this.next = next;
+  }
+}
+
+/** Arguments or a deployment that cannot be used: nothing was sent. */
+export const usage = (problems: readonly string[], next: readonly string[] = [], end = ""): Problem =>
+  new Problem(
+    [
+      problems.length === 1
+        ? problems[0]
+        : `${problems.length} problems:\n${problems.map((it) => `  ${it}`).join("\n")}`,
+      ...(end === "" ? [] : [end]),
+    ].join("\n"),
+    exit.usage,
+    next,
+  );
+
+/** Something was not done, and nothing was changed. */
+export const refused = (message: string, next: readonly string[] = []): Problem =>
+  new Problem(message, exit.refused, next);
+
+/** An operation answered with an error. */
+export class OperationFailed extends Problem {
+  constructor(errorName: string, message: string) {
+    super(message.startsWith(errorName) ? message : `${errorName}: ${message}`, exitCodeOf(errorName));
+    this.name = errorName;
+  }
+}
+
+/** The call was sent, and its answer was lost: what it did is not known. */
+export class AnswerLost extends Problem {}

@@ -1,0 +1,206 @@
+import { randomUUID } from "node:crypto";
+import * as z from "zod/mini";
+import { dryRunResult } from "../rollback/schema.ts";
+import { pageResult, recordResult } from "../rollbacks/schema.ts";
+import type { Fields } from "../shared/core/json/json.ts";
+import { isoSeconds } from "../shared/core/snapshot-id.ts";
+import { count } from "../shared/core/text.ts";
+import type { Run } from "./command.ts";
+import { type ExitCode, exit } from "./exit-codes.ts";
+import { commandLine, type Flag } from "./flags.ts";
+import type { Answer } from "./invoke.ts";
+import { textFor } from "./output.ts";
+import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
+
+/** What is read of a dry run, of which a summary and a later version may have less or more. */
+const seenPlan = z.looseObject({
+  snapshot_id: dryRunResult.shape.snapshot_id,
+  plan_digest: dryRunResult.shape.plan_digest,
+  totals: dryRunResult.shape.totals,
+});
+
+/** The word of an answer, or an error that says that it has none. */
+function read<T>(schema: z.ZodMiniType<T>, { result, text }: Answer, what: string): T {
+  const parsed = schema.safeParse(result);
+  if (parsed.success) return parsed.data;
+  throw new Problem(`The answer of ${what} is not what this version reads: ${text.slice(0, 300)}`, exit.failed);
+}
+
+/**
+ * Rolls back what was seen: a dry run is shown, the question is asked, and the same request is sent with the digest of that
+ * plan and the id of its snapshot. `--yes` answers the question; a digest in the request too, since its plan was seen.
+ */
+export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.request): Promise<ExitCode> {
+  if (rollback.dry_run === true) return showPlan(run, flags, rollback);
+  if (rollback.plan_digest !== undefined) return execute(run, flags, rollback);
+  if (!run.isSet("yes") && !(process.stdin.isTTY && process.stderr.isTTY)) {
+    throw refused("A rollback is confirmed on a terminal, and there is none. Nothing was sent.", [
+      `${commandLine("rollback", flags, { ...rollback, dry_run: true })}   (shows what it would do)`,
+      `${commandLine("rollback", flags, rollback)} --yes   (does it)`,
+    ]);
+  }
+  const answer = await run.call("rollback", { ...rollback, dry_run: true });
+  const plan = read(seenPlan, answer, "the dry run");
+  run.say(`Dry run of a rollback by ${run.deployment.name}. Nothing was changed.`, "");
+  run.say(await textFor(process.stderr, answer.result));
+  requireUnblocked(plan, flags, rollback);
+  const { replayed, skipped, groups, actions } = plan.totals;
+  const moved = Object.entries(actions).filter(([action, n]) => n > 0 && action !== "unchanged" && action !== "skip");
+  const isIdle = moved.length === 0;
+  if (isIdle) run.say("There is nothing to do: every partition of the plan stands at its target, or is left out.");
+  if (!run.isSet("yes")) {
+    if (isIdle) return exit.done;
+    const what = moved.map(([action, n]) => `${action} ${n}`).join(", ");
+    const partitions = count(
+      moved.reduce((sum, [, n]) => sum + n, 0),
+      "partition",
+    );
+    const figures = `replays at most ${replayed ?? "an unknown number of"} records, skips ${skipped ?? "an unknown number"}`;
+    const question = `Roll back ${count(groups, "group")}: ${partitions} (${what}); ${figures}?`;
+    if (!(await isConfirmed(question))) throw refused("Nothing was changed: the rollback was not confirmed.");
+  }
+  // A resumed rollback has the snapshot and the digest in its journal.
+  const exactly = rollback.resume === undefined ? { snapshot_id: plan.snapshot_id, plan_digest: plan.plan_digest } : {};
+  return execute(run, flags, { ...rollback, ...exactly });
+}
+
+type Plan = z.output<typeof seenPlan>;
+
+const blockersOf = ({ totals }: Plan) => Object.entries(totals.blockers).filter(([, n]) => n > 0);
+
+/** Members may leave while the rollback waits for that. */
+function requireUnblocked(plan: Plan, flags: readonly Flag[], rollback: Fields): void {
+  const waits = Number(rollback.wait_for_empty_seconds ?? 0) > 0;
+  const blockers = blockersOf(plan).filter(([kind]) => !(waits && kind === "group_not_empty"));
+  if (blockers.length === 0) return;
+  throw blocked(blockers, flags, rollback);
+}
+
+function blocked(blockers: readonly (readonly [string, number])[], flags: readonly Flag[], rollback: Fields): Problem {
+  const kinds = blockers.map(([kind, n]) => `${kind} ${n}`).join(", ");
+  const { dry_run: _, ...again } = rollback;
+  return refused(`The rollback would be refused: ${kinds}. Nothing was changed. Remove the blockers above, then:`, [
+    commandLine("rollback", flags, again),
+  ]);
+}
+
+/** Shows what a rollback would do. Blockers are a refusal, so that a script can branch on them. */
+async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
+  const answer = await run.call("rollback", rollback);
+  await run.show(answer);
+  const blockers = blockersOf(read(seenPlan, answer, "the dry run"));
+  if (blockers.length > 0) throw blocked(blockers, flags, rollback);
+  return exit.done;
+}
+
+/** Sends a rollback under an id that was said before, so that it can be looked up whatever becomes of the answer. */
+async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
+  const id =
+    rollback.resume ?? rollback.rollback_id ?? `rollback-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
+  const named = rollback.resume === undefined ? { ...rollback, rollback_id: id } : rollback;
+  run.say(`Rollback ${id} starts.`);
+  const lookUp = `offset-rollback rollbacks --rollback-id ${id}`;
+  try {
+    await run.show(await run.call("rollback", named));
+    return exit.done;
+  } catch (error) {
+    const resume = commandLine("rollback", flags, { resume: id });
+    if (error instanceof AnswerLost) throw new Problem(error.message, exit.failed, [lookUp], error);
+    if (!(error instanceof OperationFailed)) throw error;
+    const { rollback_id: _id, plan_digest: _digest, ...again } = rollback;
+    const next =
+      error.exitCode === exit.refused
+        ? [commandLine("rollback", flags, { ...again, dry_run: true })]
+        : error.name === "RollbackIncomplete"
+          ? [lookUp, resume]
+          : [lookUp];
+    error.next = next;
+    throw error;
+  }
+}
+
+async function isConfirmed(message: string): Promise<boolean> {
+  const { confirm } = await import("@clack/prompts");
+  return (await confirm({ message, initialValue: false, input: process.stdin, output: process.stderr })) === true;
+}
+
+/**
+ * Undoes a rollback: rolls its groups back to its safety snapshot, exactly. Without an id, the last one.
+ *
+ * @throws Problem where there is nothing to undo, or the last rollback is not known for certain
+ */
+export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
+  const { rollback_id, ...options } = run.request;
+  const id = rollback_id ?? (await lastRollback(run));
+  const record = read(undone, await run.call("rollbacks", { rollback_id: id }), "rollbacks");
+  const { status, safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
+  if (status === "running") {
+    throw refused(`${id} is still running: there is nothing to undo yet. Nothing was changed.`, [
+      `offset-rollback rollbacks --rollback-id ${id}`,
+    ]);
+  }
+  if (safety_snapshot_id === null) {
+    throw refused(
+      `${id} has no safety snapshot: it committed nothing, so there is nothing to undo. Nothing was changed.`,
+      ["offset-rollback rollbacks"],
+    );
+  }
+  run.say(
+    `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
+      "It restores the commits from before it, and deletes those that it created.",
+  );
+  const topics = options.topics ?? request?.topics;
+  return rollBack(run, flags, {
+    ...options,
+    snapshot_id: safety_snapshot_id,
+    ...(topics !== undefined && { topics }),
+    exact: true,
+  });
+}
+
+/** What is read of a record of the journal. */
+const undone = z.looseObject({
+  status: recordResult.shape.status,
+  snapshot_id: recordResult.shape.snapshot_id,
+  safety_snapshot_id: recordResult.shape.safety_snapshot_id,
+  requested_by: recordResult.shape.requested_by,
+  started_at: recordResult.shape.started_at,
+  request: z.optional(
+    z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
+  ),
+});
+
+const page = z.looseObject({
+  rollbacks: z.array(z.looseObject({ rollback_id: z.string() })),
+  warnings: pageResult.shape.warnings,
+});
+
+async function lastRollback(run: Run): Promise<string> {
+  const { rollbacks, warnings } = read(page, await run.call("rollbacks", { limit: 1 }), "rollbacks");
+  if (warnings.length > 0) {
+    throw refused(
+      `Which rollback is the last is not certain: ${warnings.join(" ")} Nothing was changed. Name the one to undo:`,
+      ["offset-rollback rollbacks", "offset-rollback undo ROLLBACK_ID"],
+    );
+  }
+  const [last] = rollbacks;
+  if (last === undefined) throw refused("There is no rollback to undo. Nothing was changed.");
+  return last.rollback_id;
+}
+
+/** Shows the offset mapping report of a snapshot; without one, of a snapshot that is taken first. */
+export async function report(run: Run): Promise<ExitCode> {
+  const { snapshot_id, ...rest } = run.request;
+  const { groups } = rest;
+  let id = snapshot_id;
+  if (id === undefined) {
+    const taken = await run.call("snapshot", {
+      ...(groups !== undefined && { groups }),
+      description: "For a report",
+    });
+    id = read(z.looseObject({ snapshot_id: z.string() }), taken, "snapshot").snapshot_id;
+    run.say(`Snapshot ${id} was taken for the report.`);
+  }
+  await run.show(await run.call("show", { ...rest, snapshot_id: id, format: "report" }));
+  return exit.done;
+}
