@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeJson } from "../../../../functions/shared/core/json/json.ts";
-import { parseExactly, RepeatedKey } from "../../../../functions/shared/core/json/parser.ts";
+import { parseExactly, RepeatedKey, UnexpectedText } from "../../../../functions/shared/core/json/parser.ts";
 import { json } from "../../../support/arbitraries.ts";
 import { spoil } from "../../../support/spoil.ts";
 
@@ -81,12 +81,12 @@ describe("parseExactly", () => {
   });
 
   test.each([
-    ["[1,", "unexpected end at 3"],
-    ['{"a":"b', "unexpected end at 7"],
-    ["[1,x]", "unexpected character at 3"],
-    ["{} {}", "unexpected character at 3"],
-  ])("refuses %j with the place: %s", (text, message) => {
-    expect(() => parseExactly(text)).toThrow(new SyntaxError(message));
+    ["[1,", "unexpected end", 3],
+    ['{"a":"b', "unexpected end", 7],
+    ["[1,x]", "unexpected character", 3],
+    ["{} {}", "unexpected character", 3],
+  ])("refuses %j with the place: %s at %i", (text, what, at) => {
+    expect(() => parseExactly(text)).toThrow(new UnexpectedText(what, at));
   });
 
   test("keeps integers of up to 40 digits exact", () => {
