@@ -83,6 +83,7 @@ module.exports = {
       },
     },
     { name: "tests-are-leaves", severity: "error", from: { pathNot: "^test/" }, to: { path: "^test/" } },
+    only("uplot-in-the-page", "uplot", `${shared}/report/page/`),
     only("terminal-widths-in-report", "(string-width|wrap-ansi)", `${shared}/report/`),
     only("kafkajs-in-kafka", "kafkajs", `${kafka}/`),
     only("kafkajs-internals-in-connection", "kafkajs/src", `${kafka}/connection/connection\\.ts$`),

@@ -20,6 +20,7 @@ export default defineConfig({
     projects: [
       project(1, "pure", ["test/unit/**/*.test.ts", "test/soak/ledger.test.ts"]),
       project(2, "infra", ["test/infra/**/*.test.ts"], { testTimeout: 300_000 }),
+      project(2, "browser", ["test/browser/**/*.test.ts"], { testTimeout: 60_000 }),
       project(2, "local", ["test/localstack/**/*.test.ts"]),
       project(3, "cloud", ["test/integration/storage/**/*.test.ts"], {
         globalSetup: "test/support/cloud-setup.ts",

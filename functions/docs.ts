@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { extname, join, relative } from "node:path";
+import { buildSync } from "esbuild";
 import * as z from "zod";
 import packageJson from "../package.json" with { type: "json" };
 import { examples } from "./examples.ts";
@@ -8,7 +10,8 @@ import type { Route } from "./shared/lambda/documentation.ts";
 import { statuses } from "./shared/lambda/http.ts";
 
 /*
- * `npm run docs` writes the API documents from the schemas; `npm run check` fails (`--check`) where they are stale.
+ * `npm run docs` writes the API documents from the schemas, and the page of HTML reports from its sources; `npm run check`
+ * fails (`--check`) where they are stale.
  */
 
 type Schema = { [key: string]: unknown };
@@ -146,14 +149,42 @@ documents.set("openapi.json", {
   },
 });
 
+/**
+ * The script and the style of HTML reports, from `shared/report/page/`, as one module: bundles of functions and of the command
+ * line have them as they have any other code. Equal sources give equal text on every machine.
+ */
+function pageModule(): string {
+  const licence = readFileSync(join(import.meta.dirname, "../node_modules/uplot/LICENSE"), "utf8").trim();
+  const { outputFiles } = buildSync({
+    absWorkingDir: join(import.meta.dirname, "shared/report/page"),
+    entryPoints: ["main.ts", "page.css"],
+    bundle: true,
+    minify: true,
+    write: false,
+    outdir: ".",
+    format: "iife",
+    target: "es2024",
+    tsconfigRaw: {},
+    banner: { js: `/* Includes uPlot.\n${licence} */` },
+  });
+  const constants = outputFiles.flatMap(({ path, contents, text }) => {
+    const name = extname(path) === ".css" ? "style" : "script";
+    const hash = createHash("sha256").update(contents).digest("base64");
+    return [`export const ${name} = ${JSON.stringify(text)};`, `export const ${name}Hash = "sha256-${hash}";`];
+  });
+  return `// Generated from page/ by \`npm run docs\`.\n${constants.join("\n")}\n`;
+}
+
+const texts = new Map([...documents].map(([name, document]) => [name, `${JSON.stringify(document, null, 2)}\n`]));
+texts.set("shared/report/page.generated.ts", pageModule());
+
 const stale: string[] = [];
-for (const [name, document] of documents) {
+for (const [name, text] of texts) {
   const path = join(import.meta.dirname, name);
-  const text = `${JSON.stringify(document, null, 2)}\n`;
   if (!process.argv.includes("--check")) writeFileSync(path, text);
   else if (!existsSync(path) || readFileSync(path, "utf8") !== text) stale.push(relative(process.cwd(), path));
 }
 if (stale.length > 0) {
-  console.error(`${stale.join(", ")}: not what the schemas say now. Run \`npm run docs\` and commit the result.`);
+  console.error(`${stale.join(", ")}: not what their sources say now. Run \`npm run docs\` and commit the result.`);
   process.exitCode = 1;
 }

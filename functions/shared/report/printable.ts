@@ -20,9 +20,10 @@ export function printableName(name: string): string {
 const asciiText = (text: string) => text.replace(/[^ -~]/gu, escaped);
 const isPlain = /^[ -~]*$/;
 
-const hasInvisible = /[[\p{C}\p{Z}\p{DI}]--[ ]]/v;
-/** Emoji stay as they are, although some of their characters cannot be seen. */
-const emojiOrInvisible = /(?<emoji>\p{RGI_Emoji})|[[\p{C}\p{Z}\p{DI}]--[ ]]/gv;
+/** Whether a text has a character that cannot be seen. */
+export const hasInvisible = /[[\p{C}\p{Z}\p{DI}]--[ ]]/v;
+/** Each such character, and each emoji: emoji stay as they are, although some of their characters cannot be seen. */
+export const emojiOrInvisible = /(?<emoji>\p{RGI_Emoji})|[[\p{C}\p{Z}\p{DI}]--[ ]]/gv;
 
 const short: { readonly [character: string]: string } = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
