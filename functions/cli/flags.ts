@@ -89,16 +89,26 @@ function json(text: string): Json {
 }
 
 /** What `parseJson` returns is JSON. */
-const asJson = (value: unknown): Json => {
-  if (value === null || typeof value !== "object") {
-    return typeof value === "string" || typeof value === "bigint" || typeof value === "boolean" ? value : number(value);
+function asJson(value: unknown): Json {
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    case "object":
+      if (value === null) return null;
+      return Array.isArray(value) ? value.map(asJson) : fieldsOf(value);
+    default:
+      return null;
   }
-  if (Array.isArray(value)) return value.map(asJson);
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, asJson(entry)]));
-};
-const number = (value: unknown): Json => (typeof value === "number" ? value : null);
+}
 
-const looksLikeObject = (text: string) => /^\s*\{\s*["}]/.test(text);
+/** An object as JSON. */
+export const fieldsOf = (value: object): Fields =>
+  Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, asJson(entry)]));
+
+const looksLikeObject = (text: string) => /^\{\s*["}]/.test(text);
 const isObject = ({ type }: Schema) => type === "object";
 const isText = ({ type, enum: some, const: one }: Schema) =>
   type === "string" && some === undefined && one === undefined;
@@ -216,11 +226,12 @@ export function readRequest(
   const unread = new Set(
     flags.filter(({ field }) => given.has(field) && !(field in request)).map(({ field }) => field),
   );
-  for (const { path, message } of schema.safeParse(request).error?.issues ?? []) {
+  for (const { code, path, message } of schema.safeParse(request).error?.issues ?? []) {
     const [field, ...inner] = path;
     if (unread.has(String(field))) continue;
     const at = inner.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-    const said = message.replace(/^Invalid input: /, "").replace(/^expected .*, received undefined$/, "is missing");
+    const isMissing = code === "invalid_type" && inner.length === 0 && !(String(field) in request);
+    const said = isMissing ? "is missing" : message.replace(/^Invalid input: /, "");
     problems.push(field === undefined ? said : `--${flagName(String(field))}${at} ${said}`);
   }
   return problems.length > 0 ? { problems } : { request };
@@ -247,7 +258,7 @@ function writeValue(value: Json, schema: Schema): string {
 
 function writeElement(value: Json, { format }: Schema): string {
   if (typeof value !== "string") return encodeJson(value);
-  return format === TOPICS ? value : escaped(value, /,|^\s*\{/g).replace(/^(\s*)\\(\s+)/, "$1$2");
+  return format === TOPICS ? value : escaped(value, /,|^\{/g);
 }
 
 /** The flags, and what stands after them, that read as this request. Fields that no flag is for are left out. */
@@ -265,7 +276,7 @@ export function writeFlags(flags: readonly Flag[], request: Fields): string[] {
       return given(
         Object.entries(value).map(([key, entry]) =>
           typeof entry === "string"
-            ? `${escaped(key, /=|^\s*\{/g)}=${entry.replaceAll("\\", "\\\\")}`
+            ? `${escaped(key, /=|^\{/g)}=${entry.replaceAll("\\", "\\\\")}`
             : encodeJson({ [key]: entry }),
         ),
       );

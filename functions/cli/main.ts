@@ -1,3 +1,4 @@
+import { hostname, userInfo } from "node:os";
 import { CommanderError, Option, Command as Program } from "commander";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
@@ -5,128 +6,136 @@ import packageJson from "../../package.json" with { type: "json" };
 import { encodeJson, type Fields } from "../shared/core/json/json.ts";
 import type { Command, OwnFlag, Run } from "./command.ts";
 import { callWith, commands, commonFlags, formatFlag } from "./commands.ts";
+import { COMPLETE, completionScript, completions, shells } from "./completion.ts";
 import { findDeployment, requireSamePlace } from "./deployment.ts";
 import { exit } from "./exit-codes.ts";
-import { readRequest, shellQuoted } from "./flags.ts";
-import { deliver, rendered } from "./output.ts";
+import { commandLine, type Flag, fieldsOf, flagName, readRequest, shellQuoted } from "./flags.ts";
+import { nextSteps } from "./next-steps.ts";
+import { deliver, rendered, write } from "./output.ts";
 import { Problem, usage } from "./problems.ts";
+import { withSwitches } from "./switches.ts";
 
 z.config(en());
 
 /** What was typed: the texts after each flag, by its name. */
 type Given = ReadonlyMap<string, readonly string[]>;
+type Format = ReturnType<typeof formatFlag>;
 
-/**
- * Gives every switch its value, so that what follows it is not taken for that: `--verify true` and `--verify` become
- * `--verify=true`.
- */
-function withSwitches(words: readonly string[], known: readonly Pick<OwnFlag, "name" | "kind">[]): string[] {
-  const kinds = new Map(known.map(({ name, kind }) => [`--${name}`, kind]));
-  const read: string[] = [];
-  for (let i = 0; i < words.length; i++) {
-    const [word = "", next] = words.slice(i, i + 2);
-    if (word === "--") return [...read, ...words.slice(i)];
-    const kind = kinds.get(word);
-    if (kind === "switch" && (next === "true" || next === "false")) {
-      read.push(`${word}=${next}`);
-      i++;
-    } else if (kind === "switch") read.push(`${word}=true`);
-    else if (kind !== undefined && next !== undefined) {
-      read.push(word, next);
-      i++;
-    } else read.push(word);
-  }
-  return read;
+const valueNames: Readonly<Record<Flag["kind"], string>> = {
+  list: "<a,b>",
+  entries: "<key=value>",
+  switch: "[true|false]",
+  value: "<value>",
+};
+
+/** A flag of the command line, whose texts are kept in the order in which they are typed. */
+function optionOf(flag: Flag | OwnFlag, group: string, given: Map<string, string[]>): Option {
+  const value = "value" in flag ? `<${flag.value}>` : valueNames[flag.kind];
+  const preset = "preset" in flag && flag.preset !== undefined ? [`default ${flag.preset}`] : [];
+  const notes = [...(flag.choices.length > 0 ? [flag.choices.join(", ")] : []), ...preset];
+  const option = new Option(
+    `--${flag.name} ${value}`,
+    `${flag.description}${notes.length > 0 ? ` (${notes.join("; ")})` : ""}`,
+  );
+  return option.helpGroup(group).argParser((text: string) => {
+    given.set(flag.name, [...(given.get(flag.name) ?? []), text]);
+    return text;
+  });
 }
 
-const valueName: Readonly<Record<string, string>> = { list: "a,b", entries: "key=value", switch: "true|false" };
-
-/** Builds the command, with its flags. */
-function build(program: Program, command: Command, words: readonly string[]): Promise<number> {
-  const flags = command.flags();
-  const format = formatFlag(flags);
-  const fields = flags.filter((flag) => flag !== format.field);
+/** Parses the words with the flags of a command, and runs it. */
+async function parse(program: Program, command: Command, words: readonly string[]): Promise<number> {
+  const fields = command.flags();
+  const format = formatFlag(fields);
+  const requested = fields.filter((flag) => flag !== format.field);
   const own = [...command.own, format.own, ...commonFlags];
   const given = new Map<string, string[]>();
   const sub = program.command(command.name).description(command.summary);
-  for (const flag of [...fields, ...own]) {
-    const value = ("value" in flag ? flag.value : undefined) ?? valueName[flag.kind] ?? "value";
-    const option = new Option(`--${flag.name} <${value}>`, flag.description).argParser((text: string) => {
-      given.set(flag.name, [...(given.get(flag.name) ?? []), text]);
-      return text;
-    });
-    if (flag.choices.length > 0) option.description = `${flag.description} (${flag.choices.join(", ")})`;
-    sub.addOption(option);
-  }
-  if (command.positional !== undefined) sub.argument(`[${command.positional.replaceAll("_", "-")}]`);
-  return new Promise((resolve, reject) => {
-    sub.action((positional: unknown) => {
-      if (command.positional !== undefined && typeof positional === "string") {
-        const name = command.positional.replaceAll("_", "-");
-        given.set(name, [...(given.get(name) ?? []), positional]);
-      }
-      run(command, given, own, format).then(resolve, reject);
-    });
-    program.parseAsync(withSwitches(words, [...fields, ...own]), { from: "user" }).catch(reject);
+  for (const flag of [...requested, ...command.own]) sub.addOption(optionOf(flag, "What:", given));
+  for (const flag of [format.own, ...commonFlags]) sub.addOption(optionOf(flag, "Where, and how it is shown:", given));
+  const { positional } = command;
+  if (positional !== undefined) sub.argument(`[${flagName(positional)}]`, `the same as --${flagName(positional)}`);
+  const isHelp = words.some((word) => word === "--help" || word === "-h");
+  if (isHelp) sub.addHelpText("after", `\nExample:\n  ${await exampleOf(command)}`);
+  let ended: Promise<number> = Promise.resolve(exit.done);
+  sub.action((first: unknown) => {
+    if (positional !== undefined && typeof first === "string") {
+      given.set(flagName(positional), [...(given.get(flagName(positional)) ?? []), first]);
+    }
+    ended = run(command, given, own, format, words);
   });
+  await program.parseAsync(withSwitches(words, [...requested, ...own]), { from: "user" });
+  return ended;
+}
+
+async function exampleOf(command: Command): Promise<string> {
+  const { examples } = await import("../examples.ts");
+  return commandLine(command.name, command.flags(), command.example ?? fieldsOf(examples[command.verb].request));
 }
 
 async function run(
   command: Command,
   given: Given,
   own: readonly OwnFlag[],
-  format: ReturnType<typeof formatFlag>,
+  format: Format,
+  words: readonly string[],
 ): Promise<number> {
   const problems: string[] = [];
-  const one = (name: string) => {
+  const one = (name: string) => given.get(name)?.at(-1);
+  for (const { name, kind, choices } of own) {
     const texts = given.get(name) ?? [];
     if (texts.length > 1) problems.push(`--${name} is given ${texts.length} times: give it once`);
-    return texts.at(-1);
-  };
-  for (const { name, kind, choices } of own) {
-    const text = one(name);
-    const words = kind === "switch" ? ["true", "false"] : choices;
-    if (text === undefined || words.length === 0 || words.includes(text)) continue;
-    problems.push(`--${name} must be one of ${words.join(", ")}, not ${text}`);
+    const allowed = kind === "switch" ? ["true", "false"] : choices;
+    const wrong = texts.find((text) => allowed.length > 0 && !allowed.includes(text));
+    if (wrong !== undefined) problems.push(`--${name} must be one of ${allowed.join(", ")}, not ${wrong}`);
   }
   const wanted = one(format.own.name) ?? "text";
   const isSent = format.field?.choices.includes(wanted) ?? false;
+  const flags = command.flags();
   const texts = new Map(
-    command.flags().flatMap(({ field, name }) => {
-      const typed = given.get(name);
-      return typed === undefined || field === format.field?.field ? [] : [[field, typed] as const];
-    }),
+    flags
+      .filter((flag) => flag !== format.field && flag.field !== format.field?.field)
+      .flatMap(({ field, name }) => [[field, given.get(name) ?? []] as const])
+      .filter(([, typed]) => typed.length > 0),
   );
-  if (isSent && wanted !== "json") texts.set("format", [wanted]);
-  const typed = readRequest(command.request, command.flags(), texts);
+  if (isSent) texts.set("format", [wanted]);
+  const typed = readRequest(command.request, flags, texts);
   if ("problems" in typed) problems.push(...typed.problems);
-  if (problems.length > 0 || "problems" in typed) {
-    throw usage(problems, [`offset-rollback ${command.name} --help`]);
-  }
+  if ("problems" in typed || problems.length > 0) throw usage(problems, [`offset-rollback ${command.name} --help`]);
+
   const deployment = await findDeployment(one("deployment"));
   requireSamePlace(deployment, { path: one("path"), bootstrapServers: one("bootstrap-servers") });
   if (one("print-request") === "true") {
-    await deliver(`${awsCommand(deployment.functions[command.verb] ?? "", typed.request)}\n`, "", {
-      output: undefined,
-      open: false,
-    });
+    await write(process.stdout, `${awsCommand(deployment.functions[command.verb] ?? "", typed.request)}\n`);
     return exit.done;
   }
+  const isNamed = flags.every(({ field }) => field !== "requested_by") || typed.request.requested_by !== undefined;
   const context: Run = {
     deployment,
-    request: typed.request,
+    request: isNamed ? typed.request : { ...typed.request, requested_by: caller() },
     isSet: (name) => one(name) === "true",
     call: callWith(deployment),
     async show(answer) {
-      const text = await rendered(answer, isSent ? "json" : wanted);
-      await deliver(text, `${command.name}.${wanted === "text" ? "txt" : wanted}`, {
-        output: one("output"),
-        open: one("open") === "true",
-      });
+      const destination = { output: one("output"), open: one("open") === "true" };
+      await deliver(await rendered(answer, isSent ? "json" : wanted, destination), command.name, wanted, destination);
     },
     say: (...lines) => console.error(lines.join("\n")),
   };
-  return command.run(context);
+  try {
+    return await command.run(context);
+  } catch (error) {
+    if (error instanceof Problem) error.next = nextSteps(error, command, words.map(shellQuoted).join(" "));
+    throw error;
+  }
+}
+
+/** Who runs the program, where the request does not say: the journal keeps it. */
+function caller(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`.slice(0, 256);
+  } catch {
+    return hostname().slice(0, 256);
+  }
 }
 
 /** The request as a command of the AWS CLI, which can be pasted into a runbook. */
@@ -134,33 +143,70 @@ const awsCommand = (functionName: string, request: Fields) =>
   `aws lambda invoke --function-name ${shellQuoted(functionName)} --cli-binary-format raw-in-base64-out ` +
   `--cli-read-timeout 905 --payload ${shellQuoted(encodeJson(request))} out.json`;
 
-function createProgram(): Program {
-  return new Program("offset-rollback")
-    .description(packageJson.description)
-    .version(packageJson.version)
-    .exitOverride()
-    .enablePositionalOptions()
-    .showSuggestionAfterError();
+const overview = `
+Examples:
+  offset-rollback snapshot --groups 'orders-*' --description "before the deploy"
+  offset-rollback rollback --snapshot-id ID --groups 'orders-*'      shows a dry run, then asks
+  offset-rollback undo
+  source <(offset-rollback completion bash)
+
+Exit codes: 0 done; 1 failed, or a mismatch; 2 wrong usage, nothing was sent; 3 refused, nothing was changed.
+Help for a command: offset-rollback COMMAND --help`;
+
+/** Answers what is no operation: help, version, completion. */
+async function runOther(program: Program, [name = "", ...rest]: readonly string[]): Promise<number> {
+  if (name === COMPLETE) {
+    await write(
+      process.stdout,
+      completions(rest)
+        .map((word) => `${word}\n`)
+        .join(""),
+    );
+    return exit.done;
+  }
+  for (const { name, summary } of commands.values()) program.command(name).description(summary);
+  program
+    .command("completion")
+    .description(`Prints the completion for a shell: ${shells.join(" or ")}.`)
+    .argument("<shell>")
+    .action((shell: string) => {
+      const known = shells.find((known) => known === shell);
+      if (known === undefined) throw usage([`There is completion for ${shells.join(" and ")}, not for ${shell}.`]);
+      process.stdout.write(completionScript(known));
+    });
+  program.addHelpText("after", overview);
+  if (name === "") program.help({ error: true });
+  await program.parseAsync([name, ...rest], { from: "user" });
+  return exit.done;
 }
 
 /** Runs the program with the words after its name. Returns the exit code. */
-async function main(words: readonly string[]): Promise<number> {
-  const program = createProgram();
-  const [name = ""] = words;
-  const command = commands.get(name);
+async function main(typed: readonly string[]): Promise<number> {
+  const words = typed[0] === "help" && typed[1] !== undefined ? [typed[1], "--help"] : typed;
+  const program = new Program("offset-rollback")
+    .description("Snapshots of the offsets that Kafka consumer groups have committed, and rollbacks to them.")
+    .version(packageJson.version)
+    .helpCommand("help [command]", "Shows the help of a command.")
+    .exitOverride()
+    .showSuggestionAfterError();
+  const command = commands.get(words[0] ?? "");
   try {
-    if (command !== undefined) return await build(program, command, words);
-    for (const { name, summary } of commands.values()) program.command(name).description(summary);
-    if (words.length === 0) program.help({ error: true });
-    await program.parseAsync(words, { from: "user" });
-    return exit.done;
+    return await (command === undefined ? runOther(program, words) : parse(program, command, words));
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exit.done : exit.usage;
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof Problem)) {
+      console.error("A fault of the command line itself. Whether something was sent is not known.");
+      console.error(error instanceof Error ? error.stack : error);
+      return exit.failed;
+    }
     console.error(error.message);
     for (const next of error.next) console.error(`Next: ${next}`);
     return error.exitCode;
   }
 }
 
+// A reader that has gone, such as `head`, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 process.exitCode = await main(process.argv.slice(2));

@@ -3,7 +3,9 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WriteStream } from "node:tty";
+import { exit } from "./exit-codes.ts";
 import type { Answer } from "./invoke.ts";
+import { Problem } from "./problems.ts";
 
 /** What the command line makes of any result. Formats of other tools are made by the operation. */
 export const ownFormats = ["text", "json", "csv"] as const;
@@ -23,10 +25,10 @@ export function hasColor(stream: WriteStream): boolean {
 }
 
 /** A text for a terminal. Where there is none, lines are as long as they are. */
-export async function textFor(stream: WriteStream, result: unknown): Promise<string> {
+export async function textFor(stream: WriteStream | undefined, result: unknown): Promise<string> {
   const { textOf } = await import("../shared/report/text.ts");
-  const width = stream.isTTY ? stream.columns : Number.POSITIVE_INFINITY;
-  return textOf(result, { width, color: hasColor(stream) });
+  const width = stream?.isTTY ? stream.columns || 80 : Number.POSITIVE_INFINITY;
+  return textOf(result, { width, color: stream !== undefined && hasColor(stream) });
 }
 
 /** JSON on lines of its own, with every number as it is written. */
@@ -48,12 +50,12 @@ export function indentedJson(text: string): string {
   return pieces.join("");
 }
 
-/** Renders an answer. */
-export async function rendered(answer: Answer, format: string): Promise<string> {
+/** Renders an answer for where it is to go. */
+export async function rendered(answer: Answer, format: string, { output, open }: Destination): Promise<string> {
   if (answer.content !== undefined) return answer.content;
   switch (format) {
     case "text":
-      return textFor(process.stdout, answer.result);
+      return textFor(output === undefined && !open ? process.stdout : undefined, answer.result);
     case "csv":
       return (await import("../shared/report/csv.ts")).csvOf(answer.result);
     default:
@@ -61,16 +63,31 @@ export async function rendered(answer: Answer, format: string): Promise<string> 
   }
 }
 
-/** Writes a result where it is to go. */
-export async function deliver(text: string, name: string, { output, open }: Destination): Promise<void> {
+/** Writes a result where it is to go. The name and the format are for a file that is only opened. */
+export async function deliver(
+  text: string,
+  name: string,
+  format: string,
+  { output, open }: Destination,
+): Promise<void> {
   if (output === undefined && !open) {
     await write(process.stdout, text);
     return;
   }
-  const file = output ?? join(mkdtempSync(join(tmpdir(), "offset-rollback-")), name);
-  writeFileSync(file, text);
+  const file =
+    output ?? join(mkdtempSync(join(tmpdir(), "offset-rollback-")), `${name}.${format === "text" ? "txt" : format}`);
+  save(file, text);
   console.error(`Written to ${file}`);
   if (open) await show(file);
+}
+
+function save(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Problem(`The operation succeeded, and its result could not be written: ${why}`, exit.failed, [], cause);
+  }
 }
 
 /** Shows a file with the program that the system has for it. */
@@ -90,10 +107,7 @@ async function show(file: string): Promise<void> {
   if (failed !== undefined) console.error(`It could not be opened (${failed.message}): open it yourself.`);
 }
 
-/** Writes all of a text: a pipe takes it in parts. A reader that has gone, such as \`head\`, is no failure. */
+/** Writes all of a text: a pipe takes it in parts. */
 export function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.once("error", (error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? resolve() : reject(error)));
-    stream.write(text, () => resolve());
-  });
+  return new Promise((resolve) => stream.write(text, () => resolve()));
 }

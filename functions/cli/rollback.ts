@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import * as z from "zod/mini";
 import { dryRunResult } from "../rollback/schema.ts";
 import { pageResult, recordResult } from "../rollbacks/schema.ts";
-import type { Fields } from "../shared/core/json/json.ts";
+import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
 import { count } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
@@ -100,6 +100,11 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
   const named = rollback.resume === undefined ? { ...rollback, rollback_id: id } : rollback;
   run.say(`Rollback ${id} starts.`);
   const lookUp = `offset-rollback rollbacks --rollback-id ${id}`;
+  const stopped = () => {
+    run.say("", "Interrupted. The function goes on: how the rollback ends is not known yet.", `Next: ${lookUp}`);
+    process.exit(exit.failed);
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stopped);
   try {
     await run.show(await run.call("rollback", named));
     return exit.done;
@@ -201,6 +206,7 @@ export async function report(run: Run): Promise<ExitCode> {
     id = read(z.looseObject({ snapshot_id: z.string() }), taken, "snapshot").snapshot_id;
     run.say(`Snapshot ${id} was taken for the report.`);
   }
-  await run.show(await run.call("show", { ...rest, snapshot_id: id, format: "report" }));
+  const { content, ...answer } = await run.call("show", { ...rest, snapshot_id: id, format: "report" });
+  await run.show(content === undefined ? answer : { text: content, result: parseJson(content) });
   return exit.done;
 }

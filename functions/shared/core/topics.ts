@@ -19,13 +19,12 @@ export function topicProblems(selector: Selector): string[] {
   const name = textOf(topic);
   const isTopic = (typeof topic === "string" ? /^[\w.*?-]{1,249}$/ : /^[\w.-]{1,249}$/).test(name);
   const wrong = partitions.filter((text) => splitTopicPartition(`t-${text}`)?.topic !== "t");
-  const twice = [...Map.groupBy(partitions, (text) => text)]
-    .filter(([, { length }]) => length > 1)
-    .map(([text]) => text);
+  const seen = new Set<string>();
+  const twice = new Set(partitions.filter((text) => seen.size === seen.add(text).size));
   return [
     !isTopic && `${quote(name)} cannot be a topic: letters, digits, ".", "_" and "-", at most 249 of them`,
     wrong.length > 0 && `partition ${nameSome(wrong)} is not a number from 0 to 2147483647`,
-    twice.length > 0 && `partition ${nameSome(twice)} is named twice`,
+    twice.size > 0 && `partition ${nameSome(twice)} is named twice`,
   ].filter((problem) => problem !== false);
 }
 
