@@ -1,8 +1,11 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { result as difference } from "../functions/diff/schema.ts";
 import { result as listed } from "../functions/list/schema.ts";
 import { dryRunResult, rollbackResult } from "../functions/rollback/schema.ts";
-import { pageResult } from "../functions/rollbacks/schema.ts";
+import { pageResult, recordResult } from "../functions/rollbacks/schema.ts";
+import { parseJson } from "../functions/shared/core/json/json.ts";
 import { type DocumentResult, documentResult as shown } from "../functions/show/schema.ts";
 import { result as taken } from "../functions/snapshot/schema.ts";
 import { result as verified } from "../functions/verify/schema.ts";
@@ -12,7 +15,7 @@ import { type Cloud, useOrStartCloud } from "./cloud.ts";
 import { createConsole, type DescribedPartition, type Ran } from "./console.ts";
 import { deploy, destroy, localDeployment, type Outputs } from "./deploy.ts";
 import { type Kafka, useOrStartKafka } from "./kafka.ts";
-import { freshStateDir, main, removeState, type Say, sayTime, until } from "./process.ts";
+import { freshStateDir, main, removeState, repository, type Say, sayTime, start, until } from "./process.ts";
 
 const MESSAGES = 100;
 const HALF = MESSAGES / 2;
@@ -56,20 +59,32 @@ function createReport(say: Say) {
 }
 type Report = ReturnType<typeof createReport>;
 
-/** The deployed functions, called as a runbook calls them; each call is printed with its answer. */
-function createOperations(client: Client, functions: Outputs["functions"], report: Report) {
-  const ask = async (verb: string, request: unknown) => {
-    const answer = await client.invoke(verb, request);
-    return answer.error === undefined ? answer.result : answer.error;
+/**
+ * The command line and the API, as people and scripts use them. What is typed is printed with its output; data to check
+ * comes from the same program as JSON, quietly.
+ */
+function createOperations(outputs: Outputs, client: Client, directory: string, report: Report) {
+  mkdirSync(join(directory, ".local"), { recursive: true });
+  writeFileSync(join(directory, ".local", "outputs.json"), JSON.stringify(outputs));
+  const offsetRollback = async (words: readonly string[]): Promise<Ran & { messages: string }> => {
+    const bin = join(repository, "functions", "cli", "bin.js");
+    const { OFFSET_ROLLBACK_DEPLOYMENT: _, ...env } = process.env;
+    const program = { command: process.execPath, args: [bin, ...words], env, cwd: directory };
+    const { stdout, stderr, exitCode } = await start(program);
+    const command = `offset-rollback ${words.map((word) => (/^[\w./:=,*-]+$/.test(word) ? word : `'${word}'`)).join(" ")}`;
+    if (exitCode !== 0) throw new Error(`${command} exited with ${exitCode}:\n${stdout}\n${stderr}`);
+    return { command, output: stdout, messages: stderr };
   };
   return {
-    quietly: async <T>(verb: string, request: unknown, answer: Answer<T>) => answer.parse(await ask(verb, request)),
+    /** Prints what a terminal shows, and gives what a script reads. */
+    async run(...words: readonly string[]): Promise<string> {
+      const { command, output, messages } = await offsetRollback(words);
+      report.ran({ command, output: `${messages}${output}` }, 80);
+      return output;
+    },
 
-    async invoke<T>(verb: string, request: unknown, answer: Answer<T>) {
-      const seen = await ask(verb, request);
-      const command = `aws lambda invoke --function-name ${functions[verb]} --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(request)}' out.json && jq . out.json`;
-      report.ran({ command, output: JSON.stringify(seen, null, 2) });
-      return answer.parse(seen);
+    async json<T>(answer: Answer<T>, ...words: readonly string[]): Promise<T> {
+      return answer.parse(parseJson((await offsetRollback([...words, "--format", "json"])).output));
     },
 
     async http<T>(method: string, path: string, body: unknown, answer: Answer<T>) {
@@ -101,9 +116,11 @@ interface Stage {
   readonly schedule: { readonly name: string; readonly groups: readonly string[]; readonly description: string };
   readonly topic: string;
   readonly group: string;
+  /** A folder for what the command line reads. */
+  readonly directory: string;
 }
 
-async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, say: Say): Promise<void> {
+async function walk({ kafka, cloud, deployed, schedule, topic, group, directory }: Stage, say: Say): Promise<void> {
   const report = createReport(say);
   const tools = createConsole(kafka);
   const describe = async () => {
@@ -128,24 +145,35 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
 
   report.title("d. A snapshot");
   const outputs = await deployed;
-  const client = createClient(outputs, cloud);
-  const operations = createOperations(client, outputs.functions, report);
+  const operations = createOperations(outputs, createClient(outputs, cloud), directory, report);
+  const place = ["--path", outputs.path];
+  const kafkaToo = ["--bootstrap-servers", outputs.bootstrap_servers];
+  const snapshot = async (description: string) => {
+    const said = await operations.run(
+      ...["snapshot", ...place, "--groups", group, ...kafkaToo],
+      ...["--description", description],
+    );
+    const [id = ""] = /snapshot-\S+/.exec(said) ?? [];
+    return id;
+  };
   const description = "Before consuming remaining messages";
-  const snapshot = await operations.invoke("snapshot", { groups: [group], description }, taken);
-  report.check(
-    "it is complete, with one group and three offsets",
-    snapshot.status === "complete" && snapshot.groups === 1 && snapshot.offsets === 3,
-  );
+  const id = await snapshot(description);
 
   report.title("e. The list of snapshots");
-  const list = await operations.invoke("list", { limit: 5 }, listed);
+  await operations.run("list", ...place);
+  const { snapshots } = await operations.json(listed, "list", ...place);
+  const row = snapshots.find(({ snapshot_id }) => snapshot_id === id);
+  report.check("the snapshot is in it at once", row !== undefined, snapshots);
   report.check(
-    "the snapshot is in it at once",
-    list.snapshots.some(({ snapshot_id }) => snapshot_id === snapshot.snapshot_id),
+    "it is complete, with one group and three offsets",
+    row?.status === "complete" && row.groups === 1 && row.offsets === 3,
+    row,
   );
 
-  report.title("f. The snapshot as JSON");
-  const document = await operations.invoke("show", { snapshot_id: snapshot.snapshot_id, format: "json" }, shown);
+  report.title("f. The snapshot, for people and as JSON");
+  await operations.run("show", ...place, "--snapshot-id", id);
+  const text = await operations.run("show", ...place, "--snapshot-id", id, "--format", "json");
+  const document = shown.parse(parseJson(text));
   report.check(
     "the documented keys come first, in their order",
     isDeepStrictEqual(Object.keys(document).slice(0, 4), [
@@ -174,6 +202,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
     isDeepStrictEqual(offsetsIn(document.consumer_groups, group), before),
     before,
   );
+
   report.title("g. The rest consumed, a second snapshot, and the difference");
   const second = await tools.consume(topic, group, { max: HALF, idleMs: 20_000 });
   report.ran(second, FEW);
@@ -184,13 +213,10 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
       sorted(orders.map((order) => order.split(":")[1] ?? "")),
     ),
   );
-  const later = await operations.invoke(
-    "snapshot",
-    { groups: [group], description: "After consuming all messages" },
-    taken,
-  );
+  const later = await snapshot("After consuming all messages");
   const after = await describe();
-  const diff = await operations.invoke("diff", { from: snapshot.snapshot_id, to: later.snapshot_id }, difference);
+  await operations.run("diff", "--from", id, "--to", later);
+  const diff = await operations.json(difference, "diff", "--from", id, "--to", later);
   const moved = (offsets: Readonly<Record<string, number>>) =>
     Object.entries(offsets)
       .filter(([, delta]) => delta !== 0)
@@ -203,7 +229,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
     isDeepStrictEqual(moved(deltas), moved(expected)),
     deltas,
   );
-  const laterDocument = await operations.invoke("show", { snapshot_id: later.snapshot_id }, shown);
+  const laterDocument = await operations.json(shown, "show", "--snapshot-id", later);
   const documents = offsetsIn(laterDocument.consumer_groups, group);
   report.check(
     "so do the two documents",
@@ -217,32 +243,25 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   );
 
   report.title("h. Rollback to the first snapshot: a dry run, the rollback, the same messages again");
-  const dryRun = await operations.invoke(
-    "rollback",
-    { snapshot_id: snapshot.snapshot_id, groups: [group], dry_run: true },
-    dryRunResult,
-  );
+  const target = ["--snapshot-id", id, "--groups", group];
+  await operations.run("rollback", ...place, ...target, ...kafkaToo, "--dry-run");
+  const dryRun = await operations.json(dryRunResult, "rollback", ...target, "--dry-run");
   report.check(
     `the dry run announces ${HALF} messages to be replayed, and no blocker`,
     dryRun.blockers.length === 0 && Number(dryRun.groups[group]?.replayed) === HALF,
   );
   report.check("the dry run moved nothing", isDeepStrictEqual(await describe(), after));
-  const rollback = await operations.invoke(
-    "rollback",
-    {
-      snapshot_id: snapshot.snapshot_id,
-      groups: [group],
-      plan_digest: dryRun.plan_digest,
-      requested_by: "the demo",
-    },
-    rollbackResult,
-  );
+  const execution = ["--verify", "true", "--yes", "--requested-by", "the demo"];
+  await operations.run("rollback", ...place, ...target, ...kafkaToo, ...execution);
+  const rollback = await lastRollback(operations);
   report.check(
     "the rollback is a verified success",
     rollback.status === "success" && rollback.verification?.verified === true,
+    rollback,
   );
   report.check("kafka-consumer-groups agrees", isDeepStrictEqual(await describe(), before));
-  const check = await operations.invoke("verify", { snapshot_id: snapshot.snapshot_id }, verified);
+  await operations.run("verify", "--snapshot-id", id);
+  const check = await operations.json(verified, "verify", "--snapshot-id", id);
   report.check("so does verify", check.verified && check.mismatches.length === 0);
   const again = await tools.consume(topic, group, { idleMs: IDLE_MS });
   report.ran(again, FEW);
@@ -260,7 +279,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
     "the API lists the snapshot that it took",
     page.snapshots.some(({ snapshot_id, trigger }) => snapshot_id === posted.snapshot_id && trigger === "api"),
   );
-  const path = `/snapshots/${encodeURIComponent(snapshot.snapshot_id)}`;
+  const path = `/snapshots/${encodeURIComponent(id)}`;
   const overHttp = await operations.http("GET", path, undefined, shown);
   report.check("the API shows the same document", isDeepStrictEqual(overHttp, document));
   const back = await operations.http("POST", `${path}/rollback`, { groups: [group] }, rollbackResult);
@@ -272,14 +291,18 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   await scheduled(operations, report, cloud, schedule, say);
 
   report.title("j. Undo that last rollback, and look who rolled back what");
-  const undone = await operations.invoke(
-    "rollback",
-    { snapshot_id: back.safety_snapshot_id, exact: true, requested_by: "the demo" },
-    rollbackResult,
+  await operations.run("undo", "--yes", "--requested-by", "the demo");
+  const undone = await lastRollback(operations);
+  report.check(
+    "it is a verified success, back to the safety snapshot of that rollback",
+    undone.status === "success" &&
+      undone.verification?.verified === true &&
+      undone.snapshot_id === back.safety_snapshot_id,
+    undone,
   );
-  report.check("it is a verified success", undone.status === "success" && undone.verification?.verified === true);
   report.check("the group stands where it stood before", isDeepStrictEqual(await describe(), reread), reread);
-  const { rollbacks } = await operations.invoke("rollbacks", { limit: 3 }, pageResult);
+  await operations.run("rollbacks", "--limit", "3");
+  const { rollbacks } = await operations.json(pageResult, "rollbacks", "--limit", "3");
   report.check(
     "the journal has all three rollbacks, the newest first",
     isDeepStrictEqual(
@@ -294,6 +317,13 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group }: Stage, s
   report.end();
 }
 
+/** The newest rollback of the journal, with its result. */
+async function lastRollback(operations: Operations) {
+  const { rollbacks } = await operations.json(pageResult, "rollbacks", "--limit", "1");
+  const record = await operations.json(recordResult, "rollbacks", "--rollback-id", rollbacks[0]?.rollback_id ?? "");
+  return rollbackResult.parse(record.result);
+}
+
 /** Waits for the snapshot of the schedule. LocalStack's Scheduler never fires: there its exact payload is sent by hand. */
 async function scheduled(
   operations: Operations,
@@ -306,12 +336,15 @@ async function scheduled(
     say("LocalStack's EventBridge Scheduler is a mock that never fires: the schedule's payload is sent by hand.");
     const { name, ...request } = schedule;
     const run = { name, execution_id: `by-hand-${process.pid}`, scheduled_time: new Date().toISOString() };
-    await operations.invoke("snapshot", { ...request, schedule: run }, taken);
+    await operations.run(
+      ...["snapshot", "--groups", request.groups.join(","), "--description", request.description],
+      ...["--schedule", JSON.stringify(run)],
+    );
   } else {
     say("Waiting for the schedule of one minute to fire…");
   }
   const bySchedule = async () => {
-    const { snapshots } = await operations.quietly("list", { limit: 100 }, listed);
+    const { snapshots } = await operations.json(listed, "list", "--limit", "100");
     return snapshots.some(({ trigger }) => trigger === "schedule");
   };
   const quiet = sayTime(() => "the schedule", say);
@@ -343,7 +376,7 @@ await main(async (say) => {
     const deployed = deploy(stack);
     deployed.catch(() => {}); // it is awaited in step d
     try {
-      await walk({ kafka, cloud, deployed, schedule, topic, group }, say);
+      await walk({ kafka, cloud, deployed, schedule, topic, group, directory: stateDir }, say);
     } finally {
       await deployed.catch(() => {});
       if (!own.cloud) await destroy(stack);

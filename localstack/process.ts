@@ -27,12 +27,14 @@ export const localDir = join(repository, ".local");
 /** Prints a line about what is going on. */
 export type Say = (line: string) => void;
 
-/** A program to run, from the repository's root. */
+/** A program to run. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
   /** The whole environment: nothing is inherited beside it. */
   readonly env: NodeJS.ProcessEnv;
+  /** Where it runs: the repository's root unless given. */
+  readonly cwd?: string;
 }
 
 /** A program that runs in the background under a name in a state folder: any process can find, kill and restart it there. */
@@ -44,8 +46,8 @@ export interface Service {
 const inRepository = execa({ cwd: repository, extendEnv: false, reject: false, forceKillAfterDelay: 10_000 });
 
 /** Starts a program that ends with this process. Its promise gives its output and exit code, and is never rejected. */
-export const start = ({ command, args, env }: Program) =>
-  inRepository(command, args, { env, stripFinalNewline: false });
+export const start = ({ command, args, env, cwd = repository }: Program) =>
+  inRepository(command, args, { env, cwd, stripFinalNewline: false });
 
 /** Kills the process group that a service leads; a group that is gone is no error. */
 function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
