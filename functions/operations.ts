@@ -1,5 +1,6 @@
 import * as remove from "./delete/schema.ts";
 import * as diff from "./diff/schema.ts";
+import * as importing from "./import/schema.ts";
 import * as list from "./list/schema.ts";
 import * as rollback from "./rollback/schema.ts";
 import * as rollbacks from "./rollbacks/schema.ts";
@@ -8,7 +9,17 @@ import * as snapshot from "./snapshot/schema.ts";
 import * as verify from "./verify/schema.ts";
 
 /** All operations, by their verbs: the folder of the handler, and the second half of the function's name. */
-export const operations = { snapshot, list, show, diff, verify, rollback, rollbacks, delete: remove } as const;
+export const operations = {
+  snapshot,
+  list,
+  show,
+  diff,
+  verify,
+  rollback,
+  rollbacks,
+  delete: remove,
+  import: importing,
+} as const;
 
 /** The verb of an operation. */
 export type Verb = keyof typeof operations;

@@ -31,6 +31,7 @@ export class OffsetRollbackStack extends Stack {
       rollback: make("rollback", archive.grantWrite, archive.grantJournal, kafka.grantWrite),
       rollbacks: make("rollbacks", archive.grantJournalRead),
       delete: make("delete", archive.grantDelete),
+      import: make("import", archive.grantImport, kafka.grantRead),
     };
     const { api } = new RestApi(this, "RestApi", functions, deployment);
     const { failed } = new Schedules(this, "Schedules", functions.snapshot, deployment);

@@ -7,7 +7,7 @@ import type { Deployment } from "./config.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
 /** The folders of the bucket. */
-const folders = ["snapshots", "rollbacks", "results"] as const;
+const folders = ["snapshots", "rollbacks", "results", "imports"] as const;
 type Folder = (typeof folders)[number];
 
 /** The kinds of items in the table: their partition keys. */
@@ -95,6 +95,18 @@ export class SnapshotArchive extends Construct {
   /** Deletes a body that nothing lists: another delivery of the same scheduled execution was first. */
   readonly grantDeliveries = (fn: OperationFunction): void => {
     fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
+  };
+
+  /** Reads what was put below `imports/`, and writes new snapshots; reads none. */
+  readonly grantImport = (fn: OperationFunction): void => {
+    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    fn.allow(["s3:GetObject"], this.#objects("imports"));
+    // An id that is taken is found by looking at its body.
+    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("snapshots"));
+    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
+    // GetItem: to see whether a write took effect whose answer was lost.
+    this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:PutItem"], "snapshot");
+    this.#configure(fn);
   };
 
   /** Looks for rollbacks to warn of, hides a snapshot, records the deletion, deletes body and index item; reads neither. */

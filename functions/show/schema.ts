@@ -56,6 +56,10 @@ export const documentResult = /* @__PURE__ */ resultObject(() => ({
     z.strictObject({ name: z.string(), execution_id: z.string(), scheduled_time: z.string() }),
     "The schedule's execution that took it.",
   ),
+  source: optional(
+    fields.importSource,
+    "What it was imported from: name, format, SHA-256, and what the content says of itself.",
+  ),
   selection: described(selection(), "The groups that were asked for, and those excluded."),
   cluster: described(
     z.strictObject({ name: z.string(), cluster_id: textOrNull }),

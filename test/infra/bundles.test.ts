@@ -32,7 +32,7 @@ const loadedOnUse = [
   "@aws-sdk/client-secrets-manager",
   "aws-msk-iam-sasl-signer-js",
 ];
-const withKafka: readonly Verb[] = ["snapshot", "verify", "rollback"];
+const withKafka: readonly Verb[] = ["snapshot", "verify", "rollback", "import"];
 
 test.each(verbs)("a cold start of %s reads only the packages that it needs", (verb) => {
   const { bytes, packages } = build(verb);

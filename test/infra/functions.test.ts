@@ -29,6 +29,12 @@ const journal = [
   "dynamodb:UpdateItem <ArchiveTable> only lease, rollback",
   "s3:PutObject <ArchiveBucket>/rollbacks/*",
 ];
+const imports = [
+  "dynamodb:GetItem <ArchiveTable> only snapshot",
+  "dynamodb:PutItem <ArchiveTable> only snapshot",
+  "s3:GetObject <ArchiveBucket>/imports/*",
+  "s3:PutObject <ArchiveBucket>/snapshots/*",
+];
 const failed = [
   "sqs:GetQueueAttributes <SchedulesFailed>",
   "sqs:GetQueueUrl <SchedulesFailed>",
@@ -53,6 +59,7 @@ const rights: Record<string, { archive: string[]; kafka: boolean }> = {
   rollback: { archive: [...results, ...index, ...bodies, ...writes, ...plans, ...journal], kafka: true },
   rollbacks: { archive: [...results, ...index, ...plans, "s3:ListBucket <ArchiveBucket>"], kafka: false },
   delete: { archive: deletes, kafka: false },
+  import: { archive: [...results, ...bodies, ...imports], kafka: true },
 };
 const archiveEnv = ["NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
 const kafkaEnv = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLUSTER_NAME", "KAFKA_SECURITY_PROTOCOL"];
@@ -151,7 +158,7 @@ test("every role belongs to one function and has no managed policy", () => {
 
 test("a function is created after its rights, which its network requires", () => {
   const functions = msk.findResources("AWS::Lambda::Function");
-  expect(Object.keys(functions)).toHaveLength(8);
+  expect(Object.keys(functions)).toHaveLength(9);
   for (const { DependsOn } of Object.values(functions)) expect(DependsOn.join()).toMatch(/roleDefaultPolicy/);
 });
 
@@ -164,6 +171,7 @@ test.each([
   ["rollback", 900, 1769],
   ["rollbacks", 30, 1769],
   ["delete", 30, 512],
+  ["import", 300, 1769],
 ])(
   "%s runs for at most %i seconds with %i MB on Node 24, arm64, and logs JSON into its own group",
   (verb, Timeout, MemorySize) => {
@@ -188,7 +196,7 @@ test("a failed asynchronous snapshot is retried twice, then queued; no other ope
     retries: Properties.MaximumRetryAttempts,
     kept: Properties.DestinationConfig?.OnFailure !== undefined,
   }));
-  expect(retries).toHaveLength(8);
+  expect(retries).toHaveLength(9);
   for (const { of, ...config } of retries) {
     expect(config).toEqual(of === '{"Ref":"snapshot"}' ? { retries: 2, kept: true } : { retries: 0, kept: false });
   }

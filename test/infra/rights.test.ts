@@ -6,6 +6,7 @@ import type { Clients } from "../../functions/shared/storage/clients.ts";
 import { createJournal } from "../../functions/shared/storage/journal.ts";
 import { createLease } from "../../functions/shared/storage/lease.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
+import { createStorage } from "../../functions/shared/storage/storage.ts";
 import { createUnreadable } from "../../functions/shared/storage/unreadable.ts";
 import { local } from "./configs.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
@@ -91,7 +92,8 @@ const opening = {
   plan: {},
 };
 const id = "snapshot-2025-01-15T10:30:00Z";
-const gone = (work: Promise<unknown>) => expect(work).rejects.toThrow(/is missing from|no snapshot|not listed/);
+const gone = (work: Promise<unknown>) =>
+  expect(work).rejects.toThrow(/is missing from|no snapshot|not listed|there is no object/);
 
 const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unknown>> = {
   async snapshot(clients) {
@@ -127,6 +129,10 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await journal.list({ limit: 1 }, deadline);
     await journal.find("rollback-1", deadline);
     await createLease(config, clients).holder(deadline);
+  },
+  async import(clients) {
+    await gone(createStorage(config, clients).readImport("s3://bucket/imports/offsets.csv", deadline));
+    await createSnapshots(config, clients).save({ ...content, trigger: "imported" }, now, deadline);
   },
   async delete(clients) {
     await createJournal(config, clients).undoneWith(id, deadline);

@@ -320,6 +320,7 @@ describe("the stack", () => {
       "TableName",
     ]);
     expect(JSON.parse(Outputs.FunctionNames.Value)).toEqual({
+      import: "offset-import",
       snapshot: "offset-snapshot",
       list: "offset-list",
       show: "offset-show",

@@ -77,6 +77,16 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
     description: fc.string({ unit: "grapheme" }),
     trigger: fc.constantFrom(...triggers),
     schedule: fc.option(fc.record({ name: groupName, executionId: fc.uuid(), scheduledTime: fc.string() })),
+    source: fc.option(
+      fc.record({
+        name: fc.option(fc.string()),
+        format: fc.string(),
+        sha256: fc.string(),
+        snapshotId: fc.option(fc.string()),
+        createdAt: fc.option(fc.string()),
+        clusterId: fc.option(fc.string()),
+      }),
+    ),
     selection: fc.record({
       groups: fc.array(selector, { maxLength: 4 }),
       exclude: fc.array(selector, { maxLength: 2 }),
@@ -113,11 +123,12 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
       topics: mapFrom(topicName, observedTopic, 4),
     }),
   })
-  .map(({ second, number, schedule, unlisted, ...content }) => {
+  .map(({ second, number, schedule, source, unlisted, ...content }) => {
     const createdAt = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
     return {
       ...content,
       ...(schedule && { schedule }),
+      ...(source && { source }),
       ...(unlisted && { unlisted }),
       snapshotId: `snapshot-${createdAt}${number === 1 ? "" : `-${number}`}`,
       createdAt,

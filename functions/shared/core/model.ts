@@ -190,8 +190,11 @@ export interface LiveState {
   readonly observed: Observed;
 }
 
-/** What a snapshot was taken by: a direct invocation, the API, a schedule, or a rollback before its first commit. */
-export const triggers = ["invoke", "api", "schedule", "safety"] as const;
+/**
+ * What a snapshot was taken by: a direct invocation, the API, a schedule, or a rollback before its first commit; `imported`: it
+ * was made from what another tool has written.
+ */
+export const triggers = ["invoke", "api", "schedule", "safety", "imported"] as const;
 export type Trigger = (typeof triggers)[number];
 
 /** The schedule that asked for a snapshot, and the execution of it (EventBridge Scheduler's word) that did. */
@@ -201,11 +204,25 @@ export interface ScheduleRun {
   readonly scheduledTime: string;
 }
 
+/** What a snapshot was imported from. What the content does not say of itself is null. */
+export interface ImportSource {
+  /** What the caller says that it is, or where it was read. */
+  readonly name: string | null;
+  readonly format: string;
+  /** SHA-256 of the content as it was given, in hexadecimal. */
+  readonly sha256: string;
+  readonly snapshotId: string | null;
+  readonly createdAt: string | null;
+  readonly clusterId: string | null;
+}
+
 /** A snapshot before it has an id. It is `partial` with errors or unlisted groups, `complete` otherwise. */
 export interface SnapshotContent extends Pick<LiveState, "cluster" | "errors" | "unlisted" | "warnings" | "observed"> {
   readonly description: string;
   readonly trigger: Trigger;
   readonly schedule?: ScheduleRun;
+  /** Of an import. */
+  readonly source?: ImportSource;
   readonly selection: Selection;
   readonly consumerGroups: Commits;
 }

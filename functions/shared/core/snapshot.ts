@@ -24,7 +24,7 @@ import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** The key of a partition, `orders-0`. */
 export const partitionKey = (key: string, path: string): string => {
@@ -75,6 +75,19 @@ const selector: Codec<Selector, Selector> = {
 /** What a snapshot was asked for, as documents and the index have it. */
 export const selection = document({ groups: list(selector), exclude: list(selector) });
 
+/** What a snapshot was imported from, as documents and results show it. */
+export const importSource = document({
+  name: nullable(text),
+  format: text,
+  sha256: text,
+  snapshot_id: nullable(text),
+  created_at: nullable(text),
+  cluster_id: nullable(text),
+});
+
+/** The commits of groups, as documents and results show them. */
+export const commitsDocument = byPartition(commit);
+
 const observed = document({
   groups: mapOf(
     anyKey,
@@ -113,7 +126,7 @@ const fields = document({
   snapshot_id: text,
   description: text,
   created_at: text,
-  consumer_groups: byPartition(commit),
+  consumer_groups: commitsDocument,
   schema_version: int32,
   status: oneOf(snapshotStatuses),
   errors: captureErrors,
@@ -121,6 +134,7 @@ const fields = document({
   warnings: list(text),
   trigger: oneOf(triggers),
   schedule: optional(document({ name: text, execution_id: text, scheduled_time: text })),
+  source: optional(importSource),
   selection,
   cluster: document({ name: text, cluster_id: nullable(text) }),
   observed,

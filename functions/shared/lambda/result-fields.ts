@@ -85,6 +85,16 @@ export const safetySnapshotId = described(
   "The snapshot of the state before the first commit; null where nothing had to be committed.",
 );
 
+/** What a snapshot was imported from. */
+export const importSource = z.strictObject({
+  name: textOrNull,
+  format: z.string(),
+  sha256: z.string(),
+  snapshot_id: textOrNull,
+  created_at: textOrNull,
+  cluster_id: textOrNull,
+});
+
 /** What is said of a snapshot wherever it is shown. */
 export const aboutSnapshot = {
   snapshot_id: snapshotId,

@@ -8,10 +8,12 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import type { Deadline } from "../core/deadline.ts";
-import { JournalCorrupt } from "../core/errors.ts";
+import { InvalidRequest, JournalCorrupt } from "../core/errors.ts";
+import { LONGEST_IMPORT } from "../core/formats/names.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
+import { quote } from "../core/text.ts";
 import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
 
 /** A stored JSON value: the name that it has in its folder, and the SHA-256 of its bytes, in hexadecimal. */
@@ -141,6 +143,33 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
         if (!(cause instanceof UnpackError)) throw cause;
         throw corrupt(`is not what was written, though its SHA-256 is right: ${cause.message}`, cause);
       }
+    },
+
+    /**
+     * The bytes of a file that somebody has put below `imports/` for an import.
+     *
+     * @param url `s3://<bucket>/<prefix>imports/<name>`
+     * @throws InvalidRequest for any other place, where nothing is there, and for a file that is too large
+     */
+    async getImport(url: string, deadline: Deadline): Promise<Uint8Array> {
+      const folder = `s3://${bucket}/${prefix}imports/`;
+      const upload = `Copy it there, and name it: aws s3 cp FILE ${folder}.`;
+      if (!url.startsWith(folder) || url === folder) {
+        throw new InvalidRequest(`snapshot_url: only objects below ${folder} are read, and ${quote(url)} is not.`, {
+          next: upload,
+        });
+      }
+      const place = { Bucket: bucket, Key: url.slice(`s3://${bucket}/`.length) };
+      const bytes = await callAws(call("GetObject", `reading ${url}`), deadline, async (options) => {
+        const found = await s3.send(new GetObjectCommand(place), options).catch(valueFor(undefined, "NoSuchKey"));
+        if ((found?.ContentLength ?? 0) > LONGEST_IMPORT) return "too large";
+        return found?.Body?.transformToByteArray();
+      });
+      if (bytes === "too large")
+        throw new InvalidRequest(`snapshot_url: ${quote(url)} is over ${LONGEST_IMPORT / 2 ** 20} MB.`);
+      if (bytes === undefined)
+        throw new InvalidRequest(`snapshot_url: there is no object ${quote(url)}.`, { next: upload });
+      return bytes;
     },
 
     /**

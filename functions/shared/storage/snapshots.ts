@@ -142,8 +142,8 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
-     * The snapshot that a reference stands for, as it was written. `latest` is the newest complete snapshot that is not a
-     * safety snapshot and was asked to cover everything that `wanted` selects (undefined: whatever it covers), except for
+     * The snapshot that a reference stands for, as it was written. `latest` is the newest complete snapshot that is neither a
+     * safety snapshot nor an import, and was asked to cover everything that `wanted` selects (undefined: whatever it covers), except for
      * what it excluded from a pattern: a warning names that. `{at}` is the same, but taken at that time or before. One that
      * cannot be read is not chosen: a warning names it, too. Any other text is an id.
      *
@@ -177,7 +177,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
-     * The topics that the last snapshot names which covers a selection, is complete and not a safety snapshot: those that it
+     * The topics that the last snapshot names which covers a selection, is complete, and neither a safety snapshot nor an import: those that it
      * has commits on, and those that could not be observed then. None where none of the 50 newest snapshots is such a one.
      * Those that cannot be read are left out, with a warning.
      */
@@ -265,6 +265,7 @@ async function fitOf(
   covers: ReturnType<typeof coverageOf>,
 ): Promise<{ readonly unfit?: string; readonly exclusions?: readonly Selector[] }> {
   if (entry.trigger === "safety") return { unfit: "is a safety snapshot" };
+  if (entry.trigger === "imported") return { unfit: "is an import" };
   if (entry.status === "partial") return { unfit: "is partial" };
   if (covers === undefined) return {};
   const asked = await selection();

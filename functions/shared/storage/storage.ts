@@ -18,6 +18,12 @@ export function createStorage(config: StorageConfig, clients: Clients = sharedCl
     journal: createJournal(config, clients),
     lease: createLease(config, clients),
     /**
+     * The bytes of a file below `imports/` in the bucket.
+     *
+     * @throws InvalidRequest for any other place, where nothing is there, and for a file that is too large
+     */
+    readImport: async (url: string, deadline: Deadline) => (await bodies()).getImport(url, deadline),
+    /**
      * Stores what is too large for an answer, or is for a browser. Everyone who has the URL can read it until it expires.
      */
     storeResult: async (text: string, contentType: string, deadline: Deadline) =>

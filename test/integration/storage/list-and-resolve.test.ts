@@ -136,11 +136,12 @@ describe("list", () => {
 });
 
 describe("`latest` and a time", () => {
-  test("resolve to the newest complete snapshot that is not a safety snapshot", async () => {
+  test("resolve to the newest complete snapshot that is neither a safety snapshot nor an import", async () => {
     await save(0);
     await save(1);
     await save(2, { errors });
     await save(3, { trigger: "safety" });
+    await save(4, { trigger: "imported" });
     const at = async (time: Date) => (await resolve({ at: time })).snapshotId;
 
     expect((await resolve("latest")).snapshotId).toBe(id(1));

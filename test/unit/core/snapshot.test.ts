@@ -125,15 +125,15 @@ describe("a snapshot's body", () => {
       '"orders":{"offset"',
       'partitions["orders"] is not <topic>-<partition>',
     ],
-    ["an unknown field", '"schema_version":3', '"schema_version":3,"more":2', "more is not a field of this document"],
+    ["an unknown field", '"schema_version":4', '"schema_version":4,"more":2', "more is not a field of this document"],
     ["a status that contradicts its errors", '"status":"complete"', '"status":"partial"', "status is partial"],
     [
       "a schema before the first",
-      '"schema_version":3',
+      '"schema_version":4',
       '"schema_version":0',
       "schema_version is 0: the first version is 1",
     ],
-    ["a negative schema", '"schema_version":3', '"schema_version":-1', "schema_version is -1"],
+    ["a negative schema", '"schema_version":4', '"schema_version":-1', "schema_version is -1"],
     [
       "a time that is none",
       '"created_at":"2025-01-15T10:30:00Z"',
@@ -146,7 +146,7 @@ describe("a snapshot's body", () => {
       '"created_at":"2025-01-15T10:30:01Z"',
       "created_at is",
     ],
-    ["a newer schema", '"schema_version":3', '"schema_version":4', "deploy a newer one"],
+    ["a newer schema", '"schema_version":4', '"schema_version":5', "deploy a newer one"],
     [
       "groups as a list",
       /"consumer_groups":\{.*?\}\}\}\}/,
@@ -169,9 +169,9 @@ describe("a snapshot's body", () => {
       '"leader_epoch":-1}}}',
       '.partitions["orders-0"].leader_epoch must not be negative, but is -1',
     ],
-    ["no schema", '"schema_version":3', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
-    ["a schema as text", '"schema_version":3', '"schema_version":"9"', "schema_version must be a 32-bit integer, not "],
-    ["an unknown trigger", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety"],
+    ["no schema", '"schema_version":4', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
+    ["a schema as text", '"schema_version":4', '"schema_version":"9"', "schema_version must be a 32-bit integer, not "],
+    ["an unknown trigger", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety, imported"],
     [
       "a partial snapshot without errors",
       '"complete"',
@@ -201,8 +201,8 @@ describe("a snapshot's body", () => {
   });
 
   test("of each earlier schema version is read", () => {
-    for (const version of [1, 2]) {
-      expect(decodingOf(json.replace('"schema_version":3', `"schema_version":${version}`))()).toEqual(example);
+    for (const version of [1, 2, 3]) {
+      expect(decodingOf(json.replace('"schema_version":4', `"schema_version":${version}`))()).toEqual(example);
     }
   });
 

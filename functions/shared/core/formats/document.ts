@@ -8,6 +8,7 @@ import { entriesAt, fieldOf, type Reading, readJson, textIn } from "./reading.ts
  * `created_at` and `consumer_groups`). Fields that are not known are passed over.
  */
 export const snapshotJson: Readable = {
+  carries: { metadata: true, leaderEpochs: true, severalGroups: true, groupsWithoutCommits: true, problems: true },
   read(text, reading) {
     const document = readJson(text, reading);
     if (document === undefined) return;

@@ -12,10 +12,14 @@ interface Carries {
   readonly problems: boolean;
 }
 
-/** A format that snapshots are written in. */
-export interface Written {
-  readonly contentType: string;
+/** A format, and what it has a place for. */
+interface Format {
   readonly carries: Carries;
+}
+
+/** A format that snapshots are written in. */
+export interface Written extends Format {
+  readonly contentType: string;
   /** The snapshot in this format. What the format has no place for is left out: see `exportSnapshot`. */
   write(snapshot: Snapshot): string;
 }
@@ -25,7 +29,7 @@ export interface Written {
  *
  * @param group the group of commits that do not say theirs; undefined where the request names none, or several
  */
-export interface Readable {
+export interface Readable extends Format {
   read(text: string, reading: Reading, group: string | undefined): void;
 }
 

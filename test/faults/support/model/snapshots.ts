@@ -80,7 +80,7 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     description: saved.description,
     created_at: createdAt(saved),
     consumer_groups: perKey(saved.commits, (commits) => ({ partitions: perKey(commits, documentOf) })),
-    schema_version: 3,
+    schema_version: 4,
     status: "complete",
     errors: [],
     warnings: new Bag(saved.warnings),

@@ -100,7 +100,7 @@ describe("a bad line is named by its number, and every one of them", () => {
         "status is partial, but errors, which names the groups that are missing, is not there",
       ],
     ],
-    ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 3"]],
+    ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 4"]],
     ["json", '{"consumer_groups": {}, "errors": [{"group": 1}]}', ["errors[0].group must be a string, not 1"]],
   ])("%s: %j", (format, text, problems) => {
     expect(problemsOf(format, text, "g")).toEqual(problems);

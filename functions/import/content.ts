@@ -1,0 +1,173 @@
+import { unlistedWarnings } from "../shared/core/checks.ts";
+import { ClusterMismatch } from "../shared/core/errors.ts";
+import { lossesOnImport } from "../shared/core/formats/import.ts";
+import type { Reading } from "../shared/core/formats/reading.ts";
+import { mapGroups } from "../shared/core/group-map.ts";
+import type {
+  ClusterIdentity,
+  ImportSource,
+  LiveState,
+  Observed,
+  ObservedTopic,
+  Snapshot,
+  SnapshotContent,
+} from "../shared/core/model.ts";
+import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
+import { planRollback } from "../shared/core/rollback/planning.ts";
+import { count, nameSome } from "../shared/core/text.ts";
+import type { Request } from "./schema.ts";
+
+/** What stands for the snapshot in messages until it has an id. */
+const name = "the import";
+
+/** The content as a snapshot that knows nothing of the cluster. */
+const bare = (reading: Reading, unlisted = reading.unlisted()): Snapshot => ({
+  snapshotId: "the content",
+  createdAt: "",
+  description: "",
+  trigger: "imported",
+  selection: { groups: [], exclude: [] },
+  cluster: { name: "", clusterId: reading.about().clusterId },
+  consumerGroups: reading.commits,
+  errors: reading.errors,
+  ...(unlisted && { unlisted }),
+  warnings: [],
+  observed: { groups: new Map(), topics: new Map() },
+});
+
+/**
+ * The groups of the content that the request names, under their new names.
+ *
+ * @throws GroupNotFound, InvalidRequest as `restrict` and `mapGroups` do
+ */
+export function partOf(reading: Reading, { groups, group_map }: Request): SnapshotPart {
+  const part = restrict(bare(reading), { groups });
+  return group_map === undefined ? part : mapGroups(part, group_map);
+}
+
+/**
+ * Offsets of one cluster are other records on another: an import of them would pass every check of a rollback.
+ *
+ * @throws ClusterMismatch where the content says that it is of another cluster
+ */
+export function requireThisCluster(reading: Reading, cluster: ClusterIdentity): void {
+  const { clusterId } = reading.about();
+  if (clusterId === null || clusterId === cluster.clusterId) return;
+  throw new ClusterMismatch(
+    `the content is of cluster ${clusterId}, and this cluster is ${cluster.clusterId ?? "(unknown)"} (${cluster.name}). The ` +
+      "same offset is another record there.",
+    {
+      next: "Import it with the deployment of its own cluster. A format without a cluster id, such as kafka-csv, is not checked.",
+    },
+  );
+}
+
+/**
+ * The topics as a rollback has to compare them: log ranges of now, but the ids and leader epochs that the content knows. So a
+ * topic that was created again since the content was written blocks a rollback.
+ */
+function topicsOf(reading: Reading, { observed }: LiveState): Observed["topics"] {
+  const topics = [...observed.topics].map(([topic, now]) => {
+    const then = reading.topics.get(topic);
+    return [topic, now === null || then === undefined ? now : asThen(now, then)] as const;
+  });
+  return new Map(topics);
+}
+
+function asThen(now: ObservedTopic, then: Exclude<ReturnType<Reading["topics"]["get"]>, undefined>): ObservedTopic {
+  const partitions = [...now.partitions].map(([partition, { logStartOffset, logEndOffset, leaderEpoch }]) => {
+    const epoch = then.leaderEpochs.get(partition) ?? leaderEpoch;
+    return [partition, { logStartOffset, logEndOffset, leaderEpoch: epoch }] as const;
+  });
+  return { topicId: then.topicId ?? now.topicId, partitions: new Map(partitions) };
+}
+
+/** What the targets of the content are valid for. */
+export const originOf = (reading: Reading, live: LiveState) => ({
+  name,
+  clusterId: live.cluster.clusterId,
+  topics: topicsOf(reading, live),
+});
+
+/** The snapshot of an import before it has an id. */
+export interface ImportedContent extends SnapshotContent {
+  readonly source: ImportSource;
+}
+
+/** What an import is made of. */
+interface Import {
+  readonly wanted: Request;
+  readonly reading: Reading;
+  readonly part: SnapshotPart;
+  readonly live: LiveState;
+  readonly sha256: string;
+}
+
+/**
+ * The snapshot of an import. Of the groups, it has what they are now; of their commits, only those of the content. Its warnings
+ * say what the format did not carry, and what would block a rollback to it now.
+ */
+export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import): ImportedContent {
+  const { format, description } = wanted;
+  const unlisted = unlistedWarnings(bare(reading), wanted.groups).length > 0 ? reading.unlisted() : undefined;
+  const groups = [...live.observed.groups].map(([group, { pending: _, negative: __, ...now }]) => {
+    return [group, { ...now, asOf: null }] as const; // of the commits that are there now, which are not those of the snapshot
+  });
+  const names = [...part.commits.keys(), ...part.errors.map(({ group }) => group)];
+  const source: ImportSource = {
+    name: wanted.source ?? wanted.snapshot_url ?? null,
+    format,
+    sha256,
+    ...reading.about(),
+  };
+  const content: ImportedContent = {
+    description,
+    trigger: "imported",
+    source,
+    selection: { groups: [...new Set(names)].map((group) => ({ name: group })), exclude: [] },
+    cluster: live.cluster,
+    consumerGroups: part.commits,
+    errors: part.errors,
+    ...(unlisted && { unlisted }),
+    warnings: [],
+    observed: { groups: new Map(groups), topics: topicsOf(reading, live) },
+  };
+  const leftOut = [...reading.commits.keys()].filter((group) => !wasSelected(part, group));
+  return {
+    ...content,
+    warnings: [
+      ...reading.warnings,
+      ...part.warnings,
+      ...lossesOnImport(format),
+      ...(source.clusterId === null
+        ? [
+            "The content does not say which cluster it is of. Make sure that it is of this one: offsets of another are other records.",
+          ]
+        : []),
+      ...(leftOut.length === 0 ? [] : [`Not named in groups, and left out: ${nameSome(leftOut)}.`]),
+      ...(live.missing.size === 0
+        ? []
+        : [`This cluster has no group ${nameSome(live.missing)}: a rollback to this snapshot creates it.`]),
+      ...live.warnings,
+      ...blockerWarnings(content, part, live),
+    ],
+  };
+}
+
+/** Whether a group of the content is among those of a part, which may have it under another name. */
+const wasSelected = ({ commits, sources }: SnapshotPart, group: string) =>
+  [...sources.values()].includes(group) || (commits.has(group) && !sources.has(group));
+
+/** What would block a rollback to the snapshot as the cluster is now. */
+function blockerWarnings(content: SnapshotContent, part: SnapshotPart, live: LiveState): string[] {
+  const snapshot = { ...content, snapshotId: name, createdAt: "" };
+  const policy = { uncommitted: "keep", outOfRange: "refuse", skipBlocked: false } as const;
+  const { blockers } = planRollback(snapshot, { ...part, sources: new Map() }, live, policy);
+  const [first] = blockers;
+  if (first === undefined) return [];
+  const kinds = [...Map.groupBy(blockers, ({ kind }) => kind)].map(([kind, { length }]) => `${kind} ${length}`);
+  return [
+    `A rollback to this snapshot would now be blocked by ${count(blockers.length, "blocker")} (${kinds.join(", ")}). The ` +
+      `first: ${first.message}`,
+  ];
+}
