@@ -30,7 +30,26 @@ export const handler = operation({
             topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
           },
     };
-    if (format === "json") return { ...snapshotDocument.encode(shown), status: statusOf(snapshot) };
+    const document = () => ({ ...snapshotDocument.encode(shown), status: statusOf(snapshot) });
+    if (format === "json") return document();
+    if (format === "html") {
+      const { htmlReport } = await import("../shared/report/html.ts");
+      const content_type = "text/html; charset=utf-8";
+      const { url, expiresInSeconds } = await storage.storeResult(
+        htmlReport("show", document()),
+        content_type,
+        deadline,
+      );
+      return {
+        snapshot_id: snapshot.snapshotId,
+        format,
+        content_type,
+        content: undefined,
+        result_url: url,
+        expires_in_seconds: expiresInSeconds,
+        warnings: shown.warnings,
+      };
+    }
     const exported = exportSnapshot(format, shown, groups);
     return {
       snapshot_id: snapshot.snapshotId,

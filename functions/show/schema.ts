@@ -5,12 +5,16 @@ import { restriction, snapshot } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 import { byName, byPartition, commit, int64, int64OrNull, textOrNull } from "../shared/lambda/result-fields.ts";
 
+/** The formats that are not the result itself. A page is always a link: a browser opens it. */
+const fileFormats = [...textFormats, "html"] as const;
+export type FileFormat = (typeof fileFormats)[number];
+
 export const request = z.strictObject({
   snapshot_id: snapshot,
   ...restriction,
   format: described(
-    z._default(z.enum(["json", ...textFormats]), "json"),
-    "`json`: the document itself. Any other: `content` in that format, or over 5 MB a link to it.",
+    z._default(z.enum(["json", ...fileFormats]), "json"),
+    "`json`: the document itself. `html`: a link to a page. Any other: `content` in that format, or over 5 MB a link to it.",
   ),
 });
 
@@ -75,11 +79,11 @@ export type DocumentResult = z.output<typeof documentResult>;
 /** The snapshot in another format. */
 export const formatResult = /* @__PURE__ */ resultObject(() => ({
   snapshot_id: fields.snapshotId,
-  format: described(z.enum(textFormats), "The format of the content."),
+  format: described(z.enum(fileFormats), "The format of the content."),
   content_type: described(z.string(), "The media type of the content, for a file or a browser."),
   content: optional(
     z.string(),
-    "The snapshot in that format. Absent where it is over 5 MB: then `result_url` gives it.",
+    "The snapshot in that format. Absent where it is over 5 MB, and for `html`: then `result_url` gives it.",
   ),
   result_url: optional(z.string(), "A link to the content itself. Everyone who has it can read it until it expires."),
   expires_in_seconds: optional(z.int(), "How long the link can be used."),

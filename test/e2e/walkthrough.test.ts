@@ -29,6 +29,13 @@ describe("the deployed stack", () => {
         [group]: { partitions: { [`${topic}-0`]: { offset_delta: 10 }, [`${topic}-1`]: { offset_delta: -4 } } },
       },
     });
+    const page = await stack.call("show", { snapshot_id: saved, format: "html" });
+    expect(page).toMatchObject({ snapshot_id: saved, format: "html", content_type: "text/html; charset=utf-8" });
+    expect(page).not.toHaveProperty("content");
+    const served = await fetch(page.result_url ?? expect.fail());
+    expect(served.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(await served.text()).toMatch(new RegExp(`^<!doctype html>.*${saved}.*"${group}"`, "s"));
+
     expect(await stack.call("verify", { snapshot_id: saved })).toMatchObject({
       verified: false,
       checked: 3,

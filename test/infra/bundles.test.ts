@@ -43,6 +43,15 @@ test.each(verbs)("a cold start of %s reads only the packages that it needs", (ve
   expect(bytes).toBeLessThan(withKafka.includes(verb) ? 660_000 : 380_000);
 });
 
+test("a cold start of show does not read the page of HTML reports, which is in a file of its own", () => {
+  const file = freshFile();
+  const metafile = buildHandler("show", file);
+  const page = "functions/shared/report/page.generated.ts";
+
+  expect(Object.keys(metafile.inputs)).toContain(page);
+  expect(loadedAtOnce(metafile, file).sources).not.toContain(page);
+});
+
 test.each(verbs)("the bundle of %s has the request's schema, and not the result's", (verb) => {
   const text = readFileSync(build(verb).file, "utf8");
   const descriptionsOf = ({ shape }: { shape: Readonly<Record<string, z.core.$ZodType>> }) =>

@@ -5,9 +5,8 @@ import type * as z from "zod/mini";
 import type { operations, Verb } from "../../functions/operations.ts";
 import type { DryRunResult, RollbackResult } from "../../functions/rollback/schema.ts";
 import type { pageResult, recordResult } from "../../functions/rollbacks/schema.ts";
-import type { TextFormat } from "../../functions/shared/core/formats/names.ts";
 import { encodeJson, type Json } from "../../functions/shared/core/json/json.ts";
-import type { DocumentResult, FormatResult } from "../../functions/show/schema.ts";
+import type { DocumentResult, FileFormat, FormatResult } from "../../functions/show/schema.ts";
 import type { Answer, HttpAnswer } from "../../localstack/client.ts";
 
 /** A result as a client reads it: integers beyond 2^53 are `bigint`. */
@@ -19,7 +18,7 @@ export type ResultOf<V extends string, Request> = V extends "rollback"
   : V extends "rollbacks"
     ? Read<z.output<Request extends { rollback_id: string } ? typeof recordResult : typeof pageResult>>
     : V extends "show"
-      ? Read<Request extends { format: TextFormat } ? FormatResult : DocumentResult>
+      ? Read<Request extends { format: FileFormat } ? FormatResult : DocumentResult>
       : V extends Verb
         ? Read<z.output<(typeof operations)[V]["result"]>>
         : unknown;

@@ -8,17 +8,21 @@ interface LoadedAtOnce {
   readonly bytes: number;
   /** The packages that contribute code. */
   readonly packages: ReadonlySet<string>;
+  /** The source files that contribute code, as esbuild names them. */
+  readonly sources: ReadonlySet<string>;
 }
 
 /** The code that is read when a bundled file is loaded, without its dynamic imports. */
 export function loadedAtOnce({ outputs }: Metafile, bundle: string): LoadedAtOnce {
   const files = [relative(root, bundle)];
   const packages = new Set<string>();
+  const sources = new Set<string>();
   let bytes = 0;
   for (const file of files) {
     const { imports = [], inputs = {}, bytes: own = 0 } = outputs[file] ?? {};
     bytes += own;
     for (const input of Object.keys(inputs)) {
+      sources.add(input);
       const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input) ?? [];
       if (name !== undefined) packages.add(name);
     }
@@ -26,5 +30,5 @@ export function loadedAtOnce({ outputs }: Metafile, bundle: string): LoadedAtOnc
       if (kind === "import-statement" && external !== true && !files.includes(path)) files.push(path);
     }
   }
-  return { bytes, packages };
+  return { bytes, packages, sources };
 }
