@@ -300,6 +300,7 @@ describe.skipIf(!isInstalled)(title, () => {
         const cellsOf = async (text: string) =>
           (await page.locator("tr.detail tr", { hasText: text }).last().locator("td").allInnerTexts()).slice(0, 5);
         expect(await cellsOf("not attempted")).toEqual(["✕ not attempted", "9", "4", "unknown", "–"]);
+        expect(await cellsOf("commit deleted")).toEqual(["✓ commit deleted", "400", "none", "none", "–"]);
         expect(await cellsOf("moved since")).toEqual(["⚠ moved since", "300", "250", "260", "−40"]);
         expect(await page.locator("tr.detail tr", { hasText: "not attempted" }).last().locator("svg").count()).toBe(0);
       });

@@ -774,7 +774,7 @@ function resultView(data: Data): View {
           : [
               "The state before it is in the safety snapshot ",
               code(head.safety_snapshot_id),
-              ". Undo: roll back to that.",
+              ". To undo the rollback, roll back to it.",
             ],
         head.resumed === true && "This call resumed an earlier one.",
         head.repeated === true && "This call did nothing: the result is that of an earlier call.",
@@ -838,7 +838,10 @@ function resultView(data: Data): View {
         key: "read_back",
         label: "Read back",
         numeric: true,
-        cell: (row) => offset(readBack(row) ?? "unknown"),
+        cell: (row) => {
+          const found = readBack(row);
+          return found === undefined ? unknown() : offset(found);
+        },
         order: (row) => exactOf(readBack(row)),
       },
       ...moveFields(data, "Moved by", (row) => minus(exactOf(readBack(row)), exactOf(data.field(row, "from")))),

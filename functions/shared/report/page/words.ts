@@ -90,6 +90,7 @@ export const badge = (word: string, times?: number, tone: Tone = "plain"): Child
 
 /** Words with how often each occurs, the most urgent first. */
 export function badges(marks: readonly string[]): Child {
+  if (marks.length === 0) return "";
   const times = new Map<string, number>();
   for (const mark of marks) times.set(mark, (times.get(mark) ?? 0) + 1);
   const ordered = [...times].sort(([a], [b]) => urgencyOf([a]) - urgencyOf([b]));
