@@ -7,7 +7,7 @@ import type { Deployment } from "./deployment.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { type Flag, flagsOf } from "./flags.ts";
 import { type Answer, invoke } from "./invoke.ts";
-import { ownFormats } from "./output.ts";
+import { ownFormats, pageOf } from "./output.ts";
 import { withProgress } from "./progress.ts";
 
 /** Flags that every command has. */
@@ -148,7 +148,10 @@ export const commands: ReadonlyMap<string, Command> = new Map(
 );
 
 /** The field of a request that says the form of its result, and the flag for the form of what is printed. */
-export function formatFlag(flags: readonly Flag[]): { readonly field: Flag | undefined; readonly own: OwnFlag } {
+export function formatFlag(
+  flags: readonly Flag[],
+  verb: Verb,
+): { readonly field: Flag | undefined; readonly own: OwnFlag } {
   const field = flags.find(({ field, preset }) => field === "format" && preset !== undefined);
   const isTaken = field === undefined && flags.some(({ field }) => field === "format");
   return {
@@ -157,7 +160,9 @@ export function formatFlag(flags: readonly Flag[]): { readonly field: Flag | und
       name: isTaken ? "output-format" : "format",
       kind: "value",
       description: "How the result is printed: text unless given.",
-      choices: [...new Set([...ownFormats, ...(field?.choices ?? [])])],
+      choices: [
+        ...new Set([...ownFormats, ...(pageOf(verb) === undefined ? [] : ["html"]), ...(field?.choices ?? [])]),
+      ],
     },
   };
 }

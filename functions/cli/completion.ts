@@ -51,7 +51,7 @@ export function completions(words: readonly string[]): string[] {
 
 function candidates(command: Command, before: string, last: string): readonly string[] {
   const fields = command.flags();
-  const format = formatFlag(fields);
+  const format = formatFlag(fields, command.verb);
   const flags = [...fields.filter((flag) => flag !== format.field), ...command.own, format.own, ...commonFlags];
   const open = flags.find(({ name }) => before === `--${name}`);
   if (open !== undefined && open.kind !== "switch") return open.choices;

@@ -46,7 +46,7 @@ function optionOf(flag: Flag | OwnFlag, group: string, given: Map<string, string
 /** Parses the words with the flags of a command, and runs it. */
 async function parse(program: Program, command: Command, words: readonly string[]): Promise<number> {
   const fields = command.flags();
-  const format = formatFlag(fields);
+  const format = formatFlag(fields, command.verb);
   const requested = fields.filter((flag) => flag !== format.field);
   const own = [...command.own, format.own, ...commonFlags];
   const given = new Map<string, string[]>();
@@ -117,7 +117,12 @@ async function run(
     call: callWith(deployment),
     async show(answer) {
       const destination = { output: one("output"), open: one("open") === "true" };
-      await deliver(await rendered(answer, isSent ? "json" : wanted, destination), command.name, wanted, destination);
+      await deliver(
+        await rendered(answer, command.verb, isSent ? "json" : wanted, destination),
+        command.name,
+        wanted,
+        destination,
+      );
     },
     say: (...lines) => console.error(lines.join("\n")),
   };

@@ -3,6 +3,8 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WriteStream } from "node:tty";
+import type { Verb } from "../operations.ts";
+import { type HtmlReport, htmlReports } from "../shared/report/island.ts";
 import { exit } from "./exit-codes.ts";
 import type { Answer } from "./invoke.ts";
 import { Problem } from "./problems.ts";
@@ -50,9 +52,22 @@ export function indentedJson(text: string): string {
   return pieces.join("");
 }
 
-/** Renders an answer for where it is to go. */
-export async function rendered(answer: Answer, format: string, { output, open }: Destination): Promise<string> {
+/** The page that the command line makes of a result of an operation; undefined where it has none, or the operation makes it. */
+export const pageOf = (verb: Verb): HtmlReport | undefined =>
+  htmlReports.find((kind) => kind === verb && kind !== "show");
+
+/** Renders an answer of an operation for where it is to go. */
+export async function rendered(
+  answer: Answer,
+  verb: Verb,
+  format: string,
+  { output, open }: Destination,
+): Promise<string> {
   if (answer.content !== undefined) return answer.content;
+  const page = pageOf(verb);
+  if (format === "html" && page !== undefined) {
+    return (await import("../shared/report/html.ts")).htmlReport(page, answer.result);
+  }
   switch (format) {
     case "text":
       return textFor(output === undefined && !open ? process.stdout : undefined, answer.result);

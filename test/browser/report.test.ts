@@ -3,7 +3,8 @@ import { createServer, type Server } from "node:http";
 import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type HtmlReport, htmlReport } from "../../functions/shared/report/html.ts";
+import { htmlReport } from "../../functions/shared/report/html.ts";
+import type { HtmlReport } from "../../functions/shared/report/island.ts";
 import { asRead, diff, dryRun, history, hostileNames, manyGroups, rollback, snapshot } from "../support/results.ts";
 
 /** Debian's Chromium, or the one that the environment names. */

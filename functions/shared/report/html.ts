@@ -1,9 +1,14 @@
-import { type Entries, type Island, packColumn, packInteger, packSeries, type Table, type Value } from "./island.ts";
+import {
+  type Entries,
+  type HtmlReport,
+  type Island,
+  packColumn,
+  packInteger,
+  packSeries,
+  type Table,
+  type Value,
+} from "./island.ts";
 import { script, scriptHash, style, styleHash } from "./page.generated.ts";
-
-/** The results that have an HTML report. A rollback's is that of its dry run where the result has `dry_run: true`. */
-export const htmlReports = ["show", "diff", "rollback", "history"] as const;
-export type HtmlReport = (typeof htmlReports)[number];
 
 /** A result is not one that the report can show; the message names what is missing. */
 export class NoReport extends Error {}

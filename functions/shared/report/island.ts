@@ -3,6 +3,10 @@
  * beyond 2^53 are decimal strings, so that `JSON.parse` of any browser rounds none of them.
  */
 
+/** The results that have an HTML report. A rollback's is that of its dry run where the result has `dry_run: true`. */
+export const htmlReports = ["show", "diff", "rollback", "history"] as const;
+export type HtmlReport = (typeof htmlReports)[number];
+
 /** A value of the island. */
 export type Value = null | boolean | number | string | readonly Value[] | Entries;
 export type Entries = { readonly [key: string]: Value };

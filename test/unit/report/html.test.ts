@@ -4,9 +4,10 @@ import { describe, expect, test } from "vitest";
 import { changesDocument, diffCommits } from "../../../functions/shared/core/diff.ts";
 import { encodeJson, entriesOf, type Json, parseJson } from "../../../functions/shared/core/json/json.ts";
 import { snapshotDocument } from "../../../functions/shared/core/snapshot.ts";
-import { type HtmlReport, htmlReport, NoReport } from "../../../functions/shared/report/html.ts";
+import { htmlReport, NoReport } from "../../../functions/shared/report/html.ts";
 import {
   cellOf,
+  type HtmlReport,
   type Island,
   packColumn,
   packInteger,
