@@ -38,6 +38,7 @@ export default defineConfig({
         hookTimeout: 240_000,
         fileParallelism: false,
       }),
+      project(6, "athena", ["test/integration/athena/**/*.test.ts"], { testTimeout: 120_000, hookTimeout: 900_000 }),
       project(6, "e2e", ["test/e2e/**/*.test.ts"], {
         globalSetup: "test/support/stack-setup.ts",
         testTimeout: 120_000,

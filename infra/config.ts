@@ -250,6 +250,8 @@ const deployment = fields("the deployment", {
       error: ({ input }) => `repeats the name ${repeatedNames(input).join(", ")}: give each schedule a unique name`,
       ...always,
     }),
+  /** For fleets and years: see archive-queries.ts. */
+  athena: flag("whether Athena can query the stored snapshots", false),
   api: fields("the REST API", {
     /** Requires the account's CloudWatch role for API Gateway. All its APIs share it; this stack does not create it. */
     access_logs: flag("whether API Gateway logs each request", false),

@@ -1,6 +1,7 @@
 import { CfnOutput, Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import type { Verb } from "../functions/operations.ts";
+import { ArchiveQueries } from "./archive-queries.ts";
 import type { Deployment } from "./config.ts";
 import { KafkaAccess } from "./kafka-access.ts";
 import { Observability } from "./observability.ts";
@@ -35,6 +36,7 @@ export class OffsetRollbackStack extends Stack {
     };
     const { api } = new RestApi(this, "RestApi", functions, deployment);
     const { failed } = new Schedules(this, "Schedules", functions.snapshot, deployment);
+    const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
     new Observability(this, "Observability", functions, failed, deployment);
 
     const names = Object.entries(functions).map(([verb, { literalName }]) => [verb, literalName]);
@@ -47,6 +49,7 @@ export class OffsetRollbackStack extends Stack {
       Path: `s3://${archive.bucket.bucketName}/${deployment.archive.bucket_prefix}`,
       BootstrapServers: deployment.cluster.bootstrap_servers.join(","),
       FunctionNames: JSON.stringify(Object.fromEntries(names)),
+      ...(queries && { AthenaWorkGroup: queries.workGroupName, AthenaPolicyArn: queries.mayQuery.managedPolicyArn }),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }

@@ -1,5 +1,6 @@
 import { Duration, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
+import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
@@ -69,6 +70,24 @@ export class SnapshotArchive extends Construct {
         })),
       );
     }
+  }
+
+  /** Where the bodies of snapshots are, and nothing else. */
+  get bodiesUrl(): string {
+    return this.bucket.s3UrlForObject(`${this.#prefix}snapshots/`);
+  }
+
+  /** The rights to find and read the bodies of snapshots, for people. */
+  readBodies(): PolicyStatement[] {
+    return [
+      new PolicyStatement({ actions: ["s3:GetObject"], resources: [this.#objects("snapshots")] }),
+      new PolicyStatement({
+        actions: ["s3:ListBucket"],
+        resources: [this.bucket.bucketArn],
+        conditions: { StringLike: { "s3:prefix": [`${this.#prefix}snapshots`, `${this.#prefix}snapshots/*`] } },
+      }),
+      new PolicyStatement({ actions: ["s3:GetBucketLocation"], resources: [this.bucket.bucketArn] }),
+    ];
   }
 
   /** The index alone, without the bodies. */

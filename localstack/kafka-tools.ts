@@ -54,22 +54,24 @@ export async function fetchJars(version: string, say: Say): Promise<void> {
   await copyJars({ name: "kafka", version, profiles, megabytes: 54 }, say);
 }
 
-/** What to fetch: `name` says so to people, `profiles` are those of pom.xml. */
+/** What to fetch: `name` says so to people, `profiles` are those of the pom, which is Kafka's unless another is named. */
 interface Jars {
   readonly name: string;
   readonly version: string;
-  readonly profiles: string;
+  readonly pom?: string;
+  readonly profiles?: string;
   readonly megabytes: number;
 }
 
 /** Fetches the jars of such profiles, where they are not here yet, and gives their class path. */
-export async function copyJars({ name, version, profiles, megabytes }: Jars, say: Say): Promise<string> {
+export async function copyJars({ name, version, pom, profiles, megabytes }: Jars, say: Say): Promise<string> {
   const home = join(localDir, `${name}-${version}`);
   await makeOnce(home, async (folder) => {
     say(`Fetching ${name} ${version} from Maven (${megabytes} MB, once)…`);
-    const pom = join(repository, "localstack", "kafka", "pom.xml");
-    const goal = ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", "-P", profiles];
-    const args = [...goal, `-Dkafka.version=${version}`, `-DoutputDirectory=${join(folder, "libs")}`];
+    const file = pom ?? join(repository, "localstack", "kafka", "pom.xml");
+    const goal = ["-q", "-B", "-f", file, "dependency:copy-dependencies", "-DincludeScope=runtime"];
+    const which = [`-Dwanted.version=${version}`, ...(profiles === undefined ? [] : ["-P", profiles])];
+    const args = [...goal, ...which, `-DoutputDirectory=${join(folder, "libs")}`];
     await run({ command: "mvn", args, env: process.env }, join(localDir, `install-${name}.log`), 600_000, say);
   });
   return `${home}/libs/*`;

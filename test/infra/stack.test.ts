@@ -299,6 +299,7 @@ describe("the stack", () => {
       },
     ],
     ["access logs", { ...local(), api: { access_logs: true } }],
+    ["queries", { ...local(), athena: true }],
   ])("has no custom resource and no cdk-nag finding: %s", (_, config) => {
     const { app, stack } = stackOf(config);
     app.synth();
@@ -318,6 +319,11 @@ describe("the stack", () => {
       "FunctionNames",
       "Path",
       "TableName",
+    ]);
+    const withQueries = templateOf({ ...local(), athena: true }).toJSON().Outputs;
+    expect(Object.keys(withQueries).filter((name) => !(name in Outputs))).toEqual([
+      "AthenaWorkGroup",
+      "AthenaPolicyArn",
     ]);
     expect(JSON.parse(Outputs.FunctionNames.Value)).toEqual({
       import: "offset-import",
