@@ -105,7 +105,7 @@ export function tablesOf(result: unknown): Tables {
   };
 
   const addNotes = (path: string, lines: readonly string[]) =>
-    notes.push({ path, lines, alarm: isAlarm(path, lines.length) });
+    notes.push({ path, lines, alarm: isAlarm(path, lines.length) || leftOut.has(path) });
 
   /** The rows of a map by names; what its entries have in lists and maps becomes tables of its own. */
   const addMap = (path: string, entries: readonly Entry[], above: readonly Entry[]): void => {
@@ -303,6 +303,9 @@ const problems = new Set([
   "unlisted",
   "unreadable",
 ]);
+
+/** Lists of sentences about what was not done. */
+const leftOut = new Set(["left_out", "skipped"]);
 
 /** Words after which nothing needs to be done. Any other word of a status or an outcome is an alarm, also a new one. */
 const good = new Set([

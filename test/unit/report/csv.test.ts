@@ -19,8 +19,8 @@ describe("CSV of a result", () => {
 
   test("of a snapshot has a row for each commit, with its lag", () => {
     expect(lines(examples.show.result)).toEqual([
-      "group,topic,partition,offset,metadata,leader_epoch,log_start_offset,log_end_offset,lag,snapshot_id,status",
-      'orders-streams,orders,0,17,"",4,0,25,8,snapshot-2025-01-15T10:30:00Z,complete',
+      "group,topic,partition,offset,metadata,leader_epoch,log_start_offset,log_end_offset,lag,snapshot_id,status,errors",
+      'orders-streams,orders,0,17,"",4,0,25,8,snapshot-2025-01-15T10:30:00Z,complete,0',
     ]);
   });
 
@@ -33,26 +33,32 @@ describe("CSV of a result", () => {
 
   test("of a verification has a row for each mismatch", () => {
     expect(lines(examples.verify.result)[1]).toBe(
-      'orders-streams,orders,0,offset,17,"",4,25,"",4,false,snapshot-2025-01-15T10:30:00Z',
+      'orders-streams,orders,0,offset,17,"",4,25,"",4,snapshot-2025-01-15T10:30:00Z,false',
     );
   });
 
   test("of a dry run has a row for each partition, and for a group without any", () => {
     expect(lines(dryRun)).toEqual([
-      "group,topic,partition,action,from.offset,from.metadata,from.leader_epoch,to.offset,to.metadata,to.leader_epoch,replayed,skipped,group.type,group.state,dry_run,snapshot_id",
-      'billing,payments,0,fast_forward,25,"",3,28,m,4,0,3,,,true,snapshot-2025-01-15T10:30:00Z',
-      "empty,,,,,,,,,,,,classic,Empty,true,snapshot-2025-01-15T10:30:00Z",
-      'orders-streams,orders,2,create,,,,17,"",4,,,classic,Stable,true,snapshot-2025-01-15T10:30:00Z',
-      'orders-streams,orders,10,rewind,25,"",4,17,"",4,8,0,classic,Stable,true,snapshot-2025-01-15T10:30:00Z',
+      "group,topic,partition,action,from.offset,from.metadata,from.leader_epoch,to.offset,to.metadata,to.leader_epoch,replayed,skipped,group.type,group.state,snapshot_id,dry_run,blockers,left_out",
+      'billing,payments,0,fast_forward,25,"",3,28,m,4,0,3,,,snapshot-2025-01-15T10:30:00Z,true,2,0',
+      "empty,,,,,,,,,,,,classic,Empty,snapshot-2025-01-15T10:30:00Z,true,2,0",
+      'orders-streams,orders,2,create,,,,17,"",4,,,classic,Stable,snapshot-2025-01-15T10:30:00Z,true,2,0',
+      'orders-streams,orders,10,rewind,25,"",4,17,"",4,8,0,classic,Stable,snapshot-2025-01-15T10:30:00Z,true,2,0',
     ]);
   });
 
   test("of a rollback says in each row how the rollback and the group ended", () => {
     const [head = "", ...rows] = lines(partlyRolledBack);
-    expect(head).toMatch(/,group\.status,group\.error,rollback_id,status,snapshot_id,safety_snapshot_id$/);
+    expect(head).toMatch(/,group\.status,group\.error,snapshot_id,rollback_id,safety_snapshot_id,status,left_out$/);
     expect(rows).toHaveLength(3);
-    for (const row of rows) expect(row).toContain(",rollback-2025-01-15T11:00:00Z-1f0c9a2b,partial_success,");
+    for (const row of rows)
+      expect(row).toContain(",rollback-2025-01-15T11:00:00Z-1f0c9a2b,snapshot-2025-01-15T11:00:00Z,partial_success,");
     expect(rows[2]).toContain("b,orders,1,not_attempted,");
+  });
+
+  test("of a recorded rollback has the rows of its result, behind which its plan stands back", () => {
+    const record = { rollback_id: "r", status: "failed", plan: dryRun, result: partlyRolledBack };
+    expect(lines(record).map((line) => line.split(",")[3])).toEqual(["outcome", "restored", "failed", "not_attempted"]);
   });
 
   test("of a history has its points, for a chart", () => {

@@ -168,6 +168,8 @@ describe("what is an alarm", () => {
     [{ totals: { blockers: { a: 0 } }, blockers: [] }, []],
     [{ totals: { blockers: { a: 1 } }, blockers: [{ kind: "a", message: "m" }] }, ["totals.blockers", "blockers"]],
     [{ groups_failed: 1, duration_ms: 3 }, ["groups_failed"]],
+    [{ skipped: [{ line: 4, message: "has 2 columns" }], totals: { skipped: 4 } }, ["skipped"]],
+    [{ left_out: [{ kind: "group_not_empty", group: "g", message: "g has members" }] }, ["left_out"]],
     [{ omitted: { groups: 4 } }, ["omitted"]],
     [
       {
