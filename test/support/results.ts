@@ -300,7 +300,7 @@ export const history = {
     [
       "orders-streams",
       {
-        status: "ERR",
+        status: "ERROR",
         partitions: new Map<string, object>([
           [
             "orders-0",
@@ -309,6 +309,8 @@ export const history = {
               per_second: 1.0,
               lag: 43,
               lag_seconds: 43.2,
+              lag_seconds_error: 2,
+              status: "OK",
               events: [],
             },
           ],
@@ -318,7 +320,10 @@ export const history = {
               points: times.map((n) => [n, BigInt(Math.min(n, 20)) * 800n + 16n, BigInt(n) * 800n + 40n]),
               per_second: 0,
               lag: 15224,
-              lag_seconds: 17_100,
+              lag_seconds: null,
+              lag_seconds_error: null,
+              lag_seconds_at_least: 17_100,
+              status: "STOP",
               events: [
                 {
                   kind: "stopped",
@@ -347,6 +352,8 @@ export const history = {
               per_second: 0.78,
               lag: 7000,
               lag_seconds: null,
+              lag_seconds_error: null,
+              status: "REWIND",
               events: [
                 {
                   kind: "rewound",

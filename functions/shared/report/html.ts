@@ -82,14 +82,15 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   const inTables = new Set([main, "observed", ...(all.has("left_out") ? ["skipped"] : [])]);
   const observed = new Map(kind === "show" ? fieldsOf(all.get("observed")) : []);
   const groups = new Map(fieldsOf(all.get(main)).map(([name, group]) => [name, new Map(fieldsOf(group))]));
+  // Somebody who looks for a group that was not captured must find that: not nothing, and no empty group.
+  const missing = new Map<string, unknown>([["not_captured", true]]);
   for (const [name, group] of fieldsOf(observed.get("groups"))) {
-    groups.set(name, new Map([...(groups.get(name) ?? []), ...fieldsOf(group)]));
+    groups.set(name, new Map([...(groups.get(name) ?? missing), ...fieldsOf(group)]));
   }
-  // Somebody who looks for a group that was not captured must find that, not nothing.
   for (const problem of [all.get("errors"), all.get("blockers"), all.get("left_out")].flatMap(listOf)) {
     const { group, kind: why = "not_captured" } = Object.fromEntries(fieldsOf(problem));
     if (typeof group === "string" && why === "not_captured" && !groups.has(group)) {
-      groups.set(group, new Map([["not_captured", true]]));
+      groups.set(group, missing);
     }
   }
   const logs = new Map(

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { changesDocument, diffCommits } from "../../../functions/shared/core/diff.ts";
-import { encodeJson, entriesOf, type Json, parseJson } from "../../../functions/shared/core/json/json.ts";
+import { encodeJson, entriesOf, type Json } from "../../../functions/shared/core/json/json.ts";
 import { snapshotDocument } from "../../../functions/shared/core/snapshot.ts";
 import { htmlReport, NoReport } from "../../../functions/shared/report/html.ts";
 import {
@@ -224,10 +224,19 @@ describe("a result that is not whole", () => {
     expect(island.groups.size).toBe(0);
   });
 
-  test("has a row for each group that was not captured, so that a search finds it", () => {
-    const { groups } = islandIn(htmlReport("show", snapshot));
-    const names = Array.from({ length: groups.size }, (_, group) => cellOf(groups, "name", group));
-    expect(cellOf(groups, "not_captured", names.indexOf("audit"))).toBe(true);
-    expect(parseJson(String(cellOf(groups, "partitions", names.indexOf("audit"))))).toBe(0);
+  test("has a row for each group that was not captured, and none looks like an empty one", () => {
+    const { errors, observed } = snapshot;
+    const states = new Map([...observed.groups, ["audit", { type: "classic", state: "Empty", members: 0 }]]);
+    for (const groups of [observed.groups, states]) {
+      const table = islandIn(htmlReport("show", { ...snapshot, observed: { ...observed, groups } })).groups;
+      const names = Array.from({ length: table.size }, (_, group) => cellOf(table, "name", group));
+      expect(errors.map(({ group }) => cellOf(table, "not_captured", names.indexOf(group)))).toEqual([true]);
+      expect(cellOf(table, "not_captured", names.indexOf("idle"))).toBe(false);
+    }
+  });
+
+  test("has a row for each group of a dry run that was not captured", () => {
+    const { groups } = islandIn(htmlReport("rollback", dryRun));
+    expect(Array.from({ length: groups.size }, (_, group) => cellOf(groups, "name", group))).toContain("audit");
   });
 });

@@ -3,6 +3,7 @@ import { type Data, exactOf, isEntries, listOf } from "./data.ts";
 import { h, show, unseen } from "./dom.ts";
 import { instants, type Point, seriesOf } from "./series.ts";
 import { count, digits, name, plain, time } from "./text.ts";
+import { signOf } from "./words.ts";
 
 /** How many points a table shows before it is asked for more. */
 const MOST_POINTS = 200;
@@ -23,6 +24,35 @@ const timeTicks: uPlot.Axis.Values = [
   [60, "{HH}:{mm}", day, null, day, null, null, null, 1],
   [1, "{HH}:{mm}:{ss}", day, null, day, null, null, null, 1],
 ];
+
+/** Between which times of the axis something happened, and what. */
+function bandsOf(data: Data, row: number): { readonly word: string; readonly from: number; readonly to: number }[] {
+  return listOf(data.field(row, "events")).flatMap((event) => {
+    if (!isEntries(event)) return [];
+    const [from, to] = [event.after, event.before].map((value) => new Date(String(value)).getTime() / 1000);
+    if (to === undefined || from === undefined || Number.isNaN(to)) return [];
+    return [{ word: String(event.kind), from: Number.isNaN(from) ? to : from, to }];
+  });
+}
+
+/** Draws a band for each event, with its sign above: what happened is in the list of events. */
+function drawBands(plot: uPlot, bands: ReturnType<typeof bandsOf>, fill: string, ink: string): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.textAlign = "center";
+  ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  for (const { word, from, to } of bands) {
+    const [left, right] = [plot.valToPos(from, "x", true), plot.valToPos(to, "x", true)];
+    if (right < bbox.left || left > bbox.left + bbox.width) continue;
+    ctx.globalAlpha = 0.2;
+    ctx.fillStyle = fill;
+    ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
+    ctx.globalAlpha = 1;
+    ctx.fillStyle = ink;
+    ctx.fillText(signOf(word), (left + right) / 2, bbox.top + 13 * devicePixelRatio);
+  }
+  ctx.restore();
+}
 
 /** Offset and lag of a group's partitions over time: one partition at a time, the one with the largest lag first. */
 export function history(data: Data, group: number): { readonly element: HTMLElement; draw(): void } {
@@ -95,6 +125,7 @@ export function history(data: Data, group: number): { readonly element: HTMLElem
     const row = chosen();
     if (row === undefined) return;
     const place = data.placeText(data.placeOf(row));
+    const bands = bandsOf(data, row);
     const values = {
       offset: times.map((): number | null => null),
       end: times.map((): number | null => null),
@@ -122,8 +153,9 @@ export function history(data: Data, group: number): { readonly element: HTMLElem
     });
     const plot = (title: string, series: uPlot.Series[], ...columns: (number | null)[][]) => {
       const options: uPlot.Options = {
-        title,
+        title: `${plain(place)}: ${title}`,
         width,
+        hooks: { drawClear: [(drawing) => drawBands(drawing, bands, colourOf("band"), ink)] },
         height: 200,
         series: [{ label: "Time", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series],
         axes: [
@@ -142,18 +174,18 @@ export function history(data: Data, group: number): { readonly element: HTMLElem
         ],
         cursor: { drag: { x: true, y: false } },
       };
-      const holder = h("figure", {}, unseen(`${title} of ${plain(place)}. The points are in the table below.`));
+      const holder = h("figure", {}, unseen(`${plain(place)}: ${title}. The points are in the table below.`));
       plots.append(holder);
       return new uPlot(options, [times, ...columns], holder);
     };
     drawn = [
       plot(
-        "Committed offset and log end",
+        "committed offset and log end",
         [line("log end", "end", [4, 3]), line("committed", "committed")],
         values.end,
         values.offset,
       ),
-      plot("Lag", [line("lag", "lag")], values.lag),
+      plot("lag", [line("lag", "lag")], values.lag),
     ];
     for (const canvas of plots.querySelectorAll("canvas")) canvas.setAttribute("aria-hidden", "true");
     show(table, h("summary", {}, "These points as a table"));

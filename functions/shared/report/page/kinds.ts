@@ -23,7 +23,7 @@ export interface Notice {
   readonly title: string;
   readonly tone: Tone;
   readonly lead?: string;
-  readonly items: readonly { readonly word?: string; readonly group?: string; readonly text: Child }[];
+  readonly items: readonly { readonly word?: string; readonly group?: string; text(): Child }[];
 }
 
 /** What a kind of result shows, and where. */
@@ -138,7 +138,7 @@ const code = (value: Value | undefined): Child =>
 const warningNotice = (head: Entries): Notice => ({
   title: "Warnings",
   tone: "warn",
-  items: listOf(head.warnings).map((warning) => ({ text: sentence(anything(warning)) })),
+  items: listOf(head.warnings).map((warning) => ({ text: () => sentence(anything(warning)) })),
 });
 
 const blockerNotice = (title: string, tone: Tone, lead: string, blockers: readonly Entries[]): Notice => ({
@@ -148,14 +148,16 @@ const blockerNotice = (title: string, tone: Tone, lead: string, blockers: readon
   items: blockers.map((blocker) => ({
     word: anything(blocker.kind ?? "blocked"),
     group: anything(blocker.group ?? ""),
-    text: sentence(anything(blocker.message ?? "")),
+    text: () => sentence(anything(blocker.message ?? "")),
   })),
 });
 
 /** What a summary leaves out: it must not look as if it were nothing. */
 function omittedNotice(head: Entries): Notice {
   const items = isEntries(head.omitted)
-    ? Object.entries(head.omitted).map(([field, n]) => ({ text: [name(field), ": ", number(exactOf(n)), " left out"] }))
+    ? Object.entries(head.omitted).map(([field, n]) => ({
+        text: () => [name(field), ": ", number(exactOf(n)), " left out"],
+      }))
     : [];
   return {
     title: "This report is not the whole result",
@@ -341,7 +343,10 @@ function snapshotView(data: Data): View {
   const selection = isEntries(head.selection) ? head.selection : {};
   const selectors = (value: Value | undefined) =>
     listOf(value).map((one, at) => [at > 0 && ", ", code(isEntries(one) ? { ...one } : one)]);
-  const captured = data.groupCount - errors.filter(({ group }) => typeof group === "string").length;
+  let captured = 0;
+  for (let group = 0; group < data.groupCount; group++) {
+    if (data.groupField(group, "not_captured") !== true) captured++;
+  }
   return {
     kind: "Snapshot",
     title: name(anything(head.snapshot_id ?? "")),
@@ -360,7 +365,7 @@ function snapshotView(data: Data): View {
           unlisted !== undefined && ", and not all groups could be listed",
           ". A rollback cannot restore what is missing.",
         ],
-        ["Here: ", count(Math.max(0, captured), "group"), " with ", count(data.rowCount, "committed offset"), "."],
+        ["Here: ", count(captured, "group"), " with ", count(data.rowCount, "committed offset"), "."],
       ],
     },
     facts: [
@@ -378,7 +383,7 @@ function snapshotView(data: Data): View {
       ...(listOf(selection.exclude).length > 0 ? [["Excluded groups", selectors(selection.exclude)] as const] : []),
     ],
     figures: [
-      ["Groups", digits(Math.max(0, captured))],
+      ["Groups", digits(captured)],
       ["Committed offsets", digits(data.rowCount)],
       ["Lag, all partitions", sum(allLag)],
       ["Not captured", digits(errors.length)],
@@ -391,7 +396,7 @@ function snapshotView(data: Data): View {
         items: errors.map(({ group, error, message }) => ({
           word: anything(error ?? "error"),
           group: anything(group ?? ""),
-          text: sentence(anything(message ?? "")),
+          text: () => sentence(anything(message ?? "")),
         })),
       },
       {
@@ -402,7 +407,7 @@ function snapshotView(data: Data): View {
             ? []
             : [
                 {
-                  text: [
+                  text: () => [
                     sentence(anything(unlisted.message ?? "")),
                     " Partitions of __consumer_offsets: ",
                     flat(unlisted.offsets_partitions ?? []),
@@ -558,7 +563,7 @@ const extraNotice = (head: Entries): Notice => ({
   lead: "They are kept. What each choice of `uncommitted` would replay or skip is an upper bound.",
   items: entriesIn(head.extra).map(({ group, topic, partition, commit, uncommitted }) => ({
     group: anything(group ?? ""),
-    text: [
+    text: () => [
       name(`${anything(topic ?? "")}-${anything(partition ?? "")}`),
       " stands at ",
       isEntries(commit) ? number(exactOf(commit.offset)) : none(),
@@ -714,14 +719,14 @@ function resultView(data: Data): View {
     const word = statusOf(group);
     if (word === "success" || word === "skipped") continue;
     const reason = textOf(data.groupField(group, "error")) ?? "No reason was recorded.";
-    failures.push({ word, group: data.nameOf(group), text: sentence(reason) });
+    failures.push({ word, group: data.nameOf(group), text: () => sentence(reason) });
   }
   if (data.groupCount === 0) {
     for (const { group, status: word, error } of entriesIn(head.failed_groups)) {
       failures.push({
         word: anything(word ?? "failed"),
         group: anything(group ?? ""),
-        text: sentence(anything(error ?? "")),
+        text: () => sentence(anything(error ?? "")),
       });
     }
   }
@@ -798,7 +803,7 @@ function resultView(data: Data): View {
         items: entriesIn(verification?.mismatches).map(({ group, topic, partition, kind, expected, actual }) => ({
           word: anything(kind ?? ""),
           group: anything(group ?? ""),
-          text: [
+          text: () => [
             name(`${anything(topic ?? "")}-${anything(partition ?? "")}`),
             ": expected ",
             commitText(expected),
@@ -865,6 +870,8 @@ function resultView(data: Data): View {
   };
 }
 
+const lagFields = ["lag_seconds", "lag_seconds_error", "lag_seconds_at_least"];
+
 /** A history. */
 function historyView(data: Data): View {
   const { head } = data;
@@ -885,7 +892,7 @@ function historyView(data: Data): View {
       events.push({
         word: anything(event.kind ?? ""),
         group: data.nameOf(data.groupOf(row)),
-        text: eventText(snapshots, data.placeText(data.placeOf(row)), event),
+        text: () => eventText(snapshots, data.placeText(data.placeOf(row)), event),
       });
     }
   }
@@ -960,13 +967,18 @@ function historyView(data: Data): View {
         label: "Lag in time",
         numeric: true,
         cell: (row) => {
-          const value = data.field(row, "lag_seconds");
-          if (typeof value === "number") return duration(value);
-          return isEntries(value) ? flat(value) : unknown();
+          const [value, error, least] = ["lag_seconds", "lag_seconds_error", "lag_seconds_at_least"].map((field) =>
+            data.field(row, field),
+          );
+          if (typeof value !== "number") return typeof least === "number" ? `≥ ${duration(least)}` : unknown();
+          return [
+            duration(value),
+            typeof error === "number" && error > 0 && h("span", { class: "aside" }, ` ± ${duration(error)}`),
+          ];
         },
         order: (row) => {
-          const value = data.field(row, "lag_seconds");
-          return typeof value === "number" ? value : undefined;
+          const [value, least] = ["lag_seconds", "lag_seconds_at_least"].map((field) => data.field(row, field));
+          return typeof value === "number" ? value : typeof least === "number" ? least : undefined;
         },
       },
       {
@@ -1002,7 +1014,7 @@ function historyView(data: Data): View {
         cell: (row) => badges(rowMarks(row)),
         order: (row) => urgencyOf(rowMarks(row)),
       },
-      remainder(data, ["status", "lag", "lag_seconds", "per_second", "events"]),
+      remainder(data, ["status", "lag", "per_second", "events", ...lagFields]),
     ],
     groupMarks: (group) => [statusOf(group)],
     rowMarks,
@@ -1028,6 +1040,7 @@ function historyView(data: Data): View {
 
 const bound = (value: Value | undefined, snapshots: readonly Entries[]): Child => {
   const text = textOf(typeof value === "number" ? snapshots[value]?.created_at : value);
+  if (value === null) return "the time before the first snapshot";
   if (text === undefined) return "an unknown time";
   return /^\d{4}-\d\d-\d\dT/.test(text) ? time(text) : name(text);
 };
@@ -1041,22 +1054,22 @@ const at = (value: Value | undefined): Child =>
         ? none()
         : number(exactOf(value));
 
-const eventText = (
-  snapshots: readonly Entries[],
-  place: string,
-  { after, before, from, to, rollback_id }: Entries,
-): Child => [
-  name(place),
-  " between ",
-  bound(after, snapshots),
-  " and ",
-  bound(before, snapshots),
-  ": ",
-  at(from),
-  " → ",
-  at(to),
-  typeof rollback_id === "string" && [" by ", code(rollback_id)],
-];
+const offsetOf = (commit: Value | undefined) => (isEntries(commit) ? exactOf(commit.offset) : undefined);
+
+function eventText(snapshots: readonly Entries[], place: string, event: Entries): Child {
+  const { after, before, from, to, rollback_id, unexplained } = event;
+  const isSame = offsetOf(from) !== undefined && offsetOf(from) === offsetOf(to);
+  return [
+    name(place),
+    isSame ? [", at offset ", at(to)] : [", offset ", at(from), " → ", at(to)],
+    ", between ",
+    bound(after, snapshots),
+    " and ",
+    bound(before, snapshots),
+    typeof rollback_id === "string" && [", by ", code(rollback_id)],
+    unexplained === true && h("strong", {}, ", and no rollback of the journal did that"),
+  ];
+}
 
 /** The fields of a result that no view shows, and a notice of what a summary left out. */
 export function viewOf(data: Data): View {

@@ -129,7 +129,7 @@ function createNotice({ title, tone, lead, items }: Notice) {
           {},
           word !== undefined && [badge(word, 1, tone), " "],
           group !== undefined && [h("span", { class: "group-name" }, name(group)), " "],
-          text,
+          text(),
         ),
       );
     }

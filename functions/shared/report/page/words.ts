@@ -68,7 +68,7 @@ const entryOf = (word: string) => {
 const isKnown = (word: string) => Object.hasOwn(vocabulary, word.toLowerCase());
 const toneSigns: { readonly [T in Tone]?: string } = { bad: "✕", warn: "⚠" };
 
-const signOf = (word: string): string => entryOf(word)[0];
+export const signOf = (word: string): string => entryOf(word)[0];
 export const toneOf = (word: string): Tone => entryOf(word)[1];
 export const labelOf = (word: string): string => entryOf(word)[2] ?? word.replaceAll("_", " ");
 
