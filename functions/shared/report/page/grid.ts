@@ -1,8 +1,8 @@
 import { history } from "./chart.ts";
 import type { Data } from "./data.ts";
 import { type Child, h, show, unseen } from "./dom.ts";
-import type { Field, View } from "./kinds.ts";
 import { digits, name, plain, spaced } from "./text.ts";
+import type { Field, View } from "./view.ts";
 import { labelOf, urgencyOf } from "./words.ts";
 
 /** How many partitions are printed, and how many of a group are shown at once. */

@@ -2,8 +2,9 @@ import type { Island } from "../island.ts";
 import { dataOf } from "./data.ts";
 import { h, show } from "./dom.ts";
 import { createGrid } from "./grid.ts";
-import { type Notice, type View, viewOf } from "./kinds.ts";
+import { viewOf } from "./kinds.ts";
 import { name, plain } from "./text.ts";
+import type { Notice, View } from "./view.ts";
 import { badge } from "./words.ts";
 
 const FIRST_ITEMS = 8;

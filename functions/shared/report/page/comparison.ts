@@ -1,0 +1,70 @@
+import { type Data, exactOf, isEntries, listOf, sumOf } from "./data.ts";
+import {
+  exactField,
+  markedRows,
+  marksField,
+  moveFields,
+  movementReading,
+  partitionCount,
+  plannedMove,
+  remainder,
+  sumField,
+  wordField,
+} from "./fields.ts";
+import { warningNotice } from "./notices.ts";
+import { anything, count, name, words } from "./text.ts";
+import { code, number } from "./values.ts";
+import type { View } from "./view.ts";
+import { badges } from "./words.ts";
+
+/** A comparison. */
+export function diffView(data: Data): View {
+  const { head } = data;
+  const summary = isEntries(head.summary) ? head.summary : {};
+  const moveOf = plannedMove(data);
+  const rowMarks = (row: number) => [anything(data.field(row, "change"))];
+  const changed = Object.entries(summary).filter(([kind]) => kind !== "unchanged");
+  const total = sumOf(changed.map(([, n]) => exactOf(n)));
+  const warnings = listOf(head.warnings);
+  const isSame = total.known === 0n && data.rowCount === 0;
+  const to = anything(head.to ?? "unknown");
+  return {
+    kind: "Comparison",
+    title: [name(anything(head.from ?? "")), " → ", to === "live" ? "live commits" : name(to)],
+    verdict: {
+      tone: warnings.length > 0 ? "warn" : isSame ? "good" : "note",
+      sign: isSame ? "=" : "≠",
+      headline: isSame ? "No commit that was compared has changed." : [count(total.known, "commit"), " changed."],
+      lines: [
+        [count(exactOf(summary.unchanged) ?? 0, "commit"), " did not change."],
+        warnings.length > 0 && "Not everything was compared, or there is more to know: read the warnings.",
+      ],
+    },
+    facts: [
+      ["From", code(head.from)],
+      ["To", to === "live" ? "what was committed when the comparison was made" : code(head.to)],
+    ],
+    figures: Object.entries(summary).map(([kind, n]) => [words(kind), number(exactOf(n))] as const),
+    notices: [warningNotice(head)],
+    groupFields: [
+      {
+        ...partitionCount(data),
+        label: "Changed",
+      },
+      sumField("moved", "Moved, in all", (group) => sumOf(data.rowsOf(group).flatMap((row) => moveOf(row) ?? []))),
+      marksField("Changes", (group) => markedRows(data, group, rowMarks)),
+    ],
+    rowFields: [
+      wordField("change", "Change", data),
+      exactField(data, "from", "From"),
+      exactField(data, "to", "To"),
+      ...moveFields(data, "Moved by", moveOf),
+      remainder(data, ["change", "from", "to", "offset_delta"]),
+    ],
+    groupMarks: () => [],
+    rowMarks,
+    topicSummary: (rows) => badges(rows.flatMap(rowMarks)),
+    groupNotes: () => [],
+    reading: ["Only what changed is listed. “none” is no commit: it is not offset 0.", movementReading],
+  };
+}
