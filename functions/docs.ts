@@ -80,9 +80,10 @@ function operationObject(verb: Verb, { method, path }: Route, request: Schema): 
   const fields = new Map(fieldsOf(request));
   const parameters: Schema[] = [];
   for (const [, name = ""] of path.matchAll(/\{(\w+)\}/g)) {
-    const field = name === "snapshot_id" ? snapshotField : name;
+    const field = name === "snapshot_id" ? snapshotField : name === "group" ? "groups" : name;
     const time = name === "snapshot_id" && verb !== "delete" ? " A time is written `at:<time>`." : "";
-    const description = `${fields.get(field)?.description}${time}`;
+    const description =
+      name === "group" ? "The group: its name, percent-encoded." : `${fields.get(field)?.description}${time}`;
     parameters.push({ name, in: "path", required: true, description, schema: { type: "string" } });
     fields.delete(field);
   }

@@ -153,5 +153,46 @@ export const examples: Examples = {
       consumer_groups: byPartition({ offset: 17, metadata: "" }),
     },
   },
+  history: {
+    request: { groups: [group], since: "2025-01-15T10:00:00Z" },
+    result: {
+      snapshots: [
+        { snapshot_id: "snapshot-2025-01-15T10:00:00Z", created_at: "2025-01-15T10:00:00Z" },
+        { snapshot_id: "snapshot-2025-01-15T10:15:00Z", created_at: "2025-01-15T10:15:00Z" },
+        { snapshot_id, created_at },
+        { snapshot_id: "snapshot-2025-01-15T10:45:00Z", created_at: "2025-01-15T10:45:00Z" },
+      ],
+      groups: {
+        [group]: {
+          status: "ERROR",
+          partitions: {
+            "orders-0": {
+              points: [
+                [0, 9, 11],
+                [1, 17, 18],
+                [2, 17, 25],
+                [3, 17, 31],
+              ],
+              per_second: 0.00296296,
+              lag: 14,
+              lag_seconds: 1864.286,
+              lag_seconds_error: 836.714,
+              status: "STOP",
+              events: [
+                {
+                  kind: "stopped",
+                  after: "2025-01-15T10:00:00Z",
+                  before: "2025-01-15T10:15:00Z",
+                  from: { offset: 9, metadata: "" },
+                  to: saved,
+                },
+              ],
+            },
+          },
+        },
+      },
+      warnings: [],
+    },
+  },
   delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true, warnings: [] } },
 };

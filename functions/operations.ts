@@ -1,5 +1,6 @@
 import * as remove from "./delete/schema.ts";
 import * as diff from "./diff/schema.ts";
+import * as history from "./history/schema.ts";
 import * as importing from "./import/schema.ts";
 import * as list from "./list/schema.ts";
 import * as rollback from "./rollback/schema.ts";
@@ -17,6 +18,7 @@ export const operations = {
   verify,
   rollback,
   rollbacks,
+  history,
   delete: remove,
   import: importing,
 } as const;

@@ -31,6 +31,7 @@ export class OffsetRollbackStack extends Stack {
       verify: make("verify", archive.grantRead, kafka.grantRead),
       rollback: make("rollback", archive.grantWrite, archive.grantJournal, kafka.grantWrite),
       rollbacks: make("rollbacks", archive.grantJournalRead),
+      history: make("history", archive.grantRead, archive.grantJournalRead),
       delete: make("delete", archive.grantDelete),
       import: make("import", archive.grantImport, kafka.grantRead),
     };

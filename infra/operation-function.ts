@@ -23,6 +23,8 @@ const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory:
   verify: { seconds: 300, memory: documentMemory },
   rollback: { seconds: 900, memory: documentMemory },
   rollbacks: { seconds: 30, memory: documentMemory },
+  // A thousand bodies; over HTTP an answer comes within 29 s all the same.
+  history: { seconds: 60, memory: documentMemory },
   delete: { seconds: 30, memory: 512 },
   import: { seconds: 300, memory: documentMemory },
 };

@@ -18,7 +18,8 @@ import {
   text,
 } from "./json/codec.ts";
 import type { Json } from "./json/json.ts";
-import { PackError, packJson, UnpackError, unpackJson } from "./json/packed-json.ts";
+import { PackError, packJson, UnpackError, unpackJson, unpackPart } from "./json/packed-json.ts";
+import type { Keep } from "./json/parser.ts";
 import { type Snapshot, snapshotStatuses, splitTopicPartition, statusOf, triggers } from "./model.ts";
 import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
@@ -189,49 +190,96 @@ export function encodeSnapshot(snapshot: Snapshot): EncodedSnapshot {
   return { body, sha256: sha256(body) };
 }
 
+/** The id that a body was asked for under, and the checksum that its index row carries. */
+interface Expected {
+  readonly snapshotId: string;
+  readonly sha256: string;
+}
+
+/** What to read of a snapshot: some of its groups, and of these the commits on some partitions. */
+export interface WantedPart {
+  group(name: string): boolean;
+  partition(key: string): boolean;
+}
+
 /**
  * Decodes a stored body, trusting nothing: the checksum, the compression, the JSON, every field, the id.
  *
- * @param expected the id the body was asked for under, and the checksum its index row carries
  * @throws SnapshotCorrupt that names the first wrong place
  */
-export function decodeSnapshot(
-  body: Uint8Array,
-  expected: { readonly snapshotId: string; readonly sha256: string },
-): Snapshot {
-  const corrupt = (what: string, cause?: unknown) =>
-    new SnapshotCorrupt(`the stored body of ${expected.snapshotId} is not what was written: ${what}.`, {
-      next: "Use another snapshot, or restore an earlier version of the object in the bucket, which is versioned.",
-      cause,
-    });
+export function decodeSnapshot(body: Uint8Array, expected: Expected): Snapshot {
+  requireChecksum(body, expected);
+  try {
+    return decodeParsed(unpackJson(body), expected);
+  } catch (cause) {
+    throw asCorrupt(cause, expected);
+  }
+}
+
+/**
+ * A part of what `decodeSnapshot` gives, in a fraction of its time and memory: the wanted commits, what was observed of their
+ * groups and topics, the topics that could not be observed, and everything that is not by group or topic. The checksum is
+ * checked; what is not wanted is not looked at.
+ *
+ * @throws SnapshotCorrupt as `decodeSnapshot` does
+ */
+export async function decodeSnapshotPart(body: Uint8Array, expected: Expected, wanted: WantedPart): Promise<Snapshot> {
+  requireChecksum(body, expected);
+  try {
+    return decodeParsed(await unpackPart(body, keepOf(wanted)), expected);
+  } catch (cause) {
+    throw asCorrupt(cause, expected);
+  }
+}
+
+/** What of a document to keep. Commits stand before what was observed: by then it is known which topics they are on. */
+function keepOf(wanted: WantedPart): Keep {
+  const topics = new Set<string>();
+  let hasCommits = false;
+  const isWanted = (key: string) => {
+    if (!wanted.partition(key)) return false;
+    topics.add(splitTopicPartition(key)?.topic ?? "");
+    return true;
+  };
+  const commits = (group: string): Keep => wanted.group(group) && (() => isWanted);
+  const topic = (name: string): Keep => topics.has(name) || !hasCommits || "scalar";
+  return (field) => {
+    hasCommits ||= field === "consumer_groups";
+    if (field === "consumer_groups") return commits;
+    return field !== "observed" || ((part) => (part === "groups" ? wanted.group : topic));
+  };
+}
+
+function requireChecksum(body: Uint8Array, expected: Expected): void {
   const actual = sha256(body);
-  if (actual !== expected.sha256) {
-    throw corrupt(`its SHA-256 is ${actual}, the index says ${expected.sha256} (${body.byteLength} bytes)`);
+  if (actual === expected.sha256) return;
+  throw corrupt(expected, `its SHA-256 is ${actual}, the index says ${expected.sha256} (${body.byteLength} bytes)`);
+}
+
+const corrupt = ({ snapshotId }: Expected, what: string, cause?: unknown) =>
+  new SnapshotCorrupt(`the stored body of ${snapshotId} is not what was written: ${what}.`, {
+    next: "Use another snapshot, or restore an earlier version of the object in the bucket, which is versioned.",
+    cause,
+  });
+
+/** The error of a body that cannot be unpacked or decoded; any other error as it is. */
+const asCorrupt = (error: unknown, expected: Expected) =>
+  error instanceof UnpackError || error instanceof DecodeError ? corrupt(expected, error.message, error) : error;
+
+function decodeParsed(parsed: unknown, expected: Expected): Snapshot {
+  const { schemaVersion } = versioned.decode(parsed, "");
+  if (schemaVersion < 1) throw new DecodeError("schema_version", `is ${schemaVersion}: the first version is 1`);
+  if (schemaVersion > SCHEMA_VERSION) {
+    const problem = `is ${schemaVersion}, and this deployment reads up to ${SCHEMA_VERSION}: deploy a newer one`;
+    throw new DecodeError("schema_version", problem);
   }
-  let parsed: unknown;
-  try {
-    parsed = unpackJson(body);
-  } catch (cause) {
-    throw cause instanceof UnpackError ? corrupt(cause.message, cause) : cause;
+  const snapshot = snapshotDocument.decode(parsed, "");
+  if (snapshot.snapshotId !== expected.snapshotId) {
+    throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshot.snapshotId)}: another snapshot's body`);
   }
-  try {
-    const { schemaVersion } = versioned.decode(parsed, "");
-    if (schemaVersion < 1) throw new DecodeError("schema_version", `is ${schemaVersion}: the first version is 1`);
-    if (schemaVersion > SCHEMA_VERSION) {
-      const problem = `is ${schemaVersion}, and this deployment reads up to ${SCHEMA_VERSION}: deploy a newer one`;
-      throw new DecodeError("schema_version", problem);
-    }
-    const snapshot = snapshotDocument.decode(parsed, "");
-    if (snapshot.snapshotId !== expected.snapshotId) {
-      throw new DecodeError("snapshot_id", `is ${JSON.stringify(snapshot.snapshotId)}: another snapshot's body`);
-    }
-    const { createdAt } = parseSnapshotId(snapshot.snapshotId) ?? {};
-    if (snapshot.createdAt !== createdAt) {
-      throw new DecodeError("created_at", `is ${JSON.stringify(snapshot.createdAt)}: not the time of the id`);
-    }
-    return snapshot;
-  } catch (cause) {
-    if (cause instanceof DecodeError) throw corrupt(cause.message, cause);
-    throw cause;
+  const { createdAt } = parseSnapshotId(snapshot.snapshotId) ?? {};
+  if (snapshot.createdAt !== createdAt) {
+    throw new DecodeError("created_at", `is ${JSON.stringify(snapshot.createdAt)}: not the time of the id`);
   }
+  return snapshot;
 }

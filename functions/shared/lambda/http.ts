@@ -147,6 +147,7 @@ export function requestOf(event: HttpEvent, snapshotField: string): unknown {
     if (value === undefined || value === null) continue;
     const text = decodePath(value);
     if (name === "snapshot_id") add(snapshotField, reference(text));
+    else if (name === "group") add("groups", [{ name: text }]);
     else add(name, text);
   }
   return Object.fromEntries(fields);

@@ -4,7 +4,7 @@ import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
 import { coverage, type Selector, textOf } from "../core/selectors.ts";
-import { decodeSnapshot, encodeSnapshot } from "../core/snapshot.ts";
+import { decodeSnapshot, decodeSnapshotPart, encodeSnapshot, type WantedPart } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds, parseSnapshotId } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
@@ -32,6 +32,9 @@ export interface Kept {
 }
 
 const mostFormer = 50;
+/** How many bodies are read ahead, and how many bytes of them, gzip'd: unpacked they have ten times as many or more. */
+const mostAhead = 16;
+const mostBytesAhead = 2_000_000;
 /** How long after its second an id is not free, by any clock. */
 const sameSecondMs = 2_000;
 
@@ -61,12 +64,14 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     return found;
   };
 
-  const read = async (snapshotId: string, deadline: Deadline): Promise<Kept> => {
-    const listed = await entry(snapshotId, deadline);
+  /** The snapshot of an entry, or a part of it. */
+  const readBody = async (listed: SnapshotEntry, wanted: WantedPart | undefined, deadline: Deadline): Promise<Kept> => {
+    const { snapshotId } = listed;
     const body = await (await bodies()).get(snapshotId, deadline);
     if (body !== undefined) {
-      const snapshot = decodeSnapshot(body, { snapshotId, sha256: listed.sha256 });
-      requireAgreement(listed, snapshot, body.byteLength);
+      const snapshot =
+        wanted === undefined ? decodeSnapshot(body, listed) : await decodeSnapshotPart(body, listed, wanted);
+      requireAgreement(listed, snapshot, body.byteLength, wanted !== undefined);
       return { snapshot, entry: listed };
     }
     await entry(snapshotId, deadline); // deleted in between?
@@ -78,16 +83,22 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     );
   };
 
-  /** A snapshot; undefined where it was deleted meanwhile, or cannot be read: then `unreadable` names it. */
-  const readIfReadable = async (snapshotId: string, unreadable: Unreadable, deadline: Deadline) => {
+  const read = async (snapshotId: string, deadline: Deadline): Promise<Kept> =>
+    readBody(await entry(snapshotId, deadline), undefined, deadline);
+
+  /** What was read; undefined where the snapshot was deleted meanwhile, or cannot be read: then `unreadable` names it. */
+  const ifReadable = async (reading: Promise<Kept>, unreadable: Unreadable): Promise<Kept | undefined> => {
     try {
-      return await read(snapshotId, deadline);
+      return await reading;
     } catch (error) {
       if (error instanceof SnapshotCorrupt) unreadable.add(error);
       else if (!(error instanceof SnapshotNotFound)) throw error;
       return undefined;
     }
   };
+
+  const readIfReadable = (snapshotId: string, unreadable: Unreadable, deadline: Deadline) =>
+    ifReadable(read(snapshotId, deadline), unreadable);
 
   const selectionOf = async ({ selection, snapshotId }: SnapshotEntry, unreadable: Unreadable, deadline: Deadline) =>
     selection ?? (await readIfReadable(snapshotId, unreadable, deadline))?.snapshot.selection;
@@ -220,6 +231,36 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
         request.limit,
         ({ snapshotId }) => snapshotId,
       ),
+
+    /**
+     * The wanted part of each of these snapshots, in their order: read in parallel, ahead of the caller by a few. Those that
+     * were deleted meanwhile are left out, those that cannot be read as well: `unreadable` names them.
+     */
+    async *readParts(
+      entries: readonly SnapshotEntry[],
+      wanted: WantedPart,
+      unreadable: Unreadable,
+      deadline: Deadline,
+    ): AsyncGenerator<Snapshot> {
+      const ahead: { readonly bytes: number; readonly reading: Promise<Kept | undefined> }[] = [];
+      let bytes = 0;
+      let next = 0;
+      for (;;) {
+        for (let entry = entries[next]; entry !== undefined; entry = entries[next]) {
+          if (ahead.length > 0 && (ahead.length >= mostAhead || bytes + entry.bytes > mostBytesAhead)) break;
+          const reading = ifReadable(readBody(entry, wanted, deadline), unreadable);
+          reading.catch(() => {}); // it is awaited below, unless the caller stops before
+          ahead.push({ bytes: entry.bytes, reading });
+          bytes += entry.bytes;
+          next++;
+        }
+        const first = ahead.shift();
+        if (first === undefined) return;
+        const found = await first.reading;
+        bytes -= first.bytes;
+        if (found !== undefined) yield found.snapshot;
+      }
+    },
 
     /**
      * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it;

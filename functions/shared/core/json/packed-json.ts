@@ -1,6 +1,8 @@
 import { isUtf8 } from "node:buffer";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { promisify } from "node:util";
+import { gunzip, gunzipSync, gzipSync } from "node:zlib";
 import { encodeJson, type Json, parseJson } from "./json.ts";
+import { type Keep, parseExactly } from "./parser.ts";
 
 /** How long a stored JSON text may be, so that one that unpacks without end is not believed: some three million offsets. */
 const LONGEST = 256 * 1024 * 1024;
@@ -38,22 +40,43 @@ export function packJson(value: Json): Uint8Array {
  * @throws UnpackError where they are not gzip'd JSON, too long a text, or too many values to be parsed
  */
 export function unpackJson(bytes: Uint8Array): unknown {
-  const text = unzip(bytes);
+  let text: Buffer;
+  try {
+    text = gunzipSync(bytes, limit);
+  } catch (cause) {
+    throw notUnzipped(cause);
+  }
+  return parseText(text, parseJson);
+}
+
+/**
+ * A part of the same value, as `parseExactly` gives it; several calls unzip in parallel. The bytes must be known to be what
+ * `packJson` gave.
+ *
+ * @throws UnpackError as `unpackJson` does
+ */
+export async function unpackPart(bytes: Uint8Array, keep: Keep): Promise<unknown> {
+  const text = await unzip(bytes, limit).catch((cause: unknown) => {
+    throw notUnzipped(cause);
+  });
+  return parseText(text, (json) => parseExactly(json, "last", keep));
+}
+
+const unzip = promisify<Uint8Array, typeof limit, Buffer>(gunzip);
+const limit = { maxOutputLength: LONGEST };
+
+function notUnzipped(cause: unknown): UnpackError {
+  const tooLong = cause instanceof RangeError;
+  return new UnpackError(tooLong ? `it is longer than ${LONGEST / 2 ** 20} MB` : "it is not gzip", { cause });
+}
+
+function parseText(text: Buffer, parse: (json: string) => unknown): unknown {
   if (!isUtf8(text)) throw new UnpackError("it is not UTF-8");
   if (hasTooManyValues(text)) throw new UnpackError(`it has more than ${mostValues(text.length)} values`);
   try {
-    return parseJson(text.toString("utf8"));
+    return parse(text.toString("utf8"));
   } catch (cause) {
     throw cause instanceof SyntaxError ? new UnpackError("it is not JSON", { cause }) : cause;
-  }
-}
-
-function unzip(bytes: Uint8Array): Buffer {
-  try {
-    return gunzipSync(bytes, { maxOutputLength: LONGEST });
-  } catch (cause) {
-    const tooLong = cause instanceof RangeError;
-    throw new UnpackError(tooLong ? `it is longer than ${LONGEST / 2 ** 20} MB` : "it is not gzip", { cause });
   }
 }
 

@@ -1,0 +1,62 @@
+import { JournalCorrupt } from "../shared/core/errors.ts";
+import { type KnownRollback, stepsOf } from "../shared/core/history/rollbacks.ts";
+import type { Snapshot } from "../shared/core/model.ts";
+import { plannedDocument } from "../shared/core/rollback/plan-document.ts";
+import type { Work } from "../shared/operation.ts";
+import { decodeStored } from "../shared/storage/journal.ts";
+import type { JournalRecord } from "../shared/storage/journal-record.ts";
+import { createUnreadable } from "../shared/storage/unreadable.ts";
+
+/** How much earlier than the first snapshot a rollback may have started that ran until after it: it may have been resumed. */
+const LONGEST_RUN_MS = 24 * 60 * 60_000;
+/** Lambda ends a function by then. */
+const LONGEST_CALL_MS = 15 * 60_000;
+/** Plans are no longer read when so little time is left. */
+const RESERVED_MS = 2_000;
+
+/**
+ * The rollbacks that may have moved wanted groups between the snapshots, newest first, without those that changed nothing.
+ *
+ * @param parts oldest first
+ * @param warnings gets what could not be read
+ */
+export async function rollbacksDuring(
+  parts: readonly Snapshot[],
+  isWanted: (group: string) => boolean,
+  { storage: { journal }, deadline }: Work,
+  warnings: string[],
+): Promise<readonly KnownRollback[]> {
+  const [first, last] = [parts[0], parts.at(-1)].map((part) => Date.parse(part?.createdAt ?? ""));
+  if (first === undefined || last === undefined || parts.length < 2) return [];
+  const consequence = "A move by such a rollback may be shown as unexplained.";
+  const unreadable = createUnreadable("the search for rollbacks that explain moves", consequence);
+  const rollbacks: KnownRollback[] = [];
+  const unread: string[] = [];
+  for await (const record of journal.newestFirst(new Date(first - LONGEST_RUN_MS), unreadable, deadline)) {
+    const { rollbackId, startedAt, endedAt, resumedAt = startedAt, groupNames, status } = record;
+    const from = Date.parse(startedAt);
+    const until = endedAt === undefined ? Date.parse(resumedAt) + LONGEST_CALL_MS : Date.parse(endedAt);
+    const mayConcern = groupNames === undefined || groupNames.some(isWanted);
+    if (status === "failed" || !mayConcern || until < first || from > last + 1_000) continue;
+    if (deadline.remainingMs() < RESERVED_MS) unread.push(rollbackId);
+    else rollbacks.push({ rollbackId, from, until, groupNames, groups: await stepsIn(record) });
+  }
+  warnings.push(...unreadable.warnings());
+  if (unread.length > 0) {
+    warnings.push(
+      `There was no time to read the plans of ${unread.length} rollbacks, such as ${unread[0]}. ${consequence}`,
+    );
+  }
+  return rollbacks;
+
+  async function stepsIn(record: JournalRecord): Promise<KnownRollback["groups"]> {
+    try {
+      const stored = await journal.plan(record, deadline);
+      return stepsOf(decodeStored(record, () => plannedDocument.decode(stored, "plan")).plan, isWanted);
+    } catch (error) {
+      if (!(error instanceof JournalCorrupt)) throw error;
+      unreadable.add(error);
+      return undefined;
+    }
+  }
+}
