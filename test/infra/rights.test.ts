@@ -134,6 +134,15 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await gone(createStorage(config, clients).readImport("s3://bucket/imports/offsets.csv", deadline));
     await createSnapshots(config, clients).save({ ...content, trigger: "imported" }, now, deadline);
   },
+  async history(clients) {
+    const archive = createSnapshots(config, clients);
+    await archive.list({ limit: 1 }, deadline);
+    await gone(archive.load(id, deadline));
+    const journal = createJournal(config, clients);
+    for await (const _ of journal.newestFirst(now, createUnreadable(""), deadline)) throw new Error("the journal is not empty");
+    const kept = { rollbackId: "rollback-1", plan: { name: "plan-1", sha256: "" } };
+    await gone(journal.plan(kept, deadline));
+  },
   async delete(clients) {
     await createJournal(config, clients).undoneWith(id, deadline);
     await createSnapshots(config, clients).remove(id, caller, deadline);

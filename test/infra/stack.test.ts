@@ -175,6 +175,7 @@ describe("the API", () => {
     expect(permissions.sort()).toEqual([
       "<delete> <RestApiDeploymentStagev1>/DELETE/snapshots/*",
       "<diff> <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
+      "<history> <RestApiDeploymentStagev1>/GET/groups/*/history",
       "<list> <RestApiDeploymentStagev1>/GET/snapshots",
       "<rollback> <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
       "<rollbacks> <RestApiDeploymentStagev1>/GET/rollbacks",
