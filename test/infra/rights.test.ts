@@ -139,7 +139,8 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await archive.list({ limit: 1 }, deadline);
     await gone(archive.load(id, deadline));
     const journal = createJournal(config, clients);
-    for await (const _ of journal.newestFirst(now, createUnreadable(""), deadline)) throw new Error("the journal is not empty");
+    for await (const _ of journal.newestFirst(now, createUnreadable(""), deadline))
+      throw new Error("the journal is not empty");
     const kept = { rollbackId: "rollback-1", plan: { name: "plan-1", sha256: "" } };
     await gone(journal.plan(kept, deadline));
   },

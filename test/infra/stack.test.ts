@@ -156,6 +156,7 @@ describe("the API", () => {
     });
     expect(methods.sort()).toEqual([
       "DELETE /snapshots/{snapshot_id} delete",
+      "GET /groups/{group}/history history",
       "GET /rollbacks rollbacks",
       "GET /rollbacks/{rollback_id} rollbacks",
       "GET /snapshots list",
@@ -328,6 +329,7 @@ describe("the stack", () => {
     ]);
     expect(JSON.parse(Outputs.FunctionNames.Value)).toEqual({
       import: "offset-import",
+      history: "offset-history",
       snapshot: "offset-snapshot",
       list: "offset-list",
       show: "offset-show",
