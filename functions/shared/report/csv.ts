@@ -25,11 +25,10 @@ const repeated = [
  * The main table of a result as CSV for a spreadsheet: RFC 4180, and no text is a formula (see `writeSpreadsheet`). Columns
  * have the names of the fields: `from.offset`. Empty cells are `null`: no commit, or unknown.
  *
- * The main table is the points of a history, else the last one with partitions (a recorded rollback has those of its plan and
- * those of its result), else the first one. Behind its columns
- * stand what is said of the group (`group.status`), the ids and the status of the result, and how many blockers, errors and
- * blockers of what is left out it has. A result without tables is one row of its values; lists are their numbers of entries.
- * Warnings and messages are not in it.
+ * The main table is the points of a history, else the last one with partitions (a recorded rollback has those of its plan
+ * before those of its result), else the first one. Behind its columns stand what is said of the group (`group.status`), the ids
+ * and the status of the result, and how many blockers and errors it has. A result without tables is one row of its values;
+ * lists are their numbers of entries. Warnings and messages are not in it.
  */
 export function csvOf(result: unknown): string {
   const { facts, notes, tables } = tablesOf(result);

@@ -68,7 +68,6 @@ export function tablesOf(result: unknown): Tables {
 
   const add = (path: string, value: unknown): void => {
     if (value === undefined || (path === "observed.topics" && logs !== undefined)) return;
-    if (path === "skipped" && root.has("left_out") && isList(value)) return; // the former name of `left_out`
     if (isCell(value)) addFact(path, value);
     else if (isList(value)) addList(path, value, []);
     else addObject(path, entriesOf(value));
@@ -84,14 +83,20 @@ export function tablesOf(result: unknown): Tables {
       const some = counts.filter(([, n]) => Number(n) !== 0);
       const value = some.length === 0 ? "none" : some.map(([name, n]) => `${name} ${n}`).join(", ");
       facts.push({ path, value, alarm: some.length > 0 && isAlarm(path, value) });
-    } else for (const [name, value] of entries) add(path === "" ? name : `${path}.${name}`, value);
+    } else {
+      const isFormer = ([name, value]: Entry) =>
+        name === "skipped" && isList(value) && entries.some(([other]) => other === "left_out");
+      for (const entry of entries.filter((entry) => !isFormer(entry))) {
+        add(path === "" ? entry[0] : `${path}.${entry[0]}`, entry[1]);
+      }
+    }
   };
 
   const addList = (path: string, list: readonly unknown[], keys: readonly Entry[]): void => {
     const objects = list.map(entriesOf);
     if (list.length === 0) facts.push({ path, value: "none", alarm: false, empty: true });
-    else if (list.every((entry) => isCell(entry))) {
-      const words = list.map(String);
+    else if (list.some((entry) => isCell(entry))) {
+      const words = list.map(wordOf);
       if (lastOf(path) === "warnings" || words.some((word) => word.includes(" "))) addNotes(path, words);
       else addFact(path, words.join(", "));
     } else if (keys.length === 0 && objects.every((entries) => entries.some(([name]) => name === "message"))) {
@@ -217,13 +222,13 @@ function flatten(name: string, value: unknown, cells: Map<string, Cell | undefin
   if (value === undefined) return;
   if (value === null && commitFields.has(name)) cells.set(`${name}.offset`, null);
   else if (isCell(value)) cells.set(name, value);
-  else if (isList(value))
-    cells.set(name, value.map((entry) => (isCell(entry) ? String(entry) : textOf(entry))).join(", "));
+  else if (isList(value)) cells.set(name, value.map(wordOf).join(", "));
   else for (const [inner, part] of entriesOf(value)) flatten(`${name}.${inner}`, part, cells);
 }
 
-/** An object in a list in a cell, in words. */
-const textOf = (value: unknown) => {
+/** An entry of a list that is shown in one cell; an object in words: `name b*`. */
+const wordOf = (value: unknown) => {
+  if (isCell(value)) return String(value);
   const cells = new Map<string, Cell | undefined>();
   for (const [name, part] of entriesOf(value)) flatten(name, part, cells);
   return [...cells].map(([name, cell]) => `${name} ${cell}`).join(" ");
@@ -252,7 +257,7 @@ function lagFields(keys: readonly Entry[], commit: readonly Entry[], topics: Rea
   const [start = null, end = null] = [log.get("log_start_offset"), log.get("log_end_offset")];
   const offset = new Map(commit).get("offset");
   const lag = isNumber(end) && isNumber(offset) ? BigInt(end) - BigInt(offset) : null;
-  return Object.entries({ log_start_offset: start, log_end_offset: end, lag });
+  return Object.entries({ lag, log_start_offset: start, log_end_offset: end });
 }
 
 /** `[i, offset, log_end_offset]` of a history: the i-th snapshot, and what it has. */

@@ -19,8 +19,8 @@ describe("CSV of a result", () => {
 
   test("of a snapshot has a row for each commit, with its lag", () => {
     expect(lines(examples.show.result)).toEqual([
-      "group,topic,partition,offset,metadata,leader_epoch,log_start_offset,log_end_offset,lag,snapshot_id,status,errors",
-      'orders-streams,orders,0,17,"",4,0,25,8,snapshot-2025-01-15T10:30:00Z,complete,0',
+      "group,topic,partition,offset,metadata,leader_epoch,lag,log_start_offset,log_end_offset,snapshot_id,status,errors",
+      'orders-streams,orders,0,17,"",4,8,0,25,snapshot-2025-01-15T10:30:00Z,complete,0',
     ]);
   });
 

@@ -108,10 +108,10 @@ describe("the tables of a result", () => {
     const partitions = { "orders-0": { offset: 17 }, "orders-1": { offset: 3 }, "gone-0": { offset: 4 } };
     const result = { consumer_groups: { g: { partitions } }, observed };
     expect(tableOf(result, "consumer_groups.partitions")).toEqual({
-      columns: ["group", "topic", "partition", "offset", "log_start_offset", "log_end_offset", "lag"],
+      columns: ["group", "topic", "partition", "offset", "lag", "log_start_offset", "log_end_offset"],
       rows: [
         ["g", "gone", 0, 4, null, null, null],
-        ["g", "orders", 0, 17, 1, 25, 8n],
+        ["g", "orders", 0, 17, 8n, 1, 25],
         ["g", "orders", 1, 3, null, null, null],
       ],
     });
@@ -203,8 +203,13 @@ describe("sentences", () => {
     ]);
   });
 
+  test("are made of lists of which only some entries are objects", () => {
+    expect(tablesOf({ groups: ["x", { name: "y" }] }).notes.map(({ lines }) => lines)).toEqual([["x", "name y"]]);
+  });
+
   test("are not repeated under their former name", () => {
     const left = [{ kind: "group_not_empty", group: "g", message: "g has members" }];
-    expect(tablesOf({ left_out: left, skipped: left }).notes.map(({ path }) => path)).toEqual(["left_out"]);
+    const plan = { left_out: left, skipped: left };
+    expect(tablesOf({ ...plan, plan }).notes.map(({ path }) => path)).toEqual(["left_out", "plan.left_out"]);
   });
 });

@@ -359,10 +359,10 @@ describe("other results at 80 columns", () => {
       cluster.cluster_id: J8nYqPTRQ_aSCnyF5E6a8w
 
       consumer_groups.partitions (1 row)
-                                                              log_    log_
-                                                   leader_  start_    end_
-        group           topic   partition  offset    epoch  offset  offset  lag
-        orders-streams  orders          0      17        4       0      25    8
+                                                                   log_    log_
+                                                   leader_       start_    end_
+        group           topic   partition  offset    epoch  lag  offset  offset
+        orders-streams  orders          0      17        4    8       0      25
 
       observed.groups (1 row)
                                                  protocol_
