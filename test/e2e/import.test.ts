@@ -158,7 +158,7 @@ describe("what is not imported", () => {
     const content = JSON.stringify({
       cluster_id: "other",
       bootstrap_servers: [],
-      group_offsets: { g: { offsets: {} } },
+      group_offsets: { g: { offsets: { t: { "0": { offset: 1 } } } } },
     });
     expect(await stack.failure("import", { format: "kafka-backup", content })).toMatchObject({
       name: "ClusterMismatch",

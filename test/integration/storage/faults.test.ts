@@ -94,6 +94,8 @@ describe("a snapshot that cannot be stored", () => {
   });
 });
 
+const fileToImport = `s3://${storage.config.bucket}/kept/imports/offsets.csv`;
+
 describe("a failed read is an error, never an empty result:", () => {
   const reads: [string, string, (archive: typeof storage.archive) => Promise<unknown>][] = [
     ["list", "Query", (archive) => archive.list({ limit: 5 }, within())],
@@ -102,6 +104,7 @@ describe("a failed read is an error, never an empty result:", () => {
     ["a scheduled execution", "GetItem", (archive) => archive.findExecution("run", within())],
     ["the index, at load", "GetItem", (archive) => archive.load(snapshotId, within())],
     ["the body, at load", "GetObject", (archive) => archive.load(snapshotId, within())],
+    ["a file to import", "GetObject", (archive) => archive.readImport(fileToImport, within())],
     ["a result", "PutObject", (archive) => archive.storeResult("{}", "application/json", within())],
   ];
 

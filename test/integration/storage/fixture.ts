@@ -22,14 +22,16 @@ import type { Snapshots } from "../../../functions/shared/storage/snapshots.ts";
 import { createStorage, type Storage } from "../../../functions/shared/storage/storage.ts";
 import { type Faults, startFaults } from "./faults.ts";
 
+type Archive = Snapshots & Pick<Storage, "storeResult" | "readImport">;
+
 /** The archive of a test file, with direct access to its bucket and table. */
 export interface TestArchive {
-  readonly archive: Snapshots & Pick<Storage, "storeResult">;
+  readonly archive: Archive;
   readonly config: StorageConfig;
   readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;
   /** The same archive through a proxy that injects `faults`. */
-  readonly shaky: Snapshots & Pick<Storage, "storeResult">;
+  readonly shaky: Archive;
   /** Clients without the proxy. */
   readonly clients: Clients;
   readonly faults: Faults;
@@ -49,8 +51,8 @@ export function testArchive(): TestArchive {
   const s3 = new S3Client({ forcePathStyle: true });
   const dynamodb = new DynamoDBClient();
   let faults: Faults | undefined;
-  let archive: (Snapshots & Pick<Storage, "storeResult">) | undefined;
-  let shaky: (Snapshots & Pick<Storage, "storeResult">) | undefined;
+  let archive: Archive | undefined;
+  let shaky: Archive | undefined;
   let clients: Clients | undefined;
   const created = <T>(value: T | undefined): T => {
     if (value === undefined) throw new Error("the archive can be used only while tests run");
@@ -92,8 +94,8 @@ export function testArchive(): TestArchive {
     faults = await startFaults(endpointUrl);
     clients = createClients(endpointUrl);
     const [whole, faulty] = [createStorage(config, clients), createStorage(config, createClients(faults.url))];
-    archive = { ...whole.snapshots, storeResult: whole.storeResult };
-    shaky = { ...faulty.snapshots, storeResult: faulty.storeResult };
+    archive = { ...whole.snapshots, ...whole };
+    shaky = { ...faulty.snapshots, ...faulty };
     await s3.send(new CreateBucketCommand({ Bucket }));
     await createTable();
     await waitUntilTableExists({ client: dynamodb, maxWaitTime: 30, minDelay: 1 }, { TableName });

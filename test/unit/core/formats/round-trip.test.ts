@@ -8,14 +8,17 @@ import type { Commit, Commits, Snapshot } from "../../../../functions/shared/cor
 import { snapshotDocument } from "../../../../functions/shared/core/snapshot.ts";
 import { snapshot } from "../../../support/arbitraries.ts";
 
-/** What each format has no place for, written once more: a property that asks the code would prove nothing. */
+/**
+ * What can be read from each format, written once more: a property that asks the code would prove nothing. In kafka-backup's, a
+ * group without offsets may be one that could not be read.
+ */
 const formats = {
   json: { several: true, metadata: true, epochs: true, empty: true },
   csv: { several: true, metadata: true, epochs: true, empty: true },
   "kafka-csv": { several: true, metadata: false, epochs: false, empty: false },
   rpk: { several: false, metadata: false, epochs: false, empty: false },
   "kafka-utils": { several: false, metadata: false, epochs: false, empty: true },
-  "kafka-backup": { several: true, metadata: true, epochs: false, empty: true },
+  "kafka-backup": { several: true, metadata: true, epochs: false, empty: false },
 } as const satisfies Record<ImportFormat, object>;
 
 const written = (format: ImportFormat, of: Snapshot) =>
@@ -48,7 +51,7 @@ test.each(importFormats)("%s: what is written is read again, exactly", (importFo
       const [only] = groups.length === 1 ? groups : [];
       const read = readCommits(importFormat, text, only?.[0]);
       expect(read.commits).toEqual(expected);
-      expect(read.skipped).toEqual([]);
+      expect(read.skipped).toHaveLength(importFormat === "kafka-backup" ? groups.length - expected.size : 0);
     }),
   );
 });

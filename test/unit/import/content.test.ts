@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import { importedSnapshot, partOf, requireThisCluster } from "../../../functions/import/content.ts";
+import { request } from "../../../functions/import/schema.ts";
+import { readCommits } from "../../../functions/shared/core/formats/import.ts";
+import type { ImportFormat } from "../../../functions/shared/core/formats/names.ts";
+import type { LiveState } from "../../../functions/shared/core/model.ts";
+import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
+import { groupOf, liveOf, log } from "../../support/states.ts";
+
+const topics = new Map([["orders", { topicId: "now", partitions: new Map([[0, log(5n, 25n, 7)]]) }]]);
+const live = liveOf(new Map([["a", new Map()]]), topics, {
+  observed: {
+    groups: new Map([
+      ["a", { ...groupOf("classic", "Empty", 0), asOf: "2025-01-15T10:30:00.000Z", pending: ["orders-0"] }],
+    ]),
+    topics,
+  },
+});
+
+/** The snapshot that an import makes. */
+function importing(format: ImportFormat, content: string, more: object = {}, state: LiveState = live) {
+  const wanted = parseRequest(request, { format, content, ...more });
+  const reading = readCommits(format, content, "a");
+  return importedSnapshot({ wanted, reading, part: partOf(reading, wanted), live: state, sha256: "0f" });
+}
+
+const csv = (...lines: string[]) =>
+  ["group,topic,partition,offset,leader_epoch,topic_id,log_leader_epoch,error,message,cluster_id", ...lines].join("\n");
+
+describe("an imported snapshot", () => {
+  test("has the commits of the content, and the groups and log ranges of now", () => {
+    const made = importing("rpk", "orders 0 17\n", { source: "offsets.txt", description: "from rpk" });
+    expect(made).toMatchObject({
+      trigger: "imported",
+      description: "from rpk",
+      source: { name: "offsets.txt", format: "rpk", sha256: "0f", snapshotId: null, createdAt: null, clusterId: null },
+      selection: { groups: [{ name: "a" }], exclude: [] },
+      cluster: live.cluster,
+      errors: [],
+    });
+    expect(made.consumerGroups).toEqual(new Map([["a", new Map([["orders-0", { offset: 17n, metadata: "" }]])]]));
+    expect(made.observed.topics).toEqual(topics);
+    // The pending commit and the time of reading are those of the commits that are there now.
+    expect(made.observed.groups).toEqual(new Map([["a", groupOf("classic", "Empty", 0)]]));
+  });
+
+  test("keeps the topic ids and leader epochs of the content, so that a topic created again blocks", () => {
+    const made = importing("csv", csv("a,orders,0,17,3,then,4,,,c1"));
+    expect(made.observed.topics.get("orders")).toEqual({
+      topicId: "then",
+      partitions: new Map([[0, log(5n, 25n, 4)]]),
+    });
+    expect(made.consumerGroups.get("a")?.get("orders-0")).toEqual({ offset: 17n, metadata: "", leaderEpoch: 3 });
+    expect(made.warnings.join("\n")).toMatch(/blocked by .*topic_recreated 1/);
+  });
+
+  test("lacks the groups that its source lacks, and no other", () => {
+    const lines = csv(
+      "a,orders,0,17,,,,,,c1",
+      "b,,,,,,,KafkaAuthorization,no right,c1",
+      ",,,,,,,Unlisted,no leader,c1",
+    );
+    const lacking = [{ group: "b", error: "KafkaAuthorization", message: "no right" }];
+    expect(importing("csv", lines)).toMatchObject({ errors: lacking, unlisted: { message: "no leader" } });
+    const only = importing("csv", lines, { groups: ["a"] });
+    expect([only.errors, only.unlisted]).toEqual([[], undefined]);
+  });
+
+  test("says what it was not made from, and what a rollback would create", () => {
+    const lines = csv("a,orders,0,17,,,,,,c1", "b,orders,0,17,,,,,,c1", "c,orders,0,17,,,,,,c1");
+    const more = { groups: ["b", "a"], group_map: { a: "d", b: "b2" } };
+    const made = importing("csv", lines, more, { ...live, missing: new Set(["b2"]) });
+    expect([...made.consumerGroups.keys()]).toEqual(["d", "b2"]);
+    expect(made.warnings).toContain('Not named in groups, and left out: "c".');
+    expect(made.warnings).toContain('This cluster has no group "b2": a rollback to this snapshot creates it.');
+  });
+
+  test("warns of what its format does not carry, and of a cluster that could not be checked", () => {
+    expect(importing("rpk", "orders 0 17\n").warnings.slice(0, 2)).toEqual([
+      "rpk has no metadata and no leader epochs: a rollback to this snapshot commits none.",
+      expect.stringContaining("does not say which cluster it is of"),
+    ]);
+    expect(importing("csv", csv("a,orders,0,17,,now,7,,,c1")).warnings.join("\n")).not.toMatch(/which cluster|has no/);
+  });
+});
+
+test("offsets of another cluster are refused; of an unknown one they are not", () => {
+  const reading = (clusterId: string) => readCommits("csv", csv(`a,orders,0,17,,,,,,${clusterId}`), undefined);
+  expect(() => requireThisCluster(reading("c2"), live.cluster)).toThrow(
+    /^ClusterMismatch: the content is of cluster c2, and this cluster is c1 .* another record there/,
+  );
+  for (const clusterId of ["c1", ""]) requireThisCluster(reading(clusterId), live.cluster);
+});
+
+test.each([
+  [{ format: "rpk" }, "content: give either content or snapshot_url"],
+  [{ format: "rpk", content: "a", snapshot_url: "s3://b/imports/a" }, "content: give either content or snapshot_url"],
+  [{ format: "rpk", snapshot_url: "https://b/imports/a" }, 'snapshot_url: must look like "s3://bucket/imports/name"'],
+])("a request has its content once: %j", (fields, problem) => {
+  expect(() => parseRequest(request, fields)).toThrow(problem);
+});
