@@ -1,5 +1,5 @@
 import { unlistedWarnings } from "../shared/core/checks.ts";
-import { ClusterMismatch } from "../shared/core/errors.ts";
+import { ClusterMismatch, GroupNotFound } from "../shared/core/errors.ts";
 import { lossesOnImport } from "../shared/core/formats/import.ts";
 import type { Reading } from "../shared/core/formats/reading.ts";
 import { mapGroups } from "../shared/core/group-map.ts";
@@ -14,6 +14,7 @@ import type {
 } from "../shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { planRollback } from "../shared/core/rollback/planning.ts";
+import { selectNames } from "../shared/core/selectors.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import type { Request } from "./schema.ts";
 
@@ -38,10 +39,22 @@ const bare = (reading: Reading, unlisted = reading.unlisted()): Snapshot => ({
 /**
  * The groups of the content that the request names, under their new names.
  *
- * @throws GroupNotFound, InvalidRequest as `restrict` and `mapGroups` do
+ * @throws GroupNotFound where a name or all patterns pick nothing, and InvalidRequest as `mapGroups` does
  */
 export function partOf(reading: Reading, { groups, group_map }: Request): SnapshotPart {
-  const part = restrict(bare(reading), { groups });
+  const content = bare(reading);
+  const known = [...reading.commits.keys(), ...reading.errors.map(({ group }) => group)];
+  const { names, missingLiterals, idlePatterns } = selectNames(groups, known);
+  if (missingLiterals.length > 0 || names.length === 0) {
+    const missing = nameSome(missingLiterals.length > 0 ? missingLiterals : idlePatterns);
+    throw new GroupNotFound(
+      `the content has no group ${missing}. It has ${nameSome(known)}; names are case-sensitive.`,
+      {
+        next: "Name groups of the content, or leave groups out to import all of them.",
+      },
+    );
+  }
+  const part = restrict(content, { groups });
   return group_map === undefined ? part : mapGroups(part, group_map);
 }
 

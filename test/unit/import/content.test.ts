@@ -84,6 +84,15 @@ describe("an imported snapshot", () => {
   });
 });
 
+test.each([[["b"]], [["b*", "c?"]], [["a", "b"]]])(
+  "groups %j that the content lacks are named, with those that it has",
+  (groups) => {
+    expect(() => importing("rpk", "orders 0 17\n", { groups })).toThrow(
+      /^GroupNotFound: the content has no group "b\*?".*\. It has "a"; .* Name groups of the content/,
+    );
+  },
+);
+
 test("offsets of another cluster are refused; of an unknown one they are not", () => {
   const reading = (clusterId: string) => readCommits("csv", csv(`a,orders,0,17,,,,,,${clusterId}`), undefined);
   expect(() => requireThisCluster(reading("c2"), live.cluster)).toThrow(
