@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { result as difference } from "../functions/diff/schema.ts";
+import { result as historyResult } from "../functions/history/schema.ts";
 import { result as listed } from "../functions/list/schema.ts";
 import { dryRunResult, rollbackResult } from "../functions/rollback/schema.ts";
 import { pageResult, recordResult } from "../functions/rollbacks/schema.ts";
@@ -311,7 +312,23 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group, directory 
     ),
   );
 
-  report.title("k. Clean-up: offsets reset to earliest with kafka-consumer-groups");
+  report.title("k. Where the group stood over time, for people and as a page");
+  await snapshot("After the undo");
+  await operations.run("history", "--groups", group);
+  const history = await operations.json(historyResult, "history", "--groups", group);
+  const events = Object.values(history.groups[group]?.partitions ?? {}).flatMap((partition) => partition.events);
+  const done = (kind: string) =>
+    new Set(events.filter((event) => event.kind === kind).map((event) => event.rollback_id));
+  report.check(
+    "it says which rollback rewound the group, and which undid that",
+    isDeepStrictEqual([done("rewound"), done("jumped")], [new Set([back.rollback_id]), new Set([undone.rollback_id])]),
+    events,
+  );
+  const file = join(directory, "history.html");
+  await operations.run("history", "--groups", group, "--format", "html", "--output", file);
+  report.check("the page names the group", readFileSync(file, "utf8").includes(group));
+
+  report.title("l. Clean-up: offsets reset to earliest with kafka-consumer-groups");
   report.ran(await tools.resetToEarliest(group, topic));
   report.check("the group stands at the beginning", total(await describe()) === 0);
   report.end();
