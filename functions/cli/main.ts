@@ -91,6 +91,9 @@ async function run(
   }
   const wanted = one(format.own.name) ?? "text";
   const isSent = format.field?.choices.includes(wanted) ?? false;
+  if (wanted === "html" && process.stdout.isTTY && one("output") === undefined && one("open") !== "true") {
+    problems.push("--format html is for a file or a browser: add --output FILE or --open");
+  }
   const flags = command.flags();
   const texts = new Map(
     flags
@@ -117,12 +120,9 @@ async function run(
     call: callWith(deployment),
     async show(answer) {
       const destination = { output: one("output"), open: one("open") === "true" };
-      await deliver(
-        await rendered(answer, command.verb, isSent ? "json" : wanted, destination),
-        command.name,
-        wanted,
-        destination,
-      );
+      const text = await rendered(answer, command.verb, isSent ? "json" : wanted, destination);
+      if (answer.content !== undefined || wanted === "csv") sayWarnings(answer.result);
+      await deliver(text, command.name, wanted, destination);
     },
     say: (...lines) => console.error(lines.join("\n")),
   };
@@ -132,6 +132,12 @@ async function run(
     if (error instanceof Problem) error.next = nextSteps(error, command, words.map(shellQuoted).join(" "));
     throw error;
   }
+}
+
+/** Says what a format has no place for. */
+function sayWarnings(result: unknown): void {
+  const warnings: unknown = typeof result === "object" && result !== null ? Reflect.get(result, "warnings") : undefined;
+  if (Array.isArray(warnings)) for (const warning of warnings) console.error(`Warning: ${warning}`);
 }
 
 /** Who runs the program, where the request does not say: the journal keeps it. */

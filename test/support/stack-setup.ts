@@ -9,7 +9,7 @@ import { plain } from "./plain.ts";
 declare module "vitest" {
   interface ProvidedContext {
     /** The deployed stack, its Kafka and its cloud. */
-    stack: { outputs: Outputs; kafka: KafkaDescriptor; cloud: CloudDescriptor };
+    stack: { name: string; outputs: Outputs; kafka: KafkaDescriptor; cloud: CloudDescriptor };
   }
 }
 
@@ -31,7 +31,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const stackName = external ? `OffsetRollbackE2e${process.pid}` : "OffsetRollback";
   const stack = { cloud, stackName, deployment, bootstrapServers: kafka.bootstrapServers, stateDir, say };
   const outputs = await deploy(stack);
-  project.provide("stack", { outputs, kafka: plain(kafka), cloud: plain(cloud) });
+  project.provide("stack", { name: stackName, outputs, kafka: plain(kafka), cloud: plain(cloud) });
   return async () => {
     if (external) await destroy(stack);
     await Promise.all([kafka.stop(), cloud.stop()]);

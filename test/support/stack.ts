@@ -14,7 +14,7 @@ import { createTopic, distinctValues, produce } from "./topics.ts";
 
 /** The deployed stack: its functions, its API, its Kafka and Kafka's own tools. */
 export function openStack() {
-  const { outputs, kafka: descriptor, cloud } = inject("stack");
+  const { name, outputs, kafka: descriptor, cloud } = inject("stack");
   const kafka = openKafka(descriptor);
   const client = createClient(outputs, cloud);
   const kafkaJs = kafkaClient(kafka.bootstrapServers);
@@ -25,6 +25,7 @@ export function openStack() {
     sasl: undefined,
   };
   return {
+    name,
     outputs,
     cloud,
     kafka,
