@@ -40,7 +40,7 @@ export interface Command {
   flags(): readonly Flag[];
   readonly request: z.ZodMiniType;
   /** The field that may stand without a flag: `show ID`. */
-  readonly positional: string | undefined;
+  positional(flags: readonly Flag[]): Flag | undefined;
   readonly own: readonly OwnFlag[];
   /** A request for the help; that of the operation unless given. */
   readonly example?: Fields;

@@ -51,12 +51,14 @@ const printRequest: OwnFlag = {
   choices: [],
 };
 
-/** The field for the path parameter of an operation's routes. */
-function positionalOf(verb: Verb): string | undefined {
+/** The field that may stand without a flag: that of the parameter in a path of the operation, or its content. */
+function positionalOf(verb: Verb, flags: readonly Flag[]): Flag | undefined {
   const operation = operations[verb];
-  const [, parameter] =
-    operation.routes.map(({ path }) => /\{(\w+)\}/.exec(path)).find((found) => found !== null) ?? [];
-  return parameter === "snapshot_id" && "snapshotField" in operation ? operation.snapshotField : parameter;
+  const paths = operation.routes.map(({ path }) => /\{(\w+)\}/.exec(path)?.[1]).filter((name) => name !== undefined);
+  const [parameter] = paths;
+  const isSnapshot = parameter === "snapshot_id" && "snapshotField" in operation;
+  const named = isSnapshot ? [operation.snapshotField] : [parameter, `${parameter}s`];
+  return flags.find(({ field, kind }) => kind === "content" || named.includes(field));
 }
 
 /** The command of an operation. */
@@ -68,7 +70,7 @@ function operationCommand(verb: Verb): Command {
     summary,
     flags: () => flagsOf(request),
     request,
-    positional: positionalOf(verb),
+    positional: (flags) => positionalOf(verb, flags),
     own: [printRequest],
     async run({ call, show, request }) {
       const answer = await call(verb, request);
@@ -124,7 +126,7 @@ const made: readonly Command[] = [
     summary: "Undoes a rollback: rolls its groups back to where they stood before it.",
     request: undoRequest,
     flags: () => flagsOf(undoRequest),
-    positional: "rollback_id",
+    positional: (flags) => flags.find(({ field }) => field === "rollback_id"),
     own: [yes],
     example: { rollback_id: "rollback-2025-01-15T11:00:00Z-1f2e3d4c" },
     run: async (run) => (await import("./rollback.ts")).undo(run, rollbackFlags()),
@@ -135,7 +137,7 @@ const made: readonly Command[] = [
     summary: "Shows where groups stand in the topics' logs: offsets, log ranges and lag.",
     request: reportRequest,
     flags: () => flagsOf(reportRequest),
-    positional: "snapshot_id",
+    positional: (flags) => flags.find(({ field }) => field === "snapshot_id"),
     own: [],
     example: { groups: ["orders-*"] },
     run: async (run) => (await import("./rollback.ts")).report(run),

@@ -13,8 +13,8 @@ const TOPICS = "topic-partitions";
 
 type Schema = z.core.JSONSchema.BaseSchema;
 
-/** How a flag is written: `--dry-run`; `--groups a,b`; `--group-map a=b`; `--limit 5`. */
-export type FlagKind = "switch" | "list" | "entries" | "value";
+/** How a flag is written: `--dry-run`; `--groups a,b`; `--group-map a=b`; `--content @file`; `--limit 5`. */
+export type FlagKind = "switch" | "list" | "entries" | "content" | "value";
 
 /** A flag for one field of a request. */
 export interface Flag {
@@ -49,6 +49,7 @@ function choicesOf(schema: Schema): string[] {
 function kindOf(schema: Schema): FlagKind {
   const [only, ...others] = alternativesOf(schema).filter(({ type }) => type !== "null");
   if (only === undefined || others.length > 0) return "value";
+  if (only.contentMediaType !== undefined) return "content";
   if (only.type === "boolean") return "switch";
   if (only.type === "array") return "list";
   return only.type === "object" ? "entries" : "value";
@@ -77,8 +78,8 @@ function presetText(preset: unknown): string | undefined {
   return Array.isArray(preset) ? preset.join(",") : String(preset);
 }
 
-/** What was typed for a flag that cannot be read. */
-class Unreadable extends Error {}
+/** What was typed for a flag cannot be read; the message follows the name of the flag. */
+export class Unreadable extends Error {}
 
 function json(text: string): Json {
   try {
@@ -183,7 +184,10 @@ function readEntry(schema: Schema, text: string): readonly [string, Json][] {
   return [[key, isSchema(property) ? readValue(property, value) : value]];
 }
 
-function readFlag({ kind, schema }: Flag, given: readonly string[]): Json {
+/** Reads the content of a file that a flag names; `-` is the standard input. */
+export type ReadFile = (name: string) => string;
+
+function readFlag({ kind, schema }: Flag, given: readonly string[], readFile: ReadFile): Json {
   const [only] = alternativesOf(schema).filter(({ type }) => type !== "null");
   if (kind === "list") return given.flatMap((text) => readList(only ?? {}, text));
   if (kind === "entries") {
@@ -194,6 +198,7 @@ function readFlag({ kind, schema }: Flag, given: readonly string[]): Json {
   }
   const [text = "", ...more] = given;
   if (more.length > 0) throw new Unreadable(`is given ${given.length} times: give it once`);
+  if (kind === "content") return text.startsWith("@") ? readFile(text.slice(1)) : text.replace(/^\\(?=\\*@)/, "");
   return readValue(schema, text);
 }
 
@@ -209,6 +214,7 @@ export function readRequest(
   schema: z.ZodMiniType,
   flags: readonly Flag[],
   given: ReadonlyMap<string, readonly string[]>,
+  readFile: ReadFile,
 ): Typed {
   const problems: string[] = [];
   const fields: [string, Json][] = [];
@@ -216,7 +222,7 @@ export function readRequest(
     const texts = given.get(flag.field);
     if (texts === undefined) continue;
     try {
-      fields.push([flag.field, readFlag(flag, texts)]);
+      fields.push([flag.field, readFlag(flag, texts, readFile)]);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       problems.push(`--${flag.name} ${error.message}`);
@@ -281,6 +287,7 @@ export function writeFlags(flags: readonly Flag[], request: Fields): string[] {
         ),
       );
     }
+    if (kind === "content" && typeof value === "string") return given([value.replace(/^(?=\\*@)/, "\\")]);
     return given([writeValue(value, schema)]);
   });
 }

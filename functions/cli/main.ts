@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
+import { basename } from "node:path";
 import { CommanderError, Option, Command as Program } from "commander";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
@@ -9,7 +11,7 @@ import { callWith, commands, commonFlags, formatFlag } from "./commands.ts";
 import { COMPLETE, completionScript, completions, shells } from "./completion.ts";
 import { findDeployment, requireSamePlace } from "./deployment.ts";
 import { exit } from "./exit-codes.ts";
-import { commandLine, type Flag, fieldsOf, flagName, readRequest, shellQuoted } from "./flags.ts";
+import { commandLine, type Flag, fieldsOf, readRequest, shellQuoted, Unreadable } from "./flags.ts";
 import { nextSteps } from "./next-steps.ts";
 import { deliver, rendered, write } from "./output.ts";
 import { Problem, usage } from "./problems.ts";
@@ -25,6 +27,7 @@ const valueNames: Readonly<Record<Flag["kind"], string>> = {
   list: "<a,b>",
   entries: "<key=value>",
   switch: "[true|false]",
+  content: "<text|@file>",
   value: "<value>",
 };
 
@@ -53,20 +56,27 @@ async function parse(program: Program, command: Command, words: readonly string[
   const sub = program.command(command.name).description(command.summary);
   for (const flag of [...requested, ...command.own]) sub.addOption(optionOf(flag, "What:", given));
   for (const flag of [format.own, ...commonFlags]) sub.addOption(optionOf(flag, "Where, and how it is shown:", given));
-  const { positional } = command;
-  if (positional !== undefined) sub.argument(`[${flagName(positional)}]`, `the same as --${flagName(positional)}`);
+  const positional = command.positional(fields);
+  if (positional !== undefined) sub.argument(...argumentOf(positional));
   const isHelp = words.some((word) => word === "--help" || word === "-h");
   if (isHelp) sub.addHelpText("after", `\nExample:\n  ${await exampleOf(command)}`);
   let ended: Promise<number> = Promise.resolve(exit.done);
   sub.action((first: unknown) => {
     if (positional !== undefined && typeof first === "string") {
-      given.set(flagName(positional), [...(given.get(flagName(positional)) ?? []), first]);
+      const text = positional.kind === "content" ? `@${first}` : first;
+      given.set(positional.name, [...(given.get(positional.name) ?? []), text]);
     }
     ended = run(command, given, own, format, words);
   });
   await program.parseAsync(withSwitches(words, [...requested, ...own]), { from: "user" });
   return ended;
 }
+
+/** A flag that may be left out before its text. Content is the name of a file there. */
+const argumentOf = ({ name, kind }: Flag): [string, string] =>
+  kind === "content"
+    ? ["[file]", `the file with the ${name}; - is the standard input`]
+    : [`[${name}]`, `the same as --${name}`];
 
 async function exampleOf(command: Command): Promise<string> {
   const { examples } = await import("../examples.ts");
@@ -102,7 +112,7 @@ async function run(
       .filter(([, typed]) => typed.length > 0),
   );
   if (isSent) texts.set("format", [wanted]);
-  const typed = readRequest(command.request, flags, texts);
+  const typed = readRequest(command.request, flags, withSource(flags, texts), readContent);
   if ("problems" in typed) problems.push(...typed.problems);
   if ("problems" in typed || problems.length > 0) throw usage(problems, [`offset-rollback ${command.name} --help`]);
 
@@ -131,6 +141,23 @@ async function run(
   } catch (error) {
     if (error instanceof Problem) error.next = nextSteps(error, command, words.map(shellQuoted).join(" "));
     throw error;
+  }
+}
+
+/** A file's name is the source of its content, where the request has a field for that. */
+function withSource(flags: readonly Flag[], texts: ReadonlyMap<string, readonly string[]>) {
+  const content = flags.find(({ kind }) => kind === "content");
+  const [text = ""] = texts.get(content?.field ?? "") ?? [];
+  const isNamed = text.startsWith("@") && text !== "@-" && !texts.has("source");
+  const takesSource = flags.some(({ field }) => field === "source");
+  return isNamed && takesSource ? new Map([...texts, ["source", [basename(text.slice(1))]]]) : texts;
+}
+
+function readContent(name: string): string {
+  try {
+    return readFileSync(name === "-" ? 0 : name, "utf8");
+  } catch (cause) {
+    throw new Unreadable(`cannot be read: ${cause instanceof Error ? cause.message : cause}`);
   }
 }
 

@@ -18,7 +18,8 @@ export function nextSteps(problem: Problem, { name, verb }: Command, typed: stri
   if (problem.next.length > 0) return problem.next;
   const repeated = `offset-rollback ${typed}`;
   if (problem instanceof AnswerLost) {
-    const isRead = operations[verb].routes.every(({ method }) => method === "GET");
+    const { routes } = operations[verb];
+    const isRead = routes.length > 0 && routes.every(({ method }) => method === "GET");
     return [isRead ? repeated : "offset-rollback list"];
   }
   if (!(problem instanceof OperationFailed)) return [];

@@ -8,7 +8,8 @@ export const request = z
   .strictObject({
     format: described(z.enum(importFormats), "The format of the content."),
     content: optional(
-      z.string().check(z.minLength(1)),
+      // The media type says that it is the content of a file: the command line reads it from one.
+      z.string().check(z.minLength(1), z.meta({ contentMediaType: "text/plain" })),
       "The content itself. A request of Lambda has at most 6 MB; for more, use `snapshot_url`.",
     ),
     snapshot_url: optional(

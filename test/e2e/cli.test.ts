@@ -320,6 +320,25 @@ describe("results and errors", () => {
     expect(readFileSync(join(cli.folder, "report.html"), "utf8")).toMatch(/^<!doctype html>/);
   });
 
+  test("a file of another tool is imported by its name", async () => {
+    const { topic, group, snapshot } = await moved([5n], [9n]);
+    const { stdout, stderr, exitCode } = await cli.shell(
+      `offset-rollback show ${snapshot} --format rpk > saved.txt 2>/dev/null
+       ID=$(offset-rollback import saved.txt --format rpk --groups ${group} | grep -o 'snapshot-\\S*' | head -1)
+       offset-rollback show "$ID" --format json
+       offset-rollback import - --format rpk --groups ${group} --dry-run --output-format json < saved.txt > dry-run.json`,
+    );
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    expect(parseJson(stdout)).toMatchObject({
+      trigger: "imported",
+      consumer_groups: { [group]: { partitions: { [`${topic}-0`]: { offset: 5 } } } },
+    });
+    expect(parseJson(readFileSync(join(cli.folder, "dry-run.json"), "utf8"))).toMatchObject({
+      dry_run: true,
+      offsets: 1,
+    });
+  });
+
   test("a report of the live cluster takes a snapshot first, and says so", async () => {
     const { topic, group } = await moved([5n], [9n]);
     const { stdout, stderr, exitCode } = await cli.run(["report", "--groups", group, "--format", "json"]);

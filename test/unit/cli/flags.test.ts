@@ -22,7 +22,7 @@ function typed(flags: readonly Flag[], words: readonly string[]): Map<string, st
 
 function read(schema: z.ZodMiniType, ...words: string[]) {
   const flags = flagsOf(schema);
-  return readRequest(schema, flags, typed(flags, words));
+  return readRequest(schema, flags, typed(flags, words), (name) => `content of ${name}`);
 }
 const requestOf = (verb: Verb, ...words: string[]) => read(operations[verb].request, ...words);
 
@@ -68,6 +68,9 @@ describe("flags", () => {
       ["--snapshot-id", "s", "--group-map", '{"a": "b", "__proto__": "c"}'],
       JSON.parse('{"snapshot_id": "s", "group_map": {"a": "b", "__proto__": "c"}}'),
     ],
+    ["import", ["--format", "rpk", "--content", "@a b"], { format: "rpk", content: "content of a b" }],
+    ["import", ["--format", "rpk", "--content", "t 0 1"], { format: "rpk", content: "t 0 1" }],
+    ["import", ["--format", "rpk", "--content", "\\@x"], { format: "rpk", content: "@x" }],
   ])("%s %j", (verb, words, request) => {
     expect(requestOf(verb, ...words)).toStrictEqual({ request });
   });
@@ -165,7 +168,21 @@ function valuesOf(schema: z.core.JSONSchema.BaseSchema): fc.Arbitrary<unknown> {
 /** Names as people and machines write them, and what a command line could take for something else. */
 const names = fc.oneof(
   fc.string({ minLength: 1, unit: fc.constantFrom(..."ab,\\={}[]\":'*?- \n", "é", "\u{1F680}") }),
-  fc.constantFrom("__proto__", "true", "7", "--dry-run", "-x", '{"name":"a"}', '{"', "at", "name:b", "a=b", ' {"x'),
+  fc.constantFrom(
+    "__proto__",
+    "@x",
+    "\\@x",
+    "true",
+    "7",
+    "--dry-run",
+    "-x",
+    '{"name":"a"}',
+    '{"',
+    "at",
+    "name:b",
+    "a=b",
+    ' {"x',
+  ),
 );
 
 describe("a request of any operation", () => {
@@ -181,7 +198,7 @@ describe("a request of any operation", () => {
         if (!request.safeParse(asked).success) return;
         valid++;
         const words = writeFlags(flags, fieldsOf(asked));
-        expect(readRequest(request, flags, typed(flags, words))).toStrictEqual({ request: fieldsOf(asked) });
+        expect(read(request, ...words)).toStrictEqual({ request: fieldsOf(asked) });
       }),
       { numRuns: 2_000 },
     );
