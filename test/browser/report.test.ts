@@ -96,7 +96,7 @@ describe.skipIf(!isInstalled)(title, () => {
           snapshot: /The snapshot is partial: not every selected group is in it.\s+1 group could not be captured/,
           comparison: /5 commits changed/,
           "dry run":
-            /Blocked: this rollback would be refused.\s+3 blockers.*\s+A dry run: nothing was changed.\s+.*replay an unknown number of and skip at most 30 records/,
+            /Blocked: this rollback would be refused.\s+3 blockers.*\s+A dry run: nothing was changed.\s+.*replay an unknown number of records and skip at most 30 records/,
           rollback: /Partial success: 2 groups not at the targets, 1 at the targets.\s+Not verified/,
           history: /1 group of 2 may need attention/,
         };

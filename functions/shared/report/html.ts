@@ -54,7 +54,7 @@ export function htmlReport(kind: HtmlReport, result: unknown): string {
 <body>
 <noscript><p class="fallback">This report is drawn by the script inside this file. Allow JavaScript for it: the file loads nothing from the network. \
 Without a script, use the same result as text or JSON.</p></noscript>
-<div id="report"><p class="fallback">The report is being drawn. If this sentence stays, this browser is too old for it.</p></div>
+<div id="report"><p class="fallback">The report is being drawn. If this sentence stays, the script of this file did not run: allow it, or use a newer browser.</p></div>
 <script id="data" type="application/json">${data}</script>
 <script>${script}</script>
 </body>

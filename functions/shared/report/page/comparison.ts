@@ -55,7 +55,7 @@ export function diffView(data: Data): View {
       marksField("Changes", (group) => markedRows(data, group, rowMarks)),
     ],
     rowFields: [
-      wordField("change", "Change", data),
+      wordField("change", "Change", (row) => anything(data.field(row, "change"))),
       exactField(data, "from", "From"),
       exactField(data, "to", "To"),
       ...moveFields(data, "Moved by", moveOf),

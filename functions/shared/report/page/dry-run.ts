@@ -65,7 +65,7 @@ export function dryRunView(data: Data): View {
         moving > 0n && [
           isBlocked ? "Without the blockers, consumers would replay " : "Consumers would replay ",
           atMost(totals.replayed),
-          " and skip ",
+          " records and skip ",
           atMost(totals.skipped),
           " records.",
         ],
@@ -93,7 +93,7 @@ export function dryRunView(data: Data): View {
       marksField("Would do", (group) => [...groupMarks(group), ...markedRows(data, group, rowMarks)]),
     ],
     rowFields: [
-      wordField("action", "Action", data),
+      wordField("action", "Action", (row) => anything(data.field(row, "action"))),
       exactField(data, "from", "Now"),
       exactField(data, "to", "Target"),
       ...moveFields(data, "Would move by", plannedMove(data)),

@@ -1,9 +1,9 @@
 import type { Value } from "../island.ts";
 import { type Data, type Exact, exactOf, minus, type Sum } from "./data.ts";
-import { h } from "./dom.ts";
+import { type Child, h } from "./dom.ts";
 import { movement } from "./drawing.ts";
-import { anything, count, digits, name, sentence, signed } from "./text.ts";
-import { distance, flat, label, offset, sum, unknown } from "./values.ts";
+import { count, digits, name, sentence, signed } from "./text.ts";
+import { distance, flat, label, none, offset, sum, unknown } from "./values.ts";
 import type { Field } from "./view.ts";
 import { badge, badges, urgencyOf } from "./words.ts";
 
@@ -30,25 +30,27 @@ export function remainder(data: Data, shown: readonly string[]): Field {
   const known = new Set(["place", "points", ...shown, ...pairs.flatMap((part) => [`from.${part}`, `to.${part}`])]);
   const rest = data.fieldNames.filter((field) => !known.has(field));
   const hasPairs = pairs.filter((part) => data.fieldNames.some((field) => field.endsWith(`.${part}`)));
-  const remarksOf = (row: number): string[] => {
+  const text = (value: Value): Child =>
+    value === false || value === null ? none() : value === true ? "yes" : sentence(flat(value));
+  const isSaid = (value: Value) => value !== false && value !== "";
+  const remarksOf = (row: number): { readonly title: string; readonly said: Child }[] => {
     const both = hasPairs.flatMap((part) => {
       const [from, to] = [data.field(row, `from.${part}`), data.field(row, `to.${part}`)];
-      const text = (value: Value) => (value === false ? "none" : anything(value) || "empty");
-      if ((from === false || from === "") && (to === false || to === "")) return [];
-      return [`${label(part)} ${text(from)}${from === to ? "" : ` → ${text(to)}`}`];
+      if (!isSaid(from) && !isSaid(to)) return [];
+      return [{ title: label(part), said: from === to ? text(from) : [text(from), " → ", text(to)] }];
     });
     const others = rest.flatMap((field) => {
       const value = data.field(row, field);
-      if (value === false || (value === "" && field.endsWith("metadata"))) return [];
-      return [`${label(field)} ${value === null ? "none" : value === true ? "yes" : flat(value)}`];
+      const isUnsaid = value === false || (value === "" && field.endsWith("metadata"));
+      return isUnsaid ? [] : [{ title: label(field), said: text(value) }];
     });
     return [...both, ...others];
   };
   return {
     key: "notes",
     label: "More",
-    cell: (row) => remarksOf(row).map((remark) => h("span", { class: "remark" }, sentence(remark))),
-    order: (row) => remarksOf(row).join(" ") || undefined,
+    cell: (row) => remarksOf(row).map(({ title, said }) => h("span", { class: "remark" }, `${title} `, said)),
+    order: (row) => remarksOf(row).length || undefined,
   };
 }
 
@@ -87,11 +89,12 @@ export const marksField = (label: string, marks: (group: number) => readonly str
   order: (group) => urgencyOf(marks(group)),
 });
 
-export const wordField = (key: string, label: string, data: Data): Field => ({
+/** A column of words, the most urgent first. */
+export const wordField = (key: string, label: string, word: (row: number) => string): Field => ({
   key,
   label,
-  cell: (row) => badge(anything(data.field(row, key))),
-  order: (row) => `${urgencyOf([anything(data.field(row, key))])} ${anything(data.field(row, key))}`,
+  cell: (row) => badge(word(row)),
+  order: (row) => `${urgencyOf([word(row)])} ${word(row)}`,
 });
 
 export const sumField = (key: string, label: string, values: (group: number) => Sum): Field => ({

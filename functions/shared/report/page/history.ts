@@ -80,12 +80,7 @@ export function historyView(data: Data): View {
     ],
     notices: [warningNotice(head), { title: "Events", tone: "note", items: events }],
     groupFields: [
-      {
-        key: "status",
-        label: "Status",
-        cell: (group) => badge(statusOf(group)),
-        order: (group) => `${urgencyOf([statusOf(group)])} ${statusOf(group)}`,
-      },
+      wordField("status", "Status", statusOf),
       partitionCount(data),
       sumField("lag", "Lag at the last snapshot", (group) =>
         sumOf(data.rowsOf(group).map((row) => exactOf(data.field(row, "lag")))),
@@ -93,7 +88,9 @@ export function historyView(data: Data): View {
       marksField("Events", (group) => markedRows(data, group, rowMarks)),
     ],
     rowFields: [
-      ...(data.fieldNames.includes("status") ? [wordField("status", "Status", data)] : []),
+      ...(data.fieldNames.includes("status")
+        ? [wordField("status", "Status", (row) => anything(data.field(row, "status")))]
+        : []),
       figure("offset", "Committed", (row) => lastPoint(row)?.offset ?? undefined),
       figure("lag", "Lag", (row) => exactOf(data.field(row, "lag"))),
       {

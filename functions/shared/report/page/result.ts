@@ -14,7 +14,7 @@ import { byGroup, extraNotice, leftOutNotice, problemLines, snapshotFact, warnin
 import { anything, count, duration, name, sentence } from "./text.ts";
 import { code, commitText, countIn, entriesIn, number, numberIn, offset, unknown } from "./values.ts";
 import type { Notice, View } from "./view.ts";
-import { badge, badges, urgencyOf } from "./words.ts";
+import { badge, badges } from "./words.ts";
 
 /** The outcomes that were decided by reading the target back. */
 const atTarget = new Set(["restored", "unchanged", "deleted"]);
@@ -137,12 +137,7 @@ export function resultView(data: Data): View {
       extraNotice(head),
     ],
     groupFields: [
-      {
-        key: "status",
-        label: "Status",
-        cell: (group) => badge(statusOf(group)),
-        order: (group) => `${urgencyOf([statusOf(group)])} ${statusOf(group)}`,
-      },
+      wordField("status", "Status", statusOf),
       partitionCount(data),
       marksField("Outcomes", (group) => markedRows(data, group, rowMarks)),
       {
@@ -156,7 +151,7 @@ export function resultView(data: Data): View {
       },
     ],
     rowFields: [
-      wordField("outcome", "Outcome", data),
+      wordField("outcome", "Outcome", (row) => anything(data.field(row, "outcome"))),
       exactField(data, "from", "Before"),
       exactField(data, "to", "Target"),
       {
