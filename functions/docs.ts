@@ -6,7 +6,7 @@ import * as z from "zod";
 import packageJson from "../package.json" with { type: "json" };
 import { examples } from "./examples.ts";
 import { operations, type Verb, verbs } from "./operations.ts";
-import type { Route } from "./shared/lambda/documentation.ts";
+import { fieldOf, type Route } from "./shared/lambda/documentation.ts";
 import { statuses } from "./shared/lambda/http.ts";
 
 /*
@@ -80,7 +80,7 @@ function operationObject(verb: Verb, { method, path }: Route, request: Schema): 
   const fields = new Map(fieldsOf(request));
   const parameters: Schema[] = [];
   for (const [, name = ""] of path.matchAll(/\{(\w+)\}/g)) {
-    const field = name === "snapshot_id" ? snapshotField : name === "group" ? "groups" : name;
+    const field = fieldOf(name, snapshotField);
     const time = name === "snapshot_id" && verb !== "delete" ? " A time is written `at:<time>`." : "";
     const description =
       name === "group" ? "The group: its name, percent-encoded." : `${fields.get(field)?.description}${time}`;

@@ -164,7 +164,7 @@ export const examples: Examples = {
       ],
       groups: {
         [group]: {
-          status: "ERROR",
+          status: "ERR",
           partitions: {
             "orders-0": {
               points: [

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { operations, type Verb, verbs } from "../operations.ts";
 import { encodeJson } from "../shared/core/json/json.ts";
-import { described, optional } from "../shared/lambda/documentation.ts";
+import { described, fieldOf, optional } from "../shared/lambda/documentation.ts";
 import type { Command, OwnFlag, Run } from "./command.ts";
 import type { Deployment } from "./deployment.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
@@ -54,11 +54,9 @@ const printRequest: OwnFlag = {
 /** The field that may stand without a flag: that of the parameter in a path of the operation, or its content. */
 function positionalOf(verb: Verb, flags: readonly Flag[]): Flag | undefined {
   const operation = operations[verb];
-  const paths = operation.routes.map(({ path }) => /\{(\w+)\}/.exec(path)?.[1]).filter((name) => name !== undefined);
-  const [parameter] = paths;
-  const isSnapshot = parameter === "snapshot_id" && "snapshotField" in operation;
-  const named = isSnapshot ? [operation.snapshotField] : [parameter, `${parameter}s`];
-  return flags.find(({ field, kind }) => kind === "content" || named.includes(field));
+  const [parameter] = operation.routes.map(({ path }) => /\{(\w+)\}/.exec(path)?.[1]).filter((name) => name !== undefined);
+  const named = parameter && fieldOf(parameter, "snapshotField" in operation ? operation.snapshotField : undefined);
+  return flags.find(({ field, kind }) => kind === "content" || field === named);
 }
 
 /** The command of an operation. */

@@ -4,8 +4,14 @@ import { type GroupHistory, type History, historyOf, type PartitionHistory } fro
 import { explainBy } from "../shared/core/history/rollbacks.ts";
 import type { Taken } from "../shared/core/history/sight.ts";
 import { isObservation } from "../shared/core/history/sights.ts";
-import { type Commits, countOffsets, type GroupCommits, type Snapshot } from "../shared/core/model.ts";
-import { compileSelectors, selectNames } from "../shared/core/selectors.ts";
+import {
+  type Commits,
+  countOffsets,
+  type GroupCommits,
+  type Snapshot,
+  splitTopicPartition,
+} from "../shared/core/model.ts";
+import { compileSelectors, type Selectors, selectNames } from "../shared/core/selectors.ts";
 import { commitOrNull, type WantedPart } from "../shared/core/snapshot.ts";
 import { count, nameSome, quote } from "../shared/core/text.ts";
 import { compileTopics, topicWarnings } from "../shared/core/topics.ts";
@@ -32,7 +38,7 @@ export const handler = operation({
     if (page.nextToken !== undefined) warnings.push(olderLeftOut(`the newest ${limit} snapshots`, page.entries.at(-1)));
     warnings.push(...page.warnings);
     const { matches } = compileSelectors(groups);
-    const wanted = { group: matches, partition: compileTopics(topics) };
+    const { wanted, passedOver } = wantedPart(matches, topics);
     const parts = await readParts(ofOneCluster(page.entries, warnings), wanted, work, warnings);
 
     const { names, missingLiterals, idlePatterns } = selectNames(
@@ -43,13 +49,30 @@ export const handler = operation({
     for (const pattern of idlePatterns)
       warnings.push(`The pattern ${quote(pattern)} matches no group of the snapshots.`);
     if (topics !== undefined)
-      warnings.push(...topicWarnings(topics, [everCommitted(parts)], "the snapshots of the range"));
+      warnings.push(...topicWarnings(topics, [everCommitted(parts), passedOver], "the snapshots of the range"));
 
     const rollbacks = await rollbacksDuring(parts, matches, work, warnings);
     const history = historyOf(parts, names, (group, key) => explainBy(rollbacks, group, key));
     return encodeHistory(history, [...warnings, ...history.warnings]);
   },
 });
+
+/** How many partitions on other topics are remembered. */
+const MAX_PASSED_OVER = 1_000;
+
+/** What to read of snapshots; `passedOver` gets partitions that are not wanted, for the message where no wanted one exists. */
+function wantedPart(group: (name: string) => boolean, topics: Selectors) {
+  const picks = compileTopics(topics);
+  const others = new Map<string, null>();
+  const partition = (key: string) => {
+    if (splitTopicPartition(key) === undefined) return true; // reading it names it
+    const isWanted = picks(key);
+    if (!isWanted && others.size < MAX_PASSED_OVER) others.set(key, null);
+    return isWanted;
+  };
+  const wanted: WantedPart = { group, partition };
+  return { wanted, passedOver: new Map([["", others]]) };
+}
 
 const olderLeftOut = (what: string, oldest: Pick<SnapshotEntry, "snapshotId"> | undefined) =>
   `Only ${what} of the range were read, back to ${oldest?.snapshotId}: older ones are left out. Ask for them with "until".`;

@@ -39,7 +39,7 @@ export async function rollbacksDuring(
     const mayConcern = groupNames === undefined || groupNames.some(isWanted);
     if (status === "failed" || !mayConcern || until < first || from > last + 1_000) continue;
     if (deadline.remainingMs() < RESERVED_MS) unread.push(rollbackId);
-    else rollbacks.push({ rollbackId, from, until, groupNames, groups: await stepsIn(record) });
+    else rollbacks.push({ rollbackId, from, until, groups: await stepsIn(record) });
   }
   warnings.push(...unreadable.warnings());
   if (unread.length > 0) {
@@ -56,7 +56,7 @@ export async function rollbacksDuring(
     } catch (error) {
       if (!(error instanceof JournalCorrupt)) throw error;
       unreadable.add(error);
-      return undefined;
+      return new Map();
     }
   }
 }

@@ -62,7 +62,7 @@ const group = () =>
   z.strictObject({
     status: described(
       z.enum(groupStatuses),
-      "By Burrow's rules: `ERROR` where a partition is rewound, stopped or stalled.",
+      "By Burrow's rules: `ERR` where a partition is rewound, stopped or stalled; `NOTFOUND`: no commits any more.",
     ),
     partitions: described(byName(partition()), "By topic-partition."),
   });

@@ -71,7 +71,7 @@ export function onPicked(commits: Commits, picks: (key: string) => boolean): Com
  */
 export function topicWarnings(
   topics: Selectors,
-  commits: readonly Commits[],
+  commits: readonly ReadonlyMap<string, ReadonlyMap<string, unknown>>[],
   where: string,
   uncaptured?: { readonly snapshotId: string; readonly groups: readonly string[] },
 ): string[] {

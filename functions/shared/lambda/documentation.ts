@@ -17,3 +17,9 @@ export interface Route {
   /** `/snapshots/{snapshot_id}`. */
   readonly path: string;
 }
+
+/** The field of a request that a parameter of a path is for. */
+export function fieldOf(parameter: string, snapshotField = "snapshot_id"): string {
+  if (parameter === "snapshot_id") return snapshotField;
+  return parameter === "group" ? "groups" : parameter;
+}

@@ -6,6 +6,7 @@ import { type Details, InternalError, InvalidRequest, OperationError } from "../
 import { encodeJson, type Json } from "../core/json/json.ts";
 import { parseExactly, RepeatedKey } from "../core/json/parser.ts";
 import { quote } from "../core/text.ts";
+import { fieldOf } from "./documentation.ts";
 
 /** The HTTP status of each error: 4xx where the caller can act, 5xx where the operator of Kafka, AWS or the deployment must. */
 export const statuses: Readonly<Record<ErrorName, number>> = {
@@ -100,6 +101,12 @@ function parameter(name: string, values: readonly string[]): unknown {
   return name === "to" ? reference(value) : value;
 }
 
+/** What a path names: a snapshot, one group literally, or an id. */
+function fromPath(parameter: string, text: string): Json {
+  if (parameter === "snapshot_id") return reference(text);
+  return parameter === "group" ? [{ name: text }] : text;
+}
+
 function decodePath(value: string): string {
   try {
     return decodeURIComponent(value);
@@ -146,9 +153,7 @@ export function requestOf(event: HttpEvent, snapshotField: string): unknown {
   for (const [name, value] of Object.entries(event.pathParameters ?? {})) {
     if (value === undefined || value === null) continue;
     const text = decodePath(value);
-    if (name === "snapshot_id") add(snapshotField, reference(text));
-    else if (name === "group") add("groups", [{ name: text }]);
-    else add(name, text);
+    add(fieldOf(name, snapshotField), fromPath(name, text));
   }
   return Object.fromEntries(fields);
 }

@@ -30,8 +30,10 @@ export function lagFigures(points: readonly Point[]): LagFigures {
   if (lag === 0n) return { lag, ...noLag };
   const { offset } = last.commit;
   let later = last;
+  let identified = last;
   for (const point of points.slice(0, -1).reverse()) {
-    if (isRecreated(point, later)) break;
+    if (isRecreated(point, identified)) break;
+    if (point.topicId !== null) identified = point;
     if (point.logEnd === null) continue;
     if (point.logEnd <= offset) return { lag, ...between(point, later, last) };
     later = point;

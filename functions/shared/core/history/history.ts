@@ -70,7 +70,7 @@ function groupHistory({ partitions }: GroupSights, explain: (key: string) => Exp
       points,
       perSecond: ratePerSecond(sinceLastMove(points, events)),
       ...(isGone ? { lag: null, lagSeconds: null, lagSecondsError: null } : lagFigures(points)),
-      status: isGone ? "UNKNOWN" : partitionStatus(sinceRecreated(points, events)),
+      status: isGone ? "NOTFOUND" : partitionStatus(sinceRecreated(points, events)),
       events,
     });
   }

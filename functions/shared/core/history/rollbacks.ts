@@ -8,10 +8,8 @@ export interface KnownRollback {
   readonly rollbackId: string;
   readonly from: number;
   readonly until: number;
-  /** The groups that it was for; undefined where they are too many for its record. */
-  readonly groupNames?: readonly string[] | undefined;
-  /** What it did to each partition, by group and topic-partition; undefined where the plan cannot be read. */
-  readonly groups: ReadonlyMap<string, ReadonlyMap<string, PlannedStep>> | undefined;
+  /** What it did to each partition, by group and topic-partition. */
+  readonly groups: ReadonlyMap<string, ReadonlyMap<string, PlannedStep>>;
 }
 
 /** The commit that a rollback set. */
@@ -38,16 +36,14 @@ const isStep = (action: string): action is Step =>
 
 /**
  * Finds the rollback that moved the commit of a partition between two sights: the newest that ran at that time, was planned to
- * make this step, and whose target lies where the group can have come from since. One whose plan cannot be read explains
- * every rewind at that time: nothing else is as probable.
+ * make this step, and whose target lies where the group can have come from since.
  *
  * @param rollbacks newest first
  */
 export function explainBy(rollbacks: readonly KnownRollback[], group: string, key: string): Explain {
   return (step, before, after) =>
-    rollbacks.find(({ from, until, groupNames, groups }) => {
+    rollbacks.find(({ from, until, groups }) => {
       if (from > readUntil(after) || until < before.readSince) return false;
-      if (groups === undefined) return step === "rewind" && groupNames?.includes(group);
       const planned = groups.get(group)?.get(key);
       return planned?.step === step && fits(planned.to, before, after);
     })?.rollbackId;

@@ -16,6 +16,8 @@ export interface Sight {
   readonly readSince: number;
   /** How many members the group had; null is unknown. */
   readonly members: number | null;
+  /** It is a simple group: its consumers `assign()`, and are never members. */
+  readonly isSimple: boolean;
   /** Null is no commit. */
   readonly commit: Commit | null;
   /** Null is unknown. */

@@ -93,6 +93,7 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
         taken,
         readSince,
         members: observed?.members ?? null,
+        isSimple: observed?.protocolType === "",
         commit,
         logStart: log?.logStartOffset ?? null,
         logEnd: log?.logEndOffset ?? null,

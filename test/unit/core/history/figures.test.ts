@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import { historyOfShown, partitionOf } from "./series.ts";
+
+describe("lag", () => {
+  test("is the log end minus the commit at the last point, 0 where the commit is above it", () => {
+    expect(partitionOf([{ offset: 5n, end: 9n }]).lag).toBe(4n);
+    expect(partitionOf([{ offset: 9n, end: 5n }]).lag).toBe(0n);
+    expect(partitionOf([{ offset: 5n, end: null }]).lag).toBeNull();
+  });
+
+  test("is exact beyond 2^53", () => {
+    expect(partitionOf([{ offset: 1n, end: 9007199254740994n }]).lag).toBe(9007199254740993n);
+  });
+
+  test("in seconds is interpolated between the log ends around the commit", () => {
+    const { lagSeconds, lagSecondsError } = partitionOf([
+      { offset: 0n, end: 0n },
+      { offset: 100n, end: 200n },
+      { offset: 100n, end: 300n },
+    ]);
+    // The record at 100 came between the minutes 0 and 15; half of 200 came before it.
+    expect(lagSeconds).toBeCloseTo(22.5 * 60, -1);
+    expect(lagSecondsError).toBeGreaterThanOrEqual(7.5 * 60);
+    expect(lagSecondsError).toBeLessThan(7.6 * 60);
+  });
+
+  test("in seconds goes over points without a log end", () => {
+    expect(
+      partitionOf([
+        { offset: 0n, end: 0n },
+        { offset: 100n, end: null },
+        { offset: 100n, end: 200n },
+      ]).lagSeconds,
+    ).toBeCloseTo(15 * 60, -1);
+  });
+
+  test("in seconds is unknown, but at least so much, if all log ends are above the commit", () => {
+    expect(
+      partitionOf([
+        { offset: 5n, end: 9n },
+        { offset: 5n, end: 12n },
+      ]),
+    ).toMatchObject({ lagSeconds: null, lagSecondsError: null, lagSecondsAtLeast: 15 * 60 - 1 });
+  });
+
+  test("in seconds takes no log end of a topic that was deleted and created again, also where ids are missing in between", () => {
+    expect(
+      partitionOf([
+        { offset: 0n, end: 0n },
+        { offset: 3n, end: 3n, topicId: null },
+        { offset: 5n, end: 9n, topicId: "new" },
+      ]).lagSeconds,
+    ).toBeCloseTo(8.75 * 60, -1);
+    expect(
+      partitionOf([
+        { offset: 0n, end: 0n },
+        { offset: 7n, end: 8n, topicId: null },
+        { offset: 5n, end: 9n, topicId: "new" },
+      ]).lagSeconds,
+    ).toBeNull();
+  });
+});
+
+describe("per second", () => {
+  test("is the advance from the first point to the last", () => {
+    expect(partitionOf([{ offset: 0n }, { offset: 10n }, { offset: 90n }]).perSecond).toBe(0.05);
+    expect(partitionOf([{ offset: 5n }]).perSecond).toBeNull();
+  });
+
+  test("begins anew after a move that was no processing", () => {
+    expect(partitionOf([{ offset: 900n }, { offset: 0n }, { offset: 90n }]).perSecond).toBe(0.1);
+    expect(partitionOf([{ offset: 900n }, { offset: 0n }]).perSecond).toBeNull();
+    expect(partitionOf([{ offset: 9n }, {}, { offset: 0n }, { offset: 90n }]).perSecond).toBe(0.1);
+    expect(partitionOf([{ offset: 9n }, { offset: 2_000n }, { offset: 2_090n, end: 3_000n }]).perSecond).toBe(0.1);
+  });
+});
+
+describe("a history", () => {
+  test("has the snapshots that show one of the groups, and points count them", () => {
+    const unselected = { more: { consumerGroups: new Map(), selection: { groups: ["other"], exclude: [] } } };
+    const { taken, warnings } = historyOfShown([{ offset: 1n }, unselected, { offset: 2n }]);
+    expect(taken.map(({ createdAt }) => createdAt)).toEqual(["2025-01-15T10:00:00Z", "2025-01-15T10:30:00Z"]);
+    expect(warnings).toEqual([
+      '"g": up to 1 snapshot of the range were not asked for it: what was committed then is not known.',
+    ]);
+  });
+
+  test.each([
+    ["pending", { offset: 1n, pending: true }, /transactional commit was pending/],
+    ["negative", { negative: true }, /negative offsets, which are no commits/],
+  ])("warns of %s commits", (_, shown, warning) => {
+    expect(historyOfShown([{ offset: 1n }, shown]).warnings).toEqual([expect.stringMatching(warning)]);
+  });
+});
