@@ -28,6 +28,7 @@ describe("an HTTP call", () => {
 
   test("has the rollback id in the path, with any characters", () => {
     expect(request({ pathParameters: { rollback_id: "at%3A12" } })).toEqual({ rollback_id: "at:12" });
+    expect(request({ pathParameters: { group: "a%2Fb%20*" } })).toEqual({ groups: [{ name: "a/b *" }] });
     expect(request({ pathParameters: { snapshot_id: "at%3A12" } })).toEqual({ snapshot_id: { at: "12" } });
   });
 
