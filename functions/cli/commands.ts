@@ -54,7 +54,9 @@ const printRequest: OwnFlag = {
 /** The field that may stand without a flag: that of the parameter in a path of the operation, or its content. */
 function positionalOf(verb: Verb, flags: readonly Flag[]): Flag | undefined {
   const operation = operations[verb];
-  const [parameter] = operation.routes.map(({ path }) => /\{(\w+)\}/.exec(path)?.[1]).filter((name) => name !== undefined);
+  const [parameter] = operation.routes
+    .map(({ path }) => /\{(\w+)\}/.exec(path)?.[1])
+    .filter((name) => name !== undefined);
   const named = parameter && fieldOf(parameter, "snapshotField" in operation ? operation.snapshotField : undefined);
   return flags.find(({ field, kind }) => kind === "content" || field === named);
 }
