@@ -1,4 +1,4 @@
-// `npm ci` and `npm pack` build the command line: one bundle without dependencies, for Node 20 and newer. Plain JavaScript,
+// `npm ci` (script `dependencies`) and `npm pack` (`prepack`) build the command line: one bundle without dependencies, for Node 20 and newer. Plain JavaScript,
 // since it runs before Node 24 is installed.
 import { rmSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";

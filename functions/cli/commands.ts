@@ -1,3 +1,4 @@
+import { hostname, userInfo } from "node:os";
 import * as z from "zod/mini";
 import { operations, type Verb, verbs } from "../operations.ts";
 import { encodeJson } from "../shared/core/json/json.ts";
@@ -140,7 +141,7 @@ const made: readonly Command[] = [
     positional: (flags) => flags.find(({ field }) => field === "snapshot_id"),
     own: [],
     example: { groups: ["orders-*"] },
-    run: async (run) => (await import("./rollback.ts")).report(run),
+    run: async (run) => (await import("./report.ts")).report(run),
   },
 ];
 
@@ -169,8 +170,19 @@ export function formatFlag(
   };
 }
 
-/** Invokes a function, with a sign of life on a terminal. */
+/** Invokes a function, with a sign of life on a terminal. The request says who asks, where it has a field for that. */
 export const callWith =
   (deployment: Deployment): Run["call"] =>
-  (verb, request) =>
-    withProgress(`${verb} by ${deployment.name}`, () => invoke(deployment, verb, encodeJson(request)));
+  (verb, request) => {
+    const asked = "requested_by" in operations[verb].request.shape ? { requested_by: caller(), ...request } : request;
+    return withProgress(`${verb} by ${deployment.name}`, () => invoke(deployment, verb, encodeJson(asked)));
+  };
+
+/** Who runs the program: the journal keeps it. */
+function caller(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`.slice(0, 256);
+  } catch {
+    return hostname().slice(0, 256);
+  }
+}

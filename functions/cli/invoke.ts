@@ -1,3 +1,4 @@
+import type * as z from "zod/mini";
 import { parseJson } from "../shared/core/json/json.ts";
 import type { Deployment } from "./deployment.ts";
 import { exit, isErrorName } from "./exit-codes.ts";
@@ -74,6 +75,17 @@ function callFailed(cause: unknown, what: string): Problem {
     [],
     cause,
   );
+}
+
+/**
+ * What is needed of an answer, of which a summary and a later version may have less or more.
+ *
+ * @throws Problem where it is not there
+ */
+export function readAnswer<T>(schema: z.ZodMiniType<T>, { result, text }: Answer, what: string): T {
+  const parsed = schema.safeParse(result);
+  if (parsed.success) return parsed.data;
+  throw new Problem(`The answer of ${what} is not what this version reads: ${text.slice(0, 300)}`, exit.failed);
 }
 
 const parsed = (text: string): unknown => {

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { hostname, userInfo } from "node:os";
 import { basename } from "node:path";
 import { CommanderError, Option, Command as Program } from "commander";
 import * as z from "zod/mini";
@@ -122,10 +121,9 @@ async function run(
     await write(process.stdout, `${awsCommand(deployment.functions[command.verb] ?? "", typed.request)}\n`);
     return exit.done;
   }
-  const isNamed = flags.every(({ field }) => field !== "requested_by") || typed.request.requested_by !== undefined;
   const context: Run = {
     deployment,
-    request: isNamed ? typed.request : { ...typed.request, requested_by: caller() },
+    request: typed.request,
     isSet: (name) => one(name) === "true",
     call: callWith(deployment),
     async show(answer) {
@@ -165,15 +163,6 @@ function readContent(name: string): string {
 function sayWarnings(result: unknown): void {
   const warnings: unknown = typeof result === "object" && result !== null ? Reflect.get(result, "warnings") : undefined;
   if (Array.isArray(warnings)) for (const warning of warnings) console.error(`Warning: ${warning}`);
-}
-
-/** Who runs the program, where the request does not say: the journal keeps it. */
-function caller(): string {
-  try {
-    return `${userInfo().username}@${hostname()}`.slice(0, 256);
-  } catch {
-    return hostname().slice(0, 256);
-  }
 }
 
 /** The request as a command of the AWS CLI, which can be pasted into a runbook. */

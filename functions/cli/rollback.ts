@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import * as z from "zod/mini";
 import { dryRunResult } from "../rollback/schema.ts";
 import { pageResult, recordResult } from "../rollbacks/schema.ts";
-import { type Fields, parseJson } from "../shared/core/json/json.ts";
+import type { Fields } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
 import { count } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { commandLine, type Flag } from "./flags.ts";
-import type { Answer } from "./invoke.ts";
+import { readAnswer } from "./invoke.ts";
 import { textFor } from "./output.ts";
 import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
 
@@ -18,13 +18,6 @@ const seenPlan = z.looseObject({
   plan_digest: dryRunResult.shape.plan_digest,
   totals: dryRunResult.shape.totals,
 });
-
-/** The word of an answer, or an error that says that it has none. */
-function read<T>(schema: z.ZodMiniType<T>, { result, text }: Answer, what: string): T {
-  const parsed = schema.safeParse(result);
-  if (parsed.success) return parsed.data;
-  throw new Problem(`The answer of ${what} is not what this version reads: ${text.slice(0, 300)}`, exit.failed);
-}
 
 /**
  * Rolls back what was seen: a dry run is shown, the question is asked, and the same request is sent with the digest of that
@@ -40,7 +33,7 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
     ]);
   }
   const answer = await run.call("rollback", { ...rollback, dry_run: true });
-  const plan = read(seenPlan, answer, "the dry run");
+  const plan = readAnswer(seenPlan, answer, "the dry run");
   run.say(`Dry run of a rollback by ${run.deployment.name}. Nothing was changed.`, "");
   run.say(await textFor(process.stderr, answer.result));
   requireUnblocked(plan, flags, rollback);
@@ -88,7 +81,7 @@ function blocked(blockers: readonly (readonly [string, number])[], flags: readon
 async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
   const answer = await run.call("rollback", rollback);
   await run.show(answer);
-  const blockers = blockersOf(read(seenPlan, answer, "the dry run"));
+  const blockers = blockersOf(readAnswer(seenPlan, answer, "the dry run"));
   if (blockers.length > 0) throw blocked(blockers, flags, rollback);
   return exit.done;
 }
@@ -113,13 +106,11 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
     if (error instanceof AnswerLost) throw new Problem(error.message, exit.failed, [lookUp], error);
     if (!(error instanceof OperationFailed)) throw error;
     const { rollback_id: _id, plan_digest: _digest, ...again } = rollback;
-    const next =
-      error.exitCode === exit.refused
-        ? [commandLine("rollback", flags, { ...again, dry_run: true })]
-        : error.name === "RollbackIncomplete"
-          ? [lookUp, resume]
-          : [lookUp];
-    error.next = next;
+    if (error.name === "RollbackIncomplete") error.next = [lookUp, resume];
+    else if (error.exitCode === exit.failed) error.next = [lookUp];
+    else if (error.name !== "RollbackInProgress") {
+      error.next = [commandLine("rollback", flags, { ...again, dry_run: true })];
+    }
     throw error;
   }
 }
@@ -137,7 +128,7 @@ async function isConfirmed(message: string): Promise<boolean> {
 export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
   const { rollback_id, ...options } = run.request;
   const id = rollback_id ?? (await lastRollback(run));
-  const record = read(undone, await run.call("rollbacks", { rollback_id: id }), "rollbacks");
+  const record = readAnswer(undone, await run.call("rollbacks", { rollback_id: id }), "rollbacks");
   const { status, safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
   if (status === "running") {
     throw refused(`${id} is still running: there is nothing to undo yet. Nothing was changed.`, [
@@ -181,7 +172,7 @@ const page = z.looseObject({
 });
 
 async function lastRollback(run: Run): Promise<string> {
-  const { rollbacks, warnings } = read(page, await run.call("rollbacks", { limit: 1 }), "rollbacks");
+  const { rollbacks, warnings } = readAnswer(page, await run.call("rollbacks", { limit: 1 }), "rollbacks");
   if (warnings.length > 0) {
     throw refused(
       `Which rollback is the last is not certain: ${warnings.join(" ")} Nothing was changed. Name the one to undo:`,
@@ -191,22 +182,4 @@ async function lastRollback(run: Run): Promise<string> {
   const [last] = rollbacks;
   if (last === undefined) throw refused("There is no rollback to undo. Nothing was changed.");
   return last.rollback_id;
-}
-
-/** Shows the offset mapping report of a snapshot; without one, of a snapshot that is taken first. */
-export async function report(run: Run): Promise<ExitCode> {
-  const { snapshot_id, ...rest } = run.request;
-  const { groups } = rest;
-  let id = snapshot_id;
-  if (id === undefined) {
-    const taken = await run.call("snapshot", {
-      ...(groups !== undefined && { groups }),
-      description: "For a report",
-    });
-    id = read(z.looseObject({ snapshot_id: z.string() }), taken, "snapshot").snapshot_id;
-    run.say(`Snapshot ${id} was taken for the report.`);
-  }
-  const { content, ...answer } = await run.call("show", { ...rest, snapshot_id: id, format: "report" });
-  await run.show(content === undefined ? answer : { text: content, result: parseJson(content) });
-  return exit.done;
 }
