@@ -1,5 +1,5 @@
-// `npm ci` (script `dependencies`) and `npm pack` (`prepack`) build the command line: one bundle without dependencies, for Node 20 and newer. Plain JavaScript,
-// since it runs before Node 24 is installed.
+// Builds the command line after `npm ci` (script `dependencies`) and for `npm pack` (`prepack`): one bundle without
+// dependencies, for Node 20 and newer. Not `prepare`: of a tarball with that script, npm warns when it is installed.
 import { rmSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
