@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { verbs } from "../../functions/operations.ts";
 import { root } from "./configs.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "offset-rollback-app-"));
@@ -26,7 +27,7 @@ test("synthesizes the example without an AWS account or Docker, into functions t
   const template = JSON.parse(readFileSync(join(output, "OffsetRollback.template.json"), "utf8"));
   expect(template.Parameters.ThisIsTheExamplePassConfig).not.toHaveProperty("Default");
   const bundles = readdirSync(output).filter((name) => name.startsWith("asset."));
-  expect(bundles).toHaveLength(8);
+  expect(bundles).toHaveLength(verbs.length);
   const load = `
     for (const bundle of ${JSON.stringify(bundles)}) {
       const { handler } = await import("${output}/" + bundle + "/index.mjs");
@@ -44,6 +45,7 @@ test("synthesizes the example without an AWS account or Docker, into functions t
   });
   expect(withClient.map(({ Properties }) => Properties.FunctionName).sort()).toEqual([
     "offset-diff",
+    "offset-import",
     "offset-rollback",
     "offset-snapshot",
     "offset-verify",
