@@ -15,14 +15,6 @@ export type GroupStatus = (typeof groupStatuses)[number];
 /** How many points are evaluated: as many commits as Burrow keeps by default (`intervals`). */
 const WINDOW = 10;
 
-/** A point whose log end is known. */
-interface Evaluated {
-  readonly point: Point;
-  readonly offset: bigint;
-  readonly time: number;
-  readonly lag: bigint;
-}
-
 /**
  * The status of a partition at its last point. Burrow evaluates commits; a snapshot does not show one that repeats an offset. So
  * here a commit counts where the offset changed, and `STALL` (the consumer commits the same offset again and again) is where the
@@ -33,34 +25,26 @@ interface Evaluated {
 export function partitionStatus(all: readonly Point[]): PartitionStatus {
   const last = all.at(-1);
   if (last === undefined) return "NOTFOUND";
-  const lag = lagOf(last);
-  if (lag === null) return "UNKNOWN";
-  if (lag === 0n) return "OK";
-  const points = all.slice(-WINDOW).flatMap((point): Evaluated[] => {
-    const lag = lagOf(point);
-    return lag === null ? [] : [{ point, offset: point.commit.offset, time: point.taken.time, lag }];
+  if (last.logEnd === null) return "UNKNOWN";
+  if (lagOf(last) === 0n) return "OK";
+  const points = all.slice(-WINDOW).flatMap(({ commit: { offset }, logEnd, taken: { time } }) => {
+    return logEnd === null ? [] : [{ offset, logEnd, time, isCaughtUp: logEnd <= offset }];
   });
-  const first = points[0];
-  if (first === undefined || points.length < 2) return "UNKNOWN";
-  if (isRewound(points)) return "REWIND";
-  const wasCaughtUp = points.some(({ lag }) => lag === 0n);
-  const lastMove = points.findLast(({ offset }, i) => offset !== (points[i - 1]?.offset ?? offset)) ?? first;
-  const recentLogEnd = points.at(-2)?.point.logEnd ?? null;
-  const isBehindRecent = recentLogEnd === null || recentLogEnd > last.commit.offset;
-  if (last.taken.time - lastMove.time > lastMove.time - first.time && isBehindRecent) {
-    const isStalled = lastMove === first && !wasCaughtUp && last.members !== 0;
-    return isStalled ? "STALL" : "STOP";
+  const [first, before] = [points[0], points.at(-2)];
+  if (first === undefined || before === undefined) return "UNKNOWN";
+  const {
+    commit: { offset },
+    taken,
+  } = last;
+  if (points.some((point) => point.offset > offset)) return "REWIND";
+  const wasCaughtUp = points.some(({ isCaughtUp }) => isCaughtUp);
+  const lastMove = points[points.findLastIndex((point) => point.offset !== offset) + 1] ?? first;
+  if (taken.time - lastMove.time > lastMove.time - first.time && before.logEnd > offset) {
+    return lastMove === first && !wasCaughtUp && last.members !== 0 ? "STALL" : "STOP";
   }
   if (wasCaughtUp) return "OK";
-  return points.every(({ lag }, i) => lag >= (points[i - 1]?.lag ?? lag)) ? "WARN" : "OK";
-}
-
-/** Whether the offset went back, and has not reached where it was since. */
-function isRewound(points: readonly Evaluated[]): boolean {
-  const last = points.at(-1)?.offset ?? 0n;
-  return points.some(
-    ({ offset }, i) => offset < (points[i - 1]?.offset ?? offset) && last < (points[i - 1]?.offset ?? 0n),
-  );
+  const lags = points.map((point) => point.logEnd - point.offset);
+  return lags.every((lag, i) => lag >= (lags[i - 1] ?? lag)) ? "WARN" : "OK";
 }
 
 /** The status of a group with such partitions. */

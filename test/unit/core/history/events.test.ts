@@ -84,6 +84,13 @@ describe("stopped", () => {
     ]);
   });
 
+  test("is said after a rewind of a group that had not stopped before", () => {
+    expect(events([{ offset: 16n }, { offset: 5n }, { offset: 5n }])).toEqual([
+      "rewound 0–15: 16 → 5, unexplained",
+      "stopped 0–15: 16 → 5",
+    ]);
+  });
+
   test("is not said again after a rewind of a group that has stopped, and it is resumed after that", () => {
     const offsets = [16n, 16n, 5n, 5n, 9n];
     expect(events(offsets.map((offset) => ({ offset })))).toEqual([
@@ -116,6 +123,20 @@ describe("a commit that moved", () => {
         { offset: 60n, start: 50n },
       ]),
     ).toEqual(["jumped 15–30: 10 → 60, unexplained"]);
+    const toOffset = (offset: bigint) => events([5n, 10n, offset].map((offset) => ({ offset, start: 50n })));
+    expect(toOffset(50n)).toEqual(["jumped 15–30: 10 → 50, unexplained"]);
+    expect(toOffset(49n)).toEqual([]);
+  });
+
+  test("has not jumped over the log start of a topic that was created again", () => {
+    const again = { topicId: "new", start: 0n };
+    expect(
+      events([
+        { offset: 510n, start: 500n },
+        { offset: 10n, ...again },
+        { offset: 700n, ...again },
+      ]),
+    ).toEqual(["recreated 0–15: 510 → 10"]);
   });
 
   test("has not jumped where the log start came to be above its commit only meanwhile", () => {

@@ -58,6 +58,13 @@ describe("lag", () => {
         { offset: 5n, end: 9n, topicId: "new" },
       ]).lagSeconds,
     ).toBeNull();
+    expect(
+      partitionOf([
+        { offset: 0n, end: 0n, topicId: "old" },
+        { offset: 5n, end: 8n, topicId: "new" },
+        { offset: 5n, end: 9n, topicId: null },
+      ]).lagSeconds,
+    ).toBeNull();
   });
 });
 

@@ -109,6 +109,15 @@ describe("a partition is", () => {
     ],
     [
       "WARN",
+      "if it has just reached where it was before it went back",
+      [
+        [9, 1],
+        [5, 5],
+        [9, 5],
+      ],
+    ],
+    [
+      "WARN",
       "if it has reached where it was before it went back",
       [
         [9, 1],
