@@ -17,9 +17,9 @@ import {
   optional,
   text,
 } from "./json/codec.ts";
+import type { Keep } from "./json/entries.ts";
 import type { Json } from "./json/json.ts";
 import { PackError, packJson, UnpackError, unpackJson, unpackPart } from "./json/packed-json.ts";
-import type { Keep } from "./json/parser.ts";
 import { type Snapshot, snapshotStatuses, splitTopicPartition, statusOf, triggers } from "./model.ts";
 import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
@@ -233,7 +233,7 @@ export async function decodeSnapshotPart(body: Uint8Array, expected: Expected, w
 }
 
 /** What of a document to keep. Commits stand before what was observed: by then it is known which topics they are on. */
-function keepOf(wanted: WantedPart): Keep {
+function keepOf(wanted: WantedPart): (key: string) => Keep {
   const topics = new Set<string>();
   let hasCommits = false;
   const isWanted = (key: string) => {

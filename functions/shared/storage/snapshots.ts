@@ -242,13 +242,13 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       unreadable: Unreadable,
       deadline: Deadline,
     ): AsyncGenerator<Snapshot> {
-      const ahead: { readonly bytes: number; readonly reading: Promise<Kept | undefined> }[] = [];
+      const ahead: { readonly bytes: number; readonly reading: Promise<Kept> }[] = [];
       let bytes = 0;
       let next = 0;
       for (;;) {
         for (let entry = entries[next]; entry !== undefined; entry = entries[next]) {
           if (ahead.length > 0 && (ahead.length >= mostAhead || bytes + entry.bytes > mostBytesAhead)) break;
-          const reading = ifReadable(readBody(entry, wanted, deadline), unreadable);
+          const reading = readBody(entry, wanted, deadline);
           reading.catch(() => {}); // it is awaited below, unless the caller stops before
           ahead.push({ bytes: entry.bytes, reading });
           bytes += entry.bytes;
@@ -256,7 +256,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
         }
         const first = ahead.shift();
         if (first === undefined) return;
-        const found = await first.reading;
+        const found = await ifReadable(first.reading, unreadable);
         bytes -= first.bytes;
         if (found !== undefined) yield found.snapshot;
       }

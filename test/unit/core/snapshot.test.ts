@@ -5,8 +5,15 @@ import { describe, expect, test } from "vitest";
 import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/errors.ts";
 import type { Json } from "../../../functions/shared/core/json/json.ts";
 import { PackError } from "../../../functions/shared/core/json/packed-json.ts";
-import type { Snapshot } from "../../../functions/shared/core/model.ts";
-import { commit, decodeSnapshot, encodeSnapshot, packDocument } from "../../../functions/shared/core/snapshot.ts";
+import { type Snapshot, topicsOf } from "../../../functions/shared/core/model.ts";
+import {
+  commit,
+  decodeSnapshot,
+  decodeSnapshotPart,
+  encodeSnapshot,
+  packDocument,
+  type WantedPart,
+} from "../../../functions/shared/core/snapshot.ts";
 import { snapshot } from "../../support/arbitraries.ts";
 import { groupOf } from "../../support/states.ts";
 
@@ -273,5 +280,103 @@ describe("a document", () => {
   test("passes on errors that are not about its size", () => {
     const fault = new TypeError("a fault");
     expect(() => packDocument(failing(fault), "the snapshot")).toThrow(fault);
+  });
+});
+
+describe("a part of a snapshot's body", () => {
+  const entriesOf = <V>(map: ReadonlyMap<string, V>, isWanted: (key: string, value: V) => boolean) =>
+    new Map([...map].filter(([key, value]) => isWanted(key, value)));
+
+  /** What `decodeSnapshotPart` must give of a snapshot. */
+  function partOf(whole: Snapshot, wanted: WantedPart): Snapshot {
+    const groups = entriesOf(whole.consumerGroups, wanted.group);
+    const consumerGroups = new Map(
+      [...groups].map(([group, commits]) => [group, entriesOf(commits, wanted.partition)] as const),
+    );
+    const topics = topicsOf(consumerGroups);
+    const observed = {
+      groups: entriesOf(whole.observed.groups, wanted.group),
+      topics: entriesOf(whole.observed.topics, (topic, found) => found === null || topics.has(topic)),
+    };
+    return { ...whole, consumerGroups, observed };
+  }
+
+  /** A choice among texts that is the same each time: this share of them, by their characters. */
+  const choice = fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat({ max: 2 })).map(
+    ([share, rest]) =>
+      (key: string) =>
+        [...key].reduce((sum, character) => sum + (character.codePointAt(0) ?? 0), 0) % share === rest,
+  );
+
+  test("is what a whole decoding gives of the wanted groups and partitions, for any names and offsets", async () => {
+    await fc.assert(
+      fc.asyncProperty(snapshot, choice, choice, async (original, group, partition) => {
+        const { body, sha256 } = encodeSnapshot(original);
+        const expected = { snapshotId: original.snapshotId, sha256 };
+        const wanted = { group, partition };
+        expect(await decodeSnapshotPart(body, expected, wanted)).toEqual(
+          partOf(decodeSnapshot(body, expected), wanted),
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  const everything: WantedPart = { group: () => true, partition: () => true };
+  const nothing: WantedPart = { group: () => false, partition: () => false };
+  const expectedOf = (body: Uint8Array) => ({
+    snapshotId: example.snapshotId,
+    sha256: createHash("sha256").update(body).digest("hex"),
+  });
+
+  test("has names of groups that JavaScript's objects treat apart", async () => {
+    const commits = new Map([["0-0", { offset: 2n ** 62n, metadata: '}"\\{' }]]);
+    for (const name of ["__proto__", "42", "constructor", "", 'a"\\', "\u{1F600}"]) {
+      const original = { ...example, consumerGroups: new Map([["a", commits] as const, [name, commits] as const]) };
+      const { body, sha256 } = encodeSnapshot(original);
+      const wanted = { ...everything, group: (group: string) => group === name };
+      const part = await decodeSnapshotPart(body, { snapshotId: example.snapshotId, sha256 }, wanted);
+      expect(part.consumerGroups).toEqual(new Map([[name, commits]]));
+    }
+  });
+
+  test("is corrupt if any byte of the body was altered or cut off, wanted or not", async () => {
+    const { body, sha256 } = encodeSnapshot(example);
+    for (let at = 0; at < body.length; at++) {
+      const altered = Uint8Array.from(body, (byte, i) => (i === at ? byte ^ 1 : byte));
+      for (const spoiled of [altered, body.subarray(0, at)]) {
+        const decoding = decodeSnapshotPart(spoiled, { snapshotId: example.snapshotId, sha256 }, nothing);
+        await expect(decoding).rejects.toThrow(/^SnapshotCorrupt: .* SHA-256/);
+      }
+    }
+  });
+
+  const json = text(encodeSnapshot(example));
+  test.each([
+    ["not gzip", Buffer.from(json), "it is not gzip"],
+    ["nothing", Buffer.alloc(0), "it is not gzip"],
+    ["not JSON", gzipSync(json.slice(0, -1)), "it is not JSON"],
+    ["not UTF-8", gzipSync(Buffer.from(json.replace("Before", "Bef\xe9re"), "latin1")), "it is not UTF-8"],
+    ["longer than 256 MB", gzipSync(Buffer.alloc(257 * 2 ** 20, " "), { level: 1 }), "it is longer than 256 MB"],
+    ["without a schema", gzipSync("{}"), "schema_version is missing"],
+    ["of a newer schema", gzipSync(json.replace('"schema_version":4', '"schema_version":5')), "deploy a newer one"],
+    ["of another snapshot", gzipSync(json.replaceAll("10:30:00", "10:30:01")), "another snapshot's body"],
+    ["wrong in a wanted commit", gzipSync(json.replace('"offset":17', '"offset":-1')), "must not be negative"],
+  ])("is corrupt if the body is %s", async (_what, body, message) => {
+    const decoding = decodeSnapshotPart(body, expectedOf(body), everything);
+    await expect(decoding).rejects.toThrow(SnapshotCorrupt);
+    await expect(decoding).rejects.toThrow(message);
+  });
+
+  test("does not depend on what is not wanted, which only the checksum covers", async () => {
+    const body = gzipSync(json.replace('"offset":17', '"offset":?'));
+    expect(await decodeSnapshotPart(body, expectedOf(body), nothing)).toEqual(partOf(example, nothing));
+    await expect(decodeSnapshotPart(body, expectedOf(body), everything)).rejects.toThrow("it is not JSON");
+  });
+
+  test("has all topics where these stand before the commits", async () => {
+    const observed = json.slice(json.lastIndexOf('"observed":'), -1);
+    const body = gzipSync(`{${observed},${json.slice(1).replace(`,${observed}`, "")}`);
+    expect(await decodeSnapshotPart(body, expectedOf(body), everything)).toEqual(example);
   });
 });

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { promisify } from "node:util";
-import { gunzip, gunzipSync, gzipSync } from "node:zlib";
+import { gunzip, gunzipSync, gzipSync, type ZlibOptions } from "node:zlib";
+import { type Keep, keepEntries } from "./entries.ts";
 import { encodeJson, type Json, parseJson } from "./json.ts";
-import { type Keep, parseExactly } from "./parser.ts";
 
 /** How long a stored JSON text may be, so that one that unpacks without end is not believed: some three million offsets. */
 const LONGEST = 256 * 1024 * 1024;
@@ -12,6 +12,9 @@ const LONGEST = 256 * 1024 * 1024;
  * snapshot a value has at least eleven characters with its key.
  */
 const mostValues = (bytes: number) => 4_000_000 + Math.floor(bytes / 12);
+
+/** Bytes of a piece when a text is unzipped in the background. */
+const [SMALLEST_CHUNK, LARGEST_CHUNK] = [1_024, 16 * 1024 * 1024];
 
 /** A value is too large to be stored; the message says how much is allowed. */
 export class PackError extends Error {}
@@ -46,35 +49,43 @@ export function unpackJson(bytes: Uint8Array): unknown {
   } catch (cause) {
     throw notUnzipped(cause);
   }
-  return parseText(text, parseJson);
+  return parseText(text);
 }
 
 /**
- * A part of the same value, as `parseExactly` gives it; several calls unzip in parallel. The bytes must be known to be what
- * `packJson` gave.
+ * The same value with only some entries of its objects: see `keepEntries`. Several calls unzip in parallel. The bytes must be
+ * known to be what `packJson` gave.
  *
- * @throws UnpackError as `unpackJson` does
+ * @throws UnpackError as `unpackJson` does, except for what is left out
  */
-export async function unpackPart(bytes: Uint8Array, keep: Keep): Promise<unknown> {
-  const text = await unzip(bytes, limit).catch((cause: unknown) => {
+export async function unpackPart(bytes: Uint8Array, keep: (key: string) => Keep): Promise<unknown> {
+  const text = await unzip(bytes, { ...limit, chunkSize: chunkSizeFor(bytes) }).catch((cause: unknown) => {
     throw notUnzipped(cause);
   });
-  return parseText(text, (json) => parseExactly(json, "last", keep));
+  return parseText(text, keep);
 }
 
-const unzip = promisify<Uint8Array, typeof limit, Buffer>(gunzip);
 const limit = { maxOutputLength: LONGEST };
+const unzip = promisify<Uint8Array, ZlibOptions, Buffer>(gunzip);
+
+/** Gzip ends with the length of the text. Unzipped in one piece, it takes one turn of a thread, not one for each 16 kB. */
+function chunkSizeFor(gzip: Uint8Array): number {
+  if (gzip.length < 4) return SMALLEST_CHUNK;
+  const length = new DataView(gzip.buffer, gzip.byteOffset, gzip.byteLength).getUint32(gzip.length - 4, true);
+  return Math.min(Math.max(length + 1, SMALLEST_CHUNK), LARGEST_CHUNK);
+}
 
 function notUnzipped(cause: unknown): UnpackError {
   const tooLong = cause instanceof RangeError;
   return new UnpackError(tooLong ? `it is longer than ${LONGEST / 2 ** 20} MB` : "it is not gzip", { cause });
 }
 
-function parseText(text: Buffer, parse: (json: string) => unknown): unknown {
-  if (!isUtf8(text)) throw new UnpackError("it is not UTF-8");
-  if (hasTooManyValues(text)) throw new UnpackError(`it has more than ${mostValues(text.length)} values`);
+function parseText(text: Buffer, keep?: (key: string) => Keep): unknown {
   try {
-    return parse(text.toString("utf8"));
+    const part = keep === undefined ? text : keepEntries(text, keep);
+    if (!isUtf8(part)) throw new UnpackError("it is not UTF-8");
+    if (hasTooManyValues(part)) throw new UnpackError(`it has more than ${mostValues(part.length)} values`);
+    return parseJson(part.toString("utf8"));
   } catch (cause) {
     throw cause instanceof SyntaxError ? new UnpackError("it is not JSON", { cause }) : cause;
   }

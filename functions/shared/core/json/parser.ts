@@ -13,12 +13,6 @@ const words = [
   { text: "null", value: null },
 ];
 
-/**
- * What to keep of a value: all of it; only what is neither a list nor an object; or of an object only some entries, by their
- * keys. False: nothing.
- */
-export type Keep = boolean | "scalar" | ((key: string) => Keep);
-
 /** An object in JSON has a key twice, so that one of two values would be lost. */
 export class RepeatedKey extends SyntaxError {
   readonly key: string;
@@ -42,12 +36,10 @@ export class UnexpectedText extends SyntaxError {
  * exact `bigint`s. `JSON.parse` is three times as fast, and with a function that sees the integers, four times as slow.
  *
  * @param repeated what becomes of a key that an object has twice: its last value counts, or the text is refused
- * @param keep which entries of the object to keep. Others are passed over several times as fast, without a check of what is in
- *   them beyond where they end: for texts whose digest is known.
  * @throws SyntaxError for other texts, and for values that are nested more than 500 levels deep
  * @throws RepeatedKey
  */
-export function parseExactly(text: string, repeated: "last" | "refused" = "last", keep: Keep = true): unknown {
+export function parseExactly(text: string, repeated: "last" | "refused" = "last"): unknown {
   const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
   let at = 0;
 
@@ -101,38 +93,12 @@ export function parseExactly(text: string, repeated: "last" | "refused" = "last"
     const list: unknown[] = [];
     take(openList);
     if (isEmpty(closeList)) return list;
-    do list.push(readValue(depth, true));
+    do list.push(readValue(depth));
     while (goesOn(closeList));
     return list;
   }
 
-  /** Passes over a list or an object. */
-  function skipNested(): void {
-    let depth = 0;
-    do {
-      const code = text.charCodeAt(at++);
-      if (code === quote) {
-        for (let next = text.charCodeAt(at++); next !== quote; next = text.charCodeAt(at++)) {
-          if (!(next >= space)) throw unexpected();
-          if (next === backslash) at++;
-        }
-      } else if (code === openObject || code === openList) depth++;
-      else if (code === closeObject || code === closeList) depth--;
-      else if (Number.isNaN(code)) throw unexpected();
-    } while (depth > 0);
-  }
-
-  /** Whether the value that follows is kept; otherwise it is passed over. */
-  function isKept(kept: Keep, depth: number): boolean {
-    if (kept !== false && kept !== "scalar") return true;
-    const code = peek();
-    const isNested = code === openObject || code === openList;
-    if (isNested) skipNested();
-    else if (kept === false) readValue(depth, true);
-    return kept !== false && !isNested;
-  }
-
-  function readObject(depth: number, keep: Keep): object {
+  function readObject(depth: number): object {
     const object: { [key: string]: unknown } = {};
     take(openObject);
     if (isEmpty(closeObject)) return object;
@@ -141,9 +107,7 @@ export function parseExactly(text: string, repeated: "last" | "refused" = "last"
       const key = readText();
       if (repeated === "refused" && Object.hasOwn(object, key)) throw new RepeatedKey(key);
       take(colon);
-      const kept = typeof keep === "function" ? keep(key) : true;
-      if (!isKept(kept, depth)) continue;
-      const value = readValue(depth, kept);
+      const value = readValue(depth);
       if (key !== "__proto__") object[key] = value;
       else Object.defineProperty(object, key, { value, configurable: true, enumerable: true, writable: true });
     } while (goesOn(closeObject));
@@ -159,12 +123,12 @@ export function parseExactly(text: string, repeated: "last" | "refused" = "last"
     return Number.isSafeInteger(rounded) || !/^-?\d{1,40}$/.test(digits) ? rounded : BigInt(digits);
   }
 
-  function readValue(depth: number, keep: Keep): unknown {
+  function readValue(depth: number): unknown {
     if (depth > DEEPEST) throw new SyntaxError("nested too deeply");
     const code = peek();
     if (code === quote) return readText();
     if (code <= nine) return readNumber();
-    if (code === openObject) return readObject(depth + 1, keep);
+    if (code === openObject) return readObject(depth + 1);
     if (code === openList) return readList(depth + 1);
     const word = words.find((word) => text.startsWith(word.text, at));
     if (word === undefined) throw unexpected();
@@ -172,7 +136,7 @@ export function parseExactly(text: string, repeated: "last" | "refused" = "last"
     return word.value;
   }
 
-  const value = readValue(0, keep);
+  const value = readValue(0);
   if (!Number.isNaN(peek())) throw unexpected();
   return value;
 }
