@@ -7,6 +7,7 @@ import { benchColdStart } from "./cold-start.ts";
 import { benchDeployed } from "./deployed.ts";
 import { benchFar } from "./far.ts";
 import { createLedger, type Ledger } from "./figures.ts";
+import { benchHistory } from "./history.ts";
 import { benchReads } from "./reads.ts";
 import { benchRollback } from "./rollback.ts";
 import { benchScale } from "./scale.ts";
@@ -60,6 +61,9 @@ const sections: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   },
   async scale({ ledger, cloud, quick, large, say }) {
     await benchScale(ledger.section("Time and memory by size"), cloud, { quick, withLarge: large }, say);
+  },
+  async history({ ledger, cloud, quick, say }) {
+    await benchHistory(ledger.section("History"), cloud, quick, say);
   },
   async "cold-start"({ ledger, quick }) {
     await benchColdStart(ledger.section("Cold start"), quick);
