@@ -52,7 +52,8 @@ const contestants = {
       const readOn = async () => {
         while (next < keys.length) {
           const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: keys[next++] }));
-          bytes += (await Body.transformToByteArray()).length;
+          const { length } = await Body.transformToByteArray();
+          bytes += length;
         }
       };
       await Promise.all(Array.from({ length: ${AT_ONCE} }, readOn));

@@ -1,7 +1,13 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { encodeJson, type Json } from "../../../../functions/shared/core/json/json.ts";
-import { PackError, packJson, UnpackError, unpackJson } from "../../../../functions/shared/core/json/packed-json.ts";
+import {
+  PackError,
+  packJson,
+  UnpackError,
+  unpackJson,
+  unpackPart,
+} from "../../../../functions/shared/core/json/packed-json.ts";
 
 const errorOf = (act: () => unknown) => {
   try {
@@ -95,5 +101,44 @@ describe("packed JSON", () => {
       message: "it is longer than 256 MB",
       cause: expect.any(RangeError),
     });
+  });
+});
+
+describe("a part of packed JSON", () => {
+  test("has the wanted entries, with exact integers", async () => {
+    const packed = packJson(
+      new Map([
+        ["a", 2n ** 60n],
+        ["b", 1n],
+        ["__proto__", 3n ** 39n],
+      ]),
+    );
+    expect(await unpackPart(packed, (key) => key === "a")).toEqual({ a: 2n ** 60n });
+    const apart: unknown = await unpackPart(packed, (key) => key === "__proto__");
+    expect(Object.getOwnPropertyDescriptor(apart, "__proto__")?.value).toBe(3n ** 39n);
+    expect(await unpackPart(packJson([1, 2]), () => false)).toEqual([1, 2]);
+  });
+
+  test("is read from gzip whose last four bytes are not the length of the text", async () => {
+    const members = ['{"a":"', "a".repeat(3_000_000), '"}'].map((part) => gzipSync(part));
+    expect(await unpackPart(Buffer.concat(members), () => true)).toEqual({ a: "a".repeat(3_000_000) });
+  });
+
+  test("is refused if it has too many values, and is read beside too many", async () => {
+    const packed = gzipSync(`{"a":[0${",0".repeat(5_000_000)}],"b":1}`, { level: 1 });
+    await expect(unpackPart(packed, () => true)).rejects.toThrow(/it has more than \d+ values/);
+    expect(await unpackPart(packed, (key) => key === "b")).toEqual({ b: 1 });
+  });
+
+  test.each([
+    ["not gzip", Buffer.from("plain"), "it is not gzip"],
+    ["shorter than a length", Buffer.from([0x1f]), "it is not gzip"],
+    ["cut off", gzipSync("[1,2,3]").subarray(0, 12), "it is not gzip"],
+    ["not JSON", gzipSync('{"a":'), "it is not JSON"],
+    ["not UTF-8", gzipSync(Buffer.from([0x22, 0xff, 0x22])), "it is not UTF-8"],
+  ])("is refused with the reason if it is %s", async (_what, bytes, message) => {
+    const error = await unpackPart(bytes, () => true).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UnpackError);
+    expect(error).toMatchObject({ message });
   });
 });
