@@ -26,6 +26,8 @@ export interface Run {
   call(verb: Verb, request: Fields): Promise<Answer>;
   /** Shows an answer in the format that is wanted. */
   show(answer: Answer): Promise<void>;
+  /** Makes a command that is printed one for the same deployment: what was typed to choose or check it is repeated. */
+  here(command: string): string;
   /** Prints lines that are no result. */
   say(...lines: readonly string[]): void;
 }

@@ -11,6 +11,9 @@ import { type Answer, invoke } from "./invoke.ts";
 import { ownFormats, pageOf } from "./output.ts";
 import { withProgress } from "./progress.ts";
 
+/** Flags that choose or check the deployment. */
+export const placeFlags = ["deployment", "path", "bootstrap-servers"] as const;
+
 /** Flags that every command has. */
 export const commonFlags: readonly OwnFlag[] = [
   {
@@ -175,8 +178,15 @@ export const callWith =
   (deployment: Deployment): Run["call"] =>
   (verb, request) => {
     const asked = "requested_by" in operations[verb].request.shape ? { requested_by: caller(), ...request } : request;
-    return withProgress(`${verb} by ${deployment.name}`, () => invoke(deployment, verb, encodeJson(asked)));
+    const changes = request.dry_run !== true && !isRead(verb);
+    return withProgress(`${verb} by ${deployment.name}`, () => invoke(deployment, verb, encodeJson(asked), changes));
   };
+
+/** Whether an operation changes nothing, whatever is asked of it. */
+function isRead(verb: Verb): boolean {
+  const { routes } = operations[verb];
+  return verb === "verify" || (routes.length > 0 && routes.every(({ method }) => method === "GET"));
+}
 
 /** Who runs the program: the journal keeps it. */
 function caller(): string {

@@ -2,7 +2,7 @@ import type * as z from "zod/mini";
 import { parseJson } from "../shared/core/json/json.ts";
 import type { Deployment } from "./deployment.ts";
 import { exit, isErrorName } from "./exit-codes.ts";
-import { AnswerLost, OperationFailed, Problem, usage } from "./problems.ts";
+import { AnswerLost, howItEnded, OperationFailed, Problem, usage } from "./problems.ts";
 
 /** An answer of an operation. */
 export interface Answer {
@@ -31,9 +31,10 @@ const notSent = new Set(["ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "CredentialsP
  * Invokes a function once. A second try would be a second invocation, so none is made.
  *
  * @param payload the request, as JSON
- * @throws OperationFailed for an error of the operation, AnswerLost where the connection broke
+ * @param changes whether the call changes something where it runs
+ * @throws OperationFailed for an error of the operation, AnswerLost where there is no whole answer
  */
-export async function invoke(deployment: Deployment, verb: string, payload: string): Promise<Answer> {
+export async function invoke(deployment: Deployment, verb: string, payload: string, changes: boolean): Promise<Answer> {
   const FunctionName = deployment.functions[verb];
   if (FunctionName === undefined) {
     throw usage([`${deployment.name} has no function for ${verb}: it is of an older version. Nothing was sent.`]);
@@ -44,14 +45,19 @@ export async function invoke(deployment: Deployment, verb: string, payload: stri
     maxAttempts: 1,
     requestHandler: { requestTimeout: TIMEOUT_MS, throwOnRequestTimeout: true, connectionTimeout: CONNECT_MS },
   });
+  const what = `${FunctionName} of ${deployment.name}`;
   const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload: payload })).catch((cause) => {
-    throw callFailed(cause, `${FunctionName} of ${deployment.name}`);
+    throw callFailed(cause, what, changes);
   });
   const text = answer.Payload?.transformToString() ?? "";
   const result = parsed(text);
   if (answer.FunctionError !== undefined) {
     const message = textField(result, "errorMessage") ?? "the function failed without a message";
-    throw new OperationFailed(errorName(textField(result, "errorType") ?? "", message), message);
+    const name = errorName(textField(result, "errorType") ?? "", message);
+    throw new OperationFailed(name, isErrorName(name) ? message : `${message}\n${what} failed. ${howItEnded(changes)}`);
+  }
+  if (typeof result !== "object" || result === null) {
+    throw new AnswerLost(`The answer of ${what} is no result: ${text.slice(0, 300) || "(empty)"}.`, changes);
   }
   return followed(deployment, { text, result });
 }
@@ -62,19 +68,14 @@ function errorName(type: string, message: string): string {
   return [type, first].find(isErrorName) ?? (type || "FunctionError");
 }
 
-function callFailed(cause: unknown, what: string): Problem {
+function callFailed(cause: unknown, what: string, changes: boolean): Problem {
   const { name, message, code, $metadata } = Object(cause);
   const said = `${name || "Error"}: ${message || code || cause}`;
   const status = Number($metadata?.httpStatusCode ?? 0);
   if ((status >= 400 && status < 500) || notSent.has(name) || notSent.has(code)) {
     return new Problem(`${said}\n${what} was not invoked. Nothing was changed.`, exit.failed, [], cause);
   }
-  return new AnswerLost(
-    `${said}\nThe answer of ${what} was lost. Whether it ran, and how it ended, is not known.`,
-    exit.failed,
-    [],
-    cause,
-  );
+  return new AnswerLost(`${said}\nThe answer of ${what} was lost.`, changes, cause);
 }
 
 /**

@@ -6,7 +6,7 @@ import en from "zod/v4/locales/en.js";
 import packageJson from "../../package.json" with { type: "json" };
 import { encodeJson, type Fields } from "../shared/core/json/json.ts";
 import type { Command, OwnFlag, Run } from "./command.ts";
-import { callWith, commands, commonFlags, formatFlag } from "./commands.ts";
+import { callWith, commands, commonFlags, formatFlag, placeFlags } from "./commands.ts";
 import { COMPLETE, completionScript, completions, shells } from "./completion.ts";
 import { findDeployment, requireSamePlace } from "./deployment.ts";
 import { exit } from "./exit-codes.ts";
@@ -121,7 +121,13 @@ async function run(
     await write(process.stdout, `${awsCommand(deployment.functions[command.verb] ?? "", typed.request)}\n`);
     return exit.done;
   }
+  const place = placeFlags.flatMap((name) => {
+    const text = one(name);
+    return text === undefined ? [] : ` --${name} ${shellQuoted(text)}`;
+  });
+  const here = (line: string) => line.replace(/^offset-rollback \S+/, (start) => start + place.join(""));
   const context: Run = {
+    here,
     deployment,
     request: typed.request,
     isSet: (name) => one(name) === "true",
@@ -137,7 +143,7 @@ async function run(
   try {
     return await command.run(context);
   } catch (error) {
-    if (error instanceof Problem) error.next = nextSteps(error, command, words.map(shellQuoted).join(" "));
+    if (error instanceof Problem) error.next = nextSteps(error, command, words.map(shellQuoted).join(" "), here);
     throw error;
   }
 }

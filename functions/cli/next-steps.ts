@@ -1,4 +1,3 @@
-import { operations } from "../operations.ts";
 import type { ErrorName } from "../shared/core/error-names.ts";
 import type { Command } from "./command.ts";
 import { AnswerLost, OperationFailed, type Problem } from "./problems.ts";
@@ -13,18 +12,24 @@ const looks: Partial<Readonly<Record<ErrorName, string>>> = {
 };
 const again: ReadonlySet<string> = new Set<ErrorName>(["KafkaUnavailable", "StorageUnavailable", "DeadlineExceeded"]);
 
-/** The commands that help after a failure, where the command itself has named none. */
-export function nextSteps(problem: Problem, { name, verb }: Command, typed: string): readonly string[] {
-  if (problem.next.length > 0) return problem.next;
+/**
+ * The commands that help after a failure: those that the command itself has named, or else some that follow from the failure.
+ *
+ * @param typed the words that were typed, as a shell reads them
+ * @param here makes a command one for the same deployment
+ */
+export function nextSteps(
+  problem: Problem,
+  { name }: Command,
+  typed: string,
+  here: (command: string) => string,
+): readonly string[] {
+  if (problem.next.length > 0) return problem.next.map(here);
   const repeated = `offset-rollback ${typed}`;
-  if (problem instanceof AnswerLost) {
-    const { routes } = operations[verb];
-    const isRead = routes.length > 0 && routes.every(({ method }) => method === "GET");
-    return [isRead ? repeated : "offset-rollback list"];
-  }
+  if (problem instanceof AnswerLost) return [problem.changes ? here("offset-rollback list") : repeated];
   if (!(problem instanceof OperationFailed)) return [];
   if (problem.name === "InvalidRequest") return [`offset-rollback ${name} --help`];
   const look = new Map(Object.entries(looks)).get(problem.name);
-  if (look !== undefined) return [`offset-rollback ${look}`];
+  if (look !== undefined) return [here(`offset-rollback ${look}`)];
   return again.has(problem.name) ? [repeated] : [];
 }

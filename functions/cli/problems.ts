@@ -39,5 +39,17 @@ export class OperationFailed extends Problem {
   }
 }
 
-/** The call was sent, and its answer was lost: what it did is not known. */
-export class AnswerLost extends Problem {}
+/** The call was sent, and its answer was lost: what it did is not known, unless it changes nothing. */
+export class AnswerLost extends Problem {
+  readonly changes: boolean;
+
+  /** @param changes whether the call changes something where it runs */
+  constructor(said: string, changes: boolean, cause?: unknown) {
+    super(`${said} ${howItEnded(changes)}`, exit.failed, [], cause);
+    this.changes = changes;
+  }
+}
+
+/** What is known of a call that gave no answer. */
+export const howItEnded = (changes: boolean): string =>
+  changes ? "Whether it ran, and how it ended, is not known." : "The call changes nothing.";

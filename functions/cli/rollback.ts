@@ -94,7 +94,11 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
   run.say(`Rollback ${id} starts.`);
   const lookUp = `offset-rollback rollbacks --rollback-id ${id}`;
   const stopped = () => {
-    run.say("", "Interrupted. The function goes on: how the rollback ends is not known yet.", `Next: ${lookUp}`);
+    run.say(
+      "",
+      "Interrupted. The function goes on: how the rollback ends is not known yet.",
+      `Next: ${run.here(lookUp)}`,
+    );
     process.exit(exit.failed);
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stopped);

@@ -1,0 +1,102 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { verbs } from "../../../functions/operations.ts";
+import { openCommandLine } from "../../support/command-line.ts";
+
+/** What the server answers to the calls of one test, in their order. */
+let answers: { status?: number; error?: boolean; body?: string; close?: true }[] = [];
+
+const server = createServer((request, response) => {
+  request.resume().on("end", () => {
+    const { status = 200, error = false, body = "", close } = answers.shift() ?? { status: 418 };
+    if (close) request.socket.destroy();
+    else response.writeHead(status, error ? { "x-amz-function-error": "Unhandled" } : {}).end(body);
+  });
+});
+
+let cli: ReturnType<typeof openCommandLine>;
+beforeAll(async () => {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  cli = openCommandLine({
+    functions: Object.fromEntries(verbs.map((verb) => [verb, `offset-${verb}`])),
+    bucket: "bucket",
+    endpoint_url: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
+    bootstrap_servers: "kafka:9092",
+    region: "us-east-1",
+  });
+});
+afterAll(() => {
+  cli.remove();
+  server.close();
+});
+
+const plan = JSON.stringify({
+  snapshot_id: "snapshot-2025-01-15T10:30:00Z",
+  plan_digest: "a".repeat(64),
+  totals: { groups: 1, partitions: 1, replayed: 1, skipped: 0, actions: { rewind: 1 }, blockers: {} },
+});
+const killed = {
+  error: true,
+  body: '{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 900.00 seconds"}',
+};
+const notKnown = "Whether it ran, and how it ended, is not known.";
+const lookUp = /\nNext: offset-rollback rollbacks --rollback-id rollback-\S+\n$/;
+
+describe("a rollback", () => {
+  const roll = ["rollback", "latest", "--groups", "a"];
+
+  test.each([
+    ["is answered with nothing", { body: "" }],
+    ["is answered with what is no JSON", { body: "<html>" }],
+    ["loses its answer", { close: true as const }],
+    ["is killed", killed],
+  ])("that %s is no success: it is to be looked up", async (_, answer) => {
+    answers = [{ body: plan }, answer];
+    const { exitCode, stdout, stderr } = await cli.run([...roll, "--yes"]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toContain(notKnown);
+    expect(stderr).toMatch(lookUp);
+    expect(answers).toEqual([]);
+  });
+
+  test.each([
+    ["lost", { close: true as const }],
+    ["killed", killed],
+  ])("whose dry run is %s has changed nothing", async (_, answer) => {
+    answers = [answer];
+    const { exitCode, stderr } = await cli.run([...roll, "--yes"]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("The call changes nothing.");
+    expect(stderr).not.toContain(notKnown);
+  });
+
+  test("that is throttled was not made, and is not sent again", async () => {
+    answers = [{ body: plan }, { status: 429, body: '{"message":"Rate Exceeded."}' }, { body: plan }];
+    const { exitCode, stderr } = await cli.run([...roll, "--yes"]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("was not invoked. Nothing was changed.");
+    expect(answers).toHaveLength(1);
+  });
+
+  test("names its next command with the deployment that was chosen", async () => {
+    answers = [{ body: plan }, { close: true }];
+    const place = ["--path", "s3://bucket", "--bootstrap-servers", "kafka:9092"];
+    const { stderr } = await cli.run([...roll, "--yes", ...place]);
+    expect(stderr).toMatch(
+      /Next: offset-rollback rollbacks --path s3:\/\/bucket --bootstrap-servers kafka:9092 --roll/,
+    );
+    const refused = await cli.run([...roll, ...place]);
+    expect(
+      refused.stderr.match(/Next: offset-rollback rollback --path s3:\/\/bucket --bootstrap-servers/g),
+    ).toHaveLength(2);
+  });
+});
+
+test("a comparison that is answered with nothing is no match", async () => {
+  answers = [{ body: "" }];
+  const { exitCode, stderr } = await cli.run(["verify", "latest", "--groups", "a"]);
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("is no result: (empty). The call changes nothing.\nNext: offset-rollback verify latest");
+});
