@@ -6,8 +6,8 @@ import { described, fieldOf, optional } from "../shared/lambda/documentation.ts"
 import type { Command, OwnFlag, Run } from "./command.ts";
 import type { Deployment } from "./deployment.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
-import { type Flag, flagsOf } from "./flags.ts";
-import { type Answer, invoke } from "./invoke.ts";
+import { commandLine, type Flag, flagsOf } from "./flags.ts";
+import { type Answer, invoke, textField } from "./invoke.ts";
 import { ownFormats, pageOf } from "./output.ts";
 import { withProgress } from "./progress.ts";
 
@@ -76,9 +76,13 @@ function operationCommand(verb: Verb): Command {
     request,
     positional: (flags) => positionalOf(verb, flags),
     own: [printRequest],
-    async run({ call, show, request }) {
-      const answer = await call(verb, request);
+    async run({ call, show, request: asked, here, say }) {
+      const answer = await call(verb, asked);
       await show(answer);
+      const next_token = textField(answer.result, "next_token");
+      if (next_token !== undefined) {
+        say("There are more.", `Next: ${here(commandLine(verb, flagsOf(request), { ...asked, next_token }))}`);
+      }
       return answerCode(answer);
     },
   };

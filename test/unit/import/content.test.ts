@@ -25,7 +25,9 @@ function importing(format: ImportFormat, content: string, more: object = {}, sta
 }
 
 const csv = (...lines: string[]) =>
-  ["group,topic,partition,offset,leader_epoch,topic_id,log_leader_epoch,error,message,cluster_id", ...lines].join("\n");
+  ["group,topic,partition,offset,leader_epoch,topic_id,log_leader_epoch,error,message,cluster_id", ...lines, ""].join(
+    "\n",
+  );
 
 describe("an imported snapshot", () => {
   test("has the commits of the content, and the groups and log ranges of now", () => {

@@ -49,6 +49,7 @@ export const csv: Written & Readable = {
   write: (snapshot) => writeSpreadsheet([columns, ...rowsOf(snapshot)]),
   read(text, reading) {
     const { rows, problems } = readSpreadsheet(text);
+    reading.linesOf(text);
     for (const { line, message } of problems) reading.problem(line, message);
     const [header, ...lines] = rows;
     const names = header?.cells ?? [];

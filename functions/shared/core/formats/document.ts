@@ -5,7 +5,8 @@ import { entriesAt, fieldOf, type Reading, readJson, textIn } from "./reading.ts
 
 /**
  * Our own document: what `show` returns, a body of the bucket, or its documented part alone (`snapshot_id`, `description`,
- * `created_at` and `consumer_groups`). Fields that are not known are passed over.
+ * `created_at` and `consumer_groups`). Fields that are not known are passed over. A report, which looks like that part, is
+ * refused: its cluster, its topics' ids and the leader epochs could not be checked.
  */
 export const snapshotJson: Readable = {
   carries: { metadata: true, leaderEpochs: true, severalGroups: true, groupsWithoutCommits: true, problems: true },
@@ -15,6 +16,13 @@ export const snapshotJson: Readable = {
     const version = fieldOf(document, "schema_version");
     if (typeof version === "number" && version > SCHEMA_VERSION) {
       reading.problem(null, `schema_version is ${version}, and this deployment reads up to ${SCHEMA_VERSION}`);
+      return;
+    }
+    if (fieldOf(document, "generated_at") !== undefined) {
+      reading.problem(
+        null,
+        "is a report, which lacks leader epochs and ids of topics: show the snapshot with the format json",
+      );
       return;
     }
     reading.describe({

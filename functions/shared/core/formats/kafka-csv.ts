@@ -25,6 +25,7 @@ export const kafkaCsv: Written & Readable = {
   },
   read(text, reading, only) {
     const { rows, problems } = readCsv(text);
+    reading.linesOf(text);
     for (const { line, message } of problems) reading.problem(line, message);
     const width = rows[0]?.cells.length === 4 ? 4 : 3;
     if (width === 3) requireGroup(only, "kafka-csv with 3 columns");

@@ -134,6 +134,14 @@ export function createReading() {
       }
     },
 
+    /** Warns of a text of lines that does not end with one: a number at its end may be cut off. */
+    linesOf(text: string): void {
+      if (/[\r\n]\s*$/.test(text)) return;
+      warnings.push(
+        "The last line has no line break at its end: make sure that the content is whole, and its last offset too.",
+      );
+    },
+
     /** Takes a group that may have no commits. */
     group(line: number | null, name: unknown, path = ""): void {
       if (isName(name)) groupOf(name);

@@ -27,6 +27,7 @@ export const rpk: Written & Readable = {
   },
   read(text, reading, group) {
     requireGroup(group, "rpk");
+    reading.linesOf(text);
     for (const [i, line] of text
       .replace(/^\uFEFF/, "")
       .split(/\r\n|\n/)

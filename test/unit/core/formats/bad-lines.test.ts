@@ -146,3 +146,18 @@ test("a CSV keeps its meaning with other columns, and in another order", () => {
   expect(reading.commits).toEqual(new Map([["=g", new Map([["orders-0", { offset: 17n, metadata: "" }]])]]));
   expect(reading.warnings).toEqual(['Columns that are not known were left out: "note".']);
 });
+
+test.each<[ImportFormat, string]>([
+  ["kafka-csv", "orders,0,17\r\norders,1,12"],
+  ["rpk", "orders 0 17\norders 1 12"],
+  ["csv", "group,topic,partition,offset\ng,orders,1,12"],
+])("%s whose last line may be cut off has a warning, and none where it ends", (format, text) => {
+  expect(readCommits(format, text, "g").warnings).toEqual([expect.stringMatching(/last line has no line break/)]);
+  expect(readCommits(format, `${text}\n`, "g").warnings).toEqual([]);
+});
+
+test("a report is no document, although it has commits", () => {
+  const consumer_groups = { g: { partitions: { "orders-0": { offset: 5, metadata: "", lag: 1 } } } };
+  const text = JSON.stringify({ generated_at: "2025-01-15T10:30:00Z", cluster_id: "c1", consumer_groups });
+  expect(problemsOf("json", text)).toEqual([expect.stringMatching(/^is a report, .* with the format json$/)]);
+});

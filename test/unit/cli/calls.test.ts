@@ -100,3 +100,12 @@ test("a comparison that is answered with nothing is no match", async () => {
   expect(exitCode).toBe(1);
   expect(stderr).toContain("is no result: (empty). The call changes nothing.\nNext: offset-rollback verify latest");
 });
+
+test("a page says that there are more, and how they are shown, in a format that has no place for that too", async () => {
+  const page = { body: '{"snapshots":[{"snapshot_id":"snapshot-1"}],"warnings":[],"next_token":"a/b="}' };
+  answers = [page, { body: '{"snapshots":[],"warnings":[]}' }];
+  const { stdout, stderr } = await cli.run(["list", "--limit", "1", "--format", "csv"]);
+  expect(stdout).toContain("snapshot-1");
+  expect(stderr).toBe("There are more.\nNext: offset-rollback list --limit 1 --next-token a/b=\n");
+  expect((await cli.run(["list", "--next-token", "a/b="])).stderr).toBe("");
+});
