@@ -134,6 +134,8 @@ function readRow(line: number, cells: ReadonlyMap<string, string>, reading: Read
   const [group, topic, error, message] = [cell("group"), cell("topic"), cell("error"), cell("message")];
   if (error === unlistedError && group === "") {
     reading.lacks({ offsetsPartitions: [], message });
+  } else if (error !== "" && [topic, cell("partition"), cell("offset")].some((text) => text !== "")) {
+    reading.problem(line, `has a commit, and also the error ${error}, with which a group has none`);
   } else if (error !== "") {
     reading.errors.push({ group, error, message });
   } else if (topic === "" && cell("partition") === "" && cell("offset") === "") {

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { gunzipSync } from "node:zlib";
 import { InvalidRequest } from "../errors.ts";
+import { quote } from "../text.ts";
 import { csv } from "./csv.ts";
 import { snapshotJson } from "./document.ts";
 import type { Readable } from "./format.ts";
@@ -63,6 +64,10 @@ export function lossesOnImport(format: ImportFormat): string[] {
 export function readCommits(format: ImportFormat, text: string, group: string | undefined): Reading {
   const reading = createReading();
   readable[format].read(text, reading, group);
+  for (const { group: name, error } of reading.errors) {
+    if (!reading.commits.has(name)) continue;
+    reading.problem(null, `group ${quote(name)} has commits, and also the error ${error}, with which it has none`);
+  }
   reading.requireGood("the content");
   if (reading.commits.size === 0 && reading.errors.length === 0) {
     throw new InvalidRequest("the content has no group and no commit: there is nothing to import.");

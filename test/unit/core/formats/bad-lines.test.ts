@@ -161,3 +161,23 @@ test("a report is no document, although it has commits", () => {
   const text = JSON.stringify({ generated_at: "2025-01-15T10:30:00Z", cluster_id: "c1", consumer_groups });
   expect(problemsOf("json", text)).toEqual([expect.stringMatching(/^is a report, .* with the format json$/)]);
 });
+
+test.each<[ImportFormat, string, string]>([
+  [
+    "csv",
+    "group,topic,partition,offset,error,message\ng,orders,0,5,KafkaUnavailable,x\n",
+    "line 2: has a commit, and also the error KafkaUnavailable, with which a group has none",
+  ],
+  [
+    "csv",
+    "group,topic,partition,offset,error,message\ng,orders,0,5,,\ng,,,,KafkaUnavailable,x\n",
+    'group "g" has commits, and also the error KafkaUnavailable, with which it has none',
+  ],
+  [
+    "json",
+    '{"consumer_groups":{"g":{"partitions":{}}},"errors":[{"group":"g","error":"KafkaUnavailable","message":"x"}]}',
+    'group "g" has commits, and also the error KafkaUnavailable, with which it has none',
+  ],
+])("%s with commits of a group that could not be captured contradicts itself", (format, text, problem) => {
+  expect(problemsOf(format, text)).toEqual([problem]);
+});

@@ -59,7 +59,10 @@ test.each(importFormats)("%s: what is written is read again, exactly", (importFo
 test.each(["json", "csv"] as const)("%s: a snapshot that lacks groups still lacks them when it is read", (format) => {
   const partial = snapshot.map((drawn) => ({
     ...drawn,
-    errors: drawn.errors.map((error) => ({ ...error, error: "KafkaAuthorization" })),
+    // No capture has commits of a group that it could not read.
+    errors: drawn.errors.flatMap(({ group, message }) =>
+      drawn.consumerGroups.has(group) ? [] : { group, error: "KafkaAuthorization", message },
+    ),
   }));
   fc.assert(
     fc.property(partial, (drawn) => {
