@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import * as z from "zod/mini";
 import { dryRunResult } from "../rollback/schema.ts";
 import { pageResult, recordResult } from "../rollbacks/schema.ts";
-import type { Fields } from "../shared/core/json/json.ts";
+import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
 import { count } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
-import { commandLine, type Flag } from "./flags.ts";
+import { commandLine, type Flag, fieldsOf } from "./flags.ts";
 import { readAnswer } from "./invoke.ts";
 import { textFor } from "./output.ts";
 import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
@@ -106,17 +106,24 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
     await run.show(await run.call("rollback", named));
     return exit.done;
   } catch (error) {
-    const resume = commandLine("rollback", flags, { resume: id });
     if (error instanceof AnswerLost) throw new Problem(error.message, exit.failed, [lookUp], error);
     if (!(error instanceof OperationFailed)) throw error;
     const { rollback_id: _id, plan_digest: _digest, ...again } = rollback;
-    if (error.name === "RollbackIncomplete") error.next = [lookUp, resume];
-    else if (error.exitCode === exit.failed) error.next = [lookUp];
+    if (error.name === "RollbackIncomplete") {
+      error.next = [lookUp, ...advisedIn(error.message).map((advised) => commandLine("rollback", flags, advised))];
+    } else if (error.exitCode === exit.failed) error.next = [lookUp];
     else if (error.name !== "RollbackInProgress") {
       error.next = [commandLine("rollback", flags, { ...again, dry_run: true })];
     }
     throw error;
   }
+}
+
+/** The request that the message of a rollback says to send next: none where a resume would be refused. */
+function advisedIn(message: string): Fields[] {
+  const [advised] = /\{"resume": "[^"]*"[^}]*\}/.exec(message) ?? [];
+  const request: unknown = advised === undefined ? undefined : parseJson(advised);
+  return typeof request === "object" && request !== null ? [fieldsOf(request)] : [];
 }
 
 async function isConfirmed(message: string): Promise<boolean> {

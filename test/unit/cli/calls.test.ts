@@ -80,6 +80,23 @@ describe("a rollback", () => {
     expect(answers).toHaveLength(1);
   });
 
+  test.each([
+    ['send {"resume": "r1"}; to see everything, call rollbacks {"rollback_id": "r1"}.', ["--resume r1"]],
+    ['send {"resume": "r1", "skip_blocked": true}. Groups that', ["--resume r1 --skip-blocked"]],
+    ["Then make a new dry run for this group: resume does not move it again.", []],
+  ])("that is incomplete is resumed as its message says: %s", async (advice, resumes) => {
+    const errorMessage = `RollbackIncomplete: r1 ended as partial_success. ${advice}`;
+    answers = [
+      { body: plan },
+      { error: true, body: JSON.stringify({ errorType: "RollbackIncomplete", errorMessage }) },
+    ];
+    const { exitCode, stderr } = await cli.run([...roll, "--yes", "--rollback-id", "r1"]);
+    expect(exitCode).toBe(1);
+    const [looks, ...next] = [...stderr.matchAll(/^Next: (.*)$/gm)].map(([, command]) => command);
+    expect(looks).toBe("offset-rollback rollbacks --rollback-id r1");
+    expect(next).toEqual(resumes.map((flags) => `offset-rollback rollback ${flags}`));
+  });
+
   test("names its next command with the deployment that was chosen", async () => {
     answers = [{ body: plan }, { close: true }];
     const place = ["--path", "s3://bucket", "--bootstrap-servers", "kafka:9092"];
