@@ -52,8 +52,15 @@ const stackOutputs = z.looseObject({
  */
 export async function findDeployment(named: string | undefined): Promise<Deployment> {
   if (named !== undefined) return stackNamed(named);
-  if (existsSync(LOCAL_OUTPUTS)) return localStack(resolve(LOCAL_OUTPUTS));
-  return stackNamed(process.env[STACK_VARIABLE] || DEFAULT_STACK);
+  const meant = process.env[STACK_VARIABLE];
+  if (!existsSync(LOCAL_OUTPUTS)) return stackNamed(meant || DEFAULT_STACK);
+  const local = localStack(resolve(LOCAL_OUTPUTS));
+  if (meant) {
+    console.error(
+      `${STACK_VARIABLE}=${meant} does not count here: this is ${local.name}. To use ${meant}: --deployment ${meant}`,
+    );
+  }
+  return local;
 }
 
 function localStack(file: string): Deployment {

@@ -126,3 +126,11 @@ test("a page says that there are more, and how they are shown, in a format that 
   expect(stderr).toBe("There are more.\nNext: offset-rollback list --limit 1 --next-token a/b=\n");
   expect((await cli.run(["list", "--next-token", "a/b="])).stderr).toBe("");
 });
+
+test("a stack that the environment names, and that does not count, is not passed over in silence", async () => {
+  answers = [{ body: '{"snapshots":[],"warnings":[]}' }];
+  const { exitCode, stderr } = await cli.run(["list"], { OFFSET_ROLLBACK_DEPLOYMENT: "Production" });
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/^OFFSET_ROLLBACK_DEPLOYMENT=Production does not count here: this is the local stack of /);
+  expect(stderr).toContain("--deployment Production\n");
+});
