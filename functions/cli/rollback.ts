@@ -126,9 +126,22 @@ function advisedIn(message: string): Fields[] {
   return typeof request === "object" && request !== null ? [fieldsOf(request)] : [];
 }
 
-async function isConfirmed(message: string): Promise<boolean> {
-  const { confirm } = await import("@clack/prompts");
-  return (await confirm({ message, initialValue: false, input: process.stdin, output: process.stderr })) === true;
+/** Asks, and takes only a whole line `y` or `yes` for yes: a key alone, another word, Ctrl-C and Ctrl-D are no. */
+async function isConfirmed(question: string): Promise<boolean> {
+  const { createInterface } = await import("node:readline");
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  return new Promise((resolve) => {
+    let isAnswered = false;
+    terminal.once("close", () => {
+      if (!isAnswered) process.stderr.write("\n");
+      resolve(false);
+    });
+    terminal.question(`${question} (y/N) `, (answer) => {
+      isAnswered = true;
+      resolve(/^y(es)?$/i.test(answer.trim()));
+      terminal.close();
+    });
+  });
 }
 
 /**

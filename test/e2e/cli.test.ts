@@ -154,7 +154,7 @@ describe("on a terminal", () => {
 
   test.each([100, 40])("of %d columns a rollback shows its dry run, asks, and does it after yes", async (columns) => {
     const { group, snapshot, before } = await moved([5n], [9n]);
-    const { stdout, exitCode } = await cli.onTerminal(["rollback", snapshot], [["Yes", "y"]], { columns });
+    const { stdout, exitCode } = await cli.onTerminal(["rollback", snapshot], [["(y/N)", "y\r"]], { columns });
     const shown = stripVTControlCharacters(stdout);
     expect(shown).toContain("Nothing was changed.");
     expect(shown).toContain("Roll back 1 group");
@@ -165,12 +165,16 @@ describe("on a terminal", () => {
   });
 
   test.each([
-    ["no", "n"],
+    ["no", "n\r"],
     ["nothing but Enter", "\r"],
+    ["another word with a y in it", "maybe\r"],
+    ["a y that was deleted", "y\u007F\r"],
     ["Ctrl-C", "\u0003"],
+    ["Ctrl-D", "\u0004"],
+    ["Ctrl-C after y", "y\u0003"],
   ])("it changes nothing after %s", async (_, keys) => {
     const { group, snapshot, after } = await moved([5n], [9n]);
-    const { stdout, exitCode } = await cli.onTerminal(["rollback", snapshot], [["Yes", keys]]);
+    const { stdout, exitCode } = await cli.onTerminal(["rollback", snapshot], [["(y/N)", keys]]);
     expect(exitCode).toBe(3);
     expect(stdout).toContain("Nothing was changed: the rollback was not confirmed.");
     expect(await stack.committed(group)).toEqual(after);
