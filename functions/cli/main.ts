@@ -119,6 +119,11 @@ async function run(
   requireSamePlace(deployment, { path: one("path"), bootstrapServers: one("bootstrap-servers") });
   if (one("print-request") === "true") {
     await write(process.stdout, `${awsCommand(deployment.functions[command.verb] ?? "", typed.request)}\n`);
+    const { dry_run, plan_digest } = typed.request;
+    if (command.verb === "rollback" && dry_run !== true && plan_digest === undefined) {
+      console.error("This request rolls back at once: it shows no dry run, asks nothing, and has no plan_digest.");
+      console.error("Print it with --dry-run first, then with --plan-digest and the digest of that dry run.");
+    }
     return exit.done;
   }
   const place = placeFlags.flatMap((name) => {

@@ -305,8 +305,11 @@ describe("results and errors", () => {
     writeFileSync(aws, '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n');
     chmodSync(aws, 0o755);
     const words = `rollback --snapshot-id ${snapshot} --groups '${group},it'\\''s' --print-request`;
-    const { stdout, exitCode } = await cli.shell(`eval "$(offset-rollback ${words})"`);
+    const { stdout, stderr, exitCode } = await cli.shell(`eval "$(offset-rollback ${words})"`);
     expect(exitCode).toBe(0);
+    expect(stderr).toContain("This request rolls back at once: it shows no dry run");
+    const planned = await cli.run(["rollback", snapshot, "--print-request", "--plan-digest", "0".repeat(64)]);
+    expect(planned).toMatchObject({ exitCode: 0, stderr: "" });
     const said = stdout.trimEnd().split("\n");
     expect(said.slice(0, 4)).toEqual(["lambda", "invoke", "--function-name", stack.outputs.functions.rollback]);
     const payload = parseJson(required(said[said.indexOf("--payload") + 1]));
