@@ -96,7 +96,7 @@ async function stackNamed(name: string): Promise<Deployment> {
         `${LOCAL_OUTPUTS} of this directory (npm run local:up), or by ${STACK_VARIABLE}; without them it is ${DEFAULT_STACK}. ` +
         "It requires AWS credentials, a region, and the right cloudformation:DescribeStacks.",
       exit.usage,
-      [],
+      ["aws sts get-caller-identity", "npm run local:up"],
       cause,
     );
   });

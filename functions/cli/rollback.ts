@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
 import { dryRunResult } from "../rollback/schema.ts";
 import { pageResult, recordResult } from "../rollbacks/schema.ts";
 import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
-import { count } from "../shared/core/text.ts";
+import { count, listSome } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { commandLine, type Flag, fieldsOf } from "./flags.ts";
@@ -37,12 +38,13 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
   run.say(`Dry run of a rollback by ${run.deployment.name}. Nothing was changed.`, "");
   run.say(await textFor(process.stderr, answer.result));
   requireUnblocked(plan, flags, rollback);
-  const { replayed, skipped, groups, actions } = plan.totals;
-  const moved = Object.entries(actions).filter(([action, n]) => n > 0 && action !== "unchanged" && action !== "skip");
-  const isIdle = moved.length === 0;
-  if (isIdle) run.say("There is nothing to do: every partition of the plan stands at its target, or is left out.");
+  const { replayed, skipped, groups } = plan.totals;
+  const moved = movesOf(plan);
   if (!run.isSet("yes")) {
-    if (isIdle) return exit.done;
+    if (moved.length === 0) {
+      run.say(`${idle} Nothing was changed.`);
+      return exit.done;
+    }
     const what = moved.map(([action, n]) => `${action} ${n}`).join(", ");
     const partitions = count(
       moved.reduce((sum, [, n]) => sum + n, 0),
@@ -58,6 +60,12 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
 }
 
 type Plan = z.output<typeof seenPlan>;
+
+/** What the plan would change, by action. */
+const movesOf = ({ totals }: Plan) =>
+  Object.entries(totals.actions).filter(([action, n]) => n > 0 && action !== "unchanged" && action !== "skip");
+
+const idle = "There is nothing to do: every partition of the plan stands at its target, or is left out.";
 
 const blockersOf = ({ totals }: Plan) => Object.entries(totals.blockers).filter(([, n]) => n > 0);
 
@@ -81,8 +89,14 @@ function blocked(blockers: readonly (readonly [string, number])[], flags: readon
 async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
   const answer = await run.call("rollback", rollback);
   await run.show(answer);
-  const blockers = blockersOf(readAnswer(seenPlan, answer, "the dry run"));
+  const plan = readAnswer(seenPlan, answer, "the dry run");
+  const blockers = blockersOf(plan);
   if (blockers.length > 0) throw blocked(blockers, flags, rollback);
+  const { dry_run: _, ...again } = rollback;
+  const exactly = rollback.resume === undefined ? { snapshot_id: plan.snapshot_id, plan_digest: plan.plan_digest } : {};
+  run.say("", "A dry run: nothing was changed.");
+  if (movesOf(plan).length === 0) run.say(idle);
+  else run.say(`Next: ${run.here(commandLine("rollback", flags, { ...again, ...exactly }))}   (does exactly this)`);
   return exit.done;
 }
 
@@ -126,8 +140,35 @@ function advisedIn(message: string): Fields[] {
   return typeof request === "object" && request !== null ? [fieldsOf(request)] : [];
 }
 
+/** How long nothing is typed before the question is asked. */
+const QUIET_MS = 50;
+
+/**
+ * Drops what was typed while the dry run was on its way: it was no answer to a plan that nobody had seen. Resolves to false
+ * if Ctrl-C was among it.
+ */
+async function dropTyped(input: typeof process.stdin): Promise<boolean> {
+  let typed = 0;
+  let isInterrupted = false;
+  const drop = (data: Buffer | string) => {
+    typed++;
+    isInterrupted ||= data.includes("\u0003");
+  };
+  input.setRawMode(true);
+  input.on("data", drop);
+  for (let seen = -1; seen !== typed && !isInterrupted; ) {
+    seen = typed;
+    await delay(QUIET_MS);
+  }
+  input.off("data", drop);
+  input.pause();
+  input.setRawMode(false);
+  return !isInterrupted;
+}
+
 /** Asks, and takes only a whole line `y` or `yes` for yes: a key alone, another word, Ctrl-C and Ctrl-D are no. */
 async function isConfirmed(question: string): Promise<boolean> {
+  if (!(await dropTyped(process.stdin))) return false;
   const { createInterface } = await import("node:readline");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   return new Promise((resolve) => {
@@ -169,6 +210,7 @@ export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> 
     `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
       "It restores the commits from before it, and deletes those that it created.",
   );
+  if (rollback_id !== undefined) await sayFollowers(run, String(id));
   const topics = options.topics ?? request?.topics;
   return rollBack(run, flags, {
     ...options,
@@ -194,6 +236,21 @@ const page = z.looseObject({
   rollbacks: z.array(z.looseObject({ rollback_id: z.string() })),
   warnings: pageResult.shape.warnings,
 });
+
+/** How many rollbacks are looked at for those that followed one. */
+const FOLLOWERS = 50;
+
+/** Says which rollbacks followed one that is to be undone: an undo goes back to before them too. */
+async function sayFollowers(run: Run, id: string): Promise<void> {
+  const { rollbacks } = readAnswer(page, await run.call("rollbacks", { limit: FOLLOWERS }), "rollbacks");
+  const at = rollbacks.findIndex(({ rollback_id }) => rollback_id === id);
+  const followers = at < 0 ? rollbacks : rollbacks.slice(0, at);
+  if (followers.length === 0) return;
+  run.say(
+    `${at < 0 ? "At least " : ""}${count(followers.length, "rollback")} followed it: ` +
+      `${listSome(followers, ({ rollback_id }) => rollback_id)}. The undo goes back to before them, in the groups of ${id}.`,
+  );
+}
 
 async function lastRollback(run: Run): Promise<string> {
   const { rollbacks, warnings } = readAnswer(page, await run.call("rollbacks", { limit: 1 }), "rollbacks");

@@ -9,7 +9,12 @@ export const request = z
     format: described(z.enum(importFormats), "The format of the content."),
     content: optional(
       // The media type says that it is the content of a file: the command line reads it from one.
-      z.string().check(z.minLength(1), z.meta({ contentMediaType: "text/plain" })),
+      z
+        .string()
+        .check(
+          z.minLength(1, { error: "is empty: there is nothing to import" }),
+          z.meta({ contentMediaType: "text/plain" }),
+        ),
       "The content itself. A request of Lambda has at most 6 MB; for more, use `snapshot_url`.",
     ),
     snapshot_url: optional(

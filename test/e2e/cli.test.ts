@@ -113,6 +113,24 @@ describe("a rollback", () => {
     const undone = await cli.run(["undo", result.rollback_id, "--yes", "--format", "json"]);
     expect(undone).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`Undo of ${result.rollback_id}`) });
     expect(await stack.committed(group)).toEqual(after);
+
+    const again = await cli.run(["undo", result.rollback_id, "--dry-run"]);
+    expect(again.stderr).toMatch(/^1 rollback followed it: rollback-\S+\. The undo goes back to before them/m);
+  });
+
+  test("has a dry run that ends with the command that does exactly this", async () => {
+    const { group, snapshot, before } = await moved([5n], [9n]);
+    const { exitCode, stderr } = await cli.run(["rollback", "latest", "--groups", group, "--dry-run"]);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("A dry run: nothing was changed.");
+    const [, next = ""] = /^Next: (.*) {3}\(does exactly this\)$/m.exec(stderr) ?? [];
+    expect(next).toContain(`--snapshot-id ${snapshot}`);
+    expect(await cli.shell(next)).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("status: success") });
+    expect(await stack.committed(group)).toEqual(before);
+
+    const idle = await cli.run(["rollback", snapshot, "--dry-run"]);
+    expect(idle.stderr).toContain("There is nothing to do");
+    expect(idle.stderr).not.toContain("Next:");
   });
 
   test("that is blocked ends with 3, by a dry run too, and changes nothing", async () => {
@@ -175,6 +193,18 @@ describe("on a terminal", () => {
   ])("it changes nothing after %s", async (_, keys) => {
     const { group, snapshot, after } = await moved([5n], [9n]);
     const { stdout, exitCode } = await cli.onTerminal(["rollback", snapshot], [["(y/N)", keys]]);
+    expect(exitCode).toBe(3);
+    expect(stdout).toContain("Nothing was changed: the rollback was not confirmed.");
+    expect(await stack.committed(group)).toEqual(after);
+  });
+
+  test("what was typed before the question is no answer", async () => {
+    const { group, snapshot, after } = await moved([5n], [9n]);
+    const typed: [string, string][] = [
+      ["", "y\r"],
+      ["(y/N)", "\r"],
+    ];
+    const { stdout, exitCode } = await cli.onTerminal(["rollback", snapshot], typed);
     expect(exitCode).toBe(3);
     expect(stdout).toContain("Nothing was changed: the rollback was not confirmed.");
     expect(await stack.committed(group)).toEqual(after);

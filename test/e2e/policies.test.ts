@@ -110,6 +110,24 @@ test("groups without commits to restore may have members, and an undo does not c
   expect([await standing(group), await standing(running)]).toEqual([at(orders, 9n), at(pay, 7n)]);
 });
 
+test("a snapshot says which of its named groups have no commit, or that none has", async () => {
+  const [topic, pay] = [await stack.topic(1), await stack.topic(1)];
+  const [group, running] = [uniqueGroup(), uniqueGroup("running")];
+  await stack.commit(commitsOn(group, topic, [5n]));
+  await joinedConsumer(stack.kafkaJs, running, [pay]);
+
+  const both = await stack.call("snapshot", { groups: [group, running] });
+  const none = await stack.call("snapshot", { groups: [running] });
+  const byPattern = await stack.call("snapshot", { groups: [`${group}*`, `${running}*`] });
+
+  expect(both).toMatchObject({ groups: 2, offsets: 1 });
+  expect(both.warnings).toEqual([`No commit: "${running}". A rollback to this snapshot restores no offsets there.`]);
+  expect(none.warnings).toEqual([
+    `"${running}" has no commit: the snapshot has no offsets, and a rollback to it restores none.`,
+  ]);
+  expect(byPattern.warnings).toEqual([]);
+});
+
 test("single partitions can be rolled back, compared and shown, and the others stay", async () => {
   const { topic, group, id } = await saved();
   const other = uniqueGroup("other");

@@ -326,6 +326,9 @@ const good = new Set([
   "none",
 ]);
 
+/** Counts that say, where they are 0, that a snapshot or a plan is about nothing. */
+const mustNotBeZero = new Set(["groups", "partitions", "offsets"]);
+
 function isAlarm(path: string, value: Cell): boolean {
   const name = lastOf(path);
   if (value === null || value === "" || value === "none") return false;
@@ -333,5 +336,6 @@ function isAlarm(path: string, value: Cell): boolean {
   if (name === "verified") return value === false;
   if (name === "in_doubt") return value === true;
   if (name.endsWith("_failed")) return Number(value) !== 0;
+  if (mustNotBeZero.has(name) && value === 0) return true;
   return path.split(".").some((part) => problems.has(part));
 }

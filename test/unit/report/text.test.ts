@@ -530,3 +530,10 @@ describe("any result", () => {
     );
   });
 });
+
+test("a snapshot of nothing is marked, and so is a plan of nothing", () => {
+  const empty = plain({ snapshot_id: "snapshot-1", status: "complete", groups: 0, offsets: 0 }, 80);
+  expect(empty.split("\n").slice(0, 2)).toEqual(["! groups: 0", "! offsets: 0"]);
+  expect(plain({ ...dryRun, totals: { ...dryRun.totals, partitions: 0 } }, 80)).toMatch(/^! totals\.partitions: 0$/m);
+  expect(plain({ snapshot_id: "snapshot-1", groups: 1, offsets: 3, offsets_deleted: 0 }, 80)).not.toContain("!");
+});

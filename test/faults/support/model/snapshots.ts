@@ -1,6 +1,6 @@
 import { Bag, Unseen } from "../expected.ts";
 import { answering, failing, type Prediction, pendingWarnings } from "./prediction.ts";
-import { pickedBy, select } from "./selection.ts";
+import { isPattern, nameOf, pickedBy, select } from "./selection.ts";
 import {
   type Commits,
   createdAt,
@@ -30,6 +30,17 @@ export interface SnapshotRequest {
 
 const countOf = (commits: ReadonlyMap<string, Commits>) => keysOf(commits.values()).length;
 
+/** What is said of groups without commits: of all of them, or of those that were named. */
+function withoutCommits(
+  groups: ReadonlyMap<string, { readonly commits: Commits }>,
+  wanted: readonly Selector[],
+): RegExp[] {
+  const empty = [...groups].flatMap(([name, { commits }]) => (commits.size === 0 ? [name] : []));
+  if (empty.length > 0 && empty.length === groups.size) return [/a rollback to it restores none\.$/];
+  const named = wanted.filter((selector) => !isPattern(selector)).map(nameOf);
+  return empty.some((name) => named.includes(name)) ? [/^No commit: /] : [];
+}
+
 /** The prediction for `snapshot`. */
 export function snapshot<W extends World>(world: W, request: SnapshotRequest): Prediction<W> {
   const { groups: wanted, exclude = [], description = "" } = request;
@@ -40,6 +51,7 @@ export function snapshot<W extends World>(world: W, request: SnapshotRequest): P
   const warnings = [
     ...(idle.length > 0 ? [/^No group matches /] : []),
     ...(groups.size === 0 ? [/^No group of the cluster is in the selection/] : []),
+    ...withoutCommits(groups, wanted),
     ...pendingWarnings(groups),
   ];
   const id = nextSnapshot(world);
