@@ -67,20 +67,20 @@ type Report = ReturnType<typeof createReport>;
 function createOperations(outputs: Outputs, client: Client, directory: string, report: Report) {
   mkdirSync(join(directory, ".local"), { recursive: true });
   writeFileSync(join(directory, ".local", "outputs.json"), JSON.stringify(outputs));
-  const offsetRollback = async (words: readonly string[]): Promise<Ran & { messages: string }> => {
+  const offsetRollback = async (words: readonly string[]): Promise<Ran & { shown: string }> => {
     const bin = join(repository, "functions", "cli", "bin.js");
     const { OFFSET_ROLLBACK_DEPLOYMENT: _, ...env } = process.env;
     const program = { command: process.execPath, args: [bin, ...words], env, cwd: directory };
-    const { stdout, stderr, exitCode } = await start(program);
+    const { stdout, stderr, all, exitCode } = await start(program);
     const command = `offset-rollback ${words.map((word) => (/^[\w./:=,*-]+$/.test(word) ? word : `'${word}'`)).join(" ")}`;
     if (exitCode !== 0) throw new Error(`${command} exited with ${exitCode}:\n${stdout}\n${stderr}`);
-    return { command, output: stdout, messages: stderr };
+    return { command, output: stdout, shown: all };
   };
   return {
     /** Prints what a terminal shows, and gives what a script reads. */
     async run(...words: readonly string[]): Promise<string> {
-      const { command, output, messages } = await offsetRollback(words);
-      report.ran({ command, output: `${messages}${output}` }, 80);
+      const { command, output, shown } = await offsetRollback(words);
+      report.ran({ command, output: shown }, 80);
       return output;
     },
 

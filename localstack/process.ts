@@ -47,7 +47,7 @@ const inRepository = execa({ cwd: repository, extendEnv: false, reject: false, f
 
 /** Starts a program that ends with this process. Its promise gives its output and exit code, and is never rejected. */
 export const start = ({ command, args, env, cwd = repository }: Program) =>
-  inRepository(command, args, { env, cwd, stripFinalNewline: false });
+  inRepository(command, args, { env, cwd, stripFinalNewline: false, all: true });
 
 /** Kills the process group that a service leads; a group that is gone is no error. */
 function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
