@@ -12,7 +12,7 @@ const MOST_BYTES = 100_000_000_000;
 
 /**
  * Lets people query the bodies of snapshots in place, with Athena: an external table over them, named queries, and a policy
- * for those who may. Nothing is copied, and nobody gets a right to write.
+ * for those who query. Nothing is copied, and the policy gives no right to write snapshots.
  */
 export class ArchiveQueries extends Construct {
   readonly workGroupName: string;

@@ -14,7 +14,7 @@ export interface Answer {
   readonly content?: string;
 }
 
-/** Longer than any function runs (900 s): an earlier end would leave a rollback running without anybody to see its result. */
+/** Longer than any function runs (900 s): an earlier end would lose the result of a rollback that is still running. */
 const TIMEOUT_MS = 930_000;
 const CONNECT_MS = 10_000;
 
@@ -28,6 +28,17 @@ export function textField(value: unknown, name: string): string | undefined {
 const notSent = new Set(["ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "CredentialsProviderError"]);
 
 /**
+ * The name of the function for an operation.
+ *
+ * @throws Problem where the deployment has none
+ */
+export function functionName({ name, functions }: Deployment, verb: string): string {
+  const found = functions[verb];
+  if (found !== undefined) return found;
+  throw usage([`${name} has no function for ${verb}: it is of an older version. Nothing was sent.`]);
+}
+
+/**
  * Invokes a function once. A second try would be a second invocation, so none is made.
  *
  * @param payload the request, as JSON
@@ -35,10 +46,7 @@ const notSent = new Set(["ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "CredentialsP
  * @throws OperationFailed for an error of the operation, AnswerLost where there is no whole answer
  */
 export async function invoke(deployment: Deployment, verb: string, payload: string, changes: boolean): Promise<Answer> {
-  const FunctionName = deployment.functions[verb];
-  if (FunctionName === undefined) {
-    throw usage([`${deployment.name} has no function for ${verb}: it is of an older version. Nothing was sent.`]);
-  }
+  const FunctionName = functionName(deployment, verb);
   const { InvokeCommand, LambdaClient } = await import("@aws-sdk/client-lambda");
   const lambda = new LambdaClient({
     ...deployment.client,
@@ -54,7 +62,8 @@ export async function invoke(deployment: Deployment, verb: string, payload: stri
   if (answer.FunctionError !== undefined) {
     const message = textField(result, "errorMessage") ?? "the function failed without a message";
     const name = errorName(textField(result, "errorType") ?? "", message);
-    throw new OperationFailed(name, isErrorName(name) ? message : `${message}\n${what} failed. ${howItEnded(changes)}`);
+    const ofLambda = `${name}: ${message}\n${what} failed. ${howItEnded(changes)}`;
+    throw new OperationFailed(name, isErrorName(name) ? message : ofLambda);
   }
   if (typeof result !== "object" || result === null) {
     throw new AnswerLost(`The answer of ${what} is no result: ${text.slice(0, 300) || "(empty)"}.`, changes);
@@ -106,16 +115,28 @@ async function followed({ client }: Deployment, answer: Answer): Promise<Answer>
   // A function in Docker knows a local cloud by another address than this machine.
   const { pathname, search } = new URL(link);
   const url = client.endpoint === undefined ? link : new URL(`${pathname}${search}`, client.endpoint).href;
-  const response = await fetch(url).catch((cause) => cause);
-  if (!(response instanceof Response) || !response.ok) {
-    const why = response instanceof Response ? `HTTP ${response.status}` : String(response?.cause?.message ?? response);
-    throw new Problem(
-      `The operation succeeded, and its result, which was too large for an answer, could not be fetched (${why}). It can be ` +
-        `fetched for some minutes, gzip'd: ${link}`,
-      exit.failed,
-    );
-  }
-  const text = await response.text();
   const isFile = textField(answer.result, "content_type") !== undefined;
-  return isFile ? { ...answer, content: text } : { text, result: parsed(text) };
+  const text = await fetchText(url).catch((cause) => {
+    throw new Problem(
+      `The operation succeeded, and its result, which was too large for an answer, could not be fetched (${cause.message}). It ` +
+        `can be fetched for some minutes, gzip'd: ${link}`,
+      exit.failed,
+      [],
+      cause,
+    );
+  });
+  if (isFile) return { ...answer, content: text };
+  const result = parsed(text);
+  if (typeof result === "object" && result !== null) return { text, result };
+  throw new Problem(
+    `The operation succeeded, and its stored result is no JSON. It can be fetched again: ${link}`,
+    exit.failed,
+  );
+}
+
+/** @throws Error that says why there is no text */
+async function fetchText(url: string): Promise<string> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  return response.text();
 }

@@ -11,8 +11,9 @@ import { COMPLETE, completionScript, completions, shells } from "./completion.ts
 import { findDeployment, requireSamePlace } from "./deployment.ts";
 import { exit } from "./exit-codes.ts";
 import { commandLine, type Flag, fieldsOf, readRequest, shellQuoted, Unreadable } from "./flags.ts";
+import { functionName } from "./invoke.ts";
 import { nextSteps } from "./next-steps.ts";
-import { deliver, rendered, write } from "./output.ts";
+import { deliver, rendered, sayWarnings, write } from "./output.ts";
 import { Problem, usage } from "./problems.ts";
 import { withSwitches } from "./switches.ts";
 
@@ -118,7 +119,7 @@ async function run(
   const deployment = await findDeployment(one("deployment"));
   requireSamePlace(deployment, { path: one("path"), bootstrapServers: one("bootstrap-servers") });
   if (one("print-request") === "true") {
-    await write(process.stdout, `${awsCommand(deployment.functions[command.verb] ?? "", typed.request)}\n`);
+    await write(process.stdout, `${awsCommand(functionName(deployment, command.verb), typed.request)}\n`);
     const { dry_run, plan_digest } = typed.request;
     if (command.verb === "rollback" && dry_run !== true && plan_digest === undefined) {
       console.error("This request rolls back at once: it shows no dry run, asks nothing, and has no plan_digest.");
@@ -168,12 +169,6 @@ function readContent(name: string): string {
   } catch (cause) {
     throw new Unreadable(`cannot be read: ${cause instanceof Error ? cause.message : cause}`);
   }
-}
-
-/** Says what a format has no place for. */
-function sayWarnings(result: unknown): void {
-  const warnings: unknown = typeof result === "object" && result !== null ? Reflect.get(result, "warnings") : undefined;
-  if (Array.isArray(warnings)) for (const warning of warnings) console.error(`Warning: ${warning}`);
 }
 
 /** The request as a command of the AWS CLI, which can be pasted into a runbook. */

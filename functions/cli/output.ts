@@ -122,6 +122,12 @@ async function show(file: string): Promise<void> {
   if (failed !== undefined) console.error(`It could not be opened (${failed.message}): open it yourself.`);
 }
 
+/** Says what a format has no place for. */
+export function sayWarnings(result: unknown): void {
+  const warnings: unknown = typeof result === "object" && result !== null ? Reflect.get(result, "warnings") : undefined;
+  if (Array.isArray(warnings)) for (const warning of warnings) console.error(`Warning: ${warning}`);
+}
+
 /** Writes all of a text: a pipe takes it in parts. */
 export function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(text, () => resolve()));

@@ -33,8 +33,9 @@ export const refused = (message: string, next: readonly string[] = []): Problem 
 
 /** An operation answered with an error. */
 export class OperationFailed extends Problem {
+  /** @param message begins with the error's name, as every message of an operation does */
   constructor(errorName: string, message: string) {
-    super(message.startsWith(errorName) ? message : `${errorName}: ${message}`, exitCodeOf(errorName));
+    super(message, exitCodeOf(errorName));
     this.name = errorName;
   }
 }

@@ -3,6 +3,7 @@ import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { readAnswer } from "./invoke.ts";
+import { sayWarnings } from "./output.ts";
 
 /** Shows the offset mapping report of a snapshot; without one, of a snapshot that is taken first. */
 export async function report(run: Run): Promise<ExitCode> {
@@ -10,6 +11,7 @@ export async function report(run: Run): Promise<ExitCode> {
   const ofGroups = groups === undefined ? {} : { groups };
   const wanted = snapshot_id === undefined ? { snapshot_id: await taken(run, ofGroups) } : { snapshot_id, ...ofGroups };
   const { content, ...answer } = await run.call("show", { ...rest, ...wanted, format: "report" });
+  if (content !== undefined) sayWarnings(answer.result);
   await run.show(content === undefined ? answer : { text: content, result: parseJson(content) });
   return exit.done;
 }
@@ -19,5 +21,6 @@ async function taken(run: Run, ofGroups: Fields): Promise<string> {
   const answer = await run.call("snapshot", { ...ofGroups, description: "For a report" });
   const { snapshot_id } = readAnswer(z.looseObject({ snapshot_id: z.string() }), answer, "snapshot");
   run.say(`Snapshot ${snapshot_id} was taken for the report.`);
+  sayWarnings(answer.result);
   return snapshot_id;
 }

@@ -54,9 +54,7 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
     const question = `Roll back ${count(groups, "group")}: ${partitions} (${what}); ${figures}?`;
     if (!(await isConfirmed(question))) throw refused("Nothing was changed: the rollback was not confirmed.");
   }
-  // A resumed rollback has the snapshot and the digest in its journal.
-  const exactly = rollback.resume === undefined ? { snapshot_id: plan.snapshot_id, plan_digest: plan.plan_digest } : {};
-  return execute(run, flags, { ...rollback, ...exactly });
+  return execute(run, flags, exactly(plan, rollback));
 }
 
 type Plan = z.output<typeof seenPlan>;
@@ -64,6 +62,10 @@ type Plan = z.output<typeof seenPlan>;
 /** What the plan would change, by action. */
 const movesOf = ({ totals }: Plan) =>
   Object.entries(totals.actions).filter(([action, n]) => n > 0 && action !== "unchanged" && action !== "skip");
+
+/** The request that executes this plan and no other. A resumed rollback has the snapshot and the digest in its journal. */
+const exactly = ({ snapshot_id, plan_digest }: Plan, rollback: Fields): Fields =>
+  rollback.resume === undefined ? { ...rollback, snapshot_id, plan_digest } : rollback;
 
 const idle = "There is nothing to do: every partition of the plan stands at its target, or is left out.";
 
@@ -93,10 +95,9 @@ async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Pro
   const blockers = blockersOf(plan);
   if (blockers.length > 0) throw blocked(blockers, flags, rollback);
   const { dry_run: _, ...again } = rollback;
-  const exactly = rollback.resume === undefined ? { snapshot_id: plan.snapshot_id, plan_digest: plan.plan_digest } : {};
   run.say("", "A dry run: nothing was changed.");
   if (movesOf(plan).length === 0) run.say(idle);
-  else run.say(`Next: ${run.here(commandLine("rollback", flags, { ...again, ...exactly }))}   (does exactly this)`);
+  else run.say(`Next: ${run.here(commandLine("rollback", flags, exactly(plan, again)))}   (does exactly this)`);
   return exit.done;
 }
 
@@ -144,7 +145,7 @@ function advisedIn(message: string): Fields[] {
 const QUIET_MS = 50;
 
 /**
- * Drops what was typed while the dry run was on its way: it was no answer to a plan that nobody had seen. Resolves to false
+ * Drops what was typed while the dry run was on its way: it cannot be an answer to a plan that was not shown yet. Resolves to false
  * if Ctrl-C was among it.
  */
 async function dropTyped(input: typeof process.stdin): Promise<boolean> {

@@ -165,7 +165,7 @@ function encodeHistory({ taken, groups }: History, warnings: readonly string[]):
 }
 
 const encodePartition = (history: PartitionHistory, indexes: ReadonlyMap<Taken, number>) => ({
-  points: history.points.map(({ taken, commit, logEnd }) => [indexes.get(taken) ?? -1, commit.offset, logEnd] as const),
+  points: history.points.map(({ taken, commit, logEnd }) => [indexOf(taken, indexes), commit.offset, logEnd] as const),
   per_second: history.perSecond,
   lag: history.lag,
   lag_seconds: history.lagSeconds,
@@ -174,6 +174,13 @@ const encodePartition = (history: PartitionHistory, indexes: ReadonlyMap<Taken, 
   status: history.status,
   events: history.events.map(encodeEvent),
 });
+
+/** Throws where a point is of a snapshot that is not shown, which would be a fault of this program. */
+function indexOf(taken: Taken, indexes: ReadonlyMap<Taken, number>): number {
+  const index = indexes.get(taken);
+  if (index === undefined) throw new Error(`${taken.snapshotId} has a point, and is not shown`);
+  return index;
+}
 
 const encodeEvent = ({ kind, after, before, from, to, rollbackId, unexplained }: Event) => ({
   kind,

@@ -1,4 +1,3 @@
-import { exportSnapshot } from "../shared/core/formats/export.ts";
 import { type Snapshot, statusOf, topicsOf } from "../shared/core/model.ts";
 import { restrict } from "../shared/core/restrict.ts";
 import { snapshotDocument } from "../shared/core/snapshot.ts";
@@ -50,6 +49,7 @@ export const handler = operation({
         warnings: shown.warnings,
       };
     }
+    const { exportSnapshot } = await import("../shared/core/formats/export.ts");
     const exported = exportSnapshot(format, shown, groups);
     return {
       snapshot_id: snapshot.snapshotId,

@@ -319,7 +319,7 @@ describe.skipIf(!isInstalled)(title, () => {
         expect(await status.innerText()).toBe("Groups 1 to 11 of 11 that match, of 130 in all.");
         await page.locator("#search").fill("service .v77-3");
         expect(await groupsShown(page)).toEqual(["team-37.service-77.consumer"]);
-        await page.locator("#search").fill("nobody");
+        await page.locator("#search").fill("no-such-group");
         expect(await status.innerText()).toBe("No group matches, of 130 in all.");
       });
     });

@@ -82,7 +82,7 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   const inTables = new Set([main, "observed", ...(all.has("left_out") ? ["skipped"] : [])]);
   const observed = new Map(kind === "show" ? fieldsOf(all.get("observed")) : []);
   const groups = new Map(fieldsOf(all.get(main)).map(([name, group]) => [name, new Map(fieldsOf(group))]));
-  // Somebody who looks for a group that was not captured must find that: not nothing, and no empty group.
+  // A search for a group that was not captured finds it, with that mark: it is neither absent nor empty.
   const missing = new Map<string, unknown>([["not_captured", true]]);
   for (const [name, group] of fieldsOf(observed.get("groups"))) {
     groups.set(name, new Map([...(groups.get(name) ?? missing), ...fieldsOf(group)]));

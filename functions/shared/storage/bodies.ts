@@ -146,7 +146,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
     },
 
     /**
-     * The bytes of a file that somebody has put below `imports/` for an import.
+     * The bytes of an object below `imports/`, which was put there to be imported.
      *
      * @param url `s3://<bucket>/<prefix>imports/<name>`
      * @throws InvalidRequest for any other place, where nothing is there, and for a file that is too large

@@ -19,7 +19,7 @@ const unknown = { lagSeconds: null, lagSecondsError: null };
 /**
  * The lag at the last point, in offsets and in seconds. The log ends of the points show between which two of them the record
  * at the committed offset was appended. The time in between is interpolated, as if records came evenly. The error covers all
- * that is possible: any moment between the two points, and the time that a snapshot takes.
+ * that is possible: each moment between the two points, and the time that a snapshot takes.
  *
  * @param points oldest first, of one topic id from the last change of it on
  */

@@ -1,4 +1,4 @@
-import { noCommits, type Snapshot, splitTopicPartition } from "../model.ts";
+import { noCommits, placeOf, type Snapshot } from "../model.ts";
 import { compileSelection } from "../selectors.ts";
 import type { Sight, Taken } from "./sight.ts";
 
@@ -65,8 +65,10 @@ export function framesOf(snapshots: readonly Snapshot[]): readonly Frame[] {
  */
 export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
   const keys = new Set(frames.flatMap(({ snapshot }) => [...(snapshot.consumerGroups.get(group)?.keys() ?? [])]));
-  const partitions = new Map([...keys].map((key): [string, Sight[]] => [key, []]));
-  const places = new Map([...keys].map((key) => [key, splitTopicPartition(key)]));
+  const partitions = [...keys].map((key) => {
+    const sights: Sight[] = [];
+    return { key, ...placeOf(key), sights };
+  });
   const gaps = new Map<Gap, number>();
   const found = { pending: 0, negative: 0, isShare: false };
   for (const { snapshot, taken, gapOf } of frames) {
@@ -83,8 +85,7 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
     if (observed?.negative !== undefined) found.negative++;
     found.isShare ||= observed?.type === "share";
     const readSince = observed?.asOf ? Math.min(Date.parse(observed.asOf), taken.time) : taken.time;
-    for (const [key, sights] of partitions) {
-      const { topic = "", partition = -1 } = places.get(key) ?? {};
+    for (const { key, topic, partition, sights } of partitions) {
       const commit = commits.get(key) ?? null;
       const about = topics.get(topic);
       if (commit === null && (about === null || observed?.negative?.has(key))) continue;
@@ -102,5 +103,5 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
       });
     }
   }
-  return { partitions, gaps, ...found };
+  return { partitions: new Map(partitions.map(({ key, sights }) => [key, sights])), gaps, ...found };
 }

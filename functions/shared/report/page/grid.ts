@@ -1,9 +1,10 @@
 import { history } from "./chart.ts";
 import type { Data } from "./data.ts";
 import { type Child, h, show, unseen } from "./dom.ts";
-import { digits, name, plain, spaced } from "./text.ts";
+import { compare, maskRows, once, ranking, searchable } from "./order.ts";
+import { digits, name, spaced } from "./text.ts";
 import type { Field, View } from "./view.ts";
-import { labelOf, urgencyOf } from "./words.ts";
+import { labelOf } from "./words.ts";
 
 /** How many partitions are printed, and how many of a group are shown at once. */
 const MOST_PRINTED = 5_000;
@@ -13,7 +14,6 @@ const FEW_GROUPS = 5;
 const MOST_CHARTS_PRINTED = 30;
 
 type Level = "groups" | "partitions";
-const naturally = new Intl.Collator("en", { numeric: true });
 
 /** The groups and partitions of a report: searched, filtered, sorted, a page at a time. */
 export function createGrid(data: Data, view: View) {
@@ -467,82 +467,5 @@ export function createGrid(data: Data, view: View) {
     print,
     /** Draws the page again, after printing or in other colours. */
     redraw: () => goTo(page),
-  };
-}
-
-const searchable = (text: string): string => {
-  const seen = plain(text);
-  return (seen === text ? text : `${seen} ${text}`).toLowerCase();
-};
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
-}
-
-function compare(a: string | number | bigint | undefined, b: string | number | bigint | undefined): number {
-  if (a === b || a === undefined || b === undefined) return 0;
-  if (typeof a === "string" && typeof b === "string") return naturally.compare(a, b);
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** The place of each group by its name, and of each topic-partition, as numbers. */
-function ranking(data: Data) {
-  const byName = Array.from({ length: data.groupCount }, (_, group) => group).sort(
-    (a, b) => naturally.compare(data.nameOf(a), data.nameOf(b)) || (data.nameOf(a) < data.nameOf(b) ? -1 : 1),
-  );
-  const groups = new Uint32Array(data.groupCount);
-  for (const [rank, group] of byName.entries()) groups[group] = rank;
-  const topicRanks = once(() => {
-    const topics = new Set(Array.from({ length: data.placeCount }, (_, place) => data.topicAt(place)));
-    return new Map([...topics].sort(naturally.compare).map((topic, rank) => [topic, rank]));
-  });
-  const place = (at: number) => (topicRanks().get(data.topicAt(at)) ?? 0) * 1e6 + data.partitionAt(at);
-  return { groups, place };
-}
-
-/** The marks of all rows and groups as bits: a group has those of its partitions too, a partition those of its group. */
-function maskRows(data: Data, view: View) {
-  const bits = new Map<string, number>();
-  const maskOf = (marks: readonly string[]): number => {
-    let mask = 0;
-    for (const mark of marks) {
-      const bit = bits.get(mark) ?? bits.size;
-      bits.set(mark, bit);
-      if (bit < 31) mask |= 1 << bit;
-    }
-    return mask;
-  };
-  const rows = new Uint32Array(data.rowCount);
-  const groups = new Uint32Array(data.groupCount);
-  const rowUrgency = new Uint8Array(data.rowCount);
-  const groupUrgency = new Uint8Array(data.groupCount);
-  for (let group = 0; group < data.groupCount; group++) {
-    const marks = view.groupMarks(group);
-    const own = maskOf(marks);
-    let all = own;
-    let urgency = urgencyOf(marks);
-    for (const row of data.rowsOf(group)) {
-      const rowMarks = view.rowMarks(row);
-      const mask = maskOf(rowMarks);
-      const rowUrgent = urgencyOf(rowMarks);
-      rows[row] = mask | own;
-      rowUrgency[row] = rowUrgent;
-      all |= mask;
-      urgency = Math.min(urgency, rowUrgent);
-    }
-    groups[group] = all;
-    groupUrgency[group] = urgency;
-  }
-  return {
-    words: [...bits.keys()].slice(0, 31),
-    rows,
-    groups,
-    rowUrgency,
-    groupUrgency,
-    groupsWith: (bit: number) => groups.reduce((n, mask) => n + ((mask >>> bit) & 1), 0),
   };
 }

@@ -137,7 +137,7 @@ test.each<[ImportFormat, string]>([
   ["rpk", "\n"],
   ["csv", "group,topic,partition,offset\n"],
   ["json", '{"consumer_groups": {}}'],
-])("%s without any commit is refused: an empty snapshot helps nobody", (format, text) => {
+])("%s without any commit is refused: the snapshot would be empty", (format, text) => {
   expect(problemsOf(format, text, "g")).toMatch(/nothing to import/);
 });
 
