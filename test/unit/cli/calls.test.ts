@@ -134,3 +134,35 @@ test("a stack that the environment names, and that does not count, is not passed
   expect(stderr).toMatch(/^OFFSET_ROLLBACK_DEPLOYMENT=Production does not count here: this is the local stack of /);
   expect(stderr).toContain("--deployment Production\n");
 });
+
+describe("a result behind a link", () => {
+  const link = { body: JSON.stringify({ verified: true, result_url: "https://bucket/results/1.json?signature=1" }) };
+
+  test("is followed", async () => {
+    answers = [link, { body: '{"verified":true,"checked":9007199254740993}' }];
+    const { exitCode, stdout } = await cli.run(["verify", "latest", "--format", "json"]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('"checked": 9007199254740993');
+  });
+
+  test.each([
+    ["is no JSON", { body: "<html>" }, "is no JSON"],
+    ["is gone", { status: 404 }, "could not be fetched (HTTP 404)"],
+    ["breaks off", { close: true as const }, "could not be fetched"],
+  ])("that %s is no success", async (_, answer, said) => {
+    answers = [link, answer];
+    const { exitCode, stdout, stderr } = await cli.run(["verify", "latest"]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toContain(said);
+    expect(stderr).toContain("https://bucket/results/1.json");
+  });
+});
+
+test("a report says the warnings of the snapshot that it takes, and of the format", async () => {
+  const taken = { snapshot_id: "snapshot-2025-01-15T10:30:00Z", warnings: ["The snapshot is empty."] };
+  const shown = { ...taken, content: '{"topics":{}}', content_type: "application/json", warnings: ["No metadata."] };
+  answers = [{ body: JSON.stringify(taken) }, { body: JSON.stringify(shown) }];
+  const { exitCode, stderr } = await cli.run(["report"]);
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/was taken for the report\.\nWarning: The snapshot is empty\.\nWarning: No metadata\.\n$/);
+});
