@@ -37,11 +37,13 @@ sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
-/** An environment without what would choose another deployment, or colours. */
+/** What would choose another deployment, or says whether there are colours: Node shows none where `CI` is set. */
+const CHOOSING =
+  /^(AWS_.*|OFFSET_ROLLBACK_.*|(NO|FORCE)_COLOR|NODE_DISABLE_COLORS|NODE_OPTIONS|NODE_V8_COVERAGE|CI|TF_BUILD|TEAMCITY_VERSION|COLORTERM|TMUX)$/;
+
+/** This process's environment without what chooses, on a terminal that has colours. */
 function environment(extra: Readonly<Record<string, string>>): Record<string, string> {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(AWS_|OFFSET_ROLLBACK_|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$|NODE_V8_COVERAGE$)/.test(name),
-  );
+  const inherited = Object.entries(process.env).filter(([name]) => !CHOOSING.test(name));
   return {
     ...Object.fromEntries(inherited.map(([name, value]) => [name, value ?? ""])),
     TERM: "xterm-256color",
