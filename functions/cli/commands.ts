@@ -7,7 +7,7 @@ import type { Command, OwnFlag, Run } from "./command.ts";
 import type { Deployment } from "./deployment.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { commandLine, type Flag, flagsOf } from "./flags.ts";
-import { type Answer, invoke, textField } from "./invoke.ts";
+import { type Answer, invoke, readAnswer, textField } from "./invoke.ts";
 import { ownFormats, pageOf } from "./output.ts";
 import { withProgress } from "./progress.ts";
 
@@ -78,21 +78,24 @@ function operationCommand(verb: Verb): Command {
     own: [printRequest],
     async run({ call, show, request: asked, here, say }) {
       const answer = await call(verb, asked);
+      const code = answerCode(verb, answer);
       await show(answer);
       const next_token = textField(answer.result, "next_token");
       if (next_token !== undefined) {
         say("There are more.", `Next: ${here(commandLine(verb, flagsOf(request), { ...asked, next_token }))}`);
       }
-      return answerCode(answer);
+      return code;
     },
   };
 }
 
-/** A mismatch is a result, and no success. */
-function answerCode({ result }: Answer): ExitCode {
-  const isMismatch = typeof result === "object" && result !== null && Reflect.get(result, "verified") === false;
-  return isMismatch ? exit.failed : exit.done;
+/** A mismatch is a result, and no success; nor is an answer that does not say whether there is one. */
+function answerCode(verb: Verb, answer: Answer): ExitCode {
+  if (verb !== "verify") return exit.done;
+  return readAnswer(compared, answer, verb).verified ? exit.done : exit.failed;
 }
+
+const compared = z.looseObject({ verified: operations.verify.result.shape.verified });
 
 /** Answers the question of a rollback. */
 const yes: OwnFlag = {

@@ -65,11 +65,15 @@ export async function invoke(deployment: Deployment, verb: string, payload: stri
     const ofLambda = `${name}: ${message}\n${what} failed. ${howItEnded(changes)}`;
     throw new OperationFailed(name, isErrorName(name) ? message : ofLambda);
   }
-  if (typeof result !== "object" || result === null) {
+  if (!hasFields(result)) {
     throw new AnswerLost(`The answer of ${what} is no result: ${text.slice(0, 300) || "(empty)"}.`, changes);
   }
   return followed(deployment, { text, result });
 }
+
+/** Every result has fields: an operation that answered with none has said nothing of what it did. */
+const hasFields = (result: unknown): boolean =>
+  typeof result === "object" && result !== null && !Array.isArray(result) && Object.keys(result).length > 0;
 
 /** MiniStack loses the type; every message begins with it. */
 function errorName(type: string, message: string): string {
@@ -90,13 +94,18 @@ function callFailed(cause: unknown, what: string, changes: boolean): Problem {
 /**
  * What is needed of an answer, of which a summary and a later version may have less or more.
  *
- * @throws Problem where it is not there
+ * @param changes whether the call changes something where it runs
+ * @throws AnswerLost where it is not there
  */
-export function readAnswer<T>(schema: z.ZodMiniType<T>, { result, text }: Answer, what: string): T {
-  const parsed = schema.safeParse(result);
+export function readAnswer<T>(schema: z.ZodMiniType<T>, answer: Answer, what: string, changes = false): T {
+  const parsed = schema.safeParse(answer.result);
   if (parsed.success) return parsed.data;
-  throw new Problem(`The answer of ${what} is not what this version reads: ${text.slice(0, 300)}`, exit.failed);
+  throw unread(answer, what, changes);
 }
+
+/** An answer without what it must have is no success. */
+export const unread = ({ text }: Answer, what: string, changes = false): AnswerLost =>
+  new AnswerLost(`The answer of ${what} is not what this version reads: ${text.slice(0, 300)}.`, changes);
 
 const parsed = (text: string): unknown => {
   try {
@@ -127,7 +136,7 @@ async function followed({ client }: Deployment, answer: Answer): Promise<Answer>
   });
   if (isFile) return { ...answer, content: text };
   const result = parsed(text);
-  if (typeof result === "object" && result !== null) return { text, result };
+  if (hasFields(result)) return { text, result };
   throw new Problem(
     `The operation succeeded, and its stored result is no JSON. It can be fetched again: ${link}`,
     exit.failed,

@@ -140,7 +140,7 @@ async function run(
     call: callWith(deployment),
     async show(answer) {
       const destination = { output: one("output"), open: one("open") === "true" };
-      const text = await rendered(answer, command.verb, isSent ? "json" : wanted, destination);
+      const text = await rendered(answer, command.verb, wanted, destination);
       if (answer.content !== undefined || wanted === "csv") sayWarnings(answer.result);
       await deliver(text, command.name, wanted, destination);
     },

@@ -6,7 +6,7 @@ import type { WriteStream } from "node:tty";
 import type { Verb } from "../operations.ts";
 import { type HtmlReport, htmlReports } from "../shared/report/island.ts";
 import { exit } from "./exit-codes.ts";
-import type { Answer } from "./invoke.ts";
+import { type Answer, unread } from "./invoke.ts";
 import { Problem } from "./problems.ts";
 
 /** What the command line makes of any result. Formats of other tools are made by the operation. */
@@ -73,8 +73,10 @@ export async function rendered(
       return textFor(output === undefined && !open ? process.stdout : undefined, answer.result);
     case "csv":
       return (await import("../shared/report/csv.ts")).csvOf(answer.result);
-    default:
+    case "json":
       return `${indentedJson(answer.text)}\n`;
+    default:
+      throw unread(answer, `${verb} in the format ${format}`);
   }
 }
 

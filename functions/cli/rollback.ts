@@ -20,6 +20,9 @@ const seenPlan = z.looseObject({
   totals: dryRunResult.shape.totals,
 });
 
+/** What is read of an execution: whatever else is answered is no success. */
+const succeeded = z.looseObject({ status: z.literal("success") });
+
 /**
  * Rolls back what was seen: a dry run is shown, the question is asked, and the same request is sent with the digest of that
  * plan and the id of its snapshot. `--yes` answers the question; a digest in the request too, since its plan was seen.
@@ -90,11 +93,11 @@ function blocked(blockers: readonly (readonly [string, number])[], flags: readon
 /** Shows what a rollback would do. Blockers are a refusal, so that a script can branch on them. */
 async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
   const answer = await run.call("rollback", rollback);
-  await run.show(answer);
   const plan = readAnswer(seenPlan, answer, "the dry run");
   const blockers = blockersOf(plan);
   if (blockers.length > 0) throw blocked(blockers, flags, rollback);
   const { dry_run: _, ...again } = rollback;
+  await run.show(answer);
   run.say("", "A dry run: nothing was changed.");
   if (movesOf(plan).length === 0) run.say(idle);
   else run.say(`Next: ${run.here(commandLine("rollback", flags, exactly(plan, again)))}   (does exactly this)`);
@@ -118,7 +121,9 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stopped);
   try {
-    await run.show(await run.call("rollback", named));
+    const answer = await run.call("rollback", named);
+    readAnswer(succeeded, answer, `rollback ${id}`, true);
+    await run.show(answer);
     return exit.done;
   } catch (error) {
     if (error instanceof AnswerLost) throw new Problem(error.message, exit.failed, [lookUp], error);

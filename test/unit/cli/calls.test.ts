@@ -50,6 +50,10 @@ describe("a rollback", () => {
   test.each([
     ["is answered with nothing", { body: "" }],
     ["is answered with what is no JSON", { body: "<html>" }],
+    ["is answered with an empty object", { body: "{}" }],
+    ["is answered with a list", { body: "[]" }],
+    ["is answered with a dry run", { body: plan }],
+    ["is answered with another status", { body: '{"rollback_id":"r1","status":"partial_success"}' }],
     ["loses its answer", { close: true as const }],
     ["is killed", killed],
   ])("that %s is no success: it is to be looked up", async (_, answer) => {
@@ -111,11 +115,32 @@ describe("a rollback", () => {
   });
 });
 
-test("a comparison that is answered with nothing is no match", async () => {
-  answers = [{ body: "" }];
-  const { exitCode, stderr } = await cli.run(["verify", "latest", "--groups", "a"]);
+test.each([
+  ["nothing", "", "is no result: (empty)"],
+  ["an empty object", "{}", "is no result: {}"],
+  ["a result that does not say whether it matches", '{"checked":1}', 'is not what this version reads: {"checked":1}'],
+])("a comparison that is answered with %s is no match", async (_, body, said) => {
+  answers = [{ body }];
+  const { exitCode, stdout, stderr } = await cli.run(["verify", "latest", "--groups", "a"]);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+  expect(stderr).toContain(`${said}. The call changes nothing.\nNext: offset-rollback verify latest`);
+});
+
+test("a snapshot that is answered with an empty object is no success", async () => {
+  answers = [{ body: "{}" }];
+  const { exitCode, stderr } = await cli.run(["snapshot"]);
   expect(exitCode).toBe(1);
-  expect(stderr).toContain("is no result: (empty). The call changes nothing.\nNext: offset-rollback verify latest");
+  expect(stderr).toContain(notKnown);
+});
+
+test.each([
+  ["show", "latest", "--format", "rpk"],
+  ["report", "latest"],
+])("a format that is answered without content is no success: %s", async (...words) => {
+  answers = [{ body: '{"snapshot_id":"s","format":"rpk","content_type":"text/plain","warnings":[]}' }];
+  const { exitCode, stdout, stderr } = await cli.run(words);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+  expect(stderr).toContain("is not what this version reads");
 });
 
 test("a page says that there are more, and how they are shown, in a format that has no place for that too", async () => {
