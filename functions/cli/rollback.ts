@@ -10,7 +10,7 @@ import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { commandLine, type Flag, fieldsOf } from "./flags.ts";
 import { readAnswer } from "./invoke.ts";
-import { textFor } from "./output.ts";
+import { sayWarnings, textFor } from "./output.ts";
 import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
 
 /** What is read of a dry run, of which a summary and a later version may have less or more. */
@@ -199,7 +199,9 @@ async function isConfirmed(question: string): Promise<boolean> {
 export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
   const { rollback_id, ...options } = run.request;
   const id = rollback_id ?? (await lastRollback(run));
-  const record = readAnswer(undone, await run.call("rollbacks", { rollback_id: id }), "rollbacks");
+  const answer = await run.call("rollbacks", { rollback_id: id });
+  sayWarnings(answer.result);
+  const record = readAnswer(undone, answer, "rollbacks");
   const { status, safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
   if (status === "running") {
     throw refused(`${id} is still running: there is nothing to undo yet. Nothing was changed.`, [
@@ -214,10 +216,10 @@ export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> 
   }
   run.say(
     `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
-      "It restores the commits from before it, and deletes those that it created.",
+      "It restores the commits from before it, and deletes those that were made since on partitions without one.",
   );
   if (rollback_id !== undefined) await sayFollowers(run, String(id));
-  const topics = options.topics ?? request?.topics;
+  const topics = options.topics ?? request.topics;
   return rollBack(run, flags, {
     ...options,
     snapshot_id: safety_snapshot_id,
@@ -233,9 +235,7 @@ const undone = z.looseObject({
   safety_snapshot_id: recordResult.shape.safety_snapshot_id,
   requested_by: recordResult.shape.requested_by,
   started_at: recordResult.shape.started_at,
-  request: z.optional(
-    z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
-  ),
+  request: z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
 });
 
 const page = z.looseObject({
@@ -248,7 +248,9 @@ const FOLLOWERS = 50;
 
 /** Says which rollbacks followed one that is to be undone: an undo goes back to before them too. */
 async function sayFollowers(run: Run, id: string): Promise<void> {
-  const { rollbacks } = readAnswer(page, await run.call("rollbacks", { limit: FOLLOWERS }), "rollbacks");
+  const answer = await run.call("rollbacks", { limit: FOLLOWERS });
+  sayWarnings(answer.result);
+  const { rollbacks } = readAnswer(page, answer, "rollbacks");
   const at = rollbacks.findIndex(({ rollback_id }) => rollback_id === id);
   const followers = at < 0 ? rollbacks : rollbacks.slice(0, at);
   if (followers.length === 0) return;

@@ -1,14 +1,22 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { verbs } from "../../../functions/operations.ts";
 import { openCommandLine } from "../../support/command-line.ts";
 
 /** What the server answers to the calls of one test, in their order. */
 let answers: { status?: number; error?: boolean; body?: string; close?: true }[] = [];
+/** The requests of the test, in their order. */
+let requests: unknown[] = [];
+beforeEach(() => {
+  requests = [];
+});
 
 const server = createServer((request, response) => {
-  request.resume().on("end", () => {
+  const parts: Buffer[] = [];
+  request.on("data", (part) => parts.push(part));
+  request.on("end", () => {
+    if (parts.length > 0) requests.push(JSON.parse(String(Buffer.concat(parts))));
     const { status = 200, error = false, body = "", close } = answers.shift() ?? { status: 418 };
     if (close) request.socket.destroy();
     else response.writeHead(status, error ? { "x-amz-function-error": "Unhandled" } : {}).end(body);
@@ -112,6 +120,41 @@ describe("a rollback", () => {
     expect(
       refused.stderr.match(/Next: offset-rollback rollback --path s3:\/\/bucket --bootstrap-servers/g),
     ).toHaveLength(2);
+  });
+});
+
+describe("an undo", () => {
+  const record = {
+    ...{ rollback_id: "r1", status: "success", snapshot_id: "s1", safety_snapshot_id: "s2" },
+    ...{ requested_by: null, started_at: "2025-01-15T11:00:00Z", warnings: [], request: { topics: ["orders:0"] } },
+  };
+  const page = { rollbacks: [{ rollback_id: "r1" }], warnings: [] };
+  const undo = (recorded: object, listed: object = page) => {
+    answers = [{ body: JSON.stringify(recorded) }, { body: JSON.stringify(listed) }, { body: plan }];
+    return cli.run(["undo", "r1", "--dry-run"]);
+  };
+
+  test("is a rollback to the safety snapshot, of the topics of the rollback, and says what it deletes", async () => {
+    const { exitCode, stderr } = await undo(record);
+    expect(exitCode).toBe(0);
+    expect(requests.at(-1)).toMatchObject({ snapshot_id: "s2", topics: ["orders:0"], exact: true, dry_run: true });
+    expect(stderr).toContain("deletes those that were made since on partitions without one.\n");
+  });
+
+  test("of a rollback whose request is not known is not made: it could be of more than the rollback", async () => {
+    const { exitCode, stdout, stderr } = await undo({ ...record, request: undefined });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toContain("The answer of rollbacks is not what this version reads: ");
+    expect(requests).toHaveLength(1);
+  });
+
+  test("says that a rollback may only seem to run, and that others may have followed it", async () => {
+    const seems = await undo({ ...record, status: "running", warnings: ["Whether it runs is not known."] });
+    expect(seems.exitCode).toBe(3);
+    expect(seems.stderr).toMatch(/^Warning: Whether it runs is not known\.\nr1 is still running/);
+    const followed = await undo(record, { ...page, warnings: ["A record cannot be read."] });
+    expect(followed.exitCode).toBe(0);
+    expect(followed.stderr).toContain("Warning: A record cannot be read.\n");
   });
 });
 
