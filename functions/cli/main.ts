@@ -120,10 +120,12 @@ async function run(
   requireSamePlace(deployment, { path: one("path"), bootstrapServers: one("bootstrap-servers") });
   if (one("print-request") === "true") {
     await write(process.stdout, `${awsCommand(functionName(deployment, command.verb), typed.request)}\n`);
-    const { dry_run, plan_digest } = typed.request;
+    const { dry_run, plan_digest, resume } = typed.request;
     if (command.verb === "rollback" && dry_run !== true && plan_digest === undefined) {
       console.error("This request rolls back at once: it shows no dry run, asks nothing, and has no plan_digest.");
-      console.error("Print it with --dry-run first, then with --plan-digest and the digest of that dry run.");
+      if (resume === undefined) {
+        console.error("Print it with --dry-run first, then with --plan-digest and the digest of that dry run.");
+      }
     }
     return exit.done;
   }
@@ -240,6 +242,8 @@ async function main(typed: readonly string[]): Promise<number> {
 
 // A reader that has gone, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code === "EPIPE") return;
+  console.error(`The output could not be written: ${error.message}. What the command did is done.`);
+  process.exit(exit.failed);
 });
 process.exitCode = await main(process.argv.slice(2));

@@ -17,7 +17,7 @@ import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
 const seenPlan = z.looseObject({
   snapshot_id: dryRunResult.shape.snapshot_id,
   plan_digest: dryRunResult.shape.plan_digest,
-  totals: dryRunResult.shape.totals,
+  totals: z.looseObject(dryRunResult.shape.totals.shape),
 });
 
 /** What is read of an execution: whatever else is answered is no success. */
@@ -45,7 +45,7 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
   const moved = movesOf(plan);
   if (!run.isSet("yes")) {
     if (moved.length === 0) {
-      run.say(`${idle} Nothing was changed.`);
+      run.say(`${idle(plan)} Nothing was changed.`);
       return exit.done;
     }
     const what = moved.map(([action, n]) => `${action} ${n}`).join(", ");
@@ -70,7 +70,10 @@ const movesOf = ({ totals }: Plan) =>
 const exactly = ({ snapshot_id, plan_digest }: Plan, rollback: Fields): Fields =>
   rollback.resume === undefined ? { ...rollback, snapshot_id, plan_digest } : rollback;
 
-const idle = "There is nothing to do: every partition of the plan stands at its target, or is left out.";
+const idle = ({ totals }: Plan) =>
+  totals.partitions === 0
+    ? "There is nothing to do: the plan has no partitions."
+    : "There is nothing to do: every partition of the plan stands at its target, or is left out.";
 
 const blockersOf = ({ totals }: Plan) => Object.entries(totals.blockers).filter(([, n]) => n > 0);
 
@@ -94,12 +97,12 @@ function blocked(blockers: readonly (readonly [string, number])[], flags: readon
 async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
   const answer = await run.call("rollback", rollback);
   const plan = readAnswer(seenPlan, answer, "the dry run");
+  await run.show(answer);
   const blockers = blockersOf(plan);
   if (blockers.length > 0) throw blocked(blockers, flags, rollback);
   const { dry_run: _, ...again } = rollback;
-  await run.show(answer);
   run.say("", "A dry run: nothing was changed.");
-  if (movesOf(plan).length === 0) run.say(idle);
+  if (movesOf(plan).length === 0) run.say(idle(plan));
   else run.say(`Next: ${run.here(commandLine("rollback", flags, exactly(plan, again)))}   (does exactly this)`);
   return exit.done;
 }

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { verbs } from "../../../functions/operations.ts";
@@ -40,11 +41,14 @@ afterAll(() => {
   server.close();
 });
 
-const plan = JSON.stringify({
-  snapshot_id: "snapshot-2025-01-15T10:30:00Z",
-  plan_digest: "a".repeat(64),
-  totals: { groups: 1, partitions: 1, replayed: 1, skipped: 0, actions: { rewind: 1 }, blockers: {} },
-});
+/** A dry run; with these totals, otherwise of one partition. */
+const planWith = (totals: object = {}) =>
+  JSON.stringify({
+    snapshot_id: "snapshot-2025-01-15T10:30:00Z",
+    plan_digest: "a".repeat(64),
+    totals: { groups: 1, partitions: 1, replayed: 1, skipped: 0, actions: { rewind: 1 }, blockers: {}, ...totals },
+  });
+const plan = planWith();
 const killed = {
   error: true,
   body: '{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 900.00 seconds"}',
@@ -82,6 +86,35 @@ describe("a rollback", () => {
     expect(exitCode).toBe(1);
     expect(stderr).toContain("The call changes nothing.");
     expect(stderr).not.toContain(notKnown);
+  });
+
+  test("is made of a dry run whose totals have a field of a later version", async () => {
+    answers = [{ body: planWith({ bytes: 7 }) }, { body: '{"rollback_id":"r1","status":"success"}' }];
+    const { exitCode, stdout } = await cli.run([...roll, "--yes"]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringContaining("status: success") });
+  });
+
+  test("of a plan without partitions does not say that they stand at their targets", async () => {
+    answers = [{ body: planWith({ partitions: 0, actions: {} }) }];
+    const { exitCode, stderr } = await cli.run([...roll, "--dry-run"]);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("There is nothing to do: the plan has no partitions.");
+  });
+
+  test.skipIf(!existsSync("/dev/full"))(
+    "whose result cannot be written is no success (skipped without /dev/full)",
+    async () => {
+      answers = [{ body: plan }, { body: '{"rollback_id":"r1","status":"success"}' }];
+      const { exitCode, stderr } = await cli.shell(`offset-rollback ${roll.join(" ")} --yes > /dev/full`);
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(/ starts\.\nThe output could not be written: ENOSPC.*What the command did is done\.\n$/);
+    },
+  );
+
+  test("that resumes another is printed without the advice to add a digest, which it must not have", async () => {
+    const { exitCode, stderr } = await cli.run(["rollback", "--resume", "r1", "--print-request"]);
+    expect(exitCode).toBe(0);
+    expect(stderr).toMatch(/^This request rolls back at once: .*\n$/);
   });
 
   test("that is throttled was not made, and is not sent again", async () => {
