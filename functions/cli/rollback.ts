@@ -136,7 +136,9 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
       error.next = [lookUp, ...advisedIn(error.message).map((advised) => commandLine("rollback", flags, advised))];
     } else if (error.exitCode === exit.failed) error.next = [lookUp];
     else if (error.name !== "RollbackInProgress") {
-      error.next = [commandLine("rollback", flags, { ...again, dry_run: true })];
+      // The id that was typed may be that of an earlier try, which ended without an answer.
+      const looks = error.name === "InvalidRequest" && rollback.rollback_id !== undefined ? [lookUp] : [];
+      error.next = [...looks, commandLine("rollback", flags, { ...again, dry_run: true })];
     }
     throw error;
   }

@@ -142,6 +142,14 @@ describe("a rollback", () => {
     expect(next).toEqual(resumes.map((flags) => `offset-rollback rollback ${flags}`));
   });
 
+  test("whose id was used before names the command that shows how that one ended", async () => {
+    const errorMessage = "InvalidRequest: rollback_id: r1 is the id of another request. Nothing was changed.";
+    answers = [{ body: plan }, { error: true, body: JSON.stringify({ errorType: "InvalidRequest", errorMessage }) }];
+    const { exitCode, stderr } = await cli.run([...roll, "--yes", "--rollback-id", "r1"]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`${errorMessage}\nNext: offset-rollback rollbacks --rollback-id r1\nNext: `);
+  });
+
   test("names its next command with the deployment that was chosen", async () => {
     answers = [{ body: plan }, { close: true }];
     const place = ["--path", "s3://bucket", "--bootstrap-servers", "kafka:9092"];
