@@ -140,7 +140,7 @@ const made: readonly Command[] = [
     positional: (flags) => flags.find(({ field }) => field === "rollback_id"),
     own: [yes],
     example: { rollback_id: "rollback-2025-01-15T11:00:00Z-1f2e3d4c" },
-    run: async (run) => (await import("./rollback.ts")).undo(run, rollbackFlags()),
+    run: async (run) => (await import("./undo.ts")).undo(run, rollbackFlags()),
   },
   {
     name: "report",

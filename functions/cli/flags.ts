@@ -301,7 +301,7 @@ export function commandLine(command: string, flags: readonly Flag[], request: Fi
   const words = writeFlags(flags, request).map((word) => {
     const at = word.indexOf("=");
     const [flag, value] = [word.slice(0, at), word.slice(at + 1)];
-    return at < 0 || value === "false" ? word : `${flag} ${shellQuoted(value)}`;
+    return at < 0 || value === "false" || value.startsWith("--") ? shellQuoted(word) : `${flag} ${shellQuoted(value)}`;
   });
   return ["offset-rollback", command, ...words].join(" ");
 }

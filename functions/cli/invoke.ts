@@ -55,7 +55,7 @@ export async function invoke(deployment: Deployment, verb: string, payload: stri
   });
   const what = `${FunctionName} of ${deployment.name}`;
   const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload: payload })).catch((cause) => {
-    throw callFailed(cause, what, changes);
+    throw callFailed(cause, what, changes, deployment);
   });
   const text = answer.Payload?.transformToString() ?? "";
   const result = parsed(text);
@@ -81,12 +81,14 @@ function errorName(type: string, message: string): string {
   return [type, first].find(isErrorName) ?? (type || "FunctionError");
 }
 
-function callFailed(cause: unknown, what: string, changes: boolean): Problem {
+function callFailed(cause: unknown, what: string, changes: boolean, { client }: Deployment): Problem {
   const { name, message, code, $metadata } = Object(cause);
   const said = `${name || "Error"}: ${message || code || cause}`;
   const status = Number($metadata?.httpStatusCode ?? 0);
   if ((status >= 400 && status < 500) || notSent.has(name) || notSent.has(code)) {
-    return new Problem(`${said}\n${what} was not invoked. Nothing was changed.`, exit.failed, [], cause);
+    const isDown = client.endpoint !== undefined && code === "ECONNREFUSED";
+    const next = isDown ? ["npm run local:up"] : [];
+    return new Problem(`${said}\n${what} was not invoked. Nothing was changed.`, exit.failed, next, cause);
   }
   return new AnswerLost(`${said}\nThe answer of ${what} was lost.`, changes, cause);
 }

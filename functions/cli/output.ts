@@ -107,7 +107,14 @@ function save(file: string, text: string): void {
   }
 }
 
-/** Shows a file with the program that the system has for it. */
+/** A program that runs for so long shows the file, or has begun to. */
+const OPENING_MS = 3_000;
+
+/**
+ * Shows a file with the program that the system has for it.
+ *
+ * @throws Problem where there is no such program, or it says that it failed
+ */
 async function show(file: string): Promise<void> {
   const [command, ...args] =
     process.platform === "darwin"
@@ -116,12 +123,17 @@ async function show(file: string): Promise<void> {
         ? ["cmd", "/c", "start", '""']
         : ["xdg-open"];
   const child = spawn(command ?? "", [...args, file], { stdio: "ignore", detached: true });
-  const failed = await new Promise<Error | undefined>((resolve) => {
-    child.once("error", resolve);
-    child.once("spawn", () => resolve(undefined));
+  const failed = await new Promise<string | undefined>((resolve) => {
+    child.once("error", ({ message }) => resolve(message));
+    child.once("exit", (code) => resolve(code === 0 ? undefined : `${command} ended with ${code ?? "a signal"}`));
+    setTimeout(() => resolve(undefined), OPENING_MS).unref();
   });
   child.unref();
-  if (failed !== undefined) console.error(`It could not be opened (${failed.message}): open it yourself.`);
+  if (failed === undefined) return;
+  throw new Problem(
+    `The operation succeeded, and its result could not be opened (${failed}): open ${file} yourself.`,
+    exit.failed,
+  );
 }
 
 /** Says what a format has no place for. */

@@ -2,15 +2,15 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
 import { dryRunResult } from "../rollback/schema.ts";
-import { pageResult, recordResult } from "../rollbacks/schema.ts";
+import { recordResult } from "../rollbacks/schema.ts";
 import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
-import { count, listSome } from "../shared/core/text.ts";
+import { count } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
 import { commandLine, type Flag, fieldsOf } from "./flags.ts";
-import { readAnswer } from "./invoke.ts";
-import { sayWarnings, textFor } from "./output.ts";
+import { type Answer, readAnswer } from "./invoke.ts";
+import { textFor } from "./output.ts";
 import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
 
 /** What is read of a dry run, of which a summary and a later version may have less or more. */
@@ -30,6 +30,8 @@ const succeeded = z.looseObject({ status: z.literal("success") });
 export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.request): Promise<ExitCode> {
   if (rollback.dry_run === true) return showPlan(run, flags, rollback);
   if (rollback.plan_digest !== undefined) return execute(run, flags, rollback);
+  const repeated = await endedBefore(run, rollback);
+  if (repeated !== undefined) return execute(run, flags, repeated);
   if (!run.isSet("yes") && !(process.stdin.isTTY && process.stderr.isTTY)) {
     throw refused("A rollback is confirmed on a terminal, and there is none. Nothing was sent.", [
       `${commandLine("rollback", flags, { ...rollback, dry_run: true })}   (shows what it would do)`,
@@ -37,6 +39,7 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
     ]);
   }
   const answer = await run.call("rollback", { ...rollback, dry_run: true });
+  if (isRepeated(answer)) return showEnded(run, answer);
   const plan = readAnswer(seenPlan, answer, "the dry run");
   run.say(`Dry run of a rollback by ${run.deployment.name}. Nothing was changed.`, "");
   run.say(await textFor(process.stderr, answer.result));
@@ -61,6 +64,42 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
 }
 
 type Plan = z.output<typeof seenPlan>;
+
+/** What is read of the record of a rollback that has ended. */
+const endedRecord = z.looseObject({
+  snapshot_id: recordResult.shape.snapshot_id,
+  plan_digest: recordResult.shape.plan_digest,
+  ended_at: recordResult.shape.ended_at,
+});
+
+/**
+ * The request of an earlier rollback of the id that was typed, as it was sent then: its dry run would be another now. Whether it
+ * asked for the same is decided by the function, which answers with the recorded result. Undefined where none has ended.
+ */
+async function endedBefore(run: Run, rollback: Fields): Promise<Fields | undefined> {
+  const { rollback_id, snapshot_id } = rollback;
+  if (rollback_id === undefined) return undefined;
+  const answer = await run.call("rollbacks", { rollback_id }).catch((error) => {
+    if (error instanceof OperationFailed && error.name === "RollbackNotFound") return undefined;
+    throw error;
+  });
+  if (answer === undefined) return undefined;
+  const record = readAnswer(endedRecord, answer, "rollbacks");
+  if (record.ended_at === undefined) return undefined;
+  const isChosen = typeof snapshot_id === "object" || snapshot_id === "latest";
+  const chosen = isChosen ? record.snapshot_id : snapshot_id;
+  return { ...rollback, ...(chosen !== undefined && { snapshot_id: chosen }), plan_digest: record.plan_digest };
+}
+
+/** Whether an answer is the recorded result of a rollback that had succeeded before, so that this call did nothing. */
+const isRepeated = ({ result }: Answer): boolean => z.safeParse(repeatedResult, result).success;
+const repeatedResult = z.extend(succeeded, { repeated: z.literal(true) });
+
+async function showEnded(run: Run, answer: Answer): Promise<ExitCode> {
+  await run.show(answer);
+  run.say("It had ended before: this is its recorded result. Nothing was changed now.");
+  return exit.done;
+}
 
 /** What the plan would change, by action. */
 const movesOf = ({ totals }: Plan) =>
@@ -96,6 +135,7 @@ function blocked(blockers: readonly (readonly [string, number])[], flags: readon
 /** Shows what a rollback would do. Blockers are a refusal, so that a script can branch on them. */
 async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
   const answer = await run.call("rollback", rollback);
+  if (isRepeated(answer)) return showEnded(run, answer);
   const plan = readAnswer(seenPlan, answer, "the dry run");
   await run.show(answer);
   const blockers = blockersOf(plan);
@@ -126,6 +166,7 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
   try {
     const answer = await run.call("rollback", named);
     readAnswer(succeeded, answer, `rollback ${id}`, true);
+    if (isRepeated(answer)) return await showEnded(run, answer);
     await run.show(answer);
     return exit.done;
   } catch (error) {
@@ -194,86 +235,4 @@ async function isConfirmed(question: string): Promise<boolean> {
       terminal.close();
     });
   });
-}
-
-/**
- * Undoes a rollback: rolls its groups back to its safety snapshot, exactly. Without an id, the last one.
- *
- * @throws Problem where there is nothing to undo, or the last rollback is not known for certain
- */
-export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
-  const { rollback_id, ...options } = run.request;
-  const id = rollback_id ?? (await lastRollback(run));
-  const answer = await run.call("rollbacks", { rollback_id: id });
-  sayWarnings(answer.result);
-  const record = readAnswer(undone, answer, "rollbacks");
-  const { status, safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
-  if (status === "running") {
-    throw refused(`${id} is still running: there is nothing to undo yet. Nothing was changed.`, [
-      `offset-rollback rollbacks --rollback-id ${id}`,
-    ]);
-  }
-  if (safety_snapshot_id === null) {
-    throw refused(
-      `${id} has no safety snapshot: it committed nothing, so there is nothing to undo. Nothing was changed.`,
-      ["offset-rollback rollbacks"],
-    );
-  }
-  run.say(
-    `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
-      "It restores the commits from before it, and deletes those that were made since on partitions without one.",
-  );
-  if (rollback_id !== undefined) await sayFollowers(run, String(id));
-  const topics = options.topics ?? request.topics;
-  return rollBack(run, flags, {
-    ...options,
-    snapshot_id: safety_snapshot_id,
-    ...(topics !== undefined && { topics }),
-    exact: true,
-  });
-}
-
-/** What is read of a record of the journal. */
-const undone = z.looseObject({
-  status: recordResult.shape.status,
-  snapshot_id: recordResult.shape.snapshot_id,
-  safety_snapshot_id: recordResult.shape.safety_snapshot_id,
-  requested_by: recordResult.shape.requested_by,
-  started_at: recordResult.shape.started_at,
-  request: z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
-});
-
-const page = z.looseObject({
-  rollbacks: z.array(z.looseObject({ rollback_id: z.string() })),
-  warnings: pageResult.shape.warnings,
-});
-
-/** How many rollbacks are looked at for those that followed one. */
-const FOLLOWERS = 50;
-
-/** Says which rollbacks followed one that is to be undone: an undo goes back to before them too. */
-async function sayFollowers(run: Run, id: string): Promise<void> {
-  const answer = await run.call("rollbacks", { limit: FOLLOWERS });
-  sayWarnings(answer.result);
-  const { rollbacks } = readAnswer(page, answer, "rollbacks");
-  const at = rollbacks.findIndex(({ rollback_id }) => rollback_id === id);
-  const followers = at < 0 ? rollbacks : rollbacks.slice(0, at);
-  if (followers.length === 0) return;
-  run.say(
-    `${at < 0 ? "At least " : ""}${count(followers.length, "rollback")} followed it: ` +
-      `${listSome(followers, ({ rollback_id }) => rollback_id)}. The undo goes back to before them, in the groups of ${id}.`,
-  );
-}
-
-async function lastRollback(run: Run): Promise<string> {
-  const { rollbacks, warnings } = readAnswer(page, await run.call("rollbacks", { limit: 1 }), "rollbacks");
-  if (warnings.length > 0) {
-    throw refused(
-      `Which rollback is the last is not certain: ${warnings.join(" ")} Nothing was changed. Name the one to undo:`,
-      ["offset-rollback rollbacks", "offset-rollback undo ROLLBACK_ID"],
-    );
-  }
-  const [last] = rollbacks;
-  if (last === undefined) throw refused("There is no rollback to undo. Nothing was changed.");
-  return last.rollback_id;
 }

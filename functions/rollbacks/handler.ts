@@ -33,7 +33,10 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
   const [rollback] = rollbacks;
   if (rollback === undefined) {
     throw new RollbackNotFound(`there is no rollback ${JSON.stringify(rollbackId)}.`, {
-      next: "Call rollbacks without rollback_id to see all of them. Dry runs and rollbacks that were refused are not recorded.",
+      next:
+        "Call rollbacks without rollback_id to see all of them. Not recorded are dry runs, rollbacks that were refused, and those " +
+        "that have not begun yet, because they still plan or wait (wait_for_empty_seconds): if its call may still be running, look " +
+        "again until 15 minutes after it was sent.",
     });
   }
   const stored = await Promise.all([journal.plan(rollback, deadline), journal.result(rollback, deadline)]);

@@ -1,6 +1,8 @@
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { verbs } from "../../../functions/operations.ts";
 import { openCommandLine } from "../../support/command-line.ts";
@@ -53,6 +55,11 @@ const killed = {
   error: true,
   body: '{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 900.00 seconds"}',
 };
+const failure = (errorType: string, said: string) => ({
+  error: true,
+  body: JSON.stringify({ errorType, errorMessage: `${errorType}: ${said}` }),
+});
+const notFound = failure("RollbackNotFound", "there is no such rollback. Nothing was changed.");
 const notKnown = "Whether it ran, and how it ended, is not known.";
 const lookUp = /\nNext: offset-rollback rollbacks --rollback-id rollback-\S+\n$/;
 
@@ -130,11 +137,8 @@ describe("a rollback", () => {
     ['send {"resume": "r1", "skip_blocked": true}. Groups that', ["--resume r1 --skip-blocked"]],
     ["Then make a new dry run for this group: resume does not move it again.", []],
   ])("that is incomplete is resumed as its message says: %s", async (advice, resumes) => {
-    const errorMessage = `RollbackIncomplete: r1 ended as partial_success. ${advice}`;
-    answers = [
-      { body: plan },
-      { error: true, body: JSON.stringify({ errorType: "RollbackIncomplete", errorMessage }) },
-    ];
+    const incomplete = failure("RollbackIncomplete", `r1 ended as partial_success. ${advice}`);
+    answers = [notFound, { body: plan }, incomplete];
     const { exitCode, stderr } = await cli.run([...roll, "--yes", "--rollback-id", "r1"]);
     expect(exitCode).toBe(1);
     const [looks, ...next] = [...stderr.matchAll(/^Next: (.*)$/gm)].map(([, command]) => command);
@@ -142,12 +146,60 @@ describe("a rollback", () => {
     expect(next).toEqual(resumes.map((flags) => `offset-rollback rollback ${flags}`));
   });
 
-  test("whose id was used before names the command that shows how that one ended", async () => {
-    const errorMessage = "InvalidRequest: rollback_id: r1 is the id of another request. Nothing was changed.";
-    answers = [{ body: plan }, { error: true, body: JSON.stringify({ errorType: "InvalidRequest", errorMessage }) }];
+  const done = '{"rollback_id":"r1","status":"success","repeated":true}';
+  const endedText = "It had ended before: this is its recorded result. Nothing was changed now.";
+
+  test.each([
+    ["latest", "s1"],
+    ["at:2025-01-15T10:30:00Z", "s1"],
+    ["s7", "s7"],
+  ])("to %s whose id is typed again is sent as it was, and answered with its recorded result", async (typed, sent) => {
+    const record = { rollback_id: "r1", snapshot_id: "s1", plan_digest: "d", ended_at: "2025-01-15T11:00:00Z" };
+    answers = [{ body: JSON.stringify(record) }, { body: done }];
+    const { exitCode, stdout, stderr } = await cli.run(["rollback", typed, "--groups", "a", "--rollback-id", "r1"]);
+    expect(requests.at(-1)).toMatchObject({ rollback_id: "r1", snapshot_id: sent, plan_digest: "d", groups: ["a"] });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("repeated: true");
+    expect(stderr).toContain(endedText);
+  });
+
+  test.each([
+    ["there is none", notFound],
+    ["has not ended", { body: '{"rollback_id":"r1","snapshot_id":"s1","plan_digest":"d","status":"unfinished"}' }],
+  ])("whose typed id %s is planned", async (_, looked) => {
+    answers = [looked, { body: plan }, { body: '{"rollback_id":"r1","status":"success"}' }];
+    const { exitCode, stderr } = await cli.run([...roll, "--yes", "--rollback-id", "r1"]);
+    expect(exitCode).toBe(0);
+    expect(requests.slice(1)).toMatchObject([{ dry_run: true }, { rollback_id: "r1", plan_digest: "a".repeat(64) }]);
+    expect(stderr).not.toContain(endedText);
+  });
+
+  test("whose id is that of another request names the command that shows how that one ended", async () => {
+    answers = [notFound, { body: plan }, failure("InvalidRequest", "rollback_id: r1 is the id of another request.")];
     const { exitCode, stderr } = await cli.run([...roll, "--yes", "--rollback-id", "r1"]);
     expect(exitCode).toBe(2);
-    expect(stderr).toContain(`${errorMessage}\nNext: offset-rollback rollbacks --rollback-id r1\nNext: `);
+    expect(stderr).toContain("another request.\nNext: offset-rollback rollbacks --rollback-id r1\nNext: ");
+  });
+
+  test.each([["--yes"], ["--dry-run"]])("that had succeeded is not resumed: its result is shown (%s)", async (word) => {
+    answers = [{ body: done }];
+    const { exitCode, stdout, stderr } = await cli.run(["rollback", "--resume", "r1", word]);
+    expect(exitCode).toBe(0);
+    expect(requests).toMatchObject([{ resume: "r1", dry_run: true }]);
+    expect(stdout).toContain("repeated: true");
+    expect(stderr).toBe(`${endedText}\n`);
+  });
+
+  test("is not made where a flag stands for the value of another", async () => {
+    const words = [...roll, "--yes", "--description", "--dry-run", "--rollback-id", "--help"];
+    const { exitCode, stderr } = await cli.run(words);
+    expect({ exitCode, requests }).toEqual({ exitCode: 2, requests: [] });
+    expect(stderr).toBe(
+      "2 problems:\n" +
+        "  --description has no value before --dry-run. If --dry-run is its value: '--description=--dry-run'\n" +
+        "  --rollback-id has no value before --help. If --help is its value: '--rollback-id=--help'\n" +
+        "Nothing was sent.\n",
+    );
   });
 
   test("names its next command with the deployment that was chosen", async () => {
@@ -169,10 +221,10 @@ describe("an undo", () => {
     ...{ rollback_id: "r1", status: "success", snapshot_id: "s1", safety_snapshot_id: "s2" },
     ...{ requested_by: null, started_at: "2025-01-15T11:00:00Z", warnings: [], request: { topics: ["orders:0"] } },
   };
-  const page = { rollbacks: [{ rollback_id: "r1" }], warnings: [] };
-  const undo = (recorded: object, listed: object = page) => {
-    answers = [{ body: JSON.stringify(recorded) }, { body: JSON.stringify(listed) }, { body: plan }];
-    return cli.run(["undo", "r1", "--dry-run"]);
+  const page = { rollbacks: [{ rollback_id: "r1", safety_snapshot_id: "s2" }], warnings: [] };
+  const undo = (recorded: object, listed: object = page, words: readonly string[] = ["r1"]) => {
+    answers = [{ body: JSON.stringify(listed) }, { body: JSON.stringify(recorded) }, { body: plan }];
+    return cli.run(["undo", ...words, "--dry-run"]);
   };
 
   test("is a rollback to the safety snapshot, of the topics of the rollback, and says what it deletes", async () => {
@@ -186,7 +238,33 @@ describe("an undo", () => {
     const { exitCode, stdout, stderr } = await undo({ ...record, request: undefined });
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toContain("The answer of rollbacks is not what this version reads: ");
-    expect(requests).toHaveLength(1);
+    expect(requests).toEqual([{ limit: 50 }, { rollback_id: "r1" }]);
+  });
+
+  test("of an undo says that it makes the first rollback again", async () => {
+    const listed = { ...page, rollbacks: [...page.rollbacks, { rollback_id: "r0", safety_snapshot_id: "s1" }] };
+    const { exitCode, stderr } = await undo(record, listed, []);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("r1 was itself an undo of r0: to undo it moves the groups as r0 did.\n");
+    expect((await undo(record)).stderr).not.toContain("itself an undo");
+  });
+
+  test("of a rollback that committed nothing names the last one that did", async () => {
+    const idle = { rollback_id: "r1", safety_snapshot_id: null };
+    const listed = { ...page, rollbacks: [idle, { rollback_id: "r0", safety_snapshot_id: "s0" }] };
+    const { exitCode, stderr } = await undo({ ...record, safety_snapshot_id: null }, listed, []);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("it committed nothing");
+    expect(stderr).toMatch(/\nNext: offset-rollback undo r0\nNext: offset-rollback rollbacks\n$/);
+  });
+
+  test("whose safety snapshot was deleted says so", async () => {
+    answers = [{ body: JSON.stringify(page) }, { body: JSON.stringify(record) }];
+    answers.push(failure("SnapshotNotFound", 'there is no snapshot "s2". "latest" is the newest complete one.'));
+    const { exitCode, stderr } = await cli.run(["undo", "--yes"]);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("r1 cannot be undone: its safety snapshot s2 is no longer there. Nothing was changed.");
+    expect(stderr).not.toContain("latest");
   });
 
   test("says that a rollback may only seem to run, and that others may have followed it", async () => {
@@ -242,6 +320,31 @@ test("a stack that the environment names, and that does not count, is not passed
   expect(exitCode).toBe(0);
   expect(stderr).toMatch(/^OFFSET_ROLLBACK_DEPLOYMENT=Production does not count here: this is the local stack of /);
   expect(stderr).toContain("--deployment Production\n");
+});
+
+test("a local stack that has stopped is started again", async () => {
+  const stopped = openCommandLine({
+    functions: { list: "offset-list" },
+    ...{ bucket: "bucket", endpoint_url: "http://127.0.0.1:1", bootstrap_servers: "kafka:9092", region: "us-east-1" },
+  });
+  const { exitCode, stderr } = await stopped.run(["list"]);
+  stopped.remove();
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/ was not invoked\. Nothing was changed\.\nNext: npm run local:up\n$/);
+});
+
+test.each([
+  ["opens", 0, 0, /^Written to \S+list\.txt\n$/],
+  ["cannot be opened", 3, 1, /its result could not be opened \(\S+ ended with 3\): open \S+list\.txt yourself/],
+])("a result %s with the system's program", async (_, ended, exitCode, said) => {
+  const programs = mkdtempSync(join(tmpdir(), "offset-rollback-test-"));
+  for (const program of ["xdg-open", "open"]) {
+    writeFileSync(join(programs, program), `#!/bin/sh\nexit ${ended}\n`, { mode: 0o755 });
+  }
+  answers = [{ body: '{"snapshots":[],"warnings":[]}' }];
+  const result = await cli.run(["list", "--open"], { PATH: `${programs}:${process.env.PATH}` });
+  rmSync(programs, { recursive: true });
+  expect(result).toMatchObject({ exitCode, stdout: "", stderr: expect.stringMatching(said) });
 });
 
 describe("a result behind a link", () => {

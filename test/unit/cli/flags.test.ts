@@ -34,7 +34,8 @@ describe("flags", () => {
     ["snapshot", ["--groups", '{"name": "a*,b"}', "--groups", "c*"], { groups: [{ name: "a*,b" }, "c*"] }],
     ["snapshot", ["--groups", "name:x"], { groups: ["name:x"] }],
     ["snapshot", ["--allow-partial"], { allow_partial: true }],
-    ["snapshot", ["--allow-partial", "--description", "--dry-run"], { allow_partial: true, description: "--dry-run" }],
+    ["snapshot", ["--allow-partial", "--description", "--x"], { allow_partial: true, description: "--x" }],
+    ["import", ["--format=rpk", "--content=--dry-run"], { format: "rpk", content: "--dry-run" }],
     [
       "snapshot",
       ["--schedule", "name=n", "--schedule", "execution_id=a=b", "--schedule", "scheduled_time=t"],

@@ -1,0 +1,112 @@
+import * as z from "zod/mini";
+import { pageResult, recordResult } from "../rollbacks/schema.ts";
+import { count, listSome } from "../shared/core/text.ts";
+import type { Run } from "./command.ts";
+import type { ExitCode } from "./exit-codes.ts";
+import type { Flag } from "./flags.ts";
+import { readAnswer } from "./invoke.ts";
+import { sayWarnings } from "./output.ts";
+import { OperationFailed, refused } from "./problems.ts";
+import { rollBack } from "./rollback.ts";
+
+/**
+ * Undoes a rollback: rolls its groups back to its safety snapshot, exactly. Without an id, the last one.
+ *
+ * @throws Problem where there is nothing to undo, or the last rollback is not known for certain
+ */
+export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
+  const { rollback_id, ...options } = run.request;
+  const newest = await newestRollbacks(run);
+  const id = rollback_id === undefined ? lastOf(newest) : String(rollback_id);
+  const answer = await run.call("rollbacks", { rollback_id: id });
+  sayWarnings(answer.result);
+  const record = readAnswer(recorded, answer, "rollbacks");
+  const { status, safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
+  if (status === "running") {
+    throw refused(`${id} is still running: there is nothing to undo yet. Nothing was changed.`, [
+      `offset-rollback rollbacks --rollback-id ${id}`,
+    ]);
+  }
+  if (safety_snapshot_id === null) {
+    throw refused(
+      `${id} has no safety snapshot: it committed nothing, so there is nothing to undo. Nothing was changed.`,
+      [undoOfAnother(newest), "offset-rollback rollbacks"].filter((command) => command !== undefined),
+    );
+  }
+  run.say(
+    `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
+      "It restores the commits from before it, and deletes those that were made since on partitions without one.",
+  );
+  const undone = newest.rollbacks.find((row) => row.safety_snapshot_id === snapshot_id);
+  if (undone !== undefined) {
+    run.say(
+      `${id} was itself an undo of ${undone.rollback_id}: to undo it moves the groups as ${undone.rollback_id} did.`,
+    );
+  }
+  sayFollowers(run, newest, id);
+  const topics = options.topics ?? request.topics;
+  const back = { ...options, snapshot_id: safety_snapshot_id, ...(topics !== undefined && { topics }), exact: true };
+  return rollBack(run, flags, back).catch((error) => {
+    if (!(error instanceof OperationFailed) || error.name !== "SnapshotNotFound") throw error;
+    throw refused(
+      `${id} cannot be undone: its safety snapshot ${safety_snapshot_id} is no longer there. Nothing was changed. To roll back ` +
+        `to another snapshot from before ${started_at}, choose one:`,
+      ["offset-rollback list"],
+    );
+  });
+}
+
+/** What is read of a record of the journal. */
+const recorded = z.looseObject({
+  status: recordResult.shape.status,
+  snapshot_id: recordResult.shape.snapshot_id,
+  safety_snapshot_id: recordResult.shape.safety_snapshot_id,
+  requested_by: recordResult.shape.requested_by,
+  started_at: recordResult.shape.started_at,
+  request: z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
+});
+
+const page = z.looseObject({
+  rollbacks: z.array(z.looseObject({ rollback_id: z.string(), safety_snapshot_id: z.nullable(z.string()) })),
+  warnings: pageResult.shape.warnings,
+});
+type Page = z.output<typeof page>;
+
+/** How many rollbacks are looked at: for the last one, those that followed one, and the one that an undo has undone. */
+const NEWEST = 50;
+
+async function newestRollbacks(run: Run): Promise<Page> {
+  const answer = await run.call("rollbacks", { limit: NEWEST });
+  sayWarnings(answer.result);
+  return readAnswer(page, answer, "rollbacks");
+}
+
+/** @throws Problem where there is none, or a newer one could not be read */
+function lastOf({ rollbacks, warnings }: Page): string {
+  if (warnings.length > 0) {
+    throw refused("Which rollback is the last is not certain. Nothing was changed. Name the one to undo:", [
+      "offset-rollback rollbacks",
+      "offset-rollback undo ROLLBACK_ID",
+    ]);
+  }
+  const [last] = rollbacks;
+  if (last === undefined) throw refused("There is no rollback to undo. Nothing was changed.");
+  return last.rollback_id;
+}
+
+/** The command that undoes the last rollback that committed something. */
+function undoOfAnother({ rollbacks }: Page): string | undefined {
+  const last = rollbacks.find(({ safety_snapshot_id }) => safety_snapshot_id !== null);
+  return last && `offset-rollback undo ${last.rollback_id}`;
+}
+
+/** Says which rollbacks followed one that is to be undone: an undo goes back to before them too. */
+function sayFollowers(run: Run, { rollbacks }: Page, id: string): void {
+  const at = rollbacks.findIndex(({ rollback_id }) => rollback_id === id);
+  const followers = at < 0 ? rollbacks : rollbacks.slice(0, at);
+  if (followers.length === 0) return;
+  run.say(
+    `${at < 0 ? "At least " : ""}${count(followers.length, "rollback")} followed it: ` +
+      `${listSome(followers, ({ rollback_id }) => rollback_id)}. The undo goes back to before them, in the groups of ${id}.`,
+  );
+}
