@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { shellQuoted } from "../functions/cli/flags.ts";
 import { result as difference } from "../functions/diff/schema.ts";
 import { result as historyResult } from "../functions/history/schema.ts";
 import { result as listed } from "../functions/list/schema.ts";
@@ -72,7 +73,7 @@ function createOperations(outputs: Outputs, client: Client, directory: string, r
     const { OFFSET_ROLLBACK_DEPLOYMENT: _, ...env } = process.env;
     const program = { command: process.execPath, args: [bin, ...words], env, cwd: directory };
     const { stdout, stderr, all, exitCode } = await start(program);
-    const command = `offset-rollback ${words.map((word) => (/^[\w./:=,*-]+$/.test(word) ? word : `'${word}'`)).join(" ")}`;
+    const command = `offset-rollback ${words.map(shellQuoted).join(" ")}`;
     if (exitCode !== 0) throw new Error(`${command} exited with ${exitCode}:\n${stdout}\n${stderr}`);
     return { command, output: stdout, shown: all };
   };
