@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
+import { inspect, isDeepStrictEqual } from "node:util";
 import { shellQuoted } from "../functions/cli/flags.ts";
 import { result as difference } from "../functions/diff/schema.ts";
 import { result as historyResult } from "../functions/history/schema.ts";
@@ -46,7 +46,8 @@ function createReport(say: Say) {
       if (lines.length > most) say(`  … ${lines.length - most} more lines`);
     },
     check(what: string, holds: boolean, seen?: unknown) {
-      say(holds ? `✓ ${what}` : `✗ ${what}${seen === undefined ? "" : `: saw ${JSON.stringify(seen)}`}`);
+      const found = inspect(seen, { depth: 9, breakLength: Number.POSITIVE_INFINITY });
+      say(holds ? `✓ ${what}` : `✗ ${what}${seen === undefined ? "" : `: saw ${found}`}`);
       if (holds) held++;
       else failed.push(what);
     },
@@ -318,8 +319,10 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group, directory 
   await operations.run("history", "--groups", group);
   const history = await operations.json(historyResult, "history", "--groups", group);
   const events = Object.values(history.groups[group]?.partitions ?? {}).flatMap((partition) => partition.events);
+  // The rollback of step h shows only where the schedule took a snapshot before the messages were read again.
+  const others = events.filter((event) => event.rollback_id !== rollback.rollback_id);
   const done = (kind: string) =>
-    new Set(events.filter((event) => event.kind === kind).map((event) => event.rollback_id));
+    new Set(others.filter((event) => event.kind === kind).map((event) => event.rollback_id));
   report.check(
     "it says which rollback rewound the group, and which undid that",
     isDeepStrictEqual([done("rewound"), done("jumped")], [new Set([back.rollback_id]), new Set([undone.rollback_id])]),
