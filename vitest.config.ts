@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** Projects run one after another: the machine is small, and each of the last six has servers of its own. */
+/**
+ * Projects run one after another: the machine is small, and from `cloud` on each has servers of its own. Those with one order run
+ * at the same time: vitest requires of them that they have equally many workers.
+ */
 const project = (order: number, name: string, include: string[], more: object = {}) => ({
   test: {
     name,
@@ -39,7 +42,7 @@ export default defineConfig({
         fileParallelism: false,
       }),
       project(6, "athena", ["test/integration/athena/**/*.test.ts"], { testTimeout: 120_000, hookTimeout: 900_000 }),
-      project(6, "e2e", ["test/e2e/**/*.test.ts"], {
+      project(7, "e2e", ["test/e2e/**/*.test.ts"], {
         globalSetup: "test/support/stack-setup.ts",
         testTimeout: 120_000,
         hookTimeout: 600_000,
@@ -49,7 +52,7 @@ export default defineConfig({
       ...(process.env.KAFKA_BOOTSTRAP_SERVERS
         ? []
         : [
-            project(7, "faults", ["test/faults/**/*.test.ts"], {
+            project(8, "faults", ["test/faults/**/*.test.ts"], {
               globalSetup: "test/support/faults-setup.ts",
               testTimeout: 240_000,
               hookTimeout: 240_000,
@@ -61,7 +64,7 @@ export default defineConfig({
         ? []
         : [
             project(
-              8,
+              9,
               "kafka-2.8",
               ["test/integration/kafka/{capture,commit-and-read,metadata-limit,shapes}.test.ts"],
               {
@@ -76,7 +79,7 @@ export default defineConfig({
       // Only where it is asked for: `npm run test:soak`.
       ...(process.env.SOAK_MINUTES
         ? [
-            project(9, "soak", ["test/soak/soak.test.ts"], {
+            project(10, "soak", ["test/soak/soak.test.ts"], {
               globalSetup: ["test/support/cloud-setup.ts", "test/support/kafka-setup.ts"],
               hookTimeout: 240_000,
             }),

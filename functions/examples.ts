@@ -139,12 +139,15 @@ export const examples: Examples = {
       groups: 1,
       offsets: 1,
       errors: [],
-      warnings: ["kafka-csv has no metadata and no leader epochs: a rollback to this snapshot commits none."],
+      warnings: [
+        "kafka-csv has no metadata and no leader epochs: a rollback to this snapshot commits none.",
+        "The content does not say which cluster it is of. Make sure that it is of this one: offsets of another are other records.",
+      ],
       skipped: [],
       source: {
         name: "offsets.csv",
         format: "kafka-csv",
-        sha256: "e4331eb6db8471c96b26c0ad2b1f1e4ec3b7f4e0aa5a48afdfdbb0e4c1b4a8ff",
+        sha256: "3af5c4b4674a9d6496d4755d57ad2fe5d48cde4afb55712531e703b7d8986778",
         snapshot_id: null,
         created_at: null,
         cluster_id: null,

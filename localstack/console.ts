@@ -1,3 +1,4 @@
+import { shellQuoted } from "../functions/cli/flags.ts";
 import type { Kafka } from "./kafka.ts";
 
 /** kafka-consumer-groups, by its class. */
@@ -42,7 +43,7 @@ export interface Console {
 export function createConsole(kafka: Kafka): Console {
   const run = async (name: string, className: string, args: readonly string[], stdin = ""): Promise<Ran> => {
     const server = ["--bootstrap-server", kafka.bootstrapServers];
-    const command = `${name} ${[...server, ...args].map((arg) => (/^[\w./:=,-]+$/.test(arg) ? arg : `'${arg}'`)).join(" ")}`;
+    const command = `${name} ${[...server, ...args].map(shellQuoted).join(" ")}`;
     const { stdout, stderr, exitCode } = await kafka.tool(className, args, { stdin, timeoutMs: 90_000 });
     if (exitCode !== 0) throw new Error(`${command} exited with ${exitCode}:\n${stdout}\n${stderr}`);
     return { command, output: stdout };

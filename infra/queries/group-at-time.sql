@@ -15,7 +15,7 @@ FROM (
     commits.*,
     rank() OVER (ORDER BY created_at DESC, length(snapshot_id) DESC, snapshot_id DESC) AS age
   FROM commits
-  WHERE trigger_name NOT IN ('imported', 'computed') AND group_name = ? AND created_at <= ?
+  WHERE trigger_name NOT IN ('imported', 'computed', 'recovered') AND group_name = ? AND created_at <= ?
 ) AS with_age
 LEFT JOIN log_ranges USING (snapshot_id, topic, partition_number)
 WHERE age = 1

@@ -16,7 +16,7 @@ FROM (
       lag(created_at) OVER (PARTITION BY topic, partition_number ORDER BY created_at, length(snapshot_id), snapshot_id) AS moved_after,
       lag(committed_offset) OVER (PARTITION BY topic, partition_number ORDER BY created_at, length(snapshot_id), snapshot_id) AS from_offset
     FROM commits
-    WHERE trigger_name NOT IN ('imported', 'computed') AND topic IS NOT NULL AND group_name = ?
+    WHERE trigger_name NOT IN ('imported', 'computed', 'recovered') AND topic IS NOT NULL AND group_name = ?
   ) AS steps
   WHERE to_offset <> from_offset
 ) AS moves

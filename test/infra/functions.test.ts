@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { verbs } from "../../functions/operations.ts";
+import { type Verb, verbs } from "../../functions/operations.ts";
 import { example, local } from "./configs.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
 
@@ -51,7 +51,7 @@ const networkInterfaces = [
   "ec2:UnassignPrivateIpAddresses *",
 ];
 
-const rights: Record<string, { archive: string[]; kafka: boolean }> = {
+const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   snapshot: { archive: [...results, ...index, ...bodies, ...writes, orphan, ...failed], kafka: true },
   list: { archive: [...results, ...query], kafka: false },
   show: { archive: [...results, ...index, ...bodies], kafka: false },
@@ -59,6 +59,7 @@ const rights: Record<string, { archive: string[]; kafka: boolean }> = {
   verify: { archive: [...results, ...index, ...bodies], kafka: true },
   rollback: { archive: [...results, ...index, ...bodies, ...writes, ...plans, ...journal], kafka: true },
   rollbacks: { archive: [...results, ...index, ...plans, "s3:ListBucket <ArchiveBucket>"], kafka: false },
+  history: { archive: [...results, ...index, ...bodies, ...plans], kafka: false },
   delete: { archive: deletes, kafka: false },
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
 };
@@ -163,19 +164,22 @@ test("a function is created after its rights, which its network requires", () =>
   for (const { DependsOn } of Object.values(functions)) expect(DependsOn.join()).toMatch(/roleDefaultPolicy/);
 });
 
-test.each([
-  ["snapshot", 300, 1769],
-  ["list", 30, 512],
-  ["show", 30, 1769],
-  ["diff", 300, 1769],
-  ["verify", 300, 1769],
-  ["rollback", 900, 1769],
-  ["rollbacks", 30, 1769],
-  ["delete", 30, 512],
-  ["import", 300, 1769],
-])(
-  "%s runs for at most %i seconds with %i MB on Node 24, arm64, and logs JSON into its own group",
-  (verb, Timeout, MemorySize) => {
+const limits: Record<Verb, readonly [seconds: number, memory: number]> = {
+  snapshot: [300, 1769],
+  list: [30, 512],
+  show: [30, 1769],
+  diff: [300, 1769],
+  verify: [300, 1769],
+  rollback: [900, 1769],
+  rollbacks: [30, 1769],
+  history: [60, 1769],
+  delete: [30, 512],
+  import: [300, 1769],
+};
+
+test.each(Object.entries(limits))(
+  "%s runs for at most %j seconds and MB on Node 24, arm64, and logs JSON into its own group",
+  (verb, [Timeout, MemorySize]) => {
     expect(functionOf(msk, verb)).toMatchObject({
       Timeout,
       MemorySize,

@@ -4,23 +4,28 @@ import { basename, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isObservation } from "../../functions/shared/core/history/sights.ts";
 import { unpackJson } from "../../functions/shared/core/json/packed-json.ts";
+import { triggers } from "../../functions/shared/core/model.ts";
 import { encodeSnapshot, snapshotDocument } from "../../functions/shared/core/snapshot.ts";
 import { queries } from "../../infra/queries.ts";
 import { snapshot } from "../support/arbitraries.ts";
-import { asRow, commitRowsOf, inAnyOrder, logRowsOf, questions, story, writeBodies } from "../support/archived.ts";
+import {
+  asRow,
+  commitRowsOf,
+  inAnyOrder,
+  logRowsOf,
+  questions,
+  sqlOf,
+  story,
+  writeBodies,
+} from "../support/archived.ts";
 import { duckdbOn, rowsOf } from "../support/duckdb.ts";
 import { local, root } from "./configs.ts";
 import { render, templateOf } from "./support.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "offset-rollback-bodies-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const sqlOf = (name: string) => {
-  const query = queries.find((query) => query.name === name);
-  if (query === undefined) throw new Error(`no query ${name}`);
-  return query.sql;
-};
 
 describe("the queries, in DuckDB on encoded bodies", () => {
   const archive = join(folder, "story");
@@ -35,6 +40,13 @@ describe("the queries, in DuckDB on encoded bodies", () => {
     expect(new Set([...questions.map(({ query }) => query), "commits", "log-ranges", "unreadable-bodies"])).toEqual(
       new Set(queries.map(({ name }) => name)),
     );
+  });
+
+  test("leave out of what happened over time the snapshots that the operation history leaves out", () => {
+    const unobserved = [...triggers, "computed", "recovered"].filter((trigger) => !isObservation({ trigger }));
+    const excluded = queries.flatMap(({ sql }) => [...sql.matchAll(/trigger_name NOT IN \((.*?)\)/g)]);
+    expect(excluded).toHaveLength(3);
+    for (const [, words] of excluded) expect(words).toBe(unobserved.map((trigger) => `'${trigger}'`).join(", "));
   });
 
   test("find every commit and log of any snapshot, with names and figures as they are", async () => {

@@ -8,7 +8,15 @@ import {
   type Trigger,
 } from "../../functions/shared/core/model.ts";
 import { encodeSnapshot } from "../../functions/shared/core/snapshot.ts";
+import { queries } from "../../infra/queries.ts";
 import { log, MAX, snapshotOf } from "./states.ts";
+
+/** The SQL of a query of the stack. */
+export function sqlOf(name: string): string {
+  const query = queries.find((query) => query.name === name);
+  if (query === undefined) throw new Error(`no query ${name}`);
+  return query.sql;
+}
 
 /** A cell of a result; all integers are `bigint`. */
 export type Cell = string | bigint | null;
@@ -57,15 +65,20 @@ export const logRowsOf = ({ snapshotId, observed }: Snapshot): Row[] =>
     ]),
   );
 
-/** A group that moved until 10:15, and its log. Topics have dashes and groups have capitals and dots in them. */
+/**
+ * A group that moved until 10:15, and its log; at 10:20 somebody imported other offsets, and at 10:40 one commit is above the log
+ * end. Topics have dashes and groups have capitals and dots in them.
+ */
 export const story: readonly Snapshot[] = (
   [
     ["snapshot-2025-01-15T10:00:00Z", "schedule", 10n, 20n],
     ["snapshot-2025-01-15T10:15:00Z", "schedule", 17n, 25n],
     ["snapshot-2025-01-15T10:15:00Z-2", "api", 18n, 26n],
+    ["snapshot-2025-01-15T10:20:00Z", "imported", 3n, 26n],
     ["snapshot-2025-01-15T10:30:00Z", "safety", 18n, MAX],
-  ] satisfies [string, Trigger, bigint, bigint][]
-).map(([snapshotId, trigger, offset, end]) => {
+    ["snapshot-2025-01-15T10:40:00Z", "schedule", 18n, 20n, 2n],
+  ] satisfies [string, Trigger, bigint, bigint, bigint?][]
+).map(([snapshotId, trigger, offset, end, otherEnd]) => {
   const partitions = new Map([
     ["or-ders-0", { offset, metadata: "" }],
     ["or-ders-10", { offset: 5n, metadata: "m", leaderEpoch: 3 }],
@@ -74,7 +87,9 @@ export const story: readonly Snapshot[] = (
     ["Orders.streams", partitions],
     ["empty", new Map()],
   ]);
-  const topics = new Map([["or-ders", { topicId: "t", partitions: new Map([[0, log(0n, end, 3)]]) }]]);
+  const logs = new Map([[0, log(0n, end, 3)]]);
+  if (otherEnd !== undefined) logs.set(10, log(0n, otherEnd, 3));
+  const topics = new Map([["or-ders", { topicId: "t", partitions: logs }]]);
   const createdAt = snapshotId.slice("snapshot-".length, "snapshot-2025-01-15T10:00:00Z".length);
   return snapshotOf(commits, { snapshotId, createdAt, trigger, observed: { groups: new Map(), topics } });
 });
@@ -103,7 +118,7 @@ export const questions: readonly { query: string; parameters: readonly string[];
   { query: "group-last-moved", parameters: ["orders.streams"], rows: [] },
   {
     query: "lag-over-time",
-    parameters: ["2025-01-15T10:15:00Z", "2025-01-15T10:30:00Z"],
+    parameters: ["2025-01-15T10:15:00Z", "2025-01-15T10:40:00Z"],
     rows: [
       ["2025-01-15T10:15:00Z", "snapshot-2025-01-15T10:15:00Z", "Orders.streams", 8n, 2n, 1n],
       ["2025-01-15T10:15:00Z", "snapshot-2025-01-15T10:15:00Z", "empty", null, 0n, 0n],
@@ -111,13 +126,17 @@ export const questions: readonly { query: string; parameters: readonly string[];
       ["2025-01-15T10:15:00Z", "snapshot-2025-01-15T10:15:00Z-2", "empty", null, 0n, 0n],
       ["2025-01-15T10:30:00Z", "snapshot-2025-01-15T10:30:00Z", "Orders.streams", MAX - 18n, 2n, 1n],
       ["2025-01-15T10:30:00Z", "snapshot-2025-01-15T10:30:00Z", "empty", null, 0n, 0n],
+      ["2025-01-15T10:40:00Z", "snapshot-2025-01-15T10:40:00Z", "Orders.streams", 2n, 2n, 0n],
+      ["2025-01-15T10:40:00Z", "snapshot-2025-01-15T10:40:00Z", "empty", null, 0n, 0n],
     ],
   },
   {
     query: "snapshots-with-group",
     parameters: ["Orders.streams"],
     rows: [
+      ["snapshot-2025-01-15T10:40:00Z", "2025-01-15T10:40:00Z", "complete", "schedule", 2n],
       ["snapshot-2025-01-15T10:30:00Z", "2025-01-15T10:30:00Z", "complete", "safety", 2n],
+      ["snapshot-2025-01-15T10:20:00Z", "2025-01-15T10:20:00Z", "complete", "imported", 2n],
       ["snapshot-2025-01-15T10:15:00Z-2", "2025-01-15T10:15:00Z", "complete", "api", 2n],
       ["snapshot-2025-01-15T10:15:00Z", "2025-01-15T10:15:00Z", "complete", "schedule", 2n],
       ["snapshot-2025-01-15T10:00:00Z", "2025-01-15T10:00:00Z", "complete", "schedule", 2n],

@@ -3,16 +3,14 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Snapshot } from "../../../functions/shared/core/model.ts";
 import { encodeSnapshot } from "../../../functions/shared/core/snapshot.ts";
-import { queries } from "../../../infra/queries.ts";
 import { snapshot } from "../../support/arbitraries.ts";
-import { asRow, commitRowsOf, inAnyOrder, logRowsOf, questions, story } from "../../support/archived.ts";
+import { asRow, commitRowsOf, inAnyOrder, logRowsOf, questions, sqlOf, story } from "../../support/archived.ts";
 import { runInTrino } from "../../support/java.ts";
 
 /** Athena is made of Trino. These tests run the queries of the stack on Trino's engine, on lines as bodies have them. */
 
 const lineOf = (snapshot: Snapshot) => gunzipSync(encodeSnapshot(snapshot).body).toString();
 const bodyOf = (snapshot: Snapshot) => [`s3://bucket/${snapshot.snapshotId}.json.gz`, lineOf(snapshot)] as const;
-const sqlOf = (name: string) => queries.find((query) => query.name === name)?.sql ?? "";
 const say = (line: string) => console.error(line);
 
 describe("the queries, in Trino", () => {

@@ -4,8 +4,7 @@ import { basename, join } from "node:path";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, expect, test } from "vitest";
 import type { Commits } from "../../../functions/shared/core/model.ts";
-import { queries } from "../../../infra/queries.ts";
-import { asRow, commitRowsOf, inAnyOrder } from "../../support/archived.ts";
+import { asRow, commitRowsOf, inAnyOrder, sqlOf } from "../../support/archived.ts";
 import { within } from "../../support/deadline.ts";
 import { duckdbOn, rowsOf } from "../../support/duckdb.ts";
 import { content, second, testArchive } from "./fixture.ts";
@@ -30,7 +29,6 @@ test("the queries of the stack read the bodies as they are stored in the bucket"
     const { Body } = await storage.s3.send(new GetObjectCommand({ Bucket: storage.config.bucket, Key }));
     writeFileSync(join(folder, basename(Key)), (await Body?.transformToByteArray()) ?? "");
   }
-  const sql = queries.find(({ name }) => name === "commits")?.sql ?? "";
-  const rows = await rowsOf(await duckdbOn(folder), sql);
+  const rows = await rowsOf(await duckdbOn(folder), sqlOf("commits"));
   expect(inAnyOrder(rows.map(asRow))).toEqual(inAnyOrder(saved.flatMap(({ snapshot }) => commitRowsOf(snapshot))));
 });

@@ -36,7 +36,8 @@ public class Queries {
             .map(MaterializedRow::getFields)
             .collect(Collectors.toList()));
       }
-      System.out.println(json.writeValueAsString(answers));
+      System.out.write(json.writeValueAsBytes(answers)); // UTF-8 in any locale
+      System.out.flush();
     }
     System.exit(0);
   }

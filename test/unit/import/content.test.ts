@@ -1,9 +1,13 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { examples } from "../../../functions/examples.ts";
 import { importedSnapshot, partOf, requireThisCluster } from "../../../functions/import/content.ts";
 import { request } from "../../../functions/import/schema.ts";
 import { readCommits } from "../../../functions/shared/core/formats/import.ts";
 import type { ImportFormat } from "../../../functions/shared/core/formats/names.ts";
+import { encodeJson } from "../../../functions/shared/core/json/json.ts";
 import type { LiveState } from "../../../functions/shared/core/model.ts";
+import { commitsDocument, importSource } from "../../../functions/shared/core/snapshot.ts";
 import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
 import { groupOf, liveOf, log } from "../../support/states.ts";
 
@@ -28,6 +32,25 @@ const csv = (...lines: string[]) =>
   ["group,topic,partition,offset,leader_epoch,topic_id,log_leader_epoch,error,message,cluster_id", ...lines, ""].join(
     "\n",
   );
+
+test("the documented example is what an import of it makes", () => {
+  const { format = "kafka-csv", content = "", groups, source } = examples.import.request;
+  const group = "orders-streams";
+  const ofGroup = liveOf(new Map([[group, new Map()]]), topics, {
+    observed: { groups: new Map([[group, groupOf("classic", "Empty", 0)]]), topics },
+  });
+  const wanted = parseRequest(request, { format, content, groups, source });
+  const reading = readCommits(format, content, group);
+  const sha256 = createHash("sha256").update(content).digest("hex");
+  const made = importedSnapshot({ wanted, reading, part: partOf(reading, wanted), live: ofGroup, sha256 });
+  expect(JSON.parse(encodeJson({ source: importSource.encode(made.source), warnings: made.warnings }))).toEqual({
+    source: examples.import.result.source,
+    warnings: examples.import.result.warnings,
+  });
+  expect(JSON.parse(encodeJson(commitsDocument.encode(made.consumerGroups)))).toEqual(
+    JSON.parse(encodeJson(examples.import.result.consumer_groups ?? null)),
+  );
+});
 
 describe("an imported snapshot", () => {
   test("has the commits of the content, and the groups and log ranges of now", () => {
