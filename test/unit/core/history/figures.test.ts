@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { historyOfShown, partitionOf } from "./series.ts";
+import { eventsOfShown, historyOfShown, partitionOf, type Shown } from "./series.ts";
 
 describe("lag", () => {
   test("is the log end minus the commit at the last point, 0 where the commit is above it", () => {
@@ -89,6 +89,26 @@ describe("a history", () => {
     expect(taken.map(({ createdAt }) => createdAt)).toEqual(["2025-01-15T10:00:00Z", "2025-01-15T10:30:00Z"]);
     expect(warnings).toEqual([
       '"g": up to 1 snapshot of the range were not asked for it: what was committed then is not known.',
+    ]);
+  });
+
+  test("leaves out what was read before the snapshot before, and was saved after it", () => {
+    const overtaken: readonly Shown[] = [
+      { offset: 10n, end: 30n, at: 0, readAt: 0 },
+      { offset: 20n, end: 30n, at: 5, readAt: 5 },
+      { offset: 15n, end: 30n, at: 6, readAt: 4 },
+    ];
+    expect(eventsOfShown(overtaken)).toEqual([]);
+    expect(partitionOf(overtaken)).toMatchObject({ lag: 10n, status: "OK" });
+    const onlyThere = [
+      { at: 5, readAt: 5 },
+      { offset: 15n, at: 6, readAt: 4 },
+    ];
+    expect(historyOfShown(onlyThere).groups.get("g")).toEqual({ status: "NOTFOUND", partitions: new Map() });
+    const { taken, warnings } = historyOfShown(overtaken);
+    expect(taken).toHaveLength(3);
+    expect(warnings).toEqual([
+      '"g": up to 1 snapshot of the range read it earlier than the snapshot before did: no points there.',
     ]);
   });
 
