@@ -74,6 +74,14 @@ describe("per second", () => {
     expect(partitionOf([{ offset: 5n }]).perSecond).toBeNull();
   });
 
+  test("is over the time between the reads, which a large snapshot does long before it is saved", () => {
+    const { perSecond } = partitionOf([
+      { offset: 0n, at: 0, readAt: 0 },
+      { offset: 90n, at: 3, readAt: 1 },
+    ]);
+    expect(perSecond).toBe(1.5);
+  });
+
   test("begins anew after a move that was no processing", () => {
     expect(partitionOf([{ offset: 900n }, { offset: 0n }, { offset: 90n }]).perSecond).toBe(0.1);
     expect(partitionOf([{ offset: 900n }, { offset: 0n }]).perSecond).toBeNull();
