@@ -38,13 +38,13 @@ export async function rollbacksDuring(
   const rollbacks: KnownRollback[] = [];
   const unread: string[] = [];
   for await (const record of journal.newestFirst(new Date(first - LONGEST_RUN_MS), unreadable, deadline)) {
-    const { rollbackId, startedAt, endedAt, resumedAt = startedAt, groupNames } = record;
+    const { rollbackId, safetySnapshotId, startedAt, endedAt, resumedAt = startedAt, groupNames } = record;
     const from = Date.parse(startedAt);
     const until = endedAt === undefined ? Date.parse(resumedAt) + LONGEST_CALL_MS : Date.parse(endedAt);
     const mayConcern = groupNames === undefined || groupNames.some(isWanted);
     if (!mayConcern || until < first - LONGEST_CALL_MS || from > last + 1_000) continue;
     if (deadline.remainingMs() < RESERVED_MS) unread.push(rollbackId);
-    else rollbacks.push({ rollbackId, from, until, groups: await stepsIn(record) });
+    else rollbacks.push({ rollbackId, safetySnapshotId, from, until, groups: await stepsIn(record) });
   }
   warnings.push(...unreadable.warnings());
   if (unread.length > 0) {

@@ -8,6 +8,8 @@ import { readUntil, type Sight } from "./sight.ts";
 /** A rollback of the journal that may explain how commits moved. Times are milliseconds since 1970. */
 export interface KnownRollback {
   readonly rollbackId: string;
+  /** It moved nothing before this snapshot was saved. */
+  readonly safetySnapshotId: string | null;
   readonly from: number;
   readonly until: number;
   /** What it did to each partition, by group and topic-partition. */
@@ -79,7 +81,8 @@ export function unmovedIn(result: unknown): IsUnmoved {
  */
 export function explainBy(rollbacks: readonly KnownRollback[], group: string, key: string): Explain {
   return (step, before, after) =>
-    rollbacks.find(({ from, until, groups }) => {
+    rollbacks.find(({ safetySnapshotId, from, until, groups }) => {
+      if (after.taken.snapshotId === safetySnapshotId) return false;
       if (from > readUntil(after) || until < before.readSince) return false;
       const planned = groups.get(group)?.get(key);
       return planned?.step === step && fits(planned.to, before, after);

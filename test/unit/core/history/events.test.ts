@@ -215,6 +215,7 @@ describe("recreated", () => {
 describe("a rollback explains a move", () => {
   const rollback = (step: Step, to: bigint | null, more: { from?: number; until?: number; group?: string } = {}) => ({
     rollbackId: "r",
+    safetySnapshotId: `snapshot-${minute(more.from ?? 5)}`,
     from: Date.parse(minute(more.from ?? 5)),
     until: Date.parse(minute(more.until ?? 6)),
     groups: new Map([
@@ -235,6 +236,14 @@ describe("a rollback explains a move", () => {
     expect(events(back, [rollback("fast_forward", 5n)])).toEqual(unexplained);
     expect(events(back, [rollback("rewind", 5n, { from: 16, until: 17 })])).toEqual(unexplained);
     expect(events(back, [rollback("rewind", 5n, { from: -2, until: -1 })])).toEqual(unexplained);
+  });
+
+  test("not one that its safety snapshot already shows", () => {
+    const after: readonly Shown[] = [{ offset: 30n }, { offset: 20n, at: 5 }, { offset: 5n, at: 15 }];
+    expect(events(after, [rollback("rewind", 5n)])).toEqual([
+      "rewound 0–5: 30 → 20, unexplained",
+      "rewound 5–15: 20 → 5, by r",
+    ]);
   });
 
   test("forward, which then is no processing; but not to a target that processing had passed before", () => {
