@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { eventsOfShown, historyOfShown, partitionOf, type Shown } from "./series.ts";
+import { eventsOfShown, historyOfShown, partitionOf, type Shown, withEnds } from "./series.ts";
 
 describe("lag", () => {
   test("is the log end minus the commit at the last point, 0 where the commit is above it", () => {
@@ -13,11 +13,7 @@ describe("lag", () => {
   });
 
   test("in seconds is interpolated between the log ends around the commit", () => {
-    const { lagSeconds, lagSecondsError } = partitionOf([
-      { offset: 0n, end: 0n },
-      { offset: 100n, end: 200n },
-      { offset: 100n, end: 300n },
-    ]);
+    const { lagSeconds, lagSecondsError } = partitionOf(withEnds([0n, 0n], [100n, 200n], [100n, 300n]));
     // The record at 100 came between the minutes 0 and 15; half of 200 came before it.
     expect(lagSeconds).toBeCloseTo(22.5 * 60, -1);
     expect(lagSecondsError).toBeGreaterThanOrEqual(7.5 * 60);
@@ -25,22 +21,15 @@ describe("lag", () => {
   });
 
   test("in seconds goes over points without a log end", () => {
-    expect(
-      partitionOf([
-        { offset: 0n, end: 0n },
-        { offset: 100n, end: null },
-        { offset: 100n, end: 200n },
-      ]).lagSeconds,
-    ).toBeCloseTo(15 * 60, -1);
+    expect(partitionOf(withEnds([0n, 0n], [100n, null], [100n, 200n])).lagSeconds).toBeCloseTo(15 * 60, -1);
   });
 
   test("in seconds is unknown, but at least so much, if all log ends are above the commit", () => {
-    expect(
-      partitionOf([
-        { offset: 5n, end: 9n },
-        { offset: 5n, end: 12n },
-      ]),
-    ).toMatchObject({ lagSeconds: null, lagSecondsError: null, lagSecondsAtLeast: 15 * 60 - 1 });
+    expect(partitionOf(withEnds([5n, 9n], [5n, 12n]))).toMatchObject({
+      lagSeconds: null,
+      lagSecondsError: null,
+      lagSecondsAtLeast: 15 * 60 - 1,
+    });
   });
 
   test("in seconds takes no log end of a topic that was deleted and created again, also where ids are missing in between", () => {

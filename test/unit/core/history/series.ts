@@ -27,6 +27,10 @@ export interface Shown {
   readonly more?: Partial<Snapshot>;
 }
 
+/** What snapshots show that have these offsets and log ends. */
+export const withEnds = (...points: readonly (readonly [offset: bigint, end: bigint | null])[]): readonly Shown[] =>
+  points.map(([offset, end]) => ({ offset, end }));
+
 /** The snapshot that shows this. */
 function snapshotAt(n: number, shown: Shown): Snapshot {
   const {
