@@ -36,7 +36,7 @@ export function lagFigures(points: readonly Point[]): LagFigures {
     if (point.topicId !== null) identified = point;
     if (point.logEnd === null) continue;
     if (point.logEnd <= offset) return { lag, ...between(point, later, last) };
-    later = point;
+    if (point.topicId === identified.topicId) later = point; // without an id it may be of a former topic
   }
   return { lag, ...unknown, lagSecondsAtLeast: seconds(Math.max(0, last.readSince - readUntil(later))) };
 }
