@@ -91,7 +91,7 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
     latest = asOf ?? latest;
     const commits = snapshot.consumerGroups.get(group) ?? noCommits;
     const pending = new Set(observed?.pending);
-    if (pending.size > 0) found.pending++;
+    if (partitions.some(({ key }) => pending.has(key))) found.pending++;
     if (observed?.negative !== undefined) found.negative++;
     found.isShare ||= observed?.type === "share";
     for (const { key, topic, partition, sights } of partitions) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { groupOf } from "../../../support/states.ts";
 import { eventsOfShown, historyOfShown, partitionOf, type Shown, withEnds } from "./series.ts";
 
 describe("lag", () => {
@@ -107,6 +108,12 @@ describe("a history", () => {
     expect(warnings).toEqual([
       '"g": up to 1 snapshot of the range read it earlier than the snapshot before did: no points there.',
     ]);
+  });
+
+  test("does not warn of a pending commit on a partition that it does not show", () => {
+    const group = { ...groupOf("classic", "Stable", 1), pending: ["other-0"] };
+    const observed = { groups: new Map([["g", group]]), topics: new Map() };
+    expect(historyOfShown([{ offset: 1n, more: { observed } }]).warnings).toEqual([]);
   });
 
   test.each([
