@@ -45,11 +45,13 @@ export const handler = operation({
       groups,
       parts.flatMap(({ consumerGroups }) => [...consumerGroups.keys()]),
     );
-    if (missingLiterals.length > 0 || names.length === 0) throw notFound([...missingLiterals, ...idlePatterns], parts);
+    if (missingLiterals.length > 0 || names.length === 0) {
+      throw notFound([...missingLiterals, ...idlePatterns], parts, warnings);
+    }
     for (const pattern of idlePatterns)
       warnings.push(`The pattern ${quote(pattern)} matches no group of the snapshots.`);
     if (topics !== undefined)
-      warnings.push(...topicWarnings(topics, [everCommitted(parts), passedOver], "the snapshots of the range"));
+      warnings.push(...topicWarnings(topics, [everCommitted(parts), passedOver], "the snapshots that were read"));
 
     const rollbacks = await rollbacksDuring(parts, matches, work, warnings);
     const history = historyOf(parts, names, (group, key) => explainBy(rollbacks, group, key));
@@ -127,14 +129,15 @@ async function readParts(
   return parts.reverse();
 }
 
-function notFound(names: readonly string[], parts: readonly Snapshot[]): GroupNotFound {
+/** @param warnings which snapshots were not read: one of these may have the groups */
+function notFound(names: readonly string[], parts: readonly Snapshot[], warnings: readonly string[]): GroupNotFound {
   const failed = new Set(parts.flatMap(({ errors }) => errors.map(({ group }) => group)));
   const uncaptured = names.filter((name) => failed.has(name));
-  const reason = uncaptured.length > 0 ? ` Some snapshots could not capture ${nameSome(uncaptured)}.` : "";
-  return new GroupNotFound(
-    `none of the ${count(parts.length, "snapshot")} that were read has group ${nameSome(names)}; names are case-sensitive.${reason}`,
-    { next: "Call list to see which snapshots there are, and ask for another range with since and until." },
-  );
+  const reasons = uncaptured.length > 0 ? [`Some snapshots could not capture ${nameSome(uncaptured)}.`] : [];
+  const read = `none of the ${count(parts.length, "snapshot")} that were read has group ${nameSome(names)}`;
+  return new GroupNotFound([`${read}; names are case-sensitive.`, ...reasons, ...warnings].join(" "), {
+    next: "Call list to see which snapshots there are, and ask for another range with since and until.",
+  });
 }
 
 /** All partitions that groups had a commit on in one of the snapshots. */

@@ -1,21 +1,26 @@
+import type { Deadline } from "../shared/core/deadline.ts";
 import { JournalCorrupt } from "../shared/core/errors.ts";
-import { type KnownRollback, stepsOf } from "../shared/core/history/rollbacks.ts";
+import { type KnownRollback, stepsOf, unmovedIn } from "../shared/core/history/rollbacks.ts";
 import type { Snapshot } from "../shared/core/model.ts";
 import { plannedDocument } from "../shared/core/rollback/plan-document.ts";
-import type { Work } from "../shared/operation.ts";
-import { decodeStored } from "../shared/storage/journal.ts";
+import { decodeStored, type Journal } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
 
 /** How much earlier than the first snapshot a rollback may have started that ran until after it: it may have been resumed. */
 const LONGEST_RUN_MS = 24 * 60 * 60_000;
-/** Lambda ends a function by then. */
+/** Lambda ends a function by then: one that rolls back, and one that takes a snapshot, which began to read that much before. */
 const LONGEST_CALL_MS = 15 * 60_000;
 /** Plans are no longer read when so little time is left. */
 const RESERVED_MS = 2_000;
 
+interface Reading {
+  readonly storage: { readonly journal: Pick<Journal, "newestFirst" | "plan" | "result"> };
+  readonly deadline: Deadline;
+}
+
 /**
- * The rollbacks that may have moved wanted groups between the snapshots, newest first, without those that changed nothing.
+ * The rollbacks that may have moved wanted groups between the snapshots, newest first.
  *
  * @param parts oldest first
  * @param warnings gets what could not be read
@@ -23,7 +28,7 @@ const RESERVED_MS = 2_000;
 export async function rollbacksDuring(
   parts: readonly Snapshot[],
   isWanted: (group: string) => boolean,
-  { storage: { journal }, deadline }: Work,
+  { storage: { journal }, deadline }: Reading,
   warnings: string[],
 ): Promise<readonly KnownRollback[]> {
   const [first, last] = [parts[0], parts.at(-1)].map((part) => Date.parse(part?.createdAt ?? ""));
@@ -33,13 +38,13 @@ export async function rollbacksDuring(
   const rollbacks: KnownRollback[] = [];
   const unread: string[] = [];
   for await (const record of journal.newestFirst(new Date(first - LONGEST_RUN_MS), unreadable, deadline)) {
-    const { rollbackId, startedAt, endedAt, resumedAt = startedAt, groupNames, status } = record;
+    const { rollbackId, safetySnapshotId, startedAt, endedAt, resumedAt = startedAt, groupNames } = record;
     const from = Date.parse(startedAt);
     const until = endedAt === undefined ? Date.parse(resumedAt) + LONGEST_CALL_MS : Date.parse(endedAt);
     const mayConcern = groupNames === undefined || groupNames.some(isWanted);
-    if (status === "failed" || !mayConcern || until < first || from > last + 1_000) continue;
+    if (!mayConcern || until < first - LONGEST_CALL_MS || from > last + 1_000) continue;
     if (deadline.remainingMs() < RESERVED_MS) unread.push(rollbackId);
-    else rollbacks.push({ rollbackId, from, until, groups: await stepsIn(record) });
+    else rollbacks.push({ rollbackId, safetySnapshotId, from, until, groups: await stepsIn(record) });
   }
   warnings.push(...unreadable.warnings());
   if (unread.length > 0) {
@@ -51,8 +56,15 @@ export async function rollbacksDuring(
 
   async function stepsIn(record: JournalRecord): Promise<KnownRollback["groups"]> {
     try {
-      const stored = await journal.plan(record, deadline);
-      return stepsOf(decodeStored(record, () => plannedDocument.decode(stored, "plan")).plan, isWanted);
+      const mayLackSome = record.attempts === 1 && record.status !== "success";
+      const [plan, result] = await Promise.all([
+        journal.plan(record, deadline),
+        mayLackSome ? journal.result(record, deadline) : undefined,
+      ]);
+      return decodeStored(record, () => {
+        const isUnmoved = result === undefined ? undefined : unmovedIn(result);
+        return stepsOf(plannedDocument.decode(plan, "plan").plan, isWanted, isUnmoved);
+      });
     } catch (error) {
       if (!(error instanceof JournalCorrupt)) throw error;
       unreadable.add(error);

@@ -1,3 +1,4 @@
+import { DeleteObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { commitsOn, openStack, uniqueGroup } from "../support/stack.ts";
 
@@ -31,7 +32,8 @@ describe("the history of a group", () => {
     await consume(topic, group, 20);
     const last = await snapshotOf(group);
 
-    const result = await stack.call("history", { groups: [{ name: group }], since: first.created_at });
+    const range = { since: first.created_at, until: last.created_at };
+    const result = await stack.call("history", { groups: [{ name: group }], ...range });
     const { [group]: history } = result.groups;
     const { [`${topic}-0`]: partition } = history?.partitions ?? {};
     const safety = result.snapshots.find(({ snapshot_id }) => snapshot_id === rollback.safety_snapshot_id);
@@ -63,20 +65,24 @@ describe("the history of a group", () => {
     ]);
 
     const path = `/groups/${encodeURIComponent(group)}/history`;
-    expect(await stack.http("GET", `${path}?since=${encodeURIComponent(first.created_at)}`)).toMatchObject({
+    // The schedule takes snapshots of its own groups at any time.
+    const until = `until=${encodeURIComponent(last.created_at)}`;
+    expect(await stack.http("GET", `${path}?since=${encodeURIComponent(first.created_at)}&${until}`)).toMatchObject({
       status: 200,
       body: result,
     });
-    const newest = await stack.http("GET", `${path}?limit=2&until=${encodeURIComponent(last.created_at)}`);
+    const newest = await stack.http("GET", `${path}?limit=2&${until}`);
     expect(newest.body).toMatchObject({
       warnings: expect.arrayContaining([
         expect.stringMatching(/^Only the newest 2 snapshots of the range were read, back to /),
       ]),
     });
+    const two = (await stack.call("list", { limit: 2, until: last.created_at })).snapshots.map(
+      (one) => one.snapshot_id,
+    );
     const { snapshots } = newest.body as Pick<typeof result, "snapshots">;
-    // Two, or fewer: the schedule takes snapshots of its own groups at any time.
-    expect(snapshots.length).toBeLessThanOrEqual(2);
-    expect(snapshots).toEqual(result.snapshots.slice(result.snapshots.length - snapshots.length));
+    expect(snapshots).toEqual(result.snapshots.filter(({ snapshot_id }) => two.includes(snapshot_id)));
+    expect(snapshots.at(-1)).toEqual(last);
   });
 
   test("shows that a topic was deleted and created again", async () => {
@@ -110,6 +116,20 @@ describe("the history of a group", () => {
     const result = await stack.call("history", { groups: [group], since: created_at });
     expect(result.groups[group]?.partitions[`${topic}-0`]).toMatchObject({ points: [[0, 9, 20]], events: [] });
     expect(result.warnings).toContainEqual(expect.stringMatching(/such as imported ones/));
+  });
+
+  test("names the snapshots that cannot be read, also where the others do not have the group", async () => {
+    const [topic, group] = [await stack.topic(1), uniqueGroup()];
+    await stack.commit(commitsOn(group, topic, [9n]));
+    const { snapshot_id, created_at } = await snapshotOf(group);
+    const { bucket: Bucket, endpoint_url: endpoint, region } = stack.outputs;
+    const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+    const s3 = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
+    await s3.send(new DeleteObjectCommand({ Bucket, Key: `snapshots/${snapshot_id}.json.gz` }));
+    const { name, message } = await stack.failure("history", { groups: [group], since: created_at });
+    expect(name).toBe("GroupNotFound");
+    expect(message).toContain(`the body of ${snapshot_id} is missing from the bucket`);
+    await stack.call("delete", { snapshot_id });
   });
 
   test("refuses groups that no snapshot has, and topics that they have no commit on, by both transports", async () => {

@@ -21,7 +21,7 @@ const unknown = { lagSeconds: null, lagSecondsError: null };
  * at the committed offset was appended. The time in between is interpolated, as if records came evenly. The error covers all
  * that is possible: each moment between the two points, and the time that a snapshot takes.
  *
- * @param points oldest first, of one topic id from the last change of it on
+ * @param points oldest first; those before the topic was last created do not count
  */
 export function lagFigures(points: readonly Point[]): LagFigures {
   const last = points.at(-1);
@@ -36,7 +36,7 @@ export function lagFigures(points: readonly Point[]): LagFigures {
     if (point.topicId !== null) identified = point;
     if (point.logEnd === null) continue;
     if (point.logEnd <= offset) return { lag, ...between(point, later, last) };
-    later = point;
+    if (point.topicId === identified.topicId) later = point; // without an id it may be of a former topic
   }
   return { lag, ...unknown, lagSecondsAtLeast: seconds(Math.max(0, last.readSince - readUntil(later))) };
 }
@@ -60,7 +60,7 @@ function between(earlier: Point, later: Point, last: Point) {
  */
 export function ratePerSecond(points: readonly Point[]): number | null {
   const [first, last] = [points[0], points.at(-1)];
-  if (first === undefined || last === undefined || first.taken.time >= last.taken.time) return null;
-  const rate = Number(last.commit.offset - first.commit.offset) / seconds(last.taken.time - first.taken.time);
+  if (first === undefined || last === undefined || first.readSince >= last.readSince) return null;
+  const rate = Number(last.commit.offset - first.commit.offset) / seconds(last.readSince - first.readSince);
   return Number(rate.toPrecision(6));
 }

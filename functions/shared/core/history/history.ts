@@ -131,6 +131,11 @@ function warningsOf(groups: ReadonlyMap<string, GroupSights>): string[] {
     () => "some snapshots have negative offsets, which are no commits: these partitions have no points there.",
   );
   add(
+    ({ overtaken }) => overtaken,
+    (most) =>
+      `up to ${count(most, "snapshot")} of the range read it earlier than the snapshot before did: no points there.`,
+  );
+  add(
     ({ isShare }) => (isShare ? 1 : 0),
     () => "share groups: their points are start offsets, and records after these may have been acknowledged.",
   );

@@ -36,7 +36,7 @@ export interface Point extends Sight {
 export const hasCommit = (sight: Sight): sight is Point => sight.commit !== null;
 
 /** Until when a snapshot was read: it has the second in which it was saved. */
-export const readUntil = ({ taken }: Sight): number => taken.time + 1_000;
+export const readUntil = ({ taken }: Pick<Sight, "taken">): number => taken.time + 1_000;
 
 /** How many offsets are after the commit; null where the log end is unknown. A log end that was read too early counts as 0. */
 export function lagOf({ commit, logEnd }: Point): bigint | null {

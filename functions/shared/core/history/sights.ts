@@ -1,6 +1,6 @@
 import { noCommits, placeOf, type Snapshot } from "../model.ts";
 import { compileSelection } from "../selectors.ts";
-import type { Sight, Taken } from "./sight.ts";
+import { hasCommit, readUntil, type Sight, type Taken } from "./sight.ts";
 
 /** Snapshots that were not read from Kafka at the time of their id: they say nothing of that time. */
 const notObserved: ReadonlySet<string> = new Set(["imported", "computed", "recovered"]);
@@ -22,13 +22,15 @@ export interface Frame {
 
 /** What snapshots show of a group. */
 export interface GroupSights {
-  /** By topic-partition, in the order of the snapshots. */
+  /** By topic-partition, in the order of the snapshots: those with a commit in one of them. */
   readonly partitions: ReadonlyMap<string, readonly Sight[]>;
   /** How many snapshots do not show it, by the reason. */
   readonly gaps: ReadonlyMap<Gap, number>;
   /** How many show a pending transactional commit, or a negative offset, which is no commit. */
   readonly pending: number;
   readonly negative: number;
+  /** How many had read it earlier than a snapshot that was saved before them. */
+  readonly overtaken: number;
   /** Whether it is a share group. */
   readonly isShare: boolean;
 }
@@ -59,7 +61,8 @@ export function framesOf(snapshots: readonly Snapshot[]): readonly Frame[] {
 /**
  * What snapshots show of a group. One that lacks the group shows that it had no commits only if it was asked for the group and
  * could list all groups. In one that has the group, a partition without a commit has none, unless its topic could not be
- * observed, or its offset is negative: then nothing is known of it.
+ * observed, or its offset is negative: then nothing is known of it. A large snapshot is read for so long that another one may
+ * read the group later and be saved before it: the large one then shows a former state, and is left out.
  *
  * @param frames oldest first
  */
@@ -70,7 +73,8 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
     return { key, ...placeOf(key), sights };
   });
   const gaps = new Map<Gap, number>();
-  const found = { pending: 0, negative: 0, isShare: false };
+  const found = { pending: 0, negative: 0, overtaken: 0, isShare: false };
+  let latest = Number.NEGATIVE_INFINITY;
   for (const { snapshot, taken, gapOf } of frames) {
     const gap = gapOf(group);
     if (gap !== undefined) {
@@ -79,12 +83,17 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
     }
     const { groups, topics } = snapshot.observed;
     const observed = groups.get(group);
+    const asOf = observed?.asOf ? Math.min(Date.parse(observed.asOf), readUntil({ taken })) : undefined;
+    if (asOf !== undefined && asOf < latest) {
+      found.overtaken++;
+      continue;
+    }
+    latest = asOf ?? latest;
     const commits = snapshot.consumerGroups.get(group) ?? noCommits;
     const pending = new Set(observed?.pending);
-    if (pending.size > 0) found.pending++;
+    if (partitions.some(({ key }) => pending.has(key))) found.pending++;
     if (observed?.negative !== undefined) found.negative++;
     found.isShare ||= observed?.type === "share";
-    const readSince = observed?.asOf ? Math.min(Date.parse(observed.asOf), taken.time) : taken.time;
     for (const { key, topic, partition, sights } of partitions) {
       const commit = commits.get(key) ?? null;
       const about = topics.get(topic);
@@ -92,7 +101,7 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
       const log = about?.partitions.get(partition);
       sights.push({
         taken,
-        readSince,
+        readSince: asOf ?? taken.time,
         members: observed?.members ?? null,
         isSimple: observed?.protocolType === "",
         commit,
@@ -103,5 +112,6 @@ export function sightsOf(frames: readonly Frame[], group: string): GroupSights {
       });
     }
   }
-  return { partitions: new Map(partitions.map(({ key, sights }) => [key, sights])), gaps, ...found };
+  const shown = partitions.filter(({ sights }) => sights.some(hasCommit));
+  return { partitions: new Map(shown.map(({ key, sights }) => [key, sights])), gaps, ...found };
 }

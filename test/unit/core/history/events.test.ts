@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Step } from "../../../../functions/shared/core/history/events.ts";
-import { eventsOfShown, minute, type Shown } from "./series.ts";
+import { eventsOfShown, minute, type Shown, withEnds } from "./series.ts";
 
 const events = eventsOfShown;
 
@@ -12,34 +12,17 @@ describe("stopped", () => {
   });
 
   test("is not said of a quiet topic, whose log end is at the commit", () => {
-    expect(
-      events([
-        { offset: 10n, end: 16n },
-        { offset: 16n, end: 16n },
-        { offset: 16n, end: 16n },
-      ]),
-    ).toEqual([]);
+    expect(events(withEnds([10n, 16n], [16n, 16n], [16n, 16n]))).toEqual([]);
   });
 
   test("is before the first unread record where the group had read all records until then", () => {
-    expect(
-      events([
-        { offset: 10n, end: 16n },
-        { offset: 16n, end: 16n },
-        { offset: 16n, end: 16n },
-        { offset: 16n, end: 20n },
-        { offset: 16n, end: 25n },
-      ]),
-    ).toEqual(["stopped 0–45: 10 → 16"]);
+    expect(events(withEnds([10n, 16n], [16n, 16n], [16n, 16n], [16n, 20n], [16n, 25n]))).toEqual([
+      "stopped 0–45: 10 → 16",
+    ]);
   });
 
   test("is not said at the first snapshot with unread records, which may have come right before it", () => {
-    expect(
-      events([
-        { offset: 16n, end: 16n },
-        { offset: 16n, end: 20n },
-      ]),
-    ).toEqual([]);
+    expect(events(withEnds([16n, 16n], [16n, 20n]))).toEqual([]);
   });
 
   test("is not said of a group with members until records have waited for a minute", () => {
@@ -116,14 +99,8 @@ describe("a commit that moved", () => {
   });
 
   test("has jumped over records that the log no longer had before the commit was read", () => {
-    expect(
-      events([
-        { offset: 5n, start: 50n },
-        { offset: 10n, start: 50n },
-        { offset: 60n, start: 50n },
-      ]),
-    ).toEqual(["jumped 15–30: 10 → 60, unexplained"]);
     const toOffset = (offset: bigint) => events([5n, 10n, offset].map((offset) => ({ offset, start: 50n })));
+    expect(toOffset(60n)).toEqual(["jumped 15–30: 10 → 60, unexplained"]);
     expect(toOffset(50n)).toEqual(["jumped 15–30: 10 → 50, unexplained"]);
     expect(toOffset(49n)).toEqual([]);
   });
@@ -215,6 +192,7 @@ describe("recreated", () => {
 describe("a rollback explains a move", () => {
   const rollback = (step: Step, to: bigint | null, more: { from?: number; until?: number; group?: string } = {}) => ({
     rollbackId: "r",
+    safetySnapshotId: `snapshot-${minute(more.from ?? 5)}`,
     from: Date.parse(minute(more.from ?? 5)),
     until: Date.parse(minute(more.until ?? 6)),
     groups: new Map([
@@ -235,6 +213,14 @@ describe("a rollback explains a move", () => {
     expect(events(back, [rollback("fast_forward", 5n)])).toEqual(unexplained);
     expect(events(back, [rollback("rewind", 5n, { from: 16, until: 17 })])).toEqual(unexplained);
     expect(events(back, [rollback("rewind", 5n, { from: -2, until: -1 })])).toEqual(unexplained);
+  });
+
+  test("not one that its safety snapshot already shows", () => {
+    const after: readonly Shown[] = [{ offset: 30n }, { offset: 20n, at: 5 }, { offset: 5n, at: 15 }];
+    expect(events(after, [rollback("rewind", 5n)])).toEqual([
+      "rewound 0–5: 30 → 20, unexplained",
+      "rewound 5–15: 20 → 5, by r",
+    ]);
   });
 
   test("forward, which then is no processing; but not to a target that processing had passed before", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { historyOfShown, partitionOf } from "./series.ts";
+import { groupOf } from "../../../support/states.ts";
+import { eventsOfShown, historyOfShown, partitionOf, type Shown, withEnds } from "./series.ts";
 
 describe("lag", () => {
   test("is the log end minus the commit at the last point, 0 where the commit is above it", () => {
@@ -13,11 +14,7 @@ describe("lag", () => {
   });
 
   test("in seconds is interpolated between the log ends around the commit", () => {
-    const { lagSeconds, lagSecondsError } = partitionOf([
-      { offset: 0n, end: 0n },
-      { offset: 100n, end: 200n },
-      { offset: 100n, end: 300n },
-    ]);
+    const { lagSeconds, lagSecondsError } = partitionOf(withEnds([0n, 0n], [100n, 200n], [100n, 300n]));
     // The record at 100 came between the minutes 0 and 15; half of 200 came before it.
     expect(lagSeconds).toBeCloseTo(22.5 * 60, -1);
     expect(lagSecondsError).toBeGreaterThanOrEqual(7.5 * 60);
@@ -25,22 +22,15 @@ describe("lag", () => {
   });
 
   test("in seconds goes over points without a log end", () => {
-    expect(
-      partitionOf([
-        { offset: 0n, end: 0n },
-        { offset: 100n, end: null },
-        { offset: 100n, end: 200n },
-      ]).lagSeconds,
-    ).toBeCloseTo(15 * 60, -1);
+    expect(partitionOf(withEnds([0n, 0n], [100n, null], [100n, 200n])).lagSeconds).toBeCloseTo(15 * 60, -1);
   });
 
   test("in seconds is unknown, but at least so much, if all log ends are above the commit", () => {
-    expect(
-      partitionOf([
-        { offset: 5n, end: 9n },
-        { offset: 5n, end: 12n },
-      ]),
-    ).toMatchObject({ lagSeconds: null, lagSecondsError: null, lagSecondsAtLeast: 15 * 60 - 1 });
+    expect(partitionOf(withEnds([5n, 9n], [5n, 12n]))).toMatchObject({
+      lagSeconds: null,
+      lagSecondsError: null,
+      lagSecondsAtLeast: 15 * 60 - 1,
+    });
   });
 
   test("in seconds takes no log end of a topic that was deleted and created again, also where ids are missing in between", () => {
@@ -56,8 +46,8 @@ describe("lag", () => {
         { offset: 0n, end: 0n },
         { offset: 7n, end: 8n, topicId: null },
         { offset: 5n, end: 9n, topicId: "new" },
-      ]).lagSeconds,
-    ).toBeNull();
+      ]),
+    ).toMatchObject({ lagSeconds: null, lagSecondsAtLeast: 0 });
     expect(
       partitionOf([
         { offset: 0n, end: 0n, topicId: "old" },
@@ -72,6 +62,14 @@ describe("per second", () => {
   test("is the advance from the first point to the last", () => {
     expect(partitionOf([{ offset: 0n }, { offset: 10n }, { offset: 90n }]).perSecond).toBe(0.05);
     expect(partitionOf([{ offset: 5n }]).perSecond).toBeNull();
+  });
+
+  test("is over the time between the reads, which a large snapshot does long before it is saved", () => {
+    const { perSecond } = partitionOf([
+      { offset: 0n, at: 0, readAt: 0 },
+      { offset: 90n, at: 3, readAt: 1 },
+    ]);
+    expect(perSecond).toBe(1.5);
   });
 
   test("begins anew after a move that was no processing", () => {
@@ -90,6 +88,32 @@ describe("a history", () => {
     expect(warnings).toEqual([
       '"g": up to 1 snapshot of the range were not asked for it: what was committed then is not known.',
     ]);
+  });
+
+  test("leaves out what was read before the snapshot before, and was saved after it", () => {
+    const overtaken: readonly Shown[] = [
+      { offset: 10n, end: 30n, at: 0, readAt: 0 },
+      { offset: 20n, end: 30n, at: 5, readAt: 5 },
+      { offset: 15n, end: 30n, at: 6, readAt: 4 },
+    ];
+    expect(eventsOfShown(overtaken)).toEqual([]);
+    expect(partitionOf(overtaken)).toMatchObject({ lag: 10n, status: "OK" });
+    const onlyThere = [
+      { at: 5, readAt: 5 },
+      { offset: 15n, at: 6, readAt: 4 },
+    ];
+    expect(historyOfShown(onlyThere).groups.get("g")).toEqual({ status: "NOTFOUND", partitions: new Map() });
+    const { taken, warnings } = historyOfShown(overtaken);
+    expect(taken).toHaveLength(3);
+    expect(warnings).toEqual([
+      '"g": up to 1 snapshot of the range read it earlier than the snapshot before did: no points there.',
+    ]);
+  });
+
+  test("does not warn of a pending commit on a partition that it does not show", () => {
+    const group = { ...groupOf("classic", "Stable", 1), pending: ["other-0"] };
+    const observed = { groups: new Map([["g", group]]), topics: new Map() };
+    expect(historyOfShown([{ offset: 1n, more: { observed } }]).warnings).toEqual([]);
   });
 
   test.each([

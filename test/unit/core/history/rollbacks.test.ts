@@ -47,7 +47,13 @@ test("a group that is not wanted, or was left out of the plan, has no steps", ()
 test("of two rollbacks that fit, the newer one explains a move", () => {
   const steps = stepsOf({ groups: groups({ "t-0": planned("rewind", 5n) }) }, () => true);
   const at = Date.parse("2025-01-15T10:05:00Z");
-  const rollbacks = ["newer", "older"].map((rollbackId, n) => ({ rollbackId, from: at - n, until: at, groups: steps }));
+  const rollbacks = ["newer", "older"].map((rollbackId, n) => ({
+    rollbackId,
+    safetySnapshotId: null,
+    from: at - n,
+    until: at,
+    groups: steps,
+  }));
   expect(partitionOf([{ offset: 10n }, { offset: 5n }], rollbacks).events).toMatchObject([{ rollbackId: "newer" }]);
 });
 
@@ -59,7 +65,9 @@ test("no rollback explains what it cannot have done: the target lies between whe
       const at = Date.parse("2025-01-15T10:05:00Z");
       const explain = (rollbacks: Parameters<typeof explainBy>[0]) =>
         partitionOf([{ offset: from }, { offset: to }], rollbacks).events.some(({ rollbackId }) => rollbackId === "r");
-      expect(explain([{ rollbackId: "r", from: at, until: at, groups: steps }])).toBe(to < from && target <= to);
+      expect(explain([{ rollbackId: "r", safetySnapshotId: null, from: at, until: at, groups: steps }])).toBe(
+        to < from && target <= to,
+      );
     }),
   );
 });

@@ -21,9 +21,15 @@ export interface Shown {
   readonly negative?: boolean;
   /** When it was taken, in minutes after the first one; a quarter of an hour after the one before unless given. */
   readonly at?: number;
+  /** When its commits were read, in minutes too; not recorded unless given. */
+  readonly readAt?: number;
   /** What is other than in a complete snapshot of all groups. */
   readonly more?: Partial<Snapshot>;
 }
+
+/** What snapshots show that have these offsets and log ends. */
+export const withEnds = (...points: readonly (readonly [offset: bigint, end: bigint | null])[]): readonly Shown[] =>
+  points.map(([offset, end]) => ({ offset, end }));
 
 /** The snapshot that shows this. */
 function snapshotAt(n: number, shown: Shown): Snapshot {
@@ -35,11 +41,13 @@ function snapshotAt(n: number, shown: Shown): Snapshot {
     members = 1,
     protocolType = "consumer",
     at = 15 * n,
+    readAt,
   } = shown;
   const createdAt = minute(at);
   const group = {
     ...groupOf("classic", "Stable", members),
     protocolType,
+    asOf: readAt === undefined ? null : minute(readAt),
     ...(shown.pending && { pending: ["t-0"] }),
     ...(shown.negative && { negative: new Map([["t-0", -1001n]]) }),
   };
