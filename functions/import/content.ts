@@ -1,13 +1,14 @@
 import { unlistedWarnings } from "../shared/core/checks.ts";
 import { ClusterMismatch, GroupNotFound } from "../shared/core/errors.ts";
 import { lossesOnImport } from "../shared/core/formats/import.ts";
-import type { Reading } from "../shared/core/formats/reading.ts";
+import type { Reading, SourceTopic } from "../shared/core/formats/reading.ts";
 import { mapGroups } from "../shared/core/group-map.ts";
 import type {
   ClusterIdentity,
   ImportSource,
   LiveState,
   Observed,
+  ObservedGroup,
   ObservedTopic,
   Snapshot,
   SnapshotContent,
@@ -75,19 +76,49 @@ export function requireThisCluster(reading: Reading, cluster: ClusterIdentity): 
   );
 }
 
+/** The group of the content whose commits a group of the part has. */
+const sourceOf = ({ sources }: SnapshotPart, group: string) => sources.get(group) ?? group;
+
+/**
+ * The groups as a rollback has to compare them: as they are now, but with the types that the content knows, and which of its
+ * commits were not final. So the offsets of a share group do not become the commits of another group, or the reverse.
+ */
+function groupsOf(reading: Reading, part: SnapshotPart, { observed }: LiveState): Observed["groups"] {
+  const groups = [...part.commits.keys()].flatMap((group) => {
+    const now = observed.groups.get(group);
+    const then = reading.groups.get(sourceOf(part, group));
+    if (now === undefined && (then?.type ?? null) === null) return [];
+    const { pending: _, negative: __, ...rest } = now ?? notThere; // of the commits that are there now
+    const { pending, negative } = then ?? {};
+    const ofContent = { type: then?.type ?? rest.type, ...(pending && { pending }), ...(negative && { negative }) };
+    return [[group, { ...rest, asOf: null, ...ofContent }] as const];
+  });
+  return new Map(groups);
+}
+
+const notThere: ObservedGroup = {
+  type: null,
+  state: null,
+  members: null,
+  protocolType: null,
+  protocol: null,
+  asOf: null,
+};
+
 /**
  * The topics as a rollback has to compare them: log ranges of now, but the ids and leader epochs that the content knows. So a
- * topic that was created again since the content was written blocks a rollback.
+ * topic that was created since the content was written, again or for the first time, blocks a rollback.
  */
 function topicsOf(reading: Reading, { observed }: LiveState): Observed["topics"] {
-  const topics = [...observed.topics].map(([topic, now]) => {
+  const topics = [...observed.topics].flatMap(([topic, now]) => {
     const then = reading.topics.get(topic);
-    return [topic, now === null || then === undefined ? now : asThen(now, then)] as const;
+    if (then === "absent") return [];
+    return [[topic, now === null || then === undefined ? now : asThen(now, then)] as const];
   });
   return new Map(topics);
 }
 
-function asThen(now: ObservedTopic, then: Exclude<ReturnType<Reading["topics"]["get"]>, undefined>): ObservedTopic {
+function asThen(now: ObservedTopic, then: Exclude<SourceTopic, "absent">): ObservedTopic {
   const partitions = [...now.partitions].map(([partition, { logStartOffset, logEndOffset, leaderEpoch }]) => {
     const epoch = then.leaderEpochs.get(partition) ?? leaderEpoch;
     return [partition, { logStartOffset, logEndOffset, leaderEpoch: epoch }] as const;
@@ -117,15 +148,12 @@ interface Import {
 }
 
 /**
- * The snapshot of an import. Of the groups, it has what they are now; of their commits, only those of the content. Its warnings
- * say what the format did not carry, and what would block a rollback to it now.
+ * The snapshot of an import. Its commits are those of the content. What the content does not know of its groups and topics is as it
+ * is now. The warnings say what the format did not carry, and what would block a rollback to it now.
  */
 export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import): ImportedContent {
   const { format, description } = wanted;
   const unlisted = unlistedWarnings(bare(reading), wanted.groups).length > 0 ? reading.unlisted() : undefined;
-  const groups = [...live.observed.groups].map(([group, { pending: _, negative: __, ...now }]) => {
-    return [group, { ...now, asOf: null }] as const; // of the commits that are there now, which are not those of the snapshot
-  });
   const names = [...part.commits.keys(), ...part.errors.map(({ group }) => group)];
   const source: ImportSource = {
     name: wanted.source ?? wanted.snapshot_url ?? null,
@@ -143,9 +171,10 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
     errors: part.errors,
     ...(unlisted && { unlisted }),
     warnings: [],
-    observed: { groups: new Map(groups), topics: topicsOf(reading, live) },
+    observed: { groups: groupsOf(reading, part, live), topics: topicsOf(reading, live) },
   };
-  const leftOut = [...reading.commits.keys()].filter((group) => !wasSelected(part, group));
+  const taken = new Set([...part.commits.keys()].map((group) => sourceOf(part, group)));
+  const leftOut = [...reading.commits.keys()].filter((group) => !taken.has(group));
   return {
     ...content,
     warnings: [
@@ -166,10 +195,6 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
     ],
   };
 }
-
-/** Whether a group of the content is among those of a part, which may have it under another name. */
-const wasSelected = ({ commits, sources }: SnapshotPart, group: string) =>
-  [...sources.values()].includes(group) || (commits.has(group) && !sources.has(group));
 
 /** What would block a rollback to the snapshot as the cluster is now. */
 function blockerWarnings(content: SnapshotContent, part: SnapshotPart, live: LiveState): string[] {

@@ -56,6 +56,33 @@ describe("an imported snapshot", () => {
     expect(made.warnings.join("\n")).toMatch(/blocked by .*topic_recreated 1/);
   });
 
+  test("of a topic that did not exist when the content was written has none, so that it blocks", () => {
+    const commits = { partitions: { "orders-0": { offset: 17 } } };
+    const made = importing("json", JSON.stringify({ consumer_groups: { a: commits }, observed: { topics: {} } }));
+    expect(made.observed.topics).toEqual(new Map());
+    expect(made.warnings.join("\n")).toMatch(/blocked by .*topic_recreated 1/);
+  });
+
+  const share = { type: "share", pending: ["orders-0"], negative: { "orders-1": -1 } };
+  const partitions = { "orders-0": { offset: 17 } };
+  const rows = "group,topic,partition,offset,type,pending\ns,orders,0,17,share,TRUE\n";
+  test.each<[ImportFormat, string]>([
+    ["json", JSON.stringify({ consumer_groups: { s: { partitions } }, observed: { groups: { s: share } } })],
+    ["csv", rows],
+  ])("of a share group from %s cannot replace the commits of another, nor create one", (format, content) => {
+    const made = importing(format, content, { group_map: { s: "a" } });
+    expect(made.observed.groups.get("a")).toMatchObject({ type: "share", state: "Empty", pending: ["orders-0"] });
+    expect(made.warnings.join("\n")).toMatch(/blocked by .*unsupported_type 1/);
+    const created = importing(format, content, {}, { ...live, missing: new Set(["s"]) });
+    expect(created.observed.groups.get("s")).toMatchObject({ type: "share", state: null });
+  });
+
+  test("keeps which commits of its source were no offsets", () => {
+    const observed = { groups: { a: { negative: { "orders-1": -1 } } } };
+    const made = importing("json", JSON.stringify({ consumer_groups: { a: { partitions } }, observed }));
+    expect(made.observed.groups.get("a")).toMatchObject({ type: "classic", negative: new Map([["orders-1", -1n]]) });
+  });
+
   test("lacks the groups that its source lacks, and no other", () => {
     const lines = csv(
       "a,orders,0,17,,,,,,c1",

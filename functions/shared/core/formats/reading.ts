@@ -1,7 +1,14 @@
 import { InvalidRequest } from "../errors.ts";
 import { DecodeError } from "../json/codec.ts";
 import { parseExactly, RepeatedKey, UnexpectedText } from "../json/parser.ts";
-import { type CaptureError, type Commit, sameCommit, topicPartition, type Unlisted } from "../model.ts";
+import {
+  type CaptureError,
+  type Commit,
+  type ObservedGroup,
+  sameCommit,
+  topicPartition,
+  type Unlisted,
+} from "../model.ts";
 import { count, quote } from "../text.ts";
 
 /** A line of a text, or null in JSON, and what is to be said of it. The message of JSON begins with the path. */
@@ -23,11 +30,13 @@ interface Row {
   readonly leaderEpoch?: unknown;
 }
 
-/** A topic as a source knew it; what it does not say is null. */
-export interface SourceTopic {
-  readonly topicId: string | null;
-  readonly leaderEpochs: ReadonlyMap<number, number>;
-}
+/** A group as a source knew it; what it does not say is null, or absent. */
+export type SourceGroup = Pick<ObservedGroup, "type" | "pending" | "negative">;
+
+/** A topic as a source knew it; what it does not say is null, or absent. `absent`: the topic did not exist. */
+export type SourceTopic =
+  | { readonly topicId: string | null; readonly leaderEpochs: ReadonlyMap<number, number | null> }
+  | "absent";
 
 /** What a source says of itself; null is nothing. */
 interface About {
@@ -39,13 +48,13 @@ interface About {
 /** What was read from a text: see `createReading`. */
 export type Reading = ReturnType<typeof createReading>;
 
-const MAX_INT32 = 0x7fffffffn;
+export const MAX_INT32 = 0x7fffffffn;
 const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
 /** How many problems are named: the first in the message, and more in `details.problems`. */
 const [inMessage, inDetails] = [10, 10_000];
 
 /** An integer as JSON or a cell has it, from 0 to `most`. */
-function integer(value: unknown, most: bigint): bigint | undefined {
+export function integer(value: unknown, most: bigint): bigint | undefined {
   const isDigits = typeof value === "string" && /^(0|[1-9]\d{0,18})$/.test(value);
   const isNumber = typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value));
   if (!isDigits && !isNumber) return undefined;
@@ -68,6 +77,7 @@ export function createReading() {
   const skipped: LineMessage[] = [];
   const warnings: string[] = [];
   const errors: CaptureError[] = [];
+  const groups = new Map<string, SourceGroup>();
   const topics = new Map<string, SourceTopic>();
   let unlisted: Unlisted | undefined;
   let about: About = { snapshotId: null, createdAt: null, clusterId: null };
@@ -84,6 +94,7 @@ export function createReading() {
     skipped,
     warnings,
     errors,
+    groups,
     topics,
     about: () => about,
     unlisted: () => unlisted,

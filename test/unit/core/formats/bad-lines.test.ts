@@ -100,6 +100,19 @@ describe("a bad line is named by its number, and every one of them", () => {
         "status is partial, but errors, which names the groups that are missing, is not there",
       ],
     ],
+    [
+      "csv",
+      "group,topic,partition,offset,log_leader_epoch,type\ng,t,0,1,1.5,share\ng,t,1,1,0,classic\n",
+      [
+        'line 2: log_leader_epoch "1.5" is not a number from 0 to 2147483647',
+        'line 3: has another type of group "g" than a line before',
+      ],
+    ],
+    [
+      "json",
+      '{"consumer_groups": {}, "observed": {"topics": {"t": {"topic_id": null, "partitions": {"0": {"leader_epoch": 1.5}}}}}}',
+      ['observed.topics["t"].partitions["0"].leader_epoch must be a 32-bit integer, not 1.5'],
+    ],
     ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 4"]],
     ["json", '{"consumer_groups": {}, "errors": [{"group": 1}]}', ["errors[0].group must be a string, not 1"]],
   ])("%s: %j", (format, text, problems) => {
