@@ -1,4 +1,4 @@
-import { unlistedWarnings } from "../shared/core/checks.ts";
+import { emptyWarnings, unlistedWarnings } from "../shared/core/checks.ts";
 import { ClusterMismatch, GroupNotFound } from "../shared/core/errors.ts";
 import { lossesOnImport } from "../shared/core/formats/import.ts";
 import type { Reading, SourceTopic } from "../shared/core/formats/reading.ts";
@@ -190,6 +190,7 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
       ...(live.missing.size === 0
         ? []
         : [`This cluster has no group ${nameSome(live.missing)}: a rollback to this snapshot creates it.`]),
+      ...emptyWarnings(content.consumerGroups, content.selection),
       ...live.warnings,
       ...blockerWarnings(content, part, live),
     ],

@@ -83,6 +83,16 @@ describe("an imported snapshot", () => {
     expect(made.observed.groups.get("a")).toMatchObject({ type: "classic", negative: new Map([["orders-1", -1n]]) });
   });
 
+  test("says which groups have no commit, so that a rollback restores none", () => {
+    const [none, some] = [{ partitions: {} }, { partitions }];
+    const empty = importing("json", JSON.stringify({ consumer_groups: { a: none } }));
+    expect(empty.warnings).toContain(
+      '"a" has no commit: the snapshot has no offsets, and a rollback to it restores none.',
+    );
+    const half = importing("json", JSON.stringify({ consumer_groups: { a: some, b: none } }));
+    expect(half.warnings).toContain('No commit: "b". A rollback to this snapshot restores no offsets there.');
+  });
+
   test("lacks the groups that its source lacks, and no other", () => {
     const lines = csv(
       "a,orders,0,17,,,,,,c1",
