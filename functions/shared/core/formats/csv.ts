@@ -62,6 +62,7 @@ export const csv: Written & Readable = {
     if (unknown.length > 0) reading.warnings.push(`Columns that are not known were left out: ${nameSome(unknown)}.`);
     const topics = new Map<string, { readonly topicId: string; readonly leaderEpochs: Map<number, number> }>();
     for (const { line, cells } of lines) {
+      if (cells.every((cell) => cell === "")) continue; // as spreadsheets write an empty line
       if (cells.length !== names.length) {
         reading.problem(line, `has ${count(cells.length, "cell")}, and the header has ${names.length}`);
         continue;
@@ -71,6 +72,8 @@ export const csv: Written & Readable = {
     for (const [topic, { topicId, leaderEpochs }] of topics) {
       reading.topics.set(topic, { topicId: topicId || null, leaderEpochs });
     }
+    const status = names.indexOf("status");
+    if (lines.some(({ cells }) => cells[status] === "partial")) reading.partial();
   },
 };
 

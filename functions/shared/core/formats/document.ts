@@ -65,12 +65,14 @@ export const snapshotJson: Readable = {
 /** The groups that the snapshot lacks. */
 function readProblems(document: unknown, reading: Reading): void {
   const [errors, lacking] = [fieldOf(document, "errors"), fieldOf(document, "unlisted")];
-  if (errors === undefined && fieldOf(document, "status") === "partial") {
+  const isPartial = fieldOf(document, "status") === "partial";
+  if (errors === undefined && isPartial) {
     reading.problem(null, "status is partial, but errors, which names the groups that are missing, is not there");
   }
   if (errors !== undefined)
     reading.errors.push(...(reading.decode(() => captureErrors.decode(errors, "errors")) ?? []));
   if (lacking !== undefined) reading.lacks(reading.decode(() => unlisted.decode(lacking, "unlisted")));
+  if (isPartial) reading.partial();
 }
 
 /** What a rollback compares with the cluster, of what was observed. */

@@ -147,7 +147,7 @@ export function createReading() {
 
     /** Warns of a text of lines that does not end with one: a number at its end may be cut off. */
     linesOf(text: string): void {
-      if (/[\r\n]\s*$/.test(text)) return;
+      if (/[\r\n]/.test(text.slice(text.trimEnd().length))) return;
       warnings.push(
         "The last line has no line break at its end: make sure that the content is whole, and its last offset too.",
       );
@@ -165,6 +165,14 @@ export function createReading() {
 
     lacks(these: Unlisted | undefined): void {
       unlisted = these;
+    },
+
+    /** Takes that the source is a partial snapshot. Where nothing that was read says what it lacks, that is a warning. */
+    partial(): void {
+      if (errors.length > 0 || unlisted !== undefined) return;
+      warnings.push(
+        "The content is of a partial snapshot, and does not name the groups that it lacks: make sure that it is whole.",
+      );
     },
 
     /** Runs a decoder; what it finds wrong is a problem, and gives undefined. */

@@ -194,3 +194,36 @@ test.each<[ImportFormat, string, string]>([
 ])("%s with commits of a group that could not be captured contradicts itself", (format, text, problem) => {
   expect(problemsOf(format, text)).toEqual([problem]);
 });
+
+test("an empty line of a spreadsheet is no group without a name", () => {
+  const { commits } = readCommits("csv", "group,topic,partition,offset\ng,orders,0,5\n,,,\n", undefined);
+  expect([...commits.keys()]).toEqual(["g"]);
+});
+
+test.each<[ImportFormat, string, string]>([
+  ["csv", "group,topic,partition,offset,status,error\ng,orders,0,5,partial,\n", "h,,,,partial,KafkaUnavailable\n"],
+  [
+    "json",
+    '{"consumer_groups":{"g":{"partitions":{}}},"status":"partial","errors":[]',
+    ',"unlisted":{"offsets_partitions":[3],"message":"no leader"}',
+  ],
+])(
+  "%s of a partial snapshot that does not say what it lacks has a warning, and none with it",
+  (format, text, lacking) => {
+    const warningsOf = (more: string) =>
+      readCommits(format, `${text}${more}${format === "json" ? "}" : ""}`, "g").warnings;
+    expect(warningsOf("")).toEqual([expect.stringMatching(/is of a partial snapshot/)]);
+    expect(warningsOf(lacking)).toEqual([]);
+  },
+);
+
+test("a group of kafka-backup without offsets, which it may not have been able to read, is named in a warning", () => {
+  const group_offsets = { g: { offsets: { orders: { "0": { offset: 5 } } } }, h: { offsets: {} } };
+  const reading = readCommits("kafka-backup", JSON.stringify({ group_offsets }), undefined);
+  expect([...reading.commits.keys()]).toEqual(["g"]);
+  expect(reading.warnings).toEqual([expect.stringMatching(/^Left out, without offsets: "h"\. .* could not read/)]);
+});
+
+test("a million empty lines are read in a moment", () => {
+  expect(readCommits("rpk", `${"\n".repeat(1_000_000)}orders 0 5`, "g").warnings).toHaveLength(1);
+}, 5_000);
