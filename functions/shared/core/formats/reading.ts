@@ -138,10 +138,11 @@ export function createReading() {
       } else if (sameCommit(earlier, commit)) {
         skipped.push({ line, message: `${at}repeats ${where}` });
       } else {
-        problem(
-          line,
-          `${at}has another commit of group ${quote(group)} on ${key} than ${where}: ${offset}, not ${earlier.offset}`,
-        );
+        const what =
+          offset === earlier.offset
+            ? "the same offset with other metadata or another leader epoch"
+            : `${offset}, not ${earlier.offset}`;
+        problem(line, `${at}has another commit of group ${quote(group)} on ${key} than ${where}: ${what}`);
       }
     },
 

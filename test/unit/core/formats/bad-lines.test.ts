@@ -137,6 +137,9 @@ test("a commit that is there twice is skipped with the place of the first; with 
   expect(problemsOf("rpk", "orders 0 5\norders 0 6\n", "g")).toEqual([
     'line 2: has another commit of group "g" on orders-0 than line 1: 6, not 5',
   ]);
+  expect(problemsOf("csv", "group,topic,partition,offset,metadata\ng,orders,0,5,a\ng,orders,0,5,b\n")).toEqual([
+    'line 3: has another commit of group "g" on orders-0 than line 2: the same offset with other metadata or another leader epoch',
+  ]);
 });
 
 test.each<[ImportFormat, string]>([
