@@ -3,15 +3,16 @@ import { ClusterMismatch, GroupNotFound } from "../shared/core/errors.ts";
 import { lossesOnImport } from "../shared/core/formats/import.ts";
 import type { Reading, SourceTopic } from "../shared/core/formats/reading.ts";
 import { mapGroups } from "../shared/core/group-map.ts";
-import type {
-  ClusterIdentity,
-  ImportSource,
-  LiveState,
-  Observed,
-  ObservedGroup,
-  ObservedTopic,
-  Snapshot,
-  SnapshotContent,
+import {
+  type ClusterIdentity,
+  type ImportSource,
+  type LiveState,
+  type Observed,
+  type ObservedGroup,
+  type ObservedTopic,
+  type Snapshot,
+  type SnapshotContent,
+  topicsOf as topicsWith,
 } from "../shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { planRollback } from "../shared/core/rollback/planning.ts";
@@ -186,6 +187,7 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
             "The content does not say which cluster it is of. Make sure that it is of this one: offsets of another are other records.",
           ]
         : []),
+      ...recreationWarnings(reading, part, live),
       ...(leftOut.length === 0 ? [] : [`Not named in groups, and left out: ${nameSome(leftOut)}.`]),
       ...(live.missing.size === 0
         ? []
@@ -195,6 +197,19 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
       ...blockerWarnings(content, part, live),
     ],
   };
+}
+
+/** On which topics a check of a rollback finds nothing, because the content does not say which topic of that name it knew. */
+function recreationWarnings(reading: Reading, { commits }: SnapshotPart, { observed }: LiveState): string[] {
+  const unknown = [...topicsWith(commits)].filter((topic) => {
+    const then = reading.topics.get(topic);
+    return observed.topics.has(topic) && then !== "absent" && (then?.topicId ?? null) === null;
+  });
+  if (unknown.length === 0) return [];
+  return [
+    `The content has no id of ${nameSome(unknown)}: make sure that no such topic was deleted and created again since the ` +
+      "content was written, for a rollback cannot detect it.",
+  ];
 }
 
 /** What would block a rollback to the snapshot as the cluster is now. */

@@ -115,9 +115,12 @@ describe("an imported snapshot", () => {
   });
 
   test("warns of what its format does not carry, and of a cluster that could not be checked", () => {
-    expect(importing("rpk", "orders 0 17\n").warnings.slice(0, 2)).toEqual([
+    expect(importing("rpk", "orders 0 17\ngone 0 1\n").warnings.slice(0, 3)).toEqual([
       "rpk has no metadata and no leader epochs: a rollback to this snapshot commits none.",
       expect.stringContaining("does not say which cluster it is of"),
+      expect.stringMatching(
+        /^The content has no id of "orders": make sure that no such topic was deleted and created again/,
+      ),
     ]);
     expect(importing("csv", csv("a,orders,0,17,,now,7,,,c1")).warnings.join("\n")).not.toMatch(/which cluster|has no/);
   });
