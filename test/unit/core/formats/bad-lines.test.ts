@@ -230,3 +230,9 @@ test("a group of kafka-backup without offsets, which it may not have been able t
 test("a million empty lines are read in a moment", () => {
   expect(readCommits("rpk", `${"\n".repeat(1_000_000)}orders 0 5`, "g").warnings).toHaveLength(1);
 }, 5_000);
+
+test("a text in which a program has replaced bytes that are not UTF-8 has a warning", () => {
+  const { commits, warnings } = readCommits("kafka-csv", "gr\uFFFD\uFFFDe,orders,0,17\n", undefined);
+  expect([...commits.keys()]).toEqual(["gr\uFFFD\uFFFDe"]);
+  expect(warnings).toEqual([expect.stringMatching(/U\+FFFD.* not UTF-8/)]);
+});
