@@ -1,16 +1,18 @@
-import { unlistedWarnings } from "../shared/core/checks.ts";
+import { emptyWarnings, unlistedWarnings } from "../shared/core/checks.ts";
 import { ClusterMismatch, GroupNotFound } from "../shared/core/errors.ts";
 import { lossesOnImport } from "../shared/core/formats/import.ts";
-import type { Reading } from "../shared/core/formats/reading.ts";
+import type { Reading, SourceTopic } from "../shared/core/formats/reading.ts";
 import { mapGroups } from "../shared/core/group-map.ts";
-import type {
-  ClusterIdentity,
-  ImportSource,
-  LiveState,
-  Observed,
-  ObservedTopic,
-  Snapshot,
-  SnapshotContent,
+import {
+  type ClusterIdentity,
+  type ImportSource,
+  type LiveState,
+  type Observed,
+  type ObservedGroup,
+  type ObservedTopic,
+  type Snapshot,
+  type SnapshotContent,
+  topicsOf as topicsWith,
 } from "../shared/core/model.ts";
 import { restrict, type SnapshotPart } from "../shared/core/restrict.ts";
 import { planRollback } from "../shared/core/rollback/planning.ts";
@@ -75,19 +77,49 @@ export function requireThisCluster(reading: Reading, cluster: ClusterIdentity): 
   );
 }
 
+/** The group of the content whose commits a group of the part has. */
+const sourceOf = ({ sources }: SnapshotPart, group: string) => sources.get(group) ?? group;
+
+/**
+ * The groups as a rollback has to compare them: as they are now, but with the types that the content knows, and which of its
+ * commits were not final. So the offsets of a share group do not become the commits of another group, or the reverse.
+ */
+function groupsOf(reading: Reading, part: SnapshotPart, { observed }: LiveState): Observed["groups"] {
+  const groups = [...part.commits.keys()].flatMap((group) => {
+    const now = observed.groups.get(group);
+    const then = reading.groups.get(sourceOf(part, group));
+    if (now === undefined && (then?.type ?? null) === null) return [];
+    const { pending: _, negative: __, ...rest } = now ?? notThere; // of the commits that are there now
+    const { pending, negative } = then ?? {};
+    const ofContent = { type: then?.type ?? rest.type, ...(pending && { pending }), ...(negative && { negative }) };
+    return [[group, { ...rest, asOf: null, ...ofContent }] as const];
+  });
+  return new Map(groups);
+}
+
+const notThere: ObservedGroup = {
+  type: null,
+  state: null,
+  members: null,
+  protocolType: null,
+  protocol: null,
+  asOf: null,
+};
+
 /**
  * The topics as a rollback has to compare them: log ranges of now, but the ids and leader epochs that the content knows. So a
- * topic that was created again since the content was written blocks a rollback.
+ * topic that was created since the content was written, again or for the first time, blocks a rollback.
  */
 function topicsOf(reading: Reading, { observed }: LiveState): Observed["topics"] {
-  const topics = [...observed.topics].map(([topic, now]) => {
+  const topics = [...observed.topics].flatMap(([topic, now]) => {
     const then = reading.topics.get(topic);
-    return [topic, now === null || then === undefined ? now : asThen(now, then)] as const;
+    if (then === "absent") return [];
+    return [[topic, now === null || then === undefined ? now : asThen(now, then)] as const];
   });
   return new Map(topics);
 }
 
-function asThen(now: ObservedTopic, then: Exclude<ReturnType<Reading["topics"]["get"]>, undefined>): ObservedTopic {
+function asThen(now: ObservedTopic, then: Exclude<SourceTopic, "absent">): ObservedTopic {
   const partitions = [...now.partitions].map(([partition, { logStartOffset, logEndOffset, leaderEpoch }]) => {
     const epoch = then.leaderEpochs.get(partition) ?? leaderEpoch;
     return [partition, { logStartOffset, logEndOffset, leaderEpoch: epoch }] as const;
@@ -117,15 +149,12 @@ interface Import {
 }
 
 /**
- * The snapshot of an import. Of the groups, it has what they are now; of their commits, only those of the content. Its warnings
- * say what the format did not carry, and what would block a rollback to it now.
+ * The snapshot of an import. Its commits are those of the content. What the content does not know of its groups and topics is as it
+ * is now. The warnings say what the format did not carry, and what would block a rollback to it now.
  */
 export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import): ImportedContent {
   const { format, description } = wanted;
   const unlisted = unlistedWarnings(bare(reading), wanted.groups).length > 0 ? reading.unlisted() : undefined;
-  const groups = [...live.observed.groups].map(([group, { pending: _, negative: __, ...now }]) => {
-    return [group, { ...now, asOf: null }] as const; // of the commits that are there now, which are not those of the snapshot
-  });
   const names = [...part.commits.keys(), ...part.errors.map(({ group }) => group)];
   const source: ImportSource = {
     name: wanted.source ?? wanted.snapshot_url ?? null,
@@ -143,9 +172,10 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
     errors: part.errors,
     ...(unlisted && { unlisted }),
     warnings: [],
-    observed: { groups: new Map(groups), topics: topicsOf(reading, live) },
+    observed: { groups: groupsOf(reading, part, live), topics: topicsOf(reading, live) },
   };
-  const leftOut = [...reading.commits.keys()].filter((group) => !wasSelected(part, group));
+  const taken = new Set([...part.commits.keys()].map((group) => sourceOf(part, group)));
+  const leftOut = [...reading.commits.keys()].filter((group) => !taken.has(group));
   return {
     ...content,
     warnings: [
@@ -157,19 +187,30 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
             "The content does not say which cluster it is of. Make sure that it is of this one: offsets of another are other records.",
           ]
         : []),
+      ...recreationWarnings(reading, part, live),
       ...(leftOut.length === 0 ? [] : [`Not named in groups, and left out: ${nameSome(leftOut)}.`]),
       ...(live.missing.size === 0
         ? []
         : [`This cluster has no group ${nameSome(live.missing)}: a rollback to this snapshot creates it.`]),
+      ...emptyWarnings(content.consumerGroups, content.selection),
       ...live.warnings,
       ...blockerWarnings(content, part, live),
     ],
   };
 }
 
-/** Whether a group of the content is among those of a part, which may have it under another name. */
-const wasSelected = ({ commits, sources }: SnapshotPart, group: string) =>
-  [...sources.values()].includes(group) || (commits.has(group) && !sources.has(group));
+/** On which topics a check of a rollback finds nothing, because the content does not say which topic of that name it knew. */
+function recreationWarnings(reading: Reading, { commits }: SnapshotPart, { observed }: LiveState): string[] {
+  const unknown = [...topicsWith(commits)].filter((topic) => {
+    const then = reading.topics.get(topic);
+    return observed.topics.has(topic) && then !== "absent" && (then?.topicId ?? null) === null;
+  });
+  if (unknown.length === 0) return [];
+  return [
+    `The content has no id of ${nameSome(unknown)}: make sure that no such topic was deleted and created again since the ` +
+      "content was written, for a rollback cannot detect it.",
+  ];
+}
 
 /** What would block a rollback to the snapshot as the cluster is now. */
 function blockerWarnings(content: SnapshotContent, part: SnapshotPart, live: LiveState): string[] {

@@ -1,15 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import { commitWarnings, unreadable } from "../shared/core/checks.ts";
+import { commitWarnings, emptyWarnings, unreadable } from "../shared/core/checks.ts";
 import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
-import {
-  type Commits,
-  countOffsets,
-  type LiveState,
-  type Selection,
-  type Snapshot,
-  statusOf,
-} from "../shared/core/model.ts";
-import { compileSelectors } from "../shared/core/selectors.ts";
+import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
 import { captureErrors, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
@@ -55,7 +47,7 @@ export const handler = kafkaOperation({
       ...commitWarnings(live.observed.groups),
     ];
     if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
-    warnings.push(...withoutCommits(live.commits, selection));
+    warnings.push(...emptyWarnings(live.commits, selection));
     if (schedule !== undefined && execution === undefined) {
       warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
     }
@@ -98,21 +90,6 @@ function refuse(live: LiveState, allowPartial: boolean): void {
     unusable.length > 0 ? unusable : live.errors,
     "Remove the cause, exclude them, or allow a partial snapshot with allow_partial.",
   );
-}
-
-/** What a rollback cannot restore, though the snapshot is complete: groups that were named, or all, without a commit. */
-function withoutCommits(commits: Commits, { groups }: Selection): string[] {
-  const empty = [...commits].flatMap(([group, { size }]) => (size === 0 ? [group] : []));
-  if (empty.length > 0 && empty.length === commits.size) {
-    const which =
-      empty.length === 1 ? `${nameSome(empty)} has no commit` : `None of the ${empty.length} groups has a commit`;
-    return [`${which}: the snapshot has no offsets, and a rollback to it restores none.`];
-  }
-  const { literals } = compileSelectors(groups);
-  const named = empty.filter((group) => literals.has(group));
-  return named.length === 0
-    ? []
-    : [`No commit: ${nameSome(named)}. A rollback to this snapshot restores no offsets there.`];
 }
 
 const selectionOf = ({ groups, exclude }: Request): Selection => ({ groups, exclude: exclude ?? [] });

@@ -49,6 +49,7 @@ describe("an import", () => {
       warnings: [
         "rpk has no metadata and no leader epochs: a rollback to this snapshot commits none.",
         expect.stringContaining("does not say which cluster it is of"),
+        expect.stringContaining(`The content has no id of "${topic}"`),
       ],
     });
     expect(await stack.call("show", { snapshot_id: id })).toMatchObject({

@@ -1,6 +1,6 @@
 import { errorNamed } from "./error-names.ts";
 import { ClusterMismatch, GroupNotFound, type OperationError } from "./errors.ts";
-import type { CaptureError, ClusterIdentity, LiveState, Observed, Snapshot } from "./model.ts";
+import type { CaptureError, ClusterIdentity, Commits, LiveState, Observed, Selection, Snapshot } from "./model.ts";
 import { compileSelectors, type Selectors } from "./selectors.ts";
 import { captureErrors } from "./snapshot.ts";
 import { count, listSome, nameSome, quote } from "./text.ts";
@@ -71,6 +71,21 @@ export function unlistedWarnings(
   return [
     `${snapshotId} is partial: it lacks groups that could not be listed when it was taken (${unlisted.message}).`,
   ];
+}
+
+/** What a rollback cannot restore, though the snapshot is complete: groups that were named, or all, without a commit. */
+export function emptyWarnings(commits: Commits, { groups }: Selection): string[] {
+  const empty = [...commits].flatMap(([group, { size }]) => (size === 0 ? [group] : []));
+  if (empty.length > 0 && empty.length === commits.size) {
+    const which =
+      empty.length === 1 ? `${nameSome(empty)} has no commit` : `None of the ${empty.length} groups has a commit`;
+    return [`${which}: the snapshot has no offsets, and a rollback to it restores none.`];
+  }
+  const { literals } = compileSelectors(groups);
+  const named = empty.filter((group) => literals.has(group));
+  return named.length === 0
+    ? []
+    : [`No commit: ${nameSome(named)}. A rollback to this snapshot restores no offsets there.`];
 }
 
 /** Says of which groups some commits on the partitions that are picked are not final, or are no offsets. */

@@ -33,7 +33,8 @@ export const partitionKey = (key: string, path: string): string => {
   return key;
 };
 
-const partitionNumber = (key: string, path: string) => {
+/** The number of a partition. */
+export const partitionNumber = (key: string, path: string) => {
   const partition = Number(key);
   if (String(partition) !== key || (partition | 0) !== partition || partition < 0) {
     throw new DecodeError(path, "is not the number of a partition");

@@ -79,6 +79,43 @@ describe("an imported snapshot", () => {
     expect(made.warnings.join("\n")).toMatch(/blocked by .*topic_recreated 1/);
   });
 
+  test("of a topic that did not exist when the content was written has none, so that it blocks", () => {
+    const commits = { partitions: { "orders-0": { offset: 17 } } };
+    const made = importing("json", JSON.stringify({ consumer_groups: { a: commits }, observed: { topics: {} } }));
+    expect(made.observed.topics).toEqual(new Map());
+    expect(made.warnings.join("\n")).toMatch(/blocked by .*topic_recreated 1/);
+  });
+
+  const share = { type: "share", pending: ["orders-0"], negative: { "orders-1": -1 } };
+  const partitions = { "orders-0": { offset: 17 } };
+  const rows = "group,topic,partition,offset,type,pending\ns,orders,0,17,share,TRUE\n";
+  test.each<[ImportFormat, string]>([
+    ["json", JSON.stringify({ consumer_groups: { s: { partitions } }, observed: { groups: { s: share } } })],
+    ["csv", rows],
+  ])("of a share group from %s cannot replace the commits of another, nor create one", (format, content) => {
+    const made = importing(format, content, { group_map: { s: "a" } });
+    expect(made.observed.groups.get("a")).toMatchObject({ type: "share", state: "Empty", pending: ["orders-0"] });
+    expect(made.warnings.join("\n")).toMatch(/blocked by .*unsupported_type 1/);
+    const created = importing(format, content, {}, { ...live, missing: new Set(["s"]) });
+    expect(created.observed.groups.get("s")).toMatchObject({ type: "share", state: null });
+  });
+
+  test("keeps which commits of its source were no offsets", () => {
+    const observed = { groups: { a: { negative: { "orders-1": -1 } } } };
+    const made = importing("json", JSON.stringify({ consumer_groups: { a: { partitions } }, observed }));
+    expect(made.observed.groups.get("a")).toMatchObject({ type: "classic", negative: new Map([["orders-1", -1n]]) });
+  });
+
+  test("says which groups have no commit, so that a rollback restores none", () => {
+    const [none, some] = [{ partitions: {} }, { partitions }];
+    const empty = importing("json", JSON.stringify({ consumer_groups: { a: none } }));
+    expect(empty.warnings).toContain(
+      '"a" has no commit: the snapshot has no offsets, and a rollback to it restores none.',
+    );
+    const half = importing("json", JSON.stringify({ consumer_groups: { a: some, b: none } }));
+    expect(half.warnings).toContain('No commit: "b". A rollback to this snapshot restores no offsets there.');
+  });
+
   test("lacks the groups that its source lacks, and no other", () => {
     const lines = csv(
       "a,orders,0,17,,,,,,c1",
@@ -101,9 +138,12 @@ describe("an imported snapshot", () => {
   });
 
   test("warns of what its format does not carry, and of a cluster that could not be checked", () => {
-    expect(importing("rpk", "orders 0 17\n").warnings.slice(0, 2)).toEqual([
+    expect(importing("rpk", "orders 0 17\ngone 0 1\n").warnings.slice(0, 3)).toEqual([
       "rpk has no metadata and no leader epochs: a rollback to this snapshot commits none.",
       expect.stringContaining("does not say which cluster it is of"),
+      expect.stringMatching(
+        /^The content has no id of "orders": make sure that no such topic was deleted and created again/,
+      ),
     ]);
     expect(importing("csv", csv("a,orders,0,17,,now,7,,,c1")).warnings.join("\n")).not.toMatch(/which cluster|has no/);
   });

@@ -1,8 +1,8 @@
 import { type Cell, readSpreadsheet, writeSpreadsheet } from "../csv.ts";
 import { type Commit, placeOf, type Snapshot, statusOf } from "../model.ts";
-import { count, nameSome } from "../text.ts";
+import { count, nameSome, quote } from "../text.ts";
 import { lagOf, logOf, type Readable, type Written } from "./format.ts";
-import type { Reading } from "./reading.ts";
+import { integer, MAX_INT32, type Reading } from "./reading.ts";
 
 /** The columns, in their order. An import goes by their names: it needs the first four, in any order. */
 const columns = [
@@ -62,6 +62,7 @@ export const csv: Written & Readable = {
     if (unknown.length > 0) reading.warnings.push(`Columns that are not known were left out: ${nameSome(unknown)}.`);
     const topics = new Map<string, { readonly topicId: string; readonly leaderEpochs: Map<number, number> }>();
     for (const { line, cells } of lines) {
+      if (cells.every((cell) => cell === "")) continue; // as spreadsheets write an empty line
       if (cells.length !== names.length) {
         reading.problem(line, `has ${count(cells.length, "cell")}, and the header has ${names.length}`);
         continue;
@@ -71,6 +72,8 @@ export const csv: Written & Readable = {
     for (const [topic, { topicId, leaderEpochs }] of topics) {
       reading.topics.set(topic, { topicId: topicId || null, leaderEpochs });
     }
+    const status = names.indexOf("status");
+    if (lines.some(({ cells }) => cells[status] === "partial")) reading.partial();
   },
 };
 
@@ -140,6 +143,7 @@ function readRow(line: number, cells: ReadonlyMap<string, string>, reading: Read
     reading.errors.push({ group, error, message });
   } else if (topic === "" && cell("partition") === "" && cell("offset") === "") {
     reading.group(line, group);
+    readGroup(line, group, cell, reading);
   } else {
     const [partition, offset] = [cell("partition"), cell("offset")];
     reading.commit({
@@ -151,12 +155,26 @@ function readRow(line: number, cells: ReadonlyMap<string, string>, reading: Read
       metadata: cell("metadata"),
       leaderEpoch: cell("leader_epoch"),
     });
+    readGroup(line, group, cell, reading);
     const known = topics.get(topic) ?? { topicId: cell("topic_id"), leaderEpochs: new Map<number, number>() };
     topics.set(topic, known);
     if (known.topicId !== cell("topic_id")) {
       reading.problem(line, `has another topic_id than a line before: the topic was created again in between`);
     }
     const epoch = cell("log_leader_epoch");
-    if (/^\d{1,9}$/.test(epoch)) known.leaderEpochs.set(Number(partition), Number(epoch));
+    const found = integer(epoch, MAX_INT32);
+    if (found !== undefined) known.leaderEpochs.set(Number(partition), Number(found));
+    else if (epoch !== "")
+      reading.problem(line, `log_leader_epoch ${quote(epoch)} is not a number from 0 to ${MAX_INT32}`);
   }
+}
+
+/** The type of a group, and whether its commit on this line was not final. */
+function readGroup(line: number, group: string, cell: (name: Column) => string, reading: Reading): void {
+  const type = cell("type") || null;
+  const known = reading.groups.get(group) ?? { type };
+  if (known.type !== type) reading.problem(line, `has another type of group ${quote(group)} than a line before`);
+  const isPending = /^true$/i.test(cell("pending")); // spreadsheets write it in capitals
+  const pending = [...(known.pending ?? []), ...(isPending ? [`${cell("topic")}-${cell("partition")}`] : [])];
+  reading.groups.set(group, { type: known.type, ...(pending.length > 0 && { pending }) });
 }

@@ -1,5 +1,17 @@
-import { splitTopicPartition } from "../model.ts";
-import { captureErrors, SCHEMA_VERSION, unlisted } from "../snapshot.ts";
+import {
+  anyKey,
+  int32,
+  int64,
+  list,
+  mapOf,
+  nullable,
+  nullIfAbsent,
+  document as object,
+  optional,
+  text,
+} from "../json/codec.ts";
+import { splitTopicPartition, topicsOf } from "../model.ts";
+import { captureErrors, partitionKey, partitionNumber, SCHEMA_VERSION, unlisted } from "../snapshot.ts";
 import type { Readable } from "./format.ts";
 import { entriesAt, fieldOf, type Reading, readJson, textIn } from "./reading.ts";
 
@@ -46,33 +58,62 @@ export const snapshotJson: Readable = {
       }
     }
     readProblems(document, reading);
-    readTopics(fieldOf(fieldOf(document, "observed"), "topics"), reading);
+    readObserved(fieldOf(document, "observed"), reading);
   },
 };
 
 /** The groups that the snapshot lacks. */
 function readProblems(document: unknown, reading: Reading): void {
   const [errors, lacking] = [fieldOf(document, "errors"), fieldOf(document, "unlisted")];
-  if (errors === undefined && fieldOf(document, "status") === "partial") {
+  const isPartial = fieldOf(document, "status") === "partial";
+  if (errors === undefined && isPartial) {
     reading.problem(null, "status is partial, but errors, which names the groups that are missing, is not there");
   }
   if (errors !== undefined)
     reading.errors.push(...(reading.decode(() => captureErrors.decode(errors, "errors")) ?? []));
   if (lacking !== undefined) reading.lacks(reading.decode(() => unlisted.decode(lacking, "unlisted")));
+  if (isPartial) reading.partial();
 }
 
-/** The ids of topics and the leader epochs of their logs. */
-function readTopics(topics: unknown, reading: Reading): void {
-  if (typeof topics !== "object" || topics === null) return;
-  for (const [topic, found] of Object.entries(topics)) {
-    const leaderEpochs = new Map<number, number>();
-    const partitions = fieldOf(found, "partitions");
-    for (const [partition, log] of typeof partitions === "object" && partitions !== null
-      ? Object.entries(partitions)
-      : []) {
-      const epoch = fieldOf(log, "leader_epoch");
-      if (typeof epoch === "number") leaderEpochs.set(Number(partition), epoch);
-    }
-    reading.topics.set(topic, { topicId: textIn(found, "topic_id"), leaderEpochs });
+/** What a rollback compares with the cluster, of what was observed. */
+const observed = object(
+  {
+    groups: optional(
+      mapOf(
+        anyKey,
+        object(
+          { type: nullIfAbsent(text), pending: optional(list(text)), negative: optional(mapOf(partitionKey, int64)) },
+          "ignored",
+        ),
+      ),
+    ),
+    topics: optional(
+      mapOf(
+        anyKey,
+        nullable(
+          object(
+            {
+              topic_id: nullIfAbsent(text),
+              partitions: optional(mapOf(partitionNumber, object({ leader_epoch: nullIfAbsent(int32) }, "ignored"))),
+            },
+            "ignored",
+          ),
+        ),
+      ),
+    ),
+  },
+  "ignored",
+);
+
+/** The types of groups, their commits that were not final, the ids of topics, and the leader epochs of their logs. */
+function readObserved(value: unknown, reading: Reading): void {
+  const found = value === undefined ? undefined : reading.decode(() => observed.decode(value, "observed"));
+  for (const [group, known] of found?.groups ?? []) reading.groups.set(group, known);
+  if (found?.topics === undefined) return;
+  for (const topic of topicsOf(reading.commits)) if (!found.topics.has(topic)) reading.topics.set(topic, "absent");
+  for (const [topic, known] of found.topics) {
+    if (known === null) continue; // it could not be observed: nothing is known of it
+    const leaderEpochs = new Map([...(known.partitions ?? [])].map(([key, { leaderEpoch }]) => [key, leaderEpoch]));
+    reading.topics.set(topic, { topicId: known.topicId, leaderEpochs });
   }
 }

@@ -26,19 +26,19 @@ const written: Readonly<Record<TextFormat, Written>> = {
  *
  * @param snapshot with the groups and errors of that part only
  * @param groups what was asked for
- * @throws InvalidRequest for several groups in a format for one, for a group that the format cannot name, and for a part that
- *   lacks groups in a format that cannot say so: it would look complete
+ * @throws InvalidRequest for several groups in a format for one, for a part that lacks groups in a format that cannot say so (it
+ *   would look complete), and as `write` of the format does
  */
 export function exportSnapshot(format: TextFormat, snapshot: Snapshot, groups: Selectors) {
   const { contentType, carries, write } = written[format];
   const { snapshotId, consumerGroups, errors } = snapshot;
   const lacking = [
-    ...(errors.length > 0 ? [`${nameSome(errors.map(({ group }) => group))} could not be captured`] : []),
+    ...(errors.length > 0 ? [`${nameSome(errors.map(({ group }) => group))} could not be captured.`] : []),
     ...unlistedWarnings(snapshot, groups),
   ];
   if (!carries.problems && lacking.length > 0) {
     throw new InvalidRequest(
-      `${snapshotId} is partial, and ${format} cannot say so: the file would look complete. ${lacking.join("; ")}.`,
+      `${snapshotId} is partial, and ${format} cannot say so: the file would look complete. ${lacking.join(" ")}`,
       { next: "Name groups that the snapshot has in groups, or use the format csv, report or json." },
     );
   }
@@ -48,12 +48,6 @@ export function exportSnapshot(format: TextFormat, snapshot: Snapshot, groups: S
         `${consumerGroups.size === 0 ? "is" : `are`} selected: ${nameSome(consumerGroups.keys()) || "none"}.`,
       { next: `Name one group: "groups": [{"name": "…"}]. The formats kafka-csv and kafka-backup take several.` },
     );
-  }
-  const broken = [...consumerGroups.keys()].filter((group) => /[\r\n]/.test(group));
-  if (format === "kafka-csv" && consumerGroups.size > 1 && broken.length > 0) {
-    throw new InvalidRequest(`kafka-csv cannot name groups with a line break: ${nameSome(broken)}.`, {
-      next: "Export such a group alone, or use another format.",
-    });
   }
   return { contentType, content: write(snapshot), warnings: lossesOf(format, snapshot) };
 }

@@ -20,7 +20,11 @@ interface Format {
 /** A format that snapshots are written in. */
 export interface Written extends Format {
   readonly contentType: string;
-  /** The snapshot in this format. What the format has no place for is left out: see `exportSnapshot`. */
+  /**
+   * The snapshot in this format. What the format has no place for is left out: see `exportSnapshot`.
+   *
+   * @throws InvalidRequest for a group that the format cannot name
+   */
   write(snapshot: Snapshot): string;
 }
 

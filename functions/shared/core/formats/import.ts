@@ -64,6 +64,12 @@ export function lossesOnImport(format: ImportFormat): string[] {
 export function readCommits(format: ImportFormat, text: string, group: string | undefined): Reading {
   const reading = createReading();
   readable[format].read(text, reading, group);
+  if (text.includes("\uFFFD")) {
+    reading.warnings.push(
+      "The content has the character U+FFFD, which programs write in place of bytes that are not UTF-8: make sure that names " +
+        "and metadata are those of the file.",
+    );
+  }
   for (const { group: name, error } of reading.errors) {
     if (!reading.commits.has(name)) continue;
     reading.problem(null, `group ${quote(name)} has commits, and also the error ${error}, with which it has none`);

@@ -1,7 +1,10 @@
 import { encodeJson } from "../json/json.ts";
+import { nameSome } from "../text.ts";
 import type { Readable, Written } from "./format.ts";
 import { byTopic } from "./kafka-utils.ts";
 import { entriesAt, fieldOf, readJson, textIn } from "./reading.ts";
+
+const unclear = "kafka-backup writes a group that it could not read in the same way";
 
 /**
  * The offset snapshot of kafka-backup, `offset-snapshots/<id>/snapshot.json`. When an offset was committed is not known to a
@@ -38,6 +41,7 @@ export const kafkaBackup: Written & Readable = {
       createdAt: textIn(document, "created_at"),
       clusterId: textIn(document, "cluster_id"),
     });
+    const without: string[] = [];
     for (const [group, state] of entriesAt(fieldOf(document, "group_offsets"), "group_offsets", reading)) {
       const place = `group_offsets[${JSON.stringify(group)}]`;
       const id = fieldOf(state, "group_id");
@@ -59,13 +63,14 @@ export const kafkaBackup: Written & Readable = {
         }
       }
       if (found === 0) {
-        const message = "has no offsets: kafka-backup writes a group that it could not read in the same way";
-        reading.skipped.push({ line: null, message: `${place} ${message}` });
+        reading.skipped.push({ line: null, message: `${place} has no offsets: ${unclear}` });
+        without.push(group);
       }
       const expected = fieldOf(state, "partition_count");
       if (expected !== undefined && expected !== found) {
         reading.problem(null, `${place}.partition_count is ${String(expected)}, but ${found} partitions are there`);
       }
     }
+    if (without.length > 0) reading.warnings.push(`Left out, without offsets: ${nameSome(without)}. ${unclear}.`);
   },
 };

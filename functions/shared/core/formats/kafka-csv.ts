@@ -1,6 +1,7 @@
 import { type Cell, readCsv, writeCsv } from "../csv.ts";
+import { InvalidRequest } from "../errors.ts";
 import { placeOf } from "../model.ts";
-import { count } from "../text.ts";
+import { count, nameSome } from "../text.ts";
 import { type Readable, requireGroup, type Written } from "./format.ts";
 
 /**
@@ -15,6 +16,12 @@ export const kafkaCsv: Written & Readable = {
   carries: { metadata: false, leaderEpochs: false, severalGroups: true, groupsWithoutCommits: false, problems: false },
   write({ consumerGroups }) {
     const groups = [...consumerGroups];
+    const broken = [...consumerGroups.keys()].filter((group) => /[\r\n]/.test(group));
+    if (groups.length > 1 && broken.length > 0) {
+      throw new InvalidRequest(`kafka-csv cannot name groups with a line break: ${nameSome(broken)}.`, {
+        next: "Export such a group alone, or use another format.",
+      });
+    }
     const rows = groups.flatMap(([group, commits]) =>
       [...commits].map(([key, { offset }]): Cell[] => {
         const { topic, partition } = placeOf(key);

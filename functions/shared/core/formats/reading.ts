@@ -1,7 +1,14 @@
 import { InvalidRequest } from "../errors.ts";
 import { DecodeError } from "../json/codec.ts";
 import { parseExactly, RepeatedKey, UnexpectedText } from "../json/parser.ts";
-import { type CaptureError, type Commit, sameCommit, topicPartition, type Unlisted } from "../model.ts";
+import {
+  type CaptureError,
+  type Commit,
+  type ObservedGroup,
+  sameCommit,
+  topicPartition,
+  type Unlisted,
+} from "../model.ts";
 import { count, quote } from "../text.ts";
 
 /** A line of a text, or null in JSON, and what is to be said of it. The message of JSON begins with the path. */
@@ -23,11 +30,13 @@ interface Row {
   readonly leaderEpoch?: unknown;
 }
 
-/** A topic as a source knew it; what it does not say is null. */
-export interface SourceTopic {
-  readonly topicId: string | null;
-  readonly leaderEpochs: ReadonlyMap<number, number>;
-}
+/** A group as a source knew it; what it does not say is null, or absent. */
+export type SourceGroup = Pick<ObservedGroup, "type" | "pending" | "negative">;
+
+/** A topic as a source knew it; what it does not say is null, or absent. `absent`: the topic did not exist. */
+export type SourceTopic =
+  | { readonly topicId: string | null; readonly leaderEpochs: ReadonlyMap<number, number | null> }
+  | "absent";
 
 /** What a source says of itself; null is nothing. */
 interface About {
@@ -39,13 +48,13 @@ interface About {
 /** What was read from a text: see `createReading`. */
 export type Reading = ReturnType<typeof createReading>;
 
-const MAX_INT32 = 0x7fffffffn;
+export const MAX_INT32 = 0x7fffffffn;
 const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
 /** How many problems are named: the first in the message, and more in `details.problems`. */
 const [inMessage, inDetails] = [10, 10_000];
 
 /** An integer as JSON or a cell has it, from 0 to `most`. */
-function integer(value: unknown, most: bigint): bigint | undefined {
+export function integer(value: unknown, most: bigint): bigint | undefined {
   const isDigits = typeof value === "string" && /^(0|[1-9]\d{0,18})$/.test(value);
   const isNumber = typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value));
   if (!isDigits && !isNumber) return undefined;
@@ -68,6 +77,7 @@ export function createReading() {
   const skipped: LineMessage[] = [];
   const warnings: string[] = [];
   const errors: CaptureError[] = [];
+  const groups = new Map<string, SourceGroup>();
   const topics = new Map<string, SourceTopic>();
   let unlisted: Unlisted | undefined;
   let about: About = { snapshotId: null, createdAt: null, clusterId: null };
@@ -84,6 +94,7 @@ export function createReading() {
     skipped,
     warnings,
     errors,
+    groups,
     topics,
     about: () => about,
     unlisted: () => unlisted,
@@ -127,16 +138,17 @@ export function createReading() {
       } else if (sameCommit(earlier, commit)) {
         skipped.push({ line, message: `${at}repeats ${where}` });
       } else {
-        problem(
-          line,
-          `${at}has another commit of group ${quote(group)} on ${key} than ${where}: ${offset}, not ${earlier.offset}`,
-        );
+        const what =
+          offset === earlier.offset
+            ? "the same offset with other metadata or another leader epoch"
+            : `${offset}, not ${earlier.offset}`;
+        problem(line, `${at}has another commit of group ${quote(group)} on ${key} than ${where}: ${what}`);
       }
     },
 
     /** Warns of a text of lines that does not end with one: a number at its end may be cut off. */
     linesOf(text: string): void {
-      if (/[\r\n]\s*$/.test(text)) return;
+      if (/[\r\n]/.test(text.slice(text.trimEnd().length))) return;
       warnings.push(
         "The last line has no line break at its end: make sure that the content is whole, and its last offset too.",
       );
@@ -154,6 +166,14 @@ export function createReading() {
 
     lacks(these: Unlisted | undefined): void {
       unlisted = these;
+    },
+
+    /** Takes that the source is a partial snapshot. Where nothing that was read says what it lacks, that is a warning. */
+    partial(): void {
+      if (errors.length > 0 || unlisted !== undefined) return;
+      warnings.push(
+        "The content is of a partial snapshot, and does not name the groups that it lacks: make sure that it is whole.",
+      );
     },
 
     /** Runs a decoder; what it finds wrong is a problem, and gives undefined. */

@@ -100,6 +100,19 @@ describe("a bad line is named by its number, and every one of them", () => {
         "status is partial, but errors, which names the groups that are missing, is not there",
       ],
     ],
+    [
+      "csv",
+      "group,topic,partition,offset,log_leader_epoch,type\ng,t,0,1,1.5,share\ng,t,1,1,0,classic\n",
+      [
+        'line 2: log_leader_epoch "1.5" is not a number from 0 to 2147483647',
+        'line 3: has another type of group "g" than a line before',
+      ],
+    ],
+    [
+      "json",
+      '{"consumer_groups": {}, "observed": {"topics": {"t": {"topic_id": null, "partitions": {"0": {"leader_epoch": 1.5}}}}}}',
+      ['observed.topics["t"].partitions["0"].leader_epoch must be a 32-bit integer, not 1.5'],
+    ],
     ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 4"]],
     ["json", '{"consumer_groups": {}, "errors": [{"group": 1}]}', ["errors[0].group must be a string, not 1"]],
   ])("%s: %j", (format, text, problems) => {
@@ -123,6 +136,9 @@ test("a commit that is there twice is skipped with the place of the first; with 
   ]);
   expect(problemsOf("rpk", "orders 0 5\norders 0 6\n", "g")).toEqual([
     'line 2: has another commit of group "g" on orders-0 than line 1: 6, not 5',
+  ]);
+  expect(problemsOf("csv", "group,topic,partition,offset,metadata\ng,orders,0,5,a\ng,orders,0,5,b\n")).toEqual([
+    'line 3: has another commit of group "g" on orders-0 than line 2: the same offset with other metadata or another leader epoch',
   ]);
 });
 
@@ -180,4 +196,43 @@ test.each<[ImportFormat, string, string]>([
   ],
 ])("%s with commits of a group that could not be captured contradicts itself", (format, text, problem) => {
   expect(problemsOf(format, text)).toEqual([problem]);
+});
+
+test("an empty line of a spreadsheet is no group without a name", () => {
+  const { commits } = readCommits("csv", "group,topic,partition,offset\ng,orders,0,5\n,,,\n", undefined);
+  expect([...commits.keys()]).toEqual(["g"]);
+});
+
+test.each<[ImportFormat, string, string]>([
+  ["csv", "group,topic,partition,offset,status,error\ng,orders,0,5,partial,\n", "h,,,,partial,KafkaUnavailable\n"],
+  [
+    "json",
+    '{"consumer_groups":{"g":{"partitions":{}}},"status":"partial","errors":[]',
+    ',"unlisted":{"offsets_partitions":[3],"message":"no leader"}',
+  ],
+])(
+  "%s of a partial snapshot that does not say what it lacks has a warning, and none with it",
+  (format, text, lacking) => {
+    const warningsOf = (more: string) =>
+      readCommits(format, `${text}${more}${format === "json" ? "}" : ""}`, "g").warnings;
+    expect(warningsOf("")).toEqual([expect.stringMatching(/is of a partial snapshot/)]);
+    expect(warningsOf(lacking)).toEqual([]);
+  },
+);
+
+test("a group of kafka-backup without offsets, which it may not have been able to read, is named in a warning", () => {
+  const group_offsets = { g: { offsets: { orders: { "0": { offset: 5 } } } }, h: { offsets: {} } };
+  const reading = readCommits("kafka-backup", JSON.stringify({ group_offsets }), undefined);
+  expect([...reading.commits.keys()]).toEqual(["g"]);
+  expect(reading.warnings).toEqual([expect.stringMatching(/^Left out, without offsets: "h"\. .* could not read/)]);
+});
+
+test("a million empty lines are read in a moment", () => {
+  expect(readCommits("rpk", `${"\n".repeat(1_000_000)}orders 0 5`, "g").warnings).toHaveLength(1);
+}, 5_000);
+
+test("a text in which a program has replaced bytes that are not UTF-8 has a warning", () => {
+  const { commits, warnings } = readCommits("kafka-csv", "gr\uFFFD\uFFFDe,orders,0,17\n", undefined);
+  expect([...commits.keys()]).toEqual(["gr\uFFFD\uFFFDe"]);
+  expect(warnings).toEqual([expect.stringMatching(/U\+FFFD.* not UTF-8/)]);
 });
