@@ -59,9 +59,8 @@ export function tablesOf(result: unknown): Tables {
   const notes: Notes[] = [];
   const collected = new Map<string, Collected>();
   const root = new Map(entriesOf(result));
-  const observed = new Map(entriesOf(root.get("observed")));
   const logs =
-    root.has("consumer_groups") && root.has("observed") ? new Map(entriesOf(observed.get("topics"))) : undefined;
+    root.has("consumer_groups") && root.has("observed") ? logsIn(fieldOf(root.get("observed"), "topics")) : undefined;
   const snapshots = root.get("snapshots");
 
   const addFact = (path: string, value: Cell) => facts.push({ path, value, alarm: isAlarm(path, value) });
@@ -197,6 +196,8 @@ const entriesOf = (value: unknown): Entry[] => {
   return typeof value === "object" && value !== null && !isList(value) ? Object.entries(value) : [];
 };
 
+const fieldOf = (value: unknown, name: string): unknown => new Map(entriesOf(value)).get(name);
+
 /** The entries of a map with the cells that say which one it is; partitions in the order of their numbers. */
 function inOrder(kind: string, entries: readonly Entry[], above: readonly Entry[]): [readonly Entry[], unknown][] {
   if (kind !== "partitions") {
@@ -249,12 +250,17 @@ function sentenceOf(entries: readonly Entry[]): string {
   return `${more.map(([name, value]) => `${name} ${value}: `).join("")}${parts.join("")}${text}`;
 }
 
+/** The logs of topics, by topic and partition. */
+type Logs = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+
+const logsIn = (topics: unknown): Logs =>
+  new Map(entriesOf(topics).map(([topic, found]) => [topic, new Map(entriesOf(fieldOf(found, "partitions")))]));
+
 /** The ends of the log when the commit was captured, and how far it is from the end. */
-function lagFields(keys: readonly Entry[], commit: readonly Entry[], topics: ReadonlyMap<string, unknown>): Entry[] {
+function lagFields(keys: readonly Entry[], commit: readonly Entry[], logs: Logs): Entry[] {
   const place = new Map(keys);
-  const partitions = new Map(entriesOf(new Map(entriesOf(topics.get(String(place.get("topic"))))).get("partitions")));
-  const log = new Map(entriesOf(partitions.get(String(place.get("partition")))));
-  const [start = null, end = null] = [log.get("log_start_offset"), log.get("log_end_offset")];
+  const log = logs.get(String(place.get("topic")))?.get(String(place.get("partition")));
+  const { log_start_offset: start = null, log_end_offset: end = null } = Object.fromEntries(entriesOf(log));
   const offset = new Map(commit).get("offset");
   const lag = isNumber(end) && isNumber(offset) ? BigInt(end) - BigInt(offset) : null;
   return Object.entries({ lag, log_start_offset: start, log_end_offset: end });
