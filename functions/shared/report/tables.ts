@@ -136,8 +136,9 @@ export function tablesOf(result: unknown): Tables {
   };
 
   const addRow = (path: string, keys: readonly Entry[], fields: readonly Entry[], unknown = false): void => {
-    const table = collected.get(path) ?? { columns: [], known: new Set(), keys: keys.length, rows: [] };
+    const table: Collected = collected.get(path) ?? { columns: [], known: new Set(), keys: 0, rows: [] };
     collected.set(path, table);
+    table.keys = Math.max(table.keys, keys.length);
     const cells = new Map<string, Cell | undefined>();
     for (const [name, value] of [...keys, ...fields]) flatten(name, value, cells);
     let at = 0;
@@ -168,7 +169,8 @@ type Entry = readonly [string, unknown];
 interface Collected {
   readonly columns: string[];
   readonly known: Set<string>;
-  readonly keys: number;
+  /** The most that a row has: that of a group without partitions has fewer. */
+  keys: number;
   readonly rows: { readonly cells: ReadonlyMap<string, Cell | undefined>; readonly unknown: boolean }[];
 }
 

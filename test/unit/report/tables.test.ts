@@ -97,6 +97,15 @@ describe("the tables of a result", () => {
     ]);
   });
 
+  test("have the same keys where the first group has no partitions", () => {
+    const { partitions, ...group } = dryRun.groups.billing;
+    const groups = { audit: { ...group, partitions: {} }, billing: { ...group, partitions } };
+    expect(tablesOf({ groups }).tables.map(({ path, keys }) => [path, keys])).toEqual([
+      ["groups", 1],
+      ["groups.partitions", 3],
+    ]);
+  });
+
   test("have the lag of commits, and leave it empty where the log is unknown", () => {
     const observed = {
       groups: {},
