@@ -26,6 +26,15 @@ describe("a text", () => {
     }
   });
 
+  test("has the group that another gets its commits from, also where its name is a part of the other's", () => {
+    const sources = ["orders-streams", "billing-streams"];
+    const groups = sources.map((source) => [`${source}-v2`, { source, ...dryRun.groups.billing }]);
+    for (const width of [40, 60, 80]) {
+      const text = plain({ groups: Object.fromEntries(groups) }, width);
+      for (const source of sources) expect(text, `${width}`).toMatch(new RegExp(`\\b${source}(?!\\S)`));
+    }
+  });
+
   test("repeats alarms at the end where the top is out of sight", () => {
     const snapshots = Array.from({ length: 50 }, (_, id) => ({ id, status: id === 3 ? "partial" : "complete" }));
     const lines = plain({ status: "failed", snapshots }, 80).trimEnd().split("\n");
