@@ -46,8 +46,8 @@ export interface Tables {
  * - Single values are facts, by path; so are lists of words, empty lists (`none`) and maps of counts.
  * - Lists of sentences are notes, and so are lists of objects that have a `message`.
  * - Lists of objects are tables. Objects in a cell become columns: `from.offset`, `from.metadata`.
- * - `groups`, `consumer_groups`, `topics` and `partitions` are tables with a column for their names. `orders-0` becomes two
- *   columns. A group without partitions has a row of its own.
+ * - Maps by names from outside, such as `groups` and `partitions`, are tables with a column for their names. `orders-0` becomes
+ *   two columns. A group without partitions has a row of its own.
  *
  * Two fields are only understood together with another one: commits get the log's ends and the lag from `observed`, which is
  * then left out, and the points of a history get the snapshots that they count.
@@ -74,11 +74,9 @@ export function tablesOf(result: unknown): Tables {
 
   const addObject = (path: string, entries: readonly Entry[]): void => {
     const counts = entries.filter((entry): entry is [string, number | bigint] => isNumber(entry[1]));
-    const [column] = columnsOfMap.get(lastOf(path)) ?? [];
     if (entries.length === 0) facts.push({ path, value: "none", alarm: false, empty: true });
-    else if (column !== undefined && entries.every(([, value]) => !isCell(value) || value === null)) {
-      addMap(path, entries, []);
-    } else if (path !== "" && counts.length === entries.length) {
+    else if (columnsOfMap.has(lastOf(path))) addMap(path, entries, []);
+    else if (path !== "" && counts.length === entries.length) {
       const some = counts.filter(([, n]) => Number(n) !== 0);
       const value = some.length === 0 ? "none" : some.map(([name, n]) => `${name} ${n}`).join(", ");
       facts.push({ path, value, alarm: some.length > 0 && isAlarm(path, value) });
@@ -114,7 +112,7 @@ export function tablesOf(result: unknown): Tables {
   /** The rows of a map by names; what its entries have in lists and maps becomes tables of its own. */
   const addMap = (path: string, entries: readonly Entry[], above: readonly Entry[]): void => {
     for (const [keys, value] of inOrder(lastOf(path), entries, above)) {
-      const own: Entry[] = [];
+      const own: Entry[] = isCell(value) && value !== null ? [["value", value]] : [];
       const parts: Entry[] = [];
       for (const [name, field] of entriesOf(value)) {
         const isPart = isList(field) ? field.some((entry) => !isCell(entry)) : columnsOfMap.has(name) && !isCell(field);
@@ -180,6 +178,9 @@ const columnsOfMap: ReadonlyMap<string, readonly string[]> = new Map([
   ["consumer_groups", ["group"]],
   ["topics", ["topic"]],
   ["partitions", ["topic", "partition"]],
+  ["topic_ids", ["topic"]],
+  ["leader_epochs", ["topic", "partition"]],
+  ["group_map", ["group"]],
 ]);
 
 /** What is a commit, so that `null` is no commit. */
@@ -202,8 +203,8 @@ const fieldOf = (value: unknown, name: string): unknown => new Map(entriesOf(val
 
 /** The entries of a map with the cells that say which one it is; partitions in the order of their numbers. */
 function inOrder(kind: string, entries: readonly Entry[], above: readonly Entry[]): [readonly Entry[], unknown][] {
-  if (kind !== "partitions") {
-    const [column = "name"] = columnsOfMap.get(kind) ?? [];
+  const [column = "name", ...rest] = columnsOfMap.get(kind) ?? [];
+  if (rest.length === 0) {
     return entries.map(([name, value]) => [[...above, [column, name]], value]);
   }
   const withTopic = above.some(([column]) => column === "topic");

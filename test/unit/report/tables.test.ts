@@ -165,6 +165,20 @@ describe("the tables of a result", () => {
       "result.groups.partitions",
     ]);
   });
+
+  test("of a recorded rollback have the names in its maps, which are no alarms, and epochs of 0", () => {
+    const record = {
+      request: { group_map: { "orders.errors": "billing" } },
+      topic_ids: { "orders.errors": "5f0sQ1rWQNqmnnDxDZx7nA", status: null },
+      leader_epochs: { "orders.errors-10": 4, "orders.errors-9": 0 },
+    };
+    expect(alarmsOf(record)).toEqual([]);
+    expect(tablesOf(record).tables.map(({ path, columns, rows }) => [path, columns, ...rows])).toEqual([
+      ["request.group_map", ["group", "value"], ["orders.errors", "billing"]],
+      ["topic_ids", ["topic", "value"], ["orders.errors", "5f0sQ1rWQNqmnnDxDZx7nA"], ["status", null]],
+      ["leader_epochs", ["topic", "partition", "value"], ["orders.errors", 9, 0], ["orders.errors", 10, 4]],
+    ]);
+  });
 });
 
 describe("what is an alarm", () => {
