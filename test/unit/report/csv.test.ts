@@ -70,6 +70,11 @@ describe("CSV of a result", () => {
     ]);
   });
 
+  test("of a history has a row for a group without points", () => {
+    const groups = { ...history.groups, idle: { status: "NOTFOUND", partitions: {} } };
+    expect(lines({ ...history, groups }).slice(1)).toEqual([...lines(history).slice(1), "idle,,,,,,,NOTFOUND"]);
+  });
+
   test("of a result without a table is a row of its values", () => {
     expect(lines(examples.snapshot.result)).toEqual([
       "snapshot_id,created_at,description,status,groups,offsets,errors,warnings",
