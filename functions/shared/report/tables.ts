@@ -249,7 +249,9 @@ function sentenceOf(entries: readonly Entry[]): string {
   for (const [name, value] of Object.entries({ group, ...(!whole && { topic, partition }) })) {
     if (value !== undefined && !named(value)) parts.push(`${name} ${value}: `);
   }
-  const more = Object.entries(rest).filter(([name, value]) => isCell(value) && !commitFields.has(name));
+  const more = Object.entries(rest).filter(
+    ([name, value]) => value !== null && isCell(value) && !commitFields.has(name),
+  );
   return `${more.map(([name, value]) => `${name} ${value}: `).join("")}${parts.join("")}${text}`;
 }
 
@@ -332,7 +334,6 @@ const good = new Set([
   "deleted",
   "skipped",
   "ok",
-  "none",
 ]);
 
 /** Counts that say, where they are 0, that a snapshot or a plan is about nothing. */
@@ -340,7 +341,7 @@ const mustNotBeZero = new Set(["groups", "partitions", "offsets"]);
 
 function isAlarm(path: string, value: Cell): boolean {
   const name = lastOf(path);
-  if (value === null || value === "" || value === "none") return false;
+  if (value === null || value === "") return false;
   if (name === "status" || name === "outcome") return !good.has(String(value).toLowerCase());
   if (name === "verified") return value === false;
   if (name === "in_doubt") return value === true;

@@ -215,14 +215,16 @@ describe("sentences", () => {
       { kind: "topic_missing", group: "g", topic: "t", partition: 0, message: "The topic does not exist." },
       { kind: "group_not_empty", group: "billing", message: "billing has 2 members." },
     ];
-    expect(
-      tablesOf({ blockers, skipped: [{ line: 4, message: "has 2 columns" }] }).notes.map(({ lines }) => lines),
-    ).toEqual([
+    const skipped = [
+      { line: 4, message: "has 2 columns" },
+      { line: null, message: 'consumer_groups["g"] has no commits' },
+    ];
+    expect(tablesOf({ blockers, skipped }).notes.map(({ lines }) => lines)).toEqual([
       [
         "[topic_missing] group g: topic t: partition 0: The topic does not exist.",
         "[group_not_empty] billing has 2 members.",
       ],
-      ["line 4: has 2 columns"],
+      ["line 4: has 2 columns", 'consumer_groups["g"] has no commits'],
     ]);
   });
 
