@@ -152,6 +152,7 @@ describe("the tables of a result", () => {
     expect(tableOf(history, "groups.partitions.points")?.rows).toHaveLength(3);
     expect(factsOf(history)).toEqual({
       snapshots: "2, from snapshot-2025-01-15T10:15:00Z to snapshot-2025-01-15T10:30:00Z",
+      warnings: "none",
     });
   });
 
