@@ -107,7 +107,7 @@ export function tablesOf(result: unknown): Tables {
   };
 
   const addNotes = (path: string, lines: readonly string[]) =>
-    notes.push({ path, lines, alarm: isAlarm(path, lines.length) || leftOut.has(path) });
+    notes.push({ path, lines, alarm: isAlarm(path, lines.length) || leftOut.has(lastOf(path)) });
 
   /** The rows of a map by names; what its entries have in lists and maps becomes tables of its own. */
   const addMap = (path: string, entries: readonly Entry[], above: readonly Entry[]): void => {

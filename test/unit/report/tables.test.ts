@@ -194,6 +194,7 @@ describe("what is an alarm", () => {
     [{ groups_failed: 1, duration_ms: 3 }, ["groups_failed"]],
     [{ skipped: [{ line: 4, message: "has 2 columns" }], totals: { skipped: 4 } }, ["skipped"]],
     [{ left_out: [{ kind: "group_not_empty", group: "g", message: "g has members" }] }, ["left_out"]],
+    [{ result: { left_out: [{ group: "g", message: "g has members" }] } }, ["result.left_out"]],
     [{ omitted: { groups: 4 } }, ["omitted"]],
     [
       {
