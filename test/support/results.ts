@@ -300,7 +300,7 @@ export const history = {
     [
       "orders-streams",
       {
-        status: "ERROR",
+        status: "ERR",
         partitions: new Map<string, object>([
           [
             "orders-0",

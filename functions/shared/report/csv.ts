@@ -28,7 +28,8 @@ const repeated = [
  * The main table is the points of a history, else the last one with partitions (a recorded rollback has those of its plan
  * before those of its result), else the first one. Behind its columns stand what is said of the group (`group.status`), the ids
  * and the status of the result, and how many blockers and errors it has. A result without tables is one row of its values;
- * lists are their numbers of entries. Warnings and messages are not in it.
+ * lists are their numbers of entries. A group without partitions or points has a row of its own. Warnings and messages are not
+ * in it.
  */
 export function csvOf(result: unknown): string {
   const { facts, notes, tables } = tablesOf(result);
@@ -44,7 +45,11 @@ export function csvOf(result: unknown): string {
   const ofGroup = groupColumns(main, tables);
   const names = repeated.filter((name) => values.has(name) && !main.columns.includes(name));
   const ofResult = names.map((name) => values.get(name) ?? null);
-  const rows = main.rows.map((row) => [...row.map((cell) => cell ?? null), ...ofGroup.cells(row[0]), ...ofResult]);
+  const rows = [...main.rows, ...ofGroup.others].map((row) => [
+    ...main.columns.map((_, index) => row[index] ?? null),
+    ...ofGroup.cells(row[0]),
+    ...ofResult,
+  ]);
   return writeSpreadsheet([[...main.columns, ...ofGroup.names, ...names], ...rows]);
 }
 
@@ -57,7 +62,10 @@ function groupColumns(main: Table, tables: readonly Table[]) {
     index > 0 && groups?.rows.some((row) => typeof row[index] === "string") ? [{ name: `group.${name}`, index }] : [],
   );
   const byGroup = new Map(groups?.rows.map((row) => [row[0], row]));
+  const inMain = new Set(main.rows.map(([group]) => group));
   return {
+    /** Rows with nothing but the name, for groups that the main table lacks. */
+    others: [...byGroup.keys()].filter((group) => !inMain.has(group)).map((group) => [group]),
     names: picked.map(({ name }) => name),
     cells: (group: Cell | undefined): Cell[] => picked.map(({ index }) => byGroup.get(group)?.[index] ?? null),
   };

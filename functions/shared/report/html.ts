@@ -1,3 +1,4 @@
+import { splitTopicPartition } from "../core/model.ts";
 import {
   type Entries,
   type HtmlReport,
@@ -25,7 +26,7 @@ type Fields = readonly (readonly [string, unknown])[];
 export function htmlReport(kind: HtmlReport, result: unknown): string {
   const island = islandOf(kind, result);
   // Nothing in the data ends the script element, and nothing in the source of the page is invisible.
-  const data = JSON.stringify(island).replace(/[<\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+  const data = JSON.stringify(island).replace(/[<\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     character
       .split("")
       .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
@@ -105,13 +106,14 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   const place = (key: string): number => {
     const known = placeOf.get(key);
     if (known !== undefined) return known;
-    const dash = key.lastIndexOf("-");
-    const [topic, partition] = [key.slice(0, dash), key.slice(dash + 1)];
+    const { topic, partition } = splitTopicPartition(key) ?? { topic: key, partition: null };
     const log = logs.get(topic);
     const number = places.add([
       ["topic", topic],
-      ["partition", Number(partition)],
-      ...(log === undefined ? [] : [["topic_id", log.topic_id] as const, ...fieldsOf(log.partitions.get(partition))]),
+      ["partition", partition],
+      ...(log === undefined
+        ? []
+        : [["topic_id", log.topic_id] as const, ...fieldsOf(log.partitions.get(String(partition)))]),
     ]);
     placeOf.set(key, number);
     return number;

@@ -105,11 +105,11 @@ export function layoutOf(columns: readonly Column[], width: number): Layout | un
 const isSame = ({ texts }: Column) => texts.every((text) => text === texts[0]);
 const isEpoch = ({ name }: Column) => name.endsWith("leader_epoch");
 
-/** Whether the name of the row repeats a column. */
+/** Whether the name of the row repeats a column of times, as an id does. Other texts in a name mean something else. */
 const isInKey =
   ([key]: readonly Column[]) =>
   ({ texts }: Column) =>
-    texts.every((text, row) => text.length > 9 && key?.texts[row]?.includes(text));
+    texts.every((text, row) => /^\d{4}-\d\d-\d\dT/.test(text) && key?.texts[row]?.includes(text));
 
 /**
  * Columns are taken out one by one until the others fit: first leader epochs that are the same in every row; then what the

@@ -46,8 +46,8 @@ export interface Tables {
  * - Single values are facts, by path; so are lists of words, empty lists (`none`) and maps of counts.
  * - Lists of sentences are notes, and so are lists of objects that have a `message`.
  * - Lists of objects are tables. Objects in a cell become columns: `from.offset`, `from.metadata`.
- * - `groups`, `consumer_groups`, `topics` and `partitions` are tables with a column for their names. `orders-0` becomes two
- *   columns. A group without partitions has a row of its own.
+ * - Maps by names from outside, such as `groups` and `partitions`, are tables with a column for their names. `orders-0` becomes
+ *   two columns. A group without partitions has a row of its own.
  *
  * Two fields are only understood together with another one: commits get the log's ends and the lag from `observed`, which is
  * then left out, and the points of a history get the snapshots that they count.
@@ -59,9 +59,8 @@ export function tablesOf(result: unknown): Tables {
   const notes: Notes[] = [];
   const collected = new Map<string, Collected>();
   const root = new Map(entriesOf(result));
-  const observed = new Map(entriesOf(root.get("observed")));
   const logs =
-    root.has("consumer_groups") && root.has("observed") ? new Map(entriesOf(observed.get("topics"))) : undefined;
+    root.has("consumer_groups") && root.has("observed") ? logsIn(fieldOf(root.get("observed"), "topics")) : undefined;
   const snapshots = root.get("snapshots");
 
   const addFact = (path: string, value: Cell) => facts.push({ path, value, alarm: isAlarm(path, value) });
@@ -75,11 +74,9 @@ export function tablesOf(result: unknown): Tables {
 
   const addObject = (path: string, entries: readonly Entry[]): void => {
     const counts = entries.filter((entry): entry is [string, number | bigint] => isNumber(entry[1]));
-    const [column] = columnsOfMap.get(lastOf(path)) ?? [];
     if (entries.length === 0) facts.push({ path, value: "none", alarm: false, empty: true });
-    else if (column !== undefined && entries.every(([, value]) => !isCell(value) || value === null)) {
-      addMap(path, entries, []);
-    } else if (path !== "" && counts.length === entries.length) {
+    else if (columnsOfMap.has(lastOf(path))) addMap(path, entries, []);
+    else if (path !== "" && counts.length === entries.length) {
       const some = counts.filter(([, n]) => Number(n) !== 0);
       const value = some.length === 0 ? "none" : some.map(([name, n]) => `${name} ${n}`).join(", ");
       facts.push({ path, value, alarm: some.length > 0 && isAlarm(path, value) });
@@ -110,12 +107,12 @@ export function tablesOf(result: unknown): Tables {
   };
 
   const addNotes = (path: string, lines: readonly string[]) =>
-    notes.push({ path, lines, alarm: isAlarm(path, lines.length) || leftOut.has(path) });
+    notes.push({ path, lines, alarm: isAlarm(path, lines.length) || leftOut.has(lastOf(path)) });
 
   /** The rows of a map by names; what its entries have in lists and maps becomes tables of its own. */
   const addMap = (path: string, entries: readonly Entry[], above: readonly Entry[]): void => {
     for (const [keys, value] of inOrder(lastOf(path), entries, above)) {
-      const own: Entry[] = [];
+      const own: Entry[] = isCell(value) && value !== null ? [["value", value]] : [];
       const parts: Entry[] = [];
       for (const [name, field] of entriesOf(value)) {
         const isPart = isList(field) ? field.some((entry) => !isCell(entry)) : columnsOfMap.has(name) && !isCell(field);
@@ -137,8 +134,9 @@ export function tablesOf(result: unknown): Tables {
   };
 
   const addRow = (path: string, keys: readonly Entry[], fields: readonly Entry[], unknown = false): void => {
-    const table = collected.get(path) ?? { columns: [], known: new Set(), keys: keys.length, rows: [] };
+    const table: Collected = collected.get(path) ?? { columns: [], known: new Set(), keys: 0, rows: [] };
     collected.set(path, table);
+    table.keys = Math.max(table.keys, keys.length);
     const cells = new Map<string, Cell | undefined>();
     for (const [name, value] of [...keys, ...fields]) flatten(name, value, cells);
     let at = 0;
@@ -169,7 +167,8 @@ type Entry = readonly [string, unknown];
 interface Collected {
   readonly columns: string[];
   readonly known: Set<string>;
-  readonly keys: number;
+  /** The most that a row has: that of a group without partitions has fewer. */
+  keys: number;
   readonly rows: { readonly cells: ReadonlyMap<string, Cell | undefined>; readonly unknown: boolean }[];
 }
 
@@ -179,6 +178,9 @@ const columnsOfMap: ReadonlyMap<string, readonly string[]> = new Map([
   ["consumer_groups", ["group"]],
   ["topics", ["topic"]],
   ["partitions", ["topic", "partition"]],
+  ["topic_ids", ["topic"]],
+  ["leader_epochs", ["topic", "partition"]],
+  ["group_map", ["group"]],
 ]);
 
 /** What is a commit, so that `null` is no commit. */
@@ -197,10 +199,12 @@ const entriesOf = (value: unknown): Entry[] => {
   return typeof value === "object" && value !== null && !isList(value) ? Object.entries(value) : [];
 };
 
+const fieldOf = (value: unknown, name: string): unknown => new Map(entriesOf(value)).get(name);
+
 /** The entries of a map with the cells that say which one it is; partitions in the order of their numbers. */
 function inOrder(kind: string, entries: readonly Entry[], above: readonly Entry[]): [readonly Entry[], unknown][] {
-  if (kind !== "partitions") {
-    const [column = "name"] = columnsOfMap.get(kind) ?? [];
+  const [column = "name", ...rest] = columnsOfMap.get(kind) ?? [];
+  if (rest.length === 0) {
     return entries.map(([name, value]) => [[...above, [column, name]], value]);
   }
   const withTopic = above.some(([column]) => column === "topic");
@@ -245,16 +249,23 @@ function sentenceOf(entries: readonly Entry[]): string {
   for (const [name, value] of Object.entries({ group, ...(!whole && { topic, partition }) })) {
     if (value !== undefined && !named(value)) parts.push(`${name} ${value}: `);
   }
-  const more = Object.entries(rest).filter(([name, value]) => isCell(value) && !commitFields.has(name));
+  const more = Object.entries(rest).filter(
+    ([name, value]) => value !== null && isCell(value) && !commitFields.has(name),
+  );
   return `${more.map(([name, value]) => `${name} ${value}: `).join("")}${parts.join("")}${text}`;
 }
 
+/** The logs of topics, by topic and partition. */
+type Logs = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+
+const logsIn = (topics: unknown): Logs =>
+  new Map(entriesOf(topics).map(([topic, found]) => [topic, new Map(entriesOf(fieldOf(found, "partitions")))]));
+
 /** The ends of the log when the commit was captured, and how far it is from the end. */
-function lagFields(keys: readonly Entry[], commit: readonly Entry[], topics: ReadonlyMap<string, unknown>): Entry[] {
+function lagFields(keys: readonly Entry[], commit: readonly Entry[], logs: Logs): Entry[] {
   const place = new Map(keys);
-  const partitions = new Map(entriesOf(new Map(entriesOf(topics.get(String(place.get("topic"))))).get("partitions")));
-  const log = new Map(entriesOf(partitions.get(String(place.get("partition")))));
-  const [start = null, end = null] = [log.get("log_start_offset"), log.get("log_end_offset")];
+  const log = logs.get(String(place.get("topic")))?.get(String(place.get("partition")));
+  const { log_start_offset: start = null, log_end_offset: end = null } = Object.fromEntries(entriesOf(log));
   const offset = new Map(commit).get("offset");
   const lag = isNumber(end) && isNumber(offset) ? BigInt(end) - BigInt(offset) : null;
   return Object.entries({ lag, log_start_offset: start, log_end_offset: end });
@@ -323,7 +334,6 @@ const good = new Set([
   "deleted",
   "skipped",
   "ok",
-  "none",
 ]);
 
 /** Counts that say, where they are 0, that a snapshot or a plan is about nothing. */
@@ -331,7 +341,7 @@ const mustNotBeZero = new Set(["groups", "partitions", "offsets"]);
 
 function isAlarm(path: string, value: Cell): boolean {
   const name = lastOf(path);
-  if (value === null || value === "" || value === "none") return false;
+  if (value === null || value === "") return false;
   if (name === "status" || name === "outcome") return !good.has(String(value).toLowerCase());
   if (name === "verified") return value === false;
   if (name === "in_doubt") return value === true;

@@ -11,9 +11,9 @@ const lines = (result: unknown) => csvOf(result).split("\r\n").slice(0, -1);
 describe("CSV of a result", () => {
   test("of a list has a row for each snapshot", () => {
     expect(lines(listed)).toEqual([
-      "snapshot_id,created_at,description,status,groups,offsets,trigger,schedule",
+      "snapshot_id,created_at,description,status,groups,offsets,trigger,expires_at",
       'snapshot-2025-01-15T10:45:00Z,2025-01-15T10:45:00Z,"Before the deployment of the new pricing service, ticket OPS-1234",complete,12,340,invoke,',
-      'snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,"",partial,11,338,schedule,hourly',
+      'snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,"",partial,11,338,schedule,2025-02-14T10:30:00Z',
     ]);
   });
 
@@ -64,10 +64,15 @@ describe("CSV of a result", () => {
   test("of a history has its points, for a chart", () => {
     expect(lines(history)).toEqual([
       "group,topic,partition,snapshot_id,created_at,offset,log_end_offset,group.status",
-      "g,orders,0,snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,,25,STOP",
-      "g,orders,1,snapshot-2025-01-15T10:15:00Z,2025-01-15T10:15:00Z,10,20,STOP",
-      "g,orders,1,snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,16,25,STOP",
+      "g,orders,0,snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,16,,ERR",
+      "g,orders,1,snapshot-2025-01-15T10:15:00Z,2025-01-15T10:15:00Z,10,20,ERR",
+      "g,orders,1,snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,16,25,ERR",
     ]);
+  });
+
+  test("of a history has a row for a group without points", () => {
+    const groups = { ...history.groups, idle: { status: "NOTFOUND", partitions: {} } };
+    expect(lines({ ...history, groups }).slice(1)).toEqual([...lines(history).slice(1), "idle,,,,,,,NOTFOUND"]);
   });
 
   test("of a result without a table is a row of its values", () => {

@@ -201,6 +201,7 @@ describe("the file of a report", () => {
         expect(data).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]|<(?!\/script>$)/u);
         expect(cellOf(islandIn(html).groups, "name", 0)).toBe(group);
       }),
+      { examples: [["\u007F", "\u0085"]] },
     );
   });
 

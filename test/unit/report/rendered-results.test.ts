@@ -205,6 +205,7 @@ describe("a rollback that failed in part", () => {
       groups_rolled_back: 1
       groups_skipped: 0
       offsets_restored: 1
+      offsets_deleted: 0
       duration_ms: 412
 
       groups (2 rows)
@@ -243,6 +244,7 @@ describe("a rollback that failed in part", () => {
       groups_rolled_back: 1
       groups_skipped: 0
       offsets_restored: 1
+      offsets_deleted: 0
       duration_ms: 412
 
       groups (2 rows)
@@ -267,6 +269,10 @@ describe("a rollback that failed in part", () => {
       !         1  not_attempted      30
           actual.offset: 30
           actual.leader_epoch: 4
+
+      ! see the top: status partial_success,
+        groups_failed 1, groups 1,
+        groups.partitions 2
       "
     `);
   });
@@ -280,10 +286,11 @@ describe("a list of snapshots", () => {
       warnings: none
 
       snapshots (2 rows)
-        snapshot_id                    description                               status    groups  offsets  trigger   schedule
-        snapshot-2025-01-15T10:45:00Z  Before the deployment of the new pricing  complete      12      340  invoke
-                                       service, ticket OPS-1234
-      ! snapshot-2025-01-15T10:30:00Z                                            partial       11      338  schedule  hourly
+        snapshot_id                    description                   status    groups  offsets  trigger   expires_at
+        snapshot-2025-01-15T10:45:00Z  Before the deployment of the  complete      12      340  invoke
+                                       new pricing service, ticket
+                                       OPS-1234
+      ! snapshot-2025-01-15T10:30:00Z                                partial       11      338  schedule  2025-02-14T10:30:00Z
       "
     `);
   });
@@ -294,11 +301,12 @@ describe("a list of snapshots", () => {
       warnings: none
 
       snapshots (2 rows)
-        snapshot_id                    status    groups  offsets  trigger   schedule
+        snapshot_id                    status    groups  offsets  trigger
         snapshot-2025-01-15T10:45:00Z  complete      12      340  invoke
           description: Before the deployment of the new pricing service, ticket
             OPS-1234
-      ! snapshot-2025-01-15T10:30:00Z  partial       11      338  schedule  hourly
+      ! snapshot-2025-01-15T10:30:00Z  partial       11      338  schedule
+          expires_at: 2025-02-14T10:30:00Z
       "
     `);
   });
@@ -327,7 +335,7 @@ describe("a list of snapshots", () => {
           groups: 11
           offsets: 338
           trigger: schedule
-          schedule: hourly
+          expires_at: 2025-02-14T10:30:00Z
       "
     `);
   });
@@ -408,17 +416,21 @@ describe("other results at 80 columns", () => {
     expect(shown(history, 80)).toMatchInlineSnapshot(`
       "
       ! groups: "!" in 1 of 1 rows
+      ! groups.partitions: "!" in 2 of 2 rows
+      warnings: none
       snapshots: 2, from snapshot-2025-01-15T10:15:00Z to
         snapshot-2025-01-15T10:30:00Z
 
       groups (1 row)
         group  status
-      ! g      STOP
+      ! g      ERR
 
       groups.partitions (2 rows)
-        group  topic   partition  points  per_second  lag  lag_seconds
-        g      orders          0       1           0    -            -
-        g      orders          1       2       0.006    9            -
+                                                                    lag_
+                                            per_          lag_  seconds_
+        group  topic   partition  points  second  lag  seconds     error  status
+      ! g      orders          0       1       0    -        -         -  UNKNOWN
+      ! g      orders          1       2   0.006    9        -         -  STOP
 
       groups.partitions.events (1 row)
         in every row:

@@ -3,7 +3,6 @@ import fc from "fast-check";
 
 const commit = (offset: number, leader_epoch = 4, metadata = "") => ({ offset, metadata, leader_epoch });
 
-/** The same result with other fields. */
 const snapshot_id = "snapshot-2025-01-15T10:30:00Z";
 
 export const dryRun = {
@@ -70,6 +69,7 @@ export const partlyRolledBack = {
   groups_failed: 1,
   groups_skipped: 0,
   offsets_restored: 1,
+  offsets_deleted: 0,
   groups: {
     a: { status: "success", partitions: { "orders-0": { outcome: "restored", from: commit(25), to: commit(17) } } },
     b: {
@@ -103,7 +103,7 @@ export const listed = {
       groups: 11,
       offsets: 338,
       trigger: "schedule",
-      schedule: "hourly",
+      expires_at: "2025-02-14T10:30:00Z",
     },
   ],
   warnings: [],
@@ -116,7 +116,7 @@ export const history = {
   ],
   groups: {
     g: {
-      status: "STOP",
+      status: "ERR",
       partitions: {
         "orders-1": {
           points: [
@@ -126,12 +126,23 @@ export const history = {
           per_second: 0.006,
           lag: 9,
           lag_seconds: null,
+          lag_seconds_error: null,
+          status: "STOP",
           events: [{ kind: "stopped", after: "10:15", before: "10:30", from: commit(16), to: commit(16) }],
         },
-        "orders-0": { points: [[1, null, 25]], per_second: 0, lag: null, lag_seconds: null, events: [] },
+        "orders-0": {
+          points: [[1, 16, null]],
+          per_second: 0,
+          lag: null,
+          lag_seconds: null,
+          lag_seconds_error: null,
+          status: "UNKNOWN",
+          events: [],
+        },
       },
     },
   },
+  warnings: [],
 };
 
 /** Names that look alike, are wide, or do something to a terminal, and others. */

@@ -97,6 +97,15 @@ describe("the tables of a result", () => {
     ]);
   });
 
+  test("have the same keys where the first group has no partitions", () => {
+    const { partitions, ...group } = dryRun.groups.billing;
+    const groups = { audit: { ...group, partitions: {} }, billing: { ...group, partitions } };
+    expect(tablesOf({ groups }).tables.map(({ path, keys }) => [path, keys])).toEqual([
+      ["groups", 1],
+      ["groups.partitions", 3],
+    ]);
+  });
+
   test("have the lag of commits, and leave it empty where the log is unknown", () => {
     const observed = {
       groups: {},
@@ -143,6 +152,7 @@ describe("the tables of a result", () => {
     expect(tableOf(history, "groups.partitions.points")?.rows).toHaveLength(3);
     expect(factsOf(history)).toEqual({
       snapshots: "2, from snapshot-2025-01-15T10:15:00Z to snapshot-2025-01-15T10:30:00Z",
+      warnings: "none",
     });
   });
 
@@ -154,6 +164,20 @@ describe("the tables of a result", () => {
       "plan.groups.partitions",
       "result.groups",
       "result.groups.partitions",
+    ]);
+  });
+
+  test("of a recorded rollback have the names in its maps, which are no alarms, and epochs of 0", () => {
+    const record = {
+      request: { group_map: { "orders.errors": "billing" } },
+      topic_ids: { "orders.errors": "5f0sQ1rWQNqmnnDxDZx7nA", status: null },
+      leader_epochs: { "orders.errors-10": 4, "orders.errors-9": 0 },
+    };
+    expect(alarmsOf(record)).toEqual([]);
+    expect(tablesOf(record).tables.map(({ path, columns, rows }) => [path, columns, ...rows])).toEqual([
+      ["request.group_map", ["group", "value"], ["orders.errors", "billing"]],
+      ["topic_ids", ["topic", "value"], ["orders.errors", "5f0sQ1rWQNqmnnDxDZx7nA"], ["status", null]],
+      ["leader_epochs", ["topic", "partition", "value"], ["orders.errors", 9, 0], ["orders.errors", 10, 4]],
     ]);
   });
 });
@@ -170,6 +194,7 @@ describe("what is an alarm", () => {
     [{ groups_failed: 1, duration_ms: 3 }, ["groups_failed"]],
     [{ skipped: [{ line: 4, message: "has 2 columns" }], totals: { skipped: 4 } }, ["skipped"]],
     [{ left_out: [{ kind: "group_not_empty", group: "g", message: "g has members" }] }, ["left_out"]],
+    [{ result: { left_out: [{ group: "g", message: "g has members" }] } }, ["result.left_out"]],
     [{ omitted: { groups: 4 } }, ["omitted"]],
     [
       {
@@ -192,14 +217,16 @@ describe("sentences", () => {
       { kind: "topic_missing", group: "g", topic: "t", partition: 0, message: "The topic does not exist." },
       { kind: "group_not_empty", group: "billing", message: "billing has 2 members." },
     ];
-    expect(
-      tablesOf({ blockers, skipped: [{ line: 4, message: "has 2 columns" }] }).notes.map(({ lines }) => lines),
-    ).toEqual([
+    const skipped = [
+      { line: 4, message: "has 2 columns" },
+      { line: null, message: 'consumer_groups["g"] has no commits' },
+    ];
+    expect(tablesOf({ blockers, skipped }).notes.map(({ lines }) => lines)).toEqual([
       [
         "[topic_missing] group g: topic t: partition 0: The topic does not exist.",
         "[group_not_empty] billing has 2 members.",
       ],
-      ["line 4: has 2 columns"],
+      ["line 4: has 2 columns", 'consumer_groups["g"] has no commits'],
     ]);
   });
 

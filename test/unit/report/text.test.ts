@@ -26,6 +26,15 @@ describe("a text", () => {
     }
   });
 
+  test("has the group that another gets its commits from, also where its name is a part of the other's", () => {
+    const sources = ["orders-streams", "billing-streams"];
+    const groups = sources.map((source) => [`${source}-v2`, { source, ...dryRun.groups.billing }]);
+    for (const width of [40, 60, 80]) {
+      const text = plain({ groups: Object.fromEntries(groups) }, width);
+      for (const source of sources) expect(text, `${width}`).toMatch(new RegExp(`\\b${source}(?!\\S)`));
+    }
+  });
+
   test("repeats alarms at the end where the top is out of sight", () => {
     const snapshots = Array.from({ length: 50 }, (_, id) => ({ id, status: id === 3 ? "partial" : "complete" }));
     const lines = plain({ status: "failed", snapshots }, 80).trimEnd().split("\n");
@@ -51,6 +60,19 @@ describe("a text", () => {
       expect(process.cpuUsage(start).user).toBeLessThan(1_000_000);
     }
   });
+});
+
+test("the lags of the commits on a topic of 10,000 partitions take less than a second of the processor", () => {
+  const each = <T>(make: (n: number) => readonly [string, T]) =>
+    new Map(Array.from({ length: 10_000 }, (_, n) => make(n)));
+  const logs = each((n) => [`${n}`, { log_start_offset: 0, log_end_offset: 20_000 + n, leader_epoch: 1 }]);
+  const result = {
+    consumer_groups: { g: { partitions: each((n) => [`orders-${n}`, { offset: n, metadata: "" }]) } },
+    observed: { groups: {}, topics: { orders: { topic_id: "id", partitions: logs } } },
+  };
+  const start = process.cpuUsage();
+  expect(plain(result, 120)).toMatch(/^ +g +orders +9999 +9999 +20000 +0 +29999$/m);
+  expect(process.cpuUsage(start).user).toBeLessThan(1_000_000);
 });
 
 describe("any result", () => {
