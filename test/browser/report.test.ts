@@ -374,6 +374,23 @@ describe.skipIf(!isInstalled)(title, () => {
       });
     });
 
+    test("keep nothing in memory of the charts that they replace", async () => {
+      await opened(fileOf("history"), async (page) => {
+        const session = await page.context().newCDPSession(page);
+        await session.send("Performance.enable");
+        const nodesAfter = async (searches: number) => {
+          await page.evaluate((times) => {
+            for (let n = 0; n < times; n++) document.querySelector("#search")?.dispatchEvent(new Event("input"));
+          }, searches);
+          await session.send("HeapProfiler.collectGarbage");
+          const { metrics } = await session.send("Performance.getMetrics");
+          return metrics.find(({ name }) => name === "Nodes")?.value ?? Number.NaN;
+        };
+        const few = await nodesAfter(1);
+        expect(await nodesAfter(20)).toBeLessThan(2 * few);
+      });
+    });
+
     test("work with the keyboard alone", async () => {
       await opened(many(), async (page) => {
         await page.keyboard.press("/");
