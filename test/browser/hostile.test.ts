@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { htmlReport } from "../../functions/shared/report/html.ts";
-import { dryRun, hostileNames, snapshot } from "../support/results.ts";
+import { diff, dryRun, history, hostileNames, rollback, snapshot } from "../support/results.ts";
 import { describeInChromium, fileOf, groupsShown, textOf } from "./chromium.ts";
 
 describeInChromium("a report of hostile or missing data", ({ opened, openedUnchecked }) => {
@@ -104,7 +104,34 @@ describeInChromium("a report of hostile or missing data", ({ opened, openedUnche
         expect(await textOf(page, ".notice")).toMatch(
           /This report is not the whole result[\s\S]*groups: 10 ?000 left out/,
         );
-        expect(await textOf(page, ".verdict")).toContain("Blocked");
+        expect(await textOf(page, ".verdict")).toMatch(/Blocked: this rollback would be refused\.\s+3 blockers\./);
+      });
+    });
+
+    test("does not say that nothing would change where it has no totals", async () => {
+      const { totals: _, ...former } = { ...dryRun, blockers: [] };
+      await opened(htmlReport("rollback", former), async (page) => {
+        expect(await textOf(page, ".verdict")).toMatch(
+          /would change an unknown number of commits.*[\s\S]*replay an unknown number of records/,
+        );
+      });
+      const { summary: __, ...uncounted } = { ...diff, consumer_groups: new Map() };
+      await opened(htmlReport("diff", uncounted), async (page) => {
+        expect(await textOf(page, ".verdict")).toMatch(/an unknown number of commits changed/);
+      });
+    });
+
+    test("shows a group that the snapshot lacks as left out of the rollback, not as failed", async () => {
+      const left_out = [{ kind: "not_captured", group: "lost", message: 'Group "lost" is not in the snapshot.' }];
+      await opened(htmlReport("rollback", { ...rollback, left_out }), async (page) => {
+        expect(await textOf(page, ".notice")).toContain("Groups that are not at their targets (2)");
+        expect(await page.locator("tr.group", { hasText: "lost" }).innerText()).toMatch(/not captured\s+unknown/);
+      });
+    });
+
+    test("of no groups has the sign of a warning", async () => {
+      await opened(htmlReport("history", { ...history, groups: new Map() }), async (page) => {
+        expect(await textOf(page, ".verdict")).toMatch(/^⚠\s+No groups were found\./);
       });
     });
 

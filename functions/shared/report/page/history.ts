@@ -26,6 +26,8 @@ export function historyView(data: Data): View {
     statuses.set(statusOf(group), (statuses.get(statusOf(group)) ?? 0) + 1);
   }
   const worst = urgencyOf([...statuses.keys()]);
+  const isKnown = data.groupCount > 0 && snapshots.length >= 2;
+  const tone = worst === 0 ? "bad" : worst === 1 || !isKnown ? "warn" : "good";
   const events: Notice["items"][number][] = [];
   for (let row = 0; row < data.rowCount; row++) {
     for (const event of eventsOf(row)) {
@@ -41,9 +43,8 @@ export function historyView(data: Data): View {
     kind: "History",
     title: data.groupCount === 1 ? ["Group ", name(data.nameOf(0))] : count(data.groupCount, "group"),
     verdict: {
-      tone:
-        data.groupCount === 0 || snapshots.length < 2 ? "warn" : worst === 0 ? "bad" : worst === 1 ? "warn" : "good",
-      sign: worst === 0 ? "✕" : worst === 1 ? "⚠" : "✓",
+      tone,
+      sign: { bad: "✕", warn: "⚠", good: "✓" }[tone],
       headline:
         data.groupCount === 0
           ? "No groups were found."
