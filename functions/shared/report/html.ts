@@ -1,3 +1,4 @@
+import { placeOf } from "../core/model.ts";
 import {
   type Entries,
   type HtmlReport,
@@ -20,7 +21,7 @@ type Fields = readonly (readonly [string, unknown])[];
  * result has, with offsets exact over int64.
  *
  * @param result as an operation returns it, or as `parseJson` of core/json reads it
- * @throws NoReport where it is not a result of that kind. One that is only a summary is shown as such.
+ * @throws NoReport where it is not a result of that kind. A summary of a comparison or a rollback is shown as such.
  */
 export function htmlReport(kind: HtmlReport, result: unknown): string {
   const island = islandOf(kind, result);
@@ -75,8 +76,9 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   const all = new Map(fieldsOf(result));
   const kind = report === "rollback" && all.get("dry_run") === true ? "dry_run" : report;
   const main = kind === "show" || kind === "diff" ? "consumer_groups" : "groups";
-  // A result without its groups is not one without groups.
-  if (!all.has(main) && !all.has("omitted"))
+  // A result without its groups is not one without groups. What a page says first of a snapshot or a history, it says of
+  // the groups: there is no page of a summary of these.
+  if (!all.has(main) && (kind === "show" || kind === "history" || !all.has("omitted")))
     throw new NoReport(`this is no result of ${report}: it has no field ${main}`);
   // `skipped` is the former name of `left_out`.
   const inTables = new Set([main, "observed", ...(all.has("left_out") ? ["skipped"] : [])]);
@@ -101,19 +103,20 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   );
 
   const places = createTable();
-  const placeOf = new Map<string, number>();
+  const numbers = new Map<string, number>();
   const place = (key: string): number => {
-    const known = placeOf.get(key);
+    const known = numbers.get(key);
     if (known !== undefined) return known;
-    const dash = key.lastIndexOf("-");
-    const [topic, partition] = [key.slice(0, dash), key.slice(dash + 1)];
+    const { topic, partition } = placeOf(key);
     const log = logs.get(topic);
     const number = places.add([
       ["topic", topic],
-      ["partition", Number(partition)],
-      ...(log === undefined ? [] : [["topic_id", log.topic_id] as const, ...fieldsOf(log.partitions.get(partition))]),
+      ["partition", partition],
+      ...(log === undefined
+        ? []
+        : [["topic_id", log.topic_id] as const, ...fieldsOf(log.partitions.get(String(partition)))]),
     ]);
-    placeOf.set(key, number);
+    numbers.set(key, number);
     return number;
   };
 
