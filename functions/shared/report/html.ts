@@ -1,4 +1,4 @@
-import { splitTopicPartition } from "../core/model.ts";
+import { placeOf } from "../core/model.ts";
 import {
   type Entries,
   type HtmlReport,
@@ -21,12 +21,12 @@ type Fields = readonly (readonly [string, unknown])[];
  * result has, with offsets exact over int64.
  *
  * @param result as an operation returns it, or as `parseJson` of core/json reads it
- * @throws NoReport where it is not a result of that kind. One that is only a summary is shown as such.
+ * @throws NoReport where it is not a result of that kind. A summary of a comparison or a rollback is shown as such.
  */
 export function htmlReport(kind: HtmlReport, result: unknown): string {
   const island = islandOf(kind, result);
   // Nothing in the data ends the script element, and nothing in the source of the page is invisible.
-  const data = JSON.stringify(island).replace(/[<\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+  const data = JSON.stringify(island).replace(/[<\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     character
       .split("")
       .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
@@ -76,8 +76,9 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   const all = new Map(fieldsOf(result));
   const kind = report === "rollback" && all.get("dry_run") === true ? "dry_run" : report;
   const main = kind === "show" || kind === "diff" ? "consumer_groups" : "groups";
-  // A result without its groups is not one without groups.
-  if (!all.has(main) && !all.has("omitted"))
+  // A result without its groups is not one without groups. What a page says first of a snapshot or a history, it says of
+  // the groups: there is no page of a summary of these.
+  if (!all.has(main) && (kind === "show" || kind === "history" || !all.has("omitted")))
     throw new NoReport(`this is no result of ${report}: it has no field ${main}`);
   // `skipped` is the former name of `left_out`.
   const inTables = new Set([main, "observed", ...(all.has("left_out") ? ["skipped"] : [])]);
@@ -102,11 +103,11 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   );
 
   const places = createTable();
-  const placeOf = new Map<string, number>();
+  const numbers = new Map<string, number>();
   const place = (key: string): number => {
-    const known = placeOf.get(key);
+    const known = numbers.get(key);
     if (known !== undefined) return known;
-    const { topic, partition } = splitTopicPartition(key) ?? { topic: key, partition: null };
+    const { topic, partition } = placeOf(key);
     const log = logs.get(topic);
     const number = places.add([
       ["topic", topic],
@@ -115,7 +116,7 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
         ? []
         : [["topic_id", log.topic_id] as const, ...fieldsOf(log.partitions.get(String(partition)))]),
     ]);
-    placeOf.set(key, number);
+    numbers.set(key, number);
     return number;
   };
 

@@ -219,6 +219,18 @@ describe("a result that is not whole", () => {
     expect(() => htmlReport("diff", rollback)).toThrow("this is no result of diff: it has no field consumer_groups");
   });
 
+  test("is refused where a summary left out all groups of a snapshot or a history", () => {
+    for (const kind of ["show", "history"] as const) {
+      expect(() => htmlReport(kind, { status: "complete", omitted: { groups: 10_000 } })).toThrow(NoReport);
+    }
+  });
+
+  test("is refused where a key is not that of a partition", () => {
+    const partitions = new Map([["orders", { offset: 1n, metadata: "" }]]);
+    const result = { ...snapshot, consumer_groups: new Map([["g", { partitions }]]) };
+    expect(() => htmlReport("show", result)).toThrow("orders is not the key of a partition");
+  });
+
   test("is taken where it says itself what was left out", () => {
     const island = islandIn(htmlReport("diff", { from: "a", to: "b", omitted: { consumer_groups: 10_000 } }));
     expect(island.head.omitted).toEqual({ consumer_groups: 10_000 });

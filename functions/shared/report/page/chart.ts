@@ -54,8 +54,11 @@ function drawBands(plot: uPlot, bands: ReturnType<typeof bandsOf>, fill: string,
   ctx.restore();
 }
 
-/** Offset and lag of a group's partitions over time: one partition at a time, the one with the largest lag first. */
-export function history(data: Data, group: number): { readonly element: HTMLElement; draw(): void } {
+/**
+ * Offset and lag of a group's partitions over time: one partition at a time, the one with the largest lag first. What is
+ * drawn stays in memory until it is cleared: uPlot listens to the window.
+ */
+export function history(data: Data, group: number): { readonly element: HTMLElement; draw(): void; clear(): void } {
   const rows = data
     .rowsOf(group)
     .sort((a, b) => Number(exactOf(data.field(b, "lag")) ?? -1) - Number(exactOf(data.field(a, "lag")) ?? -1));
@@ -119,9 +122,14 @@ export function history(data: Data, group: number): { readonly element: HTMLElem
     ];
   };
 
-  function draw(): void {
+  function clear(): void {
     for (const plot of drawn) plot.destroy();
+    drawn = [];
     plots.replaceChildren();
+  }
+
+  function draw(): void {
+    clear();
     const row = chosen();
     if (row === undefined) return;
     const place = data.placeText(data.placeOf(row));
@@ -193,5 +201,5 @@ export function history(data: Data, group: number): { readonly element: HTMLElem
   }
 
   if (rows.length === 0) show(element, name("no partitions"));
-  return { element, draw };
+  return { element, draw, clear };
 }

@@ -1,4 +1,4 @@
-import { type Data, exactOf, isEntries, listOf, sumOf } from "./data.ts";
+import { type Data, exactOf, isEntries, listOf, sumOf, totalOf } from "./data.ts";
 import {
   exactField,
   markedRows,
@@ -12,8 +12,8 @@ import {
   wordField,
 } from "./fields.ts";
 import { warningNotice } from "./notices.ts";
-import { anything, count, name, words } from "./text.ts";
-import { code, number } from "./values.ts";
+import { anything, name, words } from "./text.ts";
+import { code, countIn, countOf, number } from "./values.ts";
 import type { View } from "./view.ts";
 import { badges } from "./words.ts";
 
@@ -23,10 +23,9 @@ export function diffView(data: Data): View {
   const summary = isEntries(head.summary) ? head.summary : {};
   const moveOf = plannedMove(data);
   const rowMarks = (row: number) => [anything(data.field(row, "change"))];
-  const changed = Object.entries(summary).filter(([kind]) => kind !== "unchanged");
-  const total = sumOf(changed.map(([, n]) => exactOf(n)));
+  const total = totalOf(head.summary, ["unchanged"]);
   const warnings = listOf(head.warnings);
-  const isSame = total.known === 0n && data.rowCount === 0;
+  const isSame = total === 0n && data.rowCount === 0;
   const to = anything(head.to ?? "unknown");
   return {
     kind: "Comparison",
@@ -34,9 +33,9 @@ export function diffView(data: Data): View {
     verdict: {
       tone: warnings.length > 0 ? "warn" : isSame ? "good" : "note",
       sign: isSame ? "=" : "≠",
-      headline: isSame ? "No commit that was compared has changed." : [count(total.known, "commit"), " changed."],
+      headline: isSame ? "No commit that was compared has changed." : [countOf(total, "commit"), " changed."],
       lines: [
-        [count(exactOf(summary.unchanged) ?? 0, "commit"), " did not change."],
+        [countIn(summary, "unchanged", "commit"), " did not change."],
         warnings.length > 0 && "Not everything was compared, or there is more to know: read the warnings.",
       ],
     },

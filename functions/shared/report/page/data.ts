@@ -44,6 +44,14 @@ export function sumOf(values: Iterable<Exact | undefined>): Sum {
   return { known: large + BigInt(small), knownParts, unknownParts };
 }
 
+/** The sum of counts by word, but for some words; undefined where there are no counts, or one is unknown. */
+export function totalOf(counts: Value | undefined, without: readonly string[] = []): bigint | undefined {
+  if (!isEntries(counts)) return undefined;
+  const summed = Object.entries(counts).filter(([word]) => !without.includes(word));
+  const { known, unknownParts } = sumOf(summed.map(([, n]) => exactOf(n)));
+  return unknownParts === 0 ? known : undefined;
+}
+
 export type Data = ReturnType<typeof dataOf>;
 
 /** The data of the page by row: `row` counts partitions, `group` groups. */

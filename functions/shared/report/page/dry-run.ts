@@ -1,5 +1,5 @@
 import type { Value } from "../island.ts";
-import { type Data, exactOf, isEntries, sumOf } from "./data.ts";
+import { type Data, exactOf, isEntries, sumOf, totalOf } from "./data.ts";
 import { type Child, h } from "./dom.ts";
 import {
   exactField,
@@ -23,8 +23,8 @@ import {
   snapshotFact,
   warningNotice,
 } from "./notices.ts";
-import { anything, count, digits, name, words } from "./text.ts";
-import { code, countIn, entriesIn, number, sum } from "./values.ts";
+import { anything, digits, name, words } from "./text.ts";
+import { code, countIn, countOf, entriesIn, number, sum } from "./values.ts";
 import type { View } from "./view.ts";
 
 /** A dry run. */
@@ -44,10 +44,10 @@ export function dryRunView(data: Data): View {
   ];
   const totals = isEntries(head.totals) ? head.totals : {};
   const actions = isEntries(totals.actions) ? totals.actions : {};
-  const idle = new Set(["unchanged", "skip"]);
-  const moving = sumOf(Object.entries(actions).flatMap(([action, n]) => (idle.has(action) ? [] : exactOf(n)))).known;
+  const moving = totalOf(totals.actions, ["unchanged", "skip"]);
   const amountOf = (value: Value | undefined) => number(exactOf(value));
-  const isBlocked = blockers.length > 0 || (isEntries(head.omitted) && Object.hasOwn(head.omitted, "blockers"));
+  const isCut = isEntries(head.omitted) && Object.hasOwn(head.omitted, "blockers");
+  const isBlocked = isCut || blockers.length > 0;
   return {
     kind: "Dry run of a rollback",
     title: ["To ", name(anything(head.snapshot_id ?? ""))],
@@ -58,11 +58,14 @@ export function dryRunView(data: Data): View {
         ? "Blocked: this rollback would be refused."
         : moving === 0n
           ? "Nothing to change: the rollback would commit nothing."
-          : ["The rollback would change ", count(moving, "commit"), " of ", countIn(totals, "groups", "group"), "."],
+          : ["The rollback would change ", countOf(moving, "commit"), " of ", countIn(totals, "groups", "group"), "."],
       lines: [
-        isBlocked && [count(blockers.length, "blocker"), ". If anything is blocked, nothing is changed."],
+        isBlocked && [
+          countOf(isCut ? totalOf(totals.blockers) : blockers.length, "blocker"),
+          ". If anything is blocked, nothing is changed.",
+        ],
         "A dry run: nothing was changed.",
-        moving > 0n && [
+        moving !== 0n && [
           isBlocked ? "Without the blockers, consumers would replay " : "Consumers would replay ",
           atMost(totals.replayed),
           " records and skip ",

@@ -1,100 +1,32 @@
-import { history } from "./chart.ts";
 import type { Data } from "./data.ts";
-import { type Child, h, show, unseen } from "./dom.ts";
-import { compare, maskRows, once, ranking, searchable } from "./order.ts";
-import { digits, name, spaced } from "./text.ts";
-import type { Field, View } from "./view.ts";
+import { h, show, unseen } from "./dom.ts";
+import { createGroupRows } from "./group-rows.ts";
+import { createLevels, find } from "./levels.ts";
+import { maskRows, ranking } from "./order.ts";
+import { partitionRow } from "./partitions.ts";
+import { spaced } from "./text.ts";
+import type { View } from "./view.ts";
 import { labelOf } from "./words.ts";
 
-/** How many partitions are printed, and how many of a group are shown at once. */
-const MOST_PRINTED = 5_000;
-const MOST_IN_GROUP = 200;
+/** How many partitions are printed. */
+export const MOST_PRINTED = 5_000;
 /** Groups of a report that has no more are open from the start. */
 const FEW_GROUPS = 5;
-const MOST_CHARTS_PRINTED = 30;
-
-type Level = "groups" | "partitions";
 
 /** The groups and partitions of a report: searched, filtered, sorted, a page at a time. */
 export function createGrid(data: Data, view: View) {
   const ranks = ranking(data);
   const masks = maskRows(data, view);
+  const levels = createLevels(data, view, ranks, masks);
 
-  const nameField: Field = {
-    key: "name",
-    label: "Group",
-    cell: (group) => name(data.nameOf(group)),
-    order: (group) => ranks.groups[group],
-  };
-  const placeField: Field = {
-    key: "name",
-    label: "Group and partition",
-    cell: (row) => [
-      name(data.nameOf(data.groupOf(row))),
-      h("span", { class: "aside" }, " · "),
-      name(data.placeText(data.placeOf(row))),
-    ],
-    order: (row) => (ranks.groups[data.groupOf(row)] ?? 0) * data.rowCount + ranks.place(data.placeOf(row)) / 1e6,
-  };
-  const levels = {
-    groups: { size: data.groupCount, noun: "group", fields: [nameField, ...view.groupFields], masks: masks.groups },
-    partitions: { size: data.rowCount, noun: "partition", fields: [placeField, ...view.rowFields], masks: masks.rows },
-  };
-
-  let level: Level = "groups";
-  let query = "";
-  let wanted = 0;
+  let level: keyof typeof levels = "groups";
   let sort = { key: "", down: false };
   let page = 0;
-  let size = 50;
   let ids: readonly number[] = [];
-  const open = new Set<number>();
   const allGroups = Array.from({ length: data.groupCount }, (_, group) => group);
   const urgent = allGroups.filter((group) => masks.groupUrgency[group] === 0);
-  for (const group of data.groupCount <= FEW_GROUPS ? allGroups : urgent.slice(0, FEW_GROUPS)) open.add(group);
-  let charts: (() => void)[] = [];
-
-  // Search, filters, sorting
-
-  const groupTexts = once(() => Array.from({ length: data.groupCount }, (_, group) => searchable(data.nameOf(group))));
-  const placeTexts = once(() =>
-    Array.from({ length: data.placeCount }, (_, place) => searchable(data.placeText(place))),
-  );
-
-  function find(): void {
-    const terms = query
-      .toLowerCase()
-      .split(/\s+/)
-      .filter((term) => term !== "");
-    const { size: total, masks: marks } = levels[level];
-    let found = Array.from({ length: total }, (_, id) => id);
-    if (wanted !== 0) found = found.filter((id) => ((marks[id] ?? 0) & wanted) !== 0);
-    for (const term of terms) {
-      const inGroup = groupTexts().map((text) => text.includes(term));
-      const inPlace = placeTexts().map((text) => text.includes(term));
-      found =
-        level === "groups"
-          ? found.filter((group) => inGroup[group] || data.rowsOf(group).some((row) => inPlace[data.placeOf(row)]))
-          : found.filter((row) => inGroup[data.groupOf(row)] || inPlace[data.placeOf(row)]);
-    }
-    ids = order(found);
-  }
-
-  function order(found: number[]): number[] {
-    const { fields } = levels[level];
-    const [first] = fields;
-    const field = fields.find(({ key }) => key === sort.key);
-    const urgencies = level === "groups" ? masks.groupUrgency : masks.rowUrgency;
-    const keyOf = field === undefined ? (id: number) => urgencies[id] : (id: number) => field.order(id);
-    const keys = new Map(found.map((id) => [id, keyOf(id)]));
-    const ties = new Map(found.map((id) => [id, first?.order(id)]));
-    const down = sort.down ? -1 : 1;
-    return found.sort((a, b) => {
-      const [x, y] = [keys.get(a), keys.get(b)];
-      if (x !== y && (x === undefined || y === undefined)) return x === undefined ? 1 : -1;
-      return compare(x, y) * down || compare(ties.get(a), ties.get(b));
-    });
-  }
+  const open = new Set(data.groupCount <= FEW_GROUPS ? allGroups : urgent.slice(0, FEW_GROUPS));
+  const groupRows = createGroupRows(data, view, ranks, open, drawOpenAll);
 
   // What stands around the table
 
@@ -104,20 +36,11 @@ export function createGrid(data: Data, view: View) {
     placeholder: "Group, topic or topic-partition",
     autocomplete: "off",
     spellcheck: "false",
-    input: () => {
-      query = search.value;
-      update();
-    },
+    input: update,
   });
   const filter = h(
     "select",
-    {
-      id: "filter",
-      change: () => {
-        wanted = Number(filter.value);
-        update();
-      },
-    },
+    { id: "filter", change: update },
     h("option", { value: 0 }, "Everything"),
     masks.words.map((word, at) =>
       h("option", { value: 2 ** at }, `${labelOf(word)} (${spaced(masks.groupsWith(at))})`),
@@ -141,20 +64,15 @@ export function createGrid(data: Data, view: View) {
   );
   const sizes = h(
     "select",
-    {
-      id: "size",
-      change: () => {
-        size = Number(sizes.value);
-        update();
-      },
-    },
-    [25, 50, 100, 500].map((n) => h("option", { value: n, selected: n === size }, String(n))),
+    { id: "size", change: update },
+    [25, 50, 100, 500].map((n) => h("option", { value: n, selected: n === 50 }, String(n))),
   );
+  const size = () => Number(sizes.value);
   const status = h("p", { class: "status", role: "status", "aria-live": "polite" });
   const openAll = h("button", { type: "button", click: toggleAll });
   const pageButton = (text: string, title: string, target: () => number) =>
     h("button", { type: "button", "aria-label": title, title, click: () => goTo(target()) }, text);
-  const lastPage = () => Math.max(0, Math.ceil(ids.length / size) - 1);
+  const lastPage = () => Math.max(0, Math.ceil(ids.length / size()) - 1);
   const buttons = [
     pageButton("«", "First page", () => 0),
     pageButton("‹", "Previous page", () => page - 1),
@@ -243,15 +161,19 @@ export function createGrid(data: Data, view: View) {
     update();
   }
 
+  function choose(): void {
+    ids = find(levels[level], { query: search.value, wanted: Number(filter.value), sort });
+  }
+
   function update(): void {
-    find();
+    choose();
     goTo(0);
   }
 
   function goTo(target: number): void {
     page = Math.min(Math.max(0, target), lastPage());
-    const first = page * size;
-    const shown = ids.slice(first, first + size);
+    const first = page * size();
+    const shown = onPage();
     drawRows(shown, false);
     const { size: total, noun } = levels[level];
     const all = ids.length === total ? "" : ` that match, of ${spaced(total)} in all`;
@@ -270,158 +192,17 @@ export function createGrid(data: Data, view: View) {
   }
 
   function drawRows(shown: readonly number[], isPrint: boolean): void {
-    charts = [];
-    show(
-      tbody,
-      level === "groups"
-        ? shown.map((group) => groupRows(group, isPrint))
-        : shown.map((row) => partitionRow(row, levels.partitions.fields)),
-    );
-    for (const draw of charts) draw();
-  }
-
-  const cell = (field: Field, id: number) =>
-    h(
-      "td",
-      { role: "cell", class: field.numeric ? "numeric" : undefined, "data-label": field.label },
-      h("span", { class: "value" }, field.cell(id)),
-    );
-
-  function groupRows(group: number, isPrint: boolean): Child {
-    const isOpen = isPrint || open.has(group);
-    const id = `g${group}`;
-    const button = h(
-      "button",
-      { type: "button", class: "disclosure", "aria-expanded": String(isOpen), "aria-controls": id, click: toggle },
-      name(data.nameOf(group)),
-    );
-    const row = h(
-      "tr",
-      { role: "row", class: "group" },
-      h("th", { scope: "row", role: "rowheader" }, button),
-      view.groupFields.map((field) => cell(field, group)),
-    );
-    let details = isOpen ? detail(group, id, isPrint) : undefined;
-
-    function toggle(): void {
-      if (open.delete(group)) {
-        details?.remove();
-        details = undefined;
-      } else {
-        open.add(group);
-        charts = [];
-        details = detail(group, id, false);
-        row.after(details);
-        for (const draw of charts) draw();
-      }
-      button.setAttribute("aria-expanded", String(details !== undefined));
-      drawOpenAll();
-    }
-    return [row, details];
-  }
-
-  function detail(group: number, id: string, isPrint: boolean): HTMLElement {
-    const notes = view.groupNotes(group);
-    const chart =
-      data.kind === "history" && data.rowsOf(group).length > 0 && (!isPrint || charts.length < MOST_CHARTS_PRINTED)
-        ? history(data, group)
-        : undefined;
-    if (chart !== undefined) charts.push(chart.draw);
-    const rows = data.rowsOf(group).sort((a, b) => ranks.place(data.placeOf(a)) - ranks.place(data.placeOf(b)));
-    const holder = h("div", { class: "partitions" });
-    const fill = (most: number) =>
+    if (level === "groups") groupRows.draw(tbody, shown, isPrint);
+    else {
+      groupRows.clear();
       show(
-        holder,
-        rows.length > 0
-          ? partitionTable(group, rows.slice(0, most))
-          : h("p", {}, "No partitions are listed for this group."),
-        rows.length > most &&
-          h("button", { type: "button", click: () => fill(rows.length) }, `Show all ${rows.length} partitions`),
+        tbody,
+        shown.map((row) => partitionRow(row, levels.partitions.fields)),
       );
-    fill(isPrint ? rows.length : MOST_IN_GROUP);
-    return h(
-      "tr",
-      { role: "row", class: "detail", id },
-      h(
-        "td",
-        { role: "cell", colspan: view.groupFields.length + 1 },
-        notes.length > 0 &&
-          h(
-            "ul",
-            { class: "notes" },
-            notes.map((note) => h("li", {}, note)),
-          ),
-        chart?.element,
-        holder,
-      ),
-    );
+    }
   }
 
-  function partitionTable(group: number, rows: readonly number[]): HTMLElement {
-    const byTopic = Map.groupBy(rows, (row) => data.topicAt(data.placeOf(row)));
-    // A column in which this group has nothing is left out.
-    const fields = view.rowFields.filter(
-      (field) => field.key !== "notes" || rows.some((row) => field.order(row) !== undefined),
-    );
-    const partitionField: Field = {
-      key: "partition",
-      label: "Partition",
-      cell: (row) => digits(data.partitionAt(data.placeOf(row))),
-      order: () => undefined,
-    };
-    return h(
-      "table",
-      { role: "table" },
-      h("caption", { class: "unseen" }, "Partitions of group ", name(data.nameOf(group))),
-      h(
-        "thead",
-        { role: "rowgroup" },
-        h(
-          "tr",
-          { role: "row" },
-          [partitionField, ...fields].map(({ key, label, numeric }) =>
-            h(
-              "th",
-              { scope: "col", role: "columnheader", class: numeric ? "numeric" : undefined, "data-key": key },
-              label,
-            ),
-          ),
-        ),
-      ),
-      [...byTopic].map(([topic, ofTopic]) =>
-        h(
-          "tbody",
-          { role: "rowgroup" },
-          h(
-            "tr",
-            { role: "row", class: "topic" },
-            h(
-              "th",
-              { scope: "rowgroup", role: "rowheader", colspan: fields.length + 1 },
-              name(topic),
-              h(
-                "span",
-                { class: "aside" },
-                ` · ${ofTopic.length} partition${ofTopic.length === 1 ? "" : "s"} · `,
-                view.topicSummary(ofTopic),
-              ),
-            ),
-          ),
-          ofTopic.map((row) => partitionRow(row, [partitionField, ...fields])),
-        ),
-      ),
-    );
-  }
-
-  const partitionRow = (row: number, [first, ...rest]: readonly Field[]) =>
-    h(
-      "tr",
-      { role: "row" },
-      h("th", { scope: "row", role: "rowheader", "data-label": first?.label }, first?.cell(row)),
-      rest.map((field) => cell(field, row)),
-    );
-
-  const onPage = () => ids.slice(page * size, (page + 1) * size);
+  const onPage = () => ids.slice(page * size(), (page + 1) * size());
   const allOpen = () => onPage().every((group) => open.has(group));
 
   function toggleAll(): void {
@@ -437,19 +218,20 @@ export function createGrid(data: Data, view: View) {
     openAll.textContent = level === "groups" && allOpen() ? "Close all on this page" : "Open all on this page";
   }
 
+  /** How many of the groups have no more partitions than are printed: at least one. */
+  function howManyPrinted(): number {
+    let partitions = 0;
+    const end = ids.findIndex((group) => {
+      partitions += data.rowsOf(group).length;
+      return partitions > MOST_PRINTED;
+    });
+    return end < 0 ? ids.length : Math.max(1, end);
+  }
+
   /** Draws all that is to be printed, and says what is not. */
   function print(): void {
     const total = levels[level].size;
-    let shown = ids;
-    let partitions = ids.length;
-    if (level === "groups") {
-      partitions = 0;
-      const end = ids.findIndex((group) => {
-        partitions += data.rowsOf(group).length;
-        return partitions > MOST_PRINTED;
-      });
-      shown = end < 0 ? ids : ids.slice(0, Math.max(1, end));
-    } else shown = ids.slice(0, MOST_PRINTED);
+    const shown = ids.slice(0, level === "groups" ? howManyPrinted() : MOST_PRINTED);
     const isCut = shown.length < ids.length;
     const what = `${levels[level].noun}s`;
     printed.textContent =
@@ -460,12 +242,13 @@ export function createGrid(data: Data, view: View) {
   }
 
   head();
-  update();
+  choose();
   return {
+    /** It has no rows before `draw`, which needs it in the document: charts have its width. */
     element,
     search,
     print,
-    /** Draws the page again, after printing or in other colours. */
-    redraw: () => goTo(page),
+    /** Draws the page: at first, after printing, and in other colours. */
+    draw: () => goTo(page),
   };
 }

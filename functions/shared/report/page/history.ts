@@ -1,5 +1,5 @@
 import type { Entries, Value } from "../island.ts";
-import { type Data, exactOf, isEntries, sumOf, textOf } from "./data.ts";
+import { type Data, exactOf, isEntries, sumOf } from "./data.ts";
 import { type Child, h } from "./dom.ts";
 import { sparkline } from "./drawing.ts";
 import { figure, markedRows, marksField, partitionCount, remainder, sumField, wordField } from "./fields.ts";
@@ -26,13 +26,15 @@ export function historyView(data: Data): View {
     statuses.set(statusOf(group), (statuses.get(statusOf(group)) ?? 0) + 1);
   }
   const worst = urgencyOf([...statuses.keys()]);
+  const isKnown = data.groupCount > 0 && snapshots.length >= 2;
+  const tone = worst === 0 ? "bad" : worst === 1 || !isKnown ? "warn" : "good";
   const events: Notice["items"][number][] = [];
   for (let row = 0; row < data.rowCount; row++) {
     for (const event of eventsOf(row)) {
       events.push({
         word: anything(event.kind ?? ""),
         group: data.nameOf(data.groupOf(row)),
-        text: () => eventText(snapshots, data.placeText(data.placeOf(row)), event),
+        text: () => eventText(data.placeText(data.placeOf(row)), event),
       });
     }
   }
@@ -41,9 +43,8 @@ export function historyView(data: Data): View {
     kind: "History",
     title: data.groupCount === 1 ? ["Group ", name(data.nameOf(0))] : count(data.groupCount, "group"),
     verdict: {
-      tone:
-        data.groupCount === 0 || snapshots.length < 2 ? "warn" : worst === 0 ? "bad" : worst === 1 ? "warn" : "good",
-      sign: worst === 0 ? "✕" : worst === 1 ? "⚠" : "✓",
+      tone,
+      sign: { bad: "✕", warn: "⚠", good: "✓" }[tone],
       headline:
         data.groupCount === 0
           ? "No groups were found."
@@ -88,9 +89,7 @@ export function historyView(data: Data): View {
       marksField("Events", (group) => markedRows(data, group, rowMarks)),
     ],
     rowFields: [
-      ...(data.fieldNames.includes("status")
-        ? [wordField("status", "Status", (row) => anything(data.field(row, "status")))]
-        : []),
+      wordField("status", "Status", (row) => anything(data.field(row, "status"))),
       figure("offset", "Committed", (row) => lastPoint(row)?.offset ?? undefined),
       figure("lag", "Lag", (row) => exactOf(data.field(row, "lag"))),
       {
@@ -158,7 +157,7 @@ export function historyView(data: Data): View {
             (event): Child => [
               badge(anything(event.kind ?? "")),
               " ",
-              eventText(snapshots, data.placeText(data.placeOf(row)), event),
+              eventText(data.placeText(data.placeOf(row)), event),
             ],
           ),
         ),
@@ -169,34 +168,18 @@ export function historyView(data: Data): View {
   };
 }
 
-export const bound = (value: Value | undefined, snapshots: readonly Entries[]): Child => {
-  const text = textOf(typeof value === "number" ? snapshots[value]?.created_at : value);
-  if (value === null) return "the time before the first snapshot";
-  if (text === undefined) return "an unknown time";
-  return /^\d{4}-\d\d-\d\dT/.test(text) ? time(text) : name(text);
-};
-
-export const at = (value: Value | undefined): Child =>
-  isEntries(value)
-    ? number(exactOf(value.offset))
-    : value === undefined || value === false
-      ? unknown()
-      : value === null
-        ? none()
-        : number(exactOf(value));
-
 const offsetOf = (commit: Value | undefined) => (isEntries(commit) ? exactOf(commit.offset) : undefined);
+const at = (commit: Value | undefined): Child => (commit === null ? none() : number(offsetOf(commit)));
 
-function eventText(snapshots: readonly Entries[], place: string, event: Entries): Child {
-  const { after, before, from, to, rollback_id, unexplained } = event;
+function eventText(place: string, { after, before, from, to, rollback_id, unexplained }: Entries): Child {
   const isSame = offsetOf(from) !== undefined && offsetOf(from) === offsetOf(to);
   return [
     name(place),
     isSame ? [", at offset ", at(to)] : [", offset ", at(from), " → ", at(to)],
     ", between ",
-    bound(after, snapshots),
+    after === null ? "the time before the first snapshot" : time(after ?? null),
     " and ",
-    bound(before, snapshots),
+    time(before ?? null),
     typeof rollback_id === "string" && [", by ", code(rollback_id)],
     unexplained === true && h("strong", {}, ", and no rollback of the journal did that"),
   ];

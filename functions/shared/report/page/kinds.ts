@@ -7,7 +7,7 @@ import { resultView } from "./result.ts";
 import { snapshotView } from "./snapshot.ts";
 import type { View } from "./view.ts";
 
-/** The fields of a result that no view shows, and a notice of what a summary left out. */
+/** What a result shows, after a notice of what a summary left out. */
 export function viewOf(data: Data): View {
   const views = {
     show: snapshotView,

@@ -1,9 +1,9 @@
 import type { Island } from "../island.ts";
 import { dataOf } from "./data.ts";
 import { h, show } from "./dom.ts";
-import { createGrid } from "./grid.ts";
+import { createGrid, MOST_PRINTED as MOST_PARTITIONS_PRINTED } from "./grid.ts";
 import { viewOf } from "./kinds.ts";
-import { name, plain } from "./text.ts";
+import { name, plain, spaced } from "./text.ts";
 import type { Notice, View } from "./view.ts";
 import { badge } from "./words.ts";
 
@@ -22,7 +22,7 @@ function draw(root: HTMLElement): void {
   document.title = plain(`${view.kind} ${textContent(view)}`);
   show(
     root,
-    header(view, () => grid.redraw()),
+    header(view, () => grid.draw()),
     h(
       "main",
       {},
@@ -42,7 +42,7 @@ function draw(root: HTMLElement): void {
     ),
     footer(view),
   );
-  grid.redraw();
+  grid.draw();
 
   let theme: string | undefined;
   addEventListener("beforeprint", () => {
@@ -53,9 +53,9 @@ function draw(root: HTMLElement): void {
   });
   addEventListener("afterprint", () => {
     setTheme(theme);
-    grid.redraw();
+    grid.draw();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => grid.redraw());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => grid.draw());
   addEventListener("keydown", (event) => {
     const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
     if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -193,7 +193,7 @@ const footer = ({ reading }: View) =>
       h(
         "li",
         {},
-        "Printing prints the groups that search and filter let through, with all their partitions, up to 5,000 partitions. It says what it leaves out.",
+        `Printing prints the groups that search and filter let through, with all their partitions, up to ${spaced(MOST_PARTITIONS_PRINTED)} partitions. It says what it leaves out.`,
       ),
       h("li", {}, "This file has all of its data and loads nothing from the network. Key: / searches."),
     ),

@@ -33,11 +33,13 @@ export function resultView(data: Data): View {
     if (actual !== false) return actual;
     return atTarget.has(anything(data.field(row, "outcome"))) ? data.field(row, "to") : undefined;
   };
-  const statusOf = (group: number) => anything(data.groupField(group, "status"));
+  // A group that the snapshot lacks was left out before the rollback: it has no status.
+  const statusOf = (group: number) =>
+    data.groupField(group, "not_captured") === true ? "not_captured" : anything(data.groupField(group, "status"));
   const failures: Notice["items"][number][] = [];
   for (let group = 0; group < data.groupCount; group++) {
     const word = statusOf(group);
-    if (word === "success" || word === "skipped") continue;
+    if (word === "success" || word === "skipped" || word === "not_captured") continue;
     const reason = textOf(data.groupField(group, "error")) ?? "No reason was recorded.";
     failures.push({ word, group: data.nameOf(group), text: () => sentence(reason) });
   }
@@ -53,7 +55,8 @@ export function resultView(data: Data): View {
   const left = byGroup(entriesIn(head.left_out ?? head.skipped));
   const verification = isEntries(head.verification) ? head.verification : undefined;
   const isVerified = verification?.verified === true;
-  const isGood = status === "success";
+  const isSuccess = status === "success";
+  const isGood = isSuccess && (verification === undefined || isVerified);
   const figures = [
     ["groups_rolled_back", "Groups at their targets"],
     ["groups_failed", "Groups not at their targets"],
@@ -65,9 +68,9 @@ export function resultView(data: Data): View {
     kind: "Result of a rollback",
     title: name(anything(head.rollback_id ?? "")),
     verdict: {
-      tone: !isGood || verification?.verified === false ? "bad" : "good",
+      tone: isGood ? "good" : "bad",
       sign: isGood ? "✓" : status === "failed" ? "✕" : "⚠",
-      headline: isGood
+      headline: isSuccess
         ? ["Success: ", countIn(head, "groups_rolled_back", "group"), " at the targets."]
         : [
             status === "failed"

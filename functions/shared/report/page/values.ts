@@ -34,10 +34,9 @@ export const flat = (value: Value): string => {
 
 export const entriesIn = (value: Value | undefined): readonly Entries[] => listOf(value).filter(isEntries);
 export const numberIn = (head: Entries, field: string) => exactOf(head[field]);
-export const countIn = (head: Entries, field: string, noun: string): Child => {
-  const value = numberIn(head, field);
-  return value === undefined ? ["an unknown number of ", `${noun}s`] : count(value, noun);
-};
+export const countOf = (value: Exact | undefined, noun: string): Child =>
+  value === undefined ? `an unknown number of ${noun}s` : count(value, noun);
+export const countIn = (head: Entries, field: string, noun: string): Child => countOf(numberIn(head, field), noun);
 
 export const code = (value: Value | undefined): Child =>
   value === null || value === undefined ? none() : h("code", {}, name(anything(value)));
