@@ -142,6 +142,7 @@ export const examples: Examples = {
       warnings: [
         "kafka-csv has no metadata and no leader epochs: a rollback to this snapshot commits none.",
         "The content does not say which cluster it is of. Make sure that it is of this one: offsets of another are other records.",
+        'The content has no id of "orders": make sure that no such topic was deleted and created again since the content was written, for a rollback cannot detect it.',
       ],
       skipped: [],
       source: {

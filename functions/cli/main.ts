@@ -4,6 +4,8 @@ import { CommanderError, Option, Command as Program } from "commander";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import packageJson from "../../package.json" with { type: "json" };
+import { OperationError } from "../shared/core/errors.ts";
+import { textOf } from "../shared/core/formats/text.ts";
 import { encodeJson, type Fields } from "../shared/core/json/json.ts";
 import type { Command, OwnFlag, Run } from "./command.ts";
 import { callWith, commands, commonFlags, formatFlag, placeFlags } from "./commands.ts";
@@ -165,11 +167,13 @@ function withSource(flags: readonly Flag[], texts: ReadonlyMap<string, readonly 
   return isNamed && takesSource ? new Map([...texts, ["source", [basename(text.slice(1))]]]) : texts;
 }
 
+/** The text of a file, gzip'd or not; `-` is the standard input. */
 function readContent(name: string): string {
   try {
-    return readFileSync(name === "-" ? 0 : name, "utf8");
+    return textOf(readFileSync(name === "-" ? 0 : name));
   } catch (cause) {
-    throw new Unreadable(`cannot be read: ${cause instanceof Error ? cause.message : cause}`);
+    const why = cause instanceof OperationError ? cause.what : cause instanceof Error ? cause.message : cause;
+    throw new Unreadable(`cannot be read: ${why}`);
   }
 }
 

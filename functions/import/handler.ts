@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { unreadable } from "../shared/core/checks.ts";
-import { readCommits, textOf } from "../shared/core/formats/import.ts";
+import { readCommits } from "../shared/core/formats/import.ts";
+import { textOf } from "../shared/core/formats/text.ts";
 import { countOffsets, statusOf } from "../shared/core/model.ts";
 import { epochsInQuestion } from "../shared/core/rollback/blockers.ts";
 import { compileSelectors } from "../shared/core/selectors.ts";

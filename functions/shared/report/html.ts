@@ -1,3 +1,4 @@
+import { entriesOf } from "../core/json/json.ts";
 import { placeOf } from "../core/model.ts";
 import {
   type Entries,
@@ -26,7 +27,7 @@ type Fields = readonly (readonly [string, unknown])[];
 export function htmlReport(kind: HtmlReport, result: unknown): string {
   const island = islandOf(kind, result);
   // Nothing in the data ends the script element, and nothing in the source of the page is invisible.
-  const data = JSON.stringify(island).replace(/[<\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+  const data = JSON.stringify(island).replace(/[<\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     character
       .split("")
       .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
@@ -73,7 +74,7 @@ const titles = {
 
 /** The result in the form that the page reads. */
 export function islandOf(report: HtmlReport, result: unknown): Island {
-  const all = new Map(fieldsOf(result));
+  const all = new Map(entriesOf(result));
   const kind = report === "rollback" && all.get("dry_run") === true ? "dry_run" : report;
   const main = kind === "show" || kind === "diff" ? "consumer_groups" : "groups";
   // A result without its groups is not one without groups. What a page says first of a snapshot or a history, it says of
@@ -82,23 +83,23 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
     throw new NoReport(`this is no result of ${report}: it has no field ${main}`);
   // `skipped` is the former name of `left_out`.
   const inTables = new Set([main, "observed", ...(all.has("left_out") ? ["skipped"] : [])]);
-  const observed = new Map(kind === "show" ? fieldsOf(all.get("observed")) : []);
-  const groups = new Map(fieldsOf(all.get(main)).map(([name, group]) => [name, new Map(fieldsOf(group))]));
+  const observed = new Map(kind === "show" ? entriesOf(all.get("observed")) : []);
+  const groups = new Map(entriesOf(all.get(main)).map(([name, group]) => [name, new Map(entriesOf(group))]));
   // A search for a group that was not captured finds it, with that mark: it is neither absent nor empty.
   const missing = new Map<string, unknown>([["not_captured", true]]);
-  for (const [name, group] of fieldsOf(observed.get("groups"))) {
-    groups.set(name, new Map([...(groups.get(name) ?? missing), ...fieldsOf(group)]));
+  for (const [name, group] of entriesOf(observed.get("groups"))) {
+    groups.set(name, new Map([...(groups.get(name) ?? missing), ...entriesOf(group)]));
   }
   for (const problem of [all.get("errors"), all.get("blockers"), all.get("left_out")].flatMap(listOf)) {
-    const { group, kind: why = "not_captured" } = Object.fromEntries(fieldsOf(problem));
+    const { group, kind: why = "not_captured" } = Object.fromEntries(entriesOf(problem));
     if (typeof group === "string" && why === "not_captured" && !groups.has(group)) {
       groups.set(group, missing);
     }
   }
   const logs = new Map(
-    fieldsOf(observed.get("topics")).map(([topic, log]) => {
-      const { topic_id = false, partitions } = Object.fromEntries(fieldsOf(log));
-      return [topic, { topic_id, partitions: new Map(fieldsOf(partitions)) }];
+    entriesOf(observed.get("topics")).map(([topic, log]) => {
+      const { topic_id = false, partitions } = Object.fromEntries(entriesOf(log));
+      return [topic, { topic_id, partitions: new Map(entriesOf(partitions)) }];
     }),
   );
 
@@ -114,7 +115,7 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
       ["partition", partition],
       ...(log === undefined
         ? []
-        : [["topic_id", log.topic_id] as const, ...fieldsOf(log.partitions.get(String(partition)))]),
+        : [["topic_id", log.topic_id] as const, ...entriesOf(log.partitions.get(String(partition)))]),
     ]);
     numbers.set(key, number);
     return number;
@@ -123,9 +124,9 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
   const rows = createTable();
   const groupTable = createTable();
   for (const [name, group] of groups) {
-    const partitions = fieldsOf(group.get("partitions"));
+    const partitions = entriesOf(group.get("partitions"));
     for (const [key, entry] of partitions) {
-      const fields = kind === "show" ? commitFields("offset", entry) : fieldsOf(entry).flatMap(rowField);
+      const fields = kind === "show" ? commitFields("offset", entry) : entriesOf(entry).flatMap(rowField);
       rows.add([["place", place(key)], ...fields]);
     }
     groupTable.add([
@@ -147,13 +148,6 @@ export function islandOf(report: HtmlReport, result: unknown): Island {
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-/** The fields of an object, or of a map, that are there; none of another value. */
-function fieldsOf(value: unknown): Fields {
-  if (!isObject(value) || Array.isArray(value)) return [];
-  const entries: [unknown, unknown][] = value instanceof Map ? [...value] : Object.entries(value);
-  return entries.flatMap(([key, field]) => (field === undefined ? [] : [[String(key), field] as const]));
-}
-
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 /** The fields that are commits or null. */
@@ -170,7 +164,7 @@ function rowField([name, value]: Fields[number]): Fields {
 /** A commit as columns: the offset has the name of the field, in `show` where the commit is the whole entry its own. */
 function commitFields(name: string, commit: unknown): Fields {
   if (commit === null) return [[name, null]];
-  return fieldsOf(commit).map(([field, value]) => [field === "offset" ? name : `${name}.${field}`, value]);
+  return entriesOf(commit).map(([field, value]) => [field === "offset" ? name : `${name}.${field}`, value]);
 }
 
 const integerOf = (value: unknown): bigint | null => {
@@ -184,7 +178,7 @@ function pack(value: unknown): Value {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
   if (Array.isArray(value)) return value.map(pack);
   if (!isObject(value)) return null;
-  const entries: Entries = Object.fromEntries(fieldsOf(value).map(([key, field]) => [key, pack(field)]));
+  const entries: Entries = Object.fromEntries(entriesOf(value).map(([key, field]) => [key, pack(field)]));
   return entries;
 }
 

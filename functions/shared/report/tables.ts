@@ -1,5 +1,6 @@
 import type { Cell } from "../core/csv.ts";
 import { compareCodePoints } from "../core/json/code-points.ts";
+import { entriesOf } from "../core/json/json.ts";
 import { splitTopicPartition } from "../core/model.ts";
 
 /** One value, by its path in the result: `totals.replayed`. */
@@ -192,12 +193,6 @@ const isCell = (value: unknown): value is Cell =>
   value === null || isNumber(value) || typeof value === "string" || typeof value === "boolean";
 
 const lastOf = (path: string) => path.slice(path.lastIndexOf(".") + 1);
-
-/** The entries of a map, in the order of their names, or of an object, in its own. */
-const entriesOf = (value: unknown): Entry[] => {
-  if (value instanceof Map) return [...value].sort(([a], [b]) => compareCodePoints(String(a), String(b)));
-  return typeof value === "object" && value !== null && !isList(value) ? Object.entries(value) : [];
-};
 
 const fieldOf = (value: unknown, name: string): unknown => new Map(entriesOf(value)).get(name);
 

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { verbs } from "../../../functions/operations.ts";
 import { openCommandLine } from "../../support/command-line.ts";
@@ -320,6 +321,21 @@ test("a stack that the environment names, and that does not count, is not passed
   expect(exitCode).toBe(0);
   expect(stderr).toMatch(/^OFFSET_ROLLBACK_DEPLOYMENT=Production does not count here: this is the local stack of /);
   expect(stderr).toContain("--deployment Production\n");
+});
+
+test.each([
+  ["that is gzip'd is sent as its text", gzipSync("orders 0 5"), /"content":"orders 0 5"/, ""],
+  ["that is not UTF-8 is refused", Buffer.from("gr\u00F6\u00DFe 0 5", "latin1"), /^$/, "the content is not UTF-8"],
+  [
+    "whose gzip is damaged is refused",
+    gzipSync("orders 0 5").subarray(0, 20),
+    /^$/,
+    "begins like gzip, but is damaged",
+  ],
+])("a file to import %s", async (_, bytes, sent, said) => {
+  writeFileSync(join(cli.folder, "offsets"), bytes);
+  const { stdout, stderr } = await cli.run(["import", "offsets", "--format", "rpk", "--print-request"]);
+  expect({ stdout, stderr }).toEqual({ stdout: expect.stringMatching(sent), stderr: expect.stringContaining(said) });
 });
 
 test("a local stack that has stopped is started again", async () => {

@@ -81,13 +81,14 @@ export function toSerializable(value: Json): unknown {
 const keysOf = (value: ReadonlyMap<string, Json> | Fields): string[] =>
   isMap(value) ? [...value.keys()].sort(compareCodePoints) : Object.keys(value);
 
-/** The entries of a map or of an object of fields, in the order in which they are written; none of any other value. */
-export function entriesOf(value: Json | undefined): (readonly [string, Json])[] {
+/** The entries of a map or of an object, in the order in which they are written, without undefined ones; none of any other value. */
+export function entriesOf(value: Json | undefined): (readonly [string, Json])[];
+export function entriesOf(value: unknown): (readonly [string, unknown])[];
+export function entriesOf(value: unknown): (readonly [string, unknown])[] {
   if (typeof value !== "object" || value === null || isList(value)) return [];
-  return keysOf(value).flatMap((key) => {
-    const entry = isMap(value) ? value.get(key) : value[key];
-    return entry === undefined ? [] : [[key, entry] as const];
-  });
+  const entries: [unknown, unknown][] = isMap(value) ? [...value] : Object.entries(value);
+  const named = entries.flatMap(([key, entry]) => (entry === undefined ? [] : [[String(key), entry] as const]));
+  return isMap(value) ? named.sort(([a], [b]) => compareCodePoints(a, b)) : named;
 }
 
 /**

@@ -43,7 +43,6 @@ const vocabulary: { readonly [word: string]: readonly [sign: string, tone: Tone,
   in_doubt: ["?", "bad"],
   // History
   ok: ["✓", "good"],
-  error: ["✕", "bad"],
   err: ["✕", "bad"],
   warn: ["⚠", "warn"],
   notfound: ["?", "bad", "not found"],

@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { textOf } from "../../../../functions/shared/core/formats/import.ts";
+import { textOf } from "../../../../functions/shared/core/formats/text.ts";
 
 describe("the text of a file", () => {
   test("is UTF-8, gzip'd or not", () => {
