@@ -101,12 +101,20 @@ export async function stopProcesses(stateDir: string, version: string, ids: read
   await Promise.all(servicesOf(stateDir, version, ids).map((service) => stopService(service, 0)));
 }
 
+/** The id of the cluster whose data a folder has, so that one whose processes have died starts with it again; else a new one. */
+function clusterIdIn(stateDir: string): string {
+  mkdirSync(stateDir, { recursive: true });
+  const file = join(stateDir, "cluster-id");
+  if (!existsSync(file)) writeFileSync(file, newClusterId());
+  return readFileSync(file, "utf8");
+}
+
 /** Starts the brokers as processes of this machine; with other ports if another process has taken one meanwhile. */
 export async function startProcesses(options: BrokersToStart, attempt = 1): Promise<KafkaDescriptor> {
   const { brokers, version, stateDir } = options;
   const ids = brokers === 1 ? [1] : [1, 2, 3];
   const ports = await freePorts(2 * brokers, options.preferredPort, options.say);
-  const clusterId = newClusterId();
+  const clusterId = clusterIdIn(stateDir);
   await Promise.all(
     ids.map(async (id) => {
       const folder = join(stateDir, `broker-${id}`);
