@@ -198,5 +198,18 @@ export const examples: Examples = {
       warnings: [],
     },
   },
+  reindex: {
+    request: { dry_run: true },
+    result: {
+      indexed: 128,
+      added: [snapshot_id],
+      repaired: [],
+      orphan_rows: [],
+      unreadable: [],
+      remaining: 0,
+      warnings: [],
+      dry_run: true,
+    },
+  },
   delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true, warnings: [] } },
 };

@@ -3,6 +3,7 @@ import * as diff from "./diff/schema.ts";
 import * as history from "./history/schema.ts";
 import * as importing from "./import/schema.ts";
 import * as list from "./list/schema.ts";
+import * as reindex from "./reindex/schema.ts";
 import * as rollback from "./rollback/schema.ts";
 import * as rollbacks from "./rollbacks/schema.ts";
 import * as show from "./show/schema.ts";
@@ -21,6 +22,7 @@ export const operations = {
   history,
   delete: remove,
   import: importing,
+  reindex,
 } as const;
 
 /** The verb of an operation. */

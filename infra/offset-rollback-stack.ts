@@ -34,6 +34,7 @@ export class OffsetRollbackStack extends Stack {
       history: make("history", archive.grantRead, archive.grantJournalRead),
       delete: make("delete", archive.grantDelete),
       import: make("import", archive.grantImport, kafka.grantRead),
+      reindex: make("reindex", archive.grantReindex),
     };
     const { api } = new RestApi(this, "RestApi", functions, deployment);
     const { failed } = new Schedules(this, "Schedules", functions.snapshot, deployment);

@@ -27,6 +27,7 @@ const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory:
   history: { seconds: 60, memory: documentMemory },
   delete: { seconds: 30, memory: 512 },
   import: { seconds: 300, memory: documentMemory },
+  reindex: { seconds: 900, memory: documentMemory },
 };
 
 /** The heap's fraction of a function's memory; buffers and the code are outside the heap. */

@@ -137,6 +137,16 @@ export class SnapshotArchive extends Construct {
     this.#configure(fn);
   };
 
+  /** Reads all bodies, and writes rows of the index; deletes nothing, and writes no body. */
+  readonly grantReindex = (fn: OperationFunction): void => {
+    fn.allow(["s3:GetObject"], this.#objects("snapshots"));
+    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
+    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    this.#allowItems(fn, ["dynamodb:Query"], "snapshot", "deletion");
+    this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:PutItem"], "snapshot", "execution");
+    this.#configure(fn);
+  };
+
   /** The journal of rollbacks, and the running one. */
   readonly grantJournalRead = (fn: OperationFunction): void => {
     this.grantList(fn);

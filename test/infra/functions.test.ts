@@ -36,6 +36,11 @@ const imports = [
   "s3:GetObject <ArchiveBucket>/imports/*",
   "s3:PutObject <ArchiveBucket>/snapshots/*",
 ];
+const reindexes = [
+  "dynamodb:GetItem <ArchiveTable> only execution, snapshot",
+  "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
+  "dynamodb:Query <ArchiveTable> only deletion, snapshot",
+];
 const failed = [
   "sqs:GetQueueAttributes <SchedulesFailed>",
   "sqs:GetQueueUrl <SchedulesFailed>",
@@ -62,6 +67,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   history: { archive: [...results, ...index, ...bodies, ...plans], kafka: false },
   delete: { archive: deletes, kafka: false },
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
+  reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },
 };
 const archiveEnv = ["NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
 const kafkaEnv = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLUSTER_NAME", "KAFKA_SECURITY_PROTOCOL"];
@@ -175,6 +181,7 @@ const limits: Record<Verb, readonly [seconds: number, memory: number]> = {
   history: [60, 1769],
   delete: [30, 512],
   import: [300, 1769],
+  reindex: [900, 1769],
 };
 
 test.each(Object.entries(limits))(

@@ -3,6 +3,8 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { expect, test, vi } from "vitest";
 import type { SnapshotContent } from "../../functions/shared/core/model.ts";
 import type { Clients } from "../../functions/shared/storage/clients.ts";
+import { indexEntryOf } from "../../functions/shared/storage/index-entry.ts";
+import { createIndexTable, reindexing } from "../../functions/shared/storage/index-table.ts";
 import { createJournal } from "../../functions/shared/storage/journal.ts";
 import { createLease } from "../../functions/shared/storage/lease.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
@@ -25,6 +27,7 @@ function mayDo(verb: string, action: string, where: string): boolean {
   return rightsOf(template, functionOf(template, verb).Role).some((right) => {
     const [name, resource, ...only] = right.split(/ only |, | /);
     if (name !== action) return false;
+    if (action === "s3:ListBucket") return resource === "<ArchiveBucket>";
     return action.startsWith("s3:")
       ? resource === `<ArchiveBucket>/${where}/*`
       : resource === "<ArchiveTable>" && (only.length === 0 || only.includes(where));
@@ -60,7 +63,11 @@ function recordingClients(asked: Set<string>): Clients {
   s3.middlewareStack.add(
     (_next, { commandName = "" }) =>
       async ({ input }) => {
-        const action = commandName.replace("Command", "").replace("Head", "Get");
+        const action = commandName.replace("Command", "").replace("Head", "Get").replace("ListObjectsV2", "ListBucket");
+        if (action === "ListBucket") {
+          asked.add("s3:ListBucket");
+          return { output: { $metadata: {}, Contents: [{ Key: body }] }, response: undefined };
+        }
         asked.add(`s3:${action} ${String(Object(input).Key).split("/")[0]}`);
         return nothing;
       },
@@ -92,6 +99,7 @@ const opening = {
   plan: {},
 };
 const id = "snapshot-2025-01-15T10:30:00Z";
+const body = `snapshots/${id}.json.gz`;
 const gone = (work: Promise<unknown>) =>
   expect(work).rejects.toThrow(/is missing from|no snapshot|not listed|there is no object/);
 
@@ -134,6 +142,18 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await gone(createStorage(config, clients).readImport("s3://bucket/imports/offsets.csv", deadline));
     await createSnapshots(config, clients).save({ ...content, trigger: "imported" }, now, deadline);
   },
+  async reindex(clients) {
+    const { indexed, remaining } = await createStorage(config, clients).reindex(false, deadline);
+    expect({ indexed, remaining }).toEqual({ indexed: 0, remaining: 0 });
+    const index = createIndexTable(clients.dynamodb, config.table);
+    const entry = indexEntryOf(
+      { ...content, snapshotId: id, createdAt: "2025-01-15T10:30:00Z" },
+      { sha256: "", bytes: 1 },
+    );
+    await index.insert(entry, "token", deadline, { id: "execution-1", read: async () => undefined }, reindexing);
+    await index.repair(entry, "token", deadline);
+    await index.row(id, deadline);
+  },
   async history(clients) {
     const archive = createSnapshots(config, clients);
     await archive.list({ limit: 1 }, deadline);
@@ -162,6 +182,12 @@ test.each(Object.entries(work))(
     }
   },
 );
+
+test("no reindex may write a body, or delete anything", () => {
+  const rights = rightsOf(template, functionOf(template, "reindex").Role);
+  expect(rights.filter((right) => /Delete|Update/.test(right))).toEqual([]);
+  expect(rights.filter((right) => /^s3:Put/.test(right))).toEqual(["s3:PutObject <ArchiveBucket>/results/*"]);
+});
 
 test("no rollback may change or delete a snapshot, or delete the record of another rollback", () => {
   for (const row of ["snapshot", "execution", "deletion", "rollback", "rollback-id"]) {

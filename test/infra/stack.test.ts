@@ -338,6 +338,7 @@ describe("the stack", () => {
       rollback: "offset-rollback",
       rollbacks: "offset-rollbacks",
       delete: "offset-delete",
+      reindex: "offset-reindex",
     });
   });
 });

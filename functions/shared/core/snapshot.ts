@@ -179,7 +179,8 @@ export interface EncodedSnapshot {
   readonly sha256: string;
 }
 
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+/** The SHA-256 of bytes, in hexadecimal. */
+export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /**
  * Encodes a snapshot as its stored body: one line of JSON, gzip'd.

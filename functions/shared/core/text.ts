@@ -33,7 +33,7 @@ export function listSome<T>(things: Iterable<T>, show: (thing: T) => string, mos
 /** `"a", "b", "c" and 4 more`. */
 export const nameSome = (names: Iterable<string>, most = 3): string => listSome(names, quote, most);
 
-/** `1 group`, `3 groups`. */
-export function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+/** `1 group`, `3 groups`; `several` is the plural where it is not made with an s. */
+export function count(n: number, noun: string, several = `${noun}s`): string {
+  return `${n} ${n === 1 ? noun : several}`;
 }

@@ -97,7 +97,11 @@ const busy =
   /Throttl|Throughput|LimitExceeded|SlowDown|TransactionConflict|TransactionInProgress|ConditionalRequestConflict|RequestTimeout/;
 
 /** The right that a call needs, where its name is not that of the operation. */
-const rights: Readonly<Record<string, string>> = { HeadObject: "GetObject", TransactWriteItems: "PutItem" };
+const rights: Readonly<Record<string, string>> = {
+  HeadObject: "GetObject",
+  ListObjectsV2: "ListBucket",
+  TransactWriteItems: "PutItem",
+};
 
 /** What to do about a failure that trying again does not solve; undefined where it may. */
 function remedyFor(call: AwsCall, name: string, status: number | undefined): string | undefined {

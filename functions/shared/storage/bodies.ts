@@ -4,6 +4,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
@@ -13,6 +14,7 @@ import { LONGEST_IMPORT } from "../core/formats/names.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
+import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { quote } from "../core/text.ts";
 import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
 
@@ -20,6 +22,15 @@ import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
 export interface StoredJson {
   readonly name: string;
   readonly sha256: string;
+}
+
+/** An object that stands where bodies are. */
+export interface FoundObject {
+  readonly key: string;
+  /** The snapshot that it is the body of, by its name; undefined where it is none. */
+  readonly snapshotId: string | undefined;
+  readonly bytes: number;
+  readonly writtenAt: Date;
 }
 
 /** What a journal keeps of a rollback. */
@@ -46,11 +57,14 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
   };
   const json = { ContentType: "application/json", ContentEncoding: "gzip" };
   const checksum = (sha256: string) => ({ ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") });
-  const read = (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
+  const readWithToken = (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
     callAws(call("GetObject", doing), deadline, async (options) => {
       const found = await s3.send(new GetObjectCommand(place), options).catch(valueFor(undefined, "NoSuchKey"));
-      return found?.Body?.transformToByteArray();
+      const body = await found?.Body?.transformToByteArray();
+      return body && { body, writeToken: found?.Metadata?.[tokenKey] };
     });
+  const read = async (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
+    (await readWithToken(place, doing, deadline))?.body;
 
   return {
     /**
@@ -91,6 +105,28 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
     /** The body of a snapshot, unchecked; undefined where the bucket has none. */
     get: (snapshotId: string, deadline: Deadline): Promise<Uint8Array | undefined> =>
       read(at(snapshotId), `reading the body of ${snapshotId}`, deadline),
+
+    /** The same, with the token that it was written with: copies that were made without their metadata have none. */
+    getWithToken: (snapshotId: string, deadline: Deadline) =>
+      readWithToken(at(snapshotId), `reading the body of ${snapshotId}`, deadline),
+
+    /** What stands in the folder of the bodies, in the order of the keys, fetched as it is consumed. */
+    async *list(deadline: Deadline): AsyncGenerator<FoundObject> {
+      const folder = `${prefix}snapshots/`;
+      for (let start: string | undefined; ; ) {
+        const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: folder, ContinuationToken: start });
+        const page = await callAws(call("ListObjectsV2", "listing the bodies"), deadline, (options) =>
+          s3.send(command, options),
+        );
+        for (const { Key: key = "", Size: bytes = 0, LastModified: writtenAt = new Date(0) } of page.Contents ?? []) {
+          const [, snapshotId = ""] = /^(.*)\.json\.gz$/.exec(key.slice(folder.length)) ?? [];
+          const isBody = parseSnapshotId(snapshotId) !== undefined;
+          if (key !== folder) yield { key, snapshotId: isBody ? snapshotId : undefined, bytes, writtenAt };
+        }
+        if (page.NextContinuationToken === undefined) return;
+        start = page.NextContinuationToken;
+      }
+    },
 
     /** Deletes the body of a snapshot (the bucket keeps it as an earlier version); one that is gone is no error. */
     async remove(snapshotId: string, deadline: Deadline): Promise<void> {

@@ -11,7 +11,7 @@ import {
   type Stretch,
   snapshotPartition,
 } from "./index-entry.ts";
-import { type Caller, itemOf, type Key } from "./items.ts";
+import { type Caller, type Item, itemOf, type Key } from "./items.ts";
 import { createTable } from "./table.ts";
 import type { Unreadable } from "./unreadable.ts";
 
@@ -27,8 +27,24 @@ type Listed<Taken> = "listed" | "taken" | { readonly winner: Taken };
 
 /** How long the snapshot of a scheduled execution is remembered: deliveries are repeated for up to a day. */
 const executionSeconds = 2 * 24 * 60 * 60;
-const undone = "Nothing was listed: take the snapshot again.";
-const notKnown = "Whether it was listed is not known: check the list before you take it again.";
+
+/** Whether the execution that took a snapshot then may be delivered again. */
+export const mayBeRepeated = (createdAt: string): boolean =>
+  Date.now() < Date.parse(createdAt) + executionSeconds * 1_000;
+
+/** What a failure to list a snapshot leaves behind, and the next step: where it is not listed, and where that is not known. */
+interface Afterwards {
+  readonly undone: string;
+  readonly unknown: string;
+}
+const taking: Afterwards = {
+  undone: "Nothing was listed: take the snapshot again.",
+  unknown: "Whether it was listed is not known: check the list before you take it again.",
+};
+export const reindexing: Afterwards = {
+  undone: "Its body is unchanged: call reindex again.",
+  unknown: "Whether it is listed now is not known. Its body is unchanged: call reindex again.",
+};
 
 /**
  * The index in a table with the string keys `pk` and `sk`: an entry for each snapshot, and the snapshot of each scheduled
@@ -47,6 +63,14 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     const item = await readEntry(snapshotId, deadline);
     return item === undefined || item.deleting !== undefined ? undefined : entryItem.decode(item);
   };
+
+  /** All items of a partition, the highest keys first. */
+  const partition = (name: string, doing: string, deadline: Deadline) =>
+    table.descending(
+      { KeyConditionExpression: "pk = :pk", ExpressionAttributeValues: { ":pk": { S: name } } },
+      doing,
+      deadline,
+    );
 
   const executionKey = (executionId: string): Key => ({ pk: { S: "execution" }, sk: { S: executionId } });
 
@@ -68,18 +92,20 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
 
     /**
      * Lists a snapshot; with an execution, only if that has no snapshot yet that is listed and can be read: both or neither.
+     *
+     * @param writeToken that of the body: a row that has it already is the same, whoever wrote it
+     * @param afterwards what a failure leaves behind
      */
     async insert<Taken>(
       entry: SnapshotEntry,
-      writeToken: string,
+      writeToken: string | undefined,
       deadline: Deadline,
       execution?: Execution<Taken>,
+      afterwards: Afterwards = taking,
     ): Promise<Listed<Taken>> {
+      const { undone, unknown } = afterwards;
       const { snapshotId, createdAt } = entry;
-      const listing = {
-        put: { ...entryItem.encode(entry), write_token: { S: writeToken } },
-        condition: "attribute_not_exists(pk)",
-      };
+      const listing = { put: rowOf(entry, writeToken), condition: "attribute_not_exists(pk)" };
       let replaced: string | undefined;
       /** Writes that the execution has this snapshot, in place of one that is gone, or of an item that cannot be read. */
       const claiming = ({ id }: Execution<Taken>) => ({
@@ -95,9 +121,11 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
           {
             changes: execution === undefined ? [listing] : [listing, claiming(execution)],
             doing: `listing ${snapshotId}`,
-            undone,
-            unknown: notKnown,
-            tookEffect: async (limit) => (await readEntry(snapshotId, limit, notKnown))?.write_token?.S === writeToken,
+            ...afterwards,
+            async tookEffect(limit) {
+              const found = await readEntry(snapshotId, limit, unknown);
+              return found !== undefined && found.write_token?.S === writeToken;
+            },
           },
           deadline,
         );
@@ -131,6 +159,32 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
       return entryItem.decodeAll(table.descending(query, "reading the list of snapshots", deadline), unreadable);
     },
 
+    /** Writes the row of a snapshot anew, if the one that it has is of the same body. False: it is of another, or hidden. */
+    async repair(entry: SnapshotEntry, writeToken: string | undefined, deadline: Deadline): Promise<boolean> {
+      const change = {
+        put: rowOf(entry, writeToken),
+        condition: "sha256 = :sha256 AND attribute_not_exists(deleting)",
+        values: itemOf({ sha256: entry.sha256 }),
+      };
+      return table.write({ changes: [change], doing: `repairing ${entry.snapshotId}`, ...reindexing }, deadline);
+    },
+
+    /** The row of a snapshot as it is, also of a hidden one. */
+    row: readEntry,
+
+    /** All rows of snapshots as they are, hidden ones too, newest first. */
+    rows: (deadline: Deadline) => partition(snapshotPartition, "reading all rows of the index", deadline),
+
+    /** When snapshots were deleted, the last time: ISO 8601, by their ids. */
+    async deletions(deadline: Deadline): Promise<ReadonlyMap<string, string>> {
+      const times = new Map<string, string>();
+      for await (const { snapshot_id, deleted_at } of partition("deletion", "reading the deletions", deadline)) {
+        if (snapshot_id?.S === undefined || deleted_at?.S === undefined || times.has(snapshot_id.S)) continue;
+        times.set(snapshot_id.S, deleted_at.S);
+      }
+      return times;
+    },
+
     /** Hides a snapshot, as the first step of deleting it, and records who did: both or neither. False: there is none. */
     async hide(snapshotId: string, { requestedBy, requestId }: Caller, deadline: Deadline): Promise<boolean> {
       const key = entryKey(snapshotId);
@@ -161,5 +215,11 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     },
   };
 }
+
+/** The row of a snapshot: its entry, and the token that its body was written with. */
+const rowOf = (entry: SnapshotEntry, writeToken: string | undefined): Item => ({
+  ...entryItem.encode(entry),
+  ...itemOf({ write_token: writeToken }),
+});
 
 const yes = { true: { BOOL: true } };

@@ -7,6 +7,7 @@ import { coverage, type Selector, textOf } from "../core/selectors.ts";
 import { decodeSnapshot, decodeSnapshotPart, encodeSnapshot, type WantedPart } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds, parseSnapshotId } from "../core/snapshot-id.ts";
 import { nameSome } from "../core/text.ts";
+import { startAhead } from "./ahead.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import {
   indexEntryOf,
@@ -32,9 +33,6 @@ export interface Kept {
 }
 
 const mostFormer = 50;
-/** How many bodies are read ahead, and how many bytes of them, gzip'd: unpacked they have ten times as many or more. */
-const mostAhead = 16;
-const mostBytesAhead = 2_000_000;
 /** How long after its second an id is not free, by any clock. */
 const sameSecondMs = 2_000;
 
@@ -242,22 +240,9 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       unreadable: Unreadable,
       deadline: Deadline,
     ): AsyncGenerator<Snapshot> {
-      const ahead: { readonly bytes: number; readonly reading: Promise<Kept> }[] = [];
-      let bytes = 0;
-      let next = 0;
-      for (;;) {
-        for (let entry = entries[next]; entry !== undefined; entry = entries[next]) {
-          if (ahead.length > 0 && (ahead.length >= mostAhead || bytes + entry.bytes > mostBytesAhead)) break;
-          const reading = readBody(entry, wanted, deadline);
-          reading.catch(() => {}); // it is awaited below, unless the caller stops before
-          ahead.push({ bytes: entry.bytes, reading });
-          bytes += entry.bytes;
-          next++;
-        }
-        const first = ahead.shift();
-        if (first === undefined) return;
-        const found = await ifReadable(first.reading, unreadable);
-        bytes -= first.bytes;
+      const readings = startAhead(entries, (entry) => readBody(entry, wanted, deadline));
+      for (const { done } of readings) {
+        const found = await ifReadable(done, unreadable);
         if (found !== undefined) yield found.snapshot;
       }
     },

@@ -23,6 +23,9 @@ export function createStorage(config: StorageConfig, clients: Clients = sharedCl
      * @throws InvalidRequest for any other place, where nothing is there, and for a file that is too large
      */
     readImport: async (url: string, deadline: Deadline) => (await bodies()).getImport(url, deadline),
+    /** Makes the index again from the bodies, see `reindex`. */
+    reindex: async (dryRun: boolean, deadline: Deadline) =>
+      (await import("./reindex.ts")).reindex(config, clients, dryRun, deadline),
     /**
      * Stores what is too large for an answer, or is for a browser. Everyone who has the URL can read it until it expires.
      */

@@ -54,8 +54,9 @@ const objectActions: Readonly<Record<string, string>> = {
   DELETE: "DeleteObject",
 };
 
-function actionOf({ method = "", headers }: IncomingMessage): string {
+function actionOf({ method = "", url = "", headers }: IncomingMessage): string {
   const target = headers["x-amz-target"];
+  if (method === "GET" && url.includes("list-type=2")) return "ListObjectsV2";
   return typeof target === "string" ? (target.split(".")[1] ?? "") : (objectActions[method] ?? method);
 }
 

@@ -1,0 +1,232 @@
+import type { Deadline } from "../core/deadline.ts";
+import { SnapshotCorrupt, StorageUnavailable } from "../core/errors.ts";
+import { decodeSnapshot, decodeSnapshotPart, sha256 } from "../core/snapshot.ts";
+import { formatSnapshotId, parseSnapshotId } from "../core/snapshot-id.ts";
+import { count, listSome } from "../core/text.ts";
+import { startAhead } from "./ahead.ts";
+import { pause } from "./aws-call.ts";
+import type { FoundObject } from "./bodies.ts";
+import { type Clients, lazyBodies, type StorageConfig } from "./clients.ts";
+import { entryItem, indexEntryOf, requireAgreement, sortKeyOf } from "./index-entry.ts";
+import { createIndexTable, mayBeRepeated, reindexing } from "./index-table.ts";
+import type { Item } from "./items.ts";
+
+/** How the index compares with the bodies, once it was made from them. */
+export interface Reindexed {
+  /** How many snapshots are listed now, and have a body that is what was written. */
+  readonly indexed: number;
+  /** Snapshots that had a body and no row, newest first. */
+  readonly added: readonly string[];
+  /** Snapshots whose row was damaged, or did not agree with the body that it is of. */
+  readonly repaired: readonly string[];
+  /** Listed snapshots without a body. */
+  readonly orphanRows: readonly string[];
+  /** Objects that are no bodies, or not what was written. */
+  readonly unreadable: readonly { readonly key: string; readonly message: string }[];
+  /** How many bodies were not read before the time ended. */
+  readonly remaining: number;
+  readonly warnings: readonly string[];
+}
+
+/** A body, and the row of its snapshot. */
+interface Body extends FoundObject {
+  readonly snapshotId: string;
+  readonly sortKey: string;
+  readonly row: Item | undefined;
+}
+
+/** What became of a body; `gone`: its snapshot was deleted meanwhile. */
+type Outcome = "listed" | "added" | "repaired" | "deleted" | "repeated" | "gone" | { readonly unreadable: string };
+
+type Kind = Extract<Outcome, string>;
+
+/** What is kept of the time for the bodies that are being read when it ends, and for the answer. */
+const [RESERVED_SHARE, MOST_RESERVED_MS] = [0.25, 20_000];
+/** How often a body is tried again: a new table accepts fewer rows a second than are written. */
+const MOST_RETRIES = 5;
+
+/**
+ * Makes the rows of the index from the bodies in the bucket: first adds those that are missing, then repairs those that are
+ * damaged. It deletes nothing. It replaces no row that has the SHA-256 of other bytes, which is the only witness of what was
+ * written. Each row is written on a condition: this may run beside snapshots, deletions and another of itself, and be repeated.
+ *
+ * @param dryRun whether to look only
+ * @throws what `callAws` throws; rows that were written by then are right
+ */
+export async function reindex(
+  config: StorageConfig,
+  clients: Clients,
+  dryRun: boolean,
+  deadline: Deadline,
+): Promise<Reindexed> {
+  const bodies = await lazyBodies(config, clients)();
+  const index = createIndexTable(clients.dynamodb, config.table);
+  const reservedMs = Math.min(MOST_RESERVED_MS, deadline.remainingMs() * RESERVED_SHARE);
+
+  // Rows before bodies: a snapshot that is taken meanwhile is a body without a row here, never a row without a body.
+  const rows = new Map<string, Item>();
+  for await (const row of index.rows(deadline)) rows.set(row.sk?.S ?? "", row);
+  const [unlisted, listed]: [Body[], Body[]] = [[], []];
+  const unreadable: { readonly key: string; readonly message: string }[] = [];
+  for await (const object of bodies.list(deadline)) {
+    const { key, snapshotId = "" } = object;
+    const parts = parseSnapshotId(snapshotId);
+    if (parts === undefined) {
+      unreadable.push({ key, message: "it was not read: its name is not that of a snapshot's body." });
+      continue;
+    }
+    const sortKey = sortKeyOf(parts);
+    const row = rows.get(sortKey);
+    if (row?.deleting !== undefined) continue;
+    rows.delete(sortKey);
+    (row === undefined ? unlisted : listed).push({ ...object, snapshotId, sortKey, row });
+  }
+  const deletions: ReadonlyMap<string, string> = unlisted.length > 0 ? await index.deletions(deadline) : new Map();
+
+  /** Lists a snapshot that has no row. */
+  async function add({ snapshotId, writtenAt }: Body): Promise<Outcome> {
+    const deletedAt = deletions.get(snapshotId);
+    // What was written after the deletion is a copy, by which a person has restored the snapshot.
+    if (deletedAt !== undefined && writtenAt.getTime() <= Date.parse(deletedAt)) return "deleted";
+    const found = await bodies.getWithToken(snapshotId, deadline);
+    if (found === undefined) return "gone";
+    const { body, writeToken } = found;
+    const stored = { snapshotId, sha256: sha256(body), bytes: body.byteLength };
+    const snapshot = decodeSnapshot(body, stored);
+    if (dryRun) return "added";
+    const { schedule, createdAt } = snapshot;
+    const execution =
+      schedule !== undefined && mayBeRepeated(createdAt)
+        ? { id: schedule.executionId, read: (id: string) => index.get(id, deadline) }
+        : undefined;
+    const outcome = await index.insert(indexEntryOf(snapshot, stored), writeToken, deadline, execution, reindexing);
+    if (typeof outcome === "object") return "repeated";
+    return outcome === "listed" ? "added" : "gone";
+  }
+
+  /** Compares a body with the row that lists it. */
+  async function compare({ snapshotId }: Body, row: Item): Promise<Outcome> {
+    const found = await bodies.getWithToken(snapshotId, deadline);
+    if (found === undefined) return "gone";
+    const { body, writeToken } = found;
+    const stored = { snapshotId, sha256: sha256(body), bytes: body.byteLength };
+    if (row.sha256?.S !== stored.sha256) return { unreadable: disagreement(row, stored) };
+    if (await isEntryOf(row, body, stored)) return "listed";
+    const entry = indexEntryOf(decodeSnapshot(body, stored), stored);
+    return dryRun || (await index.repair(entry, writeToken, deadline)) ? "repaired" : "gone";
+  }
+
+  const work = async (found: Body): Promise<Outcome> => {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await (found.row === undefined ? add(found) : compare(found, found.row));
+      } catch (error) {
+        if (error instanceof SnapshotCorrupt) return { unreadable: error.summary };
+        if (!(error instanceof StorageUnavailable) || attempt === MOST_RETRIES) throw error;
+        await pause(attempt + 2, deadline);
+      }
+    }
+  };
+  const waiting = [...newestFirst(unlisted), ...newestFirst(listed)];
+  let begun = 0;
+  function* inTime() {
+    for (const body of waiting) {
+      if (deadline.remainingMs() < reservedMs) return;
+      begun++;
+      yield body;
+    }
+  }
+  const ids: Readonly<Record<Kind, string[]>> = {
+    listed: [],
+    added: [],
+    repaired: [],
+    deleted: [],
+    repeated: [],
+    gone: [],
+  };
+  for (const { item, done } of startAhead(inTime(), work)) {
+    const outcome = await done;
+    if (typeof outcome === "string") ids[outcome].push(item.snapshotId);
+    else unreadable.push({ key: item.key, message: outcome.unreadable });
+  }
+
+  const [orphanRows, hidden]: [string[], string[]] = [[], []];
+  for (const [sortKey, before] of rows) {
+    const id = idAt(sortKey);
+    const row = before.deleting === undefined ? await index.row(id, deadline) : before;
+    if (row !== undefined) (row.deleting === undefined ? orphanRows : hidden).push(id);
+  }
+  const remaining = waiting.length - begun;
+  const warnings = [
+    ...named(
+      ids.deleted,
+      (ids) => `Not listed, because the snapshots were deleted, although their bodies are still in the bucket: ${ids}.`,
+    ),
+    ...named(
+      ids.repeated,
+      (ids) => `Not listed, because another snapshot of the same scheduled execution is listed: ${ids}.`,
+    ),
+    ...named(hidden, (ids) => `A deletion has hidden ${ids}, and has not ended: call delete again to finish it.`),
+    ...(remaining > 0
+      ? [`The time ended before ${count(remaining, "body", "bodies")} could be read: call reindex again to go on.`]
+      : []),
+  ];
+  return {
+    indexed: ids.listed.length + ids.added.length + ids.repaired.length,
+    added: ids.added,
+    repaired: ids.repaired,
+    orphanRows,
+    unreadable,
+    remaining,
+    warnings,
+  };
+}
+
+/** A sentence about snapshots, if there are any. */
+const named = (ids: readonly string[], sentence: (ids: string) => string): string[] =>
+  ids.length === 0 ? [] : [sentence(listSome(ids, String, 5))];
+
+const newestFirst = (bodies: readonly Body[]) => bodies.toSorted((a, b) => (a.sortKey < b.sortKey ? 1 : -1));
+
+/** The id of the snapshot whose row has a sort key; the key itself where it is that of none. */
+function idAt(sortKey: string): string {
+  const [createdAt = "", number] = sortKey.split("#");
+  const id = formatSnapshotId({ createdAt, number: Number(number) });
+  return parseSnapshotId(id) === undefined ? sortKey : id;
+}
+
+/** What is stored under the id of a snapshot. */
+interface Stored {
+  readonly snapshotId: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/**
+ * Whether a row says of a body what a new one would say. The commits are counted, and not decoded: the checksum proves them.
+ *
+ * @throws SnapshotCorrupt where the body cannot be decoded
+ */
+async function isEntryOf(row: Item, body: Uint8Array, stored: Stored): Promise<boolean> {
+  let offsets = 0;
+  const counted = { group: () => true, partition: () => ++offsets < 0 };
+  const part = await decodeSnapshotPart(body, stored, counted);
+  try {
+    const entry = entryItem.decode(row);
+    requireAgreement(entry, part, stored.bytes, true);
+    return entry.groups === part.consumerGroups.size && entry.offsets === offsets;
+  } catch (error) {
+    if (error instanceof SnapshotCorrupt) return false;
+    throw error;
+  }
+}
+
+/** Why a body is not listed, or not any more: its row is of other bytes. */
+function disagreement(row: Item, { snapshotId, sha256, bytes }: Stored): string {
+  const listed = row.sha256?.S === undefined ? "the index has none" : `the index says ${row.sha256.S}`;
+  return (
+    `the body of ${snapshotId} has the SHA-256 ${sha256} (${bytes} bytes), and ${listed}. Nothing was changed: only the index ` +
+    "shows which bytes were written. Restore the version of the object that has this SHA-256: the bucket is versioned. If you " +
+    "know that the body is right, delete the item of the snapshot from the table, and call reindex again."
+  );
+}
