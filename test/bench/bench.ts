@@ -9,6 +9,7 @@ import { benchFar } from "./far.ts";
 import { createLedger, type Ledger } from "./figures.ts";
 import { benchHistory } from "./history.ts";
 import { benchReads } from "./reads.ts";
+import { benchReindex } from "./reindex.ts";
 import { benchRollback } from "./rollback.ts";
 import { benchScale } from "./scale.ts";
 import { benchTransactions } from "./transactions.ts";
@@ -64,6 +65,9 @@ const sections: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   },
   async history({ ledger, cloud, quick, say }) {
     await benchHistory(ledger.section("History"), cloud, quick, say);
+  },
+  async reindex({ ledger, cloud, quick, say }) {
+    await benchReindex(ledger.section("Reindex"), cloud, quick, say);
   },
   async "cold-start"({ ledger, quick }) {
     await benchColdStart(ledger.section("Cold start"), quick);

@@ -74,7 +74,7 @@ interface Saved {
 const hour = (n: number) => new Date(Date.UTC(2026, 0, 1, n));
 
 /** Saves hourly snapshots of 1,000 groups, oldest first. */
-async function save(cloud: BenchCloud, snapshots: number): Promise<readonly Saved[]> {
+export async function saveHourly(cloud: BenchCloud, snapshots: number): Promise<readonly Saved[]> {
   const archive = createSnapshots(cloud.archive);
   const saved: Saved[] = [];
   for (let n = 0; n < snapshots; n++) {
@@ -132,7 +132,7 @@ export async function benchHistory(figures: Figures, cloud: BenchCloud, quick: b
   const bundles = { ours: build("ours"), plain: build("plain"), bytes: build("bytes") };
   try {
     const most = Math.max(...sizes);
-    const all = await save(cloud, most);
+    const all = await saveHourly(cloud, most);
     say(`  saved ${most} snapshots`);
     for (const snapshots of sizes) {
       const chosen = all.slice(-snapshots);
