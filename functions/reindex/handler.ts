@@ -12,7 +12,7 @@ export const handler = operation({
       dry_run,
       deadline,
     );
-    if (!dry_run) log.info("index rebuilt", { indexed, added, repaired });
+    if (!dry_run) log.info("index made again", { indexed, added: added.length, repaired: repaired.length, remaining });
     return { indexed, added, repaired, orphan_rows: orphanRows, unreadable, remaining, warnings, dry_run };
   },
 });
