@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { request as snapshotRequest } from "../functions/snapshot/schema.ts";
+import { archive } from "./config/archive.ts";
 
 /** An object. Unknown fields are rejected, with a list of the known ones. */
 const fields = <Shape extends z.ZodRawShape>(what: string, shape: Shape) =>
@@ -236,14 +237,7 @@ const deployment = fields("the deployment", {
   cluster,
   /** Null if the brokers are reached without a VPC. */
   network: network.nullable(),
-  archive: fields("the archive settings", {
-    bucket_prefix: text(
-      /^([A-Za-z0-9!_.'()-]+\/)*$/,
-      'the prefix of every key in the bucket: empty, or ending in "/"',
-    ).default(""),
-    /** How long a deleted body can be recovered from the versioned bucket. */
-    noncurrent_days: whole(1, 3650, "the number of days that deleted bodies can be recovered").default(30),
-  }).prefault({}),
+  archive: archive.prefault({}),
   schedules: z
     .array(schedule, "must be a list of schedules; [] for none")
     .refine((it) => repeatedNames(it).length === 0, {

@@ -1,7 +1,7 @@
 import { Duration, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
-import { AttributeType, BillingMode, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
+import { AttributeType, BillingMode, type ITable, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
-import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket } from "aws-cdk-lib/aws-s3";
+import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket, type IBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
@@ -14,21 +14,41 @@ type Folder = (typeof folders)[number];
 /** The kinds of items in the table: their partition keys. */
 type Item = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
 
+/** Without the fields that a new one has as undefined, which exact optional types reject. */
+type AnyBucket = Omit<IBucket, "isWebsite">;
+type AnyTable = Omit<ITable, "tableStreamArn">;
+
+const removalPolicies = { retain: RemovalPolicy.RETAIN, destroy: RemovalPolicy.DESTROY };
+
 /**
- * The storage of snapshots and of the journal: bodies in a bucket, their index in a table. Each grant also configures
- * the function.
+ * The storage of snapshots and of the journal: bodies in a bucket, their index in a table. Both are new, or exist already: then
+ * the stack sets nothing of them. Each grant also configures the function.
  */
 export class SnapshotArchive extends Construct {
-  readonly bucket: Bucket;
-  readonly table: Table;
+  readonly bucket: AnyBucket;
+  readonly table: AnyTable;
   readonly #prefix: string;
 
   constructor(scope: Construct, id: string, deployment: Deployment) {
     super(scope, id);
-    const retained = deployment.removal_policy === "retain";
-    const removalPolicy = retained ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
-    this.#prefix = deployment.archive.bucket_prefix;
-    this.bucket = new Bucket(this, "Bucket", {
+    const { bucket_prefix, existing = {} } = deployment.archive;
+    this.#prefix = bucket_prefix;
+    this.bucket =
+      existing.bucket === undefined
+        ? this.#newBucket(deployment)
+        : Bucket.fromBucketName(this, "Bucket", existing.bucket);
+    this.table =
+      existing.table === undefined ? this.#newTable(deployment) : Table.fromTableName(this, "Table", existing.table);
+    Validations.of(Stack.of(this)).acknowledge(
+      ...folders.map((folder) => ({
+        id: `AwsSolutions-IAM5[Resource::${this.#shownArn}/${this.#prefix}${folder}/*]`,
+        reason: "One object per snapshot, plan or large result: only their folder is known in advance.",
+      })),
+    );
+  }
+
+  #newBucket({ archive, removal_policy }: Deployment): Bucket {
+    const bucket = new Bucket(this, "Bucket", {
       versioned: true,
       enforceSSL: true,
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
@@ -36,40 +56,43 @@ export class SnapshotArchive extends Construct {
       lifecycleRules: [
         {
           abortIncompleteMultipartUploadAfter: Duration.days(1),
-          noncurrentVersionExpiration: Duration.days(deployment.archive.noncurrent_days),
+          noncurrentVersionExpiration: Duration.days(archive.noncurrent_days),
         },
         {
-          prefix: `${this.#prefix}results/`,
+          prefix: `${archive.bucket_prefix}results/`,
           expiration: Duration.days(1),
           noncurrentVersionExpiration: Duration.days(1),
         },
       ],
-      removalPolicy,
+      removalPolicy: removalPolicies[removal_policy],
     });
-    this.table = new Table(this, "Table", {
+    Validations.of(bucket).acknowledge({
+      id: "AwsSolutions-S1",
+      reason:
+        "Only the functions read and write it, and they log each access; CloudTrail data events record other access.",
+    });
+    return bucket;
+  }
+
+  #newTable({ removal_policy }: Deployment): Table {
+    return new Table(this, "Table", {
       partitionKey: { name: "pk", type: AttributeType.STRING },
       sortKey: { name: "sk", type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       encryption: TableEncryption.AWS_MANAGED,
       timeToLiveAttribute: "expires_at",
-      deletionProtection: retained,
-      removalPolicy,
+      deletionProtection: removal_policy === "retain",
+      removalPolicy: removalPolicies[removal_policy],
     });
-    Validations.of(this.bucket).acknowledge({
-      id: "AwsSolutions-S1",
-      reason:
-        "Only the functions read and write it, and they log each access; CloudTrail data events record other access.",
-    });
-    const bucketResource = this.bucket.node.defaultChild;
-    if (bucketResource instanceof CfnBucket) {
-      Validations.of(Stack.of(this)).acknowledge(
-        ...folders.map((folder) => ({
-          id: `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(bucketResource)}.Arn>/${this.#prefix}${folder}/*]`,
-          reason: "One object per snapshot, plan or large result: only their folder is known in advance.",
-        })),
-      );
-    }
+  }
+
+  /** The bucket's ARN as cdk-nag writes it: with the logical id of a new bucket, or the name of one that exists. */
+  get #shownArn(): string {
+    const resource = this.bucket.node.defaultChild;
+    return resource instanceof CfnBucket
+      ? `<${Stack.of(this).getLogicalId(resource)}.Arn>`
+      : `arn:<AWS::Partition>:s3:::${this.bucket.bucketName}`;
   }
 
   /** Where the bodies of snapshots are, and nothing else. */

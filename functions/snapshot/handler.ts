@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { commitWarnings, emptyWarnings, unreadable } from "../shared/core/checks.ts";
 import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
+import { executionOf } from "../shared/core/execution.ts";
 import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
 import { captureErrors, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
@@ -9,9 +10,6 @@ import { capture } from "../shared/kafka/groups/capture.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { kafkaOperation } from "../shared/operation.ts";
 import { type Request, request, type SnapshotResult } from "./schema.ts";
-
-/** EventBridge Scheduler replaces these in a schedule's input; the emulators do not. */
-const isPlaceholder = (text: string) => text.startsWith("<aws.scheduler.");
 
 /** Takes a snapshot of what the selected groups have committed. */
 export const handler = kafkaOperation({
@@ -24,7 +22,7 @@ export const handler = kafkaOperation({
       executionId: wanted.schedule.execution_id,
       scheduledTime: wanted.schedule.scheduled_time,
     };
-    const execution = schedule && !isPlaceholder(schedule.executionId) ? schedule.executionId : undefined;
+    const execution = schedule && executionOf(schedule);
     const unwritten = OperationError.withoutEffect("Nothing was written: take the snapshot again.");
     const earlier =
       execution === undefined ? undefined : await snapshots.findExecution(execution, deadline).catch(unwritten);

@@ -27,6 +27,38 @@ test("the smallest config gets defaults that retain data", () => {
   });
 });
 
+describe("an archive that exists", () => {
+  const problems = (archive: object) => problemsOf({ ...local(), archive });
+
+  test("is a bucket, a table or both", () => {
+    expect(problems({ existing: { bucket: "old-offsets" } })).toEqual([]);
+    expect(problems({ existing: { table: "OffsetRollback-ArchiveTable1A2B-3C" }, noncurrent_days: 7 })).toEqual([]);
+    expect(parseDeployment({ ...local(), archive: { existing: { table: "old" } } }, "x.json").archive).toEqual({
+      bucket_prefix: "",
+      noncurrent_days: 30,
+      existing: { table: "old" },
+    });
+    expect(problems({ existing: {} })).toEqual([
+      expect.stringMatching(/^archive.existing: must have "bucket" or "table"/),
+    ]);
+  });
+
+  test("has names, not ARNs, and no setting that would have no effect: all problems at once", () => {
+    const existing = {
+      bucket: "arn:aws:s3:::old",
+      table: "arn:aws:dynamodb:eu-west-1:111122223333:table/old",
+      key: "k",
+    };
+    expect(problems({ existing, noncurrent_days: 7, bucket_prefix: "a" }).sort()).toEqual([
+      expect.stringMatching(/^archive.bucket_prefix: /),
+      expect.stringMatching(/^archive.existing.bucket: must be the name of a bucket .*not its ARN/),
+      expect.stringMatching(/^archive.existing.table: must be the name of a table .*not its ARN/),
+      expect.stringMatching(/^archive.existing: unknown field "key"/),
+      expect.stringMatching(/^archive.noncurrent_days: has no effect on a bucket that exists/),
+    ]);
+  });
+});
+
 test("every problem is reported at once, with the path of its field", () => {
   const config = {
     cluster: {

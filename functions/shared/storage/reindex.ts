@@ -1,5 +1,6 @@
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, StorageUnavailable } from "../core/errors.ts";
+import { executionOf } from "../core/execution.ts";
 import { decodeSnapshot, decodeSnapshotPart, sha256 } from "../core/snapshot.ts";
 import { formatSnapshotId, parseSnapshotId } from "../core/snapshot-id.ts";
 import { count, listSome } from "../core/text.ts";
@@ -95,10 +96,8 @@ export async function reindex(
     const snapshot = decodeSnapshot(body, stored);
     if (dryRun) return "added";
     const { schedule, createdAt } = snapshot;
-    const execution =
-      schedule !== undefined && mayBeRepeated(createdAt)
-        ? { id: schedule.executionId, read: (id: string) => index.get(id, deadline) }
-        : undefined;
+    const id = schedule && mayBeRepeated(createdAt) ? executionOf(schedule) : undefined;
+    const execution = id === undefined ? undefined : { id, read: (winner: string) => index.get(winner, deadline) };
     const outcome = await index.insert(indexEntryOf(snapshot, stored), writeToken, deadline, execution, reindexing);
     if (typeof outcome === "object") return "repeated";
     return outcome === "listed" ? "added" : "gone";
