@@ -261,9 +261,21 @@ const deployment = fields("the deployment", {
   alarms: fields("the alarms", {
     topic_arn: arn("sns", "[^:]+", "the ARN of the SNS topic for alarms").optional(),
   }).prefault({}),
+  /** Whether to deploy only what reads: for an archive that another stack writes, such as a replica. */
+  read_only: flag("whether to deploy only the functions that neither write snapshots nor to Kafka", false),
   /** Whether the bucket and the table outlive the stack. A bucket that is not empty always does. */
   removal_policy: z.enum(["retain", "destroy"], 'must be "retain" or "destroy"').default("retain"),
-});
+}).superRefine((it, problems) => {
+  const report = (path: PropertyKey[], message: string) => problems.addIssue({ code: "custom", path, message });
+  if (it?.read_only !== true) return;
+  if (Array.isArray(it.schedules) && it.schedules.length > 0)
+    report(["schedules"], "must be [] with read_only: such a deployment has no function that takes snapshots");
+  if (!has(it.archive?.existing, "bucket"))
+    report(
+      ["archive", "existing", "bucket"],
+      "is missing: a read-only deployment takes no snapshots, so a new bucket would stay empty; name the bucket to read",
+    );
+}, always);
 
 /** The config of one stack: one Kafka cluster, its archive, its schedules. Field names are those of the JSON file. */
 export type Deployment = z.output<typeof deployment>;

@@ -4,7 +4,6 @@ import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
-import type { Verb } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
@@ -15,7 +14,7 @@ export class Observability extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    functions: Readonly<Record<Verb, OperationFunction>>,
+    functions: Readonly<Record<"snapshot" | "rollback", OperationFunction>>,
     failed: IQueue,
     { name_prefix, alarms }: Deployment,
   ) {
@@ -33,7 +32,7 @@ export class Observability extends Construct {
       });
       if (topic !== undefined) made.addAlarmAction(new SnsAction(topic));
     };
-    const errorsOf = (verb: Verb) => functions[verb].metricErrors({ period, statistic: "Sum" });
+    const errorsOf = (verb: keyof typeof functions) => functions[verb].metricErrors({ period, statistic: "Sum" });
     const lost = failed.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" });
     alarm("snapshot-errors", errorsOf("snapshot"), "A snapshot failed. Its log names the groups and the reasons.");
     alarm(

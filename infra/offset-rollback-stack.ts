@@ -23,23 +23,30 @@ export class OffsetRollbackStack extends Stack {
       for (const grant of grants) grant(fn);
       return fn;
     };
-    const functions = {
+    const makeWriters = () => ({
       snapshot: make("snapshot", archive.grantWrite, archive.grantDeliveries, kafka.grantRead),
+      rollback: make("rollback", archive.grantWrite, archive.grantJournal, kafka.grantWrite),
+      rollbacks: make("rollbacks", archive.grantJournalRead),
+      delete: make("delete", archive.grantDelete),
+      import: make("import", archive.grantImport, kafka.grantRead),
+    });
+    /** What a read-only deployment has: nothing that writes a body, or to Kafka. */
+    const readers = {
       list: make("list", archive.grantList),
       show: make("show", archive.grantRead),
       diff: make("diff", archive.grantRead, kafka.grantRead),
       verify: make("verify", archive.grantRead, kafka.grantRead),
-      rollback: make("rollback", archive.grantWrite, archive.grantJournal, kafka.grantWrite),
-      rollbacks: make("rollbacks", archive.grantJournalRead),
       history: make("history", archive.grantRead, archive.grantJournalRead),
-      delete: make("delete", archive.grantDelete),
-      import: make("import", archive.grantImport, kafka.grantRead),
       reindex: make("reindex", archive.grantReindex),
     };
+    const writers = deployment.read_only ? undefined : makeWriters();
+    const functions = { ...readers, ...writers };
     const { api } = new RestApi(this, "RestApi", functions, deployment);
-    const { failed } = new Schedules(this, "Schedules", functions.snapshot, deployment);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
-    new Observability(this, "Observability", functions, failed, deployment);
+    if (writers !== undefined) {
+      const { failed } = new Schedules(this, "Schedules", writers.snapshot, deployment);
+      new Observability(this, "Observability", writers, failed, deployment);
+    }
 
     const names = Object.entries(functions).map(([verb, { literalName }]) => [verb, literalName]);
     const outputs = {

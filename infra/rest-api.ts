@@ -20,7 +20,7 @@ export class RestApi extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    functions: Readonly<Record<Verb, OperationFunction>>,
+    functions: Readonly<Partial<Record<Verb, OperationFunction>>>,
     { name_prefix, api, logs }: Deployment,
   ) {
     super(scope, id);
@@ -49,10 +49,12 @@ export class RestApi extends Construct {
     this.api.node.tryRemoveChild("Endpoint");
 
     for (const verb of verbs) {
+      const fn = functions[verb];
+      if (fn === undefined) continue;
       for (const { method, path } of operations[verb].routes) {
         const resource = this.api.root.resourceForPath(path);
         const timeout = Duration.seconds(29);
-        resource.addMethod(method, new LambdaIntegration(functions[verb], { timeout, allowTestInvoke: false }));
+        resource.addMethod(method, new LambdaIntegration(fn, { timeout, allowTestInvoke: false }));
       }
     }
 

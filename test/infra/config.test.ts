@@ -59,6 +59,17 @@ describe("an archive that exists", () => {
   });
 });
 
+test("a read-only deployment has a bucket that exists, and no schedules", () => {
+  const config = { ...local(), read_only: true, schedules: [{ name: "a", expression: "rate(1 hour)" }] };
+  expect(problemsOf(config)).toEqual([
+    expect.stringMatching(/^schedules: must be \[\] with read_only/),
+    expect.stringMatching(/^archive.existing.bucket: is missing: a read-only deployment takes no snapshots/),
+  ]);
+  const archive = { existing: { bucket: "replica" } };
+  expect(problemsOf({ ...config, schedules: [], archive })).toEqual([]);
+  expect(parseDeployment(local(), "x.json").read_only).toBe(false);
+});
+
 test("every problem is reported at once, with the path of its field", () => {
   const config = {
     cluster: {
