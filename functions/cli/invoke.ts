@@ -35,7 +35,7 @@ const notSent = new Set(["ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "CredentialsP
 export function functionName({ name, functions }: Deployment, verb: string): string {
   const found = functions[verb];
   if (found !== undefined) return found;
-  throw usage([`${name} has no function for ${verb}: it is of an older version. Nothing was sent.`]);
+  throw usage([`${name} has no function for ${verb}: it is read-only, or of an older version. Nothing was sent.`]);
 }
 
 /**

@@ -1,15 +1,14 @@
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SnapshotContent } from "../../functions/shared/core/model.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
 import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
-import { buildModule, nodeOptions } from "../../infra/operation-function.ts";
+import { nodeOptions } from "../../infra/operation-function.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import { within } from "../support/deadline.ts";
 import { groupOf } from "../support/states.ts";
 import { type BenchCloud, commitsOf, groupName, PARTITIONS, topicNames, totalOf, wide } from "./bed.ts";
 import { expectSame, type Figures, inTurns, median } from "./figures.ts";
-import { runProcess } from "./one-process.ts";
+import { buildBundle, runProcess } from "./one-process.ts";
 
 const GROUPS = 1_000;
 /** The group whose history is read. */
@@ -122,13 +121,7 @@ export async function benchHistory(figures: Figures, cloud: BenchCloud, quick: b
     [envNames.bootstrapServers]: "127.0.0.1:9",
   };
   const memory = new Map<string, number[]>();
-  const build = (name: Contestant) => {
-    const entry = join(folder, `${name}.js`);
-    writeFileSync(entry, contestants[name]);
-    const bundle = join(folder, name, "index.mjs");
-    buildModule(entry, bundle);
-    return bundle;
-  };
+  const build = (name: Contestant) => buildBundle(folder, name, contestants[name]);
   const bundles = { ours: build("ours"), plain: build("plain"), bytes: build("bytes") };
   try {
     const most = Math.max(...sizes);

@@ -1,5 +1,7 @@
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { buildModule } from "../../infra/operation-function.ts";
 import { type Program, start } from "../../localstack/process.ts";
 
 const report = z.object({
@@ -20,6 +22,15 @@ export interface OneProcess {
   readonly node: readonly string[];
   readonly event?: unknown;
   readonly invocations?: number;
+}
+
+/** Bundles a source, as that of a function is, into a folder. Returns the bundle for `runProcess`. */
+export function buildBundle(folder: string, name: string, source: string): string {
+  const entry = join(folder, `${name}.js`);
+  writeFileSync(entry, source);
+  const bundle = join(folder, name, "index.mjs");
+  buildModule(entry, bundle);
+  return bundle;
 }
 
 /** Loads a bundle in a new Node process, as Lambda does, and invokes it. */

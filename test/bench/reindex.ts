@@ -1,13 +1,12 @@
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DeleteItemCommand, DynamoDBClient, ScanCommand } from "@aws-sdk/client-dynamodb";
 import { envNames } from "../../functions/shared/lambda/env.ts";
-import { buildModule, nodeOptions } from "../../infra/operation-function.ts";
+import { nodeOptions } from "../../infra/operation-function.ts";
 import { freshStateDir, removeState, type Say } from "../../localstack/process.ts";
 import type { BenchCloud } from "./bed.ts";
 import { expectSame, type Figures, inTurns, median } from "./figures.ts";
 import { saveHourly } from "./history.ts";
-import { runProcess } from "./one-process.ts";
+import { buildBundle, runProcess } from "./one-process.ts";
 
 const handlerFile = join(import.meta.dirname, "../../functions/reindex/handler.ts");
 
@@ -67,13 +66,7 @@ export async function benchReindex(figures: Figures, cloud: BenchCloud, quick: b
   const folder = freshStateDir("bench-reindex");
   const { bucket, table } = cloud.archive;
   const environment = { [envNames.bucket]: bucket, [envNames.table]: table };
-  const build = (name: Contestant) => {
-    const entry = join(folder, `${name}.js`);
-    writeFileSync(entry, contestants[name]);
-    const bundle = join(folder, name, "index.mjs");
-    buildModule(entry, bundle);
-    return bundle;
-  };
+  const build = (name: Contestant) => buildBundle(folder, name, contestants[name]);
   const bundles = { ours: build("ours"), plain: build("plain") };
   const memory: number[] = [];
   try {
