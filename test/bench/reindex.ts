@@ -64,16 +64,23 @@ async function loseRows(TableName: string): Promise<void> {
  */
 export async function benchReindex(figures: Figures, cloud: BenchCloud, quick: boolean, say: Say): Promise<void> {
   const folder = freshStateDir("bench-reindex");
-  const { bucket, table } = cloud.archive;
-  const environment = { [envNames.bucket]: bucket, [envNames.table]: table };
+  // Other sections have bodies in the same bucket, and rows in the same table.
+  const archive = { ...cloud.archive, prefix: "reindex/" };
+  const { bucket, table, prefix } = archive;
+  const environment = {
+    [envNames.bucket]: bucket,
+    [envNames.bucketPrefix]: prefix,
+    [envNames.table]: table,
+  };
   const build = (name: Contestant) => buildBundle(folder, name, contestants[name]);
   const bundles = { ours: build("ours"), plain: build("plain") };
   const memory: number[] = [];
   try {
-    const saved = await saveHourly(cloud, quick ? 50 : 1_000);
+    await loseRows(table);
+    const saved = await saveHourly({ ...cloud, archive }, quick ? 50 : 1_000);
     const snapshots = saved.length;
     say(`  saved ${snapshots} snapshots`);
-    const event = { bucket, table, keys: saved.map(({ snapshotId }) => `snapshots/${snapshotId}.json.gz`) };
+    const event = { bucket, table, keys: saved.map(({ snapshotId }) => `${prefix}snapshots/${snapshotId}.json.gz`) };
     const run = (name: Contestant, isLost: boolean) => async () => {
       if (isLost) await loseRows(table);
       const node = nodeOptions("reindex");
