@@ -211,6 +211,12 @@ const deployment = fields("the deployment", {
       error: ({ input }) => `repeats the name ${repeatedNames(input).join(", ")}: give each schedule a unique name`,
       ...always,
     }),
+  /** How far ahead scheduled snapshots forecast the log starts. */
+  retention_risk_hours: whole(
+    1,
+    8760,
+    "how many hours ahead a scheduled snapshot says which offsets the logs will lose",
+  ).default(24),
   /** For fleets and years: see archive-queries.ts. */
   athena: flag("whether Athena can query the stored snapshots", false),
   api: fields("the REST API", {

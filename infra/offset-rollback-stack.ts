@@ -1,6 +1,7 @@
 import { CfnOutput, Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import type { Verb } from "../functions/operations.ts";
+import { envNames } from "../functions/shared/lambda/env.ts";
 import { ArchiveQueries } from "./archive-queries.ts";
 import type { Deployment } from "./config.ts";
 import { KafkaAccess } from "./kafka-access.ts";
@@ -41,6 +42,7 @@ export class OffsetRollbackStack extends Stack {
     };
     const writers = deployment.read_only ? undefined : makeWriters();
     const functions = { ...readers, ...writers };
+    writers?.snapshot.configure({ [envNames.retentionRiskHours]: String(deployment.retention_risk_hours) });
     const { api } = new RestApi(this, "RestApi", functions, deployment);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
     if (writers !== undefined) {

@@ -6,6 +6,7 @@ import { LogGroup } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
 import { buildSync, type Metafile } from "esbuild";
 import type { Verb } from "../functions/operations.ts";
+import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
 
 /** Memory of functions that read or write whole documents: one vCPU, and enough for the largest that can be stored. */
@@ -124,7 +125,10 @@ export class OperationFunction extends LambdaFunction {
       architecture: Architecture.ARM_64,
       timeout: Duration.seconds(limits[verb].seconds),
       memorySize: limits[verb].memory,
-      environment: { NODE_OPTIONS: nodeOptions(verb).join(" ") },
+      environment: {
+        NODE_OPTIONS: nodeOptions(verb).join(" "),
+        [envNames.deployment]: `${deployment.name_prefix}offset-rollback`,
+      },
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,

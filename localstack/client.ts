@@ -1,4 +1,4 @@
-import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { InvokeCommand, LambdaClient, type LogType } from "@aws-sdk/client-lambda";
 import { AwsClient } from "aws4fetch";
 import { parseJson } from "../functions/shared/core/json/json.ts";
 import type { CloudDescriptor } from "./cloud.ts";
@@ -19,6 +19,8 @@ export interface HttpAnswer {
 export interface Client {
   /** Invokes a function directly, as `aws lambda invoke` does. */
   invoke(verb: string, request: unknown): Promise<Answer>;
+  /** The last 4 kB of what a function logs when it is invoked directly. */
+  logOf(verb: string, request: unknown): Promise<string>;
   /** Calls the REST API with a signed request; the path begins with a slash and may have a query. */
   http(method: string, path: string, body?: unknown): Promise<HttpAnswer>;
   /** The same without signature: the API must refuse it. */
@@ -66,16 +68,22 @@ export function createClient(outputs: Outputs, { environment, region }: CloudDes
     }
   };
 
+  const send = (verb: string, request: unknown, LogType: LogType = "None") => {
+    const FunctionName = outputs.functions[verb];
+    if (FunctionName === undefined) throw new Error(`the stack has no function for ${verb}`);
+    return lambda.send(new InvokeCommand({ FunctionName, LogType, Payload: JSON.stringify(request) }));
+  };
+
   return {
     async invoke(verb, request) {
-      const FunctionName = outputs.functions[verb];
-      if (FunctionName === undefined) throw new Error(`the stack has no function for ${verb}`);
-      const { FunctionError, Payload } = await lambda.send(
-        new InvokeCommand({ FunctionName, Payload: JSON.stringify(request) }),
-      );
+      const { FunctionError, Payload } = await send(verb, request);
       const answer = parseJson(Payload?.transformToString() ?? "null");
       if (FunctionError === undefined) return { result: withReachableLink(answer, outputs.endpoint_url) };
       return { error: { type: field(answer, "errorType"), message: field(answer, "errorMessage") } };
+    },
+    async logOf(verb, request) {
+      const { LogResult = "" } = await send(verb, request, "Tail");
+      return Buffer.from(LogResult, "base64").toString();
     },
     async http(method, path, body) {
       const init =

@@ -1,16 +1,18 @@
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
 import type { OnlyFilters } from "../shared/storage/index-entry.ts";
+import { measurementsOf } from "./measure.ts";
 import { type ListResult, request } from "./schema.ts";
 
 /** Lists snapshots, newest first. */
 export const handler = operation({
   name: "list",
   request,
-  async run(wanted, { storage, deadline }): Promise<Encoded<ListResult>> {
+  async run(wanted, { storage, deadline, measure }): Promise<Encoded<ListResult>> {
     const { limit, next_token: nextToken, since, until, ...filters } = wanted;
     filters satisfies OnlyFilters<typeof filters>;
     const page = await storage.snapshots.list({ limit, nextToken, since, until, filters }, deadline);
+    measure(measurementsOf(wanted, page.entries, Date.now()));
     return {
       snapshots: page.entries.map((entry) => ({
         snapshot_id: entry.snapshotId,
@@ -20,6 +22,7 @@ export const handler = operation({
         groups: entry.groups,
         offsets: entry.offsets,
         trigger: entry.trigger,
+        at_risk: entry.atRisk,
         expires_at: entry.expiresAt,
       })),
       warnings: page.warnings,

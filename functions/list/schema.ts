@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { snapshotStatuses } from "../shared/core/model.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { nextToken, pageSize, time } from "../shared/lambda/request-fields.ts";
+import { label, nextToken, pageSize, time } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
 /** Times are inclusive. What is not a page or a time is a filter: see `filterable` in storage/index-entry.ts. */
@@ -11,12 +11,17 @@ export const request = z.strictObject({
   since: optional(time, "Only snapshots taken at this time or later."),
   until: optional(time, "Only snapshots taken at this time or earlier."),
   status: optional(z.enum(snapshotStatuses), "Only snapshots with this status."),
+  schedule: optional(label(64), "Only snapshots of the schedule with this name."),
 });
+
+/** A list request, read. */
+export type Request = z.output<typeof request>;
 
 const row = () => ({
   ...fields.aboutSnapshot,
   ...fields.sizeOfSnapshot,
   trigger: fields.trigger,
+  at_risk: fields.atRisk,
   expires_at: optional(z.string(), "When it expires; absent where it never does."),
 });
 

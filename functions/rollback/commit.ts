@@ -28,6 +28,7 @@ import type { Encoded } from "../shared/lambda/result-fields.ts";
 import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { Lease } from "../shared/storage/lease.ts";
 import type { Job, Look } from "./look.ts";
+import { measurementsOf } from "./measure.ts";
 import { fingerprintOf, requestDocument } from "./request.ts";
 import { encodeResult, incomplete } from "./result.ts";
 import type { RollbackResult } from "./schema.ts";
@@ -89,6 +90,7 @@ export async function carryOut(job: Job, plan: Plan, open: OpenJournal, lease: L
   const result = encodeResult(record, planned, settlement, Date.now() - job.startedAt.getTime());
   const unclosed = await close(job, open, result);
   const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
+  job.measure(measurementsOf(status));
   const figures = { status, groups_rolled_back, groups_failed, offsets_restored };
   job.log.info("rollback ended", { ...audit, ...figures, ...(unclosed !== undefined && { journal: unclosed }) });
   const answer = {

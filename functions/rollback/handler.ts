@@ -17,6 +17,7 @@ import { createUnreadable } from "../shared/storage/unreadable.ts";
 import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, loadGoal, look, lookAgain, withAllWarnings } from "./look.ts";
+import { isRefusal, measurementsOf } from "./measure.ts";
 import type { Call } from "./request.ts";
 import { addWarnings, encodeDryRun, forSummary, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
@@ -63,7 +64,11 @@ export const handler = kafkaOperation({
       });
     } catch (error) {
       if (error instanceof RollbackIncomplete) throw error;
-      if (committing !== undefined) throw interrupted(committing, error);
+      if (committing !== undefined) {
+        work.measure(measurementsOf("interrupted"));
+        throw interrupted(committing, error);
+      }
+      if (!wanted.dry_run && isRefusal(error)) work.measure(measurementsOf("refused"));
       if (error instanceof OperationError) error.withoutEffect("No offset was committed.");
       throw error;
     }

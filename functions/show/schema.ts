@@ -60,6 +60,7 @@ export const documentResult = /* @__PURE__ */ resultObject(() => ({
     z.strictObject({ name: z.string(), execution_id: z.string(), scheduled_time: z.string() }),
     "The schedule's execution that took it.",
   ),
+  at_risk: fields.atRisk,
   source: optional(
     fields.importSource,
     "What it was imported from: name, format, SHA-256, and what the content says of itself.",

@@ -3,12 +3,16 @@ import { commitWarnings, emptyWarnings, unreadable } from "../shared/core/checks
 import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
 import { executionOf } from "../shared/core/execution.ts";
 import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
+import { countRisk } from "../shared/core/retention-risk.ts";
 import { captureErrors, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
+import { retentionRiskHours } from "../shared/lambda/config.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { kafkaOperation } from "../shared/operation.ts";
+import { measurementsOf } from "./measure.ts";
+import { assessRisk, lookBack } from "./risk.ts";
 import { type Request, request, type SnapshotResult } from "./schema.ts";
 
 /** Takes a snapshot of what the selected groups have committed. */
@@ -16,7 +20,11 @@ export const handler = kafkaOperation({
   name: "snapshot",
   request,
   hasEffects: true,
-  async run(wanted, { storage: { snapshots }, kafka, deadline, trigger }): Promise<Encoded<SnapshotResult>> {
+  async run(wanted, work): Promise<Encoded<SnapshotResult>> {
+    const { kafka, deadline, trigger } = work;
+    const { snapshots } = work.storage;
+    const started = performance.now();
+    const riskHours = retentionRiskHours();
     const schedule = wanted.schedule && {
       name: wanted.schedule.name,
       executionId: wanted.schedule.execution_id,
@@ -31,6 +39,7 @@ export const handler = kafkaOperation({
     // While Kafka is read: nothing is written before both are known.
     const former = snapshots.formerTopics(selection, deadline).catch(unwritten);
     former.catch(() => {}); // it is awaited below, unless Kafka fails before
+    const lookingBack = schedule && lookBack(snapshots, schedule.name, deadline);
     const live = await withCluster(kafka, deadline, (cluster) =>
       capture(cluster, selection, {
         allowUnlisted: wanted.allow_partial,
@@ -38,6 +47,7 @@ export const handler = kafkaOperation({
       }),
     );
     refuse(live, wanted.allow_partial);
+    const risk = lookingBack && assessRisk(live, Date.now(), await lookingBack, riskHours);
     const warnings = [
       ...live.warnings,
       ...(await former).warnings,
@@ -49,11 +59,13 @@ export const handler = kafkaOperation({
     if (schedule !== undefined && execution === undefined) {
       warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
     }
+    if (risk !== undefined) warnings.push(...risk.warnings);
     const saved = await snapshots.save(
       {
         description: wanted.description,
         trigger: schedule === undefined ? trigger : "schedule",
         ...(schedule && { schedule }),
+        ...(risk && { atRisk: countRisk(risk) }),
         selection,
         cluster: live.cluster,
         consumerGroups: live.commits,
@@ -66,7 +78,9 @@ export const handler = kafkaOperation({
       deadline,
       execution,
     );
-    return saved.repeated ? repeated(saved.snapshot, wanted) : snapshotResult(saved.snapshot);
+    if (saved.repeated) return repeated(saved.snapshot, wanted);
+    work.measure(measurementsOf(saved.snapshot, risk, performance.now() - started));
+    return snapshotResult(saved.snapshot);
   },
 });
 
@@ -127,6 +141,7 @@ function snapshotResult(snapshot: Snapshot): Encoded<SnapshotResult> {
     offsets: countOffsets(snapshot.consumerGroups),
     errors: captureErrors.encode(snapshot.errors),
     unlisted: snapshot.unlisted && unlisted.encode(snapshot.unlisted),
+    at_risk: snapshot.atRisk,
     warnings: snapshot.warnings,
     repeated: undefined,
   };

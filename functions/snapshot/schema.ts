@@ -38,6 +38,7 @@ export const result = /* @__PURE__ */ resultObject(() => ({
   ...fields.aboutSnapshot,
   ...fields.sizeOfSnapshot,
   ...fields.problemsOfSnapshot,
+  at_risk: fields.atRisk,
   repeated: described(
     fields.mark,
     "True where an earlier delivery of the same scheduled execution took this snapshot.",

@@ -63,4 +63,48 @@ describe("a schedule", () => {
     expect(second.snapshot_id).not.toBe(first.snapshot_id);
     expect(first.warnings).toEqual([expect.stringContaining("execution id")]);
   });
+
+  test("says which saved offsets the log has lost or will lose, in its snapshot, its document and the list", async () => {
+    const [topic, group, behind] = [await stack.topic(1), uniqueGroup(), uniqueGroup()];
+    await stack.commit(new Map([...commitsOn(group, topic, [3n]), ...commitsOn(behind, topic, [12n])]));
+    const name = `hourly-${group}`;
+    const take = () => {
+      const schedule = { name, execution_id: randomUUID(), scheduled_time: "2026-01-01T00:00:00Z" };
+      return stack.call("snapshot", { groups: [group, behind], schedule });
+    };
+    const first = await take();
+    expect(first).toMatchObject({ at_risk: { partitions: 0, groups: 0, unknown: 2 }, warnings: [] });
+    const admin = stack.kafkaJs.admin();
+    await admin.connect();
+    await admin.fetchTopicOffsets(topic); // this loads the leaders, which deleteTopicRecords needs
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "10" }] });
+    await admin.disconnect();
+
+    const second = await take();
+
+    const at_risk = { partitions: 2, groups: 2, unknown: 0 };
+    expect(second).toMatchObject({
+      at_risk,
+      warnings: [
+        expect.stringMatching(`^1 saved offset is below the log start \\("${group}" ${topic}-0: 3, log start 10\\)`),
+        expect.stringMatching(
+          `^1 saved offset will be below the log start within 24 hours.*"${behind}" ${topic}-0: 12`,
+        ),
+      ],
+    });
+    expect(await stack.call("show", { snapshot_id: second.snapshot_id })).toMatchObject({ at_risk });
+    const { snapshots } = await stack.call("list", { schedule: name, status: "complete" });
+    expect(snapshots.map(({ snapshot_id, at_risk }) => [snapshot_id, at_risk])).toEqual([
+      [second.snapshot_id, at_risk],
+      [first.snapshot_id, first.at_risk],
+    ]);
+    const blocked = await stack.call("rollback", { snapshot_id: second.snapshot_id, dry_run: true });
+    expect(blocked.blockers.map(({ kind }) => kind)).toEqual(["below_log_start"]);
+
+    const log = await stack.logOf("list", { schedule: name, status: "complete" });
+    const emf = log.split("\n").filter((line) => line.includes('"_aws"'));
+    expect(emf.map((line) => JSON.parse(line.slice(line.indexOf("{"))))).toEqual([
+      expect.objectContaining({ service: "offset-rollback", schedule: name, SnapshotAge: expect.any(Number) }),
+    ]);
+  });
 });

@@ -1,3 +1,4 @@
+import { Match } from "aws-cdk-lib/assertions";
 import { describe, expect, test } from "vitest";
 import { type Verb, verbs } from "../../functions/operations.ts";
 import { example, local } from "./configs.ts";
@@ -69,7 +70,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
   reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },
 };
-const archiveEnv = ["NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
+const archiveEnv = ["DEPLOYMENT_NAME", "NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
 const kafkaEnv = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLUSTER_NAME", "KAFKA_SECURITY_PROTOCOL"];
 
 describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
@@ -92,9 +93,10 @@ describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
 
   test("has only the Kafka settings that it needs", () => {
     const named = (template: typeof msk) => Object.keys(functionOf(template, verb).Environment.Variables).sort();
-    expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...archiveEnv].sort());
+    const own = [...archiveEnv, ...(verb === "snapshot" ? ["RETENTION_RISK_HOURS"] : [])];
+    expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...own].sort());
     expect(named(msk)).toEqual(
-      [...(kafka ? [...kafkaEnv, "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"] : []), ...archiveEnv].sort(),
+      [...(kafka ? [...kafkaEnv, "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"] : []), ...own].sort(),
     );
     expect(functionOf(msk, verb).VpcConfig !== undefined).toBe(kafka);
     expect(functionOf(plain, verb).VpcConfig).toBeUndefined();
@@ -154,6 +156,18 @@ test("a function gets the number of connections to a broker only if it is set", 
     undefined,
     undefined,
   ]);
+});
+
+test("a function knows its deployment, which its metrics are counted by, and the snapshot how far to look ahead", () => {
+  const blue = templateOf({ ...local(), name_prefix: "blue-", retention_risk_hours: 6 });
+  const functions = Object.values(blue.findResources("AWS::Lambda::Function"));
+  const names = functions.map(({ Properties }) => Properties.Environment.Variables.DEPLOYMENT_NAME);
+  expect(new Set(names)).toEqual(new Set(["blue-offset-rollback"]));
+  blue.hasResourceProperties("AWS::Lambda::Function", {
+    FunctionName: "blue-offset-snapshot",
+    Environment: { Variables: Match.objectLike({ RETENTION_RISK_HOURS: "6" }) },
+  });
+  expect(functionOf(plain, "snapshot").Environment.Variables.RETENTION_RISK_HOURS).toBe("24");
 });
 
 test("every role belongs to one function and has no managed policy", () => {

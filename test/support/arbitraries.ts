@@ -77,6 +77,7 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
     description: fc.string({ unit: "grapheme" }),
     trigger: fc.constantFrom(...triggers),
     schedule: fc.option(fc.record({ name: groupName, executionId: fc.uuid(), scheduledTime: fc.string() })),
+    atRisk: fc.option(fc.record({ partitions: fc.nat(), groups: fc.nat(), unknown: fc.nat() })),
     source: fc.option(
       fc.record({
         name: fc.option(fc.string()),
@@ -123,11 +124,12 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
       topics: mapFrom(topicName, observedTopic, 4),
     }),
   })
-  .map(({ second, number, schedule, source, unlisted, ...content }) => {
+  .map(({ second, number, schedule, atRisk, source, unlisted, ...content }) => {
     const createdAt = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
     return {
       ...content,
       ...(schedule && { schedule }),
+      ...(atRisk && { atRisk }),
       ...(source && { source }),
       ...(unlisted && { unlisted }),
       snapshotId: `snapshot-${createdAt}${number === 1 ? "" : `-${number}`}`,

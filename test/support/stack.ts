@@ -59,6 +59,9 @@ export function openStack() {
       return { name: answer.error.message.split(":")[0] ?? "", message: answer.error.message };
     },
 
+    /** The last 4 kB of what a function logs in an invocation. */
+    logOf: client.logOf,
+
     /** Creates a topic, by default with a unique name, with this many records in each partition. */
     async topic(partitions = 3, recordsEach = 20, topic = `t-${randomUUID().slice(0, 8)}`): Promise<string> {
       await withCluster(settings, within(60_000), (cluster) =>

@@ -204,6 +204,16 @@ export interface ScheduleRun {
   readonly scheduledTime: string;
 }
 
+/**
+ * How many partitions of how many groups have a saved offset that is below the log start, or will be soon, and of how many
+ * partitions that is not known: see `retentionRisk`.
+ */
+export interface AtRisk {
+  readonly partitions: number;
+  readonly groups: number;
+  readonly unknown: number;
+}
+
 /** What a snapshot was imported from. What the content does not say of itself is null. */
 export interface ImportSource {
   /** What the caller says that it is, or where it was read. */
@@ -221,6 +231,8 @@ export interface SnapshotContent extends Pick<LiveState, "cluster" | "errors" | 
   readonly description: string;
   readonly trigger: Trigger;
   readonly schedule?: ScheduleRun;
+  /** Of a scheduled snapshot. */
+  readonly atRisk?: AtRisk;
   /** Of an import. */
   readonly source?: ImportSource;
   readonly selection: Selection;

@@ -25,7 +25,7 @@ import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
 
 /** The version of the document that this code writes, and the newest that it reads. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** The key of a partition, `orders-0`. */
 export const partitionKey = (key: string, path: string): string => {
@@ -76,6 +76,13 @@ const selector: Codec<Selector, Selector> = {
 
 /** What a snapshot was asked for, as documents and the index have it. */
 export const selection = document({ groups: list(selector), exclude: list(selector) });
+
+/** How many of a snapshot's offsets are at risk, as documents, results and the index have it. */
+export const atRisk = document({
+  partitions: notNegative(int32),
+  groups: notNegative(int32),
+  unknown: notNegative(int32),
+});
 
 /** What a snapshot was imported from, as documents and results show it. */
 export const importSource = document({
@@ -136,6 +143,7 @@ const fields = document({
   warnings: list(text),
   trigger: oneOf(triggers),
   schedule: optional(document({ name: text, execution_id: text, scheduled_time: text })),
+  at_risk: optional(atRisk),
   source: optional(importSource),
   selection,
   cluster: document({ name: text, cluster_id: nullable(text) }),
@@ -202,6 +210,8 @@ interface Expected {
 export interface WantedPart {
   group(name: string): boolean;
   partition(key: string): boolean;
+  /** The topics to read beside those of the wanted commits. */
+  topic?(name: string): boolean;
 }
 
 /**
@@ -244,7 +254,7 @@ function keepOf(wanted: WantedPart): (key: string) => Keep {
     return true;
   };
   const commits = (group: string): Keep => wanted.group(group) && (() => isWanted);
-  const topic = (name: string): Keep => topics.has(name) || !hasCommits || "scalar";
+  const topic = (name: string): Keep => topics.has(name) || wanted.topic?.(name) || !hasCommits || "scalar";
   return (field) => {
     hasCommits ||= field === "consumer_groups";
     if (field === "consumer_groups") return commits;

@@ -27,6 +27,18 @@ const isServer = (entry: string) => {
 
 const connections = "must be a whole number from 1 to 128";
 
+const hours = "must be a whole number of hours from 1 to 8760";
+
+const capture = z.pipe(
+  z.object({
+    retentionRiskHours: z._default(
+      z.coerce.number(hours).check(z.int(hours), z.minimum(1, hours), z.maximum(8_760, hours)),
+      24,
+    ),
+  }),
+  z.transform(({ retentionRiskHours }) => retentionRiskHours),
+);
+
 const arn = z.string().check(z.startsWith("arn:"));
 
 const kafka = z.pipe(
@@ -81,7 +93,7 @@ const kafka = z.pipe(
 function parse<T>(schema: z.ZodMiniType<T>, environment: Environment): T {
   const names = new Map<unknown, string>(Object.entries(envNames));
   const variables = Object.fromEntries([...names].map(([field, name]) => [field, environment[name]]));
-  const parsed = schema.safeParse({ storage: variables, kafka: variables });
+  const parsed = schema.safeParse({ storage: variables, kafka: variables, capture: variables });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, code, message }) => {
     const name = names.get(path.at(-1)) ?? "";
@@ -110,4 +122,13 @@ export function storageSettings(environment: Environment = process.env): Storage
  */
 export function settings(environment: Environment = process.env): { storage: StorageSettings; kafka: KafkaSettings } {
   return parse(z.object({ storage, kafka }), environment);
+}
+
+/**
+ * Of how many hours ahead a scheduled snapshot forecasts the log starts.
+ *
+ * @throws Configuration for a value that is no such number
+ */
+export function retentionRiskHours(environment: Environment = process.env): number {
+  return parse(z.object({ capture }), environment).capture;
 }

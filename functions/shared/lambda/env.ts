@@ -25,10 +25,14 @@ export const envNames = {
   region: "AWS_REGION",
   /** How many connections to one broker there may be at a time, 1 to 128; without it, as many as suit the mechanism. */
   connectionsPerBroker: "KAFKA_CONNECTIONS_PER_BROKER",
+  /** The deployment's name, `<name_prefix>offset-rollback`: what its metrics are counted by. Without it there are none. */
+  deployment: "DEPLOYMENT_NAME",
   /** The bucket of the snapshots' bodies. */
   bucket: "SNAPSHOT_BUCKET",
   /** Prefix of every key in the bucket, empty or ending in `/`. */
   bucketPrefix: "SNAPSHOT_PREFIX",
   /** The table of the snapshots' index. */
   table: "SNAPSHOT_TABLE",
+  /** Of how many hours ahead a scheduled snapshot says which of its offsets will be below the log start by then. */
+  retentionRiskHours: "RETENTION_RISK_HOURS",
 } as const;

@@ -7,8 +7,10 @@ import en from "zod/v4/locales/en.js";
 import { type Deadline, deadlineExceeded, deadlineIn } from "../core/deadline.ts";
 import { type Details, InvalidRequest } from "../core/errors.ts";
 import { toSerializable } from "../core/json/json.ts";
+import type { Measurement } from "../core/metrics.ts";
 import { count, cut, quote } from "../core/text.ts";
 import { httpError, httpEvent, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
+import { emit, errorMeasurements } from "./metrics.ts";
 
 /** Zod's own messages, for all schemas of the process: in one language; zod brings fifty. */
 z.config(en());
@@ -28,6 +30,8 @@ export interface Invocation {
   readonly caller: string | null;
   readonly requestId: string;
   readonly log: Pick<Logger, "info" | "warn" | "error">;
+  /** Counts what happened: at the end of the invocation it is written as metrics. */
+  measure(measurements: readonly Measurement[]): void;
 }
 
 /** The result of an operation: an object in snake_case, in the order in which it is to be written. */
@@ -97,6 +101,9 @@ function hasMoreValues(value: unknown, most: number): boolean {
   return false;
 }
 
+/** Whether a direct invocation says that it is of a schedule, whatever else is wrong with it. */
+const isScheduled = (event: unknown) => typeof event === "object" && event !== null && "schedule" in event;
+
 /** Fails when an operation goes on after its deadline: an answer that says so is better than none. */
 async function withGrace<T>(work: Promise<T>, deadline: Deadline, doing: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -132,12 +139,14 @@ export function lambdaHandler<S extends z.ZodMiniType>({
       const allowed = context.getRemainingTimeInMillis() - ANSWER_TIME_MS;
       const deadline = deadlineIn(isHttp ? Math.min(allowed, HTTP_TIME_MS) : allowed);
       const started = performance.now();
+      const measured: Measurement[] = [];
       let invocation: Invocation = {
         deadline,
         trigger: isHttp ? "api" : "invoke",
         caller: null,
         requestId,
         log: logger,
+        measure: (some) => measured.push(...some),
       };
       const duration = () => Math.round(performance.now() - started);
       try {
@@ -150,6 +159,7 @@ export function lambdaHandler<S extends z.ZodMiniType>({
         return isHttp ? httpResult(result) : toSerializable(result);
       } catch (thrown) {
         const error = toOperationError(thrown, requestId);
+        measured.push(...errorMeasurements(error, !isHttp && isScheduled(event)));
         logger.error(error.message, {
           error_name: error.name,
           retryable: error.retryable,
@@ -160,6 +170,7 @@ export function lambdaHandler<S extends z.ZodMiniType>({
         return httpError(error, error.details && (await shorten(error.details, invocation)), requestId);
       } finally {
         deadline.stop();
+        await emit(measured, logger);
       }
     });
 }

@@ -33,6 +33,9 @@ export const statuses: Readonly<Record<ErrorName, number>> = {
   DeadlineExceeded: 504,
 };
 
+/** The HTTP status of an error. */
+export const statusOf = ({ name }: OperationError): number => new Map(Object.entries(statuses)).get(name) ?? 500;
+
 /** Query parameters that may be repeated, and those that are whole numbers. All others are texts, given once. */
 export const lists = new Set(["groups", "topics"]);
 export const integers = new Set(["limit"]);
@@ -174,7 +177,7 @@ export function httpError(
   requestId: string,
 ): APIGatewayProxyResult {
   return response(
-    new Map(Object.entries(statuses)).get(error.name) ?? 500,
+    statusOf(error),
     { error: error.name, message: error.message, details: details ?? null, request_id: requestId },
     error.retryable ? { "retry-after": "5" } : {},
   );

@@ -111,6 +111,14 @@ export const sizeOfSnapshot = {
   offsets: described(count, "How many committed offsets it has."),
 };
 
+/** Of how many saved offsets the records are deleted, or will be soon. */
+export const atRisk = optional(
+  z.strictObject({ partitions: count, groups: count, unknown: count }),
+  "How many partitions of how many groups have a saved offset that is below the log start, or will be within the configured " +
+    "hours at the present rate; and of how many partitions that is not known. Absent where it was not measured: only " +
+    "scheduled snapshots have it.",
+);
+
 export const problemsOfSnapshot = {
   errors: described(
     z.array(z.strictObject({ group: z.string(), error: z.string(), message: z.string() })),

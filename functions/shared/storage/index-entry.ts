@@ -14,6 +14,7 @@ import {
   text,
 } from "../core/json/codec.ts";
 import {
+  type AtRisk,
   type ClusterIdentity,
   countOffsets,
   type Selection,
@@ -25,7 +26,7 @@ import {
   topicsOf,
   triggers,
 } from "../core/model.ts";
-import { selection } from "../core/snapshot.ts";
+import { atRisk, selection } from "../core/snapshot.ts";
 import { isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
 import { cut } from "../core/text.ts";
 import { cap, inText, itemCodec, type Key } from "./items.ts";
@@ -42,6 +43,8 @@ export interface SnapshotEntry {
   readonly trigger: Trigger;
   /** The name of the schedule that asked for it. */
   readonly schedule?: string;
+  /** Of a scheduled snapshot. */
+  readonly atRisk?: AtRisk;
   readonly cluster: ClusterIdentity;
   /** How many of each the snapshot has. */
   readonly groups: number;
@@ -77,7 +80,7 @@ export function entryKey(snapshotId: string): Key | undefined {
 }
 
 /** The attributes that `list` can filter by: those equal to the value that is asked for. */
-const filterable = ["status"] as const;
+const filterable = ["status", "schedule"] as const;
 
 /** The values that entries must have to be listed; an absent one is any. */
 export type Filters = { readonly [Name in (typeof filterable)[number]]?: string | undefined };
@@ -148,6 +151,7 @@ export function stretchOf({ limit, nextToken, since, until, filters = {} }: List
 
 const selectionText = inText(selection);
 const longestSelection = 4_096;
+const atRiskText = inText(atRisk);
 const topicsText = inText(list(text));
 const longestTopics = 8_192;
 
@@ -159,7 +163,7 @@ export function topicsNamed({ consumerGroups, observed }: Pick<Snapshot, "consum
 
 /** What the entry of a snapshot repeats from its body. */
 function repeatedIn(snapshot: Snapshot) {
-  const { snapshotId, createdAt, trigger, schedule, cluster, selection } = snapshot;
+  const { snapshotId, createdAt, trigger, schedule, atRisk, cluster, selection } = snapshot;
   return {
     snapshotId,
     createdAt,
@@ -167,6 +171,7 @@ function repeatedIn(snapshot: Snapshot) {
     status: statusOf(snapshot),
     trigger,
     ...(schedule && { schedule: cap(schedule.name, 256) }),
+    ...(atRisk && { atRisk }),
     cluster: { name: cap(cluster.name, 256), clusterId: cluster.clusterId && cap(cluster.clusterId, 256) },
     groups: snapshot.consumerGroups.size,
     offsets: countOffsets(snapshot.consumerGroups),
@@ -223,6 +228,7 @@ export const entryItem = itemCodec(
         status: oneOf(snapshotStatuses),
         trigger: oneOf(triggers),
         schedule: optional(text),
+        at_risk: optional(atRiskText),
         cluster_name: text,
         cluster_id: nullIfAbsent(text),
         groups: count,
@@ -262,7 +268,7 @@ export const entryItem = itemCodec(
  * @throws SnapshotCorrupt that names the first field in which they differ
  */
 export function requireAgreement(entry: SnapshotEntry, snapshot: Snapshot, bytes: number, isPart = false): void {
-  const { selection, ...all } = { schedule: undefined, ...repeatedIn(snapshot), bytes };
+  const { selection, ...all } = { schedule: undefined, atRisk: undefined, ...repeatedIn(snapshot), bytes };
   const { groups: _, offsets: __, ...others } = all;
   const expected = isPart ? others : all;
   const listed = new Map(Object.entries(entry));

@@ -33,6 +33,8 @@ export interface Kept {
 }
 
 const mostFormer = 50;
+/** The largest body that is read for its topics alone, gzip'd: some two million offsets. */
+const mostBytesForTopics = 8_000_000;
 /** How long after its second an id is not free, by any clock. */
 const sameSecondMs = 2_000;
 
@@ -218,6 +220,25 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
+     * The newest complete snapshot of a schedule, with its topics and without its groups; undefined where there is none. Items
+     * of the index that cannot be read are passed over, with a warning; so is a snapshot that is too large for this.
+     */
+    async lastOfSchedule(schedule: string, deadline: Deadline) {
+      const unreadable = createUnreadable(`the search for the last snapshot of schedule ${schedule}`);
+      const filters = { status: "complete", schedule };
+      const stretch = { ...keysBetween(undefined, undefined), filters, expect: 1 };
+      for await (const candidate of index.newestFirst(stretch, unreadable, deadline)) {
+        if (candidate.bytes > mostBytesForTopics) {
+          const tooLarge = `${candidate.snapshotId}, the last snapshot of schedule ${schedule}, is too large to be read again.`;
+          return { last: undefined, warnings: [...unreadable.warnings(), tooLarge] };
+        }
+        const { snapshot } = await readBody(candidate, onlyTopics, deadline);
+        return { last: snapshot, warnings: unreadable.warnings() };
+      }
+      return { last: undefined, warnings: unreadable.warnings() };
+    },
+
+    /**
      * The entries of snapshots, newest first; pages are full except for the last. Those that cannot be read are left out,
      * with a warning.
      *
@@ -271,6 +292,8 @@ const notFound = (snapshotId: string) =>
   new SnapshotNotFound(`there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}.`, {
     next: 'Call list to see all snapshots; "latest" is the newest complete one.',
   });
+
+const onlyTopics: WantedPart = { group: () => false, partition: () => false, topic: () => true };
 
 /** The `coverage` of what is wanted; undefined wants nothing in particular. It is worked out once for each selection. */
 function coverageOf(wanted: readonly Selector[] | undefined) {

@@ -15,6 +15,8 @@ const ids = async () =>
 const find = (execution = run) => storage.archive.findExecution(execution, within());
 const none = { found: undefined, warnings: [] };
 
+const run0 = { executionId: run, scheduledTime: "2025-01-15T10:30:00Z" };
+
 describe("a scheduled execution", () => {
   test("has no snapshot before it took one, and has it afterwards", async () => {
     expect(await find()).toEqual(none);
@@ -120,5 +122,36 @@ describe("a scheduled execution", () => {
     expect(again.repeated).toBe(false);
     expect((await find()).found?.snapshot).toEqual(again.snapshot);
     expect(await storage.archive.save(scheduled, second(2), within(), run)).toEqual({ ...again, repeated: true });
+  });
+});
+
+describe("the last snapshot of a schedule", () => {
+  const log = { logStartOffset: 5n, logEndOffset: 40n, leaderEpoch: 0 };
+  const observed = {
+    groups: new Map(),
+    topics: new Map([
+      ["orders", { topicId: "id", partitions: new Map([[0, log]]) }],
+      ["hidden", null],
+    ] as const),
+  };
+  const partial = { errors: [{ group: "x", error: "KafkaUnavailable", message: "no answer" }] };
+  const ofSchedule = (name: string) => ({ ...scheduled, observed, schedule: { ...run0, name } });
+
+  test("is the newest complete one, with all topics and without groups", async () => {
+    const { archive } = storage;
+    await archive.save(ofSchedule("hourly"), second(0), within());
+    await archive.save({ ...ofSchedule("hourly"), ...partial }, second(1), within());
+    await archive.save(ofSchedule("daily"), second(2), within());
+    await archive.save(content(), second(3), within());
+
+    const { last, warnings } = await archive.lastOfSchedule("hourly", within());
+
+    expect([last?.snapshotId, warnings]).toEqual(["snapshot-2025-01-15T10:30:00Z", []]);
+    expect([last?.consumerGroups.size, last?.observed.topics]).toEqual([0, observed.topics]);
+  });
+
+  test("is undefined where there is none", async () => {
+    await storage.archive.save({ ...ofSchedule("hourly"), ...partial }, second(0), within());
+    expect(await storage.archive.lastOfSchedule("hourly", within())).toEqual({ last: undefined, warnings: [] });
   });
 });

@@ -132,15 +132,15 @@ describe("a snapshot's body", () => {
       '"orders":{"offset"',
       'partitions["orders"] is not <topic>-<partition>',
     ],
-    ["an unknown field", '"schema_version":4', '"schema_version":4,"more":2', "more is not a field of this document"],
+    ["an unknown field", '"schema_version":5', '"schema_version":4,"more":2', "more is not a field of this document"],
     ["a status that contradicts its errors", '"status":"complete"', '"status":"partial"', "status is partial"],
     [
       "a schema before the first",
-      '"schema_version":4',
+      '"schema_version":5',
       '"schema_version":0',
       "schema_version is 0: the first version is 1",
     ],
-    ["a negative schema", '"schema_version":4', '"schema_version":-1', "schema_version is -1"],
+    ["a negative schema", '"schema_version":5', '"schema_version":-1', "schema_version is -1"],
     [
       "a time that is none",
       '"created_at":"2025-01-15T10:30:00Z"',
@@ -153,7 +153,7 @@ describe("a snapshot's body", () => {
       '"created_at":"2025-01-15T10:30:01Z"',
       "created_at is",
     ],
-    ["a newer schema", '"schema_version":4', '"schema_version":5', "deploy a newer one"],
+    ["a newer schema", '"schema_version":5', '"schema_version":6', "deploy a newer one"],
     [
       "groups as a list",
       /"consumer_groups":\{.*?\}\}\}\}/,
@@ -176,8 +176,8 @@ describe("a snapshot's body", () => {
       '"leader_epoch":-1}}}',
       '.partitions["orders-0"].leader_epoch must not be negative, but is -1',
     ],
-    ["no schema", '"schema_version":4', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
-    ["a schema as text", '"schema_version":4', '"schema_version":"9"', "schema_version must be a 32-bit integer, not "],
+    ["no schema", '"schema_version":5', '"schema_version":null', "schema_version must be a 32-bit integer, not null"],
+    ["a schema as text", '"schema_version":5', '"schema_version":"9"', "schema_version must be a 32-bit integer, not "],
     ["an unknown trigger", '"invoke"', '"chance"', "trigger must be one of invoke, api, schedule, safety, imported"],
     [
       "a partial snapshot without errors",
@@ -208,8 +208,8 @@ describe("a snapshot's body", () => {
   });
 
   test("of each earlier schema version is read", () => {
-    for (const version of [1, 2, 3]) {
-      expect(decodingOf(json.replace('"schema_version":4', `"schema_version":${version}`))()).toEqual(example);
+    for (const version of [1, 2, 3, 4]) {
+      expect(decodingOf(json.replace('"schema_version":5', `"schema_version":${version}`))()).toEqual(example);
     }
   });
 
@@ -359,7 +359,7 @@ describe("a part of a snapshot's body", () => {
     ["not UTF-8", gzipSync(Buffer.from(json.replace("Before", "Bef\xe9re"), "latin1")), "it is not UTF-8"],
     ["longer than 256 MB", gzipSync(Buffer.alloc(257 * 2 ** 20, " "), { level: 1 }), "it is longer than 256 MB"],
     ["without a schema", gzipSync("{}"), "schema_version is missing"],
-    ["of a newer schema", gzipSync(json.replace('"schema_version":4', '"schema_version":5')), "deploy a newer one"],
+    ["of a newer schema", gzipSync(json.replace('"schema_version":5', '"schema_version":6')), "deploy a newer one"],
     ["of another snapshot", gzipSync(json.replaceAll("10:30:00", "10:30:01")), "another snapshot's body"],
     ["wrong in a wanted commit", gzipSync(json.replace('"offset":17', '"offset":-1')), "must not be negative"],
   ])("is corrupt if the body is %s", async (_what, body, message) => {

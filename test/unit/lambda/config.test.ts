@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Configuration } from "../../../functions/shared/core/errors.ts";
-import { settings, storageSettings } from "../../../functions/shared/lambda/config.ts";
+import { retentionRiskHours, settings, storageSettings } from "../../../functions/shared/lambda/config.ts";
 
 const complete = {
   KAFKA_BOOTSTRAP_SERVERS: "a:9092, b.example:9094",
@@ -75,5 +75,14 @@ describe("settings", () => {
     expect(() => settings(tls)).toThrow(/KAFKA_TLS_SECRET_ARN is set, but the protocol has no TLS/);
     expect(settings({ ...tls, KAFKA_SECURITY_PROTOCOL: "SSL" }).kafka.tls).toEqual({ secretArn: arn });
     expect(settings({ ...complete, KAFKA_SECURITY_PROTOCOL: "SSL" }).kafka.tls).toBeUndefined();
+  });
+
+  test("look 24 hours ahead unless set, and refuse what is no number of hours", () => {
+    expect([retentionRiskHours({}), retentionRiskHours({ RETENTION_RISK_HOURS: "6" })]).toEqual([24, 6]);
+    for (const wrong of ["0", "8761", "1.5", "day"]) {
+      expect(() => retentionRiskHours({ RETENTION_RISK_HOURS: wrong })).toThrow(
+        /^Configuration: .*RETENTION_RISK_HOURS/,
+      );
+    }
   });
 });

@@ -1,9 +1,9 @@
 import { negativeWarnings, withOffset } from "../checks.ts";
 import { type LiveState, type Observed, placeOf, type Snapshot } from "../model.ts";
+import { isRepartitionTopic, isStreams } from "../streams.ts";
 import { count, listSome, nameSome, quote } from "../text.ts";
 import { isTruncationUnknown } from "./blockers.ts";
 import { type GroupPlan, type Plan, type Policy, takesPart, topicsIn } from "./plan.ts";
-import { isRepartitionTopic, isStreams } from "./streams.ts";
 import type { Uncommitted } from "./uncommitted.ts";
 
 /** What a reader of a plan must know beside it, in sentences: what it keeps, clamps or cannot check, what offsets do not move. */

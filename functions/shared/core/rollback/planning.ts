@@ -12,6 +12,7 @@ import {
   type Targets,
 } from "../model.ts";
 import type { SnapshotPart } from "../restrict.ts";
+import { isRepartitionTopic } from "../streams.ts";
 import { quote } from "../text.ts";
 import { onPicked } from "../topics.ts";
 import {
@@ -35,7 +36,6 @@ import {
   targetsOf,
 } from "./plan.ts";
 import { warningsOf } from "./plan-warnings.ts";
-import { isRepartitionTopic } from "./streams.ts";
 import { targetOf, type Uncommitted, uncommittedAt } from "./uncommitted.ts";
 
 /** What a group is to be restored to. */

@@ -92,7 +92,7 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     description: saved.description,
     created_at: createdAt(saved),
     consumer_groups: perKey(saved.commits, (commits) => ({ partitions: perKey(commits, documentOf) })),
-    schema_version: 4,
+    schema_version: 5,
     status: "complete",
     errors: [],
     warnings: new Bag(saved.warnings),

@@ -113,7 +113,7 @@ describe("a bad line is named by its number, and every one of them", () => {
       '{"consumer_groups": {}, "observed": {"topics": {"t": {"topic_id": null, "partitions": {"0": {"leader_epoch": 1.5}}}}}}',
       ['observed.topics["t"].partitions["0"].leader_epoch must be a 32-bit integer, not 1.5'],
     ],
-    ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 4"]],
+    ["json", '{"schema_version": 99}', ["schema_version is 99, and this deployment reads up to 5"]],
     ["json", '{"consumer_groups": {}, "errors": [{"group": 1}]}', ["errors[0].group must be a string, not 1"]],
   ])("%s: %j", (format, text, problems) => {
     expect(problemsOf(format, text, "g")).toEqual(problems);

@@ -1,4 +1,4 @@
-import type { ObservedGroup } from "../model.ts";
+import type { ObservedGroup } from "./model.ts";
 
 /** The protocol of members that are Kafka Streams applications on the classic protocol: such a group's type is `classic`. */
 const STREAMS_PROTOCOL = "stream";

@@ -1,0 +1,82 @@
+/** The namespace of all metrics in CloudWatch. */
+export const metricsNamespace = "OffsetRollback";
+
+/** How a metric is measured: its unit, the sets of dimensions that it is counted by beside the deployment, what it says. */
+interface Definition {
+  readonly unit: "Count" | "Seconds" | "Milliseconds";
+  readonly by: readonly (readonly Dimension[])[];
+  readonly means: string;
+}
+
+/**
+ * What a metric is counted by: names of schedules of the config, and words of this program. So there are few values. Every
+ * metric has the dimension `service` too: the deployment, `<name_prefix>offset-rollback`.
+ */
+export const dimensions = ["schedule", "status", "outcome", "error"] as const;
+export type Dimension = (typeof dimensions)[number];
+
+/** All metrics. What could not be measured has no value: it is never 0. */
+export const metrics = {
+  Snapshots: {
+    unit: "Count",
+    by: [["status"], ["schedule", "status"]],
+    means: "snapshots taken, `complete` or `partial`; by schedule, the scheduled ones",
+  },
+  SnapshotGroups: { unit: "Count", by: [["schedule"]], means: "groups in a snapshot" },
+  SnapshotOffsets: { unit: "Count", by: [["schedule"]], means: "committed offsets in a snapshot" },
+  SnapshotDuration: { unit: "Milliseconds", by: [["schedule"]], means: "how long a snapshot took" },
+  SnapshotWarnings: { unit: "Count", by: [["schedule"]], means: "warnings of a snapshot" },
+  SnapshotPending: { unit: "Count", by: [["schedule"]], means: "partitions with a pending transactional commit" },
+  SnapshotUnlisted: {
+    unit: "Count",
+    by: [["schedule"]],
+    means: "partitions of `__consumer_offsets` whose groups could not be listed",
+  },
+  SnapshotAge: {
+    unit: "Seconds",
+    by: [["schedule"]],
+    means: "age of the newest complete snapshot of a schedule that has offsets",
+  },
+  Lag: {
+    unit: "Count",
+    by: [["schedule"]],
+    means: "total lag of the groups in a snapshot; absent if a log end is unknown",
+  },
+  PartitionsBelowLogStart: {
+    unit: "Count",
+    by: [["schedule"]],
+    means: "partitions whose saved offset is below the log start",
+  },
+  PartitionsAtRisk: {
+    unit: "Count",
+    by: [["schedule"]],
+    means: "these, and those that will be within `retention_risk_hours`",
+  },
+  PartitionsRiskUnknown: {
+    unit: "Count",
+    by: [["schedule"]],
+    means: "partitions of which that is not known",
+  },
+  FailedScheduledSnapshots: { unit: "Count", by: [[]], means: "scheduled snapshots that failed, for any reason" },
+  Rollbacks: {
+    unit: "Count",
+    by: [["outcome"]],
+    means: "rollbacks, no dry runs: `success`, `partial_success`, `failed`, `interrupted`, `refused`",
+  },
+  UnsuccessfulRollbacks: { unit: "Count", by: [[]], means: "the same with any other outcome than `success`" },
+  Errors: { unit: "Count", by: [["error"]], means: "errors of all operations, by name" },
+  Faults: {
+    unit: "Count",
+    by: [[]],
+    means: "errors that a caller cannot correct (HTTP 5xx), except those of the two metrics above that page",
+  },
+} as const satisfies Readonly<Record<string, Definition>>;
+
+export type MetricName = keyof typeof metrics;
+
+/** A value of a metric, and what it is counted by: one of the metric's sets of dimensions. */
+export interface Measurement {
+  readonly name: MetricName;
+  readonly value: number;
+  readonly by: { readonly [Name in Dimension]?: string };
+}
