@@ -54,7 +54,7 @@ async function saveAll(): Promise<void> {
   await save(1, { description: "ü".repeat(1_024) });
   await save(1, { trigger: "api", selection: { groups: ["orders-*", { name: "a*b" }], exclude: ["x"] } });
   await save(2, { trigger: "safety", cluster: { name: "local", clusterId: null } });
-  await save(3, { trigger: "schedule", schedule: run });
+  await save(3, { trigger: "schedule", schedule: run, atRisk: { partitions: 3, groups: 2, unknown: 1 } });
   const groups = Array.from({ length: 2_000 }, (_, n) => `group-${n}`);
   await save(4, { selection: { groups, exclude: [] }, errors: [{ group: "g", error: "E", message: "m" }] });
   const topics = new Map([["unseen", null]]);
