@@ -46,6 +46,9 @@ export const reindexing: Afterwards = {
   unknown: "Whether it is listed now is not known. Its body is unchanged: call reindex again.",
 };
 
+/** The index: see `createIndexTable`. */
+export type IndexTable = ReturnType<typeof createIndexTable>;
+
 /**
  * The index in a table with the string keys `pk` and `sk`: an entry for each snapshot, and the snapshot of each scheduled
  * execution. Reads are consistent. All methods throw what `callAws` throws.

@@ -6,10 +6,10 @@ import { formatSnapshotId, parseSnapshotId } from "../core/snapshot-id.ts";
 import { count, listSome } from "../core/text.ts";
 import { startAhead } from "./ahead.ts";
 import { pause } from "./aws-call.ts";
-import type { FoundObject } from "./bodies.ts";
+import type { Bodies, FoundObject } from "./bodies.ts";
 import { type Clients, lazyBodies, type StorageConfig } from "./clients.ts";
 import { entryItem, indexEntryOf, requireAgreement, sortKeyOf } from "./index-entry.ts";
-import { createIndexTable, mayBeRepeated, reindexing } from "./index-table.ts";
+import { createIndexTable, type IndexTable, mayBeRepeated, reindexing } from "./index-table.ts";
 import type { Item } from "./items.ts";
 
 /** How the index compares with the bodies, once it was made from them. */
@@ -36,8 +36,16 @@ interface Body extends FoundObject {
   readonly row: Item | undefined;
 }
 
-/** What became of a body; `gone`: its snapshot was deleted meanwhile. */
-type Outcome = "listed" | "added" | "repaired" | "deleted" | "repeated" | "gone" | { readonly unreadable: string };
+/** What became of a body; `gone`: its snapshot was deleted meanwhile; `changed`: its row was written meanwhile. */
+type Outcome =
+  | "listed"
+  | "added"
+  | "repaired"
+  | "deleted"
+  | "repeated"
+  | "gone"
+  | "changed"
+  | { readonly unreadable: string };
 
 type Kind = Extract<Outcome, string>;
 
@@ -64,24 +72,7 @@ export async function reindex(
   const index = createIndexTable(clients.dynamodb, config.table);
   const reservedMs = Math.min(MOST_RESERVED_MS, deadline.remainingMs() * RESERVED_SHARE);
 
-  // Rows before bodies: a snapshot that is taken meanwhile is a body without a row here, never a row without a body.
-  const rows = new Map<string, Item>();
-  for await (const row of index.rows(deadline)) rows.set(row.sk?.S ?? "", row);
-  const [unlisted, listed]: [Body[], Body[]] = [[], []];
-  const unreadable: { readonly key: string; readonly message: string }[] = [];
-  for await (const object of bodies.list(deadline)) {
-    const { key, snapshotId = "" } = object;
-    const parts = parseSnapshotId(snapshotId);
-    if (parts === undefined) {
-      unreadable.push({ key, message: "it was not read: its name is not that of a snapshot's body." });
-      continue;
-    }
-    const sortKey = sortKeyOf(parts);
-    const row = rows.get(sortKey);
-    if (row?.deleting !== undefined) continue;
-    rows.delete(sortKey);
-    (row === undefined ? unlisted : listed).push({ ...object, snapshotId, sortKey, row });
-  }
+  const { unlisted, listed, rest, unreadable } = await survey(bodies, index, deadline);
   const deletions: ReadonlyMap<string, string> = unlisted.length > 0 ? await index.deletions(deadline) : new Map();
 
   /** Lists a snapshot that has no row. */
@@ -100,7 +91,7 @@ export async function reindex(
     const execution = id === undefined ? undefined : { id, read: (winner: string) => index.get(winner, deadline) };
     const outcome = await index.insert(indexEntryOf(snapshot, stored), writeToken, deadline, execution, reindexing);
     if (typeof outcome === "object") return "repeated";
-    return outcome === "listed" ? "added" : "gone";
+    return outcome === "listed" ? "added" : "changed";
   }
 
   /** Compares a body with the row that lists it. */
@@ -112,7 +103,7 @@ export async function reindex(
     if (row.sha256?.S !== stored.sha256) return { unreadable: disagreement(row, stored) };
     if (await isEntryOf(row, body, stored)) return "listed";
     const entry = indexEntryOf(decodeSnapshot(body, stored), stored);
-    return dryRun || (await index.repair(entry, writeToken, deadline)) ? "repaired" : "gone";
+    return dryRun || (await index.repair(entry, writeToken, deadline)) ? "repaired" : "changed";
   }
 
   const work = async (found: Body): Promise<Outcome> => {
@@ -142,6 +133,7 @@ export async function reindex(
     deleted: [],
     repeated: [],
     gone: [],
+    changed: [],
   };
   for (const { item, done } of startAhead(inTime(), work)) {
     const outcome = await done;
@@ -149,12 +141,7 @@ export async function reindex(
     else unreadable.push({ key: item.key, message: outcome.unreadable });
   }
 
-  const [orphanRows, hidden]: [string[], string[]] = [[], []];
-  for (const [sortKey, before] of rows) {
-    const id = idAt(sortKey);
-    const row = before.deleting === undefined ? await index.row(id, deadline) : before;
-    if (row !== undefined) (row.deleting === undefined ? orphanRows : hidden).push(id);
-  }
+  const { orphanRows, hidden } = await withoutBodies(rest, index, deadline);
   const remaining = waiting.length - begun;
   const warnings = [
     ...named(
@@ -164,6 +151,10 @@ export async function reindex(
     ...named(
       ids.repeated,
       (ids) => `Not listed, because another snapshot of the same scheduled execution is listed: ${ids}.`,
+    ),
+    ...named(
+      ids.changed,
+      (ids) => `Other calls wrote the rows of ${ids} meanwhile: call reindex again to compare them.`,
     ),
     ...named(hidden, (ids) => `A deletion has hidden ${ids}, and has not ended: call delete again to finish it.`),
     ...(remaining > 0
@@ -179,6 +170,48 @@ export async function reindex(
     remaining,
     warnings,
   };
+}
+
+/** The bodies with their rows, the rows that are left, and the objects that are no bodies. */
+async function survey(bodies: Bodies, index: IndexTable, deadline: Deadline) {
+  // Rows before bodies: a snapshot that is taken meanwhile is a body without a row here, never a row without a body.
+  const rest = new Map<string, Item>();
+  for await (const row of index.rows(deadline)) rest.set(row.sk?.S ?? "", row);
+  const [unlisted, listed]: [Body[], Body[]] = [[], []];
+  const unreadable: { readonly key: string; readonly message: string }[] = [];
+  for await (const object of bodies.list(deadline)) {
+    const { key, snapshotId = "" } = object;
+    const parts = parseSnapshotId(snapshotId);
+    if (parts === undefined) {
+      unreadable.push({ key, message: "it was not read: its name is not that of a snapshot's body." });
+      continue;
+    }
+    const sortKey = sortKeyOf(parts);
+    const row = rest.get(sortKey);
+    if (row?.deleting !== undefined) continue;
+    rest.delete(sortKey);
+    (row === undefined ? unlisted : listed).push({ ...object, snapshotId, sortKey, row });
+  }
+  return { unlisted, listed, rest, unreadable };
+}
+
+/** The snapshots of rows without a body that are still there: those that are listed, and those that a deletion has hidden. */
+async function withoutBodies(rows: ReadonlyMap<string, Item>, index: IndexTable, deadline: Deadline) {
+  const [orphanRows, hidden]: [string[], string[]] = [[], []];
+  const waiting = [...rows].map(([sortKey, row]) => ({
+    id: idAt(sortKey),
+    isKnown: idAt(sortKey) !== sortKey,
+    row,
+    bytes: 0,
+  }));
+  const reading = startAhead(waiting, async ({ id, isKnown, row }) =>
+    isKnown && row.deleting === undefined ? index.row(id, deadline) : row,
+  );
+  for (const { item, done } of reading) {
+    const row = await done;
+    if (row !== undefined) (row.deleting === undefined ? orphanRows : hidden).push(item.id);
+  }
+  return { orphanRows, hidden };
 }
 
 /** A sentence about snapshots, if there are any. */

@@ -202,13 +202,37 @@ describe("a deleted snapshot", () => {
   });
 });
 
+describe("a row that another call writes meanwhile is neither replaced nor passed over in silence", () => {
+  async function meanwhile(id: string, written: Item): Promise<void> {
+    storage.faults.before("PutItem", () => put(written));
+    const changed = `Other calls wrote the rows of ${id} meanwhile: call reindex again to compare them.`;
+    expect(await storage.shaky.reindex(false, within())).toEqual({ ...nothing, indexed: 0, warnings: [changed] });
+    expect(await items()).toEqual([written]);
+  }
+
+  test("where there was none", async () => {
+    const id = await save(1);
+    const row = await rowOf(id);
+    await loseRows();
+    await meanwhile(id, { ...row, write_token: { S: "another" } });
+  });
+
+  test("where it was damaged", async () => {
+    const id = await save(1);
+    const { status: _, ...damaged } = await rowOf(id);
+    await put(damaged);
+    await meanwhile(id, { ...damaged, sha256: { S: "another" } });
+  });
+});
+
 describe("what cannot be indexed", () => {
   test("is a row without a body: it is reported, and stays", async () => {
     const id = await save(1);
     await save(2);
     await removeBody(id);
+    await put({ pk: { S: "snapshot" }, sk: { S: "a person's" } });
     const before = await items();
-    expect(await reindex()).toEqual({ ...nothing, indexed: 1, orphanRows: [id] });
+    expect(await reindex()).toEqual({ ...nothing, indexed: 1, orphanRows: ["a person's", id] });
     expect(await items()).toEqual(before);
   });
 
