@@ -233,6 +233,10 @@ const deployment = fields("the deployment", {
   }).prefault({}),
   alarms: fields("the alarms", {
     topic_arn: arn("sns", "[^:]+", "the ARN of the SNS topic for alarms").optional(),
+    /** Where people find a copy of infra/README.md. Each alarm links to its section there. */
+    runbook_url: text(/^https:\/\/[^\s#]{1,300}$/, 'the address of the runbook, "https://…", without "#"').default(
+      "infra/README.md",
+    ),
   }).prefault({}),
   /** Whether to deploy only what reads: for an archive that another stack writes, such as a replica. */
   read_only: flag("whether to deploy only the functions that neither write snapshots nor to Kafka", false),

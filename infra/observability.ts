@@ -1,49 +1,23 @@
-import { Duration } from "aws-cdk-lib";
-import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
-import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
-import { Topic } from "aws-cdk-lib/aws-sns";
-import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import { Alarms, type Watched } from "./alarms.ts";
 import type { Deployment } from "./config.ts";
+import { OperationsDashboard } from "./dashboard.ts";
 import type { OperationFunction } from "./operation-function.ts";
+import { SnapshotAges } from "./snapshot-ages.ts";
 
-const period = Duration.minutes(5);
+/** What is observed of a deployment. */
+interface Observed extends Pick<Watched, "api" | "accessLogs" | "deadLetters"> {
+  readonly functions: Readonly<Record<"snapshot" | "rollback" | "list", OperationFunction>>;
+}
 
-/** Alarms on failed snapshots, failed rollbacks and lost scheduled runs. */
+/** How the person on call learns that something failed: checks of the schedules, alarms, and a dashboard. */
 export class Observability extends Construct {
-  constructor(
-    scope: Construct,
-    id: string,
-    functions: Readonly<Record<"snapshot" | "rollback", OperationFunction>>,
-    failed: IQueue,
-    { name_prefix, alarms }: Deployment,
-  ) {
+  constructor(scope: Construct, id: string, { functions, ...observed }: Observed, deployment: Deployment) {
     super(scope, id);
-    const topic = alarms.topic_arn === undefined ? undefined : Topic.fromTopicArn(this, "Topic", alarms.topic_arn);
-    const alarm = (name: string, metric: IMetric, alarmDescription: string) => {
-      const made = new Alarm(this, name, {
-        alarmName: `${name_prefix}offset-${name}`,
-        alarmDescription,
-        metric,
-        threshold: 1,
-        evaluationPeriods: 1,
-        comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        treatMissingData: TreatMissingData.NOT_BREACHING,
-      });
-      if (topic !== undefined) made.addAlarmAction(new SnsAction(topic));
-    };
-    const errorsOf = (verb: keyof typeof functions) => functions[verb].metricErrors({ period, statistic: "Sum" });
-    const lost = failed.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" });
-    alarm("snapshot-errors", errorsOf("snapshot"), "A snapshot failed. Its log names the groups and the reasons.");
-    alarm(
-      "rollback-errors",
-      errorsOf("rollback"),
-      "A rollback was blocked or did not reach its targets. Its log names the groups and the safety snapshot.",
-    );
-    alarm(
-      "snapshots-lost",
-      lost,
-      "A scheduled snapshot failed after all retries. The message in the queue contains the request and the error.",
-    );
+    const { schedules } = new SnapshotAges(this, "Ages", functions.list, deployment);
+    const { snapshot, rollback } = functions;
+    const watched = { ...observed, schedules, functions: { snapshot, rollback } };
+    const { all } = new Alarms(this, "Alarms", watched, deployment);
+    new OperationsDashboard(this, "Dashboard", watched, all, deployment);
   }
 }

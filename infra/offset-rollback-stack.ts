@@ -43,11 +43,16 @@ export class OffsetRollbackStack extends Stack {
     const writers = deployment.read_only ? undefined : makeWriters();
     const functions = { ...readers, ...writers };
     writers?.snapshot.configure({ [envNames.retentionRiskHours]: String(deployment.retention_risk_hours) });
-    const { api } = new RestApi(this, "RestApi", functions, deployment);
+    const { api, accessLogs } = new RestApi(this, "RestApi", functions, deployment);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
     if (writers !== undefined) {
       const { failed } = new Schedules(this, "Schedules", writers.snapshot, deployment);
-      new Observability(this, "Observability", writers, failed, deployment);
+      new Observability(
+        this,
+        "Observability",
+        { functions: { ...readers, ...writers }, api, accessLogs, deadLetters: { "snapshots-lost": failed } },
+        deployment,
+      );
     }
 
     const names = Object.entries(functions).map(([verb, { literalName }]) => [verb, literalName]);

@@ -16,6 +16,8 @@ import type { OperationFunction } from "./operation-function.ts";
 /** The REST API: every method requires an IAM signature and invokes one function. */
 export class RestApi extends Construct {
   readonly api: Api;
+  /** Where each request is logged, if the config enables that. */
+  readonly accessLogs: LogGroup | undefined;
 
   constructor(
     scope: Construct,
@@ -24,6 +26,9 @@ export class RestApi extends Construct {
     { name_prefix, api, logs }: Deployment,
   ) {
     super(scope, id);
+    this.accessLogs = api.access_logs
+      ? new LogGroup(this, "AccessLogs", { retention: logs.retention_days, removalPolicy: RemovalPolicy.DESTROY })
+      : undefined;
     this.api = new Api(this, "Api", {
       restApiName: `${name_prefix}offset-rollback`,
       description: "Snapshots and rollbacks of Kafka consumer group offsets",
@@ -36,10 +41,8 @@ export class RestApi extends Construct {
         // Enough for people and scripts: each request reads or writes a whole cluster.
         throttlingRateLimit: 10,
         throttlingBurstLimit: 20,
-        ...(api.access_logs && {
-          accessLogDestination: new LogGroupLogDestination(
-            new LogGroup(this, "AccessLogs", { retention: logs.retention_days, removalPolicy: RemovalPolicy.DESTROY }),
-          ),
+        ...(this.accessLogs && {
+          accessLogDestination: new LogGroupLogDestination(this.accessLogs),
           accessLogFormat: AccessLogFormat.jsonWithStandardFields(),
         }),
       },

@@ -232,5 +232,5 @@ test("a name prefix allows a second deployment", () => {
   const template = templateOf({ ...local(), name_prefix: "blue-", schedules: example().schedules });
   template.hasResourceProperties("AWS::Lambda::Function", { FunctionName: "blue-offset-rollback" });
   template.hasResourceProperties("AWS::Scheduler::ScheduleGroup", { Name: "blue-offset-rollback" });
-  template.hasResourceProperties("AWS::CloudWatch::Alarm", { AlarmName: "blue-offset-snapshot-errors" });
+  template.hasResourceProperties("AWS::CloudWatch::Alarm", { AlarmName: "blue-offset-snapshot-failed" });
 });

@@ -101,8 +101,9 @@ function hasMoreValues(value: unknown, most: number): boolean {
   return false;
 }
 
-/** Whether a direct invocation says that it is of a schedule, whatever else is wrong with it. */
-const isScheduled = (event: unknown) => typeof event === "object" && event !== null && "schedule" in event;
+/** Whether a direct invocation says that it is of a schedule's execution, whatever else is wrong with it. */
+const isScheduled = (event: unknown) =>
+  typeof event === "object" && event !== null && "schedule" in event && typeof event.schedule === "object";
 
 /** Fails when an operation goes on after its deadline: an answer that says so is better than none. */
 async function withGrace<T>(work: Promise<T>, deadline: Deadline, doing: string): Promise<T> {

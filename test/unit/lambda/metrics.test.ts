@@ -122,8 +122,10 @@ describe("the metrics of an invocation", () => {
       { error: "InvalidRequest", Errors: 1 },
       { FailedScheduledSnapshots: 1 },
     ]);
-    const direct = await linesOf(fail, { grops: [] });
-    expect(direct.lines.map(({ _aws, service, ...rest }) => rest)).toEqual([{ error: "InvalidRequest", Errors: 1 }]);
+    for (const request of [{ grops: [] }, { schedule: "a filter of list" }]) {
+      const { lines } = await linesOf(fail, request);
+      expect(lines.map(({ _aws, service, ...rest }) => rest)).toEqual([{ error: "InvalidRequest", Errors: 1 }]);
+    }
   });
 });
 
