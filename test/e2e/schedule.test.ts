@@ -9,6 +9,16 @@ async function scheduledSnapshots(): Promise<{ snapshot_id: string; description:
   return snapshots.filter(({ trigger }: { trigger: string }) => trigger === "schedule");
 }
 
+/** What a function writes to its log as metrics when it is invoked, without what CloudWatch reads of each line. */
+async function metricsOf(verb: string, request: unknown): Promise<object[]> {
+  const lines = (await stack.logOf(verb, request)).split("\n").filter((line) => line.includes('"_aws"'));
+  return lines.map((line) => {
+    const { _aws, ...values } = JSON.parse(line.slice(line.indexOf("{")));
+    expect(_aws.CloudWatchMetrics[0].Namespace).toBe("OffsetRollback");
+    return values;
+  });
+}
+
 describe("a schedule", () => {
   const fires = stack.cloud.flavour === "ministack";
   test.runIf(fires)("takes snapshots at its times", async () => {
@@ -101,10 +111,14 @@ describe("a schedule", () => {
     const blocked = await stack.call("rollback", { snapshot_id: second.snapshot_id, dry_run: true });
     expect(blocked.blockers.map(({ kind }) => kind)).toEqual(["below_log_start"]);
 
-    const log = await stack.logOf("list", { schedule: name, status: "complete" });
-    const emf = log.split("\n").filter((line) => line.includes('"_aws"'));
-    expect(emf.map((line) => JSON.parse(line.slice(line.indexOf("{"))))).toEqual([
-      expect.objectContaining({ service: "offset-rollback", schedule: name, SnapshotAge: expect.any(Number) }),
+    const service = stack.outputs.functions.rollback;
+    expect(await metricsOf("list", { schedule: name, status: "complete" })).toEqual([
+      { service, schedule: name, SnapshotAge: expect.any(Number) },
+    ]);
+    expect(await metricsOf("rollback", { snapshot_id: second.snapshot_id })).toEqual([
+      { service, outcome: "refused", Rollbacks: 1 },
+      { service, UnsuccessfulRollbacks: 1 },
+      { service, error: "RollbackBlocked", Errors: 1 },
     ]);
   });
 });
