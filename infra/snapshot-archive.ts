@@ -1,6 +1,6 @@
 import { Duration, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, type ITable, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
-import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import { type Conditions, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket, type IBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
@@ -13,6 +13,22 @@ type Folder = (typeof folders)[number];
 
 /** The kinds of items in the table: their partition keys. */
 type Item = "snapshot" | "execution" | "deletion" | "lease" | "rollback" | "rollback-id";
+
+const [reads, writes] = [
+  ["kms:Decrypt", "kms:DescribeKey"],
+  ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
+];
+
+/** What actions on encrypted data require of its key: as S3 documents it, and as CDK grants it for DynamoDB. */
+const keyRights: Readonly<Record<string, readonly string[]>> = {
+  "s3:GetObject": ["kms:Decrypt"],
+  "s3:PutObject": ["kms:GenerateDataKey"],
+  "dynamodb:GetItem": reads,
+  "dynamodb:Query": reads,
+  "dynamodb:PutItem": writes,
+  "dynamodb:UpdateItem": writes,
+  "dynamodb:DeleteItem": writes,
+};
 
 /** Without the fields that a new one has as undefined, which exact optional types reject. */
 type AnyBucket = Omit<IBucket, "isWebsite">;
@@ -28,11 +44,14 @@ export class SnapshotArchive extends Construct {
   readonly bucket: AnyBucket;
   readonly table: AnyTable;
   readonly #prefix: string;
+  /** The ARNs of the keys that encrypt what exists. */
+  readonly #keys: { readonly bucket: string | undefined; readonly table: string | undefined };
 
   constructor(scope: Construct, id: string, deployment: Deployment) {
     super(scope, id);
     const { bucket_prefix, existing = {} } = deployment.archive;
     this.#prefix = bucket_prefix;
+    this.#keys = { bucket: existing.bucket_kms_key_arn, table: existing.table_kms_key_arn };
     this.bucket =
       existing.bucket === undefined
         ? this.#newBucket(deployment)
@@ -102,6 +121,7 @@ export class SnapshotArchive extends Construct {
 
   /** The rights to find and read the bodies of snapshots, for people. */
   readBodies(): PolicyStatement[] {
+    const key = this.#keys.bucket;
     return [
       new PolicyStatement({ actions: ["s3:GetObject"], resources: [this.#objects("snapshots")] }),
       new PolicyStatement({
@@ -110,14 +130,15 @@ export class SnapshotArchive extends Construct {
         conditions: { StringLike: { "s3:prefix": [`${this.#prefix}snapshots`, `${this.#prefix}snapshots/*`] } },
       }),
       new PolicyStatement({ actions: ["s3:GetBucketLocation"], resources: [this.bucket.bucketArn] }),
+      ...(key === undefined ? [] : [new PolicyStatement({ actions: ["kms:Decrypt"], resources: [key] })]),
     ];
   }
 
   /** The index alone, without the bodies. */
   readonly grantList = (fn: OperationFunction): void => {
-    fn.allow(["dynamodb:Query"], this.table.tableArn);
+    this.#allow(fn, ["dynamodb:Query"], this.table.tableArn);
     // Large results are stored and fetched by a signed URL, which requires the signer's right to read.
-    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("results"));
     this.#configure(fn);
   };
 
@@ -130,22 +151,22 @@ export class SnapshotArchive extends Construct {
   /** Reads and new snapshots. */
   readonly grantWrite = (fn: OperationFunction): void => {
     this.grantRead(fn);
-    fn.allow(["s3:PutObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:PutObject"], this.#objects("snapshots"));
     this.#allowItems(fn, ["dynamodb:PutItem"], "snapshot", "execution");
   };
 
   /** Deletes a body that nothing lists: another delivery of the same scheduled execution was first. */
   readonly grantDeliveries = (fn: OperationFunction): void => {
-    fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:DeleteObject"], this.#objects("snapshots"));
   };
 
   /** Reads what was put below `imports/`, and writes new snapshots; reads none. */
   readonly grantImport = (fn: OperationFunction): void => {
-    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
-    fn.allow(["s3:GetObject"], this.#objects("imports"));
+    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    this.#allow(fn, ["s3:GetObject"], this.#objects("imports"));
     // An id that is taken is found by looking at its body.
-    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("snapshots"));
-    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
+    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
     // GetItem: to see whether a write took effect whose answer was lost.
     this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:PutItem"], "snapshot");
     this.#configure(fn);
@@ -156,15 +177,15 @@ export class SnapshotArchive extends Construct {
     this.#allowItems(fn, ["dynamodb:Query"], "rollback");
     this.#allowItems(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
     this.#allowItems(fn, ["dynamodb:PutItem"], "deletion");
-    fn.allow(["s3:DeleteObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:DeleteObject"], this.#objects("snapshots"));
     this.#configure(fn);
   };
 
   /** Reads all bodies, and writes rows of the index; deletes nothing, and writes no body. */
   readonly grantReindex = (fn: OperationFunction): void => {
-    fn.allow(["s3:GetObject"], this.#objects("snapshots"));
-    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
-    fn.allow(["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    this.#allow(fn, ["s3:GetObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
+    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("results"));
     this.#allowItems(fn, ["dynamodb:Query"], "snapshot", "deletion");
     this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:PutItem"], "snapshot", "execution");
     this.#configure(fn);
@@ -179,22 +200,32 @@ export class SnapshotArchive extends Construct {
   /** Runs rollbacks: writes the journal, deletes no record, and holds the lease. */
   readonly grantJournal = (fn: OperationFunction): void => {
     this.grantJournalRead(fn);
-    fn.allow(["s3:PutObject"], this.#objects("rollbacks"));
+    this.#allow(fn, ["s3:PutObject"], this.#objects("rollbacks"));
     this.#allowItems(fn, ["dynamodb:PutItem"], "rollback", "rollback-id", "lease");
     this.#allowItems(fn, ["dynamodb:UpdateItem"], "rollback", "lease");
     this.#allowItems(fn, ["dynamodb:DeleteItem"], "lease");
   };
 
   #grantBodies(fn: OperationFunction, folder: Folder): void {
-    fn.allow(["dynamodb:GetItem"], this.table.tableArn);
-    fn.allow(["s3:GetObject"], this.#objects(folder));
+    this.#allow(fn, ["dynamodb:GetItem"], this.table.tableArn);
+    this.#allow(fn, ["s3:GetObject"], this.#objects(folder));
     // Without it S3 answers 403 for a missing body, as for a missing right.
-    fn.allow(["s3:ListBucket"], this.bucket.bucketArn);
+    this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
   }
 
   /** Allows `actions` on items of these kinds only: a rollback must never be able to delete a snapshot. */
   #allowItems(fn: OperationFunction, actions: readonly string[], ...items: readonly Item[]): void {
-    fn.allow(actions, this.table.tableArn, { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": items } });
+    this.#allow(fn, actions, this.table.tableArn, { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": items } });
+  }
+
+  /** Allows `actions`, with what they require of the key that encrypts an existing bucket or table. */
+  #allow(fn: OperationFunction, actions: readonly string[], resource: string, conditions?: Conditions): void {
+    fn.allow(actions, resource, conditions);
+    for (const action of actions) {
+      const key = action.startsWith("s3:") ? this.#keys.bucket : this.#keys.table;
+      const rights = keyRights[action];
+      if (key !== undefined && rights !== undefined) fn.allow(rights, key);
+    }
   }
 
   #configure(fn: OperationFunction): void {

@@ -1,4 +1,7 @@
-import { always, fields, has, text, whole } from "./fields.ts";
+import { always, arn, fields, has, text, whole } from "./fields.ts";
+
+const key = (what: string) =>
+  arn("kms", "key/.+", `the ARN of the KMS key that encrypts the ${what} (not of an alias)`);
 
 const existing = fields("an archive that exists", {
   bucket: text(
@@ -9,10 +12,20 @@ const existing = fields("an archive that exists", {
     /^[A-Za-z0-9_.-]{3,255}$/,
     "the name of a table in the stack's account and region (not its ARN)",
   ).optional(),
-}).refine((it) => has(it, "bucket") || has(it, "table"), {
-  error: 'must have "bucket" or "table": name what exists; for a new bucket and a new table, remove the field',
-  ...always,
-});
+  /** The key of the bucket, and of the table, if it is not one of AWS. */
+  bucket_kms_key_arn: key("bucket").optional(),
+  table_kms_key_arn: key("table").optional(),
+}).superRefine((it, problems) => {
+  const report = (path: PropertyKey[], message: string) => problems.addIssue({ code: "custom", path, message });
+  if (!has(it, "bucket") && !has(it, "table"))
+    report([], 'must have "bucket" or "table": name what exists; for a new bucket and a new table, remove the field');
+  for (const what of ["bucket", "table"])
+    if (has(it, `${what}_kms_key_arn`) && !has(it, what))
+      report(
+        [`${what}_kms_key_arn`],
+        `has no effect without ${what}: name the ${what} that the key encrypts, or remove it`,
+      );
+}, always);
 
 /** Where and how long snapshots are stored. */
 export const archive = fields("the archive settings", {

@@ -43,6 +43,16 @@ describe("an archive that exists", () => {
     ]);
   });
 
+  test("has the key of what is named, not of an alias", () => {
+    const bucket_kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:key/1";
+    expect(problems({ existing: { bucket: "old-offsets", bucket_kms_key_arn } })).toEqual([]);
+    const table_kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:alias/offsets";
+    expect(problems({ existing: { table: "old", bucket_kms_key_arn, table_kms_key_arn } })).toEqual([
+      expect.stringMatching(/^archive.existing.table_kms_key_arn: must be the ARN of the KMS key .*not of an alias/),
+      expect.stringMatching(/^archive.existing.bucket_kms_key_arn: has no effect without bucket/),
+    ]);
+  });
+
   test("has names, not ARNs, and no setting that would have no effect: all problems at once", () => {
     const existing = {
       bucket: "arn:aws:s3:::old",

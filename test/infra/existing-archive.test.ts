@@ -52,6 +52,10 @@ describe("a stack on a bucket and a table that exist", () => {
   test.each([
     ["both", both],
     ["with Athena", { ...both, athena: true }],
+    [
+      "with a key",
+      withArchive({ existing: { table: "old", table_kms_key_arn: "arn:aws:kms:eu-west-1:111122223333:key/1" } }),
+    ],
     ["the table only", withArchive({ existing: { table: "offsets-restored" } })],
     ["the bucket only", withArchive({ existing: { bucket: "old-offsets" } })],
   ])("has no cdk-nag finding: %s", (_, config) => {
@@ -59,6 +63,30 @@ describe("a stack on a bucket and a table that exist", () => {
     app.synth();
     expect(new AwsSolutionsChecks(app).validateScope(stack).violations).toEqual([]);
   });
+});
+
+test("what exists and has a key of its own is used with the rights on that key that the accesses require, and no others", () => {
+  const key = (id: string) => `arn:aws:kms:eu-west-1:111122223333:key/${id}`;
+  const keys = { bucket_kms_key_arn: key("b"), table_kms_key_arn: key("t") };
+  const template = templateOf(withArchive({ existing: { bucket: "old-offsets", table: "offsets-restored", ...keys } }));
+  const onKeys = (verb: string) => {
+    const rights = rightsOf(template, functionOf(template, verb).Role);
+    const others = rights.filter((right) => !right.startsWith("kms:"));
+    expect(others).toEqual(asExisting(rightsOf(own, functionOf(own, verb).Role)));
+    return rights.filter((right) => right.startsWith("kms:"));
+  };
+  const bucket = [`kms:Decrypt ${key("b")}`, `kms:GenerateDataKey ${key("b")}`];
+  const reads = [`kms:Decrypt ${key("t")}`, `kms:DescribeKey ${key("t")}`];
+  const writes = ["Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"].map(
+    (right) => `kms:${right} ${key("t")}`,
+  );
+  for (const verb of ["list", "show", "diff", "verify", "history", "rollbacks"]) {
+    expect([...new Set(onKeys(verb))]).toEqual([...bucket, ...reads].sort());
+  }
+  for (const verb of ["snapshot", "rollback", "import", "reindex"]) {
+    expect([...new Set(onKeys(verb))]).toEqual([...bucket, ...reads, ...writes].sort());
+  }
+  expect([...new Set(onKeys("delete"))]).toEqual([...reads, ...writes].sort());
 });
 
 test("one of them exists, and the stack creates the other", () => {
