@@ -341,6 +341,9 @@ function isAlarm(path: string, value: Cell): boolean {
   if (name === "verified") return value === false;
   if (name === "in_doubt") return value === true;
   if (name.endsWith("_failed")) return Number(value) !== 0;
+  // In a table it is one column for each number, elsewhere one text of those that are not 0.
+  if (name === "at_risk") return /^(partitions|groups) /.test(String(value));
+  if (path.split(".").includes("at_risk")) return name !== "unknown" && Number(value) !== 0;
   if (mustNotBeZero.has(name) && value === 0) return true;
   return path.split(".").some((part) => problems.has(part));
 }

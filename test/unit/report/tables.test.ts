@@ -196,6 +196,17 @@ describe("what is an alarm", () => {
     [{ left_out: [{ kind: "group_not_empty", group: "g", message: "g has members" }] }, ["left_out"]],
     [{ result: { left_out: [{ group: "g", message: "g has members" }] } }, ["result.left_out"]],
     [{ omitted: { groups: 4 } }, ["omitted"]],
+    [{ at_risk: { partitions: 3, groups: 1, unknown: 4 } }, ["at_risk"]],
+    [{ at_risk: { partitions: 0, groups: 0, unknown: 9 } }, []],
+    [
+      {
+        snapshots: [
+          { id: 1, at_risk: { partitions: 0, groups: 0, unknown: 9 } },
+          { id: 2, at_risk: { partitions: 1, groups: 1, unknown: 0 } },
+        ],
+      },
+      ["snapshots 1"],
+    ],
     [
       {
         snapshots: [
