@@ -54,7 +54,7 @@ function introduction(scope: Construct, { functions }: Watched, deployment: Depl
   const logsOf = (name: string) => `[${name}](${console}#logsV2:log-groups/log-group/$252Faws$252Flambda$252F${name})`;
   const runbook = alarms.runbook_url.startsWith("https://")
     ? `[The runbook](${alarms.runbook_url}#operate)`
-    : `The runbook is \`${alarms.runbook_url}\``;
+    : `The runbook (\`${alarms.runbook_url}\`)`;
   return [
     `# Consumer group offsets of ${cluster.name}`,
     `${runbook} has a section for each alarm. Logs: ${Object.values(functions)
