@@ -78,13 +78,17 @@ test("a table that has lost the rows of all snapshots is made again from their b
   }
   expect((await stack.failure("show", { snapshot_id })).name).toBe("SnapshotNotFound");
   const looked = await stack.call("reindex", { dry_run: true });
-  expect(looked).toMatchObject({ added: expect.arrayContaining([...before.keys()]), remaining: 0, dry_run: true });
+  // Other files of the suite have damaged bodies on purpose: they are named, and their snapshots are not listed again.
+  const damaged = new Set(looked.unreadable.map(({ key }) => key.replace(/^.*snapshots\/|\.json\.gz$/g, "")));
+  const whole = new Map([...before].filter(([id]) => !damaged.has(id)));
+  expect(whole.has(snapshot_id)).toBe(true);
+  expect(looked).toMatchObject({ added: expect.arrayContaining([...whole.keys()]), remaining: 0, dry_run: true });
   expect((await stack.failure("show", { snapshot_id })).name).toBe("SnapshotNotFound");
 
   const made = await stack.call("reindex", {});
   expect(made).toMatchObject({ added: expect.arrayContaining(looked.added), orphan_rows: [], remaining: 0 });
   const after = await listed();
-  expect(new Map([...before.keys()].map((id) => [id, after.get(id)]))).toEqual(before);
+  expect(new Map([...whole.keys()].map((id) => [id, after.get(id)]))).toEqual(whole);
   expect(await stack.call("snapshot", { groups: [group], schedule })).toMatchObject({ repeated: true });
   expect(await stack.call("rollback", { snapshot_id })).toMatchObject({ status: "success", offsets_restored: 2 });
   expect(await stack.committed(group)).toEqual({ [`${topic}-0`]: 5n, [`${topic}-1`]: 6n });
