@@ -1,6 +1,8 @@
 import { type Deadline, deadlineIn } from "../shared/core/deadline.ts";
+import { OperationError } from "../shared/core/errors.ts";
 import type { LiveState, Snapshot } from "../shared/core/model.ts";
 import { type RetentionRisk, retentionRisk, riskWarnings } from "../shared/core/retention-risk.ts";
+import { sentence } from "../shared/core/text.ts";
 import type { Storage } from "../shared/storage/storage.ts";
 
 /** The last complete snapshot of the schedule, if there is one that could be read, and warnings if not. */
@@ -14,7 +16,7 @@ const LOOKING_BACK_MS = 10_000;
 
 /** Reads the topics of the last complete snapshot of a schedule. Never fails: what went wrong is a warning. */
 export async function lookBack(
-  snapshots: Storage["snapshots"],
+  snapshots: Pick<Storage["snapshots"], "lastOfSchedule">,
   schedule: string,
   deadline: Deadline,
 ): Promise<LookedBack> {
@@ -22,8 +24,11 @@ export async function lookBack(
   try {
     return await snapshots.lastOfSchedule(schedule, limit);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { last: undefined, warnings: [`The last snapshot of schedule ${schedule} could not be read (${reason})`] };
+    const reason = error instanceof OperationError ? error.what : String(error);
+    return {
+      last: undefined,
+      warnings: [sentence(`The last snapshot of schedule ${schedule} could not be read: ${reason}`)],
+    };
   } finally {
     limit.stop();
   }

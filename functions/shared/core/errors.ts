@@ -1,5 +1,5 @@
 import type { Json } from "./json/json.ts";
-import { cut } from "./text.ts";
+import { cut, sentence } from "./text.ts";
 
 /** What an HTTP answer carries beside the message of an error. */
 export type Details = { readonly [key: string]: Json | undefined };
@@ -16,8 +16,6 @@ interface ErrorOptions {
 
 /** The parts of a message in bytes: with name and effect at most 4 kB. Of each, the end stays: the last step, the last cause. */
 const longest = { what: 2_400, endOfWhat: 600, next: 1_500, endOfNext: 400 };
-
-const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 /**
  * Base of every error that a caller may see. `name` is the Lambda `errorType`. The message begins with it, because some

@@ -37,3 +37,6 @@ export const nameSome = (names: Iterable<string>, most = 3): string => listSome(
 export function count(n: number, noun: string, several = `${noun}s`): string {
   return `${n} ${n === 1 ? noun : several}`;
 }
+
+/** A text with a full stop, unless it ends as a sentence already. */
+export const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

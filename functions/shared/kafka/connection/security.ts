@@ -3,6 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type SecureContext } from "node:tls";
 import type { Mechanism } from "kafkajs";
 import { KafkaAuthentication, KafkaCertificate } from "../../core/errors.ts";
+import { sentence } from "../../core/text.ts";
 import { NoAnswer } from "../calls/problems.ts";
 import { withTimeout } from "../calls/retry.ts";
 
@@ -147,8 +148,6 @@ function loginFailure({ address, protocol, credentials, error, mechanisms }: Fai
   }
   return undefined;
 }
-
-const sentence = (text: string) => (text.endsWith(".") ? text : `${text}.`);
 
 const nextStep = (mechanism: Login["mechanism"]) =>
   mechanism === "OAUTHBEARER"
