@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import {
   DeleteObjectCommand,
@@ -13,7 +13,7 @@ import { InvalidRequest, JournalCorrupt } from "../core/errors.ts";
 import { LONGEST_IMPORT } from "../core/formats/names.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
-import { type EncodedSnapshot, packDocument } from "../core/snapshot.ts";
+import { type EncodedSnapshot, sha256 as hash, packDocument } from "../core/snapshot.ts";
 import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { quote } from "../core/text.ts";
 import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
@@ -43,7 +43,6 @@ const resultSeconds = 3_600;
 /** `json`, `csv`, `html`, …; `txt` for plain text. */
 const extensionOf = (contentType: string) => /\/(\w+)/.exec(contentType)?.[1]?.replace("plain", "txt") ?? "bin";
 const tokenKey = "write-token";
-const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 /**
  * The bucket, under a prefix that is empty or ends in `/`: bodies of snapshots, each written once, what journals keep, and

@@ -96,7 +96,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     /**
      * Lists a snapshot; with an execution, only if that has no snapshot yet that is listed and can be read: both or neither.
      *
-     * @param writeToken that of the body: a row that has it already is the same, whoever wrote it
+     * @param writeToken the token that the body was written with. A row of the same bytes with this token is the row that this
+     *   call was to write, even if another call wrote it.
      * @param afterwards what a failure leaves behind
      */
     async insert<Taken>(
@@ -127,7 +128,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
             ...afterwards,
             async tookEffect(limit) {
               const found = await readEntry(snapshotId, limit, unknown);
-              return found !== undefined && found.write_token?.S === writeToken;
+              return found?.sha256?.S === entry.sha256 && found.write_token?.S === writeToken;
             },
           },
           deadline,

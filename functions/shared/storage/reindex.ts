@@ -36,7 +36,7 @@ interface Body extends FoundObject {
   readonly row: Item | undefined;
 }
 
-/** What became of a body; `gone`: its snapshot was deleted meanwhile; `changed`: its row was written meanwhile. */
+/** What became of a body; `gone`: it is not in the bucket any more; `changed`: its row was written meanwhile. */
 type Outcome =
   | "listed"
   | "added"
@@ -95,9 +95,12 @@ export async function reindex(
   }
 
   /** Compares a body with the row that lists it. */
-  async function compare({ snapshotId }: Body, row: Item): Promise<Outcome> {
+  async function compare({ snapshotId, sortKey }: Body, row: Item): Promise<Outcome> {
     const found = await bodies.getWithToken(snapshotId, deadline);
-    if (found === undefined) return "gone";
+    if (found === undefined) {
+      rest.set(sortKey, row);
+      return "gone";
+    }
     const { body, writeToken } = found;
     const stored = { snapshotId, sha256: sha256(body), bytes: body.byteLength };
     if (row.sha256?.S !== stored.sha256) return { unreadable: disagreement(row, stored) };

@@ -220,8 +220,8 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
-     * The newest complete snapshot of a schedule, with its topics and without its groups; undefined where there is none. Items
-     * of the index that cannot be read are passed over, with a warning; so is a snapshot that is too large for this.
+     * The newest complete snapshot of a schedule, with its topics and without its groups; undefined where there is none, and
+     * with a warning where it is too large for this. Items of the index that cannot be read are passed over, with a warning.
      */
     async lastOfSchedule(schedule: string, deadline: Deadline) {
       const unreadable = createUnreadable(`the search for the last snapshot of schedule ${schedule}`);

@@ -236,6 +236,24 @@ describe("what cannot be indexed", () => {
     expect(await items()).toEqual(before);
   });
 
+  test("is a row whose body goes away meanwhile", async () => {
+    const id = await save(1);
+    storage.faults.before("GetObject", () => removeBody(id));
+    expect(await storage.shaky.reindex(false, within())).toEqual({ ...nothing, indexed: 0, orphanRows: [id] });
+  });
+
+  test("is a body without a token, if another call lists other bytes without a token under its id meanwhile", async () => {
+    const id = await save(1);
+    const { write_token: _, ...row } = await rowOf(id);
+    await putBody(id, await bodyOf(id));
+    await loseRows();
+    const other = { ...row, sha256: { S: "0".repeat(64) } };
+    storage.faults.before("PutItem", () => put(other));
+    const warnings = [`Other calls wrote the rows of ${id} meanwhile: call reindex again to compare them.`];
+    expect(await storage.shaky.reindex(false, within())).toEqual({ ...nothing, indexed: 0, warnings });
+    expect(await items()).toEqual([other]);
+  });
+
   test("is a body that cannot be unpacked or decoded, is of another snapshot, of a newer version, or no body", async () => {
     await save(1);
     const body = await bodyOf(idOf(1));
