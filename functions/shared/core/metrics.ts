@@ -15,6 +15,13 @@ interface Definition {
 export const dimensions = ["schedule", "status", "outcome", "error"] as const;
 export type Dimension = (typeof dimensions)[number];
 
+/** A metric of the scheduled snapshots, by schedule. */
+const ofSchedules = (means: string, unit: Definition["unit"] = "Count"): Definition => ({
+  unit,
+  by: [["schedule"]],
+  means,
+});
+
 /** All metrics. What could not be measured has no value: it is never 0. */
 export const metrics = {
   Snapshots: {
@@ -22,41 +29,17 @@ export const metrics = {
     by: [["status"], ["schedule", "status"]],
     means: "snapshots taken, `complete` or `partial`; by schedule, the scheduled ones",
   },
-  SnapshotGroups: { unit: "Count", by: [["schedule"]], means: "groups in a snapshot" },
-  SnapshotOffsets: { unit: "Count", by: [["schedule"]], means: "committed offsets in a snapshot" },
-  SnapshotDuration: { unit: "Milliseconds", by: [["schedule"]], means: "how long a snapshot took" },
-  SnapshotWarnings: { unit: "Count", by: [["schedule"]], means: "warnings of a snapshot" },
-  SnapshotPending: { unit: "Count", by: [["schedule"]], means: "partitions with a pending transactional commit" },
-  SnapshotUnlisted: {
-    unit: "Count",
-    by: [["schedule"]],
-    means: "partitions of `__consumer_offsets` whose groups could not be listed",
-  },
-  SnapshotAge: {
-    unit: "Seconds",
-    by: [["schedule"]],
-    means: "age of the newest complete snapshot of a schedule that has offsets",
-  },
-  Lag: {
-    unit: "Count",
-    by: [["schedule"]],
-    means: "total lag of the groups in a snapshot; absent if a log end is unknown",
-  },
-  PartitionsBelowLogStart: {
-    unit: "Count",
-    by: [["schedule"]],
-    means: "partitions whose saved offset is below the log start",
-  },
-  PartitionsAtRisk: {
-    unit: "Count",
-    by: [["schedule"]],
-    means: "these, and those that will be within `retention_risk_hours`",
-  },
-  PartitionsRiskUnknown: {
-    unit: "Count",
-    by: [["schedule"]],
-    means: "partitions of which that is not known",
-  },
+  SnapshotGroups: ofSchedules("groups in a snapshot"),
+  SnapshotOffsets: ofSchedules("committed offsets in a snapshot"),
+  SnapshotDuration: ofSchedules("how long a snapshot took", "Milliseconds"),
+  SnapshotWarnings: ofSchedules("warnings of a snapshot"),
+  SnapshotPending: ofSchedules("partitions with a pending transactional commit"),
+  SnapshotUnlisted: ofSchedules("partitions of `__consumer_offsets` whose groups could not be listed"),
+  SnapshotAge: ofSchedules("age of the newest complete snapshot of a schedule that has offsets", "Seconds"),
+  Lag: ofSchedules("total lag of the groups in a snapshot; absent if a log end is unknown"),
+  PartitionsBelowLogStart: ofSchedules("partitions whose saved offset is below the log start"),
+  PartitionsAtRisk: ofSchedules("these, and those that will be within `retention_risk_hours`"),
+  PartitionsRiskUnknown: ofSchedules("partitions of which that is not known"),
   FailedScheduledSnapshots: { unit: "Count", by: [[]], means: "scheduled snapshots that failed, for any reason" },
   Rollbacks: {
     unit: "Count",
