@@ -8,6 +8,7 @@ import { buildSync, type Metafile } from "esbuild";
 import type { Verb } from "../functions/operations.ts";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
+import { serviceName } from "./metrics.ts";
 
 /** Memory of functions that read or write whole documents: one vCPU, and enough for the largest that can be stored. */
 const documentMemory = 1769;
@@ -127,7 +128,7 @@ export class OperationFunction extends LambdaFunction {
       memorySize: limits[verb].memory,
       environment: {
         NODE_OPTIONS: nodeOptions(verb).join(" "),
-        [envNames.deployment]: `${deployment.name_prefix}offset-rollback`,
+        [envNames.deployment]: serviceName(deployment),
       },
       role,
       logGroup,
