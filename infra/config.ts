@@ -2,6 +2,7 @@ import { z } from "zod";
 import { request as snapshotRequest } from "../functions/snapshot/schema.ts";
 import { archive } from "./config/archive.ts";
 import { always, arn, distinct, fields, flag, has, list, text, whole } from "./config/fields.ts";
+import { InvalidExpression, longestGap } from "./longest-gap.ts";
 
 const isHostAndPort = (value: string): boolean => {
   const port = Number(/^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(value)?.[1] ?? 0);
@@ -146,19 +147,21 @@ const network = fields("the network of the functions", {
   },
 );
 
-const isRate = (value: string): boolean => /^rate\([1-9]\d{0,8} (minute|hour|day)s?\)$/.test(value);
-
-/** Six fields with the characters of each; exactly one of day-of-month and day-of-week is `?`. */
-const isCron = (value: string): boolean => {
-  const days = /^cron\([\d,\-*/]+ [\d,\-*/]+ ([\d,\-*/LW]+|\?) [\dA-Z,\-*/]+ ([\dA-Z,\-*/#]+|\?) [\d,\-*/]+\)$/.exec(
-    value,
-  );
-  return days !== null && (days[1] === "?") !== (days[2] === "?");
+const problemOf = (expression: string): string | undefined => {
+  try {
+    longestGap(expression);
+  } catch (error) {
+    if (error instanceof InvalidExpression) return error.message;
+    throw error;
+  }
+  return undefined;
 };
 
+/** Whether EventBridge Scheduler knows it: a name, as it is written there. `Intl` takes offsets and other spellings, too. */
 const isTimezone = (value: string): boolean => {
   try {
-    return new Intl.DateTimeFormat("en", { timeZone: value }) !== undefined;
+    const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: value }).resolvedOptions();
+    return /^[A-Z]/.test(value) && (timeZone === value || timeZone.toLowerCase() !== value.toLowerCase());
   } catch {
     return false;
   }
@@ -170,13 +173,15 @@ const given = Object.fromEntries(Object.keys(requestFields).map((name) => [name,
 
 const schedule = fields("a schedule", {
   name: text(/^[A-Za-z0-9._-]{1,48}$/, "the schedule's name: 1 to 48 letters, digits, dots, dashes or underscores"),
-  expression: z.string('must be "rate(…)" or "cron(…)"').refine((value) => isRate(value) || isCron(value), {
-    error:
-      'must be "rate(1 hour)", with minutes, hours or days, or "cron(minutes hours day-of-month month day-of-week year)" with ? for one of the two days',
+  expression: z.string('must be "rate(…)", "cron(…)" or "at(…)"').check(({ value: input, issues }) => {
+    const message = problemOf(input);
+    if (message !== undefined) issues.push({ code: "custom", input, message, continue: true });
   }),
   timezone: z
     .string("must be a time zone")
-    .refine(isTimezone, { error: 'must be an IANA time zone such as "Europe/Dublin"' })
+    .refine(isTimezone, {
+      error: 'must be the name of an IANA time zone such as "Europe/Dublin" or "UTC", not an offset',
+    })
     .optional(),
   enabled: flag("whether the schedule runs", true),
   ...given,

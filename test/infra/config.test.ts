@@ -254,6 +254,16 @@ test.each([
   ],
   ["both days in a cron", withSchedule({ expression: "cron(0 1 1 * 2 *)" }), "schedules[0].expression: must be"],
   [
+    "an hour that no day has",
+    withSchedule({ expression: "cron(0 24 * * ? *)" }),
+    'schedules[0].expression: has "24" in its field hours: must be 0 to 23',
+  ],
+  [
+    "one run on a day that does not exist",
+    withSchedule({ expression: "at(2030-02-30T00:00:00)" }),
+    "schedules[0].expression: must be a time that exists",
+  ],
+  [
     "more patterns than a snapshot accepts",
     withSchedule({ groups: Array.from({ length: 201 }, (_, i) => `g${i}-*`) }),
     "schedules[0].groups: has 201 patterns; at most 200",
@@ -274,10 +284,24 @@ test.each([
   expect(problems[0]?.slice(0, expected.length)).toBe(expected);
 });
 
+test.each(["+03:00", "utc", "europe/dublin", "Mars/Olympus"])("the time zone %s is refused", (timezone) => {
+  const message = 'must be the name of an IANA time zone such as "Europe/Dublin" or "UTC", not an offset';
+  expect(problemsOf(withSchedule({ timezone }))).toEqual([`schedules[0].timezone: ${message}`]);
+});
+
 describe("accepted", () => {
-  test.each(["rate(1 minute)", "rate(90 days)", "cron(0/15 8-18 ? * MON-FRI *)", "cron(0 1 L * ? 2026-2030)"])(
-    "the expression %s",
-    (expression) => expect(problemsOf(withSchedule({ expression }))).toEqual([]),
+  test.each([
+    "rate(1 minute)",
+    "rate(90 days)",
+    "cron(0/15 8-18 ? * MON-FRI *)",
+    "cron(0 1 L * ? 2026-2030)",
+    "at(2030-01-31T22:00:00)",
+    "at(2020-01-31T22:00:00)",
+  ])("the expression %s", (expression) => expect(problemsOf(withSchedule({ expression }))).toEqual([]));
+
+  test.each(["UTC", "Europe/Dublin", "Asia/Calcutta", "Asia/Kolkata", "Etc/GMT+3", "America/Argentina/Buenos_Aires"])(
+    "the time zone %s",
+    (timezone) => expect(problemsOf(withSchedule({ timezone }))).toEqual([]),
   );
 
   test.each([
