@@ -270,7 +270,8 @@ describe("with a fault at each of its calls to AWS in turn,", () => {
 
     expect(failedCalls.map(({ action }) => action)).toEqual([
       "Query", // for rollbacks that can no longer be undone
-      "TransactWriteItems",
+      "UpdateItem",
+      "PutItem",
       "DeleteObject",
       "DeleteItem",
     ]);

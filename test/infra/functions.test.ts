@@ -12,20 +12,29 @@ const key = "arn:aws:kms:eu-west-1:111122223333:key/11112222-3333-4444-5555-6666
 
 const logs = (verb: string) => [`logs:CreateLogStream <${verb}logs>`, `logs:PutLogEvents <${verb}logs>`];
 const results = ["s3:GetObject <ArchiveBucket>/results/*", "s3:PutObject <ArchiveBucket>/results/*"];
-const query = ["dynamodb:Query <ArchiveTable>"];
-const index = ["dynamodb:GetItem <ArchiveTable>", ...query];
+const list = ["dynamodb:Query <ArchiveTable> only snapshot"];
+const index = ["dynamodb:GetItem <ArchiveTable> only snapshot", ...list];
 const bodies = ["s3:GetObject <ArchiveBucket>/snapshots/*", "s3:ListBucket <ArchiveBucket>"];
-const writes = ["dynamodb:PutItem <ArchiveTable> only execution, snapshot", "s3:PutObject <ArchiveBucket>/snapshots/*"];
-const orphan = "s3:DeleteObject <ArchiveBucket>/snapshots/*";
+const writes = ["dynamodb:PutItem <ArchiveTable> only snapshot", "s3:PutObject <ArchiveBucket>/snapshots/*"];
+const deliveries = [
+  "dynamodb:GetItem <ArchiveTable> only execution",
+  "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
+  "s3:DeleteObject <ArchiveBucket>/snapshots/*",
+];
 const deletes = [
-  orphan,
+  "s3:DeleteObject <ArchiveBucket>/snapshots/*",
   "dynamodb:DeleteItem <ArchiveTable> only snapshot",
   "dynamodb:PutItem <ArchiveTable> only deletion",
   "dynamodb:Query <ArchiveTable> only rollback",
   "dynamodb:UpdateItem <ArchiveTable> only snapshot",
 ];
-const plans = ["s3:GetObject <ArchiveBucket>/rollbacks/*"];
+const journalReads = [
+  "dynamodb:GetItem <ArchiveTable> only lease, rollback, rollback-id",
+  "dynamodb:Query <ArchiveTable> only rollback",
+  "s3:GetObject <ArchiveBucket>/rollbacks/*",
+];
 const journal = [
+  ...journalReads,
   "dynamodb:DeleteItem <ArchiveTable> only lease",
   "dynamodb:PutItem <ArchiveTable> only lease, rollback, rollback-id",
   "dynamodb:UpdateItem <ArchiveTable> only lease, rollback",
@@ -58,14 +67,14 @@ const networkInterfaces = [
 ];
 
 const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
-  snapshot: { archive: [...results, ...index, ...bodies, ...writes, orphan, ...failed], kafka: true },
-  list: { archive: [...results, ...query], kafka: false },
+  snapshot: { archive: [...results, ...index, ...bodies, ...writes, ...deliveries, ...failed], kafka: true },
+  list: { archive: [...results, ...list], kafka: false },
   show: { archive: [...results, ...index, ...bodies], kafka: false },
   diff: { archive: [...results, ...index, ...bodies], kafka: true },
   verify: { archive: [...results, ...index, ...bodies], kafka: true },
-  rollback: { archive: [...results, ...index, ...bodies, ...writes, ...plans, ...journal], kafka: true },
-  rollbacks: { archive: [...results, ...index, ...plans, "s3:ListBucket <ArchiveBucket>"], kafka: false },
-  history: { archive: [...results, ...index, ...bodies, ...plans], kafka: false },
+  rollback: { archive: [...results, ...index, ...bodies, ...writes, ...journal], kafka: true },
+  rollbacks: { archive: [...results, ...journalReads, "s3:ListBucket <ArchiveBucket>"], kafka: false },
+  history: { archive: [...results, ...index, ...bodies, ...journalReads], kafka: false },
   delete: { archive: deletes, kafka: false },
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
   reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },

@@ -189,10 +189,17 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
       return times;
     },
 
-    /** Hides a snapshot, as the first step of deleting it, and records who did: both or neither. False: there is none. */
+    /**
+     * Hides a snapshot, as the first step of deleting it, then records who did. False: there is none. If it ends between the two
+     * writes, the snapshot is hidden without a record, and the next call writes one. They are no transaction: AWS does not
+     * document how rights on some rows only (`dynamodb:LeadingKeys`) apply to the parts of one.
+     */
     async hide(snapshotId: string, { requestedBy, requestId }: Caller, deadline: Deadline): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
+      const mark = { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values: yes };
+      const hiding = { changes: [mark], doing: `hiding ${snapshotId}`, undone: "Delete it again to finish." };
+      if (!(await table.write(hiding, deadline))) return false;
       const deletedAt = new Date().toISOString();
       const record = itemOf({
         pk: "deletion",
@@ -202,11 +209,10 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
         request_id: requestId,
         deleted_at: deletedAt,
       });
-      const changes = [
-        { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values: yes },
-        { put: record },
-      ];
-      return table.write({ changes, doing: `hiding ${snapshotId}`, undone: "Delete it again to finish." }, deadline);
+      const doing = `recording the deletion of ${snapshotId}`;
+      const undone = "It is no longer listed, but its body is still in the bucket: delete it again to finish.";
+      await table.write({ changes: [{ put: record }], doing, undone }, deadline);
+      return true;
     },
 
     /** Removes a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */

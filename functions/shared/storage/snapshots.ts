@@ -269,9 +269,9 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
-     * Deletes a snapshot, and records who did. After the first step, which writes that record, no other method finds it;
-     * calling again finishes what was interrupted, and writes another record. The id stays in use until its second is over,
-     * so that no other snapshot gets it.
+     * Deletes a snapshot, and records who did. Its steps may be interrupted between any two: after the first one no other method
+     * finds the snapshot, its body goes only after the record is written, and its row goes last. Calling again finishes what was
+     * interrupted, and writes another record. The id stays in use until its second is over, so that no other snapshot gets it.
      *
      * @throws SnapshotNotFound where there is none of that id (any more)
      */

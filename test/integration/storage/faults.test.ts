@@ -215,7 +215,7 @@ describe("an endpoint", () => {
     ["GetItem", (archive, deadline) => archive.entry(snapshotId, deadline)],
     ["GetObject", (archive, deadline) => archive.load(snapshotId, deadline)],
     ["Query", (archive, deadline) => archive.list({ limit: 5 }, deadline)],
-    ["TransactWriteItems", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
+    ["UpdateItem", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
     ["DeleteObject", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
     ["DeleteItem", (archive, deadline) => archive.remove(snapshotId, ana, deadline)],
   ];

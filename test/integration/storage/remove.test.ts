@@ -1,9 +1,15 @@
+import { isDeepStrictEqual } from "node:util";
+import { DeleteItemCommand } from "@aws-sdk/client-dynamodb";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SnapshotNotFound, StorageUnavailable } from "../../../functions/shared/core/errors.ts";
 import { within } from "../../support/deadline.ts";
 import { ana, content, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
+
+/** The writes of a deletion, in their order. */
+const steps = ["UpdateItem", "PutItem", "DeleteObject", "DeleteItem"];
 
 async function save(): Promise<string> {
   return (await storage.archive.save(content(), second(0), within())).snapshot.snapshotId;
@@ -52,7 +58,7 @@ describe("a deleted snapshot", () => {
     const now = new Date();
     const { snapshot } = await storage.archive.save(content(), now, within());
     const hidden = Promise.withResolvers<void>();
-    storage.faults.when({ action: "TransactWriteItems", at: "answer" }, () => {
+    storage.faults.when({ action: "UpdateItem", at: "answer" }, () => {
       hidden.resolve();
       return undefined;
     });
@@ -77,7 +83,7 @@ describe("a deleted snapshot", () => {
 });
 
 describe("a deletion", () => {
-  test.each(["DeleteObject", "DeleteItem"])(
+  test.each(steps.slice(1))(
     "that fails before %s hides the snapshot, and a repeated deletion completes it",
     async (action) => {
       const snapshotId = await save();
@@ -98,13 +104,13 @@ describe("a deletion", () => {
 
   test("that fails before its first step changes nothing", async () => {
     const snapshotId = await save();
-    storage.faults.on("TransactWriteItems", "breaks");
+    storage.faults.on("UpdateItem", "breaks");
     await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
     expect((await storage.archive.load(snapshotId, within())).snapshotId).toBe(snapshotId);
     expect(await storage.items("deletion")).toEqual([]);
   });
 
-  test.each(["TransactWriteItems", "DeleteItem"])("waits if %s conflicts with another call", async (action) => {
+  test.each(["UpdateItem", "PutItem", "DeleteItem"])("waits if %s conflicts with another call", async (action) => {
     const snapshotId = await save();
     storage.faults.on(action, "conflicts", 2);
     await storage.shaky.remove(snapshotId, ana, within());
@@ -112,34 +118,128 @@ describe("a deletion", () => {
     expect(await storage.items()).toEqual(await storage.items("deletion"));
   });
 
-  test.each(["TransactWriteItems", "DeleteObject", "DeleteItem"])(
-    "succeeds if an answer to %s is lost",
-    async (action) => {
-      const snapshotId = await save();
-      storage.faults.on(action, "lost", 1);
-      await storage.shaky.remove(snapshotId, ana, within());
-      expect(storage.faults.calls.filter((call) => call === action)).toHaveLength(2);
-      await expectGone(snapshotId);
-      expect(await storage.keys()).toEqual([]);
-    },
-  );
+  test.each(steps)("succeeds if an answer to %s is lost", async (action) => {
+    const snapshotId = await save();
+    storage.faults.on(action, "lost", 1);
+    await storage.shaky.remove(snapshotId, ana, within());
+    expect(storage.faults.calls.filter((call) => call === action)).toHaveLength(2);
+    await expectGone(snapshotId);
+    expect(await storage.keys()).toEqual([]);
+  });
 
-  test.each(["TransactWriteItems", "DeleteObject", "DeleteItem"])(
-    "can be completed if all answers to %s are lost",
-    async (action) => {
-      const snapshotId = await save();
-      storage.faults.on(action, "lost");
-      await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
-      await expectGone(snapshotId);
+  test.each(steps)("can be completed if all answers to %s are lost", async (action) => {
+    const snapshotId = await save();
+    storage.faults.on(action, "lost");
+    await expect(storage.shaky.remove(snapshotId, ana, within())).rejects.toThrow(StorageUnavailable);
+    await expectGone(snapshotId);
 
-      storage.faults.clear();
-      await storage.shaky
-        .remove(snapshotId, ana, within())
-        .catch((error: unknown) => expect(error).toBeInstanceOf(SnapshotNotFound));
-      expect(await storage.items("snapshot")).toEqual([]);
-      expect(await storage.keys()).toEqual([]);
-    },
-  );
+    storage.faults.clear();
+    await storage.shaky
+      .remove(snapshotId, ana, within())
+      .catch((error: unknown) => expect(error).toBeInstanceOf(SnapshotNotFound));
+    expect(await storage.items("snapshot")).toEqual([]);
+    expect(await storage.keys()).toEqual([]);
+  });
+});
+
+describe("a deletion that is killed", () => {
+  /** Deletes a snapshot by a call that ends before one of its writes, or right after it. */
+  async function kill(snapshotId: string, { step, at }: { step: string; at: "call" | "answer" }): Promise<void> {
+    const over = new AbortController();
+    storage.faults.when({ action: step, at }, () => {
+      over.abort();
+      return at === "call" ? "hangs" : "lost";
+    });
+    const deadline = { signal: over.signal, remainingMs: () => (over.signal.aborted ? 0 : 25_000) };
+    const ended = storage.shaky.remove(snapshotId, ana, deadline).then(
+      () => "completed",
+      (error: unknown) => Object(error).name,
+    );
+    expect(["DeadlineExceeded", "SnapshotNotFound"]).toContain(await ended);
+    storage.faults.clear();
+  }
+
+  /** What a list, a rollback and a reindex are told of the snapshot, and what is left of it. */
+  async function stateOf(snapshotId: string) {
+    const { entries } = await storage.archive.list({ limit: 5 }, within());
+    const loaded = await storage.archive.load(snapshotId, within()).then(
+      () => "loaded",
+      (error: unknown) => Object(error).name,
+    );
+    const [rows, bodies, records] = [
+      await storage.items("snapshot"),
+      await storage.keys(),
+      await storage.items("deletion"),
+    ];
+    const { added, repaired, orphanRows, unreadable, warnings } = await storage.archive.reindex(false, within());
+    expect({ added, repaired, orphanRows, unreadable }).toEqual({
+      added: [],
+      repaired: [],
+      orphanRows: [],
+      unreadable: [],
+    });
+    expect(await storage.items("snapshot")).toEqual(rows);
+    const unfinished = warnings.some((warning) => warning.includes("call delete again to finish it"));
+    return {
+      listed: entries.length,
+      loaded,
+      rows: rows.length,
+      bodies: bodies.length,
+      recorded: records.length > 0,
+      unfinished,
+    };
+  }
+
+  const whole = { listed: 1, loaded: "loaded", rows: 1, bodies: 1, recorded: false, unfinished: false };
+  const hidden = { listed: 0, loaded: "SnapshotNotFound", rows: 1, bodies: 1, recorded: false, unfinished: true };
+  const recorded = { ...hidden, recorded: true };
+  const bodyless = { ...recorded, bodies: 0 };
+  const gone = { ...bodyless, rows: 0, unfinished: false };
+  /** What holds before the first write, and after each of them. */
+  const states = [whole, hidden, recorded, bodyless, gone];
+  const moments = steps.flatMap((step, i) => [
+    { step, at: "call" as const, state: states[i] },
+    { step, at: "answer" as const, state: states[i + 1] },
+  ]);
+
+  test.each(moments)("at the $at of $step leaves what list, load and reindex agree on", async (moment) => {
+    const snapshotId = await save();
+    await kill(snapshotId, moment);
+    expect(await stateOf(snapshotId)).toEqual(moment.state);
+    await complete(snapshotId);
+  });
+
+  test("any number of times, at any moment, is completed by the next call that is not", async () => {
+    const kills = fc.array(fc.constantFrom(...moments), { minLength: 2, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(kills, async (kills) => {
+        const snapshotId = await save();
+        let reached = 0;
+        for (const moment of kills) {
+          await kill(snapshotId, moment);
+          const state = await stateOf(snapshotId);
+          const now = states.findIndex((known) => isDeepStrictEqual(known, state));
+          expect(now).toBeGreaterThanOrEqual(reached);
+          reached = now;
+          if (state.listed === 0 && state.rows === 0) break;
+        }
+        await complete(snapshotId);
+        for (const { pk, sk } of await storage.items("deletion")) {
+          if (pk && sk)
+            await storage.dynamodb.send(new DeleteItemCommand({ TableName: storage.config.table, Key: { pk, sk } }));
+        }
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  async function complete(snapshotId: string): Promise<void> {
+    const isGone = isDeepStrictEqual(await stateOf(snapshotId), gone);
+    const again = storage.archive.remove(snapshotId, ana, within());
+    if (isGone) await expect(again).rejects.toThrow(SnapshotNotFound);
+    else await again;
+    expect(await stateOf(snapshotId)).toEqual(gone);
+  }
 });
 
 describe("the audit item of a deletion", () => {
