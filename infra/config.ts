@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { request as snapshotRequest } from "../functions/snapshot/schema.ts";
 import { archive } from "./config/archive.ts";
-import { always, arn, distinct, fields, flag, has, list, text, whole } from "./config/fields.ts";
+import { always, arn, distinct, fields, flag, has, text, whole } from "./config/fields.ts";
+import { network } from "./config/network.ts";
 import { InvalidExpression, longestGap } from "./longest-gap.ts";
 
 const isHostAndPort = (value: string): boolean => {
@@ -91,61 +92,6 @@ const cluster = fields("the Kafka cluster", {
   /** By default 32, and 4 with AWS_MSK_IAM, because MSK limits new connections. */
   connections_per_broker: whole(1, 128, "the number of connections to one broker at a time").optional(),
 });
-
-const existingVpc = fields("an existing VPC", {
-  vpc_id: text(/^vpc-[0-9a-f]+$/, 'the id of the VPC, "vpc-…"'),
-  availability_zones: list(text(/^[a-z0-9-]+$/, 'a zone such as "eu-west-1a"'), "zones, one per subnet"),
-  private_subnet_ids: distinct(
-    text(/^subnet-[0-9a-f]+$/, 'the id of a subnet, "subnet-…"'),
-    "subnets that reach the brokers",
-  ),
-  /** Of those subnets, in the same order; required for the gateway endpoints in `endpoints`. */
-  private_route_table_ids: list(
-    text(/^rtb-[0-9a-f]+$/, 'the id of a route table, "rtb-…"'),
-    "route tables, one per subnet",
-  ).optional(),
-})
-  .refine((it) => it.availability_zones.length === it.private_subnet_ids.length, {
-    path: ["availability_zones"],
-    error: "must have one zone for each of private_subnet_ids, in the same order",
-  })
-  .refine((it) => (it.private_route_table_ids ?? it.private_subnet_ids).length === it.private_subnet_ids.length, {
-    path: ["private_route_table_ids"],
-    error: "must have one route table for each of private_subnet_ids, in the same order (repeat a shared one)",
-  });
-
-const newVpc = fields("a new VPC", {
-  cidr: z.cidrv4('must be an IPv4 range such as "10.0.0.0/16"').default("10.0.0.0/16"),
-  max_azs: whole(1, 3, "the number of zones").default(2),
-});
-
-const network = fields("the network of the functions", {
-  vpc: fields("the VPC", { create: newVpc.optional(), existing: existingVpc.optional() }).refine(
-    (it) => has(it, "create") !== has(it, "existing"),
-    { error: 'must have either "create" or "existing"', ...always },
-  ),
-  /** The brokers' groups. They allow the functions; on the brokers' ports the functions reach nothing else. */
-  broker_security_group_ids: distinct(
-    text(/^sg-[0-9a-f]+$/, 'the id of a security group, "sg-…"'),
-    "the brokers' security groups",
-  ).optional(),
-  /** Set one to false if the VPC has that endpoint or another route to the service. */
-  endpoints: fields("the VPC endpoints to create", {
-    s3: flag("whether to create a gateway endpoint for S3", true),
-    dynamodb: flag("whether to create a gateway endpoint for DynamoDB", true),
-    secrets_manager: flag("whether to create an interface endpoint for Secrets Manager, if a secret is used", true),
-  }).prefault({}),
-}).refine(
-  ({ vpc, endpoints }) =>
-    vpc.existing === undefined ||
-    vpc.existing.private_route_table_ids !== undefined ||
-    !(endpoints.s3 || endpoints.dynamodb),
-  {
-    path: ["vpc", "existing", "private_route_table_ids"],
-    error:
-      "is missing: the gateway endpoints require it; add it, or set endpoints.s3 and endpoints.dynamodb to false if the VPC reaches both",
-  },
-);
 
 const problemOf = (expression: string): string | undefined => {
   try {

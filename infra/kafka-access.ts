@@ -1,9 +1,10 @@
-import { Validations } from "aws-cdk-lib";
+import { Fn, Validations } from "aws-cdk-lib";
 import {
   FlowLogTrafficType,
   GatewayVpcEndpointAwsService,
   InterfaceVpcEndpointAwsService,
   IpAddresses,
+  type ISecurityGroup,
   type ISubnet,
   type IVpc,
   Peer,
@@ -15,6 +16,7 @@ import {
 import { CfnFunction } from "aws-cdk-lib/aws-lambda";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
+import { portsOf } from "./config/network.ts";
 import type { Deployment } from "./config.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
@@ -24,6 +26,9 @@ type Network = NonNullable<Deployment["network"]>;
 type AnyVpc = Omit<IVpc, "vpnGatewayId">;
 
 const https = Port.tcp(443);
+
+/** Read by the AWS SDK: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html */
+const secretsManagerEndpoint = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
 
 /** The secrets with the credentials. */
 const secretsOf = ({ sasl, tls }: Deployment["cluster"]["security"]) => [
@@ -51,6 +56,10 @@ const iamRights = {
 export class KafkaAccess extends Construct {
   readonly #cluster: Deployment["cluster"];
   readonly #placement: CfnFunction.VpcConfigProperty | undefined;
+  /** Where the functions reach Secrets Manager, if not by its public name. */
+  readonly #secretsManagerUrl: string | undefined;
+  /** What an administrator needs to peer the network with that of the brokers. */
+  readonly outputs: Readonly<Record<string, string>> = {};
 
   constructor(scope: Construct, id: string, { cluster, network }: Deployment) {
     super(scope, id);
@@ -58,12 +67,19 @@ export class KafkaAccess extends Construct {
     if (network === null) return;
 
     const { vpc, subnets } = this.#vpc(network.vpc);
-    const functions = this.#securityGroup(vpc, "Functions", "Offset rollback functions that reach Kafka");
-    functions.addEgressRule(Peer.anyIpv4(), https, "S3, DynamoDB, Secrets Manager, token endpoint");
-    this.#openBrokers(functions, network.broker_security_group_ids);
-    this.#addEndpoints(vpc, subnets, functions, network.endpoints);
+    const functions = this.#functionsGroup(vpc, network);
+    this.#openBrokers(functions, network);
+    this.#addGateways(vpc, subnets, network.endpoints);
+    this.#secretsManagerUrl = this.#addSecretsManager(vpc, subnets, functions, network.endpoints);
     const subnetIds = subnets.map(({ subnetId }) => subnetId);
     this.#placement = { subnetIds, securityGroupIds: [functions.securityGroupId] };
+    this.outputs = {
+      FunctionsSecurityGroupId: functions.securityGroupId,
+      ...(network.vpc.create && {
+        VpcId: vpc.vpcId,
+        RouteTableIds: subnets.map(({ routeTable }) => routeTable.routeTableId).join(","),
+      }),
+    };
   }
 
   /** Places the function in the brokers' network, allows it to log in and read offsets, and configures it. */
@@ -77,6 +93,7 @@ export class KafkaAccess extends Construct {
       ...(sasl && { [envNames.saslMechanism]: sasl.mechanism }),
       ...(sasl && "secret_arn" in sasl && { [envNames.secretArn]: sasl.secret_arn }),
       ...(tls && { [envNames.tlsSecretArn]: tls.secret_arn }),
+      ...(this.#secretsManagerUrl && { [secretsManagerEndpoint]: this.#secretsManagerUrl }),
       ...(connections_per_broker && { [envNames.connectionsPerBroker]: `${connections_per_broker}` }),
     });
     for (const { secret_arn, kms_key_arn } of secretsOf(security)) {
@@ -150,32 +167,58 @@ export class KafkaAccess extends Construct {
     return { vpc, subnets: vpc.isolatedSubnets };
   }
 
-  #openBrokers(functions: SecurityGroup, groupIds: readonly string[] | undefined): void {
-    const ports = this.#cluster.bootstrap_servers.map((server) => Number(server.slice(server.lastIndexOf(":") + 1)));
-    for (const port of new Set(ports)) {
-      if (groupIds === undefined) functions.addEgressRule(Peer.anyIpv4(), Port.tcp(port), "Kafka brokers");
-      for (const groupId of groupIds ?? []) {
-        const brokers = SecurityGroup.fromSecurityGroupId(this, `Brokers-${groupId}-${port}`, groupId);
-        brokers.connections.allowFrom(functions, Port.tcp(port), "Offset rollback functions to Kafka brokers");
+  /** The group of the functions: one that exists stays as it is. */
+  #functionsGroup(vpc: AnyVpc, { security_group_id }: Network): ISecurityGroup {
+    if (security_group_id !== undefined)
+      return SecurityGroup.fromSecurityGroupId(this, "Functions", security_group_id, { mutable: false });
+    const functions = this.#securityGroup(vpc, "Functions", "Offset rollback functions that reach Kafka");
+    functions.addEgressRule(Peer.anyIpv4(), https, "S3, DynamoDB, Secrets Manager, token endpoint");
+    return functions;
+  }
+
+  #openBrokers(functions: ISecurityGroup, { broker_security_group_ids, broker_ports = [] }: Network): void {
+    const bootstrap = this.#cluster.bootstrap_servers.map((server) => server.slice(server.lastIndexOf(":") + 1));
+    for (const ports of new Set([...bootstrap, ...broker_ports.map(String)])) {
+      const { from, to } = portsOf(ports) ?? { from: 0, to: 0 };
+      const port = from === to ? Port.tcp(from) : Port.tcpRange(from, to);
+      if (broker_security_group_ids === undefined) functions.addEgressRule(Peer.anyIpv4(), port, "Kafka brokers");
+      for (const groupId of broker_security_group_ids ?? []) {
+        const brokers = SecurityGroup.fromSecurityGroupId(this, `Brokers-${groupId}-${ports}`, groupId);
+        brokers.connections.allowFrom(functions, port, "Offset rollback functions to Kafka brokers");
       }
     }
   }
 
-  #addEndpoints(vpc: AnyVpc, subnets: ISubnet[], functions: SecurityGroup, endpoints: Network["endpoints"]): void {
+  #addGateways(vpc: AnyVpc, subnets: ISubnet[], endpoints: Network["endpoints"]): void {
     const { S3, DYNAMODB } = GatewayVpcEndpointAwsService;
     if (endpoints.s3) vpc.addGatewayEndpoint("S3", { service: S3, subnets: [{ subnets }] });
     if (endpoints.dynamodb) vpc.addGatewayEndpoint("DynamoDb", { service: DYNAMODB, subnets: [{ subnets }] });
-    if (endpoints.secrets_manager && secretsOf(this.#cluster.security).length > 0) {
-      const description = "Secrets Manager for offset rollback functions";
-      const endpoint = this.#securityGroup(vpc, "SecretsManagerEndpoint", description);
-      endpoint.addIngressRule(functions, https, "Offset rollback functions");
-      vpc.addInterfaceEndpoint("SecretsManager", {
-        service: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-        subnets: { subnets },
-        securityGroups: [endpoint],
-        open: false,
-      });
-    }
+  }
+
+  /**
+   * An endpoint for Secrets Manager that only these functions use, by its own name. With private DNS it would answer to the
+   * service's name in the whole VPC, and refuse everybody else there. Returns its URL.
+   */
+  #addSecretsManager(
+    vpc: AnyVpc,
+    subnets: ISubnet[],
+    functions: ISecurityGroup,
+    endpoints: Network["endpoints"],
+  ): string | undefined {
+    if (!endpoints.secrets_manager || secretsOf(this.#cluster.security).length === 0) return undefined;
+    const group = this.#securityGroup(vpc, "SecretsManagerEndpoint", "Secrets Manager for offset rollback functions");
+    group.addIngressRule(functions, https, "Offset rollback functions");
+    const zones = subnets.map(({ availabilityZone }) => availabilityZone);
+    const { vpcEndpointDnsEntries } = vpc.addInterfaceEndpoint("SecretsManager", {
+      service: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+      // An endpoint has one subnet in a zone at most.
+      subnets: { subnets: subnets.filter((_, index) => zones.indexOf(zones[index] ?? "") === index) },
+      securityGroups: [group],
+      open: false,
+      privateDnsEnabled: false,
+    });
+    // An entry is "<hosted zone>:<name>"; the first one is of the endpoint in all its zones.
+    return `https://${Fn.select(1, Fn.split(":", Fn.select(0, vpcEndpointDnsEntries)))}`;
   }
 
   #securityGroup(vpc: AnyVpc, id: string, description: string): SecurityGroup {

@@ -65,6 +65,7 @@ export class OffsetRollbackStack extends Stack {
       Path: `s3://${archive.bucket.bucketName}/${deployment.archive.bucket_prefix}`,
       BootstrapServers: deployment.cluster.bootstrap_servers.join(","),
       FunctionNames: JSON.stringify(Object.fromEntries(names)),
+      ...kafka.outputs,
       ...(queries && { AthenaWorkGroup: queries.workGroupName, AthenaPolicyArn: queries.mayQuery.managedPolicyArn }),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });

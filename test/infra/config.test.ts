@@ -244,14 +244,39 @@ test.each([
   ],
   [
     "gateway endpoints without route tables",
-    withVpc({ private_route_table_ids: undefined }),
-    "network.vpc.existing.private_route_table_ids: is missing",
+    withVpc({}, { endpoints: { s3: true } }),
+    "network.vpc.existing.private_route_table_ids: is missing: the gateway endpoints require it",
+  ],
+  [
+    "route tables without gateway endpoints, as in configs of a former version",
+    withVpc({ private_route_table_ids: ["rtb-0a", "rtb-0a", "rtb-0a"] }),
+    "network.vpc.existing.private_route_table_ids: has no effect without a gateway endpoint: set endpoints.s3",
   ],
   [
     "one route table too few",
-    withVpc({ private_route_table_ids: ["rtb-0a"] }),
+    withVpc({ private_route_table_ids: ["rtb-0a"] }, { endpoints: { dynamodb: true } }),
     "network.vpc.existing.private_route_table_ids: must have one route table",
   ],
+  [
+    "brokers of another VPC than a new one",
+    { ...example(), network: { ...example().network, vpc: { create: {} } } },
+    "network.broker_security_group_ids: belong to another VPC than the new one, and cannot be named before the two are peered",
+  ],
+  [
+    "functions in a group of another VPC than a new one",
+    { ...example(), network: { vpc: { create: {} }, security_group_id: "sg-0a" } },
+    "network.security_group_id: belongs to another VPC than the new one",
+  ],
+  [
+    "ports of brokers, where the stack may set no rule",
+    { ...example(), network: { vpc: example().network.vpc, security_group_id: "sg-0a", broker_ports: [9098] } },
+    "network.broker_ports: have no effect on a security group that exists",
+  ],
+  ...[0, 65536, "9100-9000", "kafka", "1-2-3"].map((port): [string, object, string] => [
+    `the port ${port}`,
+    withVpc({}, { broker_ports: [9096, port] }),
+    'network.broker_ports[1]: must be a port such as 9096, or a range of ports such as "14001-14100"',
+  ]),
   ["both days in a cron", withSchedule({ expression: "cron(0 1 1 * 2 *)" }), "schedules[0].expression: must be"],
   [
     "an hour that no day has",
@@ -309,6 +334,24 @@ describe("accepted", () => {
     ["OAUTHBEARER", { protocol: "SASL_SSL", sasl: { ...sasl, mechanism: "OAUTHBEARER" } }],
     ["AWS_MSK_IAM", { protocol: "SASL_SSL", sasl: iam }],
   ])("%s", (_, security) => expect(problemsOf(withSecurity(security))).toEqual([]));
+
+  test.each([
+    ["the default endpoints of a VPC that exists: none that changes route tables", withVpc({}), [false, false]],
+    [
+      "one gateway endpoint",
+      withVpc({ private_route_table_ids: ["rtb-0a", "rtb-0a", "rtb-0b"] }, { endpoints: { s3: true } }),
+      [true, false],
+    ],
+    ["a new VPC, with gateway endpoints", { ...example(), network: { vpc: { create: {} } } }, [true, true]],
+    [
+      "a new VPC that is peered with the brokers",
+      { ...example(), network: { ...example().network, vpc: { create: { peered: true } } } },
+      [true, true],
+    ],
+    ["more ports", withVpc({}, { broker_ports: [9001, "14001-14100"], security_group_id: "sg-0a" }), [false, false]],
+  ])("%s", (_, config, [s3, dynamodb]) => {
+    expect(parseDeployment(config, "x.json").network?.endpoints).toEqual({ s3, dynamodb, secrets_manager: true });
+  });
 
   test("literal names beside patterns", () => {
     expect(problemsOf(withSchedule({ groups: ["a-*", { name: "a*b" }], exclude: ["a-1"] }))).toEqual([]);

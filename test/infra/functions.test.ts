@@ -80,6 +80,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },
 };
 const archiveEnv = ["DEPLOYMENT_NAME", "NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
+const secretEnv = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"];
 const kafkaEnv = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLUSTER_NAME", "KAFKA_SECURITY_PROTOCOL"];
 
 describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
@@ -104,9 +105,7 @@ describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
     const named = (template: typeof msk) => Object.keys(functionOf(template, verb).Environment.Variables).sort();
     const own = [...archiveEnv, ...(verb === "snapshot" ? ["RETENTION_RISK_HOURS"] : [])];
     expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...own].sort());
-    expect(named(msk)).toEqual(
-      [...(kafka ? [...kafkaEnv, "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"] : []), ...own].sort(),
-    );
+    expect(named(msk)).toEqual([...(kafka ? [...kafkaEnv, ...secretEnv] : []), ...own].sort());
     expect(functionOf(msk, verb).VpcConfig !== undefined).toBe(kafka);
     expect(functionOf(plain, verb).VpcConfig).toBeUndefined();
   });

@@ -1,6 +1,7 @@
 import { Match } from "aws-cdk-lib/assertions";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
+import { verbs } from "../../functions/operations.ts";
 import { request } from "../../functions/snapshot/schema.ts";
 import { example, local } from "./configs.ts";
 import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
@@ -96,19 +97,65 @@ describe("the access to Kafka", () => {
   const withSecurity = (security: object) => ({ ...example(), cluster: { ...example().cluster, security } });
   const secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:kafka-a1B2c3";
 
-  test("has gateway endpoints for S3 and DynamoDB, and an interface endpoint only if a secret is read", () => {
-    const all = ["Gateway dynamodb", "Gateway s3", "Interface secretsmanager"];
-    expect(services(msk)).toEqual(all);
-    expect(services(templateOf(withSecurity({ protocol: "SSL", tls: { secret_arn } })))).toEqual(all);
-    expect(services(templateOf(withSecurity({ protocol: "SSL" })))).toEqual(["Gateway dynamodb", "Gateway s3"]);
+  const withNetwork = (network: object) => templateOf({ ...example(), network: { ...example().network, ...network } });
+  const routed = {
+    existing: {
+      ...example().network.vpc.existing,
+      private_route_table_ids: ["rtb-0a0a0a0a0a0a0a0a0", "rtb-0b0b0b0b0b0b0b0b0", "rtb-0c0c0c0c0c0c0c0c0"],
+    },
+  };
+
+  test("has an interface endpoint only if a secret is read, and gateway endpoints in an existing VPC only on request", () => {
+    expect(services(msk)).toEqual(["Interface secretsmanager"]);
+    expect(services(templateOf(withSecurity({ protocol: "SSL", tls: { secret_arn } })))).toEqual([
+      "Interface secretsmanager",
+    ]);
+    expect(services(templateOf(withSecurity({ protocol: "SSL" })))).toEqual([]);
     expect(services(plain)).toEqual([]);
+    expect(services(created)).toEqual(["Gateway dynamodb", "Gateway s3", "Interface secretsmanager"]);
+    expect(services(withNetwork({ vpc: routed, endpoints: { s3: true } }))).toEqual([
+      "Gateway s3",
+      "Interface secretsmanager",
+    ]);
+    expect(services(withNetwork({ endpoints: { secrets_manager: false } }))).toEqual([]);
   });
 
-  test("omits the endpoints that the VPC already has", () => {
-    const { network } = example();
-    delete network.vpc.existing.private_route_table_ids;
-    const endpoints = { s3: false, dynamodb: false, secrets_manager: false };
-    expect(services(templateOf({ ...example(), network: { ...network, endpoints } }))).toEqual([]);
+  test.each(Object.entries({ msk, created }))(
+    "leaves Secrets Manager's name in the VPC to others, and gives its functions the name of their endpoint: %s",
+    (_, template) => {
+      const [[id, endpoint] = []] = Object.entries(template.findResources("AWS::EC2::VPCEndpoint")).filter(
+        ([, { Properties }]) => Properties.VpcEndpointType === "Interface",
+      );
+      expect(endpoint?.Properties.PrivateDnsEnabled).toBe(false);
+      const first = { "Fn::Select": [0, { "Fn::GetAtt": [id, "DnsEntries"] }] };
+      const name = { "Fn::Select": [1, { "Fn::Split": [":", first] }] };
+      const urls = Object.fromEntries(
+        verbs.map((verb) => [verb, functionOf(template, verb).Environment.Variables.AWS_ENDPOINT_URL_SECRETS_MANAGER]),
+      );
+      const url = { "Fn::Join": ["", ["https://", name]] };
+      const none = undefined;
+      expect(urls).toEqual({
+        ...{ snapshot: url, diff: url, verify: url, rollback: url, import: url },
+        ...{ list: none, show: none, rollbacks: none, history: none, delete: none, reindex: none },
+      });
+    },
+  );
+
+  test("gives no function an endpoint that does not exist", () => {
+    for (const template of [plain, withNetwork({ endpoints: { secrets_manager: false } })]) {
+      expect(functionOf(template, "snapshot").Environment.Variables).not.toHaveProperty(
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+      );
+    }
+  });
+
+  test("puts the interface endpoint into one subnet of each zone, as AWS requires", () => {
+    const { existing } = example().network.vpc;
+    const availability_zones = ["eu-west-1a", "eu-west-1b", "eu-west-1a"];
+    withNetwork({ vpc: { existing: { ...existing, availability_zones } } }).hasResourceProperties(
+      "AWS::EC2::VPCEndpoint",
+      { SubnetIds: existing.private_subnet_ids.slice(0, 2) },
+    );
   });
 
   test("opens the brokers' ports and 443, and nothing else", () => {
@@ -126,6 +173,46 @@ describe("the access to Kafka", () => {
     ).toEqual([
       expect.objectContaining({ DestinationSecurityGroupId: "sg-0123456789abcdef0", FromPort: 9096, ToPort: 9096 }),
     ]);
+  });
+
+  test("opens the ports of brokers that are not bootstrap servers, too", () => {
+    const more = withNetwork({ broker_ports: [9096, 9098, "14001-14100"] });
+    const rules = ["AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"].map((type) =>
+      Object.values(more.findResources(type))
+        .map(({ Properties }) => `${Properties.FromPort}-${Properties.ToPort}`)
+        .sort(),
+    );
+    const brokers = ["14001-14100", "9096-9096", "9098-9098"];
+    expect(rules).toEqual([[...brokers.slice(0, 1), "443-443", ...brokers.slice(1)], brokers]);
+  });
+
+  test("sets no rule of a security group that exists, and opens the brokers and the endpoint for it", () => {
+    const own = withNetwork({ security_group_id: "sg-0f0f0f0f0f0f0f0f0" });
+    expect(functionOf(own, "rollback").VpcConfig.SecurityGroupIds).toEqual(["sg-0f0f0f0f0f0f0f0f0"]);
+    own.resourceCountIs("AWS::EC2::SecurityGroupEgress", 0);
+    const ingress = Object.values(own.findResources("AWS::EC2::SecurityGroupIngress")).map(({ Properties }) => [
+      Properties.FromPort,
+      Properties.SourceSecurityGroupId,
+    ]);
+    expect(ingress.sort()).toEqual([
+      [443, "sg-0f0f0f0f0f0f0f0f0"],
+      [9096, "sg-0f0f0f0f0f0f0f0f0"],
+    ]);
+    const groups = Object.values(own.findResources("AWS::EC2::SecurityGroup"));
+    expect(groups.map(({ Properties }) => Properties.GroupDescription)).toEqual([
+      "Secrets Manager for offset rollback functions",
+    ]);
+  });
+
+  test("names in its outputs what an administrator needs to peer a new VPC", () => {
+    const named = (template: typeof msk) =>
+      Object.keys(template.toJSON().Outputs).filter((name) => /Vpc|Route|Group/.test(name));
+    expect(named(created)).toEqual(["FunctionsSecurityGroupId", "VpcId", "RouteTableIds"]);
+    expect(named(msk)).toEqual(["FunctionsSecurityGroupId"]);
+    expect(named(plain)).toEqual([]);
+    expect(render(created.toJSON().Outputs.RouteTableIds.Value)).toBe(
+      "<KafkaVpcFunctionsSubnet1RouteTable>,<KafkaVpcFunctionsSubnet2RouteTable>",
+    );
   });
 
   test("from a new VPC reaches only the endpoints and peered networks", () => {

@@ -55,6 +55,15 @@ test("a secret is read once per process, for any number of invocations and conne
   expect(served.count).toBe(1);
 });
 
+test("a secret is read from the endpoint that the stack gives the function, before any other", async () => {
+  const { served } = await secretsManager({ username: "ana", password: "one" });
+  const elsewhere = await serve(() => ({ status: 500, body: {} }));
+  vi.stubEnv("AWS_ENDPOINT_URL", elsewhere.url);
+  vi.stubEnv("AWS_ENDPOINT_URL_SECRETS_MANAGER", served.url);
+  expect(await sourceOf("arn:own-endpoint")()).toEqual(login("one"));
+  expect([served.count, elsewhere.count]).toEqual([1, 0]);
+});
+
 test("a secret is read once more for all connections rejected at the same time, and the new value is kept", async () => {
   const { secret, served } = await secretsManager({ username: "ana", password: "one" });
   const source = sourceOf("arn:changed");
