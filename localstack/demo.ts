@@ -9,7 +9,7 @@ import { dryRunResult, rollbackResult } from "../functions/rollback/schema.ts";
 import { pageResult, recordResult } from "../functions/rollbacks/schema.ts";
 import { parseJson } from "../functions/shared/core/json/json.ts";
 import { type DocumentResult, documentResult as shown } from "../functions/show/schema.ts";
-import { result as taken } from "../functions/snapshot/schema.ts";
+import { snapshotResult as taken } from "../functions/snapshot/schema.ts";
 import { result as verified } from "../functions/verify/schema.ts";
 import { choose } from "./choice.ts";
 import { type Client, createClient } from "./client.ts";

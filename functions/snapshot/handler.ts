@@ -2,9 +2,16 @@ import { isDeepStrictEqual } from "node:util";
 import { commitWarnings, emptyWarnings, unreadable } from "../shared/core/checks.ts";
 import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
 import { executionOf } from "../shared/core/execution.ts";
-import { countOffsets, type LiveState, type Selection, type Snapshot, statusOf } from "../shared/core/model.ts";
+import {
+  countOffsets,
+  type LiveState,
+  type Selection,
+  type Snapshot,
+  type SnapshotContent,
+  statusOf,
+} from "../shared/core/model.ts";
 import { countRisk } from "../shared/core/retention-risk.ts";
-import { captureErrors, unlisted } from "../shared/core/snapshot.ts";
+import { captureErrors, commitsDocument, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
@@ -13,14 +20,14 @@ import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { kafkaOperation } from "../shared/operation.ts";
 import { measurementsOf } from "./measure.ts";
 import { assessRisk, lookBack } from "./risk.ts";
-import { type Request, request, type SnapshotResult } from "./schema.ts";
+import { type DryRunResult, type Request, request, type SnapshotResult } from "./schema.ts";
 
 /** Takes a snapshot of what the selected groups have committed. */
 export const handler = kafkaOperation({
   name: "snapshot",
   request,
   hasEffects: true,
-  async run(wanted, work): Promise<Encoded<SnapshotResult>> {
+  async run(wanted, work): Promise<Encoded<SnapshotResult> | Encoded<DryRunResult>> {
     const { kafka, deadline, trigger } = work;
     const { snapshots } = work.storage;
     const started = performance.now();
@@ -60,24 +67,23 @@ export const handler = kafkaOperation({
       warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
     }
     if (risk !== undefined) warnings.push(...risk.warnings);
-    const saved = await snapshots.save(
-      {
-        description: wanted.description,
-        trigger: schedule === undefined ? trigger : "schedule",
-        ...(schedule && { schedule }),
-        ...(risk && { atRisk: countRisk(risk) }),
-        selection,
-        cluster: live.cluster,
-        consumerGroups: live.commits,
-        errors: live.errors,
-        ...(live.unlisted && { unlisted: live.unlisted }),
-        warnings,
-        observed: live.observed,
-      },
-      new Date(),
-      deadline,
-      execution,
-    );
+    const content: SnapshotContent = {
+      description: wanted.description,
+      trigger: schedule === undefined ? trigger : "schedule",
+      ...(schedule && { schedule }),
+      ...(risk && { atRisk: countRisk(risk) }),
+      selection,
+      cluster: live.cluster,
+      consumerGroups: live.commits,
+      errors: live.errors,
+      ...(live.unlisted && { unlisted: live.unlisted }),
+      warnings,
+      observed: live.observed,
+    };
+    if (wanted.dry_run) {
+      return { dry_run: true, ...contentResult(content), consumer_groups: commitsDocument.encode(live.commits) };
+    }
+    const saved = await snapshots.save(content, new Date(), deadline, execution);
     if (saved.repeated) return repeated(saved.snapshot, wanted);
     work.measure(measurementsOf(saved.snapshot, risk, performance.now() - started));
     return snapshotResult(saved.snapshot);
@@ -135,14 +141,19 @@ function snapshotResult(snapshot: Snapshot): Encoded<SnapshotResult> {
   return {
     snapshot_id: snapshot.snapshotId,
     created_at: snapshot.createdAt,
-    description: snapshot.description,
-    status: statusOf(snapshot),
-    groups: snapshot.consumerGroups.size,
-    offsets: countOffsets(snapshot.consumerGroups),
-    errors: captureErrors.encode(snapshot.errors),
-    unlisted: snapshot.unlisted && unlisted.encode(snapshot.unlisted),
+    ...contentResult(snapshot),
     at_risk: snapshot.atRisk,
-    warnings: snapshot.warnings,
     repeated: undefined,
   };
 }
+
+/** What is said of a snapshot, whether it was stored or not. */
+const contentResult = (content: SnapshotContent) => ({
+  description: content.description,
+  status: statusOf(content),
+  groups: content.consumerGroups.size,
+  offsets: countOffsets(content.consumerGroups),
+  errors: captureErrors.encode(content.errors),
+  unlisted: content.unlisted && unlisted.encode(content.unlisted),
+  warnings: content.warnings,
+});

@@ -17,13 +17,25 @@ export const request = z
       z._default(z.boolean(), false),
       "Whether to keep a snapshot that lacks groups which could not be read.",
     ),
+    dry_run: described(
+      z._default(z.boolean(), false),
+      "Whether to answer what would be captured, and store nothing. Groups that cannot be read are refused as without it.",
+    ),
     schedule: optional(
       z.strictObject({ name: label(64), execution_id: label(256), scheduled_time: label(64) }),
       "The execution of a schedule, as EventBridge Scheduler fills it in. One execution has one snapshot.",
     ),
   })
   .check(
-    z.superRefine(({ groups, exclude }, context) => {
+    z.superRefine(({ groups, exclude, dry_run, schedule }, context) => {
+      if (dry_run && schedule !== undefined) {
+        context.addIssue({
+          code: "custom",
+          path: ["schedule"],
+          message: "is of no dry run: leave one of them out",
+          continue: true,
+        });
+      }
       const excluded = compileSelectors(exclude ?? []);
       const both = [...compileSelectors(groups).literals].filter((group) => excluded.matches(group));
       if (both.length === 0) return;
@@ -34,7 +46,7 @@ export const request = z
 /** A snapshot request, read. */
 export type Request = z.output<typeof request>;
 
-export const result = /* @__PURE__ */ resultObject(() => ({
+export const snapshotResult = /* @__PURE__ */ resultObject(() => ({
   ...fields.aboutSnapshot,
   ...fields.sizeOfSnapshot,
   ...fields.problemsOfSnapshot,
@@ -44,7 +56,23 @@ export const result = /* @__PURE__ */ resultObject(() => ({
     "True where an earlier delivery of the same scheduled execution took this snapshot.",
   ),
 }));
-export type SnapshotResult = z.output<typeof result>;
+export type SnapshotResult = z.output<typeof snapshotResult>;
+
+/** What a snapshot would be: it has no id, because none was taken. */
+export const dryRunResult = /* @__PURE__ */ resultObject(() => ({
+  dry_run: described(z.literal(true), "True in the answer to a dry run: nothing was stored."),
+  description: fields.description,
+  status: fields.aboutSnapshot.status,
+  ...fields.sizeOfSnapshot,
+  ...fields.problemsOfSnapshot,
+  consumer_groups: described(
+    fields.byPartition(fields.commit),
+    "The commits that the snapshot would have, by group and topic-partition.",
+  ),
+}));
+export type DryRunResult = z.output<typeof dryRunResult>;
+
+export const result = /* @__PURE__ */ z.union([dryRunResult, snapshotResult]);
 
 export const summary = "Takes a snapshot of the offsets that consumer groups have committed.";
 export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots" }];

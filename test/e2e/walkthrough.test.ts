@@ -13,7 +13,31 @@ async function snapshotOf(group: string): Promise<string> {
   return String(Reflect.get(Object(result), "snapshot_id"));
 }
 
+/** The stack of these tests has a schedule, which takes snapshots meanwhile. */
+const isUnscheduled = ({ trigger }: { readonly trigger: string }) => trigger !== "schedule";
+
 describe("the deployed stack", () => {
+  test("answers a dry run of a snapshot with what it would capture, and stores and counts nothing", async () => {
+    const [topic, group] = [await stack.topic(1), uniqueGroup()];
+    await stack.commit(commitsOn(group, topic, [5n]));
+    const since = new Date().toISOString();
+    const captured = {
+      dry_run: true,
+      description: "",
+      status: "complete",
+      groups: 1,
+      offsets: 1,
+      errors: [],
+      warnings: [],
+      consumer_groups: { [group]: { partitions: { [`${topic}-0`]: { offset: 5, metadata: "", leader_epoch: 0 } } } },
+    };
+    const request = { groups: [group], dry_run: true } as const;
+    expect(await stack.call("snapshot", request)).toEqual(captured);
+    expect(await stack.http("POST", "/snapshots", request)).toEqual({ status: 200, body: captured });
+    expect(await stack.logOf("snapshot", request)).not.toContain('"Snapshots"');
+    expect((await stack.call("list", { since, limit: 1_000 })).snapshots.filter(isUnscheduled)).toEqual([]);
+  });
+
   test("rolls a group back to a snapshot, as kafka-consumer-groups shows at every step", async () => {
     const [topic, group] = [await stack.topic(), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [5n, 6n, 7n]));

@@ -7,6 +7,7 @@ import type { DryRunResult, RollbackResult } from "../../functions/rollback/sche
 import type { pageResult, recordResult } from "../../functions/rollbacks/schema.ts";
 import { encodeJson, type Json } from "../../functions/shared/core/json/json.ts";
 import type { DocumentResult, FileFormat, FormatResult } from "../../functions/show/schema.ts";
+import type { DryRunResult as SnapshotDryRun, SnapshotResult } from "../../functions/snapshot/schema.ts";
 import type { Answer, HttpAnswer } from "../../localstack/client.ts";
 
 /** A result as a client reads it: integers beyond 2^53 are `bigint`. */
@@ -15,13 +16,15 @@ type Read<T> = bigint extends T ? T | number : T extends object ? { [Key in keyo
 /** The result of an operation, which depends on the request. */
 export type ResultOf<V extends string, Request> = V extends "rollback"
   ? Read<Request extends { dry_run: true } ? DryRunResult : RollbackResult>
-  : V extends "rollbacks"
-    ? Read<z.output<Request extends { rollback_id: string } ? typeof recordResult : typeof pageResult>>
-    : V extends "show"
-      ? Read<Request extends { format: FileFormat } ? FormatResult : DocumentResult>
-      : V extends Verb
-        ? Read<z.output<(typeof operations)[V]["result"]>>
-        : unknown;
+  : V extends "snapshot"
+    ? Read<Request extends { dry_run: true } ? SnapshotDryRun : SnapshotResult>
+    : V extends "rollbacks"
+      ? Read<z.output<Request extends { rollback_id: string } ? typeof recordResult : typeof pageResult>>
+      : V extends "show"
+        ? Read<Request extends { format: FileFormat } ? FormatResult : DocumentResult>
+        : V extends Verb
+          ? Read<z.output<(typeof operations)[V]["result"]>>
+          : unknown;
 
 /** The OpenAPI document, changed so that objects with fields that it does not name are invalid. */
 const openapi = Object(

@@ -26,6 +26,14 @@ describe("a request for a snapshot", () => {
     ]);
   });
 
+  test("is refused as a dry run of a schedule, and for what else is wrong with it", () => {
+    const schedule = { name: "hourly", execution_id: "1", scheduled_time: "2025-01-15T10:30:00Z" };
+    expect(problemsOf({ groups: ["a"], exclude: ["a"], dry_run: true, schedule }).problems).toEqual([
+      "schedule: is of no dry run: leave one of them out",
+      'exclude: excludes "a", named in groups',
+    ]);
+  });
+
   test.each([
     [
       "201 patterns",
