@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
 import { Configuration, OperationError, StorageUnavailable } from "../core/errors.ts";
+import { roleNeeds } from "../core/rights.ts";
 
 /** A call to AWS, as the messages of its failures describe it. */
 export interface AwsCall {
@@ -9,6 +10,10 @@ export interface AwsCall {
   readonly action: string;
   /** What it works on: `bucket my-offsets`. */
   readonly resource: string;
+  /** Which part of that its right is for: `snapshots/*`, `rows lease`. */
+  readonly part: string;
+  /** The actions that need a right, where that is not the operation itself. */
+  readonly parts?: readonly string[];
   /** `writing the body of snapshot-…` */
   readonly doing: string;
   /** What a failure leaves behind and the next step: whole sentences. */
@@ -100,7 +105,6 @@ const busy =
 const rights: Readonly<Record<string, string>> = {
   HeadObject: "GetObject",
   ListObjectsV2: "ListBucket",
-  TransactWriteItems: "PutItem",
 };
 
 /** What to do about a failure that trying again does not solve; undefined where it may. */
@@ -110,8 +114,12 @@ function remedyFor(call: AwsCall, name: string, status: number | undefined): str
     return "The credentials or the region of the function are wrong.";
   }
   if (/AccessDenied/.test(name) || status === 401 || status === 403) {
-    const right = `${call.service.toLowerCase()}:${rights[call.action] ?? call.action}`;
-    return `The function's role needs ${right} on ${call.resource}, and the right to use the key that encrypts it, if it has its own key.`;
+    const needed = new Set((call.parts ?? [call.action]).map((action) => rights[action] ?? action));
+    const needs = roleNeeds(
+      [...needed].map((action) => `${call.service.toLowerCase()}:${action}`),
+      `${call.resource} (${call.part})`,
+    );
+    return `${needs}, and the right to use the key that encrypts it, if it has its own key.`;
   }
   if (status === 404 || /NoSuchBucket|ResourceNotFound/.test(name)) {
     return `There is no ${call.resource} in this account and region: check the function's settings.`;

@@ -51,19 +51,26 @@ const tokenKey = "write-token";
 export function createBodies(s3: S3Client, bucket: string, prefix: string) {
   const inFolder = (folder: string, name: string) => ({ Bucket: bucket, Key: `${prefix}${folder}/${name}.json.gz` });
   const at = (snapshotId: string) => inFolder("snapshots", snapshotId);
-  const call = (action: string, doing: string, afterwards?: string): AwsCall => {
-    return { service: "S3", action, resource: `bucket ${bucket}`, doing, afterwards };
-  };
+  const callIn =
+    (folder: string) =>
+    (action: string, doing: string, afterwards?: string): AwsCall => {
+      return { service: "S3", action, resource: `bucket ${bucket}`, part: `${prefix}${folder}/*`, doing, afterwards };
+    };
+  const call = callIn("snapshots");
   const json = { ContentType: "application/json", ContentEncoding: "gzip" };
   const checksum = (sha256: string) => ({ ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") });
-  const readWithToken = (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
-    callAws(call("GetObject", doing), deadline, async (options) => {
+  const readWithToken = (
+    place: { Bucket: string; Key: string },
+    doing: string,
+    deadline: Deadline,
+    callOf: typeof call = call,
+  ) =>
+    callAws(callOf("GetObject", doing), deadline, async (options) => {
       const found = await s3.send(new GetObjectCommand(place), options).catch(valueFor(undefined, "NoSuchKey"));
       const body = await found?.Body?.transformToByteArray();
       return body && { body, writeToken: found?.Metadata?.[tokenKey] };
     });
-  const read = async (place: { Bucket: string; Key: string }, doing: string, deadline: Deadline) =>
-    (await readWithToken(place, doing, deadline))?.body;
+  const read = async (...asked: Parameters<typeof readWithToken>) => (await readWithToken(...asked))?.body;
 
   return {
     /**
@@ -147,7 +154,9 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
       const stored: StoredJson = { name: randomUUID(), sha256: hash(body) };
       const place = inFolder(`rollbacks/${rollbackId}`, stored.name);
       const command = new PutObjectCommand({ ...place, ...json, ...checksum(stored.sha256), Body: body });
-      await callAws(call("PutObject", `writing ${what}`, afterwards), deadline, (options) => s3.send(command, options));
+      await callAws(callIn("rollbacks")("PutObject", `writing ${what}`, afterwards), deadline, (options) =>
+        s3.send(command, options),
+      );
       return stored;
     },
 
@@ -164,7 +173,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
           next: `Restore an earlier version of ${place.Key} in the bucket, which is versioned.`,
           cause,
         });
-      const body = await read(place, `reading ${what}`, deadline);
+      const body = await read(place, `reading ${what}`, deadline, callIn("rollbacks"));
       if (body === undefined) throw corrupt("is missing from the bucket, but the journal names it");
       const actual = hash(body);
       if (actual !== sha256) {
@@ -195,7 +204,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
         });
       }
       const place = { Bucket: bucket, Key: url.slice(`s3://${bucket}/`.length) };
-      const bytes = await callAws(call("GetObject", `reading ${url}`), deadline, async (options) => {
+      const bytes = await callAws(callIn("imports")("GetObject", `reading ${url}`), deadline, async (options) => {
         const found = await s3.send(new GetObjectCommand(place), options).catch(valueFor(undefined, "NoSuchKey"));
         if ((found?.ContentLength ?? 0) > LONGEST_IMPORT) return "too large";
         return found?.Body?.transformToByteArray();
@@ -214,7 +223,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
       const place = { Bucket: bucket, Key: `${prefix}results/${randomUUID()}.${extensionOf(contentType)}` };
       const Body = gzipSync(text);
       const type = { ContentType: contentType, ContentEncoding: "gzip" };
-      const url = await callAws(call("PutObject", "storing the result"), deadline, async (options) => {
+      const url = await callAws(callIn("results")("PutObject", "storing the result"), deadline, async (options) => {
         await s3.send(new PutObjectCommand({ ...place, ...type, ...checksum(hash(Body)), Body }), options);
         const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner"); // few results are large
         return getSignedUrl(s3, new GetObjectCommand(place), { expiresIn: resultSeconds });

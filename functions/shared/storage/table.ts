@@ -45,8 +45,9 @@ const mostConflicts = 8;
  * The table of this name, with the string keys `pk` and `sk`. Reads are consistent. All methods throw what `callAws` throws.
  */
 export function createTable(dynamodb: DynamoDBClient, table: string) {
-  const call = (action: string, doing: string, afterwards?: string): AwsCall => {
-    return { service: "DynamoDB", action, resource: `table ${table}`, doing, afterwards };
+  const call = (action: string, rows: readonly string[], doing: string, afterwards?: string): AwsCall => {
+    const part = `rows ${[...new Set(rows)].join(", ")}`;
+    return { service: "DynamoDB", action, resource: `table ${table}`, part, doing, afterwards };
   };
 
   /** The operation's own name, and what sends it. */
@@ -63,12 +64,13 @@ export function createTable(dynamodb: DynamoDBClient, table: string) {
   return {
     async get(key: Key, doing: string, deadline: Deadline, afterwards?: string): Promise<Item | undefined> {
       const command = new GetItemCommand({ TableName: table, Key: key, ConsistentRead: true });
-      const looking = call("GetItem", doing, afterwards);
+      const looking = call("GetItem", [partitionOf(key)], doing, afterwards);
       return (await callAws(looking, deadline, (options) => dynamodb.send(command, options))).Item;
     },
 
     /** The items that a query finds, by descending sort keys, fetched as they are consumed. */
     async *descending(query: Omit<QueryCommandInput, "TableName">, doing: string, deadline: Deadline) {
+      const rows = [query.ExpressionAttributeValues?.[":pk"]?.S ?? ""];
       let start = query.ExclusiveStartKey;
       do {
         const page = new QueryCommand({
@@ -78,7 +80,7 @@ export function createTable(dynamodb: DynamoDBClient, table: string) {
           ScanIndexForward: false,
           ExclusiveStartKey: start,
         });
-        const found = await callAws(call("Query", doing), deadline, (options) => dynamodb.send(page, options));
+        const found = await callAws(call("Query", rows, doing), deadline, (options) => dynamodb.send(page, options));
         yield* found.Items ?? [];
         start = found.LastEvaluatedKey;
       } while (start !== undefined);
@@ -91,15 +93,18 @@ export function createTable(dynamodb: DynamoDBClient, table: string) {
     async write(write: ConditionalWrite, deadline: Deadline): Promise<boolean> {
       const { doing, tookEffect, undone, unknown = undone } = write;
       const [action, send] = operationFor(write.changes);
+      const rows = write.changes.map((change) =>
+        partitionOf("put" in change ? change.put : "remove" in change ? change.remove : change.update),
+      );
+      const parts = write.changes.map((change) => operationFor([change])[0]);
+      const writing = (afterwards?: string): AwsCall => ({ ...call(action, rows, doing, afterwards), parts });
       for (let attempt = 0; ; attempt++) {
-        const sent = callAws(call(action, doing), deadline, (options) =>
-          send(options).then(() => "written", refusalOf),
-        );
+        const sent = callAws(writing(), deadline, (options) => send(options).then(() => "written", refusalOf));
         const outcome = await sent.catch(async (error: unknown) => {
           const found = error instanceof Configuration ? false : await tookEffect?.(deadline).catch(() => undefined);
           if (found) return "written";
           const cause = error instanceof Error ? error.cause : error;
-          throw awsFailure(call(action, doing, found === false ? undone : unknown), deadline, cause);
+          throw awsFailure(writing(found === false ? undone : unknown), deadline, cause);
         });
         if (outcome === "written") return true;
         if (outcome === "refused") return (await tookEffect?.(deadline)) ?? false;
@@ -112,6 +117,9 @@ export function createTable(dynamodb: DynamoDBClient, table: string) {
     },
   };
 }
+
+/** The kind of an item: its partition key. */
+const partitionOf = ({ pk }: Item | Key): string => pk?.S ?? "";
 
 /** A change as TransactWriteItems takes it; its one part is what PutItem, UpdateItem or DeleteItem take. */
 function encodeChange(table: string, { condition, values, ...change }: Change): TransactWriteItem {

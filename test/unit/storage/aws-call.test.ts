@@ -11,6 +11,7 @@ const call: AwsCall = {
   service: "S3",
   action: "HeadObject",
   resource: "bucket b",
+  part: "snapshots/*",
   doing: "writing x",
   afterwards: "Do y.",
 };
@@ -44,9 +45,9 @@ describe("a call to AWS", () => {
   });
 
   test.each([
-    ["AccessDenied", 403, "needs s3:GetObject on bucket b"],
-    ["AccessDeniedException", 400, "needs s3:GetObject on bucket b"],
-    ["403", 403, "needs s3:GetObject on bucket b"],
+    ["AccessDenied", 403, "needs s3:GetObject on bucket b (snapshots/*), and"],
+    ["AccessDeniedException", 400, "needs s3:GetObject on bucket b (snapshots/*), and"],
+    ["403", 403, "needs s3:GetObject on bucket b (snapshots/*), and"],
     ["NoSuchBucket", 404, "There is no bucket b in this account and region"],
     ["ResourceNotFoundException", 400, "There is no bucket b in this account and region"],
     ["CredentialsProviderError", undefined, "credentials or the region"],

@@ -1,5 +1,6 @@
 import { errorNamed } from "../../core/error-names.ts";
 import { KafkaUnavailable, OperationError } from "../../core/errors.ts";
+import { principalNeeds } from "../../core/rights.ts";
 import { errorCodeName, errorCodes, errorCodeText, isTransient } from "../wire/codes.ts";
 
 /** Why a group, topic or partition could not be read or written: an error's name and message, as values. */
@@ -84,7 +85,7 @@ export function failureOfCode(code: number, subject: Subject): Failure {
   const couldNot = `could not ${subject.doing}`;
   const answer = errorCodeText(code);
   const needs = (right: string): Failure => ({
-    failed: { error: "KafkaAuthorization", message: `${couldNot}: the principal needs ${right} (${answer})` },
+    failed: { error: "KafkaAuthorization", message: `${couldNot}: ${principalNeeds(right)} (${answer})` },
   });
   switch (code) {
     case errorCodes.GROUP_AUTHORIZATION_FAILED:

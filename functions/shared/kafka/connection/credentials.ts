@@ -3,6 +3,8 @@ import { createSecureContext } from "node:tls";
 import * as z from "zod/mini";
 import { type Deadline, deadlineExceeded } from "../../core/deadline.ts";
 import { Configuration, StorageUnavailable } from "../../core/errors.ts";
+import { roleNeeds } from "../../core/rights.ts";
+import { sentence } from "../../core/text.ts";
 import type { Credentials, Login, Tls } from "./security.ts";
 import { iamTokens, oauthTokens } from "./tokens.ts";
 
@@ -179,12 +181,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-const configurationErrors = new Set([
-  "ResourceNotFoundException",
-  "AccessDeniedException",
-  "DecryptionFailure",
-  "InvalidRequestException",
-]);
+const configurationErrors = new Set(["ResourceNotFoundException", "DecryptionFailure", "InvalidRequestException"]);
 
 /** The AWS client is loaded only here. */
 async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
@@ -198,10 +195,13 @@ async function fetchSecret(arn: string, deadline: Deadline): Promise<string> {
     if (deadline.signal.aborted) throw deadlineExceeded("reading the secret with Kafka's credentials", cause);
     const name = cause instanceof Error ? cause.name : String(cause);
     const what = `the secret ${arn} with Kafka's credentials could not be read (${name})`;
+    if (name === "AccessDeniedException") {
+      const said = cause instanceof Error ? `: ${sentence(cause.message)}` : ".";
+      const needs = roleNeeds(["secretsmanager:GetSecretValue"], arn);
+      throw new Configuration(`${what}${said} ${needs}, and kms:Decrypt on its key, if it has its own key.`, { cause });
+    }
     if (configurationErrors.has(name)) {
-      throw new Configuration(`${what}. Check the ARN, and the function's right to read and decrypt the secret.`, {
-        cause,
-      });
+      throw new Configuration(`${what}. Check the ARN, and the function's right to decrypt the secret.`, { cause });
     }
     throw new StorageUnavailable(`${what}. Try again; in a VPC, Secrets Manager requires an interface endpoint.`, {
       cause,

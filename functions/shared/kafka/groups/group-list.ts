@@ -1,4 +1,5 @@
 import type { Unlisted } from "../../core/model.ts";
+import { principalLacks } from "../../core/rights.ts";
 import { listSome } from "../../core/text.ts";
 import { failureOfCode, NoAnswer, RequestFailed, toError, unavailable } from "../calls/problems.ts";
 import { READ_LIMIT_MS, settleAll } from "../calls/retry.ts";
@@ -201,17 +202,16 @@ function merge(
   }
   const warnings: string[] = [];
   const { TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION } = errorCodes;
+  const incomplete = (reason: string) => warnings.push(`The list of groups may be incomplete: ${reason}.`);
   // Some hosted clusters hide the topic: it is unknown, although groups exist.
-  const isHidden = first.topic.code === UNKNOWN_TOPIC_OR_PARTITION && groups.size > 0;
-  if (isHidden || first.topic.code === TOPIC_AUTHORIZATION_FAILED) {
-    warnings.push(
-      `The list of groups may be incomplete: the principal may not describe ${OFFSETS_TOPIC}. Grant DESCRIBE on it.`,
-    );
+  if (first.topic.code === UNKNOWN_TOPIC_OR_PARTITION && groups.size > 0) {
+    incomplete(`the cluster hides topic ${OFFSETS_TOPIC}, which would prove it`);
+  }
+  if (first.topic.code === TOPIC_AUTHORIZATION_FAILED) {
+    incomplete(principalLacks(`DESCRIBE on topic "${OFFSETS_TOPIC}"`));
   }
   if (views.some(({ hidden }) => hidden)) {
-    warnings.push(
-      "The principal may describe only some groups (it lacks DESCRIBE on all). Patterns cannot match the others.",
-    );
+    incomplete(`${principalLacks("DESCRIBE on all groups")}, and patterns cannot match the others`);
   }
   const unlisted = unlistedOf(first.topic, known, new Set(views.map(({ node }) => node)));
   return { groups, coordinators, warnings, ...(unlisted && { unlisted }) };

@@ -1,4 +1,5 @@
 import type { Observed } from "../../core/model.ts";
+import { principalLacks } from "../../core/rights.ts";
 import { count, nameSome } from "../../core/text.ts";
 import { type Attempt, failureOfCode, type Problem } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
@@ -50,7 +51,7 @@ export async function observeOtherTopics(
 }
 
 const hiddenWarning = (topics: Iterable<string>, namedBy: string): string =>
-  `Commits may be missing: the principal lacks DESCRIBE on topic ${nameSome(topics, MAX_NAMES)}, ${namedBy}. Kafka ` +
+  `Commits may be missing: ${principalLacks(`DESCRIBE on topic ${nameSome(topics, MAX_NAMES)}`)}, ${namedBy}. Kafka ` +
   "silently omits commits on such topics. Grant DESCRIBE on them.";
 
 /** The topics that the principal may not describe, those that it may, and those for which that is unknown. */

@@ -1,3 +1,4 @@
+import { principalNeeds } from "../../core/rights.ts";
 import { failureOfCode, failureOfException, type Problem, type Settled, unavailable } from "../calls/problems.ts";
 import type { Cluster } from "../connection/cluster.ts";
 import { errorCodes } from "../wire/codes.ts";
@@ -17,7 +18,7 @@ export async function readOffsetsRetention(cluster: Cluster): Promise<Settled<nu
   try {
     const { code, values } = await cluster.send(node, describeBrokerConfigs, { node, names: [SETTING] }, LIMIT_MS);
     if (code === errorCodes.CLUSTER_AUTHORIZATION_FAILED) {
-      return failed({ error: "KafkaAuthorization", message: "the principal needs DESCRIBE_CONFIGS on the cluster" });
+      return failed({ error: "KafkaAuthorization", message: principalNeeds("DESCRIBE_CONFIGS on the cluster") });
     }
     const minutes = Number(values.get(SETTING) ?? Number.NaN);
     if (code === errorCodes.NONE && Number.isInteger(minutes)) return { done: minutes };
