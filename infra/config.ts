@@ -1,9 +1,9 @@
 import { z } from "zod";
+import { InvalidExpression, longestGap } from "../functions/shared/core/longest-gap.ts";
 import { request as snapshotRequest } from "../functions/snapshot/schema.ts";
 import { archive } from "./config/archive.ts";
 import { always, arn, distinct, fields, flag, has, text, whole } from "./config/fields.ts";
 import { network } from "./config/network.ts";
-import { InvalidExpression, longestGap } from "./longest-gap.ts";
 
 const isHostAndPort = (value: string): boolean => {
   const port = Number(/^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(value)?.[1] ?? 0);

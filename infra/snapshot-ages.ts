@@ -2,8 +2,8 @@ import { Duration, Stack } from "aws-cdk-lib";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Schedule, ScheduleExpression, ScheduleGroup, ScheduleTargetInput } from "aws-cdk-lib/aws-scheduler";
 import { Construct } from "constructs";
+import { longestGap } from "../functions/shared/core/longest-gap.ts";
 import type { Deployment } from "./config.ts";
-import { longestGap } from "./longest-gap.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
 /** A schedule whose newest complete snapshot has a known age. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { InvalidExpression, longestGap } from "../../infra/longest-gap.ts";
+import { InvalidExpression, longestGap } from "../../../functions/shared/core/longest-gap.ts";
 
 const [minute, hour, day] = [60, 3_600, 86_400];
 
