@@ -4,6 +4,7 @@ import type { Verb } from "../functions/operations.ts";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import { ArchiveQueries } from "./archive-queries.ts";
 import type { Deployment } from "./config.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { KafkaAccess } from "./kafka-access.ts";
 import { Observability } from "./observability.ts";
 import { OperationFunction } from "./operation-function.ts";
@@ -46,11 +47,18 @@ export class OffsetRollbackStack extends Stack {
     const { api, accessLogs } = new RestApi(this, "RestApi", functions, deployment);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
     if (writers !== undefined) {
+      const lost = new DeadLetters(this, "RollbacksLost");
+      writers.rollback.keepFailed(lost);
       const { failed } = new Schedules(this, "Schedules", writers.snapshot, deployment);
       new Observability(
         this,
         "Observability",
-        { functions: { ...readers, ...writers }, api, accessLogs, deadLetters: { "snapshots-lost": failed } },
+        {
+          functions: { ...readers, ...writers },
+          api,
+          accessLogs,
+          deadLetters: { "snapshots-lost": failed, "rollbacks-lost": lost },
+        },
         deployment,
       );
     }

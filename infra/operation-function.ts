@@ -1,8 +1,17 @@
 import { basename, dirname, extname, join } from "node:path";
 import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
 import { type Conditions, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
-import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime } from "aws-cdk-lib/aws-lambda";
+import {
+  Architecture,
+  Code,
+  type EventInvokeConfigOptions,
+  Function as LambdaFunction,
+  LoggingFormat,
+  Runtime,
+} from "aws-cdk-lib/aws-lambda";
+import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
+import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { buildSync, type Metafile } from "esbuild";
 import type { Verb } from "../functions/operations.ts";
@@ -102,6 +111,15 @@ const bundle = (verb: Verb) =>
     },
   });
 
+/**
+ * Asynchronous invocations: Lambda retries none, and starts none that has waited for longer. A rollback that begins minutes
+ * after it was asked for would surprise; snapshots are idempotent, see `Schedules`.
+ */
+const once = { retryAttempts: 0, maxEventAge: Duration.seconds(60) };
+
+/** The operations of which asynchronous requests that failed are kept: see `keepFailed`. */
+const keepsFailed: ReadonlySet<Verb> = new Set(["snapshot", "rollback"]);
+
 /** One operation as a Lambda function, with the settings that all of them share. */
 export class OperationFunction extends LambdaFunction {
   /** The function's name as text; `functionName` is a token. */
@@ -133,8 +151,7 @@ export class OperationFunction extends LambdaFunction {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
-      // AWS retries no operation by itself, except snapshots, which are idempotent: see `Schedules`.
-      ...(verb === "snapshot" ? {} : { retryAttempts: 0 }),
+      ...(keepsFailed.has(verb) ? {} : once),
     });
     this.literalName = functionName;
     this.executionRole = role;
@@ -144,6 +161,11 @@ export class OperationFunction extends LambdaFunction {
   /** Allows the function `actions` on a resource. */
   allow(actions: readonly string[], resource: string, conditions: Conditions = {}): void {
     this.addToRolePolicy(new PolicyStatement({ actions: [...actions], resources: [resource], conditions }));
+  }
+
+  /** Puts asynchronous requests that failed for good into a queue. */
+  keepFailed(queue: IQueue, retries: Pick<EventInvokeConfigOptions, "retryAttempts" | "maxEventAge"> = once): void {
+    this.configureAsyncInvoke({ ...retries, onFailure: new SqsDestination(queue) });
   }
 
   /** Sets environment variables. */

@@ -1,4 +1,4 @@
-import { Duration, Stack } from "aws-cdk-lib";
+import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Schedule, ScheduleExpression, ScheduleGroup, ScheduleTargetInput } from "aws-cdk-lib/aws-scheduler";
 import { Construct } from "constructs";
@@ -42,6 +42,7 @@ export class SnapshotAges extends Construct {
 
     const scheduleGroup = new ScheduleGroup(this, "Group", {
       scheduleGroupName: `${name_prefix}offset-rollback-checks`,
+      removalPolicy: RemovalPolicy.DESTROY,
     });
     const role = new Role(this, "Role", {
       description: "Lists snapshots only",

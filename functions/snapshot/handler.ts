@@ -64,7 +64,7 @@ export const handler = kafkaOperation({
     if (live.commits.size === 0) warnings.push("No group of the cluster is in the selection: the snapshot is empty.");
     warnings.push(...emptyWarnings(live.commits, selection));
     if (schedule !== undefined && execution === undefined) {
-      warnings.push("The scheduler gave no execution id, so a repeated delivery of this run cannot be detected.");
+      warnings.push("The scheduler gave no scheduled time, so a repeated delivery of this run cannot be detected.");
     }
     if (risk !== undefined) warnings.push(...risk.warnings);
     const content: SnapshotContent = {
@@ -113,27 +113,25 @@ function refuse(live: LiveState, allowPartial: boolean): void {
 const selectionOf = ({ groups, exclude }: Request): Selection => ({ groups, exclude: exclude ?? [] });
 
 /**
- * The answer to a delivery of an execution that has its snapshot.
+ * The answer to a delivery of a scheduled run that has its snapshot.
  *
  * @throws InvalidRequest where the delivery that took it asked for something else
  */
 function repeated(snapshot: Snapshot, wanted: Request): Encoded<SnapshotResult> {
-  const { selection, description, schedule, snapshotId } = snapshot;
+  const { selection, description, snapshotId } = snapshot;
   const asked = selectionOf(wanted);
   const differs = Object.entries({
     groups: !isDeepStrictEqual(asked.groups, selection.groups),
     exclude: !isDeepStrictEqual(asked.exclude, selection.exclude),
     description: wanted.description !== description,
     allow_partial: statusOf(snapshot) === "partial" && !wanted.allow_partial,
-    "schedule.name": wanted.schedule?.name !== schedule?.name,
-    "schedule.scheduled_time": wanted.schedule?.scheduled_time !== schedule?.scheduledTime,
   }).flatMap(([field, isOther]) => (isOther ? field : []));
   if (differs.length === 0) return { ...snapshotResult(snapshot), repeated: true };
-  const execution = `execution ${quote(wanted.schedule?.execution_id ?? "")}`;
-  const problem = `${execution} already has ${snapshotId}, whose request differs in: ${differs.join(", ")}`;
-  throw new InvalidRequest(`schedule.execution_id: ${problem}.`, {
-    next: "Send another execution_id, or repeat that request as it was.",
-    details: { problems: [`schedule.execution_id: ${problem}`] },
+  const run = `the run of ${quote(wanted.schedule?.name ?? "")} at ${quote(wanted.schedule?.scheduled_time ?? "")}`;
+  const problem = `${run} already has ${snapshotId}, whose request differs in: ${differs.join(", ")}`;
+  throw new InvalidRequest(`schedule: ${problem}.`, {
+    next: "Send another scheduled_time, or repeat that request as it was.",
+    details: { problems: [`schedule: ${problem}`] },
   });
 }
 

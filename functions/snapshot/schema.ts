@@ -23,7 +23,7 @@ export const request = z
     ),
     schedule: optional(
       z.strictObject({ name: label(64), execution_id: label(256), scheduled_time: label(64) }),
-      "The execution of a schedule, as EventBridge Scheduler fills it in. One execution has one snapshot.",
+      "The run of a schedule, as EventBridge Scheduler fills it in. One `scheduled_time` of a `name` has one snapshot.",
     ),
   })
   .check(
@@ -51,10 +51,7 @@ export const snapshotResult = /* @__PURE__ */ resultObject(() => ({
   ...fields.sizeOfSnapshot,
   ...fields.problemsOfSnapshot,
   at_risk: fields.atRisk,
-  repeated: described(
-    fields.mark,
-    "True where an earlier delivery of the same scheduled execution took this snapshot.",
-  ),
+  repeated: described(fields.mark, "True where an earlier delivery of the same scheduled run took this snapshot."),
 }));
 export type SnapshotResult = z.output<typeof snapshotResult>;
 

@@ -45,6 +45,8 @@ describe("alarms", () => {
       "offset-api-5xx": "AWS/ApiGateway 5XXError offset-rollback: Sum in 300 s > 0, none notBreaching",
       "offset-snapshots-lost":
         "AWS/SQS ApproximateNumberOfMessagesVisible <SchedulesFailed>: Maximum in 300 s > 0, none notBreaching",
+      "offset-rollbacks-lost":
+        "AWS/SQS ApproximateNumberOfMessagesVisible <RollbacksLost>: Maximum in 300 s > 0, none notBreaching",
     });
   });
 

@@ -2,7 +2,7 @@ import { Match } from "aws-cdk-lib/assertions";
 import { describe, expect, test } from "vitest";
 import { type Verb, verbs } from "../../functions/operations.ts";
 import { example, local } from "./configs.ts";
-import { functionOf, rightsOf, templateOf } from "./support.ts";
+import { functionOf, render, rightsOf, templateOf } from "./support.ts";
 
 const msk = templateOf(example());
 const plain = templateOf(local());
@@ -51,11 +51,8 @@ const reindexes = [
   "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
   "dynamodb:Query <ArchiveTable> only deletion, snapshot",
 ];
-const failed = [
-  "sqs:GetQueueAttributes <SchedulesFailed>",
-  "sqs:GetQueueUrl <SchedulesFailed>",
-  "sqs:SendMessage <SchedulesFailed>",
-];
+const failed = (queue: string) =>
+  ["GetQueueAttributes", "GetQueueUrl", "SendMessage"].map((action) => `sqs:${action} <${queue}>`);
 const login = [`secretsmanager:GetSecretValue ${secret}`, `kms:Decrypt ${key}`];
 const networkInterfaces = [
   "ec2:AssignPrivateIpAddresses *",
@@ -67,12 +64,18 @@ const networkInterfaces = [
 ];
 
 const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
-  snapshot: { archive: [...results, ...index, ...bodies, ...writes, ...deliveries, ...failed], kafka: true },
+  snapshot: {
+    archive: [...results, ...index, ...bodies, ...writes, ...deliveries, ...failed("SchedulesFailed")],
+    kafka: true,
+  },
   list: { archive: [...results, ...list], kafka: false },
   show: { archive: [...results, ...index, ...bodies], kafka: false },
   diff: { archive: [...results, ...index, ...bodies], kafka: true },
   verify: { archive: [...results, ...index, ...bodies], kafka: true },
-  rollback: { archive: [...results, ...index, ...bodies, ...writes, ...journal], kafka: true },
+  rollback: {
+    archive: [...results, ...index, ...bodies, ...writes, ...journal, ...failed("RollbacksLost")],
+    kafka: true,
+  },
   rollbacks: { archive: [...results, ...journalReads, "s3:ListBucket <ArchiveBucket>"], kafka: false },
   history: { archive: [...results, ...index, ...bodies, ...journalReads], kafka: false },
   delete: { archive: deletes, kafka: false },
@@ -224,16 +227,20 @@ test.each(Object.entries(limits))(
   },
 );
 
-test("a failed asynchronous snapshot is retried twice, then queued; no other operation is retried", () => {
-  const retries = Object.values(msk.findResources("AWS::Lambda::EventInvokeConfig")).map(({ Properties }) => ({
-    of: JSON.stringify(Properties.FunctionName).replace(/[0-9A-F]{8}"}$/, '"}'),
-    retries: Properties.MaximumRetryAttempts,
-    kept: Properties.DestinationConfig?.OnFailure !== undefined,
-  }));
-  expect(retries).toHaveLength(verbs.length);
-  for (const { of, ...config } of retries) {
-    expect(config).toEqual(of === '{"Ref":"snapshot"}' ? { retries: 2, kept: true } : { retries: 0, kept: false });
-  }
+test("an asynchronous request is at most 60 s old and never retried, but a snapshot is, and what fails is queued", () => {
+  const configs = Object.values(msk.findResources("AWS::Lambda::EventInvokeConfig")).map(({ Properties: it }) => [
+    render(it.FunctionName),
+    it.Qualifier,
+    it.MaximumRetryAttempts,
+    it.MaximumEventAgeInSeconds,
+    it.DestinationConfig && render(it.DestinationConfig.OnFailure.Destination),
+  ]);
+  const once = verbs.map((verb) => [`<${verb}>`, "$LATEST", 0, 60, undefined]);
+  const kept: Readonly<Record<string, unknown[]>> = {
+    "<snapshot>": ["<snapshot>", "$LATEST", 2, 3_600, "<SchedulesFailed>"],
+    "<rollback>": ["<rollback>", "$LATEST", 0, 60, "<RollbacksLost>"],
+  };
+  expect(configs.sort()).toEqual(once.map((config) => kept[String(config[0])] ?? config).sort());
 });
 
 test("a name prefix allows a second deployment", () => {

@@ -332,12 +332,25 @@ describe("a schedule", () => {
       RetryPolicy: { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 },
     });
     expect(render(schedules.hourly.Target.DeadLetterConfig.Arn)).toBe("<SchedulesFailed>");
-    msk.hasResourceProperties("AWS::SQS::Queue", { SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
+    msk.allResourcesProperties("AWS::SQS::Queue", { SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
     msk.hasResourceProperties("AWS::SQS::QueuePolicy", {
       PolicyDocument: {
         Statement: [Match.objectLike({ Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } })],
       },
     });
+  });
+
+  test("keeps the logical ids of its resources: with others, an update would create a second one of the same name", () => {
+    const [groups, schedules] = ["Group", ""].map((kind) => msk.findResources(`AWS::Scheduler::Schedule${kind}`));
+    // As the template of d16a1c6 has them, from before CDK had constructs for schedules.
+    const former = {
+      SchedulesGroupC7F67308: "offset-rollback",
+      SchedulesSchedulehourlyD3767BB4: "hourly",
+      SchedulesSchedulebeforenightlybatch70843AFE: "before-nightly-batch",
+    };
+    const named = Object.entries({ ...groups, ...schedules }).map(([id, { Properties }]) => [id, Properties.Name]);
+    expect(Object.fromEntries(named)).toMatchObject(former);
+    for (const { DeletionPolicy } of Object.values(groups ?? {})) expect(DeletionPolicy).toBe("Delete");
   });
 
   test("may invoke the snapshot function and write to the queue, nothing else", () => {

@@ -6,6 +6,7 @@ import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sd
 import { describe, expect, test } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import { StorageUnavailable } from "../../../functions/shared/core/errors.ts";
+import { executionOf } from "../../../functions/shared/core/execution.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import { within } from "../../support/deadline.ts";
 import type { Stored } from "../../support/stored.ts";
@@ -69,8 +70,8 @@ async function saveAll(): Promise<void> {
   };
   await save(6, { trigger: "imported", source });
   const now = new Date();
-  await storage.archive.save(content({ trigger: "schedule", schedule: run }), now, within(), run.executionId);
-  const unnamed = { ...run, executionId: "<aws.scheduler.execution-id>" }; // as the emulators leave it
+  await storage.archive.save(content({ trigger: "schedule", schedule: run }), now, within(), executionOf(run));
+  const unnamed = { ...run, scheduledTime: "<aws.scheduler.scheduled-time>" }; // as the emulators leave it
   await storage.archive.save(content({ trigger: "schedule", schedule: unnamed }), now, within());
   await storage.archive.save(content({ trigger: "schedule", schedule: unnamed }), now, within());
   await storage.archive.save(content(), now, within());
@@ -134,7 +135,7 @@ describe("a lost table", () => {
     const run = { name: "hourly", executionId: "execution-1", scheduledTime: "2025-01-15T10:30:00Z" };
     const scheduled = content({ trigger: "schedule", schedule: run });
     const now = new Date();
-    const deliver = (archive = storage.archive) => archive.save(scheduled, now, within(), run.executionId);
+    const deliver = (archive = storage.archive) => archive.save(scheduled, now, within(), executionOf(run));
     // The body of the second delivery is written when the first one is listed.
     const { snapshot } = await deliver();
     const [, second = expect.fail("no body")] = [snapshot, await bodyOf(snapshot.snapshotId)];
