@@ -69,9 +69,13 @@ const failures = Object.fromEntries(
   ]),
 );
 
-/** The schema of a parameter of a query: lists are repeated, times and snapshots are texts. */
-const querySchema = ({ type = "string", minimum, maximum, default: preset, enum: values }: Schema): Schema =>
-  type === "array" ? { type, items: { type: "string" } } : { type, minimum, maximum, default: preset, enum: values };
+/** The schema of a parameter of a query: lists are repeated, and so are entries of maps; times and snapshots are texts. */
+function querySchema({ type = "string", minimum, maximum, default: preset, enum: values }: Schema): Schema {
+  if (type === "array") return { type, items: { type: "string" } };
+  if (type === "object")
+    return { type: "array", items: { type: "string", pattern: "^[^:]+:." }, example: ["key:value"] };
+  return { type, minimum, maximum, default: preset, enum: values };
+}
 
 /** What a method of a path does. What the path does not name of the request is in the body of a POST, else in the query. */
 function operationObject(verb: Verb, { method, path }: Route, request: Schema): Schema {

@@ -13,6 +13,7 @@ type Examples = {
 const snapshot_id = "snapshot-2025-01-15T10:30:00Z";
 const created_at = "2025-01-15T10:30:00Z";
 const description = "Before consuming remaining messages";
+const labels = { env: "production" };
 const taken = { snapshot_id, created_at, description, status: "complete", groups: 12, offsets: 340 } as const;
 
 // A commit in the snapshot, and what is committed later.
@@ -27,11 +28,14 @@ const none = (words: readonly string[]) => Object.fromEntries(words.map((word) =
 
 /** A request and its result of each operation, for the API documents. */
 export const examples: Examples = {
-  snapshot: { request: { groups: ["orders-*"], description }, result: { ...taken, errors: [], warnings: [] } },
+  snapshot: {
+    request: { groups: ["orders-*"], description, labels },
+    result: { ...taken, errors: [], warnings: [], labels },
+  },
   list: {
-    request: { limit: 1, since: "2025-01-15T00:00:00Z" },
+    request: { limit: 1, since: "2025-01-15T00:00:00Z", labels },
     result: {
-      snapshots: [{ ...taken, trigger: "invoke" }],
+      snapshots: [{ ...taken, trigger: "invoke", labels }],
       warnings: [],
       next_token: "c25hcHNob3QtMjAyNS0wMS0xNVQxMDozMDowMFo",
     },

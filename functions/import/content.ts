@@ -166,6 +166,8 @@ export function importedSnapshot({ wanted, reading, part, live, sha256 }: Import
     description,
     trigger: "imported",
     source,
+    ...(wanted.labels && { labels: wanted.labels }),
+    ...(wanted.hold && { held: true }),
     selection: { groups: [...new Set(names)].map((group) => ({ name: group })), exclude: [] },
     cluster: live.cluster,
     consumerGroups: part.commits,

@@ -68,5 +68,7 @@ const resultOf = (content: ImportedContent) => ({
   errors: captureErrors.encode(content.errors),
   unlisted: content.unlisted && unlisted.encode(content.unlisted),
   warnings: content.warnings,
+  labels: content.labels,
+  held: content.held,
   source: importSource.encode(content.source),
 });

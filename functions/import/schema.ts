@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { importFormats } from "../shared/core/formats/names.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { description, groupMap, label, selectors } from "../shared/lambda/request-fields.ts";
+import { description, groupMap, label, marks, selectors } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
 export const request = z
@@ -31,6 +31,7 @@ export const request = z
       "For groups of the content, the groups that get their commits: names, or patterns with one `*` on both sides.",
     ),
     description: described(z._default(description, ""), "A text that is kept with the snapshot."),
+    ...marks,
     dry_run: described(z._default(z.boolean(), false), "Whether to answer what would be written, and write nothing."),
   })
   .check(
@@ -56,6 +57,7 @@ export const result = /* @__PURE__ */ resultObject(() => ({
     z.array(z.strictObject({ line: z.nullable(z.int()), message: z.string() })),
     "Lines that add nothing, and why. The line is null in JSON, where the message has the path.",
   ),
+  ...fields.marksOfSnapshot,
   source: described(fields.importSource, "What was imported."),
   dry_run: described(z.boolean(), "Whether nothing was written."),
   consumer_groups: optional(

@@ -1,10 +1,10 @@
 import * as z from "zod/mini";
-import { snapshotStatuses } from "../shared/core/model.ts";
+import { snapshotStatuses, triggers } from "../shared/core/model.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { label, nextToken, pageSize, time } from "../shared/lambda/request-fields.ts";
+import { label, labels, nextToken, pageSize, time } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
-/** Times are inclusive. What is not a page or a time is a filter: see `filterable` in storage/index-entry.ts. */
+/** Times are inclusive. What is not a page or a time is a filter: see `Filters` in storage/index-entry.ts. */
 export const request = z.strictObject({
   limit: described(z._default(pageSize, 50), "How many snapshots a page has at most."),
   next_token: nextToken,
@@ -12,6 +12,9 @@ export const request = z.strictObject({
   until: optional(time, "Only snapshots taken at this time or earlier."),
   status: optional(z.enum(snapshotStatuses), "Only snapshots with this status."),
   schedule: optional(label(64), "Only snapshots of the schedule with this name."),
+  trigger: optional(z.enum(triggers), "Only snapshots that were taken by this."),
+  labels: optional(labels, "Only snapshots that have all of these labels. In a query: `labels=key:value`, repeated."),
+  held: optional(z.boolean(), "Only snapshots that are held, or only those that are not."),
 });
 
 /** A list request, read. */
@@ -21,6 +24,8 @@ const row = () => ({
   ...fields.aboutSnapshot,
   ...fields.sizeOfSnapshot,
   trigger: fields.trigger,
+  schedule: optional(z.string(), "The name of the schedule that asked for it."),
+  ...fields.marksOfSnapshot,
   at_risk: fields.atRisk,
   expires_at: optional(z.string(), "When it expires; absent where it never does."),
 });

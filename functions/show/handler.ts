@@ -13,7 +13,7 @@ export const handler = operation({
     { snapshot_id, groups, topics, format },
     { storage, deadline },
   ): Promise<Encoded<DocumentResult> | Encoded<FormatResult>> {
-    const { snapshot, warnings } = await storage.snapshots.open(snapshot_id, groups, deadline);
+    const { snapshot, entry, warnings } = await storage.snapshots.open(snapshot_id, groups, deadline);
     const part = restrict(snapshot, { groups, topics });
     const names = topicsOf(part.commits);
     const isWhole = groups === undefined && topics === undefined;
@@ -29,7 +29,8 @@ export const handler = operation({
             topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
           },
     };
-    const document = () => ({ ...snapshotDocument.encode(shown), status: statusOf(snapshot) });
+    const held: true | undefined = entry.hold && true;
+    const document = () => ({ ...snapshotDocument.encode(shown), status: statusOf(snapshot), held });
     if (format === "json") return document();
     if (format === "html") {
       const { htmlReport } = await import("../shared/report/html.ts");

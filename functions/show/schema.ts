@@ -65,6 +65,7 @@ export const documentResult = /* @__PURE__ */ resultObject(() => ({
     fields.importSource,
     "What it was imported from: name, format, SHA-256, and what the content says of itself.",
   ),
+  ...fields.marksOfSnapshot,
   selection: described(selection(), "The groups that were asked for, and those excluded."),
   cluster: described(
     z.strictObject({ name: z.string(), cluster_id: textOrNull }),

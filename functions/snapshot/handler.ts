@@ -2,14 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { commitWarnings, emptyWarnings, unreadable } from "../shared/core/checks.ts";
 import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
 import { executionOf } from "../shared/core/execution.ts";
-import {
-  countOffsets,
-  type LiveState,
-  type Selection,
-  type Snapshot,
-  type SnapshotContent,
-  statusOf,
-} from "../shared/core/model.ts";
+import { countOffsets, type LiveState, type Selection, type SnapshotContent, statusOf } from "../shared/core/model.ts";
 import { countRisk } from "../shared/core/retention-risk.ts";
 import { captureErrors, commitsDocument, unlisted } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
@@ -18,6 +11,7 @@ import { capture } from "../shared/kafka/groups/capture.ts";
 import { retentionRiskHours } from "../shared/lambda/config.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { kafkaOperation } from "../shared/operation.ts";
+import type { Kept } from "../shared/storage/snapshots.ts";
 import { measurementsOf } from "./measure.ts";
 import { assessRisk, lookBack } from "./risk.ts";
 import { type DryRunResult, type Request, request, type SnapshotResult } from "./schema.ts";
@@ -41,7 +35,7 @@ export const handler = kafkaOperation({
     const unwritten = OperationError.withoutEffect("Nothing was written: take the snapshot again.");
     const earlier =
       execution === undefined ? undefined : await snapshots.findExecution(execution, deadline).catch(unwritten);
-    if (earlier?.found !== undefined) return repeated(earlier.found.snapshot, wanted);
+    if (earlier?.found !== undefined) return repeated(earlier.found, wanted);
     const selection = selectionOf(wanted);
     // While Kafka is read: nothing is written before both are known.
     const former = snapshots.formerTopics(selection, deadline).catch(unwritten);
@@ -72,6 +66,8 @@ export const handler = kafkaOperation({
       trigger: schedule === undefined ? trigger : "schedule",
       ...(schedule && { schedule }),
       ...(risk && { atRisk: countRisk(risk) }),
+      ...(wanted.labels && { labels: wanted.labels }),
+      ...(wanted.hold && { held: true }),
       selection,
       cluster: live.cluster,
       consumerGroups: live.commits,
@@ -84,9 +80,9 @@ export const handler = kafkaOperation({
       return { dry_run: true, ...contentResult(content), consumer_groups: commitsDocument.encode(live.commits) };
     }
     const saved = await snapshots.save(content, new Date(), deadline, execution);
-    if (saved.repeated) return repeated(saved.snapshot, wanted);
+    if (saved.repeated) return repeated(saved, wanted);
     work.measure(measurementsOf(saved.snapshot, risk, performance.now() - started));
-    return snapshotResult(saved.snapshot);
+    return snapshotResult(saved);
   },
 });
 
@@ -117,7 +113,8 @@ const selectionOf = ({ groups, exclude }: Request): Selection => ({ groups, excl
  *
  * @throws InvalidRequest where the delivery that took it asked for something else
  */
-function repeated(snapshot: Snapshot, wanted: Request): Encoded<SnapshotResult> {
+function repeated(kept: Kept, wanted: Request): Encoded<SnapshotResult> {
+  const { snapshot } = kept;
   const { selection, description, snapshotId } = snapshot;
   const asked = selectionOf(wanted);
   const differs = Object.entries({
@@ -125,8 +122,10 @@ function repeated(snapshot: Snapshot, wanted: Request): Encoded<SnapshotResult> 
     exclude: !isDeepStrictEqual(asked.exclude, selection.exclude),
     description: wanted.description !== description,
     allow_partial: statusOf(snapshot) === "partial" && !wanted.allow_partial,
+    labels: !isDeepStrictEqual(wanted.labels, snapshot.labels),
+    hold: wanted.hold !== (snapshot.held ?? false),
   }).flatMap(([field, isOther]) => (isOther ? field : []));
-  if (differs.length === 0) return { ...snapshotResult(snapshot), repeated: true };
+  if (differs.length === 0) return { ...snapshotResult(kept), repeated: true };
   const run = `the run of ${quote(wanted.schedule?.name ?? "")} at ${quote(wanted.schedule?.scheduled_time ?? "")}`;
   const problem = `${run} already has ${snapshotId}, whose request differs in: ${differs.join(", ")}`;
   throw new InvalidRequest(`schedule: ${problem}.`, {
@@ -135,11 +134,12 @@ function repeated(snapshot: Snapshot, wanted: Request): Encoded<SnapshotResult> 
   });
 }
 
-function snapshotResult(snapshot: Snapshot): Encoded<SnapshotResult> {
+function snapshotResult({ snapshot, entry }: Kept): Encoded<SnapshotResult> {
   return {
     snapshot_id: snapshot.snapshotId,
     created_at: snapshot.createdAt,
     ...contentResult(snapshot),
+    held: entry.hold && true,
     at_risk: snapshot.atRisk,
     repeated: undefined,
   };
@@ -153,5 +153,7 @@ const contentResult = (content: SnapshotContent) => ({
   offsets: countOffsets(content.consumerGroups),
   errors: captureErrors.encode(content.errors),
   unlisted: content.unlisted && unlisted.encode(content.unlisted),
+  labels: content.labels,
+  held: content.held,
   warnings: content.warnings,
 });

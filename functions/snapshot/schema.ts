@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { compileSelectors } from "../shared/core/selectors.ts";
 import { nameSome } from "../shared/core/text.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { description, label, selectors } from "../shared/lambda/request-fields.ts";
+import { description, label, marks, selectors } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
 export const request = z
@@ -17,6 +17,7 @@ export const request = z
       z._default(z.boolean(), false),
       "Whether to keep a snapshot that lacks groups which could not be read.",
     ),
+    ...marks,
     dry_run: described(
       z._default(z.boolean(), false),
       "Whether to answer what would be captured, and store nothing. Groups that cannot be read are refused as without it.",
@@ -50,6 +51,7 @@ export const snapshotResult = /* @__PURE__ */ resultObject(() => ({
   ...fields.aboutSnapshot,
   ...fields.sizeOfSnapshot,
   ...fields.problemsOfSnapshot,
+  ...fields.marksOfSnapshot,
   at_risk: fields.atRisk,
   repeated: described(fields.mark, "True where an earlier delivery of the same scheduled run took this snapshot."),
 }));
@@ -62,6 +64,7 @@ export const dryRunResult = /* @__PURE__ */ resultObject(() => ({
   status: fields.aboutSnapshot.status,
   ...fields.sizeOfSnapshot,
   ...fields.problemsOfSnapshot,
+  ...fields.marksOfSnapshot,
   consumer_groups: described(
     fields.byPartition(fields.commit),
     "The commits that the snapshot would have, by group and topic-partition.",

@@ -3,6 +3,14 @@ import { describe, expect, test } from "vitest";
 import { describeInChromium, fileOf, type Name, names, textOf } from "./chromium.ts";
 
 describeInChromium("a report", ({ opened }) => {
+  test("of a snapshot has its labels, and says that it is held", async () => {
+    await opened(fileOf("snapshot"), async (page) => {
+      const facts = await textOf(page, ".facts");
+      expect(facts).toMatch(/Labels\s+env=production/i);
+      expect(facts).toMatch(/Held\s+yes/i);
+    });
+  });
+
   describe.each(names)("of a %s", (name) => {
     test("says first what happened, then what is wrong, then everything", async () => {
       await opened(fileOf(name), async (page) => {

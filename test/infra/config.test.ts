@@ -299,6 +299,12 @@ test.each([
     'schedules[0].exclude: excludes "orders", named in groups',
   ],
   [
+    "a label without a text",
+    withSchedule({ labels: { env: 5 } }),
+    "schedules[0].labels.env: must be a text of 1 to 128 characters",
+  ],
+  ["a hold that is no truth", withSchedule({ hold: "yes" }), "schedules[0].hold: "],
+  [
     "a misspelt field",
     withSchedule({ group: ["a"] }),
     'schedules[0]: unknown field "group": remove or rename; known fields are name, expression',
@@ -351,6 +357,10 @@ describe("accepted", () => {
     ["more ports", withVpc({}, { broker_ports: [9001, "14001-14100"], security_group_id: "sg-0a" }), [false, false]],
   ])("%s", (_, config, [s3, dynamodb]) => {
     expect(parseDeployment(config, "x.json").network?.endpoints).toEqual({ s3, dynamodb, secrets_manager: true });
+  });
+
+  test("labels and a hold, as in the request of a snapshot", () => {
+    expect(problemsOf(withSchedule({ labels: { env: "production" }, hold: true }))).toEqual([]);
   });
 
   test("literal names beside patterns", () => {

@@ -64,6 +64,16 @@ const observedTopic: fc.Arbitrary<ObservedTopic | null> = fc.option(
   }),
 );
 
+/** Labels with few keys and values, so that two snapshots often share some; values have what JSON escapes. */
+export const labels: fc.Arbitrary<Map<string, string>> = mapFrom(
+  fc.constantFrom("env", "constructor", "a/b.c", "a"),
+  fc.oneof(
+    fc.constantFrom("a", "b", 'a"', '","env":"a', "\\", '\\"a', "\u{1F600}", 'env":"a'),
+    fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }),
+  ),
+  4,
+);
+
 const selector = fc.oneof(groupName, fc.record({ name: groupName }));
 
 /**
@@ -78,6 +88,8 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
     trigger: fc.constantFrom(...triggers),
     schedule: fc.option(fc.record({ name: groupName, executionId: fc.uuid(), scheduledTime: fc.string() })),
     atRisk: fc.option(fc.record({ partitions: fc.nat(), groups: fc.nat(), unknown: fc.nat() })),
+    labels: fc.option(labels),
+    held: fc.option(fc.constant(true as const)),
     source: fc.option(
       fc.record({
         name: fc.option(fc.string()),
@@ -124,12 +136,14 @@ export const snapshot: fc.Arbitrary<Snapshot> = fc
       topics: mapFrom(topicName, observedTopic, 4),
     }),
   })
-  .map(({ second, number, schedule, atRisk, source, unlisted, ...content }) => {
+  .map(({ second, number, schedule, atRisk, labels, held, source, unlisted, ...content }) => {
     const createdAt = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
     return {
       ...content,
       ...(schedule && { schedule }),
       ...(atRisk && { atRisk }),
+      ...(labels && { labels }),
+      ...(held && { held }),
       ...(source && { source }),
       ...(unlisted && { unlisted }),
       snapshotId: `snapshot-${createdAt}${number === 1 ? "" : `-${number}`}`,

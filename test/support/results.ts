@@ -62,8 +62,10 @@ export const snapshot = {
     ["idle", { partitions: new Map() }],
     ...hostileNames.map((name) => [name, { partitions: new Map([["orders-0", commit(20n, name)]]) }] as const),
   ]),
-  schema_version: 2,
+  schema_version: 5,
   status: "partial",
+  labels: new Map([["env", "production"]]),
+  held: true,
   errors: [
     {
       group: "audit",

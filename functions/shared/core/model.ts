@@ -214,6 +214,9 @@ export interface AtRisk {
   readonly unknown: number;
 }
 
+/** What a caller has noted about a snapshot: values by keys. */
+export type Labels = ReadonlyMap<string, string>;
+
 /** What a snapshot was imported from. What the content does not say of itself is null. */
 export interface ImportSource {
   /** What the caller says that it is, or where it was read. */
@@ -235,6 +238,10 @@ export interface SnapshotContent extends Pick<LiveState, "cluster" | "errors" | 
   readonly atRisk?: AtRisk;
   /** Of an import. */
   readonly source?: ImportSource;
+  /** Absent without any. */
+  readonly labels?: Labels;
+  /** Whether it was to be held from the first moment. Whether it is held now, the index says. */
+  readonly held?: true;
   readonly selection: Selection;
   readonly consumerGroups: Commits;
 }

@@ -10,6 +10,7 @@ import {
   int64,
   list,
   mapOf,
+  mark,
   notNegative,
   nullable,
   nullIfAbsent,
@@ -84,6 +85,9 @@ export const atRisk = document({
   unknown: notNegative(int32),
 });
 
+/** The labels of a snapshot, as documents, results and the index have them. */
+export const labels = mapOf(anyKey, text);
+
 /** What a snapshot was imported from, as documents and results show it. */
 export const importSource = document({
   name: nullable(text),
@@ -145,6 +149,8 @@ const fields = document({
   schedule: optional(document({ name: text, execution_id: text, scheduled_time: text })),
   at_risk: optional(atRisk),
   source: optional(importSource),
+  labels: optional(labels),
+  held: optional(mark),
   selection,
   cluster: document({ name: text, cluster_id: nullable(text) }),
   observed,

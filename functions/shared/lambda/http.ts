@@ -36,9 +36,11 @@ export const statuses: Readonly<Record<ErrorName, number>> = {
 /** The HTTP status of an error. */
 export const statusOf = ({ name }: OperationError): number => new Map(Object.entries(statuses)).get(name) ?? 500;
 
-/** Query parameters that may be repeated, and those that are whole numbers. All others are texts, given once. */
-export const lists = new Set(["groups", "topics"]);
-export const integers = new Set(["limit"]);
+/** Query parameters that are lists and maps, which may be repeated, whole numbers, and truths. All others are texts, given once. */
+const lists = new Set(["groups", "topics"]);
+const maps = new Set(["labels"]);
+const integers = new Set(["limit"]);
+const flags = new Set(["held"]);
 
 /** An object whose keys come from outside. */
 const byName = <T>(isValue: (value: unknown) => value is T, error: string) =>
@@ -96,11 +98,24 @@ function parse(text: string, what: string): unknown {
 const selector = (text: string): unknown =>
   (text.startsWith('{"name":') ? parse(text, "the query") : undefined) ?? text;
 
+/** Entries of a map in a query string: `key:value`. Without a colon, an entry has the empty value. */
+function entries(name: string, values: readonly string[]): object {
+  const map = new Map<string, string>();
+  for (const text of values) {
+    const [key = "", ...rest] = text.split(":");
+    if (map.has(key)) throw new InvalidRequest(`${name} has ${quote(key)} twice; give it once.`);
+    map.set(key, rest.join(":"));
+  }
+  return Object.fromEntries(map);
+}
+
 function parameter(name: string, values: readonly string[]): unknown {
   if (lists.has(name)) return values.map(selector);
+  if (maps.has(name)) return entries(name, values);
   const [value = "", ...more] = values;
   if (more.length > 0) throw new InvalidRequest(`${name} is given ${values.length} times; give it once.`);
   if (integers.has(name) && /^\d{1,9}$/.test(value)) return Number(value);
+  if (flags.has(name) && /^(true|false)$/.test(value)) return value === "true";
   return name === "to" ? reference(value) : value;
 }
 

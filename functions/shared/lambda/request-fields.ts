@@ -98,6 +98,53 @@ export const description = z.string().check(z.maxLength(1024), z.refine(wellForm
 export const label = (most: number) =>
   z.string().check(z.minLength(1), z.maxLength(most), z.refine(wellFormed, { error: notText }));
 
+/** How many labels a snapshot may have, and how long they may be: the index has them, and an item there is small. */
+const [MAX_LABELS, LONGEST_KEY, LONGEST_VALUE] = [16, 64, 128];
+/** No key has a quote or a colon: a query writes a label as `key:value`, the index as JSON. */
+const isKey = (key: string) => key.length <= LONGEST_KEY && /^[A-Za-z][A-Za-z0-9._/-]*$/.test(key);
+const isValue = (value: unknown) =>
+  typeof value === "string" && /^\P{Cc}+$/u.test(value) && value.length <= LONGEST_VALUE && wellFormed(value);
+
+/** Labels of a snapshot, or those that snapshots must have to be listed. All that is wrong with them is named at once. */
+export const labels = z.pipe(
+  z
+    .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), {
+      error: 'must be an object such as {"env": "production"}',
+    })
+    // What JSON Schema says of it.
+    .check(
+      z.meta({
+        type: "object",
+        propertyNames: { pattern: `^[A-Za-z][A-Za-z0-9._/-]{0,${LONGEST_KEY - 1}}$` },
+        additionalProperties: { type: "string", minLength: 1, maxLength: LONGEST_VALUE },
+        minProperties: 1,
+        maxProperties: MAX_LABELS,
+      }),
+    ),
+  z.transform((value, context) => {
+    const issue = (message: string, path: string[] = []) =>
+      context.issues.push({ code: "custom", path, message, input: value, continue: true });
+    const entries: readonly (readonly [string, unknown])[] = Object.entries(value);
+    if (entries.length === 0) issue("names nothing: leave it out");
+    if (entries.length > MAX_LABELS) issue(`has ${entries.length} labels; at most ${MAX_LABELS} are allowed`);
+    const found = new Map<string, string>();
+    for (const [key, text] of entries.slice(0, MAX_LABELS)) {
+      if (!isKey(key))
+        issue(`must have a key of 1 to ${LONGEST_KEY} letters, digits, ".", "_", "/" and "-", a letter first`, [key]);
+      if (!isValue(text))
+        issue(`must be a text of 1 to ${LONGEST_VALUE} characters, without control characters`, [key]);
+      found.set(key, String(text));
+    }
+    return found;
+  }),
+);
+
+/** What is said of a new snapshot beside what it captures. */
+export const marks = {
+  labels: optional(labels, 'Labels to find it by, such as `{"env": "production"}`: at most 16.'),
+  hold: described(z._default(z.boolean(), false), "Whether to hold it from the first moment: it cannot be deleted."),
+};
+
 const MAX_ENTRIES = 10_000;
 
 /** For each group of a snapshot, the group to put it into: see `GroupMap`. Any name can be a key. */

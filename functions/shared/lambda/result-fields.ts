@@ -119,6 +119,12 @@ export const atRisk = optional(
     "scheduled snapshots have it.",
 );
 
+/** What was said of a snapshot beside what it captured. */
+export const marksOfSnapshot = {
+  labels: optional(byName(z.string()), "Its labels. Absent without any."),
+  held: described(mark, "True where it is held now: it cannot be deleted. Absent otherwise."),
+};
+
 export const problemsOfSnapshot = {
   errors: described(
     z.array(z.strictObject({ group: z.string(), error: z.string(), message: z.string() })),

@@ -47,6 +47,7 @@ export interface Tables {
  * - Single values are facts, by path; so are lists of words, empty lists (`none`) and maps of counts.
  * - Lists of sentences are notes, and so are lists of objects that have a `message`.
  * - Lists of objects are tables. Objects in a cell become columns: `from.offset`, `from.metadata`.
+ * - Labels are one value: `env=prod, team=orders`.
  * - Maps by names from outside, such as `groups` and `partitions`, are tables with a column for their names. `orders-0` becomes
  *   two columns. A group without partitions has a row of its own.
  *
@@ -69,6 +70,7 @@ export function tablesOf(result: unknown): Tables {
   const add = (path: string, value: unknown): void => {
     if (value === undefined || (path === "observed.topics" && logs !== undefined)) return;
     if (isCell(value)) addFact(path, value);
+    else if (lastOf(path) === "labels") addFact(path, labelsText(value));
     else if (isList(value)) addList(path, value, []);
     else addObject(path, entriesOf(value));
   };
@@ -222,8 +224,15 @@ function flatten(name: string, value: unknown, cells: Map<string, Cell | undefin
   if (value === null && commitFields.has(name)) cells.set(`${name}.offset`, null);
   else if (isCell(value)) cells.set(name, value);
   else if (isList(value)) cells.set(name, value.map(wordOf).join(", "));
+  else if (name === "labels") cells.set(name, labelsText(value));
   else for (const [inner, part] of entriesOf(value)) flatten(`${name}.${inner}`, part, cells);
 }
+
+/** Labels in one text. Their keys are from outside: none is a field with a meaning. */
+const labelsText = (labels: unknown) =>
+  entriesOf(labels)
+    .map(([key, value]) => `${key}=${/^[\p{L}\p{N}._/:@-]+$/u.test(String(value)) ? value : JSON.stringify(value)}`)
+    .join(", ");
 
 /** An entry of a list that is shown in one cell; an object in words: `name b*`. */
 const wordOf = (value: unknown) => {

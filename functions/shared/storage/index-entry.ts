@@ -13,10 +13,12 @@ import {
   optional,
   text,
 } from "../core/json/codec.ts";
+import { encodeJson } from "../core/json/json.ts";
 import {
   type AtRisk,
   type ClusterIdentity,
   countOffsets,
+  type Labels,
   type Selection,
   type Snapshot,
   type SnapshotStatus,
@@ -26,11 +28,19 @@ import {
   topicsOf,
   triggers,
 } from "../core/model.ts";
-import { atRisk, selection } from "../core/snapshot.ts";
+import { atRisk, labels, selection } from "../core/snapshot.ts";
 import { isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
 import { cut } from "../core/text.ts";
-import { cap, inText, itemCodec, type Key } from "./items.ts";
+import { cap, inText, isoTime, itemCodec, type Key } from "./items.ts";
 import { decodeToken, invalid } from "./paging.ts";
+
+/** Since when, by whom and why a snapshot is held; null is not known. */
+export interface Hold {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly by: string | null;
+  readonly reason: string | null;
+}
 
 /** What the index knows of a snapshot: enough to list it, to choose it and to check its body. */
 export interface SnapshotEntry {
@@ -45,6 +55,9 @@ export interface SnapshotEntry {
   readonly schedule?: string;
   /** Of a scheduled snapshot. */
   readonly atRisk?: AtRisk;
+  readonly labels?: Labels;
+  /** Present while it must not be deleted. Unlike all else here, it changes after the snapshot was taken. */
+  readonly hold?: Hold;
   readonly cluster: ClusterIdentity;
   /** How many of each the snapshot has. */
   readonly groups: number;
@@ -80,21 +93,37 @@ export function entryKey(snapshotId: string): Key | undefined {
 }
 
 /** The attributes that `list` can filter by: those equal to the value that is asked for. */
-const filterable = ["status", "schedule"] as const;
+const filterable = ["status", "schedule", "trigger"] as const;
 
-/** The values that entries must have to be listed; an absent one is any. */
-export type Filters = { readonly [Name in (typeof filterable)[number]]?: string | undefined };
+/** What entries must have to be listed: these values, all of these labels, a hold or none. An absent one is any. */
+export type Filters = { readonly [Name in (typeof filterable)[number]]?: string | undefined } & {
+  readonly labels?: Labels | undefined;
+  readonly held?: boolean | undefined;
+};
 
 /** The rest of a request: only filters may have a value. A request that passes on any other field does not compile. */
 export type OnlyFilters<T> = { readonly [Name in keyof T]: Name extends keyof Filters ? T[Name] : undefined };
 
 /** The filters of a query, as DynamoDB takes them; entries that are being deleted are never listed. */
-export function filterExpression(wanted: Filters) {
-  const set = filterable.flatMap((name) => (wanted[name] === undefined ? [] : [[name, wanted[name]] as const]));
+export function filterExpression({ labels: wantedLabels = new Map<string, string>(), held, ...wanted }: Filters) {
+  const equal = filterable.flatMap((name) => {
+    const value = wanted[name];
+    return value === undefined ? [] : [{ name, condition: `#${name} = :${name}`, values: [[`:${name}`, value]] }];
+  });
+  // An item has its labels as JSON text, in which a label stands as it does here and nothing else looks like it: quotes in
+  // values are escaped, and keys have none.
+  const members = [...wantedLabels].map((label) => encodeJson(new Map([label])).slice(1, -1));
+  const labelled = members.map((member, i) => ({
+    name: "labels",
+    condition: `contains(#labels, :label${i})`,
+    values: [[`:label${i}`, member]],
+  }));
+  const holds = `attribute_${held ? "" : "not_"}exists(#hold)`;
+  const set = [...equal, ...labelled, ...(held === undefined ? [] : [{ name: "hold", condition: holds, values: [] }])];
   return {
-    FilterExpression: ["attribute_not_exists(deleting)", ...set.map(([name]) => `#${name} = :${name}`)].join(" AND "),
-    names: Object.fromEntries(set.map(([name]) => [`#${name}`, name])),
-    values: Object.fromEntries(set.map(([name, value]) => [`:${name}`, { S: value }])),
+    FilterExpression: ["attribute_not_exists(deleting)", ...set.map(({ condition }) => condition)].join(" AND "),
+    names: Object.fromEntries(set.map(({ name }) => [`#${name}`, name])),
+    values: Object.fromEntries(set.flatMap(({ values }) => values.map(([name = "", S = ""]) => [name, { S }]))),
   };
 }
 
@@ -152,6 +181,8 @@ export function stretchOf({ limit, nextToken, since, until, filters = {} }: List
 const selectionText = inText(selection);
 const longestSelection = 4_096;
 const atRiskText = inText(atRisk);
+const labelsText = inText(labels);
+const holdText = inText(document({ at: isoTime, by: nullable(text), reason: nullable(text) }, "ignored"));
 const topicsText = inText(list(text));
 const longestTopics = 8_192;
 
@@ -163,7 +194,7 @@ export function topicsNamed({ consumerGroups, observed }: Pick<Snapshot, "consum
 
 /** What the entry of a snapshot repeats from its body. */
 function repeatedIn(snapshot: Snapshot) {
-  const { snapshotId, createdAt, trigger, schedule, atRisk, cluster, selection } = snapshot;
+  const { snapshotId, createdAt, trigger, schedule, atRisk, labels, cluster, selection } = snapshot;
   return {
     snapshotId,
     createdAt,
@@ -172,6 +203,7 @@ function repeatedIn(snapshot: Snapshot) {
     trigger,
     ...(schedule && { schedule: cap(schedule.name, 256) }),
     ...(atRisk && { atRisk }),
+    ...(labels && { labels }),
     cluster: { name: cap(cluster.name, 256), clusterId: cluster.clusterId && cap(cluster.clusterId, 256) },
     groups: snapshot.consumerGroups.size,
     offsets: countOffsets(snapshot.consumerGroups),
@@ -181,14 +213,20 @@ function repeatedIn(snapshot: Snapshot) {
   };
 }
 
+/** The hold of a snapshot that was to be held from the first moment. */
+const firstHold = ({ held, createdAt }: Pick<Snapshot, "held" | "createdAt">): Hold | undefined =>
+  held && { at: new Date(createdAt).toISOString(), by: null, reason: null };
+
 /** The entry of a snapshot whose body has this checksum and length. It stays small however large the snapshot is. */
 export function indexEntryOf(
   snapshot: Snapshot,
   body: { readonly sha256: string; readonly bytes: number },
 ): SnapshotEntry {
   const topics = topicsNamed(snapshot);
+  const hold = firstHold(snapshot);
   return {
     ...repeatedIn(snapshot),
+    ...(hold && { hold }),
     ...(Buffer.byteLength(topicsText.encode(topics)) <= longestTopics && { topics }),
     ...body,
   };
@@ -229,6 +267,8 @@ export const entryItem = itemCodec(
         trigger: oneOf(triggers),
         schedule: optional(text),
         at_risk: optional(atRiskText),
+        labels: optional(labelsText),
+        hold: optional(holdText),
         cluster_name: text,
         cluster_id: nullIfAbsent(text),
         groups: count,
@@ -268,7 +308,8 @@ export const entryItem = itemCodec(
  * @throws SnapshotCorrupt that names the first field in which they differ
  */
 export function requireAgreement(entry: SnapshotEntry, snapshot: Snapshot, bytes: number, isPart = false): void {
-  const { selection, ...all } = { schedule: undefined, atRisk: undefined, ...repeatedIn(snapshot), bytes };
+  const absent = { schedule: undefined, atRisk: undefined, labels: undefined };
+  const { selection, ...all } = { ...absent, ...repeatedIn(snapshot), bytes };
   const { groups: _, offsets: __, ...others } = all;
   const expected = isPart ? others : all;
   const listed = new Map(Object.entries(entry));

@@ -153,7 +153,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
-     * The snapshot that a reference stands for, as it was written. `latest` is the newest complete snapshot that is neither a
+     * The snapshot that a reference stands for, as it was written, with its entry. `latest` is the newest complete snapshot that is neither a
      * safety snapshot nor an import, and was asked to cover everything that `wanted` selects (undefined: whatever it covers), except for
      * what it excluded from a pattern: a warning names that. `{at}` is the same, but taken at that time or before. One that
      * cannot be read is not chosen: a warning names it, too. Any other text is an id.
@@ -162,7 +162,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
      */
     async open(reference: SnapshotReference, wanted: readonly Selector[] | undefined, deadline: Deadline) {
       if (typeof reference === "string" && reference !== "latest") {
-        return { snapshot: await load(reference, deadline), warnings: [] };
+        return { ...(await read(reference, deadline)), warnings: [] };
       }
       const at = typeof reference === "string" ? undefined : reference.at;
       const unreadable = createUnreadable("the search for the newest snapshot");
@@ -180,7 +180,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
         if (reason === undefined) {
           const found = await readIfReadable(snapshotId, unreadable, deadline);
           const warnings = [...exclusionWarnings(snapshotId, exclusions), ...unreadable.warnings()];
-          if (found !== undefined) return { snapshot: found.snapshot, warnings };
+          if (found !== undefined) return { ...found, warnings };
         }
         if (unfit.length < 3) unfit.push(`${snapshotId} ${reason ?? "cannot be read"}`);
       }

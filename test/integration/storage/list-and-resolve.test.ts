@@ -3,7 +3,7 @@ import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { beforeEach, describe, expect, test } from "vitest";
 import { InvalidRequest, SnapshotCorrupt, SnapshotNotFound } from "../../../functions/shared/core/errors.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
-import type { ListRequest } from "../../../functions/shared/storage/index-entry.ts";
+import type { Filters, ListRequest } from "../../../functions/shared/storage/index-entry.ts";
 import { within } from "../../support/deadline.ts";
 import { ana, content, second, testArchive } from "./fixture.ts";
 
@@ -132,6 +132,34 @@ describe("list", () => {
       const refused = storage.archive.list({ limit: 2, nextToken, until: second(1) }, within());
       await expect(refused).rejects.toThrow(/InvalidRequest: next_token .* other times/);
     });
+  });
+});
+
+describe("a list of snapshots with labels and holds", () => {
+  const run = { name: "hourly", executionId: "execution-1", scheduledTime: "2025-01-15T10:30:00Z" };
+  beforeEach(async () => {
+    await save(0);
+    await save(1, { labels: new Map([["env", "prod"]]), held: true });
+    await save(2, { labels: new Map(Object.entries({ env: "prod", team: 'a" \\ \u{1F600}' })) });
+    await save(3, { labels: new Map([["team", '","env":"prod']]), trigger: "api", held: true });
+    await save(4, { labels: new Map([["env", "prod2"]]), trigger: "schedule", schedule: run });
+  });
+  const found = async (filters: Filters) => (await pages({ limit: 2, filters })).flat();
+
+  test("has those with all the labels that are asked for, with exactly these values", async () => {
+    expect(await found({ labels: new Map([["env", "prod"]]) })).toEqual([id(2), id(1)]);
+    expect(await found({ labels: new Map(Object.entries({ env: "prod", team: 'a" \\ \u{1F600}' })) })).toEqual([id(2)]);
+    expect(await found({ labels: new Map([["team", '","env":"prod']]) })).toEqual([id(3)]);
+    expect(await found({ labels: new Map([["env", "pro"]]) })).toEqual([]);
+  });
+
+  test("has those that are held, or those that are not; by trigger and schedule; and by all of these", async () => {
+    expect(await found({ held: true })).toEqual([id(3), id(1)]);
+    expect(await found({ held: false })).toEqual([id(4), id(2), id(0)]);
+    expect(await found({ trigger: "api" })).toEqual([id(3)]);
+    expect(await found({ trigger: "schedule", schedule: "hourly", held: false })).toEqual([id(4)]);
+    expect(await found({ labels: new Map([["env", "prod"]]), held: true, trigger: "invoke" })).toEqual([id(1)]);
+    expect(await found({ labels: new Map([["env", "prod"]]), held: true, trigger: "api" })).toEqual([]);
   });
 });
 

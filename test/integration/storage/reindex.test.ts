@@ -68,7 +68,7 @@ async function saveAll(): Promise<void> {
     createdAt: null,
     clusterId: null,
   };
-  await save(6, { trigger: "imported", source });
+  await save(6, { trigger: "imported", source, labels: new Map([["env", 'a" \u{1F600}']]), held: true });
   const now = new Date();
   await storage.archive.save(content({ trigger: "schedule", schedule: run }), now, within(), executionOf(run));
   const unnamed = { ...run, scheduledTime: "<aws.scheduler.scheduled-time>" }; // as the emulators leave it

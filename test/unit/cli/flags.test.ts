@@ -42,6 +42,12 @@ describe("flags", () => {
       { schedule: { name: "n", execution_id: "a=b", scheduled_time: "t" } },
     ],
     ["list", ["--limit", "5", "--since=2025-01-15T00:00:00Z"], { limit: 5, since: "2025-01-15T00:00:00Z" }],
+    [
+      "list",
+      ["--labels", "env=prod", "--labels=url=a=b", "--held", "--trigger", "api"],
+      { labels: { env: "prod", url: "a=b" }, held: true, trigger: "api" },
+    ],
+    ["snapshot", ["--labels", "env=prod", "--hold"], { labels: { env: "prod" }, hold: true }],
     ["show", ["--snapshot-id", "at:2025-01-15T10:30:00Z"], { snapshot_id: { at: "2025-01-15T10:30:00Z" } }],
     ["show", ["--snapshot-id", '{"at": "2025-01-15T10:30:00Z"}'], { snapshot_id: { at: "2025-01-15T10:30:00Z" } }],
     [

@@ -55,6 +55,18 @@ describe("an HTTP call", () => {
     });
   });
 
+  test("carries labels as repeated key:value, and truths as words", () => {
+    const multiValueQueryStringParameters = { labels: ["env:prod", "url:https://x:1/", "none"], held: ["false"] };
+    expect(request({ multiValueQueryStringParameters })).toEqual({
+      labels: { env: "prod", url: "https://x:1/", none: "" },
+      held: false,
+    });
+    expect(request({ queryStringParameters: { labels: "__proto__:x", held: "maybe" } })).toEqual({
+      labels: JSON.parse('{"__proto__":"x"}'),
+      held: "maybe",
+    });
+  });
+
   test("may have its query only in the single-valued form", () => {
     expect(request({ queryStringParameters: { groups: "a", limit: "5" } })).toEqual({ groups: ["a"], limit: 5 });
   });
@@ -76,6 +88,11 @@ describe("an HTTP call", () => {
     ["a body that is a list", { body: "[]" }, /must be a JSON object/],
     ["a path that is not percent-encoded", { pathParameters: { snapshot_id: "%E0%A4%A" } }, /percent-encoded/],
     ["a field in body and path", { body: '{"snapshot_id":"a"}', pathParameters: { snapshot_id: "b" } }, /given twice/],
+    [
+      "a label given twice",
+      { multiValueQueryStringParameters: { labels: ["env:a", "env:b"] } },
+      /labels has "env" twice; give it once/,
+    ],
     ["a single parameter given twice", { multiValueQueryStringParameters: { to: ["a", "b"] } }, /to is given 2 times/],
   ])("is refused with %s", (_what, event, message) => {
     expect(() => request(event)).toThrow(errors.InvalidRequest);

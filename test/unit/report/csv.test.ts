@@ -11,9 +11,9 @@ const lines = (result: unknown) => csvOf(result).split("\r\n").slice(0, -1);
 describe("CSV of a result", () => {
   test("of a list has a row for each snapshot", () => {
     expect(lines(listed)).toEqual([
-      "snapshot_id,created_at,description,status,groups,offsets,trigger,expires_at",
-      'snapshot-2025-01-15T10:45:00Z,2025-01-15T10:45:00Z,"Before the deployment of the new pricing service, ticket OPS-1234",complete,12,340,invoke,',
-      'snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,"",partial,11,338,schedule,2025-02-14T10:30:00Z',
+      "snapshot_id,created_at,description,status,groups,offsets,trigger,schedule,labels,held,expires_at",
+      'snapshot-2025-01-15T10:45:00Z,2025-01-15T10:45:00Z,"Before the deployment of the new pricing service, ticket OPS-1234",complete,12,340,invoke,,,,',
+      'snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,"",partial,11,338,schedule,hourly,"env=prod, status=""failed, twice""",true,2025-02-14T10:30:00Z',
     ]);
   });
 
@@ -77,8 +77,8 @@ describe("CSV of a result", () => {
 
   test("of a result without a table is a row of its values", () => {
     expect(lines(examples.snapshot.result)).toEqual([
-      "snapshot_id,created_at,description,status,groups,offsets,errors,warnings",
-      "snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,Before consuming remaining messages,complete,12,340,0,0",
+      "snapshot_id,created_at,description,status,groups,offsets,errors,warnings,labels",
+      "snapshot-2025-01-15T10:30:00Z,2025-01-15T10:30:00Z,Before consuming remaining messages,complete,12,340,0,0,env=production",
     ]);
     expect(lines({ snapshots: [], warnings: ["one cannot be read"] })).toEqual(["snapshots,warnings", "0,1"]);
   });

@@ -286,11 +286,11 @@ describe("a list of snapshots", () => {
       warnings: none
 
       snapshots (2 rows)
-        snapshot_id                    description                   status    groups  offsets  trigger   expires_at
-        snapshot-2025-01-15T10:45:00Z  Before the deployment of the  complete      12      340  invoke
-                                       new pricing service, ticket
-                                       OPS-1234
-      ! snapshot-2025-01-15T10:30:00Z                                partial       11      338  schedule  2025-02-14T10:30:00Z
+        snapshot_id                    status    groups  offsets  trigger   schedule  labels                            held
+        snapshot-2025-01-15T10:45:00Z  complete      12      340  invoke
+          description: Before the deployment of the new pricing service, ticket OPS-1234
+      ! snapshot-2025-01-15T10:30:00Z  partial       11      338  schedule  hourly    env=prod, status="failed, twice"  true
+          expires_at: 2025-02-14T10:30:00Z
       "
     `);
   });
@@ -301,11 +301,12 @@ describe("a list of snapshots", () => {
       warnings: none
 
       snapshots (2 rows)
-        snapshot_id                    status    groups  offsets  trigger
+        snapshot_id                    status    groups  offsets  trigger   schedule
         snapshot-2025-01-15T10:45:00Z  complete      12      340  invoke
           description: Before the deployment of the new pricing service, ticket
             OPS-1234
-      ! snapshot-2025-01-15T10:30:00Z  partial       11      338  schedule
+      ! snapshot-2025-01-15T10:30:00Z  partial       11      338  schedule  hourly
+          labels: env=prod, status="failed, twice"  held: true
           expires_at: 2025-02-14T10:30:00Z
       "
     `);
@@ -335,6 +336,10 @@ describe("a list of snapshots", () => {
           groups: 11
           offsets: 338
           trigger: schedule
+          schedule: hourly
+          labels: env=prod, status="failed,
+            twice"
+          held: true
           expires_at: 2025-02-14T10:30:00Z
       "
     `);

@@ -37,6 +37,22 @@ describe("the values of a result", () => {
     });
   });
 
+  test("are labels in one text, alone and in a table, whatever they are called", () => {
+    const labels = { error: "none", groups: "0", env: "prod, old" };
+    const text = 'error=none, groups=0, env="prod, old"';
+    expect(factsOf({ labels, held: true })).toEqual({ labels: text, held: true });
+    expect(factsOf({ labels: new Map([["status", "x"]]) })).toEqual({ labels: "status=x" });
+    const snapshots = [{ snapshot_id: "a", labels, held: true }, { snapshot_id: "b" }];
+    expect(tableOf({ snapshots }, "snapshots")).toEqual({
+      columns: ["snapshot_id", "labels", "held"],
+      rows: [
+        ["a", text, true],
+        ["b", undefined, undefined],
+      ],
+    });
+    expect(alarmsOf({ labels, snapshots })).toEqual([]);
+  });
+
   test("come from maps, as functions return them, and from JSON alike", () => {
     const json =
       '{"groups": {"42": {"partitions": {"t-0": {"offset": 9223372036854775807}}}, "a": {"partitions": {}}}}';

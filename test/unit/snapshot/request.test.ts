@@ -56,6 +56,46 @@ describe("a request for a snapshot", () => {
     expect(ms).toBeLessThan(500);
   });
 
+  test("is refused with all that is wrong with its labels, and with the rest", () => {
+    const labels = { env: "production", "1x": "a", "a:b": "", ["k".repeat(65)]: "x\ny", n: 5, long: "ü".repeat(129) };
+    const key = 'must have a key of 1 to 64 letters, digits, ".", "_", "/" and "-", a letter first';
+    const text = "must be a text of 1 to 128 characters, without control characters";
+    expect(problemsOf({ labels, groups: ["a"], exclude: ["a"], hold: "yes" }).problems).toEqual([
+      `labels.1x: ${key}`,
+      `labels.a:b: ${key}`,
+      `labels.a:b: ${text}`,
+      `labels.${"k".repeat(65)}: ${key}`,
+      `labels.${"k".repeat(65)}: ${text}`,
+      `labels.n: ${text}`,
+      `labels.long: ${text}`,
+      expect.stringMatching(/^hold: /),
+    ]);
+    // Across the fields, too: labels that are wrong do not hide it.
+    expect(problemsOf({ labels: {}, groups: ["a"], exclude: ["a"] }).problems).toEqual([
+      "labels: names nothing: leave it out",
+      'exclude: excludes "a", named in groups',
+    ]);
+  });
+
+  test("has at most 16 labels, with any text without control characters as values", () => {
+    const many = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, "x"]));
+    expect(problemsOf({ labels: many(17) }).problems).toEqual(["labels: has 17 labels; at most 16 are allowed"]);
+    expect(problemsOf({ labels: many(16) }).problems).toBeUndefined();
+    for (const labels of [[], "env=a", null]) {
+      expect(problemsOf({ labels }).problems).toEqual(['labels: must be an object such as {"env": "production"}']);
+    }
+    expect(problemsOf({ labels: JSON.parse('{"__proto__": "x"}') }).problems).toEqual([
+      expect.stringMatching(/^labels\.__proto__: must have a key/),
+    ]);
+    const value = 'https://x/?a="b"&c=\\d, \u{1F680}';
+    expect(parseRequest(request, { labels: { "a/b.c_d-E9": value, constructor: "x" } }).labels).toEqual(
+      new Map([
+        ["a/b.c_d-E9", value],
+        ["constructor", "x"],
+      ]),
+    );
+  });
+
   test.each([
     ["stars", `${"*a".repeat(2_499)}b`],
     ["one long part", `*${"a".repeat(4_998)}b`],

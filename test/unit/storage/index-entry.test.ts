@@ -4,12 +4,14 @@ import { InvalidRequest, SnapshotCorrupt } from "../../../functions/shared/core/
 import { type Snapshot, statusOf, topicsOf } from "../../../functions/shared/core/model.ts";
 import {
   entryItem,
+  filterExpression,
   indexEntryOf,
   keysBetween,
+  requireAgreement,
   stretchOf,
   topicsNamed,
 } from "../../../functions/shared/storage/index-entry.ts";
-import { snapshot as anySnapshot } from "../../support/arbitraries.ts";
+import { snapshot as anySnapshot, labels } from "../../support/arbitraries.ts";
 import { spoilItem } from "../../support/spoil.ts";
 
 const body = { sha256: "ab".repeat(32), bytes: 1_234 };
@@ -46,11 +48,13 @@ describe("an index entry", () => {
           cluster: { name: text, clusterId: text },
           schedule: { name: text, executionId: text, scheduledTime: text },
           selection: { groups: [literal ? { name: text } : text], exclude: [] },
+          // The most that a request may have.
+          labels: new Map(Array.from({ length: 16 }, (_, i) => [`k${i}`.padEnd(64, "k"), "\u20ac".repeat(128)])),
         };
         const entry = indexEntryOf(snapshot, body);
         const attributes = Object.values(entryItem.encode(entry));
         const texts = attributes.flatMap(({ S }) => S ?? []);
-        expect(Buffer.byteLength(texts.join(""))).toBeLessThan(12_000);
+        expect(Buffer.byteLength(texts.join(""))).toBeLessThan(20_000);
         expect(texts.every((value) => value.isWellFormed())).toBe(true);
         expect([...entry.description]).toHaveLength(1_024);
         expect(entry.description.endsWith("…")).toBe(true);
@@ -101,6 +105,46 @@ describe("an index entry", () => {
       { numRuns: 500 },
     );
   });
+});
+
+describe("an entry of a snapshot", () => {
+  const [some] = fc.sample(anySnapshot, 1);
+  if (some === undefined) throw new Error("there is a sample");
+  const { labels: _, held: __, ...bare } = some;
+
+  test("that was to be held from the first moment says so, since its own time", () => {
+    const at = new Date(some.createdAt).toISOString();
+    expect(indexEntryOf({ ...bare, held: true }, body).hold).toEqual({ at, by: null, reason: null });
+    expect(indexEntryOf(bare, body)).not.toHaveProperty("hold");
+    expect(indexEntryOf(bare, body)).not.toHaveProperty("labels");
+  });
+
+  test("agrees with the body also after it was held or released, and not with other labels", () => {
+    const labelled: Snapshot = { ...bare, held: true, labels: new Map([["env", "a"]]) };
+    const { hold: ___, ...released } = indexEntryOf(labelled, body);
+    requireAgreement(released, labelled, body.bytes);
+    requireAgreement(indexEntryOf(labelled, body), { ...bare, labels: new Map([["env", "a"]]) }, body.bytes);
+    for (const other of [bare, { ...bare, labels: new Map([["env", "b"]]) }]) {
+      expect(() => requireAgreement(released, other, body.bytes)).toThrow(
+        /labels is .* in the index, and .* in the body/,
+      );
+    }
+  });
+});
+
+test("a filter by labels finds exactly the items that have all of them, whatever their values contain", () => {
+  fc.assert(
+    fc.property(anySnapshot, labels, labels, (some, own, wanted) => {
+      const { labels: { S = "" } = {} } = entryItem.encode(indexEntryOf({ ...some, labels: own }, body));
+      const { FilterExpression, values } = filterExpression({ labels: wanted });
+      const asked = Object.entries(values);
+      expect(asked).toHaveLength(wanted.size);
+      for (const [name] of asked) expect(FilterExpression).toContain(`contains(#labels, ${name})`);
+      const isFound = asked.every(([, { S: member }]) => S.includes(member));
+      expect(isFound).toBe([...wanted].every(([key, value]) => own.get(key) === value));
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 describe("the sort keys between two times", () => {

@@ -108,6 +108,18 @@ export function snapshotView(data: Data): View {
           : unknown(),
       ],
       ["Selected groups", selectors(selection.groups)],
+      ...(isEntries(head.labels)
+        ? [
+            [
+              "Labels",
+              Object.entries(head.labels).map(([key, value], at) => [
+                at > 0 && ", ",
+                code(`${key}=${anything(value)}`),
+              ]),
+            ] as const,
+          ]
+        : []),
+      ...(head.held === true ? [["Held", "yes: when this report was made, it could not be deleted"] as const] : []),
       ...(listOf(selection.exclude).length > 0 ? [["Excluded groups", selectors(selection.exclude)] as const] : []),
     ],
     figures: [
