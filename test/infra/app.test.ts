@@ -3,8 +3,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { z } from "zod";
 import { verbs } from "../../functions/operations.ts";
 import { root } from "./configs.ts";
+import { featureFlags } from "./support.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "offset-rollback-app-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -63,4 +65,10 @@ test("names the file and every problem of an invalid config, without a stack tra
 
 test("names the missing file", () => {
   expect(runApp("nowhere.json").stderr).toContain("The deployment config nowhere.json cannot be read");
+});
+
+test("every feature flag of this version of the CDK is decided: a default that changes later changes no template", () => {
+  const path = join(root, "node_modules/aws-cdk-lib/recommended-feature-flags.json");
+  const flags = z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(path, "utf8")));
+  expect(Object.keys(featureFlags)).toEqual(Object.keys(flags).sort());
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App } from "aws-cdk-lib";
@@ -7,15 +7,25 @@ import { afterAll } from "vitest";
 import { z } from "zod";
 import { parseDeployment } from "../../infra/config.ts";
 import { OffsetRollbackStack } from "../../infra/offset-rollback-stack.ts";
+import { root } from "./configs.ts";
 
 /** The folder for the synthesized apps of a test file, deleted after its tests. */
 const output = mkdtempSync(join(tmpdir(), "offset-rollback-infra-"));
 afterAll(() => rmSync(output, { recursive: true, force: true }));
 
+/** The CDK's feature flags, as its command line gives them to the app. */
+export const featureFlags = z
+  .object({ context: z.record(z.string(), z.unknown()) })
+  .parse(JSON.parse(readFileSync(join(root, "cdk.json"), "utf8"))).context;
+
 /** The stack of a config, without bundles. */
 export function stackOf(config: unknown): { app: App; stack: OffsetRollbackStack } {
   const outdir = mkdtempSync(join(output, "app-"));
-  const app = new App({ analyticsReporting: false, outdir, context: { "aws:cdk:bundling-stacks": [] } });
+  const app = new App({
+    analyticsReporting: false,
+    outdir,
+    context: { ...featureFlags, "aws:cdk:bundling-stacks": [] },
+  });
   return { app, stack: new OffsetRollbackStack(app, parseDeployment(config, "of the test")) };
 }
 
