@@ -191,10 +191,23 @@ const deployment = fields("the deployment", {
   }).prefault({}),
   /** Whether to deploy only what reads: for an archive that another stack writes, such as a replica. */
   read_only: flag("whether to deploy only the functions that neither write snapshots nor to Kafka", false),
-  /** Whether the bucket and the table outlive the stack. A bucket that is not empty always does. */
+  /**
+   * Whether bucket, table and audit logs outlive the stack. With `destroy`, its deletion deletes table and logs, and fails at a
+   * bucket that is not empty: nothing here deletes stored snapshots.
+   */
   removal_policy: z.enum(["retain", "destroy"], 'must be "retain" or "destroy"').default("retain"),
 }).superRefine((it, problems) => {
   const report = (path: PropertyKey[], message: string) => problems.addIssue({ code: "custom", path, message });
+  if (it?.removal_policy === "destroy" && it.archive?.deletion_protection === true)
+    report(
+      ["archive", "deletion_protection"],
+      "must be false with removal_policy destroy: the table could not be deleted",
+    );
+  if (it?.removal_policy === "destroy" && has(it.archive?.existing, "bucket") && has(it.archive?.existing, "table"))
+    report(
+      ["removal_policy"],
+      "must be retain: bucket and table exist already, so that this stack never deletes them; delete them yourself",
+    );
   if (it?.read_only !== true) return;
   if (Array.isArray(it.schedules) && it.schedules.length > 0)
     report(["schedules"], "must be [] with read_only: such a deployment has no function that takes snapshots");

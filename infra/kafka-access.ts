@@ -1,4 +1,4 @@
-import { Fn, Validations } from "aws-cdk-lib";
+import { Annotations, Fn, RemovalPolicy, Validations } from "aws-cdk-lib";
 import {
   FlowLogTrafficType,
   GatewayVpcEndpointAwsService,
@@ -154,6 +154,8 @@ export class KafkaAccess extends Construct {
         privateSubnetIds: existing.private_subnet_ids,
         ...(existing.private_route_table_ids && { privateSubnetRouteTableIds: existing.private_route_table_ids }),
       });
+      // Without gateway endpoints nothing needs the route tables.
+      Annotations.of(this).acknowledgeWarning("@aws-cdk/aws-ec2:noSubnetRouteTableId");
       return { vpc, subnets: vpc.privateSubnets };
     }
     const vpc = new Vpc(this, "Vpc", {
@@ -163,7 +165,8 @@ export class KafkaAccess extends Construct {
       // It needs a custom resource, and nothing uses the default group.
       restrictDefaultSecurityGroup: false,
     });
-    vpc.addFlowLog("Rejected", { trafficType: FlowLogTrafficType.REJECT });
+    const { logGroup } = vpc.addFlowLog("Rejected", { trafficType: FlowLogTrafficType.REJECT });
+    logGroup?.applyRemovalPolicy(RemovalPolicy.DESTROY);
     return { vpc, subnets: vpc.isolatedSubnets };
   }
 

@@ -1,4 +1,4 @@
-import { CfnOutput, Stack } from "aws-cdk-lib";
+import { Annotations, CfnOutput, Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import type { Verb } from "../functions/operations.ts";
 import { envNames } from "../functions/shared/lambda/env.ts";
@@ -12,10 +12,17 @@ import { RestApi } from "./rest-api.ts";
 import { Schedules } from "./schedules.ts";
 import { SnapshotArchive } from "./snapshot-archive.ts";
 
+const destroyed =
+  "removal_policy is destroy: the deletion of this stack deletes the table (the index and the journal) and the audit logs. " +
+  "It fails at the bucket if that is not empty: then empty it (infra/README.md#upgrade-and-destroy), and delete the stack again.";
+
 /** Snapshots and rollbacks for the consumer groups of one Kafka cluster. */
 export class OffsetRollbackStack extends Stack {
   constructor(scope: Construct, deployment: Deployment) {
     super(scope, deployment.stack_name, { description: "Time machine for Kafka consumer groups" });
+
+    if (deployment.removal_policy === "destroy")
+      Annotations.of(this).addWarningV2("offset-rollback:destroy", destroyed);
 
     const archive = new SnapshotArchive(this, "Archive", deployment);
     const kafka = new KafkaAccess(this, "Kafka", deployment);

@@ -17,26 +17,35 @@ import { buildSync, type Metafile } from "esbuild";
 import type { Verb } from "../functions/operations.ts";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
+import { dataRemoval } from "./data-removal.ts";
 import { serviceName } from "./metrics.ts";
 
 /** Memory of functions that read or write whole documents: one vCPU, and enough for the largest that can be stored. */
 const documentMemory = 1769;
 
+interface Limits {
+  readonly seconds: number;
+  /** In MB. */
+  readonly memory: number;
+  /** Whether its log is part of the audit, and is kept like the data. */
+  readonly audited?: true;
+}
+
 /**
  * The limits of each operation. Kafka readers have time for ten thousand groups on slow brokers, a rollback the most
  * that Lambda allows. The others answer from the archive within API Gateway's 29 seconds.
  */
-const limits: Readonly<Record<Verb, { readonly seconds: number; readonly memory: number }>> = {
+const limits: Readonly<Record<Verb, Limits>> = {
   snapshot: { seconds: 300, memory: documentMemory },
   list: { seconds: 30, memory: 512 },
   show: { seconds: 30, memory: documentMemory },
   diff: { seconds: 300, memory: documentMemory },
   verify: { seconds: 300, memory: documentMemory },
-  rollback: { seconds: 900, memory: documentMemory },
+  rollback: { seconds: 900, memory: documentMemory, audited: true },
   rollbacks: { seconds: 30, memory: documentMemory },
   // A thousand bodies; over HTTP an answer comes within 29 s all the same.
   history: { seconds: 60, memory: documentMemory },
-  delete: { seconds: 30, memory: 512 },
+  delete: { seconds: 30, memory: 512, audited: true },
   import: { seconds: 300, memory: documentMemory },
   reindex: { seconds: 900, memory: documentMemory },
 };
@@ -132,7 +141,7 @@ export class OperationFunction extends LambdaFunction {
     const logGroup = new LogGroup(scope, `${verb}-logs`, {
       logGroupName: `/aws/lambda/${functionName}`,
       retention: deployment.logs.retention_days,
-      removalPolicy: RemovalPolicy.DESTROY,
+      removalPolicy: limits[verb].audited ? dataRemoval(deployment) : RemovalPolicy.DESTROY,
     });
     const role = new Role(scope, `${verb}-role`, { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
     super(scope, verb, {

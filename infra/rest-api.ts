@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, Validations } from "aws-cdk-lib";
+import { Duration, Validations } from "aws-cdk-lib";
 import {
   AccessLogFormat,
   RestApi as Api,
@@ -11,6 +11,7 @@ import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { operations, type Verb, verbs } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
+import { dataRemoval } from "./data-removal.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
 /** The REST API: every method requires an IAM signature and invokes one function. */
@@ -23,11 +24,12 @@ export class RestApi extends Construct {
     scope: Construct,
     id: string,
     functions: Readonly<Partial<Record<Verb, OperationFunction>>>,
-    { name_prefix, api, logs }: Deployment,
+    deployment: Deployment,
   ) {
     super(scope, id);
+    const { name_prefix, api, logs } = deployment;
     this.accessLogs = api.access_logs
-      ? new LogGroup(this, "AccessLogs", { retention: logs.retention_days, removalPolicy: RemovalPolicy.DESTROY })
+      ? new LogGroup(this, "AccessLogs", { retention: logs.retention_days, removalPolicy: dataRemoval(deployment) })
       : undefined;
     this.api = new Api(this, "Api", {
       restApiName: `${name_prefix}offset-rollback`,

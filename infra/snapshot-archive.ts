@@ -1,10 +1,11 @@
-import { Duration, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
+import { Duration, Stack, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, type ITable, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
 import { type Conditions, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket, type IBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
+import { dataRemoval } from "./data-removal.ts";
 import type { OperationFunction } from "./operation-function.ts";
 
 /** The folders of the bucket. */
@@ -33,8 +34,6 @@ const keyRights: Readonly<Record<string, readonly string[]>> = {
 /** Without the fields that a new one has as undefined, which exact optional types reject. */
 type AnyBucket = Omit<IBucket, "isWebsite">;
 type AnyTable = Omit<ITable, "tableStreamArn">;
-
-const removalPolicies = { retain: RemovalPolicy.RETAIN, destroy: RemovalPolicy.DESTROY };
 
 /**
  * The storage of snapshots and of the journal: bodies in a bucket, their index in a table. Both are new, or exist already: then
@@ -66,7 +65,8 @@ export class SnapshotArchive extends Construct {
     );
   }
 
-  #newBucket({ archive, removal_policy }: Deployment): Bucket {
+  #newBucket(deployment: Deployment): Bucket {
+    const { archive } = deployment;
     const bucket = new Bucket(this, "Bucket", {
       versioned: true,
       enforceSSL: true,
@@ -83,7 +83,7 @@ export class SnapshotArchive extends Construct {
           noncurrentVersionExpiration: Duration.days(1),
         },
       ],
-      removalPolicy: removalPolicies[removal_policy],
+      removalPolicy: dataRemoval(deployment),
     });
     Validations.of(bucket).acknowledge({
       id: "AwsSolutions-S1",
@@ -93,7 +93,7 @@ export class SnapshotArchive extends Construct {
     return bucket;
   }
 
-  #newTable({ removal_policy }: Deployment): Table {
+  #newTable(deployment: Deployment): Table {
     return new Table(this, "Table", {
       partitionKey: { name: "pk", type: AttributeType.STRING },
       sortKey: { name: "sk", type: AttributeType.STRING },
@@ -101,8 +101,8 @@ export class SnapshotArchive extends Construct {
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       encryption: TableEncryption.AWS_MANAGED,
       timeToLiveAttribute: "expires_at",
-      deletionProtection: removal_policy === "retain",
-      removalPolicy: removalPolicies[removal_policy],
+      deletionProtection: deployment.archive.deletion_protection,
+      removalPolicy: dataRemoval(deployment),
     });
   }
 

@@ -1,4 +1,4 @@
-import { always, arn, fields, has, text, whole } from "./fields.ts";
+import { always, arn, fields, flag, has, text, whole } from "./fields.ts";
 
 const key = (what: string) =>
   arn("kms", "key/.+", `the ARN of the KMS key that encrypts the ${what} (not of an alias)`);
@@ -35,12 +35,22 @@ export const archive = fields("the archive settings", {
   ).default(""),
   /** How long a deleted body can be recovered from the versioned bucket. */
   noncurrent_days: whole(1, 3650, "the number of days that deleted bodies can be recovered").optional(),
+  /** Better set after the first deployment: if that one fails, CloudFormation cannot remove a table that is protected. */
+  deletion_protection: flag("whether the table cannot be deleted, by anybody, before this is false again", false),
   /** A bucket, a table or both that this stack did not create: it sets nothing of them, and never deletes them. */
   existing: existing.optional(),
 })
   .superRefine((it, problems) => {
-    if (!has(it?.existing, "bucket") || !has(it, "noncurrent_days")) return;
-    const message = "has no effect on a bucket that exists: set its lifecycle rule yourself, and remove this field";
-    problems.addIssue({ code: "custom", path: ["noncurrent_days"], message });
+    const report = (path: PropertyKey[], message: string) => problems.addIssue({ code: "custom", path, message });
+    if (has(it?.existing, "bucket") && has(it, "noncurrent_days"))
+      report(
+        ["noncurrent_days"],
+        "has no effect on a bucket that exists: set its lifecycle rule yourself, and remove this field",
+      );
+    if (has(it?.existing, "table") && it?.deletion_protection === true)
+      report(
+        ["deletion_protection"],
+        "has no effect on a table that exists: protect it yourself, and remove this field",
+      );
   }, always)
   .transform(({ noncurrent_days = 30, ...settings }) => ({ ...settings, noncurrent_days }));

@@ -36,6 +36,7 @@ describe("an archive that exists", () => {
     expect(parseDeployment({ ...local(), archive: { existing: { table: "old" } } }, "x.json").archive).toEqual({
       bucket_prefix: "",
       noncurrent_days: 30,
+      deletion_protection: false,
       existing: { table: "old" },
     });
     expect(problems({ existing: {} })).toEqual([
@@ -67,6 +68,22 @@ describe("an archive that exists", () => {
       expect.stringMatching(/^archive.noncurrent_days: has no effect on a bucket that exists/),
     ]);
   });
+});
+
+test("what the deletion of the stack could not do, or would not do, is refused", () => {
+  const existing = { bucket: "old-offsets", table: "offsets-restored" };
+  expect(problemsOf({ ...local(), removal_policy: "destroy", archive: { existing } })).toEqual([
+    expect.stringMatching(/^removal_policy: must be retain: bucket and table exist already/),
+  ]);
+  expect(problemsOf({ ...local(), removal_policy: "destroy", archive: { existing: { bucket: "old" } } })).toEqual([]);
+  const protect = { deletion_protection: true };
+  expect(problemsOf({ ...local(), removal_policy: "destroy", archive: protect })).toEqual([
+    expect.stringMatching(/^archive.deletion_protection: must be false with removal_policy destroy/),
+  ]);
+  expect(problemsOf({ ...local(), archive: { ...protect, existing: { table: "old" } } })).toEqual([
+    expect.stringMatching(/^archive.deletion_protection: has no effect on a table that exists/),
+  ]);
+  expect(problemsOf({ ...local(), archive: protect })).toEqual([]);
 });
 
 test("a read-only deployment has a bucket that exists, and no schedules", () => {

@@ -1,11 +1,17 @@
-import { Match } from "aws-cdk-lib/assertions";
+import { Annotations, Match, Template } from "aws-cdk-lib/assertions";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { verbs } from "../../functions/operations.ts";
 import { request } from "../../functions/snapshot/schema.ts";
 import { example, local } from "./configs.ts";
 import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
 
+const resourceOf = z.object({
+  Type: z.string(),
+  DeletionPolicy: z.string().default("Delete"),
+  UpdateReplacePolicy: z.string().default("Delete"),
+});
 const msk = templateOf(example());
 const plain = templateOf(local());
 const created = templateOf({ ...example(), network: { vpc: { create: {} } } });
@@ -13,8 +19,6 @@ const created = templateOf({ ...example(), network: { vpc: { create: {} } } });
 describe("the archive", () => {
   test("stores bodies versioned, encrypted and private, and accepts only TLS", () => {
     msk.hasResource("AWS::S3::Bucket", {
-      DeletionPolicy: "Retain",
-      UpdateReplacePolicy: "Retain",
       Properties: {
         BucketName: Match.absent(),
         VersioningConfiguration: { Status: "Enabled" },
@@ -61,9 +65,8 @@ describe("the archive", () => {
     );
   });
 
-  test("has an index on demand, with point-in-time recovery and deletion protection", () => {
+  test("has an index on demand, with point-in-time recovery", () => {
     msk.hasResource("AWS::DynamoDB::Table", {
-      DeletionPolicy: "Retain",
       Properties: {
         TableName: Match.absent(),
         BillingMode: "PAY_PER_REQUEST",
@@ -74,18 +77,68 @@ describe("the archive", () => {
         PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
         SSESpecification: { SSEEnabled: true },
         TimeToLiveSpecification: { AttributeName: "expires_at", Enabled: true },
-        DeletionProtectionEnabled: true,
+        // CloudFormation could not remove a protected table after a first deployment that failed.
+        DeletionProtectionEnabled: false,
       },
     });
+    const protect = { ...local(), archive: { deletion_protection: true } };
+    templateOf(protect).hasResourceProperties("AWS::DynamoDB::Table", { DeletionProtectionEnabled: true });
+  });
+});
+
+describe("what holds data", () => {
+  const logged = { ...example(), api: { access_logs: true } };
+  /** Types and what happens on deletion and replacement, by logical id. */
+  const dataOf = (template: typeof msk) =>
+    Object.fromEntries(
+      Object.entries(template.toJSON().Resources).flatMap(([id, resource]) => {
+        const { Type, DeletionPolicy, UpdateReplacePolicy } = resourceOf.parse(resource);
+        return /^AWS::(S3::Bucket|DynamoDB::.*Table|Logs::LogGroup|KMS::Key|SQS::Queue)$/.test(Type)
+          ? [[id, `${Type}: ${DeletionPolicy}, ${UpdateReplacePolicy}`]]
+          : [];
+      }),
+    );
+  const keptBy = (template: typeof msk) =>
+    Object.entries(dataOf(template)).flatMap(([id, policies]) => (policies.endsWith("Delete, Delete") ? [] : [id]));
+
+  // With another logical id, an update would put a new, empty one in the place of the old one.
+  const former = {
+    ArchiveBucket49F1AC64: "AWS::S3::Bucket",
+    ArchiveTable7F4812CA: "AWS::DynamoDB::Table",
+    RestApiAccessLogs2CA480E4: "AWS::Logs::LogGroup",
+    SchedulesFailed92023EAA: "AWS::SQS::Queue",
+    deletelogs738F0C34: "AWS::Logs::LogGroup",
+    rollbacklogsDCDA27BB: "AWS::Logs::LogGroup",
+  };
+  const audited = Object.keys(former).filter((id) => /[lL]ogs/.test(id));
+
+  test("has the logical ids and types that it had in the former version (d16a1c6)", () => {
+    const now = templateOf(logged).toJSON().Resources;
+    expect(Object.fromEntries(Object.keys(former).map((id) => [id, now[id]?.Type]))).toEqual(former);
   });
 
-  test("is deleted with the stack only if the config sets that", () => {
-    const template = templateOf({ ...local(), removal_policy: "destroy" });
-    template.hasResource("AWS::S3::Bucket", { DeletionPolicy: "Delete" });
-    template.hasResource("AWS::DynamoDB::Table", {
-      DeletionPolicy: "Delete",
-      Properties: { DeletionProtectionEnabled: false },
+  test("outlives the stack and its updates, except what a first deployment that fails has created", () => {
+    const kept = "RetainExceptOnCreate, Retain";
+    const data = dataOf(templateOf(logged));
+    expect(data).toMatchObject({
+      ArchiveBucket49F1AC64: `AWS::S3::Bucket: ${kept}`,
+      ArchiveTable7F4812CA: `AWS::DynamoDB::Table: ${kept}`,
     });
+    expect(keptBy(templateOf(logged)).sort()).toEqual(
+      ["ArchiveBucket49F1AC64", "ArchiveTable7F4812CA", ...audited].sort(),
+    );
+    for (const id of audited) expect(data[id]).toBe(`AWS::Logs::LogGroup: ${kept}`);
+    expect(keptBy(created).filter((id) => !/^(Archive|rollback|delete)/.test(id))).toEqual([]);
+  });
+
+  test("is deleted with the stack only if the config sets that, with a warning of what happens to a full bucket", () => {
+    const { stack } = stackOf({ ...logged, removal_policy: "destroy" });
+    expect(keptBy(Template.fromStack(stack))).toEqual([]);
+    expect(Object.keys(dataOf(Template.fromStack(stack)))).toEqual(expect.arrayContaining(Object.keys(former)));
+    const warned = (of: typeof stack) =>
+      Annotations.fromStack(of).findWarning("*", Match.stringLikeRegexp("fails at the bucket if that is not empty"));
+    expect(warned(stack)).toHaveLength(1);
+    expect(warned(stackOf(logged).stack)).toEqual([]);
   });
 });
 
