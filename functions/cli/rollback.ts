@@ -70,6 +70,7 @@ const endedRecord = z.looseObject({
   snapshot_id: recordResult.shape.snapshot_id,
   plan_digest: recordResult.shape.plan_digest,
   ended_at: recordResult.shape.ended_at,
+  unplanned: recordResult.shape.unplanned,
 });
 
 /**
@@ -85,7 +86,7 @@ async function endedBefore(run: Run, rollback: Fields): Promise<Fields | undefin
   });
   if (answer === undefined) return undefined;
   const record = readAnswer(endedRecord, answer, "rollbacks");
-  if (record.ended_at === undefined) return undefined;
+  if (record.ended_at === undefined || record.unplanned) return undefined;
   const isChosen = typeof snapshot_id === "object" || snapshot_id === "latest";
   const chosen = isChosen ? record.snapshot_id : snapshot_id;
   return { ...rollback, ...(chosen !== undefined && { snapshot_id: chosen }), plan_digest: record.plan_digest };

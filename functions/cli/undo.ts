@@ -21,18 +21,19 @@ export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> 
   const answer = await run.call("rollbacks", { rollback_id: id });
   sayWarnings(answer.result);
   const record = readAnswer(recorded, answer, "rollbacks");
-  const { status, safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
+  const { status } = record;
   if (status === "running") {
     throw refused(`${id} is still running: there is nothing to undo yet. Nothing was changed.`, [
       `offset-rollback rollbacks --rollback-id ${id}`,
     ]);
   }
-  if (safety_snapshot_id === null) {
+  if (record.safety_snapshot_id === null) {
     throw refused(
       `${id} has no safety snapshot: it committed nothing, so there is nothing to undo. Nothing was changed.`,
       [undoOfAnother(newest), "offset-rollback rollbacks"].filter((command) => command !== undefined),
     );
   }
+  const { safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
   run.say(
     `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
       "It restores the commits from before it, and deletes those that were made since on partitions without one.",
@@ -56,15 +57,18 @@ export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> 
   });
 }
 
-/** What is read of a record of the journal. */
-const recorded = z.looseObject({
-  status: recordResult.shape.status,
-  snapshot_id: recordResult.shape.snapshot_id,
-  safety_snapshot_id: recordResult.shape.safety_snapshot_id,
-  requested_by: recordResult.shape.requested_by,
-  started_at: recordResult.shape.started_at,
-  request: z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
-});
+/** What is read of a record of the journal. One without a safety snapshot has moved nothing, and may have no plan. */
+const recorded = z.union([
+  z.looseObject({ status: recordResult.shape.status, safety_snapshot_id: z.null() }),
+  z.looseObject({
+    status: recordResult.shape.status,
+    snapshot_id: recordResult.shape.snapshot_id,
+    safety_snapshot_id: z.string(),
+    requested_by: recordResult.shape.requested_by,
+    started_at: recordResult.shape.started_at,
+    request: z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
+  }),
+]);
 
 const page = z.looseObject({
   rollbacks: z.array(z.looseObject({ rollback_id: z.string(), safety_snapshot_id: z.nullable(z.string()) })),

@@ -4,6 +4,7 @@ import { takesPart } from "../shared/core/rollback/plan.ts";
 import { type PlannedRollback, plannedDocument } from "../shared/core/rollback/plan-document.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import { decodeStored } from "../shared/storage/journal.ts";
+import { type BegunRollback, isBegun, mayBePlanned } from "../shared/storage/journal-begun.ts";
 import { type JournalRecord, mayBeOf } from "../shared/storage/journal-record.ts";
 import type { Unreadable } from "../shared/storage/unreadable.ts";
 import { type Call, fingerprintOf } from "./request.ts";
@@ -49,11 +50,12 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
     return undefined;
   }
   const record = await journal.find(id, deadline);
-  if (record === undefined) {
-    if (wanted.resume === undefined) return undefined;
-    throw new RollbackNotFound(`there is no rollback ${JSON.stringify(id)} to resume.`, {
-      next: "Call rollbacks to see all of them.",
-    });
+  if (record === undefined || isBegun(record)) {
+    if (wanted.resume !== undefined) throw notResumable(id, record);
+    if (record !== undefined && record.fingerprint !== fingerprint && mayBePlanned(record, startedAt)) {
+      throw idOfAnother(record);
+    }
+    return undefined;
   }
   if (wanted.resume !== undefined && (wanted.snapshot_id ?? record.snapshotId) !== record.snapshotId) {
     throw new InvalidRequest(`snapshot_id: ${id} is a rollback to ${record.snapshotId}.`, {
@@ -61,10 +63,7 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
     });
   }
   if (wanted.resume === undefined && record.fingerprint !== fingerprint) {
-    throw new InvalidRequest(
-      `rollback_id: ${id} is the id of another request (to ${record.snapshotId}, started ${record.startedAt}).`,
-      { next: "Choose another id, or repeat that request as it was." },
-    );
+    throw idOfAnother(record);
   }
   if (record.supersededBy !== undefined && (wanted.resume !== undefined || record.status === "superseded")) {
     throw new InvalidRequest(
@@ -96,6 +95,25 @@ export async function findEarlier(call: Call): Promise<Earlier | undefined> {
         `plan_digest: call rollbacks {"rollback_id": "${id}"} to see its groups and options.`,
     },
   );
+}
+
+const idOfAnother = ({ rollbackId, snapshotId, startedAt }: JournalRecord | BegunRollback) =>
+  new InvalidRequest(
+    `rollback_id: ${rollbackId} is the id of another request (to ${snapshotId}, started ${startedAt}).`,
+    { next: "Choose another id, or repeat that request as it was." },
+  );
+
+/** The error of a request to resume a rollback that has no plan. */
+function notResumable(id: string, begun: BegunRollback | undefined): RollbackNotFound {
+  if (begun === undefined) {
+    return new RollbackNotFound(`there is no rollback ${JSON.stringify(id)} to resume.`, {
+      next: "Call rollbacks to see all of them.",
+    });
+  }
+  const why = begun.error ? `it ended before it was planned (${begun.error.name})` : "it has not been planned";
+  return new RollbackNotFound(`${id} has nothing to resume: ${why}, and moved nothing.`, {
+    next: `Send its request again, with the same rollback_id: it is planned afresh. To see it, call rollbacks {"rollback_id": "${id}"}.`,
+  });
 }
 
 /**

@@ -10,7 +10,9 @@ import { nameSome } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import type { Result } from "../shared/lambda/handler.ts";
+import { toOperationError } from "../shared/lambda/http.ts";
 import { kafkaOperation } from "../shared/operation.ts";
+import type { BegunRollback } from "../shared/storage/journal-begun.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Lease } from "../shared/storage/lease.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
@@ -18,7 +20,7 @@ import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, loadGoal, look, lookAgain, withAllWarnings } from "./look.ts";
 import { isRefusal, measurementsOf } from "./measure.ts";
-import type { Call } from "./request.ts";
+import { beginningOf, type Call } from "./request.ts";
 import { addWarnings, encodeDryRun, forSummary, interrupted, planChanged, refusal } from "./result.ts";
 import { request } from "./schema.ts";
 
@@ -50,9 +52,11 @@ export const handler = kafkaOperation({
     };
     const ignoresJournal = wanted.dry_run && wanted.resume === undefined;
     let committing: JournalRecord | undefined;
+    let begun: BegunRollback | undefined;
     try {
       const earlier = ignoresJournal ? undefined : await findEarlier(call);
       if (earlier?.named && earlier.closed) return await recordedResult(call, earlier.record);
+      if (earlier === undefined) begun = await begin(call);
       const goal = earlier?.named ? { resume: earlier.record } : await loadGoal(call);
       const kafkaDeadline = endingBefore(deadline, Math.min(CLOSING_TIME_MS, deadline.remainingMs() / 8));
       return await withCluster(work.kafka, kafkaDeadline, (cluster) => {
@@ -70,10 +74,30 @@ export const handler = kafkaOperation({
       }
       if (!wanted.dry_run && isRefusal(error)) work.measure(measurementsOf("refused"));
       if (error instanceof OperationError) error.withoutEffect("No offset was committed.");
+      if (begun !== undefined) await closeWithout(begun, call, error);
       throw error;
     }
   },
 });
+
+/** Writes the rollback into the journal before it has a plan, if it can be looked up: see `beginningOf`. */
+async function begin(call: Call): Promise<BegunRollback | undefined> {
+  const beginning = beginningOf(call);
+  return beginning && call.storage.journal.begin(beginning, call.startedAt, call.deadline);
+}
+
+/** Closes a rollback that ended before it had a plan. A failure to do so is logged: the caller is to know the first error. */
+async function closeWithout(begun: BegunRollback, { storage, deadline, requestId, log }: Call, thrown: unknown) {
+  const { name, message } = toOperationError(thrown, requestId);
+  const closing = deadlineIn(Math.max(RELEASE_TIME_MS, deadline.remainingMs()));
+  try {
+    await storage.journal.fail(begun, { name, message }, new Date(), closing);
+  } catch (error) {
+    log.warn("the journal could not be closed", { rollback_id: begun.rollbackId, cause: String(error) });
+  } finally {
+    closing.stop();
+  }
+}
 
 async function dryRun(job: Job, goal: Goal): Promise<Result> {
   const { plan } = await withAllWarnings(job, goal, await look(job, goal));

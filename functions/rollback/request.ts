@@ -4,8 +4,12 @@ import { encodeJson, type Json } from "../shared/core/json/json.ts";
 import type { Policy } from "../shared/core/rollback/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
 import type { KafkaWork } from "../shared/operation.ts";
+import type { JournalBeginning } from "../shared/storage/journal.ts";
 import type { Unreadable } from "../shared/storage/unreadable.ts";
 import type { Request } from "./schema.ts";
+
+/** How long after its deadline a call may still answer. */
+const ANSWER_TIME_MS = 2_000;
 
 /** A request, and what it is carried out with. */
 export interface Call extends KafkaWork {
@@ -30,6 +34,23 @@ export function policyOf(wanted: Request): Policy {
     outOfRange: wanted.out_of_range ?? "refuse",
     skipBlocked: wanted.skip_blocked,
   };
+}
+
+/** The snapshot of a request as a path names it: an id, `latest` or `at:<time>`. */
+const snapshotOf = ({ snapshot_id = "" }: Request) =>
+  typeof snapshot_id === "object" ? `at:${snapshot_id.at.toISOString()}` : snapshot_id;
+
+/**
+ * What the journal has of a rollback before it has a plan. Only of one whose caller has chosen its id: nobody knows another
+ * one, and AWS clients repeat a request without one, which would be several rollbacks then.
+ */
+export function beginningOf(call: Call): JournalBeginning | undefined {
+  const { wanted, requestedBy, requestId, deadline, startedAt } = call;
+  const { rollback_id: rollbackId, dry_run, description = "" } = wanted;
+  if (rollbackId === undefined || dry_run) return undefined;
+  const endsBy = new Date(startedAt.getTime() + deadline.remainingMs() + ANSWER_TIME_MS).toISOString();
+  const snapshotId = snapshotOf(wanted);
+  return { rollbackId, snapshotId, requestedBy, requestId, description, endsBy, fingerprint: fingerprintOf(wanted) };
 }
 
 /** What a request asks for, without what does not change its effect: who asks, how it is answered, how long it waits. */

@@ -5,6 +5,7 @@ import { isFields } from "../shared/core/json/json.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
 import { decodeStored } from "../shared/storage/journal.ts";
+import { type BegunRollback, isBegun, mayBePlanned } from "../shared/storage/journal-begun.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Storage } from "../shared/storage/storage.ts";
 import { type RollbacksResult, request } from "./schema.ts";
@@ -29,14 +30,15 @@ export const handler = operation({
 async function show(rollbackId: string, storage: Storage, deadline: Deadline): Promise<Encoded<RollbacksResult>> {
   const { journal } = storage;
   const found = await journal.find(rollbackId, deadline);
+  if (found !== undefined && isBegun(found)) return showBegun(found);
   const { rollbacks, warnings } = await withStatus(found === undefined ? [] : [found], storage, deadline);
   const [rollback] = rollbacks;
   if (rollback === undefined) {
     throw new RollbackNotFound(`there is no rollback ${JSON.stringify(rollbackId)}.`, {
       next:
-        "Call rollbacks without rollback_id to see all of them. Not recorded are dry runs, rollbacks that were refused, and those " +
-        "that have not begun yet, because they still plan or wait (wait_for_empty_seconds): if its call may still be running, look " +
-        "again until 15 minutes after it was sent.",
+        "Call rollbacks without rollback_id to see all that have a plan. If it was sent with this rollback_id, look again for 60 s " +
+        "after it was sent: it is found once its function runs. Dry runs are not recorded, nor are rollbacks without a rollback_id " +
+        "before they have a plan: if its call may still be running, look again until 15 minutes after it was sent.",
     });
   }
   const stored = await Promise.all([journal.plan(rollback, deadline), journal.result(rollback, deadline)]);
@@ -48,6 +50,8 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
   const { request, plan, cluster_id, topic_ids, leader_epochs } = planned;
   return {
     ...row(rollback),
+    unplanned: undefined,
+    error: undefined,
     calls: callsOf(rollback),
     warnings,
     plan_digest: rollback.planDigest,
@@ -57,6 +61,36 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
     topic_ids,
     leader_epochs,
     result,
+  };
+}
+
+/** A rollback without a plan. It is unfinished once its call must have ended. */
+function showBegun(begun: BegunRollback): Encoded<RollbacksResult> {
+  const { rollbackId, snapshotId, requestedBy, requestId, startedAt, endedAt, description, error } = begun;
+  const status = begun.status === "failed" || mayBePlanned(begun, new Date()) ? begun.status : "unfinished";
+  const call = { requested_by: requestedBy, started_at: startedAt, ended_at: endedAt };
+  return {
+    rollback_id: rollbackId,
+    status,
+    snapshot_id: snapshotId,
+    safety_snapshot_id: null,
+    ...call,
+    resumed_at: undefined,
+    groups: 0,
+    description,
+    superseded_by: undefined,
+    attempts: 1,
+    unplanned: true,
+    error,
+    calls: [{ attempt: 1, request_id: requestId, ...call, outcome: status }],
+    warnings: [],
+    plan_digest: undefined,
+    request: undefined,
+    plan: undefined,
+    cluster_id: undefined,
+    topic_ids: undefined,
+    leader_epochs: undefined,
+    result: undefined,
   };
 }
 

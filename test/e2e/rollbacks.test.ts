@@ -6,6 +6,7 @@ import type { Json } from "../../functions/shared/core/json/json.ts";
 import { envNames } from "../../functions/shared/lambda/env.ts";
 import { createClients, sharedClients } from "../../functions/shared/storage/clients.ts";
 import { createJournal, type Journal, type OpenJournal } from "../../functions/shared/storage/journal.ts";
+import { isBegun } from "../../functions/shared/storage/journal-begun.ts";
 import { createLease, type Lease, type RollbackLease } from "../../functions/shared/storage/lease.ts";
 import { within } from "../support/deadline.ts";
 import { context } from "../support/events.ts";
@@ -165,6 +166,49 @@ describe("the journal of rollbacks", () => {
     expect(await listed(crashed, running)).toMatchObject([{ status: "failed" }, { status: "unfinished" }]);
   });
 
+  test("shows a rollback without a plan by its id alone: as running, unfinished when its time is over, or failed and why", async () => {
+    const start = {
+      snapshotId: "latest",
+      requestedBy: "ana",
+      requestId: "request-1",
+      description: "",
+      fingerprint: "f",
+    };
+    const begun = async (endsBy: Date, rollbackId = `rollback-${randomUUID()}`) => {
+      const written = await journal.begin({ ...start, rollbackId, endsBy: endsBy.toISOString() }, new Date(), soon());
+      return written ?? expect.fail("it was not written");
+    };
+    const [running, over] = [await begun(new Date(Date.now() + 60_000)), await begun(new Date(0))];
+    const shown = {
+      ...{ rollback_id: running.rollbackId, status: "running", snapshot_id: "latest", safety_snapshot_id: null },
+      ...{
+        requested_by: "ana",
+        started_at: running.startedAt,
+        groups: 0,
+        description: "",
+        attempts: 1,
+        unplanned: true,
+      },
+      calls: [
+        {
+          ...{ attempt: 1, requested_by: "ana", request_id: "request-1", started_at: running.startedAt },
+          outcome: "running",
+        },
+      ],
+      warnings: [],
+    };
+    expect(await show(running.rollbackId)).toEqual(shown);
+    expect(await show(over.rollbackId)).toMatchObject({ status: "unfinished", unplanned: true });
+    const error = { name: "GroupNotEmpty", message: "GroupNotEmpty: the group has members." };
+    await journal.fail(running, error, new Date(), soon());
+    expect(await show(running.rollbackId)).toMatchObject({
+      ...{ status: "failed", error, ended_at: expect.any(String), calls: [{ outcome: "failed" }] },
+    });
+    const { rollbacks } = await stack.call("rollbacks", { limit: 1000 });
+    const ids = rollbacks.map(({ rollback_id }: { rollback_id: string }) => rollback_id);
+    expect(ids).not.toEqual(expect.arrayContaining([running.rollbackId]));
+  });
+
   test("counts attempts, and removes the result of a rollback that is resumed", async () => {
     const opened = await begin();
     await end(opened, "partial_success", { status: "partial_success" });
@@ -173,8 +217,8 @@ describe("the journal of rollbacks", () => {
       result: { status: "partial_success" },
     });
     const entry = await journal.find(idOf(opened), soon());
-    const again = entry && (await journal.resume(entry, bob, new Date(), soon()));
-    if (again === undefined) throw new Error("it could not be resumed");
+    const again = entry && !isBegun(entry) && (await journal.resume(entry, bob, new Date(), soon()));
+    if (!again) throw new Error("it could not be resumed");
     await hold(again);
     const whole = await show(idOf(opened));
     expect(whole).toMatchObject({ status: "running", attempts: 2, resumed_at: again.record.resumedAt });
@@ -188,7 +232,7 @@ describe("the journal of rollbacks", () => {
     await end(partial, "partial_success");
     for (const id of [idOf(crashed), idOf(partial)]) {
       const entry = await journal.find(id, soon());
-      if (entry !== undefined) await journal.supersede(entry, "rollback-2", soon());
+      if (entry !== undefined && !isBegun(entry)) await journal.supersede(entry, "rollback-2", soon());
     }
     expect(await listed(crashed, partial)).toMatchObject([
       { status: "partial_success", superseded_by: "rollback-2" },

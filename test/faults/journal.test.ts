@@ -3,6 +3,8 @@ import { gzipSync } from "node:zlib";
 import { type AttributeValue, DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
+import { required } from "../support/required.ts";
+import { member } from "./support/consumers.ts";
 import { faultHarness, type Scenario } from "./support/harness.ts";
 
 const faults = faultHarness();
@@ -266,4 +268,59 @@ test("a safety snapshot that is deleted names the rollbacks that it undoes", asy
       expect.stringContaining(`was the safety snapshot of ${result?.rollback_id} (to ${snapshotId}, started `),
     ],
   });
+});
+
+test("a rollback with an id of its own is found while it waits, and closes with the reason when it is refused", async () => {
+  const scenario = await faults.scenario(3);
+  const { snapshotId, groups, moved, saved } = scenario;
+  const consumer = await member(faults, scenario, required(groups[0]));
+  await consumer.joins();
+  const request = { snapshot_id: snapshotId, rollback_id: "r-waits", requested_by: "ana" };
+  const waiting = faults.rollback({ ...request, wait_for_empty_seconds: 3 });
+  const show = () => faults.ask("rollbacks", { rollback_id: "r-waits" });
+  const about = { rollback_id: "r-waits", snapshot_id: snapshotId, safety_snapshot_id: null, requested_by: "ana" };
+  await expect
+    .poll(async () => (await show()).result, { timeout: 2_500 })
+    .toMatchObject({ ...about, status: "running", unplanned: true, groups: 0 });
+  expect((await faults.ask("rollback", { ...request, exact: true })).error).toMatchObject({
+    name: "InvalidRequest",
+    message: expect.stringContaining("r-waits is the id of another request"),
+  });
+  const { error } = await waiting;
+  expect(error).toMatchObject({ name: "GroupNotEmpty" });
+  const closed = { ...about, status: "failed", unplanned: true, ended_at: expect.any(String) };
+  expect((await show()).result).toMatchObject({ ...closed, error: { name: error?.name, message: error?.message } });
+  expect(await records()).toEqual({ rollbacks: [], warnings: [] });
+  expect(await faults.ask("rollback", { resume: "r-waits" })).toMatchObject({
+    error: {
+      name: "RollbackNotFound",
+      message: expect.stringMatching(/\(GroupNotEmpty\), and moved nothing.*same rollback_id/),
+    },
+  });
+  await faults.requireCommits(moved, await faults.offsetsByTool(groups));
+
+  await consumer.leaves();
+  const again = await faults.rollback({ ...request, exact: true, wait_for_empty_seconds: 20 });
+  expect(again.result).toMatchObject({ status: "success", rollback_id: "r-waits" });
+  await faults.requireCommits(saved, await faults.requireAgreement(again));
+  expect((await show()).result).toMatchObject({ status: "success", attempts: 1, plan: expect.any(Object) });
+});
+
+test("a rollback with an id of its own that is killed before it has a plan moved nothing, and is planned afresh", async () => {
+  const { snapshotId, groups, moved, saved } = await faults.scenario(3);
+  const request = { snapshot_id: snapshotId, rollback_id: "r-killed" };
+  const worker = faults.startWorker("rollback", request);
+  const begun = faults.storage.faults.when({ action: "PutItem", body: '"S":"lease"', at: "answer" }, () => {
+    worker.kill();
+    return "lost";
+  });
+  expect(await worker.answer).toBeUndefined();
+  expect(begun.happened).toBe(true);
+  await freeLease();
+  expect(await records({ rollback_id: "r-killed" })).toMatchObject({ status: "running", unplanned: true });
+  await faults.requireCommits(moved, await faults.offsetsByTool(groups));
+  const again = await faults.rollback(request);
+  expect(again.result).toMatchObject({ status: "success", rollback_id: "r-killed" });
+  await faults.requireCommits(saved, await faults.requireAgreement(again));
+  expect(await records({ rollback_id: "r-killed" })).toMatchObject({ status: "success", attempts: 1 });
 });

@@ -66,13 +66,17 @@ export interface JournalRecord {
 
 /** The partition of the records of rollbacks: sort keys stand in the order of time. */
 export const recordPartition = "rollback";
-const pointerPartition = "rollback-id";
+/** The partition of the items that say where the record of a rollback is, or what is known of one that has no plan. */
+export const pointerPartition = "rollback-id";
 
 /** What a record's key is made of. */
 type RecordId = Pick<JournalRecord, "startedAt" | "rollbackId">;
 
 const longestGroupNames = 8_192;
+/** How many characters of a description are kept. */
+export const mostDescription = 1_024;
 const rollbackIdForm = /^[A-Za-z0-9:._-]{1,128}$/;
+export const idOfRollback = matching(rollbackIdForm, "the id of a rollback");
 
 /** The sort key of a record. */
 export const sortKeyOf = ({ startedAt, rollbackId }: RecordId) => `${startedAt}#${rollbackId}`;
@@ -112,7 +116,8 @@ export function mayBeOf(item: Readonly<Item>, groups: readonly string[] | undefi
 export const pointerKey = (rollbackId: string): Key | undefined =>
   rollbackIdForm.test(rollbackId) ? { pk: { S: pointerPartition }, sk: { S: rollbackId } } : undefined;
 
-const stored = {
+/** What to do about an item of the journal that is not what was written. */
+export const stored = {
   Corrupt: JournalCorrupt,
   next:
     "If a newer version wrote it, deploy that version. Otherwise restore the item from the table's point-in-time recovery. " +
@@ -141,7 +146,7 @@ export function textsOf(
   return {
     groups: groups.length,
     ...(Buffer.byteLength(encodeJson(groups)) <= longestGroupNames && { groupNames: groups }),
-    description: cap(description, 1_024),
+    description: cap(description, mostDescription),
   };
 }
 
@@ -186,7 +191,6 @@ export const callsText = inText(
 );
 
 const groupNamesText = inText(list(text));
-const idOfRollback = matching(rollbackIdForm, "the id of a rollback");
 const storedName = matching(/^[\da-f-]{36}$/, "the name of an object");
 const sha256 = matching(/^[\da-f]{64}$/, "a SHA-256");
 

@@ -6,12 +6,14 @@ import type { Json } from "../core/json/json.ts";
 import type { RollbackStatus } from "../core/model.ts";
 import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
-import { type Caller, itemOf, type Key } from "./items.ts";
+import { type Caller, cap, type Item, itemOf, type Key } from "./items.ts";
+import { type BegunRollback, begunItem } from "./journal-begun.ts";
 import {
   callsResumed,
   callsText,
   firstCall,
   type JournalRecord,
+  mostDescription,
   pointerItem,
   pointerKey,
   recordAt,
@@ -35,6 +37,9 @@ export interface JournalOpening
   readonly groups: readonly string[];
   readonly plan: Json;
 }
+
+/** A rollback as it is known before it has a plan. */
+export type JournalBeginning = Omit<BegunRollback, "status" | "startedAt" | "writeToken" | "error" | "endedAt">;
 
 /** The record of a running rollback, as the call that runs it holds it. */
 export interface OpenJournal {
@@ -91,6 +96,15 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       return found?.writeToken === record.writeToken && (found.endedAt === undefined) === (endedAt === undefined);
     };
 
+  /** Reads whether a rollback without a plan stands as this call has written it. */
+  const isBegun =
+    ({ rollbackId, writeToken }: BegunRollback, doing: string) =>
+    async (deadline: Deadline) => {
+      const key = pointerKey(rollbackId);
+      const item = key && (await table.get(key, doing, deadline));
+      return item !== undefined && isOfBegun(item) && begunItem.decode(item).writeToken === writeToken;
+    };
+
   const opened = (record: JournalRecord): OpenJournal => ({
     record,
     async close(status, result, now, deadline) {
@@ -136,8 +150,54 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
 
   return {
     /**
+     * Writes that a call is about to plan a rollback, over what an earlier call left that ended without a plan, or asks for the
+     * same. Undefined where the rollback has a plan, or another request uses the id.
+     */
+    async begin(beginning: JournalBeginning, now: Date, deadline: Deadline): Promise<BegunRollback | undefined> {
+      const { rollbackId, fingerprint, description } = beginning;
+      const begun: BegunRollback = {
+        ...beginning,
+        description: cap(description, mostDescription),
+        status: "running",
+        startedAt: now.toISOString(),
+        writeToken: randomUUID(),
+      };
+      const change = {
+        put: begunItem.encode(begun),
+        condition:
+          "attribute_not_exists(#record) AND (attribute_not_exists(pk) OR #status = :failed OR ends_by < :now OR " +
+          "fingerprint = :fingerprint)",
+        values: itemOf({ failed: "failed", now: begun.startedAt, fingerprint }),
+      };
+      const doing = `beginning ${rollbackId} in the journal`;
+      const undone = `The journal does not have ${rollbackId}.`;
+      const written = await table.write(
+        { changes: [change], doing, undone, tookEffect: isBegun(begun, doing) },
+        deadline,
+      );
+      return written ? begun : undefined;
+    },
+
+    /**
+     * Writes why a rollback ended before it had a plan; nothing where it has one, or another call has begun it since.
+     *
+     * @param error the message as it is answered
+     */
+    async fail(begun: BegunRollback, error: NonNullable<BegunRollback["error"]>, now: Date, deadline: Deadline) {
+      const failed: BegunRollback = { ...begun, status: "failed", error, endedAt: now.toISOString() };
+      const change = {
+        put: begunItem.encode(failed),
+        condition: "attribute_not_exists(#record) AND write_token = :token",
+        values: itemOf({ token: begun.writeToken }),
+      };
+      const doing = `closing ${begun.rollbackId} in the journal`;
+      const undone = `${begun.rollbackId} counts as unfinished.`;
+      await table.write({ changes: [change], doing, undone }, deadline);
+    },
+
+    /**
      * Writes a record with the status `running`: the plan first, the record second, so that a record has its plan. `taken`:
-     * the id is in use, whatever the status of that rollback.
+     * the id has a record, whatever the status of that rollback.
      *
      * @throws StorageUnavailable and says whether the record may be there all the same
      */
@@ -156,22 +216,23 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
         writeToken: randomUUID(),
         plan: await (await bodies()).putJson(rollbackId, "plan", plan, undone, deadline),
       };
-      const changes = [recordItem.encode(record), pointerItem.encode(record)].map((put) => ({
-        put,
-        condition: "attribute_not_exists(pk)",
-      }));
+      const changes = [
+        { put: recordItem.encode(record), condition: "attribute_not_exists(pk)" },
+        { put: pointerItem.encode(record), condition: "attribute_not_exists(#record)" },
+      ];
       const unknown = `Whether the journal has ${rollbackId} is not known: ${seeIt}; it counts as unfinished if so.`;
       const tookEffect = isWritten(record, doing);
       const written = await table.write({ changes, doing, undone, unknown, tookEffect }, deadline);
       return written ? opened(record) : "taken";
     },
 
-    /** The record of a rollback, if there is one. */
-    async find(rollbackId: string, deadline: Deadline): Promise<JournalRecord | undefined> {
+    /** The record of a rollback, or what is known of one that has no plan, if there is one. */
+    async find(rollbackId: string, deadline: Deadline): Promise<JournalRecord | BegunRollback | undefined> {
       const key = pointerKey(rollbackId);
       const doing = `looking up ${rollbackId} in the journal`;
       const pointer = key && (await table.get(key, doing, deadline));
       if (pointer === undefined) return undefined;
+      if (isOfBegun(pointer)) return begunItem.decode(pointer);
       const found = await readRecord(recordKey(pointerItem.decode(pointer)), doing, deadline);
       if (found !== undefined) return found;
       const item = `rollback-id / ${JSON.stringify(rollbackId)}`;
@@ -315,6 +376,9 @@ export function decodeStored<T>({ rollbackId }: Kept, decode: () => T): T {
     );
   }
 }
+
+/** Whether an item is of a rollback without a plan. One that is damaged counts as one that has a record. */
+const isOfBegun = ({ record, write_token }: Item) => record === undefined && write_token !== undefined;
 
 /** Whether a rollback can be resumed or superseded. */
 const canResume = ({ status, supersededBy }: JournalRecord) =>

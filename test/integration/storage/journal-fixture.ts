@@ -7,6 +7,7 @@ import {
   type JournalOpening,
   type OpenJournal,
 } from "../../../functions/shared/storage/journal.ts";
+import { isBegun } from "../../../functions/shared/storage/journal-begun.ts";
 import type { JournalRecord } from "../../../functions/shared/storage/journal-record.ts";
 import { createUnreadable } from "../../../functions/shared/storage/unreadable.ts";
 import { within } from "../../support/deadline.ts";
@@ -57,7 +58,7 @@ export function testJournal() {
 
   async function found(rollbackId = "r-1"): Promise<JournalRecord> {
     const record = await journal().find(rollbackId, within());
-    if (record === undefined) throw new Error(`${rollbackId} is not in the journal`);
+    if (record === undefined || isBegun(record)) throw new Error(`${rollbackId} is not in the journal`);
     return record;
   }
 

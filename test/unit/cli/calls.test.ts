@@ -242,6 +242,17 @@ describe("an undo", () => {
     expect(requests).toEqual([{ limit: 50 }, { rollback_id: "r1" }]);
   });
 
+  test("of a rollback that was refused before it had a plan is refused: it moved nothing", async () => {
+    const refused = {
+      ...{ rollback_id: "r1", status: "failed", snapshot_id: "latest", safety_snapshot_id: null, unplanned: true },
+      error: { name: "GroupNotEmpty", message: "GroupNotEmpty: members" },
+    };
+    const { exitCode, stderr } = await undo(refused);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("r1 has no safety snapshot: it committed nothing");
+    expect(requests).toEqual([{ limit: 50 }, { rollback_id: "r1" }]);
+  });
+
   test("of an undo says that it makes the first rollback again", async () => {
     const listed = { ...page, rollbacks: [...page.rollbacks, { rollback_id: "r0", safety_snapshot_id: "s1" }] };
     const { exitCode, stderr } = await undo(record, listed, []);
