@@ -7,6 +7,8 @@ import { type Program, repository, run, type Say } from "./process.ts";
 
 /** Where a deployed stack is: the contents of `.local/outputs.json`. */
 export interface Outputs {
+  /** The name of the stack. */
+  readonly stack: string;
   /** The functions' names by what they do: `snapshot`, `list`, … */
   readonly functions: Readonly<Record<string, string>>;
   readonly api_url: string;
@@ -78,6 +80,7 @@ export async function deploy(options: Deploy): Promise<Outputs> {
   );
   say(`Deployed (${((performance.now() - started) / 1000).toFixed(0)} s)`);
   return {
+    stack: stackName,
     functions: FunctionNames,
     api_url: `${cloud.endpointUrl}/_aws/execute-api/${ApiId}/${ApiStage}`,
     bucket: BucketName,

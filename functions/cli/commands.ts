@@ -122,6 +122,17 @@ const reportRequest = z.strictObject({
   topics: show.request.shape.topics,
 });
 
+const doctorRequest = z.strictObject({
+  group: optional(
+    z.string().check(z.minLength(1)),
+    "The group to look at; the one with the fewest commits unless given.",
+  ),
+  write: described(
+    z._default(z.boolean(), false),
+    "Whether to prove writes too: rolls the group offset-rollback-doctor to the commits of the group, and removes all of that.",
+  ),
+});
+
 const rollbackFlags = () => flagsOf(rollback.request);
 
 /** Commands that are more than one call, or another than the operation of their name. */
@@ -152,6 +163,17 @@ const made: readonly Command[] = [
     own: [],
     example: { groups: ["orders-*"] },
     run: async (run) => (await import("./report.ts")).report(run),
+  },
+  {
+    name: "doctor",
+    verb: "list",
+    summary: "Checks a deployment by real calls: what its functions and you may do, its schedules and its alarms.",
+    request: doctorRequest,
+    flags: () => flagsOf(doctorRequest),
+    positional: () => undefined,
+    own: [],
+    example: { write: true },
+    run: async (run) => (await import("./doctor.ts")).doctor(run),
   },
 ];
 

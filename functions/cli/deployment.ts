@@ -9,6 +9,8 @@ import { Problem, usage } from "./problems.ts";
 export interface Deployment {
   /** What it is called in messages. */
   readonly name: string;
+  /** The stack's own name. Undefined: the local stack is older than this output. */
+  readonly stack: string | undefined;
   /** The functions' names by verb. */
   readonly functions: Readonly<Record<string, string>>;
   /** Where its snapshots are: `s3://bucket/prefix`. Undefined: the stack is older than this output. */
@@ -30,6 +32,7 @@ export const DEFAULT_STACK = "OffsetRollback";
 export const STACK_VARIABLE = "OFFSET_ROLLBACK_DEPLOYMENT";
 
 const localOutputs = z.looseObject({
+  stack: z.optional(z.string()),
   functions: z.record(z.string(), z.string()),
   bucket: z.string(),
   path: z.optional(z.string()),
@@ -69,9 +72,10 @@ function localStack(file: string): Deployment {
     const fields = listSome(parsed.error.issues, ({ path, message }) => `${path.join(".")}: ${message}`);
     throw usage([`${file} is not what \`npm run local:up\` writes (${fields}). Run it again.`]);
   }
-  const { functions, bucket, path, endpoint_url, bootstrap_servers, region } = parsed.data;
+  const { stack, functions, bucket, path, endpoint_url, bootstrap_servers, region } = parsed.data;
   return {
     name: `the local stack of ${LOCAL_OUTPUTS} (${endpoint_url})`,
+    stack,
     functions,
     path: path ?? `s3://${bucket}/`,
     bootstrapServers: bootstrap_servers.split(","),
@@ -113,6 +117,7 @@ async function stackNamed(name: string): Promise<Deployment> {
   const { Path, BootstrapServers } = parsed.data;
   return {
     name: `the stack ${name}`,
+    stack: name,
     functions: functions.data,
     path: Path,
     bootstrapServers: BootstrapServers?.split(","),

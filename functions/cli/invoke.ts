@@ -12,6 +12,8 @@ export interface Answer {
   readonly result: unknown;
   /** The content of a file in the format that was asked for, instead of a result. */
   readonly content?: string;
+  /** The result as lines for people, where it is no answer of an operation. */
+  readonly lines?: string;
 }
 
 /** Longer than any function runs (900 s): an earlier end would lose the result of a rollback that is still running. */

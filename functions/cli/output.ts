@@ -70,7 +70,7 @@ export async function rendered(
   }
   switch (format) {
     case "text":
-      return textFor(output === undefined && !open ? process.stdout : undefined, answer.result);
+      return answer.lines ?? textFor(output === undefined && !open ? process.stdout : undefined, answer.result);
     case "csv":
       return (await import("../shared/report/csv.ts")).csvOf(answer.result);
     case "json":

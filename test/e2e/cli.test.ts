@@ -409,3 +409,42 @@ describe("results and errors", () => {
     expect(Object.keys(Object(parseJson(stdout)).consumer_groups)).toHaveLength(60);
   });
 });
+
+describe("doctor", () => {
+  /** The checks that depend on the emulator's schedules and alarms. */
+  const surroundings = /^(schedule|schedules|alarms|notifications)\b/;
+  /** Over 100 snapshots, of all tests, are too many for it. */
+  const reindexed = expect.stringMatching(/^(passed|not_checked)$/);
+  const lines = (stdout: string) => stdout.split("\n").filter((line) => !surroundings.test(line.slice(2)));
+
+  test("proves every operation, changes nothing without --write, and removes with it all that it made", async () => {
+    const { group, after } = await moved([5n, 6n], [7n, 8n]);
+    const since = new Date().toISOString();
+    const look = await cli.run(["doctor", "--group", group]);
+    expect(look.stderr).toBe("");
+    expect(lines(look.stdout).filter((line) => !/^(✓|– reindex)/.test(line))).toEqual([
+      "– delete         only with --write",
+      expect.stringMatching(/^– write {10}writes to S3, DynamoDB and Kafka are proved only by writing/),
+      expect.stringMatching(/^\d+ checks passed, \d failed, \d+ not made\.$/),
+      "",
+    ]);
+    const { stdout, stderr, exitCode } = await cli.run(["doctor", "--group", group, "--write", "--format", "json"]);
+    expect(stderr).toBe("");
+    const { checks, failed, left_behind } = Object(parseJson(stdout));
+    expect(checks.filter(({ check }: { check: string }) => !surroundings.test(check))).toEqual(
+      [
+        ...["deployment", "snapshot", "write: snapshot", "list", "show", "diff", "verify", "rollback", "rollbacks"],
+        ...["history", "import", "reindex", "write: rollback", "write: removal", "write: delete"],
+      ].map((check) => ({
+        check,
+        outcome: check === "reindex" ? reindexed : "passed",
+        message: expect.any(String),
+      })),
+    );
+    expect([exitCode, left_behind]).toEqual([failed === 0 ? 0 : 1, []]);
+    expect(await stack.committed(group)).toEqual(after);
+    expect(await stack.committed("offset-rollback-doctor")).toEqual({});
+    const { snapshots } = await stack.call("list", { since, limit: 1_000 });
+    expect(snapshots.filter(({ trigger }) => trigger !== "schedule")).toEqual([]);
+  });
+});

@@ -12,6 +12,7 @@ async function clientOf(result: unknown) {
   const address = server.address();
   const endpointUrl = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
   const outputs = {
+    stack: "OffsetRollback",
     functions: { show: "offset-show" },
     api_url: endpointUrl,
     bucket: "b",

@@ -1,0 +1,133 @@
+import * as z from "zod/mini";
+import type { Verb } from "../operations.ts";
+import { encodeJson, type Fields } from "../shared/core/json/json.ts";
+import { missingRights } from "../shared/core/rights.ts";
+import { count, nameSome } from "../shared/core/text.ts";
+import { Failed, NotChecked } from "./findings.ts";
+import { type Answer, readAnswer } from "./invoke.ts";
+import { OperationFailed } from "./problems.ts";
+
+/** What the checks of single operations work with. */
+export interface Sample {
+  /** Calls an operation of the deployment. */
+  call(verb: Verb, request: Fields): Promise<Answer>;
+  /** Where the deployment has its snapshots: `s3://bucket/prefix`. */
+  readonly path: string | undefined;
+  /** The group that is looked at, or why there is none. */
+  readonly group: { readonly name: string; readonly partitions: Fields } | { readonly none: string };
+}
+
+/** Proves an operation by a real call that changes nothing; returns what was proved. */
+type Proof = (sample: Sample) => Promise<string>;
+
+/** Above so many snapshots, the rehearsal of a reindex would read too many bodies. */
+const MOST_TO_REINDEX = 100;
+
+const listed = z.looseObject({
+  snapshots: z.array(z.looseObject({ snapshot_id: z.string() })),
+  next_token: z.optional(z.string()),
+});
+const journal = z.looseObject({ rollbacks: z.array(z.looseObject({ rollback_id: z.string() })) });
+const named = z.looseObject({ snapshot_id: z.string() });
+
+/**
+ * How each operation is proved without changing anything. `undefined`: only `--write` can. The snapshot comes first, and makes the
+ * sample: see `doctor.ts`.
+ */
+export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefined>> = {
+  async list({ call }) {
+    const [newest] = readAnswer(listed, await call("list", { limit: 1 }), "list").snapshots;
+    return `reads the index; ${newest === undefined ? "it has no snapshot yet" : `the newest is ${newest.snapshot_id}`}`;
+  },
+  show: async (sample) => `reads the body of ${await ofLatest("show", sample, {})}`,
+  diff: async (sample) => `compares ${await ofLatest("diff", sample, {}, "from")} with the live group`,
+  verify: async (sample) => `compares ${await ofLatest("verify", sample, {})} with the live group`,
+  rollback: async (sample) => `plans a rollback to ${await ofLatest("rollback", sample, { dry_run: true })} (dry run)`,
+  async rollbacks({ call }) {
+    const [last] = readAnswer(journal, await call("rollbacks", { limit: 1 }), "rollbacks").rollbacks;
+    if (last === undefined) return "reads the journal; it has no rollback yet";
+    await call("rollbacks", { rollback_id: last.rollback_id });
+    return `reads the journal; the last rollback is ${last.rollback_id}`;
+  },
+  async history(sample) {
+    const { name } = groupOf(sample);
+    await sample.call("history", { groups: [literal(name)], limit: 1 }).catch(withoutSnapshot(name));
+    return "reads the newest snapshot and the journal";
+  },
+  async import({ call, path, group }) {
+    const content = "none" in group ? {} : { [group.name]: { partitions: group.partitions } };
+    if (path !== undefined) await requireNothingAt(call, `${path.replace(/\/?$/, "/")}imports/offset-rollback-doctor`);
+    if ("none" in group)
+      throw new NotChecked(`reads files below imports/. Not checked with content, because ${group.none}`);
+    const answer = await call("import", {
+      format: "json",
+      content: encodeJson({ consumer_groups: content }),
+      dry_run: true,
+    });
+    requireRights(answer);
+    return "reads files below imports/, and checks offsets against the live topics (dry run)";
+  },
+  async reindex({ call }) {
+    const { snapshots, next_token } = readAnswer(listed, await call("list", { limit: MOST_TO_REINDEX }), "list");
+    if (next_token !== undefined) {
+      throw new NotChecked(
+        `there are over ${MOST_TO_REINDEX} snapshots, and it reads all: offset-rollback reindex --dry-run`,
+      );
+    }
+    await call("reindex", { dry_run: true });
+    return `reads ${count(snapshots.length, "body", "bodies")} and their rows (dry run)`;
+  },
+  delete: undefined,
+};
+
+/** A group by its name, whatever characters it has. */
+export const literal = (name: string): Fields => ({ name });
+
+/** @throws NotChecked where there is none */
+function groupOf({ group }: Sample) {
+  if ("none" in group) throw new NotChecked(group.none);
+  return group;
+}
+
+/** Calls an operation on the newest snapshot of the group. Returns its id. */
+async function ofLatest(verb: Verb, sample: Sample, more: Fields, field = "snapshot_id"): Promise<string> {
+  const { name } = groupOf(sample);
+  const request = { [field]: "latest", groups: [literal(name)], ...more };
+  const answer = await sample.call(verb, request).catch(withoutSnapshot(name));
+  if (verb !== "show") requireRights(answer);
+  const id = Object(answer.result)[field];
+  return typeof id === "string" ? id : readAnswer(named, answer, verb).snapshot_id;
+}
+
+/** For the `catch` of a call about the snapshots of a group: where there is none, the call cannot be made. */
+const withoutSnapshot =
+  (group: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof OperationFailed && (error.name === "SnapshotNotFound" || error.name === "GroupNotFound")))
+      throw error;
+    throw new NotChecked(`no snapshot has group ${nameSome([group])} yet: offset-rollback snapshot`);
+  };
+
+/** What says in a result that something could not be read. */
+const doubts = z.looseObject({
+  warnings: z._default(z.array(z.string()), []),
+  errors: z._default(z.array(z.looseObject({ message: z.string() })), []),
+  blockers: z._default(z.array(z.looseObject({ message: z.string() })), []),
+});
+
+/** @throws Failed where a result says that a right was missing for a part of it */
+export function requireRights({ result }: Answer): void {
+  const { warnings, errors, blockers } = doubts.parse(result);
+  const lacking = [...warnings, ...[...errors, ...blockers].map(({ message }) => message)].filter(
+    (text) => missingRights(text).length > 0,
+  );
+  if (lacking.length > 0) throw new Failed([...new Set(lacking)].slice(0, 10).join("\n"));
+}
+
+/** Looks for a file that is not there: the answer says so only where the function may read it. */
+async function requireNothingAt(call: Sample["call"], url: string): Promise<void> {
+  await call("import", { format: "json", snapshot_url: url, dry_run: true }).catch((error: unknown) => {
+    if (!(error instanceof OperationFailed && error.name === "InvalidRequest")) throw error;
+    if (!error.message.includes("there is no object")) throw new Failed(error.message);
+  });
+}
