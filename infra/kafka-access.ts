@@ -52,6 +52,16 @@ const iamRights = {
   },
 } as const;
 
+/** As in AWSLambdaVPCAccessExecutionRole, without its logs: network interfaces have no names to restrict this to. */
+const networkInterfaces = [
+  "ec2:CreateNetworkInterface",
+  "ec2:DescribeNetworkInterfaces",
+  "ec2:DescribeSubnets",
+  "ec2:DeleteNetworkInterface",
+  "ec2:AssignPrivateIpAddresses",
+  "ec2:UnassignPrivateIpAddresses",
+];
+
 /** Access to the brokers: network, log-in and addresses. Only functions with a grant have any of it. */
 export class KafkaAccess extends Construct {
   readonly #cluster: Deployment["cluster"];
@@ -128,21 +138,12 @@ export class KafkaAccess extends Construct {
   #place(fn: OperationFunction): void {
     if (this.#placement === undefined) return;
     if (fn.node.defaultChild instanceof CfnFunction) fn.node.defaultChild.vpcConfig = this.#placement;
-    // As in AWSLambdaVPCAccessExecutionRole, without its logs: network interfaces have no names to restrict this to.
-    fn.allow(
-      [
-        "ec2:CreateNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSubnets",
-        "ec2:DeleteNetworkInterface",
-        "ec2:AssignPrivateIpAddresses",
-        "ec2:UnassignPrivateIpAddresses",
-      ],
-      "*",
-    );
+    fn.allow(networkInterfaces, "*");
+    fn.denyToCode(networkInterfaces);
     Validations.of(fn.executionRole).acknowledge({
       id: "AwsSolutions-IAM5[Resource::*]",
-      reason: "Lambda creates network interfaces in the VPC for the function; they have no names to restrict this to.",
+      reason:
+        "Lambda creates network interfaces in the VPC for the function; they have no names to restrict this to. The function's code is denied it.",
     });
   }
 

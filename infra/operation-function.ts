@@ -1,6 +1,6 @@
 import { basename, dirname, extname, join } from "node:path";
 import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
-import { type Conditions, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { type Conditions, Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
   Architecture,
   Code,
@@ -165,6 +165,16 @@ export class OperationFunction extends LambdaFunction {
     this.literalName = functionName;
     this.executionRole = role;
     this.allow(["logs:CreateLogStream", "logs:PutLogEvents"], logGroup.logGroupArn);
+  }
+
+  /** Denies `actions` to the function's code, whatever its role allows: only Lambda itself then uses them. */
+  denyToCode(actions: readonly string[]): void {
+    // Lambda adds this key to the requests of a function's code, and to none of those for its network interfaces:
+    // https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+    const conditions = { Null: { "lambda:SourceFunctionArn": "false" } };
+    this.addToRolePolicy(
+      new PolicyStatement({ effect: Effect.DENY, actions: [...actions], resources: ["*"], conditions }),
+    );
   }
 
   /** Allows the function `actions` on a resource. */

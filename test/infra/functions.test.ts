@@ -54,7 +54,7 @@ const reindexes = [
 const failed = (queue: string) =>
   ["GetQueueAttributes", "GetQueueUrl", "SendMessage"].map((action) => `sqs:${action} <${queue}>`);
 const login = [`secretsmanager:GetSecretValue ${secret}`, `kms:Decrypt ${key}`];
-const networkInterfaces = [
+const ownedByLambda = [
   "ec2:AssignPrivateIpAddresses *",
   "ec2:CreateNetworkInterface *",
   "ec2:DeleteNetworkInterface *",
@@ -62,6 +62,7 @@ const networkInterfaces = [
   "ec2:DescribeSubnets *",
   "ec2:UnassignPrivateIpAddresses *",
 ];
+const networkInterfaces = [...ownedByLambda, ...ownedByLambda.map((right) => `denied to code: ${right}`)];
 
 const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   snapshot: {

@@ -57,6 +57,10 @@ const onlyRows = z.strictObject({
   "ForAllValues:StringEquals": z.strictObject({ "dynamodb:LeadingKeys": z.array(z.string()) }),
 });
 
+const deniedToCode = z.strictObject({
+  Null: z.strictObject({ "lambda:SourceFunctionArn": z.literal("false") }),
+});
+
 /** The rows to which the condition of a statement limits it. Throws for any other condition. */
 function rowsOf(condition: unknown): string {
   if (condition === undefined) return "";
@@ -65,8 +69,8 @@ function rowsOf(condition: unknown): string {
 }
 
 /**
- * The rights of a role, as sorted lines `action resource`, with `only` and the rows of the table. Rights of managed policies
- * are not included.
+ * The rights of a role, as sorted lines `action resource`, with `only` and the rows of the table, and what is denied to
+ * the code of functions. Rights of managed policies are not included.
  */
 export function rightsOf(template: Template, role: unknown): string[] {
   const roleName = render(role);
@@ -76,8 +80,9 @@ export function rightsOf(template: Template, role: unknown): string[] {
     .flatMap(({ Effect, Action, Resource, Condition }) =>
       [Action].flat().flatMap((action) =>
         [Resource].flat().map((resource) => {
-          if (Effect !== "Allow") throw new Error("a statement this test cannot read");
-          return `${action} ${render(resource)}${rowsOf(Condition)}`;
+          if (Effect !== "Deny") return `${action} ${render(resource)}${rowsOf(Condition)}`;
+          deniedToCode.parse(Condition);
+          return `denied to code: ${action} ${render(resource)}`;
         }),
       ),
     )
