@@ -142,6 +142,42 @@ const repeatedNames = (schedules: unknown): string[] => {
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
 };
 
+/** The ARNs in a part of a config, by their paths. */
+function arnsIn(
+  part: unknown,
+  path: readonly PropertyKey[],
+): { path: PropertyKey[]; region: string; account: string }[] {
+  if (typeof part === "object" && part !== null)
+    return Object.entries(part).flatMap(([name, value]) => arnsIn(value, [...path, name]));
+  const [, region = "", account = ""] = /^arn:[\w-]+:[\w-]+:([\w-]*):(\d{12})?:/.exec(String(part)) ?? [];
+  return region === "" && account === "" ? [] : [{ path: [...path], region, account }];
+}
+
+const env = fields("the account and region of the stack", {
+  account: text(/^\d{12}$/, 'the number of the AWS account, 12 digits as text, such as "111122223333"'),
+  region: text(/^[a-z]{2,}(-[a-z]+)+-\d$/, 'a region such as "eu-west-1"'),
+});
+
+const tags = z
+  .record(
+    z.string(),
+    text(/^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u, "a text of at most 256 letters, digits, spaces or _.:/=+-@"),
+    'must be the tags: an object with texts, such as {"team": "payments"}',
+  )
+  .check(({ value, issues }) => {
+    const report = (path: PropertyKey[], input: unknown, message: string) =>
+      issues.push({ code: "custom", path, input, message, continue: true });
+    const keys = Object.keys(value);
+    if (keys.length > 50) report([], value, `has ${keys.length} tags; AWS allows at most 50`);
+    for (const key of keys)
+      if (!/^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$/iu.test(key))
+        report(
+          [key],
+          key,
+          'must have a name of 1 to 128 letters, digits, spaces or _.:/=+-@ that does not begin with "aws:"',
+        );
+  });
+
 const deployment = fields("the deployment", {
   stack_name: text(
     /^[A-Za-z][A-Za-z0-9-]{0,127}$/,
@@ -152,6 +188,15 @@ const deployment = fields("the deployment", {
     /^[A-Za-z0-9_-]{0,40}$/,
     "the prefix of the functions' names: at most 40 letters, digits, dashes or underscores",
   ).default(""),
+  /** Where the stack belongs: a deployment to any other place fails. By default the credentials decide that. */
+  env: env.optional(),
+  /** Of everything that CloudFormation can tag. */
+  tags: tags.default({}),
+  /** Of every role: some companies require one. */
+  permissions_boundary: text(
+    /^arn:aws[a-z-]*:iam::(\d{12}|aws):policy\/.+$/,
+    "the ARN of the managed policy that limits every role, arn:aws:iam::…:policy/…",
+  ).optional(),
   cluster,
   /** Null if the brokers are reached without a VPC. */
   network: network.nullable(),
@@ -208,6 +253,34 @@ const deployment = fields("the deployment", {
       ["removal_policy"],
       "must be retain: bucket and table exist already, so that this stack never deletes them; delete them yourself",
     );
+  const zones: unknown = it?.network?.vpc?.existing?.availability_zones;
+  if ((it?.network?.vpc?.create?.max_azs ?? 0) > 2 && !has(it, "env"))
+    report(
+      ["network", "vpc", "create", "max_azs"],
+      "must be at most 2 without env: CDK knows only two zones then; add env with account and region",
+    );
+  if (env.safeParse(it?.env).success && it?.env !== undefined) {
+    const { account, region } = it.env;
+    const { schedules: _schedules, tags: _tags, ...parts } = it;
+    for (const found of arnsIn(parts, [])) {
+      if (found.region !== "" && found.region !== region)
+        report(
+          found.path,
+          `is of region ${found.region}, and env.region is ${region}: name one of that region, or correct env`,
+        );
+      if (found.account !== "" && found.account !== account)
+        report(
+          found.path,
+          `is of account ${found.account}, and env.account is ${account}: name one of that account, or correct env (without env, another account is accepted)`,
+        );
+    }
+    for (const [index, zone] of (Array.isArray(zones) ? zones : []).entries())
+      if (!String(zone).startsWith(region))
+        report(
+          ["network", "vpc", "existing", "availability_zones", index],
+          `is not a zone of env.region ${region}: name one of that region, or correct env`,
+        );
+  }
   if (it?.read_only !== true) return;
   if (Array.isArray(it.schedules) && it.schedules.length > 0)
     report(["schedules"], "must be [] with read_only: such a deployment has no function that takes snapshots");

@@ -1,4 +1,4 @@
-import { Annotations, CfnOutput, Stack } from "aws-cdk-lib";
+import { Annotations, CfnOutput, PermissionsBoundary, Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import type { Verb } from "../functions/operations.ts";
 import { envNames } from "../functions/shared/lambda/env.ts";
@@ -19,7 +19,13 @@ const destroyed =
 /** Snapshots and rollbacks for the consumer groups of one Kafka cluster. */
 export class OffsetRollbackStack extends Stack {
   constructor(scope: Construct, deployment: Deployment) {
-    super(scope, deployment.stack_name, { description: "Time machine for Kafka consumer groups" });
+    const { env, tags, permissions_boundary } = deployment;
+    super(scope, deployment.stack_name, {
+      description: "Time machine for Kafka consumer groups",
+      tags,
+      ...(env && { env }),
+      ...(permissions_boundary && { permissionsBoundary: PermissionsBoundary.fromArn(permissions_boundary) }),
+    });
 
     if (deployment.removal_policy === "destroy")
       Annotations.of(this).addWarningV2("offset-rollback:destroy", destroyed);

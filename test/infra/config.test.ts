@@ -169,6 +169,68 @@ test("a misspelt mechanism does not hide other problems of the log-in", () => {
   ]);
 });
 
+describe("env", () => {
+  const env = { account: "111122223333", region: "eu-west-1" };
+  const boundary = (account: string) => `arn:aws:iam::${account}:policy/limits`;
+
+  test("is that of every ARN and zone of the example, or of none that is checked", () => {
+    expect(problemsOf({ ...example(), env, permissions_boundary: boundary("111122223333") })).toEqual([]);
+    expect(problemsOf({ ...example(), env, permissions_boundary: boundary("aws") })).toEqual([]);
+    expect(problemsOf({ ...example(), permissions_boundary: boundary("444455556666") })).toEqual([]);
+  });
+
+  test("refuses ARNs of another region or account, and zones of another region, all at once", () => {
+    const config = { ...example(), permissions_boundary: boundary("444455556666") };
+    const problems = problemsOf({ ...config, env: { account: "444455556666", region: "eu-central-1" } });
+    expect(problems.map((problem) => problem.replace(/: name one.*/, "")).sort()).toEqual([
+      "alarms.topic_arn: is of account 111122223333, and env.account is 444455556666",
+      "alarms.topic_arn: is of region eu-west-1, and env.region is eu-central-1",
+      "cluster.security.sasl.kms_key_arn: is of account 111122223333, and env.account is 444455556666",
+      "cluster.security.sasl.kms_key_arn: is of region eu-west-1, and env.region is eu-central-1",
+      "cluster.security.sasl.secret_arn: is of account 111122223333, and env.account is 444455556666",
+      "cluster.security.sasl.secret_arn: is of region eu-west-1, and env.region is eu-central-1",
+      ...[0, 1, 2].map(
+        (i) => `network.vpc.existing.availability_zones[${i}]: is not a zone of env.region eu-central-1`,
+      ),
+    ]);
+    expect(problemsOf({ ...config, env })).toEqual([
+      expect.stringMatching(/^permissions_boundary: is of account 444455556666, and env.account is 111122223333/),
+    ]);
+  });
+
+  test("has an account and a region, and allows three zones of a new VPC", () => {
+    const created = (more: object) => ({ ...example(), network: { vpc: { create: { max_azs: 3 } } }, ...more });
+    expect(problemsOf(created({ env }))).toEqual([]);
+    expect(problemsOf(created({}))).toEqual([
+      expect.stringMatching(/^network.vpc.create.max_azs: must be at most 2 without env/),
+    ]);
+    expect(problemsOf({ ...local(), env: { account: "1111", region: "Ireland" } })).toEqual([
+      expect.stringMatching(/^env.account: must be the number of the AWS account/),
+      expect.stringMatching(/^env.region: must be a region/),
+    ]);
+  });
+});
+
+test("tags and the boundary of roles are what AWS takes", () => {
+  const problems = problemsOf({
+    ...local(),
+    tags: { "aws:team": "a", "cost centre": "4711", owner: 7, note: "a;b", "": "x" },
+    permissions_boundary: "limits",
+  });
+  expect(problems.map((problem) => problem.slice(0, 60)).sort()).toEqual(
+    [
+      "permissions_boundary: must be the ARN of the managed policy t",
+      "tags.note: must be a text of at most 256 letters, digits, sp",
+      "tags.owner: must be a text of at most 256 letters, digits, s",
+    ].map((line) => line.slice(0, 60)),
+  );
+  const names = problemsOf({ ...local(), tags: { "aws:team": "a", "": "x", team: "Zahlungen" } });
+  expect(names).toHaveLength(2);
+  for (const problem of names) expect(problem).toMatch(/^tags.*: must have a name of 1 to 128 letters/);
+  const many = Object.fromEntries(Array.from({ length: 51 }, (_, i) => [`t${i}`, ""]));
+  expect(problemsOf({ ...local(), tags: many })).toEqual(["tags: has 51 tags; AWS allows at most 50"]);
+});
+
 test("a duplicate is rejected at its second place", () => {
   const twice = {
     ...example(),

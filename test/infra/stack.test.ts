@@ -113,8 +113,11 @@ describe("what holds data", () => {
   const audited = Object.keys(former).filter((id) => /[lL]ogs/.test(id));
 
   test("has the logical ids and types that it had in the former version (d16a1c6)", () => {
-    const now = templateOf(logged).toJSON().Resources;
-    expect(Object.fromEntries(Object.keys(former).map((id) => [id, now[id]?.Type]))).toEqual(former);
+    const env = { account: "111122223333", region: "eu-west-1" };
+    for (const config of [logged, { ...logged, env, tags: { team: "payments" } }]) {
+      const now = templateOf(config).toJSON().Resources;
+      expect(Object.fromEntries(Object.keys(former).map((id) => [id, now[id]?.Type]))).toEqual(former);
+    }
   });
 
   test("outlives the stack and its updates, except what a first deployment that fails has created", () => {
@@ -444,6 +447,23 @@ describe("the stack", () => {
     expect(new AwsSolutionsChecks(app).validateScope(stack).violations).toEqual([]);
     const types = Object.values<{ Type: string }>(templateOf(config).toJSON().Resources).map(({ Type }) => Type);
     expect(types.filter((type) => type.startsWith("Custom::") || type.includes("CustomResource"))).toEqual([]);
+  });
+
+  test("belongs to the account and region of the config, with its tags", () => {
+    const env = { account: "111122223333", region: "eu-west-1" };
+    const { app, stack } = stackOf({ ...example(), env, tags: { team: "payments" } });
+    const artifact = app.synth().getStackArtifact(stack.artifactId);
+    expect([artifact.environment.account, artifact.environment.region]).toEqual(["111122223333", "eu-west-1"]);
+    expect(artifact.tags).toEqual({ team: "payments" });
+  });
+
+  test("limits every role by the boundary of the config", () => {
+    const permissions_boundary = "arn:aws:iam::111122223333:policy/limits";
+    const network = { vpc: { create: {} } };
+    const limited = templateOf({ ...example(), network, api: { access_logs: true }, permissions_boundary });
+    const roles = Object.values(limited.findResources("AWS::IAM::Role"));
+    expect(roles.length).toBeGreaterThan(verbs.length);
+    for (const { Properties } of roles) expect(Properties.PermissionsBoundary).toBe(permissions_boundary);
   });
 
   test("has outputs for clients", () => {
