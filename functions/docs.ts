@@ -81,7 +81,8 @@ function querySchema({ type = "string", minimum, maximum, default: preset, enum:
 function operationObject(verb: Verb, { method, path }: Route, request: Schema): Schema {
   const operation = operations[verb];
   const snapshotField = "snapshotField" in operation ? operation.snapshotField : "snapshot_id";
-  const fields = new Map(fieldsOf(request));
+  const directOnly = new Set<string>("directOnly" in operation ? operation.directOnly : []);
+  const fields = new Map(fieldsOf(request).filter(([name]) => !directOnly.has(name)));
   const parameters: Schema[] = [];
   for (const [, name = ""] of path.matchAll(/\{(\w+)\}/g)) {
     const field = fieldOf(name, snapshotField);

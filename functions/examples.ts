@@ -123,6 +123,7 @@ export const examples: Examples = {
           snapshot_id,
           safety_snapshot_id: "snapshot-2025-01-15T11:00:00Z",
           requested_by: "ana",
+          caller: { arn: null, proven: false },
           started_at: "2025-01-15T11:00:00.120Z",
           ended_at: "2025-01-15T11:00:01.480Z",
           groups: 1,

@@ -2,6 +2,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
 import { type Conditions, Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
+  Alias,
   Architecture,
   Code,
   type EventInvokeConfigOptions,
@@ -15,7 +16,7 @@ import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { buildSync, type Metafile } from "esbuild";
 import type { Verb } from "../functions/operations.ts";
-import { envNames } from "../functions/shared/lambda/env.ts";
+import { apiAlias, envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
 import { dataRemoval } from "./data-removal.ts";
 import { serviceName } from "./metrics.ts";
@@ -135,6 +136,8 @@ export class OperationFunction extends LambdaFunction {
   readonly literalName: string;
   /** The role of this function alone. */
   readonly executionRole: Role;
+  /** What API Gateway invokes, and nobody else may: see `apiAlias`. It is the same code as the function. */
+  readonly apiAlias: Alias;
 
   constructor(scope: Construct, verb: Verb, deployment: Deployment) {
     const functionName = `${deployment.name_prefix}offset-${verb}`;
@@ -164,6 +167,7 @@ export class OperationFunction extends LambdaFunction {
     });
     this.literalName = functionName;
     this.executionRole = role;
+    this.apiAlias = new Alias(this, apiAlias, { aliasName: apiAlias, version: this.latestVersion });
     this.allow(["logs:CreateLogStream", "logs:PutLogEvents"], logGroup.logGroupArn);
   }
 

@@ -159,7 +159,7 @@ async function startMinistack(
     GATEWAY_PORT: `${port}`,
   };
   // Python accepts any value of -X: by this one `runningPid` recognises the process.
-  const args = ["-X", `data=${data}/`, "-m", "ministack"];
+  const args = ["-X", `data=${data}/`, join(repository, "localstack", "ministack", "run.py")];
   startService(service, { command: join(ministackVenv, "bin", "python"), args, env });
   const log = logOf(service);
   try {

@@ -1,6 +1,6 @@
 import { OperationError } from "../shared/core/errors.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
-import { operation } from "../shared/operation.ts";
+import { callerOf, operation } from "../shared/operation.ts";
 import { type DeleteResult, request } from "./schema.ts";
 
 /** Deletes a snapshot. */
@@ -8,13 +8,11 @@ export const handler = operation({
   name: "delete",
   request,
   async run({ snapshot_id, requested_by }, work): Promise<Encoded<DeleteResult>> {
-    const { storage, deadline, log, caller, requestId } = work;
-    const by = { requestedBy: caller ?? requested_by ?? null, requestId };
+    const { storage, deadline } = work;
     const { records, warnings } = await storage.journal
       .undoneWith(snapshot_id, deadline)
       .catch(OperationError.withoutEffect("Nothing was deleted: delete it again."));
-    await storage.snapshots.remove(snapshot_id, by, deadline);
-    log.info("snapshot deleted", { snapshot_id, requested_by: by.requestedBy, request_id: requestId });
+    await storage.snapshots.remove(snapshot_id, callerOf(work, requested_by), deadline);
     const undone = records.map(
       ({ rollbackId, snapshotId, startedAt }) =>
         `${snapshot_id} was the safety snapshot of ${rollbackId} (to ${snapshotId}, started ${startedAt}): ${rollbackId} can ` +

@@ -1,3 +1,4 @@
+import { shownCaller } from "../shared/core/caller.ts";
 import { GroupNotFound, InvalidRequest } from "../shared/core/errors.ts";
 import type { Event } from "../shared/core/history/events.ts";
 import { type GroupHistory, type History, historyOf, type PartitionHistory } from "../shared/core/history/history.ts";
@@ -19,7 +20,7 @@ import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation, type Work } from "../shared/operation.ts";
 import type { SnapshotEntry } from "../shared/storage/index-entry.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
-import { rollbacksDuring } from "./rollbacks.ts";
+import { type AskedRollback, rollbacksDuring } from "./rollbacks.ts";
 import { type HistoryResult, request } from "./schema.ts";
 
 /** How many commits are kept in memory: 40 groups of 12 partitions over 1,000 snapshots. */
@@ -55,7 +56,7 @@ export const handler = operation({
 
     const rollbacks = await rollbacksDuring(parts, matches, work, warnings);
     const history = historyOf(parts, names, (group, key) => explainBy(rollbacks, group, key));
-    return encodeHistory(history, [...warnings, ...history.warnings]);
+    return encodeHistory(history, rollbacks, [...warnings, ...history.warnings]);
   },
 });
 
@@ -154,15 +155,28 @@ function everCommitted(parts: readonly Snapshot[]): Commits {
   return all;
 }
 
-function encodeHistory({ taken, groups }: History, warnings: readonly string[]): Encoded<HistoryResult> {
+function encodeHistory(
+  { taken, groups }: History,
+  rollbacks: readonly AskedRollback[],
+  warnings: readonly string[],
+): Encoded<HistoryResult> {
+  const partitionsOf = [...groups.values()].flatMap(({ partitions }) => [...partitions.values()]);
+  const named = new Set(partitionsOf.flatMap(({ events }) => events.map(({ rollbackId }) => rollbackId)));
   const indexes = new Map(taken.map((snapshot, i) => [snapshot, i]));
   const encodeGroup = ({ status, partitions }: GroupHistory) => ({
     status,
     partitions: new Map([...partitions].map(([key, partition]) => [key, encodePartition(partition, indexes)])),
   });
+  const explaining = rollbacks.filter(({ rollbackId }) => named.has(rollbackId));
+  const asked = explaining.map(({ rollbackId, requestedBy, callerArn }) => ({
+    rollback_id: rollbackId,
+    requested_by: requestedBy,
+    caller: shownCaller(callerArn),
+  }));
   return {
     snapshots: taken.map(({ snapshotId, createdAt }) => ({ snapshot_id: snapshotId, created_at: createdAt })),
     groups: new Map([...groups].map(([group, history]) => [group, encodeGroup(history)])),
+    rollbacks: asked.length === 0 ? undefined : asked,
     warnings,
   };
 }

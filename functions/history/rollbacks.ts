@@ -14,6 +14,9 @@ const LONGEST_CALL_MS = 15 * 60_000;
 /** Plans are no longer read when so little time is left. */
 const RESERVED_MS = 2_000;
 
+/** A rollback that may explain moves, and who asked for it. */
+export interface AskedRollback extends KnownRollback, Pick<JournalRecord, "requestedBy" | "callerArn"> {}
+
 interface Reading {
   readonly storage: { readonly journal: Pick<Journal, "newestFirst" | "plan" | "result"> };
   readonly deadline: Deadline;
@@ -30,21 +33,25 @@ export async function rollbacksDuring(
   isWanted: (group: string) => boolean,
   { storage: { journal }, deadline }: Reading,
   warnings: string[],
-): Promise<readonly KnownRollback[]> {
+): Promise<readonly AskedRollback[]> {
   const [first, last] = [parts[0], parts.at(-1)].map((part) => Date.parse(part?.createdAt ?? ""));
   if (first === undefined || last === undefined || parts.length < 2) return [];
   const consequence = "A move by such a rollback may be shown as unexplained.";
   const unreadable = createUnreadable("the search for rollbacks that explain moves", consequence);
-  const rollbacks: KnownRollback[] = [];
+  const rollbacks: AskedRollback[] = [];
   const unread: string[] = [];
   for await (const record of journal.newestFirst(new Date(first - LONGEST_RUN_MS), unreadable, deadline)) {
     const { rollbackId, safetySnapshotId, startedAt, endedAt, resumedAt = startedAt, groupNames } = record;
+    const { requestedBy, callerArn } = record;
     const from = Date.parse(startedAt);
     const until = endedAt === undefined ? Date.parse(resumedAt) + LONGEST_CALL_MS : Date.parse(endedAt);
     const mayConcern = groupNames === undefined || groupNames.some(isWanted);
     if (!mayConcern || until < first - LONGEST_CALL_MS || from > last + 1_000) continue;
     if (deadline.remainingMs() < RESERVED_MS) unread.push(rollbackId);
-    else rollbacks.push({ rollbackId, safetySnapshotId, from, until, groups: await stepsIn(record) });
+    else {
+      const groups = await stepsIn(record);
+      rollbacks.push({ rollbackId, safetySnapshotId, requestedBy, callerArn, from, until, groups });
+    }
   }
   warnings.push(...unreadable.warnings());
   if (unread.length > 0) {

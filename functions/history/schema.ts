@@ -73,6 +73,10 @@ export const result = /* @__PURE__ */ resultObject(() => ({
     "The snapshots that show at least one of the groups, oldest first. Points count them from 0.",
   ),
   groups: described(byName(group()), "The history of each group."),
+  rollbacks: optional(
+    z.array(z.strictObject({ rollback_id: z.string(), requested_by: fields.requestedBy, caller: fields.caller })),
+    "Who asked for the rollbacks that events name, newest first; absent where they name none.",
+  ),
   warnings: described(fields.sentences, "Which snapshots were left out, and what is not known, in sentences."),
 }));
 export type HistoryResult = z.output<typeof result>;

@@ -1,3 +1,4 @@
+import { shownCaller } from "../shared/core/caller.ts";
 import { pendingWarnings } from "../shared/core/checks.ts";
 import { InvalidRequest } from "../shared/core/errors.ts";
 import {
@@ -35,7 +36,7 @@ import type { RollbackResult } from "./schema.ts";
 
 /** Opens a new rollback: stores the safety snapshot, which an undo rolls back to, and the record of the journal. */
 export async function openRollback(
-  { storage: { snapshots, journal }, wanted, deadline, requestedBy, requestId }: Job,
+  { storage: { snapshots, journal }, wanted, deadline, requestedBy, callerArn, requestId }: Job,
   { plan, live }: Look,
   groups: ReadonlySet<string>,
   rollbackId: string,
@@ -58,6 +59,7 @@ export async function openRollback(
     snapshotId: plan.snapshotId,
     safetySnapshotId: saved?.snapshot.snapshotId ?? null,
     requestedBy,
+    callerArn,
     requestId,
     description,
     fingerprint: fingerprintOf(wanted),
@@ -77,22 +79,23 @@ export async function openRollback(
  */
 export async function carryOut(job: Job, plan: Plan, open: OpenJournal, lease: Lease): Promise<Result> {
   const { record } = open;
-  const audit = {
+  const ids = {
     rollback_id: record.rollbackId,
     snapshot_id: record.snapshotId,
-    requested_by: job.requestedBy,
     safety_snapshot_id: record.safetySnapshotId,
   };
+  job.note(ids);
   job.onCommit(record);
-  job.log.info("rollback commits", { ...audit, resumed: record.attempts > 1 });
+  // Should the function be killed, this is its last line.
+  const by = { caller: shownCaller(job.callerArn), requested_by: job.requestedBy };
+  job.log.info("rollback commits", { ...ids, ...by, resumed: record.attempts > 1 });
   const { settlement, warnings } = await commitAndSettle(job, plan, lease);
   const planned = { ...plan, warnings: [...plan.warnings, ...warnings] };
   const result = encodeResult(record, planned, settlement, Date.now() - job.startedAt.getTime());
   const unclosed = await close(job, open, result);
-  const { status, groups_rolled_back, groups_failed, offsets_restored } = result;
+  const { status } = result;
   job.measure(measurementsOf(status));
-  const figures = { status, groups_rolled_back, groups_failed, offsets_restored };
-  job.log.info("rollback ended", { ...audit, ...figures, ...(unclosed !== undefined && { journal: unclosed }) });
+  if (unclosed !== undefined) job.log.warn(unclosed, ids);
   const answer = {
     ...result,
     verification: job.wanted.verify ? result.verification : undefined,

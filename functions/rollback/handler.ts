@@ -11,7 +11,7 @@ import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import { toOperationError } from "../shared/lambda/http.ts";
-import { kafkaOperation } from "../shared/operation.ts";
+import { callerOf, kafkaOperation } from "../shared/operation.ts";
 import type { BegunRollback } from "../shared/storage/journal-begun.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Lease } from "../shared/storage/lease.ts";
@@ -39,11 +39,11 @@ export const handler = kafkaOperation({
   hasEffects: true,
   forSummary,
   async run(wanted, work) {
-    const { deadline, caller } = work;
+    const { deadline } = work;
     const call: Call = {
       ...work,
+      ...callerOf(work, wanted.requested_by),
       wanted,
-      requestedBy: caller ?? wanted.requested_by ?? null,
       startedAt: new Date(),
       unreadable: createUnreadable(
         "the search for earlier rollbacks",
@@ -193,9 +193,9 @@ async function continueEarlier(
 /** Carries out the rest of a rollback that an earlier call has begun. */
 async function resume(job: Job, record: JournalRecord, plan: Plan, lease: Lease): Promise<Result> {
   const { rollbackId, snapshotId } = record;
+  job.note({ rollback_id: rollbackId, snapshot_id: snapshotId });
   const next = "Its groups and policies are those of its journal: start a new rollback, or resume with skip_blocked.";
-  requireUnblocked(job, plan, rollbackId, `the rest of ${rollbackId} to ${snapshotId}`, next);
-  job.log.info("rollback resumes", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: job.requestedBy });
+  requireUnblocked(job, plan, `the rest of ${rollbackId} to ${snapshotId}`, next);
   const older = await findUnfinished(job, takingPart(plan), record.startedAt); // the call that began it may have left them
   const open = await job.storage.journal.resume(record, job, new Date(), job.deadline);
   if (open !== undefined) return carryOut(job, await superseding(job, plan, older, rollbackId), open, lease);
@@ -209,9 +209,9 @@ async function start(job: Job, goal: Goal, rollbackId: string, lease: Lease): Pr
   const planned = await withAllWarnings(job, goal, await look(job, goal));
   const { plan } = planned;
   const { snapshotId } = plan;
+  job.note({ rollback_id: rollbackId, snapshot_id: snapshotId });
   requireSeen(job, plan);
-  requireUnblocked(job, plan, rollbackId, `the rollback to ${snapshotId}`);
-  job.log.info("rollback starts", { rollback_id: rollbackId, snapshot_id: snapshotId, requested_by: job.requestedBy });
+  requireUnblocked(job, plan, `the rollback to ${snapshotId}`);
   const groups = takingPart(plan);
   const older = await findUnfinished(job, groups);
   const open = await openRollback(job, planned, groups, rollbackId);
@@ -228,14 +228,8 @@ async function superseding(job: Job, plan: Plan, older: readonly JournalRecord[]
 }
 
 /** @throws GroupNotEmpty or RollbackBlocked if a plan has blockers */
-function requireUnblocked(job: Job, plan: Plan, rollbackId: string, what: string, advice?: string): void {
+function requireUnblocked(job: Job, plan: Plan, what: string, advice?: string): void {
   if (plan.blockers.length === 0) return;
-  job.log.warn("rollback refused", {
-    rollback_id: rollbackId,
-    snapshot_id: plan.snapshotId,
-    requested_by: job.requestedBy,
-    blockers: plan.blockers.length,
-  });
   throw refusal(plan, what, advice, job.waitedSeconds);
 }
 

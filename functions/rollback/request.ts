@@ -4,6 +4,7 @@ import { encodeJson, type Json } from "../shared/core/json/json.ts";
 import type { Policy } from "../shared/core/rollback/plan.ts";
 import type { Selector } from "../shared/core/selectors.ts";
 import type { KafkaWork } from "../shared/operation.ts";
+import type { Caller } from "../shared/storage/items.ts";
 import type { JournalBeginning } from "../shared/storage/journal.ts";
 import type { Unreadable } from "../shared/storage/unreadable.ts";
 import type { Request } from "./schema.ts";
@@ -12,10 +13,8 @@ import type { Request } from "./schema.ts";
 const ANSWER_TIME_MS = 2_000;
 
 /** A request, and what it is carried out with. */
-export interface Call extends KafkaWork {
+export interface Call extends KafkaWork, Caller {
   readonly wanted: Request;
-  /** Who asks: the IAM ARN over HTTP, what the request says otherwise. */
-  readonly requestedBy: string | null;
   /** When the invocation began. */
   readonly startedAt: Date;
   /** What the journal has of earlier rollbacks and could not be read. */
@@ -45,12 +44,21 @@ const snapshotOf = ({ snapshot_id = "" }: Request) =>
  * one, and AWS clients repeat a request without one, which would be several rollbacks then.
  */
 export function beginningOf(call: Call): JournalBeginning | undefined {
-  const { wanted, requestedBy, requestId, deadline, startedAt } = call;
+  const { wanted, requestedBy, callerArn, requestId, deadline, startedAt } = call;
   const { rollback_id: rollbackId, dry_run, description = "" } = wanted;
   if (rollbackId === undefined || dry_run) return undefined;
   const endsBy = new Date(startedAt.getTime() + deadline.remainingMs() + ANSWER_TIME_MS).toISOString();
   const snapshotId = snapshotOf(wanted);
-  return { rollbackId, snapshotId, requestedBy, requestId, description, endsBy, fingerprint: fingerprintOf(wanted) };
+  return {
+    rollbackId,
+    snapshotId,
+    requestedBy,
+    callerArn,
+    requestId,
+    description,
+    endsBy,
+    fingerprint: fingerprintOf(wanted),
+  };
 }
 
 /** What a request asks for, without what does not change its effect: who asks, how it is answered, how long it waits. */

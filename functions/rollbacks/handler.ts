@@ -1,3 +1,4 @@
+import { shownCaller } from "../shared/core/caller.ts";
 import type { Deadline } from "../shared/core/deadline.ts";
 import { JournalCorrupt, RollbackNotFound } from "../shared/core/errors.ts";
 import { json, jsonObject } from "../shared/core/json/codec.ts";
@@ -66,9 +67,10 @@ async function show(rollbackId: string, storage: Storage, deadline: Deadline): P
 
 /** A rollback without a plan. It is unfinished once its call must have ended. */
 function showBegun(begun: BegunRollback): Encoded<RollbacksResult> {
-  const { rollbackId, snapshotId, requestedBy, requestId, startedAt, endedAt, description, error } = begun;
+  const { rollbackId, snapshotId, requestedBy, callerArn, requestId, startedAt, endedAt, description, error } = begun;
   const status = begun.status === "failed" || mayBePlanned(begun, new Date()) ? begun.status : "unfinished";
-  const call = { requested_by: requestedBy, started_at: startedAt, ended_at: endedAt };
+  const by = { requested_by: requestedBy, caller: shownCaller(callerArn) };
+  const call = { ...by, started_at: startedAt, ended_at: endedAt };
   return {
     rollback_id: rollbackId,
     status,
@@ -133,6 +135,7 @@ const callsOf = ({ calls, attempts, status, endedAt }: Rollback) =>
     return {
       attempt: call.attempt,
       requested_by: call.requestedBy,
+      caller: shownCaller(call.callerArn),
       request_id: call.requestId,
       started_at: call.startedAt,
       ended_at: isLast ? endedAt : call.endedAt,
@@ -146,6 +149,7 @@ const row = (record: Rollback) => ({
   snapshot_id: record.snapshotId,
   safety_snapshot_id: record.safetySnapshotId,
   requested_by: record.requestedBy,
+  caller: shownCaller(record.callerArn),
   started_at: record.startedAt,
   resumed_at: record.resumedAt,
   ended_at: record.endedAt,

@@ -30,7 +30,8 @@ const row = () => ({
   ),
   snapshot_id: described(z.string(), "The snapshot it rolled back to; without a plan, as the request names it."),
   safety_snapshot_id: fields.safetySnapshotId,
-  requested_by: described(fields.textOrNull, "The caller: proven over HTTP, claimed in a direct invocation."),
+  requested_by: fields.requestedBy,
+  caller: fields.caller,
   started_at: described(z.string(), "When it started."),
   resumed_at: optional(z.string(), "When it was resumed the last time."),
   ended_at: optional(z.string(), "When it ended."),
@@ -43,7 +44,8 @@ const row = () => ({
 const call = () =>
   z.strictObject({
     attempt: described(fields.count, "1 for the call that began it, 1 more for each that resumed it."),
-    requested_by: described(fields.textOrNull, "The caller: proven over HTTP, claimed in a direct invocation."),
+    requested_by: fields.requestedBy,
+    caller: fields.caller,
     request_id: described(fields.textOrNull, "The id of its invocation, which its log has."),
     started_at: described(z.string(), "When it opened the journal record, or resumed it."),
     ended_at: optional(z.string(), "When it ended; absent where it did not."),

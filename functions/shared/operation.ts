@@ -4,6 +4,7 @@ import { encodeJson } from "./core/json/json.ts";
 import { withoutLarge } from "./core/json/without-large.ts";
 import { type KafkaSettings, settings, storageSettings } from "./lambda/config.ts";
 import { type HandlerDefinition, type Invocation, lambdaHandler, type Result } from "./lambda/handler.ts";
+import type { Caller } from "./storage/items.ts";
 import { createStorage, type Storage } from "./storage/storage.ts";
 
 /** Lambda answers with at most 6 MB; API Gateway wraps the body once more. */
@@ -22,6 +23,12 @@ export interface Work extends Invocation {
 export interface KafkaWork extends Work {
   readonly kafka: KafkaSettings;
 }
+
+/** Who asks, as it is recorded with a change: over HTTP the proven ARN, otherwise what the request says of its sender. */
+export const callerOf = (
+  { caller, requestId }: Pick<Invocation, "caller" | "requestId">,
+  claimed: string | undefined,
+): Caller => ({ requestedBy: caller ?? claimed ?? null, callerArn: caller, requestId });
 
 /** What makes an operation a Lambda function. */
 interface Definition<S extends z.ZodMiniType, W> extends Omit<HandlerDefinition<S>, "run" | "shorten"> {

@@ -14,12 +14,13 @@ import { kafkaOperation } from "../shared/operation.ts";
 import type { Kept } from "../shared/storage/snapshots.ts";
 import { measurementsOf } from "./measure.ts";
 import { assessRisk, lookBack } from "./risk.ts";
-import { type DryRunResult, type Request, request, type SnapshotResult } from "./schema.ts";
+import { type DryRunResult, directOnly, type Request, request, type SnapshotResult } from "./schema.ts";
 
 /** Takes a snapshot of what the selected groups have committed. */
 export const handler = kafkaOperation({
   name: "snapshot",
   request,
+  directOnly,
   hasEffects: true,
   async run(wanted, work): Promise<Encoded<SnapshotResult> | Encoded<DryRunResult>> {
     const { kafka, deadline, trigger } = work;

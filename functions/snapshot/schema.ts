@@ -24,7 +24,8 @@ export const request = z
     ),
     schedule: optional(
       z.strictObject({ name: label(64), execution_id: label(256), scheduled_time: label(64) }),
-      "The run of a schedule, as EventBridge Scheduler fills it in. One `scheduled_time` of a `name` has one snapshot.",
+      "The run of a schedule, as EventBridge Scheduler fills it in, in direct invocations only. One `scheduled_time` of a `name` " +
+        "has one snapshot.",
     ),
   })
   .check(
@@ -43,6 +44,9 @@ export const request = z
       context.addIssue({ code: "custom", path: ["exclude"], message: `excludes ${nameSome(both)}, named in groups` });
     }),
   );
+
+/** What only a schedule says, which invokes the function. */
+export const directOnly = ["schedule"] as const;
 
 /** A snapshot request, read. */
 export type Request = z.output<typeof request>;

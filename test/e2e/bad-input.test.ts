@@ -80,10 +80,31 @@ describe("invalid input fails with the right error, and writes nothing:", () => 
       { multiValueQueryStringParameters: { limit: 5 } },
       /multiValueQueryStringParameters: /,
     ],
-  ])("an event that looks like API Gateway's, %s", async (_what, wrong, message) => {
+  ])("an event of the alias, %s", async (_what, wrong, message) => {
     const event = JSON.parse(JSON.stringify({ ...proxyEvent({}), ...wrong }));
-    const answer = await createClient(stack.outputs, stack.cloud).invoke("list", event);
+    const functions = { list: `${stack.outputs.functions.list}:api` };
+    const answer = await createClient({ ...stack.outputs, functions }, stack.cloud).invoke("list", event);
     expect(answer).toMatchObject({ result: { statusCode: 400, body: expect.stringMatching(message) } });
+  });
+
+  test("an event that looks like API Gateway's, in a direct invocation; a schedule's execution, over HTTP", async () => {
+    const event = proxyEvent({
+      httpMethod: "DELETE",
+      pathParameters: { snapshot_id: "snapshot-2025-01-15T10:30:00Z" },
+    });
+    expect(await stack.failure("delete", event)).toMatchObject({
+      name: "InvalidRequest",
+      message: expect.stringMatching(/ did not come through the API: .*:function:[\w-]*offset-delete\. /),
+    });
+    const schedule = { name: "hourly", execution_id: "1", scheduled_time: "2025-01-15T10:30:00Z" };
+    expect(await stack.http("POST", "/snapshots", { schedule, groups: [] })).toMatchObject({
+      status: 400,
+      body: {
+        details: {
+          problems: ["schedule: is accepted in direct invocations only", expect.stringContaining("groups: ")],
+        },
+      },
+    });
   });
 
   test("a group that the snapshot lacks, and a topic that its groups lack", async () => {

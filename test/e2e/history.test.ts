@@ -63,6 +63,8 @@ describe("the history of a group", () => {
       },
       { kind: "resumed", after: reset.created_at, before: last.created_at, from: commitAt(0), to: commitAt(20) },
     ]);
+    const { rollback_id } = rollback;
+    expect(result.rollbacks).toEqual([{ rollback_id, requested_by: null, caller: { arn: null, proven: false } }]);
 
     const path = `/groups/${encodeURIComponent(group)}/history`;
     // The schedule takes snapshots of its own groups at any time.

@@ -17,7 +17,7 @@ const config = { bucket: stack.outputs.bucket, prefix: "", table: stack.outputs.
 const before = { ...process.env };
 const soon = () => within(20_000);
 const digest = "d".repeat(64);
-const bob = { requestedBy: "bob", requestId: "request-2" };
+const bob = { requestedBy: "bob", callerArn: null, requestId: "request-2" };
 
 let journal: Journal;
 let leases: RollbackLease;
@@ -50,6 +50,7 @@ async function begin(
     snapshotId: "snapshot-2025-01-15T10:30:00Z",
     safetySnapshotId: "snapshot-2025-01-15T10:31:00Z",
     requestedBy: "ana",
+    callerArn: null,
     requestId: "request-1",
     description: "after the incident",
     fingerprint: randomUUID(),
@@ -170,6 +171,7 @@ describe("the journal of rollbacks", () => {
     const start = {
       snapshotId: "latest",
       requestedBy: "ana",
+      callerArn: null,
       requestId: "request-1",
       description: "",
       fingerprint: "f",

@@ -21,7 +21,7 @@ const template = templateOf(local());
 const config = { bucket: "bucket", prefix: "", table: "table" };
 const deadline = { signal: AbortSignal.timeout(60_000), remainingMs: () => 60_000 };
 const now = new Date();
-const caller = { requestedBy: null, requestId: "1" };
+const caller = { requestedBy: null, callerArn: null, requestId: "1" };
 
 /** Whether a function has the right by one statement; `where` is a folder in the bucket, or kinds of rows in the table (`a+b`). */
 function mayDo(verb: string, action: string, where: string): boolean {
@@ -99,6 +99,7 @@ const opening = {
   snapshotId: "snapshot-1",
   safetySnapshotId: null,
   requestedBy: null,
+  callerArn: null,
   requestId: "1",
   description: "",
   fingerprint: "",

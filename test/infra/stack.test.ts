@@ -284,8 +284,23 @@ describe("the access to Kafka", () => {
   });
 });
 
+/** Every statement of every policy in a template, wherever it is. */
+function statementsIn(value: unknown): Record<string, unknown>[] {
+  if (typeof value !== "object" || value === null) return [];
+  const inner = Object.values(value).flatMap(statementsIn);
+  return "Effect" in value ? [{ ...value }, ...inner] : inner;
+}
+
+/** The alias with a shortened logical id, as `function:alias`. */
+const aliasAt = (name = "") => {
+  const found = Object.entries(msk.findResources("AWS::Lambda::Alias")).find(
+    ([id]) => render({ Ref: id }) === `<${name}>`,
+  );
+  return found && `${render(found[1].Properties.FunctionName).slice(1, -1)}:${found[1].Properties.Name}`;
+};
+
 describe("the API", () => {
-  test("signs every method with IAM and gives each to its own function", () => {
+  test("signs every method with IAM and gives each to the alias of its own function", () => {
     const resources = msk.findResources("AWS::ApiGateway::Resource");
     const pathOf = (id: unknown): string => {
       const found = Object.entries(resources).find(([name]) => JSON.stringify(id) === JSON.stringify({ Ref: name }));
@@ -294,41 +309,81 @@ describe("the API", () => {
     const methods = Object.values(msk.findResources("AWS::ApiGateway::Method")).map(({ Properties }) => {
       expect(Properties.AuthorizationType).toBe("AWS_IAM");
       expect(Properties.Integration).toMatchObject({ Type: "AWS_PROXY", TimeoutInMillis: 29_000 });
-      const target = /:lambda:path.*<(\w+)>\/invocations$/.exec(render(Properties.Integration.Uri))?.[1];
-      return `${Properties.HttpMethod} ${pathOf(Properties.ResourceId)} ${target}`;
+      const target = /:lambda:path\/2015-03-31\/functions\/<(\w+)>\/invocations$/.exec(
+        render(Properties.Integration.Uri),
+      );
+      return `${Properties.HttpMethod} ${pathOf(Properties.ResourceId)} ${aliasAt(target?.[1])}`;
     });
     expect(methods.sort()).toEqual([
-      "DELETE /snapshots/{snapshot_id} delete",
-      "GET /groups/{group}/history history",
-      "GET /rollbacks rollbacks",
-      "GET /rollbacks/{rollback_id} rollbacks",
-      "GET /snapshots list",
-      "GET /snapshots/{snapshot_id} show",
-      "GET /snapshots/{snapshot_id}/diff diff",
-      "POST /snapshots snapshot",
-      "POST /snapshots/{snapshot_id}/rollback rollback",
-      "POST /snapshots/{snapshot_id}/verify verify",
+      "DELETE /snapshots/{snapshot_id} delete:api",
+      "GET /groups/{group}/history history:api",
+      "GET /rollbacks rollbacks:api",
+      "GET /rollbacks/{rollback_id} rollbacks:api",
+      "GET /snapshots list:api",
+      "GET /snapshots/{snapshot_id} show:api",
+      "GET /snapshots/{snapshot_id}/diff diff:api",
+      "POST /snapshots snapshot:api",
+      "POST /snapshots/{snapshot_id}/rollback rollback:api",
+      "POST /snapshots/{snapshot_id}/verify verify:api",
     ]);
   });
 
-  test("may invoke each function for its own method only", () => {
+  test("may invoke each alias for its own method only, and nobody else may invoke anything by a permission", () => {
     const permissions = Object.values(msk.findResources("AWS::Lambda::Permission")).map(({ Properties }) => {
+      expect(Properties).toMatchObject({ Action: "lambda:InvokeFunction", Principal: "apigateway.amazonaws.com" });
       const method = render(Properties.SourceArn).split("/").slice(1).join("/");
-      return `${render(Properties.FunctionName)} ${method}`;
+      return `${aliasAt(render(Properties.FunctionName).slice(1, -1))} ${method}`;
     });
     expect(permissions.sort()).toEqual([
-      "<delete> <RestApiDeploymentStagev1>/DELETE/snapshots/*",
-      "<diff> <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
-      "<history> <RestApiDeploymentStagev1>/GET/groups/*/history",
-      "<list> <RestApiDeploymentStagev1>/GET/snapshots",
-      "<rollback> <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
-      "<rollbacks> <RestApiDeploymentStagev1>/GET/rollbacks",
-      "<rollbacks> <RestApiDeploymentStagev1>/GET/rollbacks/*",
-      "<show> <RestApiDeploymentStagev1>/GET/snapshots/*",
-      "<snapshot> <RestApiDeploymentStagev1>/POST/snapshots",
-      "<verify> <RestApiDeploymentStagev1>/POST/snapshots/*/verify",
+      "delete:api <RestApiDeploymentStagev1>/DELETE/snapshots/*",
+      "diff:api <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
+      "history:api <RestApiDeploymentStagev1>/GET/groups/*/history",
+      "list:api <RestApiDeploymentStagev1>/GET/snapshots",
+      "rollback:api <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
+      "rollbacks:api <RestApiDeploymentStagev1>/GET/rollbacks",
+      "rollbacks:api <RestApiDeploymentStagev1>/GET/rollbacks/*",
+      "show:api <RestApiDeploymentStagev1>/GET/snapshots/*",
+      "snapshot:api <RestApiDeploymentStagev1>/POST/snapshots",
+      "verify:api <RestApiDeploymentStagev1>/POST/snapshots/*/verify",
     ]);
   });
+
+  test("has an alias of every function: its code, and its limits", () => {
+    const aliases = Object.values(msk.findResources("AWS::Lambda::Alias")).map(
+      ({ Properties }) => `${render(Properties.FunctionName)}:${Properties.Name} ${Properties.FunctionVersion}`,
+    );
+    expect(aliases.sort()).toEqual(verbs.map((verb) => `<${verb}>:api $LATEST`).sort());
+  });
+
+  test.each([
+    ["MSK", msk],
+    ["no network", plain],
+    ["queries and access logs", templateOf({ ...example(), athena: true, api: { access_logs: true } })],
+  ])(
+    "is the only one that may invoke an alias: no policy of the stack allows it, no output shows it (%s)",
+    (_, stack) => {
+      const { Resources, Outputs } = stack.toJSON();
+      const arnOf = (text: string) =>
+        text.replace(/^<(\w+)>/, "arn:aws:lambda:eu-west-1:111122223333:function:offset-$1");
+      const matches = (pattern: string, text: string) =>
+        new RegExp(`^${RegExp.escape(pattern).replaceAll("\\*", ".*").replaceAll("\\?", ".")}$`, "i").test(text);
+      const invoking = statementsIn(Resources).filter(
+        ({ Action, NotAction }) =>
+          NotAction !== undefined || [Action].flat().some((action) => matches(String(action), "lambda:InvokeFunction")),
+      );
+      for (const { Effect, Principal, Resource } of invoking) {
+        expect({ Effect, Principal }).toEqual({ Effect: "Allow" }); // of a role: nobody else is named
+        const resources = [Resource].flat().map((resource) => arnOf(render(resource)));
+        expect(resources).toEqual(resources.filter((arn) => /^arn:aws:lambda:.*:function:offset-\w+$/.test(arn)));
+        for (const verb of verbs) {
+          const alias = `${arnOf(`<${verb}>`)}:api`;
+          for (const pattern of resources) expect(matches(pattern, alias)).toBe(false);
+        }
+      }
+      expect(invoking.length).toBeGreaterThan(0);
+      expect(JSON.stringify(Outputs)).not.toMatch(/:api\b|api[0-9A-F]{8}"/);
+    },
+  );
 
   test("is throttled, and logs access if the config enables it", () => {
     msk.hasResourceProperties("AWS::ApiGateway::Stage", {

@@ -49,7 +49,13 @@ export function proxyEvent(event: Partial<APIGatewayProxyEvent>): APIGatewayProx
   };
 }
 
-/** The context of an invocation with this much remaining time. */
+/** The context of a call that came through API Gateway: it invokes the alias. */
+export const apiContext = (remainingMs = 30_000): Context => ({
+  ...context(remainingMs),
+  invokedFunctionArn: `${context().invokedFunctionArn}:api`,
+});
+
+/** The context of a direct invocation with this much remaining time. */
 export function context(remainingMs = 30_000): Context {
   const end = Date.now() + remainingMs;
   return {

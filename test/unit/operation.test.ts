@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import { GroupNotEmpty, InvalidRequest, StorageUnavailable } from "../../functions/shared/core/errors.ts";
 import { parseRequest, type Result } from "../../functions/shared/lambda/handler.ts";
 import { compose } from "../../functions/shared/operation.ts";
-import { context, proxyEvent } from "../support/events.ts";
+import { apiContext, context, proxyEvent } from "../support/events.ts";
 
 const request = z.strictObject({ name: z.string(), n: z._default(z.int().check(z.minimum(1), z.maximum(5)), 1) });
 type Run = (parsed: z.output<typeof request>, invocation: { deadline: { signal: AbortSignal } }) => Promise<Result>;
@@ -33,7 +33,7 @@ describe("an operation", () => {
   });
 
   test("answers HTTP with the same JSON as its body", async () => {
-    const answer = await echo(proxyEvent({ body: '{"name":"x"}' }), context());
+    const answer = await echo(proxyEvent({ body: '{"name":"x"}' }), apiContext());
     expect(answer).toMatchObject({ statusCode: 200, body: '{"name":"x","n":1,"big":4611686018427387904}' });
   });
 
@@ -45,7 +45,7 @@ describe("an operation", () => {
       name: "GroupNotEmpty",
       message: "GroupNotEmpty: it has members. Nothing was changed. Stop them.",
     });
-    expect(await failing(proxyEvent({ body: '{"name":"x"}' }), context())).toMatchObject({ statusCode: 409 });
+    expect(await failing(proxyEvent({ body: '{"name":"x"}' }), apiContext())).toMatchObject({ statusCode: 409 });
   });
 
   test("reports every problem of a request at once, by field", async () => {
@@ -73,7 +73,7 @@ describe("an operation", () => {
     const error: unknown = await Promise.resolve(listing(wrong, context())).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(InvalidRequest);
     expect(Buffer.byteLength(Object(error).message)).toBeLessThanOrEqual(4_096);
-    const answer = Object(await listing(proxyEvent({ body: JSON.stringify(wrong) }), context()));
+    const answer = Object(await listing(proxyEvent({ body: JSON.stringify(wrong) }), apiContext()));
     expect(answer.statusCode).toBe(400);
     expect(JSON.parse(answer.body).message).toBe(Object(error).message);
     expect(Buffer.byteLength(answer.body)).toBeLessThan(100_000);
@@ -115,7 +115,7 @@ describe("an operation", () => {
     );
     const direct = Object(await remaining({ name: "x" }, context(300_000)));
     expect(direct.ms).toBeGreaterThan(290_000);
-    const http = Object(await remaining(proxyEvent({ body: '{"name":"x"}' }), context(300_000)));
+    const http = Object(await remaining(proxyEvent({ body: '{"name":"x"}' }), apiContext(300_000)));
     expect(JSON.parse(http.body).ms).toBeLessThanOrEqual(27_000);
   });
 
@@ -148,7 +148,7 @@ describe("an operation", () => {
     const refused = handlerOf(async () => {
       throw new GroupNotEmpty("it has members", { details });
     });
-    const answer = await refused(proxyEvent({ body: '{"name":"x"}' }), context());
+    const answer = await refused(proxyEvent({ body: '{"name":"x"}' }), apiContext());
     expect(answer).toMatchObject({ statusCode: 409 });
     expect(JSON.parse(Object(answer).body).details).toEqual({
       dry_run: true,

@@ -36,3 +36,9 @@ export const envNames = {
   /** Of how many hours ahead a scheduled snapshot says which of its offsets will be below the log start by then. */
   retentionRiskHours: "RETENTION_RISK_HOURS",
 } as const;
+
+/**
+ * The alias of every function that API Gateway alone may invoke. The qualifier of an invocation is the only proof that an event
+ * came through the API: everyone who may invoke the function can send an event that looks like API Gateway's.
+ */
+export const apiAlias = "api";

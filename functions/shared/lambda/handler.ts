@@ -5,11 +5,21 @@ import type { Context } from "aws-lambda";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { type Deadline, deadlineExceeded, deadlineIn } from "../core/deadline.ts";
-import { type Details, InvalidRequest } from "../core/errors.ts";
+import { type Details, InvalidRequest, type OperationError } from "../core/errors.ts";
 import { toSerializable } from "../core/json/json.ts";
 import type { Measurement } from "../core/metrics.ts";
 import { count, cut, quote } from "../core/text.ts";
-import { httpError, httpEvent, httpResult, isHttpEvent, requestOf, toOperationError } from "./http.ts";
+import { finalLine, type Ids, idsIn } from "./final-line.ts";
+import {
+  httpError,
+  httpEvent,
+  httpResult,
+  requestOf,
+  requireEventOf,
+  type Transport,
+  toOperationError,
+  transportOf,
+} from "./http.ts";
 import { emit, errorMeasurements } from "./metrics.ts";
 
 /** Zod's own messages, for all schemas of the process: in one language; zod brings fifty. */
@@ -25,13 +35,15 @@ const GRACE_MS = 1_000;
 /** What is known of one invocation. */
 export interface Invocation {
   readonly deadline: Deadline;
-  readonly trigger: "invoke" | "api";
-  /** The IAM ARN of the caller over HTTP; null in a direct invocation, where Lambda does not pass it on. */
+  readonly trigger: Transport;
+  /** The IAM ARN of the caller over HTTP, proven by API Gateway; null in a direct invocation, where Lambda does not pass it on. */
   readonly caller: string | null;
   readonly requestId: string;
   readonly log: Pick<Logger, "info" | "warn" | "error">;
   /** Counts what happened: at the end of the invocation it is written as metrics. */
   measure(measurements: readonly Measurement[]): void;
+  /** Says what the invocation works on, beside its request and result: its last log line has these ids, also after an error. */
+  note(ids: Ids): void;
 }
 
 /** The result of an operation: an object in snake_case, in the order in which it is to be written. */
@@ -45,6 +57,8 @@ export interface HandlerDefinition<S extends z.ZodMiniType> {
   readonly request: S;
   /** The field of the request that the snapshot in an HTTP path is for; `snapshot_id` unless given. */
   readonly snapshotField?: string;
+  /** Fields that are accepted in direct invocations only. */
+  readonly directOnly?: readonly string[];
   run(request: z.output<S>, invocation: Invocation): Promise<Result>;
   /** Makes the details of an error shorten into an answer. Must not fail: the error is answered in any case. */
   shorten(details: Details, invocation: Invocation): Promise<Result>;
@@ -60,18 +74,26 @@ const MOST_IN_MESSAGE = 10;
 /**
  * Parses a request; problems are named with their fields.
  *
+ * @param excluded fields of the schema that are not accepted here: over HTTP, those for direct invocations only
  * @throws InvalidRequest with the first 100 of them in `details.problems`, and how many more there are
  */
-export function parseRequest<S extends z.ZodMiniType>(schema: S, request: unknown): z.output<S> {
+export function parseRequest<S extends z.ZodMiniType>(
+  schema: S,
+  request: unknown,
+  excluded: readonly string[] = [],
+): z.output<S> {
   if (hasMoreValues(request, MOST_VALUES)) {
     throw new InvalidRequest(`the request has more than ${MOST_VALUES} values.`, {
       next: "Use patterns instead of names.",
     });
   }
   const parsed = schema.safeParse(request ?? {});
-  if (parsed.success) return parsed.data;
+  const misplaced = excluded
+    .filter((field) => typeof request === "object" && request !== null && Object.hasOwn(request, field))
+    .map((field) => `${field}: is accepted in direct invocations only`);
+  if (parsed.success && misplaced.length === 0) return parsed.data;
   const known = schema instanceof z.ZodMiniObject ? ` (there are ${Object.keys(schema.shape).join(", ")})` : "";
-  const problems = parsed.error.issues.flatMap((issue) => {
+  const invalid = (parsed.error?.issues ?? []).flatMap((issue) => {
     const path = issue.path
       .map((part) => (typeof part === "number" ? `[${part}]` : `.${cut(String(part), LONGEST_PROBLEM)}`))
       .join("");
@@ -82,6 +104,7 @@ export function parseRequest<S extends z.ZodMiniType>(schema: S, request: unknow
     }
     return [`${field || "the request"}: ${issue.message.replace(/^Invalid input: /, "")}`];
   });
+  const problems = [...misplaced, ...invalid];
   const some = (most: number) => {
     const shown = problems.slice(0, most).map((problem) => cut(problem, LONGEST_PROBLEM));
     return problems.length > most ? [...shown, `${problems.length - most} more`] : shown;
@@ -119,15 +142,25 @@ async function withGrace<T>(work: Promise<T>, deadline: Deadline, doing: string)
   }
 }
 
+/** What a request says of its sender. */
+const claimedBy = (request: unknown) =>
+  typeof request === "object" &&
+  request !== null &&
+  "requested_by" in request &&
+  typeof request.requested_by === "string"
+    ? request.requested_by
+    : undefined;
+
 /**
  * Makes a Lambda handler for both transports. The event is the request itself, or an API Gateway proxy event that carries
  * it. Errors of a direct invocation are thrown, so that their name is the Lambda `errorType`; over HTTP they are answered
- * with the status of their kind.
+ * with the status of their kind. Each invocation ends its log with one line that says who asked for what, and the outcome.
  */
 export function lambdaHandler<S extends z.ZodMiniType>({
   name,
   request,
   snapshotField,
+  directOnly,
   run,
   shorten,
 }: HandlerDefinition<S>) {
@@ -135,38 +168,52 @@ export function lambdaHandler<S extends z.ZodMiniType>({
   return middy<unknown, unknown>()
     .use(injectLambdaContext(logger, { resetKeys: true }))
     .handler(async (event: unknown, context: Context) => {
-      const isHttp = isHttpEvent(event);
-      const requestId = context.awsRequestId;
+      const { awsRequestId: requestId, invokedFunctionArn } = context;
+      const transport = transportOf(invokedFunctionArn);
+      const isHttp = transport === "api";
       const allowed = context.getRemainingTimeInMillis() - ANSWER_TIME_MS;
       const deadline = deadlineIn(isHttp ? Math.min(allowed, HTTP_TIME_MS) : allowed);
       const started = performance.now();
       const measured: Measurement[] = [];
+      let ids: Ids = {};
+      let requestedBy: string | undefined;
+      let apiRequestId: string | undefined;
       let invocation: Invocation = {
         deadline,
-        trigger: isHttp ? "api" : "invoke",
+        trigger: transport,
         caller: null,
         requestId,
         log: logger,
         measure: (some) => measured.push(...some),
+        note: (some) => {
+          ids = { ...ids, ...some };
+        },
       };
-      const duration = () => Math.round(performance.now() - started);
+      const ending = (error?: OperationError) => {
+        const durationMs = Math.round(performance.now() - started);
+        const { caller } = invocation;
+        return finalLine({
+          ...{ operation: name, transport, caller, requestedBy, requestId, apiRequestId, ids, durationMs },
+          ...(error && { error }),
+        });
+      };
       try {
+        requireEventOf(transport, event, invokedFunctionArn);
         const http = isHttp ? parseRequest(httpEvent, event) : undefined;
         invocation = { ...invocation, caller: http?.requestContext.identity?.userArn ?? null };
+        apiRequestId = http?.requestContext.requestId ?? undefined;
         const carried = http === undefined ? event : requestOf(http, snapshotField ?? "snapshot_id");
-        const work = run(parseRequest(request, carried), invocation);
-        const result = await withGrace(work, deadline, `${name} was running`);
-        logger.info("done", { trigger: invocation.trigger, duration_ms: duration() });
+        const asked = parseRequest(request, carried, isHttp ? directOnly : []);
+        requestedBy = claimedBy(asked);
+        invocation.note(idsIn(asked));
+        const result = await withGrace(run(asked, invocation), deadline, `${name} was running`);
+        invocation.note(idsIn(result));
+        logger.info("done", ending());
         return isHttp ? httpResult(result) : toSerializable(result);
       } catch (thrown) {
         const error = toOperationError(thrown, requestId);
         measured.push(...errorMeasurements(error, !isHttp && isScheduled(event)));
-        logger.error(error.message, {
-          error_name: error.name,
-          retryable: error.retryable,
-          duration_ms: duration(),
-          ...(error.cause instanceof Error && { cause: error.cause }),
-        });
+        logger.error(error.message, ending(error));
         if (!isHttp) throw error;
         return httpError(error, error.details && (await shorten(error.details, invocation)), requestId);
       } finally {

@@ -7,6 +7,7 @@ import { encodeJson, type Json } from "../core/json/json.ts";
 import { parseExactly, RepeatedKey } from "../core/json/parser.ts";
 import { quote } from "../core/text.ts";
 import { fieldOf } from "./documentation.ts";
+import { apiAlias } from "./env.ts";
 
 /** The HTTP status of each error: 4xx where the caller can act, 5xx where the operator of Kafka, AWS or the deployment must. */
 export const statuses: Readonly<Record<ErrorName, number>> = {
@@ -57,7 +58,7 @@ const isText = (value: unknown) => typeof value === "string";
 const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isText);
 const texts = byName(isText, "must be an object of texts");
 
-/** What is read of an event of the REST API (Lambda proxy integration). Invokers of the function can send one, too. */
+/** What is read of an event of the REST API (Lambda proxy integration). */
 export const httpEvent = z.object({
   body: z.nullish(z.string()),
   isBase64Encoded: z.nullish(z.boolean()),
@@ -65,16 +66,43 @@ export const httpEvent = z.object({
   queryStringParameters: texts,
   multiValueQueryStringParameters: byName(isTexts, "must be an object of lists of texts"),
   requestContext: z.object({
+    requestId: z.nullish(z.string().check(z.maxLength(128))),
     identity: z.nullish(z.object({ userArn: z.nullish(z.string().check(z.minLength(1), z.maxLength(256))) })),
   }),
 });
 export type HttpEvent = z.output<typeof httpEvent>;
 
-/** Whether an invocation's event comes from the REST API, or pretends to. */
-export function isHttpEvent(event: unknown): boolean {
-  return (
-    typeof event === "object" && event !== null && "httpMethod" in event && "requestContext" in event && "path" in event
-  );
+/** How a request reaches a function: through the REST API, or by invoking the function. */
+export type Transport = "api" | "invoke";
+
+/** The transport of an invocation: the alias that was invoked decides, because anyone who invokes can imitate an event. */
+export function transportOf(invokedFunctionArn: string): Transport {
+  // arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>]
+  return invokedFunctionArn.split(":")[7] === apiAlias ? "api" : "invoke";
+}
+
+/** Whether an event looks like one of the REST API, wherever it comes from. */
+const looksLikeHttp = (event: unknown): boolean =>
+  typeof event === "object" && event !== null && "httpMethod" in event && "requestContext" in event && "path" in event;
+
+/**
+ * Checks that an event is one of its transport.
+ *
+ * @throws InvalidRequest for an event that looks like API Gateway's and did not come through it, and for the reverse
+ */
+export function requireEventOf(transport: Transport, event: unknown, invokedFunctionArn: string): void {
+  if (looksLikeHttp(event) === (transport === "api")) return;
+  throw transport === "invoke"
+    ? new InvalidRequest(
+        "the event looks like one of API Gateway's (it has httpMethod, path and requestContext), but it did not come through " +
+          `the API: the function was invoked directly, as ${invokedFunctionArn}.`,
+        { next: "Call the API, or invoke the function with the fields of the request as the event." },
+      )
+    : new InvalidRequest(
+        `the alias ${apiAlias} is for API Gateway alone, and the event is not one of API Gateway's: ${invokedFunctionArn} was ` +
+          "invoked directly.",
+        { next: "Invoke the function without a qualifier." },
+      );
 }
 
 /** `latest` and ids as they are; `at:<time>`, which is how a time is written in a path or a query, as `{at}`. */

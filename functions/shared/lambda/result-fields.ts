@@ -85,6 +85,15 @@ export const safetySnapshotId = described(
   "The snapshot of the state before the first commit; null where nothing had to be committed.",
 );
 
+export const requestedBy = described(
+  textOrNull,
+  "Who asked: over HTTP the caller's IAM ARN, in a direct invocation what the request claims.",
+);
+export const caller = described(
+  z.strictObject({ arn: textOrNull, proven: z.boolean() }),
+  "The caller's IAM ARN as API Gateway has established it; null, and not proven, in a direct invocation.",
+);
+
 /** What a snapshot was imported from. */
 export const importSource = z.strictObject({
   name: textOrNull,

@@ -194,7 +194,11 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
      * writes, the snapshot is hidden without a record, and the next call writes one. They are no transaction: AWS does not
      * document how rights on some rows only (`dynamodb:LeadingKeys`) apply to the parts of one.
      */
-    async hide(snapshotId: string, { requestedBy, requestId }: Caller, deadline: Deadline): Promise<boolean> {
+    async hide(
+      snapshotId: string,
+      { requestedBy, callerArn, requestId }: Caller,
+      deadline: Deadline,
+    ): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
       const mark = { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values: yes };
@@ -206,6 +210,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
         sk: `${deletedAt}#${snapshotId}#${randomUUID()}`,
         snapshot_id: snapshotId,
         requested_by: requestedBy,
+        caller_arn: callerArn,
         request_id: requestId,
         deleted_at: deletedAt,
       });

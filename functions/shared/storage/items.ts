@@ -42,7 +42,10 @@ type Attributes = { readonly [name: string]: string | number | null | undefined 
 
 /** Who makes a change, and by which request. */
 export interface Caller {
+  /** The caller's ARN over HTTP, and otherwise what the request says of its sender. */
   readonly requestedBy: string | null;
+  /** The caller's ARN where API Gateway has established it; null in a direct invocation. */
+  readonly callerArn: string | null;
   readonly requestId: string;
 }
 

@@ -12,7 +12,9 @@ export interface BegunRollback {
   readonly status: "running" | "failed";
   /** The snapshot as the request names it: an id, `latest` or `at:<time>`. */
   readonly snapshotId: string;
+  /** As in `Caller`. */
   readonly requestedBy: string | null;
+  readonly callerArn: string | null;
   readonly requestId: string;
   readonly description: string;
   readonly startedAt: string;
@@ -44,6 +46,7 @@ export const begunItem = itemCodec(
         status: oneOf(["running", "failed"] as const),
         snapshot_id: text,
         requested_by: nullIfAbsent(text),
+        caller_arn: nullIfAbsent(text),
         request_id: text,
         description: text,
         started_at: isoTime,

@@ -20,7 +20,10 @@ import { type Caller, cap, type Item, inText, isIsoTime, isoTime, itemCodec, typ
 export interface RollbackCall {
   /** 1 for the call that began it. */
   readonly attempt: number;
+  /** As in `Caller`. */
   readonly requestedBy: string | null;
+  /** As in `Caller`; null also where the call was made before it was recorded. */
+  readonly callerArn: string | null;
   /** Null where the call was made before requests were recorded. */
   readonly requestId: string | null;
   readonly startedAt: string;
@@ -36,7 +39,10 @@ export interface JournalRecord {
   readonly snapshotId: string;
   /** Null where nothing had to be committed. */
   readonly safetySnapshotId: string | null;
+  /** As in `Caller`. */
   readonly requestedBy: string | null;
+  /** As in `Caller`; null also where the record is older than this field. */
+  readonly callerArn: string | null;
   /** The first 1,024 characters. */
   readonly description: string;
   readonly startedAt: string;
@@ -154,14 +160,14 @@ const mostCalls = 10;
 
 /** The call that begins a rollback. */
 export const firstCall = (
-  { startedAt, requestedBy }: Pick<JournalRecord, "startedAt" | "requestedBy">,
+  { startedAt, requestedBy, callerArn }: Pick<JournalRecord, "startedAt" | "requestedBy" | "callerArn">,
   requestId: string | null,
-): RollbackCall => ({ attempt: 1, requestedBy, requestId, startedAt });
+): RollbackCall => ({ attempt: 1, requestedBy, callerArn, requestId, startedAt });
 
 /** The calls of a rollback that another call resumes at a time: until then it stood as `record` says. */
 export function callsResumed(
   record: JournalRecord,
-  { requestedBy, requestId }: Caller,
+  { requestedBy, callerArn, requestId }: Caller,
   startedAt: string,
 ): readonly RollbackCall[] {
   const { calls, attempts, status, endedAt } = record;
@@ -169,7 +175,7 @@ export function callsResumed(
   const ended = calls.map((call) =>
     call.attempt === attempts ? { ...call, outcome, ...(endedAt !== undefined && { endedAt }) } : call,
   );
-  const all = [...ended, { attempt: attempts + 1, requestedBy, requestId, startedAt }];
+  const all = [...ended, { attempt: attempts + 1, requestedBy, callerArn, requestId, startedAt }];
   return all.length > mostCalls ? [...all.slice(0, 1), ...all.slice(1 - mostCalls)] : all;
 }
 
@@ -180,6 +186,7 @@ export const callsText = inText(
       {
         attempt: count,
         requested_by: nullIfAbsent(text),
+        caller_arn: nullIfAbsent(text),
         request_id: nullIfAbsent(text),
         started_at: isoTime,
         outcome: optional(oneOf(callOutcomes)),
@@ -206,6 +213,7 @@ export const recordItem = itemCodec(
         snapshot_id: text,
         safety_snapshot_id: nullIfAbsent(text),
         requested_by: nullIfAbsent(text),
+        caller_arn: nullIfAbsent(text),
         description: text,
         started_at: isoTime,
         resumed_at: optional(isoTime),

@@ -31,7 +31,14 @@ import { createUnreadable, type Unreadable } from "./unreadable.ts";
 export interface JournalOpening
   extends Pick<
     JournalRecord,
-    "rollbackId" | "snapshotId" | "safetySnapshotId" | "requestedBy" | "description" | "fingerprint" | "planDigest"
+    | "rollbackId"
+    | "snapshotId"
+    | "safetySnapshotId"
+    | "requestedBy"
+    | "callerArn"
+    | "description"
+    | "fingerprint"
+    | "planDigest"
   > {
   readonly requestId: string;
   readonly groups: readonly string[];

@@ -8,7 +8,7 @@ import { encodeJson, type Json } from "../../../functions/shared/core/json/json.
 import { handler as show } from "../../../functions/show/handler.ts";
 import { handler as snapshot } from "../../../functions/snapshot/handler.ts";
 import { handler as verify } from "../../../functions/verify/handler.ts";
-import { context } from "../../support/events.ts";
+import { apiContext, context } from "../../support/events.ts";
 
 const handlers = { snapshot, list, show, diff, rollback, rollbacks, verify, delete: remove };
 
@@ -18,13 +18,17 @@ export type Verb = keyof typeof handlers;
 /** Whether a value is the name of an operation. */
 export const isVerb = (text: unknown): text is Verb => typeof text === "string" && text in handlers;
 
+/** An event of the API comes through the alias. */
+const contextOf = (event: unknown) =>
+  typeof event === "object" && event !== null && "httpMethod" in event ? apiContext : context;
+
 /**
  * Runs a handler in this process with this much remaining time. Its settings come from the environment. Returns its answer as
  * JSON text: `{"result"}`, or `{"error": {"name", "message", "details"}}`.
  */
 export async function run(verb: Verb, event: unknown, remainingMs: number): Promise<string> {
   try {
-    return JSON.stringify({ result: await handlers[verb](event, context(remainingMs)) });
+    return JSON.stringify({ result: await handlers[verb](event, contextOf(event)(remainingMs)) });
   } catch (thrown) {
     const error: Json =
       thrown instanceof OperationError

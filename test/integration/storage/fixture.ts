@@ -132,7 +132,7 @@ export function testArchive(): TestArchive {
 }
 
 /** The caller that deletes a snapshot. */
-export const ana = { requestedBy: "ana", requestId: "request-1" };
+export const ana = { requestedBy: "ana", callerArn: null, requestId: "request-1" };
 
 /** The time of a test, this many seconds after 10:30:00. */
 export const second = (n: number): Date => new Date(Date.UTC(2025, 0, 15, 10, 30, n));

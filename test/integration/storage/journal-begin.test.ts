@@ -12,6 +12,7 @@ const beginning = (more: Partial<JournalBeginning> = {}): JournalBeginning => ({
   rollbackId: "r-1",
   snapshotId: "latest",
   requestedBy: "ana",
+  callerArn: null,
   requestId: "request-1",
   description: "Back",
   fingerprint: "f".repeat(64),

@@ -14,7 +14,7 @@ import { within } from "../../support/deadline.ts";
 import { second, testArchive } from "./fixture.ts";
 
 /** The caller that resumes a rollback. */
-export const bob = { requestedBy: "bob", requestId: "request-2" };
+export const bob = { requestedBy: "bob", callerArn: "arn:aws:iam::111122223333:user/bob", requestId: "request-2" };
 
 /** What was left out of a read: nothing, unless a test says so. */
 export const unreadable = createUnreadable("the read");
@@ -28,6 +28,7 @@ export const opening = (rollbackId = "r-1", more: Partial<JournalOpening> = {}):
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
   safetySnapshotId: "snapshot-2025-01-15T10:31:00Z",
   requestedBy: "ana",
+  callerArn: null,
   description: "Back to before the deploy",
   fingerprint: "f".repeat(64),
   planDigest: "d".repeat(64),

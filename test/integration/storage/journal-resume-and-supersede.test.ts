@@ -21,7 +21,7 @@ describe("resuming", () => {
         attempts: 2,
         calls: [
           { ...before.calls[0], outcome: end, endedAt: before.endedAt },
-          { attempt: 2, requestedBy: "bob", requestId: "request-2", startedAt: "2025-01-15T10:30:20.000Z" },
+          { attempt: 2, ...bob, requestId: "request-2", startedAt: "2025-01-15T10:30:20.000Z" },
         ],
         writeToken: expect.not.stringMatching(before.writeToken),
       });

@@ -17,6 +17,7 @@ describe("a record", () => {
       snapshotId: "snapshot-2025-01-15T10:30:00Z",
       safetySnapshotId: "snapshot-2025-01-15T10:31:00Z",
       requestedBy: "ana",
+      callerArn: null,
       description: "Back to before the deploy",
       startedAt: "2025-01-15T10:30:00.000Z",
       groups: 2,
@@ -24,7 +25,15 @@ describe("a record", () => {
       fingerprint: "f".repeat(64),
       planDigest: "d".repeat(64),
       attempts: 1,
-      calls: [{ attempt: 1, requestedBy: "ana", requestId: "request-1", startedAt: "2025-01-15T10:30:00.000Z" }],
+      calls: [
+        {
+          attempt: 1,
+          requestedBy: "ana",
+          callerArn: null,
+          requestId: "request-1",
+          startedAt: "2025-01-15T10:30:00.000Z",
+        },
+      ],
       writeToken: expect.stringMatching(/^[\da-f-]{36}$/),
       plan: { name: expect.stringMatching(/^[\da-f-]{36}$/), sha256: expect.stringMatching(/^[\da-f]{64}$/) },
     });
@@ -138,7 +147,9 @@ describe("an id is taken", () => {
 
 describe("the calls of a record", () => {
   const resume = async (at: number, requestId = `request-${at}`) =>
-    required(await journal().resume(await found(), { requestedBy: null, requestId }, second(at), within()));
+    required(
+      await journal().resume(await found(), { requestedBy: null, callerArn: null, requestId }, second(at), within()),
+    );
   const outcomes = async () => (await found()).calls.map(({ attempt, outcome }) => [attempt, outcome]);
 
   test("show one that was killed as interrupted once another has resumed the rollback", async () => {
@@ -148,11 +159,12 @@ describe("the calls of a record", () => {
       {
         attempt: 1,
         requestedBy: "ana",
+        callerArn: null,
         requestId: "request-1",
         startedAt: "2025-01-15T10:30:00.000Z",
         outcome: "interrupted",
       },
-      { attempt: 2, requestedBy: null, requestId: "request-1", startedAt: "2025-01-15T10:30:01.000Z" },
+      { attempt: 2, requestedBy: null, callerArn: null, requestId: "request-1", startedAt: "2025-01-15T10:30:01.000Z" },
     ]);
   });
 
@@ -173,7 +185,13 @@ describe("the calls of a record", () => {
     await storage.dynamodb.send(
       new PutItemCommand({ TableName: storage.config.table, Item: { ...rest, attempts: { N: "3" } } }),
     );
-    const first = { attempt: 1, requestedBy: "ana", requestId: null, startedAt: "2025-01-15T10:30:00.000Z" };
+    const first = {
+      attempt: 1,
+      requestedBy: "ana",
+      callerArn: null,
+      requestId: null,
+      startedAt: "2025-01-15T10:30:00.000Z",
+    };
     expect((await found()).calls).toEqual([first]);
     await resume(9);
     expect((await found()).calls).toEqual([first, expect.objectContaining({ attempt: 4, requestId: "request-9" })]);

@@ -263,7 +263,7 @@ describe("the audit item of a deletion", () => {
 
   test("has no caller if the request named none", async () => {
     const snapshotId = await save();
-    await storage.archive.remove(snapshotId, { requestedBy: null, requestId: "request-2" }, within());
+    await storage.archive.remove(snapshotId, { requestedBy: null, callerArn: null, requestId: "request-2" }, within());
     const [note] = await storage.items("deletion");
     expect(note).toMatchObject({ snapshot_id: { S: snapshotId }, request_id: { S: "request-2" } });
     expect(note).not.toHaveProperty("requested_by");
@@ -284,7 +284,7 @@ describe("the audit item of a deletion", () => {
     expect(await storage.items("deletion")).toMatchObject([{ requested_by: { S: "ana" } }]);
 
     storage.faults.clear();
-    await storage.shaky.remove(snapshotId, { requestedBy: "ben", requestId: "request-2" }, within());
+    await storage.shaky.remove(snapshotId, { requestedBy: "ben", callerArn: null, requestId: "request-2" }, within());
     const notes = await storage.items("deletion");
     expect(notes.map(({ requested_by }) => requested_by?.S).sort()).toEqual(["ana", "ben"]);
   });

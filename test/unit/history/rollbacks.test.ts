@@ -21,6 +21,7 @@ const record: JournalRecord = {
   snapshotId: plan.snapshotId,
   safetySnapshotId: null,
   requestedBy: null,
+  callerArn: null,
   description: "",
   startedAt: "2025-01-15T10:05:00.000Z",
   endedAt: "2025-01-15T10:06:00.000Z",

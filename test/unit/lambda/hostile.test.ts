@@ -5,7 +5,7 @@ import { operations } from "../../../functions/operations.ts";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
 import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
 import { compose } from "../../../functions/shared/operation.ts";
-import { context, proxyEvent } from "../../support/events.ts";
+import { apiContext, proxyEvent } from "../../support/events.ts";
 
 vi.spyOn(console, "info").mockImplementation(() => {});
 vi.spyOn(console, "error").mockImplementation(() => {});
@@ -38,7 +38,7 @@ const mostly = (value: unknown): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(value) }, { weight: 1, arbitrary: anything });
 
 describe("an HTTP event that API Gateway would not send", () => {
-  const answerTo = async (event: object) => Object(await handler(event, context()));
+  const answerTo = async (event: object) => Object(await handler(event, apiContext()));
 
   test.each<[string, object, RegExp]>([
     ["no request context", { requestContext: null }, /requestContext: /],

@@ -5,19 +5,23 @@ import { describe, expect, test } from "vitest";
 import * as errors from "../../../functions/shared/core/errors.ts";
 import {
   httpError,
-  isHttpEvent,
   requestOf,
   statuses,
   toOperationError,
+  transportOf,
 } from "../../../functions/shared/lambda/http.ts";
 import { proxyEvent } from "../../support/events.ts";
 
 const request = (event: Partial<APIGatewayProxyEvent>, field = "snapshot_id") => requestOf(proxyEvent(event), field);
 
 describe("an HTTP call", () => {
-  test("is distinguished from a direct request", () => {
-    expect(isHttpEvent(proxyEvent({}))).toBe(true);
-    for (const direct of [{}, null, undefined, { snapshot_id: "x" }, "text"]) expect(isHttpEvent(direct)).toBe(false);
+  test("is what invokes the alias api, and nothing else", () => {
+    const arn = "arn:aws:lambda:eu-west-1:111122223333:function:offset-list";
+    expect(transportOf(`${arn}:api`)).toBe("api");
+    for (const other of [arn, `${arn}:$LATEST`, `${arn}:7`, `${arn}:apis`, `${arn}:x:api`, "", ":api"]) {
+      expect(transportOf(other)).toBe("invoke");
+    }
+    expect(transportOf("arn:aws:lambda:eu-west-1:111122223333:function:api")).toBe("invoke"); // a function of that name
   });
 
   test("carries its request in the body, and the snapshot in the path", () => {

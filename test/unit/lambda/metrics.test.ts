@@ -10,7 +10,7 @@ import { type Measurement, metrics } from "../../../functions/shared/core/metric
 import type { Invocation, Result } from "../../../functions/shared/lambda/handler.ts";
 import { errorMeasurements } from "../../../functions/shared/lambda/metrics.ts";
 import { compose } from "../../../functions/shared/operation.ts";
-import { context, proxyEvent } from "../../support/events.ts";
+import { apiContext, context, proxyEvent } from "../../support/events.ts";
 
 const storage = { storeResult: async () => ({ url: "", expiresInSeconds: 0 }) };
 const request = z.looseObject({});
@@ -22,7 +22,9 @@ async function linesOf(run: (invocation: Invocation) => Promise<Result>, event: 
   const written = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
   const logged = [vi.spyOn(console, "info"), vi.spyOn(console, "error"), vi.spyOn(console, "warn")];
   for (const log of logged) log.mockImplementation(() => {});
-  const answer = await Promise.resolve(handlerOf(run)(event, context())).catch((error: unknown) => error);
+  const answer = await Promise.resolve(
+    handlerOf(run)(event, Object(event).httpMethod ? apiContext() : context()),
+  ).catch((error: unknown) => error);
   const lines = written.mock.calls.map(([line]) => String(line)).filter((line) => line.includes("_aws"));
   vi.restoreAllMocks();
   return { answer, lines: lines.map((line) => JSON.parse(line)) };

@@ -12,6 +12,7 @@ const record = {
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
   safetySnapshotId: "snapshot-2025-01-15T11:00:00Z",
   requestedBy: null,
+  callerArn: null,
   description: "",
   startedAt: "2025-01-15T11:00:00.000Z",
   groups: 2,

@@ -11,7 +11,7 @@ import { verificationDocument, verifyCommits } from "../../../functions/shared/c
 import type { Result } from "../../../functions/shared/lambda/handler.ts";
 import { detail } from "../../../functions/shared/lambda/request-fields.ts";
 import { compose } from "../../../functions/shared/operation.ts";
-import { context, proxyEvent } from "../../support/events.ts";
+import { apiContext, context, proxyEvent } from "../../support/events.ts";
 import {
   accepted,
   apply,
@@ -41,6 +41,7 @@ const record = {
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
   safetySnapshotId: "snapshot-2025-01-15T11:00:00Z",
   requestedBy: null,
+  callerArn: null,
   description: "",
   startedAt: "2025-01-15T11:00:00.000Z",
   groups: 10_000,
@@ -75,7 +76,7 @@ const summarized = async (result: Result) =>
   Object(await answering(async () => result)({ detail: "summary" }, context(60_000)));
 const failing = async (error: Error, asked: object) => {
   const event = proxyEvent({ body: JSON.stringify(asked) });
-  const answer = await answering(() => Promise.reject(error))(event, context(60_000));
+  const answer = await answering(() => Promise.reject(error))(event, apiContext(60_000));
   return JSON.parse(Object(answer).body);
 };
 const sizeOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));

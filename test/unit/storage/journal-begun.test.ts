@@ -8,6 +8,7 @@ const sample: BegunRollback = {
   status: "failed",
   snapshotId: "at:2025-01-15T10:30:00Z",
   requestedBy: "ana",
+  callerArn: "arn:aws:iam::111122223333:user/ana",
   requestId: "request-1",
   description: "",
   startedAt: "2025-01-15T10:30:00.000Z",
@@ -24,7 +25,7 @@ test("a rollback without a plan is read as it was written", () => {
   const texts = fc.record({ snapshotId: fc.string(), description: fc.string(), fingerprint: fc.string() });
   fc.assert(
     fc.property(texts, fc.option(fc.string()), fc.constantFrom(sample, running), (more, requestedBy, begun) => {
-      const written = { ...begun, ...more, requestedBy };
+      const written = { ...begun, ...more, requestedBy, callerArn: requestedBy };
       expect(begunItem.decode(begunItem.encode(written))).toEqual(written);
     }),
   );

@@ -47,6 +47,7 @@ const statusFields = fc.oneof(
 const call = fc.record({
   attempt: fc.integer({ min: 1, max: 1_000 }),
   requestedBy: fc.option(name),
+  callerArn: fc.option(name),
   requestId: fc.option(name),
   startedAt: time,
 });
@@ -67,6 +68,7 @@ const record: fc.Arbitrary<JournalRecord> = fc
     snapshotId: name,
     safetySnapshotId: fc.option(name),
     requestedBy: fc.option(name),
+    callerArn: fc.option(name),
     startedAt: time,
     resumedAt: fc.option(time, { nil: undefined }),
     groups: fc.array(groupName, { maxLength: 5 }),
@@ -92,6 +94,7 @@ const sample: JournalRecord = {
   snapshotId: "snapshot-2025-01-15T10:30:00Z",
   safetySnapshotId: null,
   requestedBy: "ana",
+  callerArn: "arn:aws:iam::111122223333:user/ana",
   description: "d",
   startedAt: "2025-01-15T10:30:00.000Z",
   endedAt: "2025-01-15T10:30:01.000Z",
@@ -100,7 +103,15 @@ const sample: JournalRecord = {
   fingerprint: "f",
   planDigest: "p",
   attempts: 1,
-  calls: [{ attempt: 1, requestedBy: "ana", requestId: "request-1", startedAt: "2025-01-15T10:30:00.000Z" }],
+  calls: [
+    {
+      attempt: 1,
+      requestedBy: "ana",
+      callerArn: "arn:aws:iam::111122223333:user/ana",
+      requestId: "request-1",
+      startedAt: "2025-01-15T10:30:00.000Z",
+    },
+  ],
   writeToken: "t",
   plan: { name: "0".repeat(36), sha256: "0".repeat(64) },
   result: { name: "1".repeat(36), sha256: "1".repeat(64) },
