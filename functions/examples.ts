@@ -2,6 +2,7 @@ import type * as z from "zod/mini";
 import type { operations, Verb } from "./operations.ts";
 import { blockerKinds } from "./shared/core/rollback/blockers.ts";
 import { actions } from "./shared/core/rollback/plan.ts";
+import type { dryRunResult } from "./shared/planning/schema.ts";
 
 type Examples = {
   readonly [V in Verb]: {
@@ -25,6 +26,29 @@ const byPartition = <const T>(entry: T) => ({ [group]: { partitions: { "orders-0
 const rewind = { action: "rewind", from: live, to: saved, replayed: 8, skipped: 0 } as const;
 
 const none = (words: readonly string[]) => Object.fromEntries(words.map((word) => [word, 0]));
+
+/** What a rollback would do. */
+const plan: z.input<typeof dryRunResult> = {
+  dry_run: true,
+  totals: {
+    groups: 1,
+    partitions: 1,
+    replayed: 8,
+    skipped: 0,
+    actions: { ...none(actions), rewind: 1 },
+    blockers: none(blockerKinds),
+  },
+  snapshot_id,
+  plan_digest: "b5a2c96250612366ea272ffac6d9744aaf4b45aacd96aa7cfcb931ee3b558259",
+  blockers: [],
+  left_out: [],
+  skipped: [],
+  warnings: [],
+  groups: {
+    [group]: { type: "classic", state: "Empty", replayed: 8, skipped: 0, partitions: { "orders-0": rewind } },
+  },
+  extra: [],
+};
 
 /** A request and its result of each operation, for the API documents. */
 export const examples: Examples = {
@@ -89,30 +113,8 @@ export const examples: Examples = {
       warnings: [],
     },
   },
-  rollback: {
-    request: { snapshot_id, groups: [group], dry_run: true },
-    result: {
-      dry_run: true,
-      totals: {
-        groups: 1,
-        partitions: 1,
-        replayed: 8,
-        skipped: 0,
-        actions: { ...none(actions), rewind: 1 },
-        blockers: none(blockerKinds),
-      },
-      snapshot_id,
-      plan_digest: "b5a2c96250612366ea272ffac6d9744aaf4b45aacd96aa7cfcb931ee3b558259",
-      blockers: [],
-      left_out: [],
-      skipped: [],
-      warnings: [],
-      groups: {
-        [group]: { type: "classic", state: "Empty", replayed: 8, skipped: 0, partitions: { "orders-0": rewind } },
-      },
-      extra: [],
-    },
-  },
+  plan: { request: { snapshot_id, groups: [group] }, result: plan },
+  rollback: { request: { snapshot_id, groups: [group], dry_run: true }, result: plan },
   rollbacks: {
     request: { limit: 1 },
     result: {

@@ -3,6 +3,7 @@ import * as diff from "./diff/schema.ts";
 import * as history from "./history/schema.ts";
 import * as importing from "./import/schema.ts";
 import * as list from "./list/schema.ts";
+import * as plan from "./plan/schema.ts";
 import * as reindex from "./reindex/schema.ts";
 import * as rollback from "./rollback/schema.ts";
 import * as rollbacks from "./rollbacks/schema.ts";
@@ -17,6 +18,7 @@ export const operations = {
   show,
   diff,
   verify,
+  plan,
   rollback,
   rollbacks,
   history,
@@ -27,6 +29,29 @@ export const operations = {
 
 /** The verb of an operation. */
 export type Verb = keyof typeof operations;
+
+/** What callers may do: each level may do what those before it may. */
+export const levels = ["viewer", "operator", "administrator"] as const;
+export type Level = (typeof levels)[number];
+
+/**
+ * Who may call an operation. A viewer changes nothing. An operator takes snapshots and moves offsets: every rollback can be
+ * undone. What an administrator alone may do cannot be undone, or decides what can be undone later.
+ */
+export const levelOf: Readonly<Record<Verb, Level>> = {
+  list: "viewer",
+  show: "viewer",
+  diff: "viewer",
+  verify: "viewer",
+  plan: "viewer",
+  rollbacks: "viewer",
+  history: "viewer",
+  snapshot: "operator",
+  import: "operator",
+  rollback: "operator",
+  delete: "administrator",
+  reindex: "administrator",
+};
 
 /** All verbs. */
 export const verbs = Object.keys(operations).filter((name): name is Verb => Object.hasOwn(operations, name));

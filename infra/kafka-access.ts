@@ -43,10 +43,11 @@ const iamRights = {
     topic: ["kafka-cluster:DescribeTopic"],
     group: ["kafka-cluster:DescribeGroup"],
   },
-  // AlterGroup and ReadData commit offsets; DeleteGroup deletes a commit, for `uncommitted: "delete"`. The
-  // cluster's configuration says how long offsets are kept.
+  // The cluster's configuration says how long offsets are kept.
+  plan: { cluster: ["kafka-cluster:DescribeClusterDynamicConfiguration"], topic: [], group: [] },
+  // AlterGroup and ReadData commit offsets; DeleteGroup deletes a commit, for `uncommitted: "delete"`.
   write: {
-    cluster: ["kafka-cluster:DescribeClusterDynamicConfiguration"],
+    cluster: [],
     topic: ["kafka-cluster:ReadData"],
     group: ["kafka-cluster:AlterGroup", "kafka-cluster:DeleteGroup"],
   },
@@ -114,9 +115,15 @@ export class KafkaAccess extends Construct {
     this.#place(fn);
   };
 
-  /** As `grantRead`, and allows it to commit and delete offsets. Without IAM, only Kafka's ACLs decide that. */
-  readonly grantWrite = (fn: OperationFunction): void => {
+  /** As `grantRead`, and allows it to read what a plan warns of. */
+  readonly grantPlan = (fn: OperationFunction): void => {
     this.grantRead(fn);
+    this.#allowIam(fn, "plan");
+  };
+
+  /** As `grantPlan`, and allows it to commit and delete offsets. Without IAM, only Kafka's ACLs decide that. */
+  readonly grantWrite = (fn: OperationFunction): void => {
+    this.grantPlan(fn);
     this.#allowIam(fn, "write");
   };
 
@@ -127,6 +134,7 @@ export class KafkaAccess extends Construct {
     const all = (kind: string) => `${sasl.cluster_arn.replace(":cluster/", `:${kind}/`)}/*`;
     if (cluster.length > 0) fn.allow(cluster, sasl.cluster_arn);
     for (const [kind, actions] of Object.entries({ topic, group })) {
+      if (actions.length === 0) continue;
       fn.allow(actions, all(kind));
       Validations.of(fn.executionRole).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${all(kind)}]`,

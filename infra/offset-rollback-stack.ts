@@ -3,6 +3,7 @@ import type { Construct } from "constructs";
 import type { Verb } from "../functions/operations.ts";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import { ArchiveQueries } from "./archive-queries.ts";
+import { CallerPolicies } from "./caller-policies.ts";
 import type { Deployment } from "./config.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { KafkaAccess } from "./kafka-access.ts";
@@ -51,6 +52,7 @@ export class OffsetRollbackStack extends Stack {
       show: make("show", archive.grantRead),
       diff: make("diff", archive.grantRead, kafka.grantRead),
       verify: make("verify", archive.grantRead, kafka.grantRead),
+      plan: make("plan", archive.grantRead, kafka.grantPlan),
       history: make("history", archive.grantRead, archive.grantJournalRead),
       reindex: make("reindex", archive.grantReindex),
     };
@@ -58,6 +60,7 @@ export class OffsetRollbackStack extends Stack {
     const functions = { ...readers, ...writers };
     writers?.snapshot.configure({ [envNames.retentionRiskHours]: String(deployment.retention_risk_hours) });
     const { api, accessLogs } = new RestApi(this, "RestApi", functions, deployment);
+    const callers = new CallerPolicies(this, "Callers", functions, api);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
     if (writers !== undefined) {
       const lost = new DeadLetters(this, "RollbacksLost");
@@ -87,6 +90,9 @@ export class OffsetRollbackStack extends Stack {
       BootstrapServers: deployment.cluster.bootstrap_servers.join(","),
       FunctionNames: JSON.stringify(Object.fromEntries(names)),
       ...kafka.outputs,
+      ViewerPolicyArn: callers.arns.viewer,
+      OperatorPolicyArn: callers.arns.operator,
+      AdministratorPolicyArn: callers.arns.administrator,
       ...(queries && { AthenaWorkGroup: queries.workGroupName, AthenaPolicyArn: queries.mayQuery.managedPolicyArn }),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });

@@ -42,6 +42,7 @@ const limits: Readonly<Record<Verb, Limits>> = {
   show: { seconds: 30, memory: documentMemory },
   diff: { seconds: 300, memory: documentMemory },
   verify: { seconds: 300, memory: documentMemory },
+  plan: { seconds: 300, memory: documentMemory },
   rollback: { seconds: 900, memory: documentMemory, audited: true },
   rollbacks: { seconds: 30, memory: documentMemory },
   // A thousand bodies; over HTTP an answer comes within 29 s all the same.

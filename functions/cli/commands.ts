@@ -1,6 +1,6 @@
 import { hostname, userInfo } from "node:os";
 import * as z from "zod/mini";
-import { operations, type Verb, verbs } from "../operations.ts";
+import { levelOf, operations, type Verb, verbs } from "../operations.ts";
 import { encodeJson } from "../shared/core/json/json.ts";
 import { described, fieldOf, optional } from "../shared/lambda/documentation.ts";
 import type { Command, OwnFlag, Run } from "./command.ts";
@@ -143,6 +143,10 @@ const made: readonly Command[] = [
     run: async (run) => (await import("./rollback.ts")).rollBack(run, rollbackFlags()),
   },
   {
+    ...operationCommand("plan"),
+    run: async (run) => (await import("./rollback.ts")).showPlan(run, rollbackFlags(), run.request, "plan"),
+  },
+  {
     name: "undo",
     verb: "rollback",
     summary: "Undoes a rollback: rolls its groups back to where they stood before it.",
@@ -207,15 +211,9 @@ export const callWith =
   (deployment: Deployment): Run["call"] =>
   (verb, request) => {
     const asked = "requested_by" in operations[verb].request.shape ? { requested_by: caller(), ...request } : request;
-    const changes = request.dry_run !== true && !isRead(verb);
+    const changes = request.dry_run !== true && levelOf[verb] !== "viewer";
     return withProgress(`${verb} by ${deployment.name}`, () => invoke(deployment, verb, encodeJson(asked), changes));
   };
-
-/** Whether an operation changes nothing, whatever is asked of it. */
-function isRead(verb: Verb): boolean {
-  const { routes } = operations[verb];
-  return verb === "verify" || (routes.length > 0 && routes.every(({ method }) => method === "GET"));
-}
 
 /** Who runs the program: the journal keeps it. */
 function caller(): string {

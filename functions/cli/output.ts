@@ -54,7 +54,7 @@ export function indentedJson(text: string): string {
 
 /** The page that the command line makes of a result of an operation; undefined where it has none, or the operation makes it. */
 export const pageOf = (verb: Verb): HtmlReport | undefined =>
-  htmlReports.find((kind) => kind === verb && kind !== "show");
+  verb === "plan" ? "rollback" : htmlReports.find((kind) => kind === verb && kind !== "show");
 
 /** Renders an answer of an operation for where it is to go. */
 export async function rendered(

@@ -42,6 +42,7 @@ export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefine
   show: async (sample) => `reads the body of ${await ofLatest("show", sample, {})}`,
   diff: async (sample) => `compares ${await ofLatest("diff", sample, {}, "from")} with the live group`,
   verify: async (sample) => `compares ${await ofLatest("verify", sample, {})} with the live group`,
+  plan: async (sample) => `plans a rollback to ${await ofLatest("plan", sample, {})}`,
   rollback: async (sample) => `plans a rollback to ${await ofLatest("rollback", sample, { dry_run: true })} (dry run)`,
   async rollbacks({ call }) {
     const [last] = readAnswer(journal, await call("rollbacks", { limit: 1 }), "rollbacks").rollbacks;

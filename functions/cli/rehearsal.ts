@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import * as z from "zod/mini";
-import { dryRunResult } from "../rollback/schema.ts";
+import { result as dryRunResult } from "../plan/schema.ts";
 import { recordResult } from "../rollbacks/schema.ts";
 import type { Fields } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";

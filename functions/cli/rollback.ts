@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
-import { dryRunResult } from "../rollback/schema.ts";
+import { result as dryRunResult } from "../plan/schema.ts";
 import { recordResult } from "../rollbacks/schema.ts";
 import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
@@ -133,9 +133,19 @@ function blocked(blockers: readonly (readonly [string, number])[], flags: readon
   ]);
 }
 
-/** Shows what a rollback would do. Blockers are a refusal, so that a script can branch on them. */
-async function showPlan(run: Run, flags: readonly Flag[], rollback: Fields): Promise<ExitCode> {
-  const answer = await run.call("rollback", rollback);
+/**
+ * Shows what a rollback would do. Blockers are a refusal, so that a script can branch on them.
+ *
+ * @param flags those of a rollback, for the command that does what was shown
+ * @param by the operation that is asked: `plan` answers as a dry run does
+ */
+export async function showPlan(
+  run: Run,
+  flags: readonly Flag[],
+  rollback: Fields,
+  by: "rollback" | "plan" = "rollback",
+): Promise<ExitCode> {
+  const answer = await run.call(by, rollback);
   if (isRepeated(answer)) return showEnded(run, answer);
   const plan = readAnswer(seenPlan, answer, "the dry run");
   await run.show(answer);

@@ -26,9 +26,10 @@ import {
 } from "../shared/kafka/groups/write-commits.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
+import type { Look } from "../shared/planning/look.ts";
 import type { OpenJournal } from "../shared/storage/journal.ts";
 import type { Lease } from "../shared/storage/lease.ts";
-import type { Job, Look } from "./look.ts";
+import type { Job } from "./look.ts";
 import { measurementsOf } from "./measure.ts";
 import { fingerprintOf, requestDocument } from "./request.ts";
 import { encodeResult, incomplete } from "./result.ts";

@@ -12,16 +12,18 @@ import { observe } from "../shared/kafka/groups/capture.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import { toOperationError } from "../shared/lambda/http.ts";
 import { callerOf, kafkaOperation } from "../shared/operation.ts";
+import { encodeDryRun, requireSeen } from "../shared/planning/dry-run.ts";
+import { loadDestination } from "../shared/planning/look.ts";
 import type { BegunRollback } from "../shared/storage/journal-begun.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import type { Lease } from "../shared/storage/lease.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
 import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
-import { type Goal, type Job, loadGoal, look, lookAgain, withAllWarnings } from "./look.ts";
+import { type Goal, type Job, look, lookAgain, withAllWarnings } from "./look.ts";
 import { isRefusal, measurementsOf } from "./measure.ts";
 import { beginningOf, type Call } from "./request.ts";
-import { addWarnings, encodeDryRun, forSummary, interrupted, planChanged, refusal } from "./result.ts";
+import { addWarnings, forSummary, interrupted, refusal } from "./result.ts";
 import { request } from "./schema.ts";
 
 /** What is kept for the journal and the answer when all work with Kafka has ended. */
@@ -57,7 +59,7 @@ export const handler = kafkaOperation({
       const earlier = ignoresJournal ? undefined : await findEarlier(call);
       if (earlier?.named && earlier.closed) return await recordedResult(call, earlier.record);
       if (earlier === undefined) begun = await begin(call);
-      const goal = earlier?.named ? { resume: earlier.record } : await loadGoal(call);
+      const goal = earlier?.named ? { resume: earlier.record } : await loadDestination(call);
       const kafkaDeadline = endingBefore(deadline, Math.min(CLOSING_TIME_MS, deadline.remainingMs() / 8));
       return await withCluster(work.kafka, kafkaDeadline, (cluster) => {
         const onCommit = (record: JournalRecord) => {
@@ -101,13 +103,8 @@ async function closeWithout(begun: BegunRollback, { storage, deadline, requestId
 
 async function dryRun(job: Job, goal: Goal): Promise<Result> {
   const { plan } = await withAllWarnings(job, goal, await look(job, goal));
-  requireSeen(job, plan);
+  requireSeen(job.wanted, plan);
   return addWarnings(encodeDryRun(plan), job.unreadable.warnings());
-}
-
-/** @throws PlanChanged unless the plan is the one that the caller has seen, if the caller sent a digest */
-function requireSeen({ wanted: { plan_digest } }: Job, plan: Plan): void {
-  if (plan_digest !== undefined && plan_digest !== plan.digest) throw planChanged(plan, plan_digest);
 }
 
 /** Rolls back under the lease: resumes or repeats what an earlier call has begun, or starts a new rollback. */
@@ -210,7 +207,7 @@ async function start(job: Job, goal: Goal, rollbackId: string, lease: Lease): Pr
   const { plan } = planned;
   const { snapshotId } = plan;
   job.note({ rollback_id: rollbackId, snapshot_id: snapshotId });
-  requireSeen(job, plan);
+  requireSeen(job.wanted, plan);
   requireUnblocked(job, plan, `the rollback to ${snapshotId}`);
   const groups = takingPart(plan);
   const older = await findUnfinished(job, groups);

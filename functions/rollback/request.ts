@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
-import { groupsIn } from "../shared/core/group-map.ts";
 import { encodeJson, type Json } from "../shared/core/json/json.ts";
-import type { Policy } from "../shared/core/rollback/plan.ts";
-import type { Selector } from "../shared/core/selectors.ts";
 import type { KafkaWork } from "../shared/operation.ts";
+import { policyOf } from "../shared/planning/schema.ts";
 import type { Caller } from "../shared/storage/items.ts";
 import type { JournalBeginning } from "../shared/storage/journal.ts";
 import type { Unreadable } from "../shared/storage/unreadable.ts";
@@ -19,20 +17,6 @@ export interface Call extends KafkaWork, Caller {
   readonly startedAt: Date;
   /** What the journal has of earlier rollbacks and could not be read. */
   readonly unreadable: Unreadable;
-}
-
-/** The groups that a request names; those of its map where it has no groups. */
-export function groupsOf({ groups, group_map }: Request): readonly Selector[] | undefined {
-  return groups ?? (group_map && groupsIn(group_map));
-}
-
-/** What a request says about blockers and about commits that the snapshot lacks: `exact` is the former word for `delete`. */
-export function policyOf(wanted: Request): Policy {
-  return {
-    uncommitted: wanted.uncommitted ?? (wanted.exact ? "delete" : "keep"),
-    outOfRange: wanted.out_of_range ?? "refuse",
-    skipBlocked: wanted.skip_blocked,
-  };
 }
 
 /** The snapshot of a request as a path names it: an id, `latest` or `at:<time>`. */

@@ -2,58 +2,22 @@ import {
   type Details,
   GroupNotEmpty,
   type OperationError,
-  PlanChanged,
   RollbackBlocked,
   RollbackIncomplete,
 } from "../shared/core/errors.ts";
 import { anyKey, document, mapOf, mark, oneOf, optional, text } from "../shared/core/json/codec.ts";
 import { entriesOf, isFields } from "../shared/core/json/json.ts";
-import { blockerKinds } from "../shared/core/rollback/blockers.ts";
-import { actions, type Plan } from "../shared/core/rollback/plan.ts";
-import { encodeLeftOut, encodePlan, extraCommits } from "../shared/core/rollback/plan-document.ts";
+import type { Plan } from "../shared/core/rollback/plan.ts";
+import { encodeLeftOut, extraCommits } from "../shared/core/rollback/plan-document.ts";
 import { type GroupResult, groupStatuses, partitionOutcomes, type Settlement } from "../shared/core/rollback/settle.ts";
 import { commitOrNull } from "../shared/core/snapshot.ts";
 import { count, nameSome } from "../shared/core/text.ts";
 import { verificationDocument } from "../shared/core/verify.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
+import { encodeDryRun } from "../shared/planning/dry-run.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
-import type { DryRunResult, RollbackResult } from "./schema.ts";
-
-/** A plan, as a dry run is answered. */
-export function encodeDryRun(plan: Plan): Encoded<DryRunResult> {
-  return { dry_run: true, totals: totalsOf(plan), ...encodePlan(plan) };
-}
-
-function totalsOf({ groups, blockers }: Plan): Encoded<DryRunResult["totals"]> {
-  const partitions = [...groups.values()].flatMap((group) => [...group.partitions.values()]);
-  const sum = (figure: "replayed" | "skipped") =>
-    [...groups.values()].reduce<bigint | null>(
-      (total, { [figure]: part }) => (total === null || part === null ? null : total + part),
-      0n,
-    );
-  return {
-    groups: groups.size,
-    partitions: partitions.length,
-    replayed: sum("replayed"),
-    skipped: sum("skipped"),
-    actions: countBy(
-      actions,
-      partitions.map(({ action }) => action),
-    ),
-    blockers: countBy(
-      blockerKinds,
-      blockers.map(({ kind }) => kind),
-    ),
-  };
-}
-
-/** How often each word occurs, those that do not, too. */
-function countBy<Word extends string>(words: readonly Word[], found: readonly Word[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>(words.map((word) => [word, 0]));
-  for (const word of found) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return counts;
-}
+import type { RollbackResult } from "./schema.ts";
 
 /** A result, or the details of an error, as a summary is made from it: it names the groups that failed. */
 export function forSummary(result: Details): Details {
@@ -145,16 +109,6 @@ export function refusal(plan: Plan, what: string, advice: string | undefined, wa
   const next = [advice, waited].filter((part) => part !== undefined);
   const options = { ...(next.length > 0 && { next: next.join(" ") }), details: encodeDryRun(plan) };
   return onlyMembers ? new GroupNotEmpty(message, options) : new RollbackBlocked(message, options);
-}
-
-/** The error of a plan that is not the one that the caller has seen. */
-export function planChanged(plan: Plan, seen: string): PlanChanged {
-  const now = plan.blockers.length > 0 ? ` Blockers now: ${plan.blockers.length}.` : "";
-  return new PlanChanged(
-    `the plan with the digest ${seen.slice(0, 12)}… is no longer what a rollback to ${plan.snapshotId} would do ` +
-      `(${plan.digest.slice(0, 12)}…): commits, topics, blocked groups or options changed after the dry run.${now}`,
-    { next: "Make a new dry run, read it, then send its plan_digest.", details: encodeDryRun(plan) },
-  );
 }
 
 const safetyOf = (safetySnapshotId: string | null) =>

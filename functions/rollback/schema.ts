@@ -1,12 +1,11 @@
 import * as z from "zod/mini";
 import { rollbackStatuses } from "../shared/core/model.ts";
-import { actions, outOfRangePolicies } from "../shared/core/rollback/plan.ts";
 import { groupStatuses, partitionOutcomes } from "../shared/core/rollback/settle.ts";
-import { uncommittedPolicies } from "../shared/core/rollback/uncommitted.ts";
 import { described, optional, type Route, resultObject } from "../shared/lambda/documentation.ts";
 import * as wanted from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
-import { byName, commit, count, int64OrNull, mark, targets, textOrNull } from "../shared/lambda/result-fields.ts";
+import { byName, commit, count, mark, targets } from "../shared/lambda/result-fields.ts";
+import { dryRunResult, inBoth, planFields, planProblems } from "../shared/planning/schema.ts";
 
 /** What the journal of a rollback has, so that a request to resume it must not say it again. */
 const fromJournal = [
@@ -21,10 +20,6 @@ const fromJournal = [
   "description",
 ] as const;
 
-const digest = z
-  .string()
-  .check(z.regex(/^[0-9a-f]{64}$/, { error: "must be the plan_digest of a dry run: 64 hexadecimal digits" }));
-
 const flag = (preset: boolean, description: string) => described(z._default(z.boolean(), preset), description);
 
 export const request = z
@@ -37,33 +32,14 @@ export const request = z
       wanted.rollbackId,
       "An unfinished, partial or failed rollback to resume instead of `snapshot_id`.",
     ),
-    ...wanted.restriction,
+    ...planFields,
     dry_run: flag(false, "Whether to return the plan and change nothing."),
     verify: flag(true, "Whether the result has a comparison of all targets with what is committed afterwards."),
-    exact: optional(z.boolean(), '`true` is the same as `uncommitted: "delete"`.'),
-    uncommitted: optional(
-      z.enum(uncommittedPolicies),
-      "What to do with commits on partitions that the snapshot lacks: keep them (the default); delete them, so that " +
-        "`auto.offset.reset` of the consumers decides; go to the log start; or go to where the log ended when the snapshot " +
-        "was taken, never forward.",
-    ),
-    out_of_range: optional(
-      z.enum(outOfRangePolicies),
-      "What to do when a target offset is no longer in the log: refuse; clamp it to the log; or skip the partition, whose " +
-        "commit then stays as it is.",
-    ),
-    skip_blocked: flag(false, "Whether to leave out groups that are blocked, and roll back the others."),
-    plan_digest: optional(digest, "The `plan_digest` of a dry run: the rollback fails if the plan is another one now."),
     wait_for_empty_seconds: described(
       z._default(z.int().check(z.minimum(0), z.maximum(840)), 0),
       "How long to wait for groups to have no members.",
     ),
     rollback_id: optional(wanted.rollbackId, "An id that makes repetitions safe: one id, one rollback."),
-    group_map: optional(
-      wanted.groupMap,
-      "For each group of the snapshot, the group that gets its commits; an entry with one `*` on each side is a pattern.",
-    ),
-    detail: wanted.detail,
     requested_by: wanted.requestedBy,
     description: optional(wanted.description, "A text that is kept with the rollback."),
   })
@@ -84,102 +60,12 @@ export const request = z
         problem("snapshot_id", "is missing: name the snapshot to roll back to, or resume with the id of a rollback");
         return;
       }
-      if (
-        asked.exact !== undefined &&
-        asked.uncommitted !== undefined &&
-        asked.exact !== (asked.uncommitted === "delete")
-      ) {
-        problem("uncommitted", `is "${asked.uncommitted}", and exact is ${asked.exact}: set only one of them`);
-      }
-      const named = asked.groups !== undefined || asked.group_map !== undefined;
-      if (named || (typeof asked.snapshot_id === "string" && asked.snapshot_id !== "latest")) return;
-      problem(
-        "snapshot_id",
-        "must be an id when no groups are named: a rollback of all groups must name its snapshot exactly",
-      );
+      for (const [field, message] of planProblems(asked)) problem(field, message);
     }),
   );
 
 /** A rollback request, read. */
 export type Request = z.output<typeof request>;
-
-const moved = (description: string) =>
-  described(
-    z.strictObject({ to: int64OrNull, replayed: int64OrNull }),
-    `${description}: the offset (\`to\`), and how much is replayed.`,
-  );
-
-const uncommitted = () =>
-  optional(
-    z.strictObject({
-      acknowledged: described(
-        int64OrNull,
-        "How many of the offsets appended since the snapshot the commit acknowledges.",
-      ),
-      delete: described(
-        z.strictObject({ replayed: int64OrNull, skipped: int64OrNull }),
-        "`replayed` by a consumer with `auto.offset.reset=earliest`, `skipped` by one with `latest`.",
-      ),
-      log_start: moved("Replaying everything"),
-      snapshot_end: moved("Replaying what was appended since the snapshot"),
-    }),
-    "Where the snapshot has no commit: what each choice of `uncommitted` replays or skips, at most; null is unknown.",
-  );
-
-const inBoth = () => ({
-  snapshot_id: fields.snapshotId,
-  left_out: described(fields.blockers, "The blockers of everything that is left out because the caller asked for it."),
-  skipped: described(fields.blockers, "The former name of `left_out`, for one version."),
-  warnings: described(fields.sentences, "What to know beside the plan or the result, in sentences."),
-  extra: described(
-    z.array(z.strictObject({ ...fields.place, commit, uncommitted: uncommitted() })),
-    "Commits on partitions that the snapshot lacks, which are kept.",
-  ),
-});
-
-const partitionPlan = () =>
-  z.strictObject({
-    action: z.enum(actions),
-    ...targets,
-    done: mark,
-    replayed: int64OrNull,
-    skipped: int64OrNull,
-    uncommitted: uncommitted(),
-  });
-
-const groupPlan = () =>
-  z.strictObject({
-    source: z.optional(z.string()),
-    type: textOrNull,
-    state: textOrNull,
-    left_out: mark,
-    replayed: int64OrNull,
-    skipped: int64OrNull,
-    partitions: byName(partitionPlan()),
-  });
-
-const planTotals = () =>
-  z.strictObject({
-    groups: count,
-    partitions: count,
-    replayed: int64OrNull,
-    skipped: int64OrNull,
-    actions: byName(count),
-    blockers: byName(count),
-  });
-
-export const dryRunResult = /* @__PURE__ */ resultObject(() => ({
-  dry_run: described(z.literal(true), "True in the answer to a dry run."),
-  ...inBoth(),
-  plan_digest: described(z.string(), "A digest over snapshot, options, targets, live commits and topic ids."),
-  totals: described(
-    planTotals(),
-    "Sums over all groups; partitions by action and blockers by kind, also those that do not occur.",
-  ),
-  blockers: described(fields.blockers, "Why the rollback would be refused; none: it would run."),
-  groups: described(byName(groupPlan()), "The plan by group and topic-partition."),
-}));
-export type DryRunResult = z.output<typeof dryRunResult>;
 
 const partitionResult = () =>
   z.strictObject({

@@ -433,7 +433,18 @@ describe("doctor", () => {
     const { checks, failed, left_behind } = Object(parseJson(stdout));
     expect(checks.filter(({ check }: { check: string }) => !surroundings.test(check))).toEqual(
       [
-        ...["deployment", "snapshot", "write: snapshot", "list", "show", "diff", "verify", "rollback", "rollbacks"],
+        ...[
+          "deployment",
+          "snapshot",
+          "write: snapshot",
+          "list",
+          "show",
+          "diff",
+          "verify",
+          "plan",
+          "rollback",
+          "rollbacks",
+        ],
         ...["history", "import", "reindex", "write: rollback", "write: removal", "write: delete"],
       ].map((check) => ({
         check,

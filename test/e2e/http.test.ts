@@ -35,6 +35,11 @@ describe("the HTTP API", () => {
       status: 409,
       body: { error: "VerificationMismatch", details: { verified: false, mismatches: [{ partition: 0 }] } },
     });
+    const plan = await stack.http("POST", `${path}/plan`, { detail: "summary" });
+    expect(plan).toMatchObject({
+      status: 200,
+      body: { dry_run: true, plan_digest: expect.stringMatching(/^[\da-f]{64}$/) },
+    });
     expect(await stack.http("POST", `${path}/rollback`, { dry_run: true })).toMatchObject({
       status: 200,
       body: { dry_run: true },

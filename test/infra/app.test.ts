@@ -48,6 +48,7 @@ test("synthesizes the example without an AWS account or Docker, into functions t
   expect(withClient.map(({ Properties }) => Properties.FunctionName).sort()).toEqual([
     "offset-diff",
     "offset-import",
+    "offset-plan",
     "offset-rollback",
     "offset-snapshot",
     "offset-verify",

@@ -80,7 +80,7 @@ test("what exists and has a key of its own is used with the rights on that key t
   const writes = ["Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"].map(
     (right) => `kms:${right} ${key("t")}`,
   );
-  for (const verb of ["list", "show", "diff", "verify", "history", "rollbacks"]) {
+  for (const verb of ["list", "show", "diff", "verify", "plan", "history", "rollbacks"]) {
     expect([...new Set(onKeys(verb))]).toEqual([...bucket, ...reads].sort());
   }
   for (const verb of ["snapshot", "rollback", "import", "reindex"]) {

@@ -73,6 +73,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   show: { archive: [...results, ...index, ...bodies], kafka: false },
   diff: { archive: [...results, ...index, ...bodies], kafka: true },
   verify: { archive: [...results, ...index, ...bodies], kafka: true },
+  plan: { archive: [...results, ...index, ...bodies], kafka: true },
   rollback: {
     archive: [...results, ...index, ...bodies, ...writes, ...journal, ...failed("RollbacksLost")],
     kafka: true,
@@ -134,14 +135,15 @@ describe("with AWS_MSK_IAM", () => {
     `kafka-cluster:ReadData ${arn("topic")}/*`,
     `kafka-cluster:AlterGroup ${arn("group")}/*`,
     `kafka-cluster:DeleteGroup ${arn("group")}/*`,
-    `kafka-cluster:DescribeClusterDynamicConfiguration ${arn("cluster")}`,
   ];
+  const retention = `kafka-cluster:DescribeClusterDynamicConfiguration ${arn("cluster")}`;
 
   test.each(withKafka)(
     "%s may log in and read, the rollback may commit and delete, and no secret is used",
     (verb, { archive }) => {
       const { Role, Environment } = functionOf(iam, verb);
-      const onKafka = [...read, ...(verb === "rollback" ? write : [])];
+      const plans = verb === "plan" || verb === "rollback";
+      const onKafka = [...read, ...(plans ? [retention] : []), ...(verb === "rollback" ? write : [])];
       expect(rightsOf(iam, Role)).toEqual([...logs(verb), ...archive, ...networkInterfaces, ...onKafka].sort());
       expect(Environment.Variables).toMatchObject({ KAFKA_SASL_MECHANISM: "AWS_MSK_IAM" });
       expect(Environment.Variables).not.toHaveProperty("KAFKA_SECRET_ARN");
@@ -202,6 +204,7 @@ const limits: Record<Verb, readonly [seconds: number, memory: number]> = {
   show: [30, 1769],
   diff: [300, 1769],
   verify: [300, 1769],
+  plan: [300, 1769],
   rollback: [900, 1769],
   rollbacks: [30, 1769],
   history: [60, 1769],

@@ -191,7 +191,7 @@ describe("the access to Kafka", () => {
       const url = { "Fn::Join": ["", ["https://", name]] };
       const none = undefined;
       expect(urls).toEqual({
-        ...{ snapshot: url, diff: url, verify: url, rollback: url, import: url },
+        ...{ snapshot: url, diff: url, verify: url, plan: url, rollback: url, import: url },
         ...{ list: none, show: none, rollbacks: none, history: none, delete: none, reindex: none },
       });
     },
@@ -323,6 +323,7 @@ describe("the API", () => {
       "GET /snapshots/{snapshot_id} show:api",
       "GET /snapshots/{snapshot_id}/diff diff:api",
       "POST /snapshots snapshot:api",
+      "POST /snapshots/{snapshot_id}/plan plan:api",
       "POST /snapshots/{snapshot_id}/rollback rollback:api",
       "POST /snapshots/{snapshot_id}/verify verify:api",
     ]);
@@ -339,6 +340,7 @@ describe("the API", () => {
       "diff:api <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
       "history:api <RestApiDeploymentStagev1>/GET/groups/*/history",
       "list:api <RestApiDeploymentStagev1>/GET/snapshots",
+      "plan:api <RestApiDeploymentStagev1>/POST/snapshots/*/plan",
       "rollback:api <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
       "rollbacks:api <RestApiDeploymentStagev1>/GET/rollbacks",
       "rollbacks:api <RestApiDeploymentStagev1>/GET/rollbacks/*",
@@ -524,14 +526,17 @@ describe("the stack", () => {
   test("has outputs for clients", () => {
     const { Outputs } = plain.toJSON();
     expect(Object.keys(Outputs).sort()).toEqual([
+      "AdministratorPolicyArn",
       "ApiId",
       "ApiStage",
       "ApiUrl",
       "BootstrapServers",
       "BucketName",
       "FunctionNames",
+      "OperatorPolicyArn",
       "Path",
       "TableName",
+      "ViewerPolicyArn",
     ]);
     const withQueries = templateOf({ ...local(), athena: true }).toJSON().Outputs;
     expect(Object.keys(withQueries).filter((name) => !(name in Outputs))).toEqual([
@@ -546,6 +551,7 @@ describe("the stack", () => {
       show: "offset-show",
       diff: "offset-diff",
       verify: "offset-verify",
+      plan: "offset-plan",
       rollback: "offset-rollback",
       rollbacks: "offset-rollbacks",
       delete: "offset-delete",

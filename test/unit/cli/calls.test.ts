@@ -12,8 +12,11 @@ import { openCommandLine } from "../../support/command-line.ts";
 let answers: { status?: number; error?: boolean; body?: string; close?: true }[] = [];
 /** The requests of the test, in their order. */
 let requests: unknown[] = [];
+/** The paths of their calls. */
+let called: unknown[] = [];
 beforeEach(() => {
   requests = [];
+  called = [];
 });
 
 const server = createServer((request, response) => {
@@ -21,6 +24,7 @@ const server = createServer((request, response) => {
   request.on("data", (part) => parts.push(part));
   request.on("end", () => {
     if (parts.length > 0) requests.push(JSON.parse(String(Buffer.concat(parts))));
+    called.push(request.url);
     const { status = 200, error = false, body = "", close } = answers.shift() ?? { status: 418 };
     if (close) request.socket.destroy();
     else response.writeHead(status, error ? { "x-amz-function-error": "Unhandled" } : {}).end(body);
@@ -107,6 +111,30 @@ describe("a rollback", () => {
     const { exitCode, stderr } = await cli.run([...roll, "--dry-run"]);
     expect(exitCode).toBe(0);
     expect(stderr).toContain("There is nothing to do: the plan has no partitions.");
+  });
+
+  test("is planned by a function of its own, and the next command does what was shown", async () => {
+    answers = [{ body: plan }];
+    const { exitCode, stderr } = await cli.run(["plan", "latest", "--groups", "a", "--out-of-range", "clamp"]);
+    expect({ exitCode, requests, called }).toEqual({
+      exitCode: 0,
+      requests: [{ snapshot_id: "latest", groups: ["a"], out_of_range: "clamp" }],
+      called: [expect.stringMatching(/\/functions\/offset-plan\/invocations$/)],
+    });
+    const digest = "a".repeat(64);
+    expect(stderr).toContain(
+      `Next: offset-rollback rollback --snapshot-id snapshot-2025-01-15T10:30:00Z --groups a --out-of-range clamp --plan-digest ${digest}`,
+    );
+  });
+
+  test("that would be refused is planned with 3, and a lost answer has changed nothing", async () => {
+    answers = [{ body: planWith({ blockers: { group_not_empty: 1 } }) }, { close: true }];
+    const refused = await cli.run(["plan", "latest", "--groups", "a"]);
+    expect(refused.exitCode).toBe(3);
+    expect(refused.stderr).toContain("Next: offset-rollback rollback --snapshot-id latest --groups a");
+    const lost = await cli.run(["plan", "latest", "--groups", "a"]);
+    expect(lost.exitCode).toBe(1);
+    expect(lost.stderr).toContain("The call changes nothing.");
   });
 
   test.skipIf(!existsSync("/dev/full"))(

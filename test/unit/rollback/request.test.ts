@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { fingerprintOf, groupsOf, policyOf } from "../../../functions/rollback/request.ts";
+import { fingerprintOf } from "../../../functions/rollback/request.ts";
 import { request } from "../../../functions/rollback/schema.ts";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
 import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
+import { groupsOf, policyOf } from "../../../functions/shared/planning/schema.ts";
 
 const id = "snapshot-2025-01-15T10:30:00Z";
 const read = (fields: object) => parseRequest(request, { snapshot_id: id, ...fields });

@@ -1,10 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { encodeResult, incomplete, planChanged, repeatedFailure } from "../../../functions/rollback/result.ts";
+import { encodeResult, incomplete, repeatedFailure } from "../../../functions/rollback/result.ts";
 import type { Commits } from "../../../functions/shared/core/model.ts";
-import { restrict } from "../../../functions/shared/core/restrict.ts";
-import { planRollback } from "../../../functions/shared/core/rollback/planning.ts";
 import { settle } from "../../../functions/shared/core/rollback/settle.ts";
-import { accepted, at, liveOf, outcomes, refuse, snapshotOf, unblockedPlan } from "../../support/states.ts";
+import { accepted, at, outcomes, unblockedPlan } from "../../support/states.ts";
 
 const record = {
   rollbackId: "rollback-1",
@@ -55,14 +53,6 @@ describe("the error of a rollback that did not reach its targets", () => {
   test("says first that the journal could not be closed", () => {
     expect(messageFor(groupsAt({ a: 7n, b: 7n }), accepted(plan), "Close it.")).toMatch(/ Close it\.$/);
   });
-});
-
-test("the error of a plan that changed has the number of its blockers, and the next step", () => {
-  const snapshot = snapshotOf(groupsAt({ a: 5n }));
-  const plan = planRollback(snapshot, restrict(snapshot, {}), liveOf(groupsAt({ a: 9n }), new Map()), refuse);
-  expect(planChanged(plan, "0".repeat(64)).message).toMatch(
-    / Blockers now: 1\. Nothing was changed\. Make a new dry run, read it, then send its plan_digest\.$/,
-  );
 });
 
 test("the recorded failure of a superseded rollback names the rollback that superseded it", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod/mini";
-import { encodeDryRun, encodeResult, forSummary, incomplete, refusal } from "../../../functions/rollback/result.ts";
+import { encodeResult, forSummary, incomplete, refusal } from "../../../functions/rollback/result.ts";
 import { changesDocument, diffCommits } from "../../../functions/shared/core/diff.ts";
 import { encodeJson } from "../../../functions/shared/core/json/json.ts";
 import type { CommitOutcome } from "../../../functions/shared/core/model.ts";
@@ -11,6 +11,7 @@ import { verificationDocument, verifyCommits } from "../../../functions/shared/c
 import type { Result } from "../../../functions/shared/lambda/handler.ts";
 import { detail } from "../../../functions/shared/lambda/request-fields.ts";
 import { compose } from "../../../functions/shared/operation.ts";
+import { encodeDryRun } from "../../../functions/shared/planning/dry-run.ts";
 import { apiContext, context, proxyEvent } from "../../support/events.ts";
 import {
   accepted,
