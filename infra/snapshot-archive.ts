@@ -151,7 +151,7 @@ export class SnapshotArchive extends Construct {
   /** Reads and new snapshots. */
   readonly grantWrite = (fn: OperationFunction): void => {
     this.grantRead(fn);
-    this.#allow(fn, ["s3:PutObject"], this.#objects("snapshots"));
+    this.#allowBodies(fn);
     this.#allowItems(fn, ["dynamodb:PutItem"], "snapshot");
   };
 
@@ -167,7 +167,8 @@ export class SnapshotArchive extends Construct {
     this.#grantResults(fn);
     this.#allow(fn, ["s3:GetObject"], this.#objects("imports"));
     // An id that is taken is found by looking at its body.
-    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:GetObject"], this.#objects("snapshots"));
+    this.#allowBodies(fn);
     this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
     // GetItem: to see whether a write took effect whose answer was lost.
     this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:PutItem"], "snapshot");
@@ -210,6 +211,14 @@ export class SnapshotArchive extends Construct {
     this.#allowItems(fn, ["dynamodb:UpdateItem"], "rollback", "lease");
     this.#allowItems(fn, ["dynamodb:DeleteItem"], "lease");
   };
+
+  /**
+   * Allows to write bodies, each once: only with the header by which S3 refuses to overwrite.
+   * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+   */
+  #allowBodies(fn: OperationFunction): void {
+    this.#allow(fn, ["s3:PutObject"], this.#objects("snapshots"), { Null: { "s3:if-none-match": "false" } });
+  }
 
   /** Large results are stored and fetched by a signed URL, which requires the signer's right to read. */
   #grantResults(fn: OperationFunction): void {

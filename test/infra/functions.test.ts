@@ -15,7 +15,7 @@ const results = ["s3:GetObject <ArchiveBucket>/results/*", "s3:PutObject <Archiv
 const list = ["dynamodb:Query <ArchiveTable> only snapshot"];
 const index = ["dynamodb:GetItem <ArchiveTable> only snapshot", ...list];
 const bodies = ["s3:GetObject <ArchiveBucket>/snapshots/*", "s3:ListBucket <ArchiveBucket>"];
-const writes = ["dynamodb:PutItem <ArchiveTable> only snapshot", "s3:PutObject <ArchiveBucket>/snapshots/*"];
+const writes = ["dynamodb:PutItem <ArchiveTable> only snapshot", "s3:PutObject <ArchiveBucket>/snapshots/* only new"];
 const deliveries = [
   "dynamodb:GetItem <ArchiveTable> only execution",
   "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
@@ -44,7 +44,7 @@ const imports = [
   "dynamodb:GetItem <ArchiveTable> only snapshot",
   "dynamodb:PutItem <ArchiveTable> only snapshot",
   "s3:GetObject <ArchiveBucket>/imports/*",
-  "s3:PutObject <ArchiveBucket>/snapshots/*",
+  "s3:PutObject <ArchiveBucket>/snapshots/* only new",
 ];
 const reindexes = [
   "dynamodb:GetItem <ArchiveTable> only execution, snapshot",

@@ -12,6 +12,7 @@ import { createSnapshots } from "../../functions/shared/storage/snapshots.ts";
 import { createStorage } from "../../functions/shared/storage/storage.ts";
 import { createUnreadable } from "../../functions/shared/storage/unreadable.ts";
 import { local } from "./configs.ts";
+import { allows, statementsOfRole } from "./simulation.ts";
 import { functionOf, rightsOf, templateOf } from "./support.ts";
 
 // The local clouds do not check rights, and the stack and the code name folders and rows separately. These tests compare the
@@ -23,16 +24,16 @@ const deadline = { signal: AbortSignal.timeout(60_000), remainingMs: () => 60_00
 const now = new Date();
 const caller = { requestedBy: null, callerArn: null, requestId: "1" };
 
-/** Whether a function has the right by one statement; `where` is a folder in the bucket, or kinds of rows in the table (`a+b`). */
-function mayDo(verb: string, action: string, where: string): boolean {
-  return rightsOf(template, functionOf(template, verb).Role).some((right) => {
-    const [name, resource, ...only] = right.split(/ only |, | /);
-    if (name !== action) return false;
-    if (action === "s3:ListBucket") return resource === "<ArchiveBucket>";
-    return action.startsWith("s3:")
-      ? resource === `<ArchiveBucket>/${where}/*`
-      : resource === "<ArchiveTable>" && (only.length === 0 || where.split("+").every((row) => only.includes(row)));
-  });
+/**
+ * Whether a function may make a call; `where` is a folder in the bucket, or the kinds of rows that one call has keys of (`a+b`).
+ * `ifNew`: with the header that makes S3 refuse to overwrite.
+ */
+function mayDo(verb: string, action: string, where = "", ifNew = false): boolean {
+  const call = action.startsWith("s3:")
+    ? { resource: action === "s3:ListBucket" ? "<ArchiveBucket>" : `<ArchiveBucket>/${where}/name` }
+    : { resource: "<ArchiveTable>", context: { "dynamodb:LeadingKeys": where.split("+") } };
+  const context = ifNew ? { "s3:if-none-match": "*" } : {};
+  return allows(statementsOfRole(template, functionOf(template, verb).Role), { action, context, ...call });
 }
 
 /**
@@ -76,7 +77,8 @@ function recordingClients(asked: Set<string>): Clients {
           asked.add("s3:ListBucket");
           return { output: { $metadata: {}, Contents: [{ Key: body }] }, response: undefined };
         }
-        asked.add(`s3:${action} ${String(Object(input).Key).split("/")[0]}`);
+        const { Key, IfNoneMatch } = Object(input);
+        asked.add(`s3:${action} ${String(Key).split("/")[0]}${IfNoneMatch === "*" ? " if new" : ""}`);
         return nothing;
       },
     { step: "initialize" },
@@ -186,8 +188,8 @@ test.each(Object.entries(work))(
     await run(recordingClients(asked), asked);
     expect(asked.size).toBeGreaterThan(0);
     for (const line of asked) {
-      const [action = "", where = ""] = line.split(" ");
-      expect([line, mayDo(verb, action, where)]).toEqual([line, true]);
+      const [action = "", where, isIfNew] = line.split(" ");
+      expect([line, mayDo(verb, action, where, isIfNew !== undefined)]).toEqual([line, true]);
     }
   },
 );
@@ -209,6 +211,18 @@ test("only what shows or runs rollbacks may read the journal, and nothing else r
   for (const row of ["rollback", "rollback-id", "lease"])
     expect(getters(row)).toEqual(["history", "rollback", "rollbacks"]);
   expect(getters("execution")).toEqual(["reindex", "snapshot"]);
+});
+
+test("no function may overwrite a body, whatever its code does", () => {
+  expect(verbs.filter((verb) => mayDo(verb, "s3:PutObject", "snapshots"))).toEqual([]);
+  expect(verbs.filter((verb) => mayDo(verb, "s3:PutObject", "snapshots", true))).toEqual([
+    "snapshot",
+    "rollback",
+    "import",
+  ]);
+  for (const action of ["s3:PutObjectRetention", "s3:BypassGovernanceRetention", "s3:DeleteObjectVersion"]) {
+    expect(verbs.filter((verb) => mayDo(verb, action, "snapshots", true))).toEqual([]);
+  }
 });
 
 test("no reindex may write a body, or delete anything", () => {

@@ -53,6 +53,7 @@ export function functionOf(template: Template, verb: string) {
   return found.Properties;
 }
 
+const onlyNew = z.strictObject({ Null: z.strictObject({ "s3:if-none-match": z.literal("false") }) });
 const onlyRows = z.strictObject({
   "ForAllValues:StringEquals": z.strictObject({ "dynamodb:LeadingKeys": z.array(z.string()) }),
 });
@@ -61,9 +62,10 @@ const deniedToCode = z.strictObject({
   Null: z.strictObject({ "lambda:SourceFunctionArn": z.literal("false") }),
 });
 
-/** The rows to which the condition of a statement limits it. Throws for any other condition. */
-function rowsOf(condition: unknown): string {
+/** To what the condition of a statement limits it: rows, or objects that do not exist. Throws for any other condition. */
+function limitOf(condition: unknown): string {
   if (condition === undefined) return "";
+  if (onlyNew.safeParse(condition).success) return " only new";
   const { "ForAllValues:StringEquals": keys } = onlyRows.parse(condition);
   return ` only ${keys["dynamodb:LeadingKeys"].sort().join(", ")}`;
 }
@@ -80,7 +82,7 @@ export function rightsOf(template: Template, role: unknown): string[] {
     .flatMap(({ Effect, Action, Resource, Condition }) =>
       [Action].flat().flatMap((action) =>
         [Resource].flat().map((resource) => {
-          if (Effect !== "Deny") return `${action} ${render(resource)}${rowsOf(Condition)}`;
+          if (Effect !== "Deny") return `${action} ${render(resource)}${limitOf(Condition)}`;
           deniedToCode.parse(Condition);
           return `denied to code: ${action} ${render(resource)}`;
         }),
