@@ -1,21 +1,19 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Choice, type Flavour, findPython, type Way } from "./choice.ts";
+import type { Choice, Flavour, Way } from "./choice.ts";
 import { removeServices, startServices } from "./docker.ts";
 import {
   freePorts,
-  localDir,
   logOf,
-  makeOnce,
   ownServices,
   repository,
-  run,
   type Say,
   type Service,
   startService,
   stopService,
   untilReady,
 } from "./process.ts";
+import { makeVenv } from "./venv.ts";
 
 /** Where a local cloud is and how it was started: plain data, from which any process makes a `Cloud` with `openCloud`. */
 export interface CloudDescriptor {
@@ -58,7 +56,7 @@ export async function useOrStartCloud(choice: Choice, options: StartCloud): Prom
   }
   const started = performance.now();
   if (detached !== true) ownServices(stateDir);
-  if (way === "processes") await installMinistack(say);
+  if (way === "processes") await makeMinistack(say);
   say(way === "processes" ? `Starting MiniStack ${ministackVersion}…` : "Starting LocalStack in Docker…");
   const port = await (way === "processes" ? startMinistack : startLocalstack)(stateDir, preferredPort, say);
   const flavour = way === "processes" ? "ministack" : "localstack";
@@ -110,25 +108,9 @@ async function answers(url: string): Promise<boolean> {
 }
 
 const ministackIn = (stateDir: string): Service => ({ stateDir, name: "ministack" });
-const ministackVenv = join(localDir, `ministack-${ministackVersion}`);
 
-async function installMinistack(say: Say): Promise<void> {
-  await makeOnce(ministackVenv, async (venv) => {
-    const python = findPython();
-    if (python === undefined) throw new Error("MiniStack needs Python 3.10 or newer with its venv module");
-    say(`Installing MiniStack ${ministackVersion} from PyPI (92 MB, once)…`);
-    const log = join(localDir, "install-ministack.log");
-    // An interrupted pip leaves its temporary files: here they go with the folder.
-    const temporary = join(venv, "tmp");
-    mkdirSync(temporary, { recursive: true });
-    const env = { ...process.env, TMPDIR: temporary };
-    await run({ command: python, args: ["-m", "venv", venv], env }, log, 120_000, say);
-    const requirements = join(repository, "localstack", "ministack", "requirements.txt");
-    const pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", requirements];
-    await run({ command: join(venv, "bin", "python"), args: pip, env }, log, 600_000, say);
-    rmSync(temporary, { recursive: true, force: true });
-  });
-}
+const makeMinistack = (say: Say) =>
+  makeVenv(`ministack-${ministackVersion}`, join(repository, "localstack", "ministack", "requirements.txt"), say);
 
 /**
  * Everything it writes goes to its state folder, and its functions inherit its environment: so that is made up here.
@@ -141,6 +123,7 @@ async function startMinistack(
   attempt = 1,
 ): Promise<number> {
   const service = ministackIn(stateDir);
+  const python = await makeMinistack(say);
   const [port = 0] = await freePorts(1, preferredPort, say);
   const data = join(stateDir, "ministack");
   const temporary = join(data, "tmp");
@@ -160,7 +143,7 @@ async function startMinistack(
   };
   // Python accepts any value of -X: by this one `runningPid` recognises the process.
   const args = ["-X", `data=${data}/`, join(repository, "localstack", "ministack", "run.py")];
-  startService(service, { command: join(ministackVenv, "bin", "python"), args, env });
+  startService(service, { command: python, args, env });
   const log = logOf(service);
   try {
     const serves = () => readFileSync(log, "utf8").includes("Running on http");

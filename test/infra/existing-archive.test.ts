@@ -1,8 +1,7 @@
-import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
 import { verbs } from "../../functions/operations.ts";
 import { local } from "./configs.ts";
-import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
+import { functionOf, render, rightsOf, templateOf } from "./support.ts";
 
 const withArchive = (archive: object) => ({ ...local(), archive: { bucket_prefix: "kafka/", ...archive } });
 const own = templateOf(withArchive({}));
@@ -47,21 +46,6 @@ describe("a stack on a bucket and a table that exist", () => {
     const { Outputs } = template.toJSON();
     const shown = ["BucketName", "TableName", "Path"].map((name) => render(Outputs[name].Value));
     expect(shown).toEqual(["old-offsets", "offsets-restored", "s3://old-offsets/kafka/"]);
-  });
-
-  test.each([
-    ["both", both],
-    ["with Athena", { ...both, athena: true }],
-    [
-      "with a key",
-      withArchive({ existing: { table: "old", table_kms_key_arn: "arn:aws:kms:eu-west-1:111122223333:key/1" } }),
-    ],
-    ["the table only", withArchive({ existing: { table: "offsets-restored" } })],
-    ["the bucket only", withArchive({ existing: { bucket: "old-offsets" } })],
-  ])("has no cdk-nag finding: %s", (_, config) => {
-    const { app, stack } = stackOf(config);
-    app.synth();
-    expect(new AwsSolutionsChecks(app).validateScope(stack).violations).toEqual([]);
   });
 });
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { verbs } from "../../functions/operations.ts";
 import { request } from "../../functions/snapshot/schema.ts";
-import { example, local } from "./configs.ts";
+import { deployments, example, local } from "./configs.ts";
 import { functionOf, render, rightsOf, stackOf, templateOf } from "./support.ts";
 
 const resourceOf = z.object({
@@ -475,34 +475,11 @@ describe("a schedule", () => {
 });
 
 describe("the stack", () => {
-  test.each([
-    ["the MSK example", example()],
-    ["the local cloud", local()],
-    ["a new VPC", { ...example(), network: { vpc: { create: {} } } }],
-    ["a prefix in the bucket", { ...local(), archive: { bucket_prefix: "kafka/offsets/" } }],
-    [
-      "MSK with IAM",
-      {
-        ...example(),
-        cluster: {
-          ...example().cluster,
-          security: {
-            protocol: "SASL_SSL",
-            sasl: {
-              mechanism: "AWS_MSK_IAM",
-              cluster_arn: "arn:aws:kafka:eu-west-1:111122223333:cluster/orders/1111-2222",
-            },
-          },
-        },
-      },
-    ],
-    ["access logs", { ...local(), api: { access_logs: true } }],
-    ["queries", { ...local(), athena: true }],
-  ])("has no custom resource and no cdk-nag finding: %s", (_, config) => {
+  test.each(Object.entries(deployments))("has no custom resource and no cdk-nag finding: %s", (_, config) => {
     const { app, stack } = stackOf(config);
     app.synth();
     expect(new AwsSolutionsChecks(app).validateScope(stack).violations).toEqual([]);
-    const types = Object.values<{ Type: string }>(templateOf(config).toJSON().Resources).map(({ Type }) => Type);
+    const types = Object.values<{ Type: string }>(Template.fromStack(stack).toJSON().Resources).map(({ Type }) => Type);
     expect(types.filter((type) => type.startsWith("Custom::") || type.includes("CustomResource"))).toEqual([]);
   });
 
