@@ -66,7 +66,8 @@ export class RestApi extends Construct {
     const reasons = {
       APIG2: "The functions check requests against their schemas and name every problem.",
       APIG3: "Callers are IAM principals of the account; API Gateway rejects unsigned requests.",
-      APIG6: "The functions log every request; execution logs would repeat bodies and require an account-wide role.",
+      APIG6:
+        "A function logs one line for each request that reaches it; api.access_logs has those that API Gateway refuses. Execution logs would repeat bodies, and require an account-wide role.",
       COG4: "Callers are runbooks and engineers with IAM roles, not users of a pool.",
       ...(!api.access_logs && {
         APIG1:

@@ -60,7 +60,7 @@ export class SnapshotArchive extends Construct {
     Validations.of(Stack.of(this)).acknowledge(
       ...folders.map((folder) => ({
         id: `AwsSolutions-IAM5[Resource::${this.#shownArn}/${this.#prefix}${folder}/*]`,
-        reason: "One object per snapshot, plan or large result: only their folder is known in advance.",
+        reason: "One object per snapshot, plan, import or large result: only their folder is known in advance.",
       })),
     );
   }
@@ -88,7 +88,7 @@ export class SnapshotArchive extends Construct {
     Validations.of(bucket).acknowledge({
       id: "AwsSolutions-S1",
       reason:
-        "Only the functions read and write it, and they log each access; CloudTrail data events record other access.",
+        "The functions log requests, not each access to an object. Who must see every access turns on CloudTrail data events, which name the principal; server access logs would need a second bucket.",
     });
     return bucket;
   }
