@@ -35,7 +35,7 @@ const sasl = z.discriminatedUnion(
     }),
     fields("the log-in", {
       mechanism: z.literal("OAUTHBEARER"),
-      ...secret("token_endpoint_url, client_id, client_secret and, if required, scope"),
+      ...secret("token_endpoint_url, client_id, client_secret and, if required, scope, audience and extensions"),
     }),
     fields("the log-in", { mechanism: z.literal("AWS_MSK_IAM"), ...role }),
   ],

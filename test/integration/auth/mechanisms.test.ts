@@ -2,7 +2,7 @@ import { describe, expect, inject, test, vi } from "vitest";
 import { type KafkaAccess, withCluster } from "../../../functions/shared/kafka/connection/access.ts";
 import { readCommits } from "../../../functions/shared/kafka/groups/capture.ts";
 import { ana, guest, iam, SESSION_MS } from "../../support/auth/broker.ts";
-import { clientSecret } from "../../support/auth/token-server.ts";
+import { audience, clientSecret } from "../../support/auth/token-server.ts";
 import { within } from "../../support/deadline.ts";
 import {
   accessTo,
@@ -64,6 +64,15 @@ describe("the committed offsets are read", () => {
         };
         const sasl = { mechanism: "OAUTHBEARER" as const, secretArn: await secretOf(client) };
         return accessTo("OAUTH", { sasl, ...(await trusting()) });
+      },
+    ],
+    [
+      "with OAUTHBEARER, the audience that the broker asks for, and extensions as Confluent Cloud needs them",
+      async () => {
+        const extensions = { logicalCluster: "lkc-abc123", identityPoolId: "pool-1 = two" };
+        const client = { token_endpoint_url: tokenUrl, client_id: "ana", client_secret: clientSecret };
+        const secretArn = await secretOf({ ...client, audience, extensions });
+        return accessTo("OAUTH", { sasl: { mechanism: "OAUTHBEARER", secretArn }, ...(await trusting()) });
       },
     ],
     [

@@ -24,10 +24,10 @@ const login = async (mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512", val
   sasl: { mechanism, secretArn: await secretOf(value) },
   ...(await trusting()),
 });
-const client = async (client_id: string, client_secret = clientSecret) => ({
+const client = async (client_id: string, client_secret = clientSecret, more: object = {}) => ({
   sasl: {
     mechanism: "OAUTHBEARER" as const,
-    secretArn: await secretOf({ token_endpoint_url: tokenUrl, client_id, client_secret }),
+    secretArn: await secretOf({ token_endpoint_url: tokenUrl, client_id, client_secret, ...more }),
   },
   ...(await trusting()),
 });
@@ -64,6 +64,11 @@ describe("a log-in with", () => {
     ],
     ["a token with an unknown signature", async () => accessTo("OAUTH", await client("forger")), /rejected the token/],
     ["a token that has expired", async () => accessTo("OAUTH", await client("late")), /rejected the token/],
+    [
+      "a token for another audience",
+      async () => accessTo("OAUTH", await client("ana", clientSecret, { audience: "billing" })),
+      /rejected the token/,
+    ],
     [
       "a client that the authorization server does not know",
       async () => accessTo("OAUTH", await client("ana", "abracadabra")),
@@ -195,7 +200,18 @@ describe("a secret", () => {
             secretArn: await secretOf({ ...ana, token_endpoint_url: "http://example.com" }),
           },
         }),
-      /"token_endpoint_url" must be an https URL.*"client_id" is missing; "client_secret" is missing/,
+      /"token_endpoint_url" must be an https URL.*"client_id" is missing; "client_secret" is missing; "username" is unknown: remove it; "password" is unknown: remove it/,
+    ],
+    [
+      "with extensions that no broker takes",
+      async () =>
+        accessTo("OAUTH", await client("ana", clientSecret, { extensions: { auth: "x", logical_cluster: "lkc" } })),
+      /"extensions" must have names of letters, other than auth/,
+    ],
+    [
+      "with a field that is not known",
+      plain({ ...ana, engine: "kafka", host: "b-1" }),
+      /cannot be used: "engine" is unknown: remove it; "host" is unknown: remove it\. Correct the secret\./,
     ],
     [
       "with an invalid authority",

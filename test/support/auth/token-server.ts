@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** The audience of the tokens, which the broker checks. */
+/** The audience of the tokens, unless a client asks for another; the broker checks it. */
 export const audience = "kafka";
 
 /** The secret of every client. */
@@ -23,10 +23,10 @@ export interface TokenServer {
 export async function startTokenServer(): Promise<TokenServer> {
   const [known, unknown] = [rsa(), rsa()];
   const keys = { keys: [{ ...known.publicKey.export({ format: "jwk" }), kid: "key-1", alg: "RS256", use: "sig" }] };
-  const tokenOf = (client: string) => {
+  const tokenOf = (client: string, aud: string) => {
     const now = Math.floor(Date.now() / 1_000);
     const expires = client === "late" ? now - 3_600 : now + 3_600;
-    const claims = { sub: "ana", aud: audience, iat: now - 7_200, exp: expires, scope: "offsets" };
+    const claims = { sub: "ana", aud, iat: now - 7_200, exp: expires, scope: "offsets" };
     const parts = [{ alg: "RS256", typ: "JWT", kid: "key-1" }, claims];
     const text = parts.map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
     const { privateKey } = client === "forger" ? unknown : known;
@@ -43,7 +43,8 @@ export async function startTokenServer(): Promise<TokenServer> {
       return answer(400, { error: "unsupported_grant_type" });
     }
     if (secret !== clientSecret) return answer(401, { error: "invalid_client", error_description: `not "${secret}"` });
-    answer(200, { access_token: tokenOf(client), token_type: "Bearer", expires_in: 3_600, scope: form.get("scope") });
+    const token = tokenOf(client, form.get("audience") ?? audience);
+    answer(200, { access_token: token, token_type: "Bearer", expires_in: 3_600, scope: form.get("scope") });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

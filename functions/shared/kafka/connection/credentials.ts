@@ -6,7 +6,7 @@ import { Configuration, StorageUnavailable } from "../../core/errors.ts";
 import { roleNeeds } from "../../core/rights.ts";
 import { sentence } from "../../core/text.ts";
 import type { Credentials, Login, Tls } from "./security.ts";
-import { iamTokens, oauthTokens } from "./tokens.ts";
+import { iamTokens, type OauthClient, oauthTokens } from "./tokens.ts";
 
 /** How to log in, with the ARN of the secret. */
 export type SaslSettings =
@@ -68,15 +68,29 @@ export function credentialSource(
 const text = z
   .string({ error: ({ input }) => (input === undefined ? "is missing" : "must be a text") })
   .check(z.minLength(1, "must not be empty"));
-const password = z.object({ username: text, password: text });
-const client = z.object({
+const password = z.strictObject({ username: text, password: text });
+
+/** Names and values that a broker takes (KIP-342): `auth` is the token's own. */
+const extensions = z.record(z.string(), z.string("must have texts only"), "must be an object with texts").check(
+  z.refine(
+    (it) => Object.keys(it).every((name) => /^(?!auth$)[A-Za-z]+$/.test(name)),
+    "must have names of letters, other than auth",
+  ),
+  z.refine(
+    (it) => Object.values(it).every((value) => /^[ -~\t\r\n]+$/.test(value)),
+    "must have values of printable ASCII characters",
+  ),
+);
+const oauthClient = z.strictObject({
   token_endpoint_url: text.check(z.refine(isTokenEndpoint, "must be an https URL (http for this host only)")),
   client_id: text,
   client_secret: text,
   scope: z.optional(text),
+  audience: z.optional(text),
+  extensions: z.optional(extensions),
 });
 const trust = z
-  .object({
+  .strictObject({
     ca: z.optional(text.check(z.refine(isCertificates, "must be certificates in PEM"))),
     certificate: z.optional(text.check(z.refine(isCertificates, "must be a certificate in PEM, with its chain"))),
     private_key: z.optional(text),
@@ -124,16 +138,18 @@ async function loginOf(sasl: SaslSettings, deadline: Deadline): Promise<Login> {
   switch (mechanism) {
     case "AWS_MSK_IAM":
       return { mechanism: "OAUTHBEARER", token: iamTokens(sasl.region) };
-    case "OAUTHBEARER":
-      return { mechanism, token: await tokensOf(sasl.secretArn, deadline) };
+    case "OAUTHBEARER": {
+      const { extensions, ...client } = await readSecret(sasl.secretArn, oauthClient, deadline);
+      return { mechanism, token: tokensOf(client, sasl.secretArn, deadline), ...(extensions && { extensions }) };
+    }
     default:
       return { mechanism, ...(await readSecret(sasl.secretArn, password, deadline)) };
   }
 }
 
 /** Tokens for the client in a secret. After a failure, the next invocation reads the secret again. */
-async function tokensOf(secretArn: string, deadline: Deadline): Promise<() => Promise<string>> {
-  const token = oauthTokens(await readSecret(secretArn, client, deadline), deadline);
+function tokensOf(client: OauthClient, secretArn: string, deadline: Deadline): () => Promise<string> {
+  const token = oauthTokens(client, deadline);
   return async () => {
     try {
       return await token();
@@ -162,9 +178,12 @@ async function readSecret<T>(arn: string, schema: z.ZodMiniType<T>, deadline: De
   const known = cachedSecrets.get(arn) ?? (await fetchSecret(arn, deadline));
   const parsed = schema.safeParse(jsonOf(known));
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path: [field], message }) =>
-      field === undefined ? "it must be a JSON object" : `"${String(field)}" ${message}`,
-    );
+    const problems = parsed.error.issues.flatMap((issue) => {
+      const [field] = issue.path;
+      if (issue.code === "unrecognized_keys")
+        return issue.keys.map((key) => `"${key.slice(0, 64)}" is unknown: remove it`);
+      return [field === undefined ? "it must be a JSON object" : `"${String(field)}" ${issue.message}`];
+    });
     throw new Configuration(`the secret ${arn} cannot be used: ${problems.join("; ")}. Correct the secret.`, {
       details: { problems },
     });

@@ -18,6 +18,8 @@ export type Login =
       readonly mechanism: "OAUTHBEARER";
       /** A token that is valid for some time; requested at each login. */
       token(): Promise<string>;
+      /** What the broker is told besides the token, by name: Confluent Cloud asks for `logicalCluster`. */
+      readonly extensions?: Readonly<Record<string, string>>;
     };
 
 /** TLS settings other than public authorities and no client certificate. */
@@ -91,17 +93,19 @@ const tlsOptions = ({ host, port }: Endpoint, tls: Tls | undefined) => ({
 
 /** A login in kafkajs' form: a copy, as kafkajs adds a field to it. */
 export const saslOptions = (login: Login) =>
-  login.mechanism === "OAUTHBEARER" ? bearerMechanism(login.token) : { ...login };
+  login.mechanism === "OAUTHBEARER" ? bearerMechanism(login) : { ...login };
 
 /** A broker rejected a token (RFC 7628). */
 class TokenRejected extends Error {}
 
 /** kafkajs' own mechanism takes the answer to a rejected token, a success with an error in it, for a success. */
-const bearerMechanism = (token: () => Promise<string>): Mechanism => ({
+const bearerMechanism = ({ token, extensions = {} }: Extract<Login, { mechanism: "OAUTHBEARER" }>): Mechanism => ({
   mechanism: "OAUTHBEARER",
   authenticationProvider: ({ saslAuthenticate }) => ({
     async authenticate() {
-      const message = Buffer.from(`n,,\u0001auth=Bearer ${await token()}\u0001\u0001`);
+      // RFC 7628, 3.1; extensions as KIP-342 has them.
+      const pairs = Object.entries({ auth: `Bearer ${await token()}`, ...extensions });
+      const message = Buffer.from(`n,,\u0001${pairs.map(([name, value]) => `${name}=${value}\u0001`).join("")}\u0001`);
       const length = Buffer.alloc(4);
       length.writeInt32BE(message.length);
       const answer = await saslAuthenticate({

@@ -8,6 +8,8 @@ export interface OauthClient {
   readonly client_id: string;
   readonly client_secret: string;
   readonly scope?: string | undefined;
+  /** Whom the token is for, where the server asks for it (Auth0, for example). */
+  readonly audience?: string | undefined;
 }
 
 const TOKEN_LIMIT_MS = 5_000;
@@ -40,7 +42,7 @@ export function oauthTokens(client: OauthClient, deadline: Deadline): () => Prom
 }
 
 async function fetchToken(client: OauthClient, deadline: Deadline): Promise<{ value: string; lifetimeMs: number }> {
-  const { token_endpoint_url: url, client_id, client_secret, scope } = client;
+  const { token_endpoint_url: url, client_id, client_secret, scope, audience } = client;
   const endpoint = `the token endpoint ${new URL(url).host}`;
   const basic = Buffer.from(`${formEncoded(client_id)}:${formEncoded(client_secret)}`).toString("base64");
   let response: Response;
@@ -49,7 +51,11 @@ async function fetchToken(client: OauthClient, deadline: Deadline): Promise<{ va
     response = await fetch(url, {
       method: "POST",
       headers: { authorization: `Basic ${basic}`, accept: "application/json" },
-      body: new URLSearchParams({ grant_type: "client_credentials", ...(scope !== undefined && { scope }) }),
+      body: new URLSearchParams({
+        grant_type: "client_credentials",
+        ...(scope !== undefined && { scope }),
+        ...(audience !== undefined && { audience }),
+      }),
       redirect: "error",
       signal: AbortSignal.any([deadline.signal, AbortSignal.timeout(TOKEN_LIMIT_MS)]),
     });

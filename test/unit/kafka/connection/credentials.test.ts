@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Kafka, logLevel } from "kafkajs";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { deadlineIn } from "../../../../functions/shared/core/deadline.ts";
 import { credentialSource } from "../../../../functions/shared/kafka/connection/credentials.ts";
+import { saslOptions } from "../../../../functions/shared/kafka/connection/security.ts";
 import { oauthTokens } from "../../../../functions/shared/kafka/connection/tokens.ts";
 
 afterEach(() => void vi.unstubAllEnvs());
@@ -127,4 +129,51 @@ test("a failure of the authorization server is retried, with a new request", asy
   await expect(token()).rejects.toThrow(/token endpoint 127\.0\.0\.1:\d+ answered 503/);
   status = 200;
   expect(await token()).toBe("token");
+});
+
+/** What a client of an OAUTHBEARER secret sends to a broker that accepts it. */
+async function sentWith(secret: object): Promise<string> {
+  const sent: Buffer[] = [];
+  await secretsManager(secret);
+  const sasl = { mechanism: "OAUTHBEARER", secretArn: `arn:${JSON.stringify(secret)}` } as const;
+  const { login } = await credentialSource({ sasl }, deadlineIn(10_000))();
+  if (login?.mechanism !== "OAUTHBEARER") throw new Error("no login with a token");
+  const options = saslOptions(login);
+  if (!("authenticationProvider" in options)) throw new Error("no mechanism of our own");
+  const authenticator = options.authenticationProvider({
+    host: "broker",
+    port: 9092,
+    logger: new Kafka({ brokers: ["broker:9092"], logLevel: logLevel.NOTHING }).logger(),
+    async saslAuthenticate({ request, response }) {
+      const bytes = Buffer.from(await request.encode());
+      expect(bytes.readInt32BE(0)).toBe(bytes.length - 4);
+      sent.push(bytes.subarray(4));
+      return response?.parse(Buffer.from(""));
+    },
+  });
+  await authenticator.authenticate();
+  return Buffer.concat(sent).toString();
+}
+
+test("a broker is sent the token, then the extensions of the secret, as RFC 7628 and KIP-342 have it", async () => {
+  const issuer = await serve(() => ({ body: { access_token: "to.ken", expires_in: 60 } }));
+  expect(await sentWith(client(issuer.url))).toBe("n,,\u0001auth=Bearer to.ken\u0001\u0001");
+  const extensions = { logicalCluster: "lkc-abc123", identityPoolId: "pool-xyz" };
+  expect(await sentWith({ ...client(issuer.url), extensions })).toBe(
+    "n,,\u0001auth=Bearer to.ken\u0001logicalCluster=lkc-abc123\u0001identityPoolId=pool-xyz\u0001\u0001",
+  );
+});
+
+test.each([
+  [{ extensions: { auth: "Bearer mine" } }, '"extensions" must have names of letters, other than auth'],
+  [{ extensions: { "a=b": "c" } }, '"extensions" must have names of letters, other than auth'],
+  [{ extensions: { pool: "a\u0001auth=Bearer mine" } }, '"extensions" must have values of printable ASCII'],
+  [{ extensions: { pool: "" } }, '"extensions" must have values of printable ASCII'],
+  [{ extensions: { pool: 7 } }, '"extensions" must have texts only'],
+  [{ extensions: "pool" }, '"extensions" must be an object with texts'],
+  [{ audiences: "kafka" }, '"audiences" is unknown: remove it'],
+])("a secret with %j is refused, by the name of the field", async (more, message) => {
+  const secret = { ...client("https://example.com/token"), ...more };
+  const refused = sentWith(secret);
+  await expect(refused).rejects.toMatchObject({ name: "Configuration", message: expect.stringContaining(message) });
 });
