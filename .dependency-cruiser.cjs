@@ -84,13 +84,13 @@ module.exports = {
     {
       name: "infra-takes-names-and-schemas",
       comment:
-        "the stack knows the handlers' env names, metrics and request schemas, and how far apart runs are, not what they do",
+        "the stack knows the handlers' env names, metrics, rules of retention and request schemas, and how far apart runs are, not what they do",
       severity: "error",
       from: { path: "^infra/" },
       to: {
         path: "^(functions|test|localstack)/",
         pathNot:
-          "^functions/shared/(lambda/env|core/(metrics|longest-gap))\\.ts$|^functions/([^/]+/schema|operations)\\.ts$",
+          "^functions/shared/(lambda/env|core/(metrics|longest-gap|retention))\\.ts$|^functions/([^/]+/schema|operations)\\.ts$",
       },
     },
     { name: "tests-are-leaves", severity: "error", from: { pathNot: "^test/" }, to: { path: "^test/" } },

@@ -218,5 +218,17 @@ export const examples: Examples = {
       dry_run: true,
     },
   },
+  prune: {
+    request: { dry_run: true },
+    result: {
+      kept: [{ snapshot_id, because: ["newest complete snapshot of schedule hourly", "daily 2025-01-15"] }],
+      deleted: ["snapshot-2025-01-14T10:30:00Z"],
+      orphans_deleted: 0,
+      failed: [],
+      remaining: 0,
+      warnings: [],
+      dry_run: true,
+    },
+  },
   delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true, warnings: [] } },
 };

@@ -4,6 +4,7 @@ import * as history from "./history/schema.ts";
 import * as importing from "./import/schema.ts";
 import * as list from "./list/schema.ts";
 import * as plan from "./plan/schema.ts";
+import * as prune from "./prune/schema.ts";
 import * as reindex from "./reindex/schema.ts";
 import * as rollback from "./rollback/schema.ts";
 import * as rollbacks from "./rollbacks/schema.ts";
@@ -25,6 +26,7 @@ export const operations = {
   delete: remove,
   import: importing,
   reindex,
+  prune,
 } as const;
 
 /** The verb of an operation. */
@@ -51,6 +53,7 @@ export const levelOf: Readonly<Record<Verb, Level>> = {
   rollback: "operator",
   delete: "administrator",
   reindex: "administrator",
+  prune: "administrator",
 };
 
 /** All verbs. */

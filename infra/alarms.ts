@@ -14,7 +14,7 @@ import type { CheckedSchedule } from "./snapshot-ages.ts";
 /** What the alarms watch. */
 export interface Watched {
   /** Functions whose time and throttles matter: they change something, or what they answer has no reader. */
-  readonly functions: Readonly<Record<string, OperationFunction>>;
+  readonly functions: Readonly<Record<"snapshot" | "rollback" | "prune", OperationFunction>>;
   readonly api: RestApi;
   /** The API's access logs, if it has any: only they tell a throttled request from other ones that were refused. */
   readonly accessLogs: ILogGroup | undefined;
@@ -35,6 +35,8 @@ interface Definition {
   readonly above?: number;
   /** Whether it rings without data, too. */
   readonly unlessMeasured?: boolean;
+  /** After how many periods in a row; 1 unless given. */
+  readonly periods?: number;
   readonly means: string;
 }
 
@@ -60,14 +62,14 @@ export class Alarms extends Construct {
       ...ofOperations(watched, deployment),
       ...ofService(this, watched, deployment),
     ];
-    this.all = definitions.map(({ kind, of, metric, above = 0, unlessMeasured = false, means }) => {
+    this.all = definitions.map(({ kind, of, metric, above = 0, unlessMeasured = false, periods = 1, means }) => {
       const name = of === undefined ? kind : `${kind}-${of}`;
       const alarm = new Alarm(this, name, {
         alarmName: `${deployment.name_prefix}offset-${name}`,
         alarmDescription: `${means} Runbook: ${runbook_url}#alarm-${kind}`,
         metric,
         threshold: above,
-        evaluationPeriods: 1,
+        evaluationPeriods: periods,
         comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
         treatMissingData: unlessMeasured ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
       });
@@ -137,6 +139,17 @@ function ofOperations({ functions }: Watched, deployment: Deployment): Definitio
       means: "An operation failed for a reason that its caller cannot correct: Kafka, AWS, the deployment or a fault.",
     },
     ...timed,
+    ...(deployment.retention === undefined
+      ? []
+      : [
+          {
+            kind: "prune-incomplete",
+            metric: metricOf(deployment, "PruneLeft", {}, { statistic: "Maximum", period: Duration.days(1) }),
+            unlessMeasured: true,
+            periods: 2,
+            means: "For two days prune has left deletions, or has not ended as a success.",
+          },
+        ]),
   ];
 }
 

@@ -4,6 +4,7 @@ import { request as snapshotRequest } from "../functions/snapshot/schema.ts";
 import { archive } from "./config/archive.ts";
 import { always, arn, distinct, fields, flag, has, text, whole } from "./config/fields.ts";
 import { network } from "./config/network.ts";
+import { retention } from "./config/retention.ts";
 
 const isHostAndPort = (value: string): boolean => {
   const port = Number(/^[A-Za-z0-9._-]+:(\d{1,5})$/.exec(value)?.[1] ?? 0);
@@ -207,6 +208,8 @@ const deployment = fields("the deployment", {
       error: ({ input }) => `repeats the name ${repeatedNames(input).join(", ")}: give each schedule a unique name`,
       ...always,
     }),
+  /** Which snapshots are deleted, once a day. Absent: none. */
+  retention: retention.optional(),
   /** How far ahead scheduled snapshots forecast the log starts. */
   retention_risk_hours: whole(
     1,
@@ -281,7 +284,19 @@ const deployment = fields("the deployment", {
           `is not a zone of env.region ${region}: name one of that region, or correct env`,
         );
   }
+  const rules = it?.retention?.schedules;
+  const names = (Array.isArray(it?.schedules) ? it.schedules : []).map((schedule) => schedule?.name);
+  for (const name of typeof rules === "object" ? Object.keys(rules).filter((name) => !names.includes(name)) : [])
+    report(
+      ["retention", "schedules", name],
+      "has rules, and no schedule has that name: correct it, or remove it (its snapshots are kept for good then)",
+    );
   if (it?.read_only !== true) return;
+  if (it.retention !== undefined)
+    report(
+      ["retention"],
+      "has no effect with read_only: the stack that writes the archive deletes snapshots; remove it",
+    );
   if (Array.isArray(it.schedules) && it.schedules.length > 0)
     report(["schedules"], "must be [] with read_only: such a deployment has no function that takes snapshots");
   if (!has(it.archive?.existing, "bucket"))

@@ -105,6 +105,14 @@ function rollbacksAndErrors({ functions, api, deadLetters }: Watched, deployment
         queue.metricApproximateNumberOfMessagesVisible({ ...largest, label: kind }),
       ),
     ),
+    ...(deployment.retention === undefined
+      ? []
+      : [
+          graph("Prune", THIRD, [
+            metricOf(deployment, "PrunedSnapshots", {}, { ...sum, label: "deleted" }),
+            metricOf(deployment, "PruneLeft", {}, { ...largest, label: "left" }),
+          ]),
+        ]),
   ];
 }
 

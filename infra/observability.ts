@@ -7,7 +7,7 @@ import { SnapshotAges } from "./snapshot-ages.ts";
 
 /** What is observed of a deployment. */
 interface Observed extends Pick<Watched, "api" | "accessLogs" | "deadLetters"> {
-  readonly functions: Readonly<Record<"snapshot" | "rollback" | "list", OperationFunction>>;
+  readonly functions: Readonly<Record<"snapshot" | "rollback" | "prune" | "list", OperationFunction>>;
 }
 
 /** How the person on call learns that something failed: checks of the schedules, alarms, and a dashboard. */
@@ -15,8 +15,8 @@ export class Observability extends Construct {
   constructor(scope: Construct, id: string, { functions, ...observed }: Observed, deployment: Deployment) {
     super(scope, id);
     const { schedules } = new SnapshotAges(this, "Ages", functions.list, deployment);
-    const { snapshot, rollback } = functions;
-    const watched = { ...observed, schedules, functions: { snapshot, rollback } };
+    const { snapshot, rollback, prune } = functions;
+    const watched = { ...observed, schedules, functions: { snapshot, rollback, prune } };
     const { all } = new Alarms(this, "Alarms", watched, deployment);
     new OperationsDashboard(this, "Dashboard", watched, all, deployment);
   }

@@ -9,6 +9,7 @@ import { DeadLetters } from "./dead-letters.ts";
 import { KafkaAccess } from "./kafka-access.ts";
 import { Observability } from "./observability.ts";
 import { OperationFunction } from "./operation-function.ts";
+import { Pruning } from "./pruning.ts";
 import { RestApi } from "./rest-api.ts";
 import { Schedules } from "./schedules.ts";
 import { SnapshotArchive } from "./snapshot-archive.ts";
@@ -45,6 +46,7 @@ export class OffsetRollbackStack extends Stack {
       rollbacks: make("rollbacks", archive.grantJournalRead),
       delete: make("delete", archive.grantDelete),
       import: make("import", archive.grantImport, kafka.grantRead),
+      prune: make("prune", archive.grantPrune),
     });
     /** What a read-only deployment has: nothing that writes a body, or to Kafka. */
     const readers = {
@@ -66,6 +68,7 @@ export class OffsetRollbackStack extends Stack {
       const lost = new DeadLetters(this, "RollbacksLost");
       writers.rollback.keepFailed(lost);
       const { failed } = new Schedules(this, "Schedules", writers.snapshot, deployment);
+      new Pruning(this, "Pruning", writers.prune, deployment);
       new Observability(
         this,
         "Observability",

@@ -184,6 +184,16 @@ export class SnapshotArchive extends Construct {
     this.#configure(fn);
   };
 
+  /** Reads the index and the journal, and deletes snapshots; reads a body only to see which execution of a schedule it is of. */
+  readonly grantPrune = (fn: OperationFunction): void => {
+    this.grantDelete(fn);
+    this.#allow(fn, ["s3:GetObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
+    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("results"));
+    this.#allowItems(fn, ["dynamodb:Query"], "snapshot", "deletion");
+    this.#allowItems(fn, ["dynamodb:GetItem"], "snapshot", "execution");
+  };
+
   /** Reads all bodies, and writes rows of the index; deletes nothing, and writes no body. */
   readonly grantReindex = (fn: OperationFunction): void => {
     this.#allow(fn, ["s3:GetObject"], this.#objects("snapshots"));

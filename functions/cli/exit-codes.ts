@@ -17,6 +17,7 @@ const codes: Readonly<Record<ErrorName, ExitCode>> = {
   PlanChanged: exit.refused,
   RollbackBlocked: exit.refused,
   SnapshotCorrupt: exit.failed,
+  IndexIncomplete: exit.failed,
   JournalCorrupt: exit.failed,
   Configuration: exit.failed,
   InternalError: exit.failed,

@@ -28,6 +28,7 @@ const listed = z.looseObject({
   next_token: z.optional(z.string()),
 });
 const journal = z.looseObject({ rollbacks: z.array(z.looseObject({ rollback_id: z.string() })) });
+const sorted = z.looseObject({ kept: z.array(z.unknown()), deleted: z.array(z.unknown()) });
 const named = z.looseObject({ snapshot_id: z.string() });
 
 /**
@@ -77,6 +78,10 @@ export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefine
     }
     await call("reindex", { dry_run: true });
     return `reads ${count(snapshots.length, "body", "bodies")} and their rows (dry run)`;
+  },
+  async prune({ call }) {
+    const { kept, deleted } = readAnswer(sorted, await call("prune", { dry_run: true }), "prune");
+    return `reads index and journal: the rules keep ${count(kept.length, "snapshot")}, and delete ${deleted.length} (dry run)`;
   },
   delete: undefined,
 };

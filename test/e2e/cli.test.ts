@@ -445,7 +445,7 @@ describe("doctor", () => {
           "rollback",
           "rollbacks",
         ],
-        ...["history", "import", "reindex", "write: rollback", "write: removal", "write: delete"],
+        ...["history", "import", "reindex", "prune", "write: rollback", "write: removal", "write: delete"],
       ].map((check) => ({
         check,
         outcome: check === "reindex" ? reindexed : "passed",

@@ -14,12 +14,13 @@ const scheduled = (...expressions: string[]) => ({
 /** What an alarm watches, in one line: metric, dimensions, statistic over how many seconds, what rings, what no data means. */
 function alarmsOf(template: typeof msk): Record<string, string> {
   const lines = Object.values(template.findResources("AWS::CloudWatch::Alarm")).map(({ Properties: it }) => {
-    expect(it).toMatchObject({ ComparisonOperator: "GreaterThanThreshold", EvaluationPeriods: 1 });
+    expect(it).toMatchObject({ ComparisonOperator: "GreaterThanThreshold" });
+    const times = it.EvaluationPeriods === 1 ? "" : `${it.EvaluationPeriods} x `;
     const of = (it.Dimensions ?? []).map((each: { Value: unknown }) => render(each.Value)).join(" ");
     const watches = `${it.Namespace} ${it.MetricName} ${of}`;
     return [
       it.AlarmName,
-      `${watches}: ${it.Statistic} in ${it.Period} s > ${it.Threshold}, none ${it.TreatMissingData}`,
+      `${watches}: ${it.Statistic} in ${times}${it.Period} s > ${it.Threshold}, none ${it.TreatMissingData}`,
     ];
   });
   return Object.fromEntries(lines);
@@ -40,6 +41,9 @@ describe("alarms", () => {
       "offset-faults": ours("Faults offset-rollback"),
       "offset-slow-snapshot": "AWS/Lambda Duration <snapshot>: Maximum in 300 s > 240000, none notBreaching",
       "offset-slow-rollback": "AWS/Lambda Duration <rollback>: Maximum in 300 s > 720000, none notBreaching",
+      "offset-slow-prune": "AWS/Lambda Duration <prune>: Maximum in 300 s > 720000, none notBreaching",
+      "offset-throttled-prune": "AWS/Lambda Throttles <prune>: Sum in 300 s > 0, none notBreaching",
+      "offset-prune-incomplete": "OffsetRollback PruneLeft offset-rollback: Maximum in 2 x 86400 s > 0, none breaching",
       "offset-throttled-snapshot": "AWS/Lambda Throttles <snapshot>: Sum in 300 s > 0, none notBreaching",
       "offset-throttled-rollback": "AWS/Lambda Throttles <rollback>: Sum in 300 s > 0, none notBreaching",
       "offset-api-5xx": "AWS/ApiGateway 5XXError offset-rollback: Sum in 300 s > 0, none notBreaching",

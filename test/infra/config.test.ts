@@ -70,6 +70,58 @@ describe("an archive that exists", () => {
   });
 });
 
+describe("retention", () => {
+  const hourly = { name: "hourly", expression: "rate(1 hour)" };
+  const problems = (retention: unknown, more: object = {}) =>
+    problemsOf({ ...local(), schedules: [hourly], retention, ...more });
+
+  test("is absent, or keeps safety snapshots for 30 days and manual ones for good", () => {
+    expect(parseDeployment(local(), "x.json").retention).toBeUndefined();
+    expect(parseDeployment({ ...local(), retention: {} }, "x.json").retention).toEqual({
+      schedules: {},
+      safety_days: 30,
+    });
+  });
+
+  test("has rules that are known, for schedules of the config: all problems at once", () => {
+    expect(problems({ schedules: { hourly: { daily: 7 } }, manual_days: 365 })).toEqual([]);
+    const schedules = {
+      hourly: { yearly: 1, daily: 0, weekly: "4" },
+      nightly: { daily: 7 },
+      constructor: { daily: 1 },
+    };
+    expect(problems({ schedules, safety_days: 0, days: 3 }).sort()).toEqual([
+      expect.stringMatching(/^retention.safety_days: must be how many days safety snapshots are kept/),
+      expect.stringMatching(/^retention.schedules.constructor: has rules, and no schedule has that name/),
+      expect.stringMatching(/^retention.schedules.hourly.daily: must be of how many days .* from 1 to 10000/),
+      expect.stringMatching(/^retention.schedules.hourly.weekly: must be of how many weeks/),
+      expect.stringMatching(/^retention.schedules.hourly: unknown field "yearly".*known fields are keep_last, hourly/),
+      expect.stringMatching(/^retention.schedules.nightly: has rules, and no schedule has that name/),
+      expect.stringMatching(/^retention: unknown field "days"/),
+    ]);
+    expect(problems({ schedules: { hourly: {} } })).toEqual([
+      expect.stringMatching(/^retention.schedules.hourly: must have one of keep_last, hourly,.* to keep all, remove/),
+    ]);
+    expect(problems("30 days")).toEqual([expect.stringMatching(/^retention: must be what is forgotten: an object/)]);
+    expect(problems({ schedules: "hourly" })).toEqual([
+      expect.stringMatching(/^retention.schedules: must be an object/),
+    ]);
+  });
+
+  test("fits into the environment of a function", () => {
+    const many = Array.from({ length: 60 }, (_, n) => ({ ...hourly, name: `${"s".repeat(40)}-${n}` }));
+    const schedules = Object.fromEntries(many.map(({ name }) => [name, { daily: 7 }]));
+    expect(problems({ schedules }, { schedules: many })).toEqual([
+      expect.stringMatching(/^retention: is too long for the environment of a function: at most 2500 characters/),
+    ]);
+  });
+
+  test("has no effect in a deployment that only reads", () => {
+    const reads = { read_only: true, schedules: [], archive: { existing: { bucket: "old-offsets" } } };
+    expect(problems({}, reads)).toEqual([expect.stringMatching(/^retention: has no effect with read_only/)]);
+  });
+});
+
 test("what the deletion of the stack could not do, or would not do, is refused", () => {
   const existing = { bucket: "old-offsets", table: "offsets-restored" };
   expect(problemsOf({ ...local(), removal_policy: "destroy", archive: { existing } })).toEqual([

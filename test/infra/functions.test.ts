@@ -51,6 +51,11 @@ const reindexes = [
   "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
   "dynamodb:Query <ArchiveTable> only deletion, snapshot",
 ];
+const prunes = [
+  ...deletes,
+  "dynamodb:GetItem <ArchiveTable> only execution, snapshot",
+  "dynamodb:Query <ArchiveTable> only deletion, snapshot",
+];
 const failed = (queue: string) =>
   ["GetQueueAttributes", "GetQueueUrl", "SendMessage"].map((action) => `sqs:${action} <${queue}>`);
 const login = [`secretsmanager:GetSecretValue ${secret}`, `kms:Decrypt ${key}`];
@@ -83,6 +88,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   delete: { archive: deletes, kafka: false },
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
   reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },
+  prune: { archive: [...results, ...bodies, ...prunes], kafka: false },
 };
 const archiveEnv = ["DEPLOYMENT_NAME", "NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
 const secretEnv = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"];
@@ -110,7 +116,8 @@ describe.each(Object.entries(rights))("%s", (verb, { archive, kafka }) => {
     const named = (template: typeof msk) => Object.keys(functionOf(template, verb).Environment.Variables).sort();
     const own = [...archiveEnv, ...(verb === "snapshot" ? ["RETENTION_RISK_HOURS"] : [])];
     expect(named(plain)).toEqual([...(kafka ? kafkaEnv : []), ...own].sort());
-    expect(named(msk)).toEqual([...(kafka ? [...kafkaEnv, ...secretEnv] : []), ...own].sort());
+    const forgetting = verb === "prune" ? ["RETENTION"] : [];
+    expect(named(msk)).toEqual([...(kafka ? [...kafkaEnv, ...secretEnv] : []), ...own, ...forgetting].sort());
     expect(functionOf(msk, verb).VpcConfig !== undefined).toBe(kafka);
     expect(functionOf(plain, verb).VpcConfig).toBeUndefined();
   });
@@ -211,6 +218,7 @@ const limits: Record<Verb, readonly [seconds: number, memory: number]> = {
   delete: [30, 512],
   import: [300, 1769],
   reindex: [900, 1769],
+  prune: [900, 1769],
 };
 
 test.each(Object.entries(limits))(

@@ -175,6 +175,18 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     const kept = { rollbackId: "rollback-1", plan: { name: "plan-1", sha256: "" } };
     await gone(journal.plan(kept, deadline));
   },
+  async prune(clients) {
+    const retention = { schedules: {}, safetyDays: 30 };
+    const request = { retention, by: caller, now, dryRun: false };
+    const storage = createStorage(config, clients);
+    await expect(storage.prune(request, deadline)).rejects.toThrow(/^IndexIncomplete: /); // the bucket has a body
+    const index = createIndexTable(clients.dynamodb, config.table);
+    await index.findExecution("execution-1", undefined, deadline);
+    await index.row(id, deadline);
+    await index.deletions(deadline);
+    await gone(storage.snapshots.load(id, deadline));
+    await storage.snapshots.remove(id, caller, deadline);
+  },
   async delete(clients) {
     await createJournal(config, clients).undoneWith(id, deadline);
     await createSnapshots(config, clients).remove(id, caller, deadline);
@@ -204,13 +216,25 @@ test("a transaction is asked for with the rows of all its parts", async () => {
 
 test("only what shows or runs rollbacks may read the journal, and nothing else reads what was deleted", () => {
   const readers = (row: string) => verbs.filter((verb) => mayDo(verb, "dynamodb:Query", row)).sort();
-  expect(readers("rollback")).toEqual(["delete", "history", "rollback", "rollbacks"]);
-  expect(readers("deletion")).toEqual(["reindex"]);
+  expect(readers("rollback")).toEqual(["delete", "history", "prune", "rollback", "rollbacks"]);
+  expect(readers("deletion")).toEqual(["prune", "reindex"]);
   expect(readers("lease")).toEqual([]);
   const getters = (row: string) => verbs.filter((verb) => mayDo(verb, "dynamodb:GetItem", row)).sort();
   for (const row of ["rollback", "rollback-id", "lease"])
     expect(getters(row)).toEqual(["history", "rollback", "rollbacks"]);
-  expect(getters("execution")).toEqual(["reindex", "snapshot"]);
+  expect(getters("execution")).toEqual(["prune", "reindex", "snapshot"]);
+});
+
+test("no prune may write a body or a row, except the record of a deletion", () => {
+  const rights = rightsOf(template, functionOf(template, "prune").Role);
+  expect(rights.filter((right) => /Put|Delete|Update/.test(right))).toEqual([
+    "dynamodb:DeleteItem <ArchiveTable> only snapshot",
+    "dynamodb:PutItem <ArchiveTable> only deletion",
+    "dynamodb:UpdateItem <ArchiveTable> only snapshot",
+    "logs:PutLogEvents <prunelogs>",
+    "s3:DeleteObject <ArchiveBucket>/snapshots/*",
+    "s3:PutObject <ArchiveBucket>/results/*",
+  ]);
 });
 
 test("no function may overwrite a body, whatever its code does", () => {

@@ -192,7 +192,7 @@ describe("the access to Kafka", () => {
       const none = undefined;
       expect(urls).toEqual({
         ...{ snapshot: url, diff: url, verify: url, plan: url, rollback: url, import: url },
-        ...{ list: none, show: none, rollbacks: none, history: none, delete: none, reindex: none },
+        ...{ list: none, show: none, rollbacks: none, history: none, delete: none, reindex: none, prune: none },
       });
     },
   );
@@ -533,6 +533,7 @@ describe("the stack", () => {
       rollbacks: "offset-rollbacks",
       delete: "offset-delete",
       reindex: "offset-reindex",
+      prune: "offset-prune",
     });
   });
 });

@@ -130,6 +130,9 @@ export class RollbackIncomplete extends kind("RollbackIncomplete", { retryable: 
 /** A stored snapshot, or its index item, is not what was written; the message names the first wrong place. */
 export class SnapshotCorrupt extends kind("SnapshotCorrupt", { retryable: false, effect: "none" }) {}
 
+/** The index lacks many of the snapshots whose bodies are stored: what depends on all of them cannot be decided. */
+export class IndexIncomplete extends kind("IndexIncomplete", { retryable: false, effect: "none" }) {}
+
 /** A record of the journal, its plan or result, or the lease is not what was written. */
 export class JournalCorrupt extends kind("JournalCorrupt", { retryable: false, effect: "none" }) {}
 

@@ -47,6 +47,8 @@ export const metrics = {
     means: "rollbacks, no dry runs: `success`, `partial_success`, `failed`, `interrupted`, `refused`",
   },
   UnsuccessfulRollbacks: { unit: "Count", by: [[]], means: "the same with any other outcome than `success`" },
+  PrunedSnapshots: { unit: "Count", by: [[]], means: "snapshots that `prune` has deleted" },
+  PruneLeft: { unit: "Count", by: [[]], means: "deletions that `prune` left: they failed, or the time ended" },
   Errors: { unit: "Count", by: [["error"]], means: "errors of all operations, by name" },
   Faults: {
     unit: "Count",

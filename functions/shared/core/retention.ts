@@ -32,7 +32,7 @@ export interface Candidate {
 }
 
 /** A snapshot that is kept, with all reasons, in words. */
-interface KeptSnapshot {
+export interface KeptSnapshot {
   readonly snapshotId: string;
   readonly because: readonly string[];
 }

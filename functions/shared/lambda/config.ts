@@ -8,7 +8,7 @@ export type StorageSettings = z.output<typeof storage>;
 /** How to reach the cluster; the credentials, if any, are still to be read from their secret. */
 export type KafkaSettings = z.output<typeof kafka>;
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 type Field = keyof typeof envNames;
 
 const storage = z.pipe(
@@ -90,13 +90,18 @@ const kafka = z.pipe(
   })),
 );
 
-function parse<T>(schema: z.ZodMiniType<T>, environment: Environment): T {
+/**
+ * What a schema makes of the variables, which it has by the names of `envNames`.
+ *
+ * @throws Configuration with every problem at once
+ */
+export function parse<T>(schema: z.ZodMiniType<T>, environment: Environment): T {
   const names = new Map<unknown, string>(Object.entries(envNames));
   const variables = Object.fromEntries([...names].map(([field, name]) => [field, environment[name]]));
-  const parsed = schema.safeParse({ storage: variables, kafka: variables, capture: variables });
+  const parsed = schema.safeParse({ storage: variables, kafka: variables, capture: variables, forgetting: variables });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, code, message }) => {
-    const name = names.get(path.at(-1)) ?? "";
+    const name = names.get(path.findLast((part) => names.has(part))) ?? "";
     const missing = environment[name] === undefined && code !== "custom";
     return `${name} ${missing ? "is missing" : message}`;
   });

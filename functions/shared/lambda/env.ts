@@ -35,6 +35,8 @@ export const envNames = {
   table: "SNAPSHOT_TABLE",
   /** Of how many hours ahead a scheduled snapshot says which of its offsets will be below the log start by then. */
   retentionRiskHours: "RETENTION_RISK_HOURS",
+  /** What prune forgets, as JSON: `retention` of the deployment's config. Without it, no snapshot. */
+  retention: "RETENTION",
 } as const;
 
 /**

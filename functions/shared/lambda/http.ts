@@ -22,6 +22,7 @@ export const statuses: Readonly<Record<ErrorName, number>> = {
   PlanChanged: 412,
   RollbackBlocked: 422,
   SnapshotCorrupt: 500,
+  IndexIncomplete: 500,
   JournalCorrupt: 500,
   Configuration: 500,
   InternalError: 500,

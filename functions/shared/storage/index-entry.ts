@@ -29,7 +29,7 @@ import {
   triggers,
 } from "../core/model.ts";
 import { atRisk, labels, selection } from "../core/snapshot.ts";
-import { isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
+import { formatSnapshotId, isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
 import { cut } from "../core/text.ts";
 import { cap, inText, isoTime, itemCodec, type Key } from "./items.ts";
 import { decodeToken, invalid } from "./paging.ts";
@@ -81,6 +81,13 @@ export const snapshotPartition = "snapshot";
 /** The sort key of a snapshot's entry: sort keys stand in the order of time and number. */
 export function sortKeyOf({ createdAt, number }: SnapshotIdParts): string {
   return `${createdAt}#${String(number).padStart(6, "0")}`;
+}
+
+/** The id of the snapshot whose row has a sort key; the key itself where it is that of none. */
+export function idAt(sortKey: string): string {
+  const [createdAt = "", number] = sortKey.split("#");
+  const id = formatSnapshotId({ createdAt, number: Number(number) });
+  return parseSnapshotId(id) === undefined ? sortKey : id;
 }
 
 /** The key of the entry with a sort key. */

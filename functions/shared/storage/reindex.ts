@@ -2,13 +2,13 @@ import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, StorageUnavailable } from "../core/errors.ts";
 import { executionOf } from "../core/execution.ts";
 import { decodeSnapshot, decodeSnapshotPart, sha256 } from "../core/snapshot.ts";
-import { formatSnapshotId, parseSnapshotId } from "../core/snapshot-id.ts";
+import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { count, listSome } from "../core/text.ts";
 import { startAhead } from "./ahead.ts";
 import { pause } from "./aws-call.ts";
 import type { Bodies, FoundObject } from "./bodies.ts";
 import { type Clients, lazyBodies, type StorageConfig } from "./clients.ts";
-import { entryItem, indexEntryOf, requireAgreement, sortKeyOf } from "./index-entry.ts";
+import { entryItem, idAt, indexEntryOf, requireAgreement, sortKeyOf } from "./index-entry.ts";
 import { createIndexTable, type IndexTable, mayBeRepeated, reindexing } from "./index-table.ts";
 import type { Item } from "./items.ts";
 
@@ -222,13 +222,6 @@ const named = (ids: readonly string[], sentence: (ids: string) => string): strin
   ids.length === 0 ? [] : [sentence(listSome(ids, String, 5))];
 
 const newestFirst = (bodies: readonly Body[]) => bodies.toSorted((a, b) => (a.sortKey < b.sortKey ? 1 : -1));
-
-/** The id of the snapshot whose row has a sort key; the key itself where it is that of none. */
-function idAt(sortKey: string): string {
-  const [createdAt = "", number] = sortKey.split("#");
-  const id = formatSnapshotId({ createdAt, number: Number(number) });
-  return parseSnapshotId(id) === undefined ? sortKey : id;
-}
 
 /** What is stored under the id of a snapshot. */
 interface Stored {

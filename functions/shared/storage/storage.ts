@@ -2,6 +2,7 @@ import type { Deadline } from "../core/deadline.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
 import { createJournal } from "./journal.ts";
 import { createLease } from "./lease.ts";
+import type { PruneRequest } from "./prune.ts";
 import { createSnapshots } from "./snapshots.ts";
 
 /** The storage of a deployment: see `createStorage`. */
@@ -26,6 +27,9 @@ export function createStorage(config: StorageConfig, clients: Clients = sharedCl
     /** Makes the index again from the bodies, see `reindex`. */
     reindex: async (dryRun: boolean, deadline: Deadline) =>
       (await import("./reindex.ts")).reindex(config, clients, dryRun, deadline),
+    /** Deletes what the rules do not keep, see `prune`. */
+    prune: async (request: PruneRequest, deadline: Deadline) =>
+      (await import("./prune.ts")).prune(config, clients, request, deadline),
     /**
      * Stores what is too large for an answer, or is for a browser. Everyone who has the URL can read it until it expires.
      */

@@ -22,7 +22,7 @@ import type { Snapshots } from "../../../functions/shared/storage/snapshots.ts";
 import { createStorage, type Storage } from "../../../functions/shared/storage/storage.ts";
 import { type Faults, startFaults } from "./faults.ts";
 
-type Archive = Snapshots & Pick<Storage, "storeResult" | "readImport" | "reindex">;
+type Archive = Snapshots & Pick<Storage, "storeResult" | "readImport" | "reindex" | "prune">;
 
 /** The archive of a test file, with direct access to its bucket and table. */
 export interface TestArchive {

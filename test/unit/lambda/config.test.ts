@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Configuration } from "../../../functions/shared/core/errors.ts";
 import { retentionRiskHours, settings, storageSettings } from "../../../functions/shared/lambda/config.ts";
+import { retention } from "../../../functions/shared/lambda/retention.ts";
 
 const complete = {
   KAFKA_BOOTSTRAP_SERVERS: "a:9092, b.example:9094",
@@ -84,5 +85,29 @@ describe("settings", () => {
         /^Configuration: .*RETENTION_RISK_HOURS/,
       );
     }
+  });
+});
+
+describe("retention", () => {
+  test("comes from the environment as the config of the deployment has it; without it, nothing is forgotten", () => {
+    const schedules = { hourly: { hourly: 48, within_days: 2 } };
+    expect(retention({ RETENTION: JSON.stringify({ schedules, safety_days: 30, manual_days: 365 }) })).toEqual({
+      schedules,
+      safetyDays: 30,
+      manualDays: 365,
+    });
+    expect(retention({ RETENTION: '{"schedules":{},"safety_days":1}' })).toEqual({ schedules: {}, safetyDays: 1 });
+    expect(retention({})).toBeUndefined();
+  });
+
+  test.each([
+    ["", "must be JSON"],
+    ["{}", "expected object"],
+    ['{"schedules":{},"safety_days":0}', "expected number to be >=1"],
+    ['{"schedules":{"hourly":{"yearly":1}},"safety_days":1}', "yearly"],
+    ['{"schedules":{"hourly":{"daily":1.5}},"safety_days":1}', "expected int"],
+    ['{"schedules":{},"safety_days":1,"safe":1}', "safe"],
+  ])("that is %j is refused: nothing is deleted by a rule that is not understood", (value) => {
+    expect(() => retention({ RETENTION: value })).toThrow(/^Configuration: .*RETENTION /);
   });
 });

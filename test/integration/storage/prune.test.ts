@@ -1,0 +1,302 @@
+import { gunzipSync, gzipSync } from "node:zlib";
+import { type AttributeValue, DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { describe, expect, test } from "vitest";
+import type { Deadline } from "../../../functions/shared/core/deadline.ts";
+import { IndexIncomplete, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
+import { executionOf } from "../../../functions/shared/core/execution.ts";
+import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
+import type { Retention } from "../../../functions/shared/core/retention.ts";
+import { createJournal } from "../../../functions/shared/storage/journal.ts";
+import { within } from "../../support/deadline.ts";
+import { content, second, testArchive } from "./fixture.ts";
+import { opening, result } from "./journal-fixture.ts";
+
+type Item = Record<string, AttributeValue>;
+
+const storage = testArchive();
+const { bucket: Bucket, table: TableName } = storage.config;
+const DAY = 24 * 60 * 60 * 1_000;
+const keyOf = (id: string) => `kept/snapshots/${id}.json.gz`;
+const idOf = (n: number) => `snapshot-2025-01-15T10:30:${String(n).padStart(2, "0")}Z`;
+const nothing = { deleted: [], orphansDeleted: 0, failed: [], remaining: 0, warnings: [] };
+const by = { requestedBy: "offset-prune", callerArn: null, requestId: "request-1" };
+
+/** All that was stored is older than a day then, and all safety snapshots are within the days that they are kept. */
+const later = () => new Date(Date.now() + 2 * DAY);
+const keepLast = (keep_last: number): Retention => ({ schedules: { hourly: { keep_last } }, safetyDays: 3_650 });
+const prune = ({
+  retention = keepLast(1),
+  dryRun = false,
+  now = later(),
+  archive = storage.archive,
+  deadline = within(),
+}: {
+  retention?: Retention | undefined;
+  dryRun?: boolean;
+  now?: Date;
+  archive?: typeof storage.archive;
+  deadline?: Deadline;
+} = {}) => archive.prune({ retention, by, now, dryRun }, deadline);
+
+const save = async (n: number, more: Partial<SnapshotContent> = {}) =>
+  (await storage.archive.save(content(more), second(n), within())).entry.snapshotId;
+const scheduled = (n: number, more: Partial<SnapshotContent> = {}) => {
+  const schedule = { name: "hourly", executionId: `execution-${n}`, scheduledTime: "2025-01-15T10:30:00Z" };
+  return save(n, { trigger: "schedule", schedule, ...more });
+};
+const saveScheduled = async (...numbers: readonly number[]) => {
+  for (const n of numbers) await scheduled(n);
+};
+const listed = async () =>
+  (await storage.archive.list({ limit: 100 }, within())).entries.map(({ snapshotId }) => snapshotId);
+const bodies = async () => (await storage.keys()).filter((key) => key.startsWith("kept/snapshots/"));
+const put = (Item: Item) => storage.dynamodb.send(new PutItemCommand({ TableName, Item }));
+const putBody = (id: string, Body: Uint8Array) =>
+  storage.s3.send(new PutObjectCommand({ Bucket, Key: keyOf(id), Body }));
+const removeBody = (id: string) => storage.s3.send(new DeleteObjectCommand({ Bucket, Key: keyOf(id) }));
+
+async function bodyOf(id: string): Promise<Uint8Array> {
+  const { Body } = await storage.s3.send(new GetObjectCommand({ Bucket, Key: keyOf(id) }));
+  return (await Body?.transformToByteArray()) ?? expect.fail(`there is no body of ${id}`);
+}
+async function loseRows(which: (item: Item) => boolean = () => true): Promise<void> {
+  for (const { pk, sk, ...item } of await storage.items()) {
+    if (pk === undefined || sk === undefined || !which({ pk, sk, ...item })) continue;
+    await storage.dynamodb.send(new DeleteItemCommand({ TableName, Key: { pk, sk } }));
+  }
+}
+
+describe("prune", () => {
+  test("deletes what the rules do not keep, with its body and a record of who did it", async () => {
+    await scheduled(0, { held: true });
+    await saveScheduled(1, 2, 3);
+    await save(4);
+    const kept = [
+      { snapshotId: idOf(4), because: ["manual snapshots are kept for good"] },
+      {
+        snapshotId: idOf(3),
+        because: [
+          "newest complete snapshot of schedule hourly",
+          "newest complete snapshot with offsets of schedule hourly",
+          "one of the last 1",
+        ],
+      },
+      { snapshotId: idOf(0), because: ["held"] },
+    ];
+    const before = [await storage.items(), await storage.keys()];
+    expect(await prune({ dryRun: true })).toEqual({ ...nothing, kept, deleted: [idOf(2), idOf(1)] });
+    expect([await storage.items(), await storage.keys()]).toEqual(before);
+
+    expect(await prune()).toEqual({ ...nothing, kept, deleted: [idOf(2), idOf(1)] });
+    expect(await listed()).toEqual([idOf(4), idOf(3), idOf(0)]);
+    expect(await bodies()).toEqual([0, 3, 4].map((n) => keyOf(idOf(n))));
+    const records = (await storage.items("deletion")).map(({ snapshot_id, requested_by }) => [
+      snapshot_id?.S,
+      requested_by?.S,
+    ]);
+    expect(records.toSorted()).toEqual([
+      [idOf(1), "offset-prune"],
+      [idOf(2), "offset-prune"],
+    ]);
+
+    expect(await prune()).toEqual({ ...nothing, kept });
+  });
+
+  test("deletes nothing without retention", async () => {
+    await saveScheduled(1, 2);
+    const because = ["no retention is configured"];
+    const request = { retention: undefined, by, now: later(), dryRun: false };
+    expect(await storage.archive.prune(request, within())).toEqual({
+      ...nothing,
+      kept: [2, 1].map((n) => ({ snapshotId: idOf(n), because })),
+    });
+    expect(await listed()).toHaveLength(2);
+  });
+
+  test("goes on after a deletion that fails, and names it", async () => {
+    await saveScheduled(1, 2, 3, 4);
+    storage.faults.when({ action: "DeleteItem", body: "2025-01-15T10:30:02Z" }, () => "denied");
+    const { failed, ...rest } = await prune({ archive: storage.shaky });
+    expect(rest).toMatchObject({ deleted: [idOf(3), idOf(1)], remaining: 0 });
+    expect(failed.map(({ snapshotId, error }) => [snapshotId, error.name])).toEqual([[idOf(2), "Configuration"]]);
+    storage.faults.clear();
+    expect(await prune({ now: new Date() })).toMatchObject({ deleted: [], orphansDeleted: 0 }); // it may still be going on
+    expect(await prune()).toMatchObject({ deleted: [], orphansDeleted: 1 });
+    expect(await bodies()).toEqual([keyOf(idOf(4))]);
+    expect(await storage.items("snapshot")).toHaveLength(1);
+  });
+
+  test("stops before its time ends, and says how many deletions are left: the newest ones", async () => {
+    await saveScheduled(1, 2, 3, 4);
+    const times = [8_000, 8_000, 1_000];
+    const deadline = { signal: within().signal, remainingMs: () => times.shift() ?? 1_000 };
+    expect(await prune({ deadline })).toMatchObject({
+      deleted: [idOf(1)],
+      remaining: 2,
+      warnings: ["The time ended before 2 more deletions: call prune again, or wait for its next run."],
+    });
+    expect(await listed()).toEqual([idOf(4), idOf(3), idOf(2)]);
+  });
+
+  test("counts a snapshot whose row cannot be read, or whose body is missing, neither as kept by a rule nor as expired", async () => {
+    await saveScheduled(1, 2, 3, 4);
+    await removeBody(idOf(4));
+    const [row = expect.fail("no row")] = (await storage.items("snapshot")).filter(
+      ({ snapshot_id }) => snapshot_id?.S === idOf(3),
+    );
+    await put({ ...row, status: { S: "new" } });
+    const { kept, deleted, warnings } = await prune();
+    expect(deleted).toEqual([idOf(1)]);
+    expect(kept.map(({ snapshotId }) => snapshotId)).toEqual([idOf(2), idOf(4)]);
+    expect(kept[1]?.because).toEqual(["its body is missing from the bucket"]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^Left out of what is deleted, because it cannot be read: .*2025-01-15T10:30:03Z/),
+      `The bodies of ${idOf(4)} are missing from the bucket: restore or delete these snapshots.`,
+    ]);
+    expect(await storage.items("snapshot")).toHaveLength(3);
+  });
+});
+
+describe("rollbacks need", () => {
+  const journal = () => createJournal(storage.config, storage.clients);
+  const open = async (rollbackId: string, target: number, safety: number | null) => {
+    const names = { snapshotId: idOf(target), safetySnapshotId: safety === null ? null : idOf(safety) };
+    const opened = await journal().open(opening(rollbackId, names), second(59), within());
+    return opened === "taken" ? expect.fail("the id is taken") : opened;
+  };
+  const retention = { schedules: { hourly: { keep_last: 1 } }, safetyDays: 1 };
+  const recently = new Date(second(59).getTime() + DAY / 2);
+  const reasons = async (now: Date) =>
+    Object.fromEntries(
+      (await prune({ retention, now })).kept.map(({ snapshotId, because }) => [
+        snapshotId,
+        because.filter((reason) => reason.startsWith("r-") || reason.startsWith("named")),
+      ]),
+    );
+
+  test("the snapshots of one that has not ended, however long ago it began", async () => {
+    await saveScheduled(1, 2, 4);
+    await save(3, { trigger: "safety" });
+    await open("r-1", 1, 3);
+    expect(await reasons(later())).toEqual({
+      [idOf(4)]: [],
+      [idOf(3)]: ["r-1 can be resumed"],
+      [idOf(1)]: ["r-1 can be resumed"],
+    });
+  });
+
+  test("the snapshots of one that can be undone, for the days that safety snapshots are kept", async () => {
+    await saveScheduled(1, 2, 4);
+    await save(3, { trigger: "safety" });
+    await (await open("r-1", 1, 3)).close("success", result, second(59), within());
+    expect(await reasons(recently)).toEqual({
+      [idOf(4)]: [],
+      [idOf(3)]: ["r-1 can be undone"],
+      [idOf(1)]: ["r-1 can be undone"],
+    });
+    expect(Object.keys(await reasons(later()))).toEqual([idOf(4)]);
+  });
+
+  test("nothing of one that committed nothing", async () => {
+    await saveScheduled(1, 2);
+    await (await open("r-1", 1, null)).close("success", result, second(59), within());
+    expect(Object.keys(await reasons(recently))).toEqual([idOf(2)]);
+  });
+
+  test("what a record names that cannot be read; where it names nothing, nothing is deleted", async () => {
+    await saveScheduled(1, 2, 3);
+    await open("r-1", 1, null);
+    const [record = expect.fail("no record")] = await storage.items("rollback");
+    await put({ ...record, status: { S: "new" } });
+    expect(await reasons(later())).toEqual({
+      [idOf(3)]: [],
+      [idOf(1)]: ["named by a rollback that cannot be read"],
+    });
+
+    const { snapshot_id: _, ...nameless } = record;
+    await put(nameless);
+    await saveScheduled(4);
+    await expect(prune()).rejects.toThrow(JournalCorrupt);
+    await expect(prune()).rejects.toThrow(
+      /^JournalCorrupt: it is not known which snapshots a rollback needs.*Nothing was changed/,
+    );
+    expect(await listed()).toEqual([4, 3, 1].map(idOf));
+  });
+});
+
+describe("a body without a row", () => {
+  test("is never deleted for its age: a lost index loses no body", async () => {
+    await saveScheduled(1, 2, 3);
+    await loseRows();
+    await expect(prune()).rejects.toThrow(IndexIncomplete);
+    await saveScheduled(4);
+    await expect(prune()).rejects.toThrow(
+      /^IndexIncomplete: the bucket has 4 bodies, the index lists 1 snapshot\. .* Nothing was changed\. Call reindex/,
+    );
+    expect(await bodies()).toHaveLength(4);
+    expect(await listed()).toEqual([idOf(4)]);
+  });
+
+  test("stays, with a warning, if there are few", async () => {
+    await saveScheduled(1, 2, 3);
+    await loseRows(({ snapshot_id, pk }) => pk?.S === "snapshot" && snapshot_id?.S === idOf(1));
+    expect(await prune()).toMatchObject({
+      deleted: [idOf(2)],
+      orphansDeleted: 0,
+      warnings: [`The bucket has bodies that no row of the index lists: ${idOf(1)}. Call reindex to list them.`],
+    });
+    expect(await bodies()).toEqual([1, 3].map((n) => keyOf(idOf(n))));
+  });
+
+  test("is of a snapshot that is being taken, if it is younger than a day", async () => {
+    await saveScheduled(1, 2);
+    await loseRows(({ snapshot_id, pk }) => pk?.S === "snapshot" && snapshot_id?.S === idOf(1));
+    expect(await prune({ now: new Date() })).toMatchObject({ orphansDeleted: 0, warnings: [] });
+  });
+
+  test("is deleted a day after its snapshot was, unless it is a copy that was written since", async () => {
+    await saveScheduled(1, 2, 3);
+    const [body1, body2] = [await bodyOf(idOf(1)), await bodyOf(idOf(2))];
+    await storage.archive.remove(idOf(1), by, within());
+    await storage.archive.remove(idOf(2), by, within());
+    await putBody(idOf(2), body2);
+    await putBody(idOf(1), body1);
+    for (const { pk, sk, ...record } of await storage.items("deletion")) {
+      if (record.snapshot_id?.S !== idOf(1) || !pk || !sk) continue; // recorded after that body was written
+      await put({ pk, sk, ...record, deleted_at: { S: new Date(Date.now() + 60_000).toISOString() } });
+    }
+    expect(await prune({ now: new Date() })).toMatchObject({ orphansDeleted: 0, warnings: [] });
+    expect(await prune()).toMatchObject({
+      orphansDeleted: 1,
+      warnings: [`The bucket has bodies that no row of the index lists: ${idOf(2)}. Call reindex to list them.`],
+    });
+    expect(await bodies()).toEqual([2, 3].map((n) => keyOf(idOf(n))));
+  });
+
+  test("is deleted if it is of a repeated delivery of an execution whose snapshot is listed", async () => {
+    const run = { name: "hourly", executionId: "execution-1", scheduledTime: "2025-01-15T10:30:00Z" };
+    const scheduled = content({ trigger: "schedule", schedule: run });
+    const { snapshot } = await storage.archive.save(scheduled, new Date(), within(), executionOf(run));
+    const id = `${snapshot.snapshotId}-2`;
+    const copy = gunzipSync(await bodyOf(snapshot.snapshotId))
+      .toString()
+      .replaceAll(snapshot.snapshotId, id);
+    await putBody(id, gzipSync(copy));
+    expect(await prune({ dryRun: true })).toMatchObject({ orphansDeleted: 1, warnings: [] });
+    expect(await prune()).toMatchObject({ deleted: [], orphansDeleted: 1, warnings: [] });
+    expect(await bodies()).toEqual([keyOf(snapshot.snapshotId)]);
+  });
+
+  test("of an interrupted deletion is deleted with the row that it has hidden", async () => {
+    await saveScheduled(1, 2);
+    for (const { pk, sk, snapshot_id } of await storage.items("snapshot")) {
+      if (snapshot_id?.S !== idOf(1) || !pk || !sk) continue;
+      const hide = { UpdateExpression: "SET deleting = :true", ExpressionAttributeValues: { ":true": { BOOL: true } } };
+      await storage.dynamodb.send(new UpdateItemCommand({ TableName, Key: { pk, sk }, ...hide }));
+    }
+    expect(await prune()).toMatchObject({ deleted: [], orphansDeleted: 1, warnings: [] }); // hidden, not yet recorded
+    expect(await bodies()).toEqual([keyOf(idOf(2))]);
+    expect(await storage.items("snapshot")).toHaveLength(1);
+  });
+});
