@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseDeployment } from "../../infra/config.ts";
-import { example, local } from "./configs.ts";
+import { example, local, root } from "./configs.ts";
 
 function problemsOf(config: unknown): string[] {
   try {
@@ -14,6 +16,30 @@ function problemsOf(config: unknown): string[] {
   }
   return [];
 }
+
+describe("the README", () => {
+  const readme = readFileSync(join(root, "infra/README.md"), "utf8");
+  const tableAfter = (heading: string) => readme.split(heading)[1]?.split("\n\n")[0] ?? "";
+  /** The known fields of a part of the config, as the message about an unknown one lists them. */
+  const fieldsOf = (config: unknown, path: string): string[] => {
+    const [problem = ""] = problemsOf(config).filter((line) => line.startsWith(`${path}: unknown field "unknown"`));
+    return problem.split("known fields are ")[1]?.split(", ") ?? [];
+  };
+  const unknown = true;
+
+  test.each([
+    ["### Configure\n", fieldsOf({ ...local(), unknown }, "(top level)"), 16],
+    ["### Configure\n", fieldsOf({ ...local(), archive: { unknown } }, "archive"), 4],
+    ["### Configure\n", fieldsOf({ ...local(), alarms: { unknown } }, "alarms"), 2],
+    ["### Network\n", fieldsOf({ ...local(), network: { vpc: {}, unknown } }, "network"), 5],
+    ["### Network\n", fieldsOf({ ...local(), network: { vpc: { create: { unknown } } } }, "network.vpc.create"), 3],
+    ["### Network\n", fieldsOf({ ...local(), network: { endpoints: { unknown } } }, "network.endpoints"), 3],
+  ])("has every setting in its table %j", (heading, fields, least) => {
+    expect(fields.length).toBeGreaterThanOrEqual(least);
+    const table = tableAfter(heading);
+    expect(fields.filter((field) => !new RegExp(`[\`.]${field}\\b`).test(table))).toEqual([]);
+  });
+});
 
 test("the smallest config gets defaults that retain data", () => {
   expect(parseDeployment(local(), "x.json")).toMatchObject({

@@ -120,6 +120,13 @@ describe("what holds data", () => {
     }
   });
 
+  test.each(Object.entries(deployments))("a first deployment that fails leaves none of it behind: %s", (_, config) => {
+    const policies = Object.values(dataOf(templateOf(config))).map((line) => line.split(": ")[1]);
+    expect(new Set(policies).isSubsetOf(new Set(["RetainExceptOnCreate, Retain", "Delete, Delete"]))).toBe(true);
+    const resources = Object.values(templateOf(config).toJSON().Resources).map((it) => resourceOf.parse(it));
+    expect(resources.filter(({ DeletionPolicy }) => DeletionPolicy === "Retain")).toEqual([]);
+  });
+
   test("outlives the stack and its updates, except what a first deployment that fails has created", () => {
     const kept = "RetainExceptOnCreate, Retain";
     const data = dataOf(templateOf(logged));
@@ -438,6 +445,16 @@ describe("a schedule", () => {
     });
     const off = templateOf({ ...local(), schedules: [{ name: "off", expression: "rate(2 days)", enabled: false }] });
     off.hasResourceProperties("AWS::Scheduler::Schedule", { State: "DISABLED", ScheduleExpressionTimezone: "UTC" });
+  });
+
+  test("runs once, at a time", () => {
+    const schedule = { name: "before-the-move", expression: "at(2030-01-31T22:00:00)", timezone: "Europe/Dublin" };
+    templateOf({ ...local(), schedules: [schedule] }).hasResourceProperties("AWS::Scheduler::Schedule", {
+      Name: "before-the-move",
+      ScheduleExpression: "at(2030-01-31T22:00:00)",
+      ScheduleExpressionTimezone: "Europe/Dublin",
+      State: "ENABLED",
+    });
   });
 
   test("is retried for an hour, then kept in an encrypted queue", () => {
