@@ -198,6 +198,12 @@ const deployment = fields("the deployment", {
     /^arn:aws[a-z-]*:iam::(\d{12}|aws):policy\/.+$/,
     "the ARN of the managed policy that limits every role, arn:aws:iam::…:policy/…",
   ).optional(),
+  /** The key that encrypts what the stack creates. By default AWS's own keys do. */
+  kms_key_arn: arn(
+    "kms",
+    "key/.+",
+    "the ARN of the KMS key that encrypts bucket, table, logs and dead letters (not of an alias)",
+  ).optional(),
   cluster,
   /** Null if the brokers are reached without a VPC. */
   network: network.nullable(),

@@ -14,6 +14,7 @@ import {
   Vpc,
 } from "aws-cdk-lib/aws-ec2";
 import { CfnFunction } from "aws-cdk-lib/aws-lambda";
+import { CfnLogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import { portsOf } from "./config/network.ts";
@@ -72,12 +73,12 @@ export class KafkaAccess extends Construct {
   /** What an administrator needs to peer the network with that of the brokers. */
   readonly outputs: Readonly<Record<string, string>> = {};
 
-  constructor(scope: Construct, id: string, { cluster, network }: Deployment) {
+  constructor(scope: Construct, id: string, { cluster, network, kms_key_arn }: Deployment) {
     super(scope, id);
     this.#cluster = cluster;
     if (network === null) return;
 
-    const { vpc, subnets } = this.#vpc(network.vpc);
+    const { vpc, subnets } = this.#vpc(network.vpc, kms_key_arn);
     const functions = this.#functionsGroup(vpc, network);
     this.#openBrokers(functions, network);
     this.#addGateways(vpc, subnets, network.endpoints);
@@ -155,7 +156,7 @@ export class KafkaAccess extends Construct {
     });
   }
 
-  #vpc({ existing, create }: Network["vpc"]): { vpc: AnyVpc; subnets: ISubnet[] } {
+  #vpc({ existing, create }: Network["vpc"], kmsKeyArn: string | undefined): { vpc: AnyVpc; subnets: ISubnet[] } {
     if (existing !== undefined) {
       const vpc = Vpc.fromVpcAttributes(this, "Vpc", {
         vpcId: existing.vpc_id,
@@ -176,6 +177,8 @@ export class KafkaAccess extends Construct {
     });
     const { logGroup } = vpc.addFlowLog("Rejected", { trafficType: FlowLogTrafficType.REJECT });
     logGroup?.applyRemovalPolicy(RemovalPolicy.DESTROY);
+    const logs = logGroup?.node.defaultChild;
+    if (logs instanceof CfnLogGroup && kmsKeyArn !== undefined) logs.kmsKeyId = kmsKeyArn;
     return { vpc, subnets: vpc.isolatedSubnets };
   }
 

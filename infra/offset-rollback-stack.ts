@@ -65,7 +65,7 @@ export class OffsetRollbackStack extends Stack {
     const callers = new CallerPolicies(this, "Callers", functions, api);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
     if (writers !== undefined) {
-      const lost = new DeadLetters(this, "RollbacksLost");
+      const lost = new DeadLetters(this, "RollbacksLost", deployment);
       writers.rollback.keepFailed(lost);
       const { failed } = new Schedules(this, "Schedules", writers.snapshot, deployment);
       new Pruning(this, "Pruning", writers.prune, deployment);

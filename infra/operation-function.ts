@@ -1,5 +1,5 @@
 import { basename, dirname, extname, join } from "node:path";
-import { AssetHashType, DockerImage, Duration, RemovalPolicy } from "aws-cdk-lib";
+import { AssetHashType, DockerImage, Duration, RemovalPolicy, Validations } from "aws-cdk-lib";
 import { type Conditions, Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
   Alias,
@@ -20,6 +20,7 @@ import { apiAlias, envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
 import { dataRemoval } from "./data-removal.ts";
 import { serviceName } from "./metrics.ts";
+import { logEncryption } from "./own-key.ts";
 
 /** Memory of functions that read or write whole documents: one vCPU, and enough for the largest that can be stored. */
 const documentMemory = 1769;
@@ -147,6 +148,7 @@ export class OperationFunction extends LambdaFunction {
       logGroupName: `/aws/lambda/${functionName}`,
       retention: deployment.logs.retention_days,
       removalPolicy: limits[verb].audited ? dataRemoval(deployment) : RemovalPolicy.DESTROY,
+      ...logEncryption(scope, `${verb}-logs-key`, deployment),
     });
     const role = new Role(scope, `${verb}-role`, { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
     super(scope, verb, {
@@ -191,6 +193,13 @@ export class OperationFunction extends LambdaFunction {
   /** Puts asynchronous requests that failed for good into a queue. */
   keepFailed(queue: IQueue, retries: Pick<EventInvokeConfigOptions, "retryAttempts" | "maxEventAge"> = once): void {
     this.configureAsyncInvoke({ ...retries, onFailure: new SqsDestination(queue) });
+    if (queue.encryptionMasterKey === undefined) return;
+    Validations.of(this.executionRole).acknowledge(
+      ...["GenerateDataKey", "ReEncrypt"].map((action) => ({
+        id: `AwsSolutions-IAM5[Action::kms:${action}*]`,
+        reason: "CDK grants the variants of the action together: they are for one key.",
+      })),
+    );
   }
 
   /** Sets environment variables. */

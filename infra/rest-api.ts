@@ -15,6 +15,7 @@ import { operations, type Verb, verbs } from "../functions/operations.ts";
 import type { Deployment } from "./config.ts";
 import { dataRemoval } from "./data-removal.ts";
 import type { OperationFunction } from "./operation-function.ts";
+import { logEncryption } from "./own-key.ts";
 
 /** The REST API: every method requires an IAM signature and invokes one function. */
 export class RestApi extends Construct {
@@ -31,7 +32,11 @@ export class RestApi extends Construct {
     super(scope, id);
     const { name_prefix, api, logs } = deployment;
     this.accessLogs = api.access_logs
-      ? new LogGroup(this, "AccessLogs", { retention: logs.retention_days, removalPolicy: dataRemoval(deployment) })
+      ? new LogGroup(this, "AccessLogs", {
+          retention: logs.retention_days,
+          removalPolicy: dataRemoval(deployment),
+          ...logEncryption(this, "AccessLogsKey", deployment),
+        })
       : undefined;
     this.api = new Api(this, "Api", {
       restApiName: `${name_prefix}offset-rollback`,

@@ -20,9 +20,10 @@ const retries = { retryAttempts: 2, maxEventAge: Duration.hours(1) };
 export class Schedules extends Construct {
   readonly failed: DeadLetters;
 
-  constructor(scope: Construct, id: string, snapshot: OperationFunction, { name_prefix, schedules }: Deployment) {
+  constructor(scope: Construct, id: string, snapshot: OperationFunction, deployment: Deployment) {
     super(scope, id);
-    this.failed = new DeadLetters(this, "Failed");
+    const { name_prefix, schedules, kms_key_arn } = deployment;
+    this.failed = new DeadLetters(this, "Failed", deployment);
     snapshot.keepFailed(this.failed, retries);
 
     const scheduleGroup = withPlainId(
@@ -47,6 +48,10 @@ export class Schedules extends Construct {
     });
     role.addToPolicy(new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: [snapshot.functionArn] }));
     role.addToPolicy(new PolicyStatement({ actions: ["sqs:SendMessage"], resources: [this.failed.queueArn] }));
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html: of who sends a message
+    const ofSenders = ["kms:GenerateDataKey", "kms:Decrypt"];
+    if (kms_key_arn !== undefined)
+      role.addToPolicy(new PolicyStatement({ actions: ofSenders, resources: [kms_key_arn] }));
 
     for (const { name, expression, timezone = "UTC", enabled, ...request } of schedules) {
       const { executionId: execution_id, scheduledTime: scheduled_time } = ContextAttribute;

@@ -1,12 +1,20 @@
 import { Duration, Stack, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, type ITable, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
 import { type Conditions, PolicyStatement } from "aws-cdk-lib/aws-iam";
-import { BlockPublicAccess, Bucket, BucketEncryption, CfnBucket, type IBucket } from "aws-cdk-lib/aws-s3";
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  CfnBucket,
+  type IBucket,
+  ObjectLockRetention,
+} from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { envNames } from "../functions/shared/lambda/env.ts";
 import type { Deployment } from "./config.ts";
 import { dataRemoval } from "./data-removal.ts";
 import type { OperationFunction } from "./operation-function.ts";
+import { ownKey } from "./own-key.ts";
 
 /** The folders of the bucket. */
 const folders = ["snapshots", "rollbacks", "results", "imports"] as const;
@@ -43,14 +51,18 @@ export class SnapshotArchive extends Construct {
   readonly bucket: AnyBucket;
   readonly table: AnyTable;
   readonly #prefix: string;
-  /** The ARNs of the keys that encrypt what exists. */
+  /** The ARNs of the keys that encrypt them, if not AWS's own do. */
   readonly #keys: { readonly bucket: string | undefined; readonly table: string | undefined };
 
   constructor(scope: Construct, id: string, deployment: Deployment) {
     super(scope, id);
     const { bucket_prefix, existing = {} } = deployment.archive;
     this.#prefix = bucket_prefix;
-    this.#keys = { bucket: existing.bucket_kms_key_arn, table: existing.table_kms_key_arn };
+    const own = deployment.kms_key_arn;
+    this.#keys = {
+      bucket: existing.bucket === undefined ? own : existing.bucket_kms_key_arn,
+      table: existing.table === undefined ? own : existing.table_kms_key_arn,
+    };
     this.bucket =
       existing.bucket === undefined
         ? this.#newBucket(deployment)
@@ -67,11 +79,20 @@ export class SnapshotArchive extends Construct {
 
   #newBucket(deployment: Deployment): Bucket {
     const { archive } = deployment;
+    const encryptionKey = ownKey(this, "BucketKey", deployment);
+    const lockDays = archive.object_lock_days;
     const bucket = new Bucket(this, "Bucket", {
       versioned: true,
       enforceSSL: true,
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
-      encryption: BucketEncryption.S3_MANAGED,
+      ...(encryptionKey === undefined
+        ? { encryption: BucketEncryption.S3_MANAGED }
+        : { encryption: BucketEncryption.KMS, encryptionKey, bucketKeyEnabled: true }),
+      // In governance mode: compliance mode would bind the account's owner too, for as long as a typo says.
+      ...(lockDays !== undefined && {
+        objectLockEnabled: true,
+        objectLockDefaultRetention: ObjectLockRetention.governance(Duration.days(lockDays)),
+      }),
       lifecycleRules: [
         {
           abortIncompleteMultipartUploadAfter: Duration.days(1),
@@ -94,12 +115,15 @@ export class SnapshotArchive extends Construct {
   }
 
   #newTable(deployment: Deployment): Table {
+    const encryptionKey = ownKey(this, "TableKey", deployment);
     return new Table(this, "Table", {
       partitionKey: { name: "pk", type: AttributeType.STRING },
       sortKey: { name: "sk", type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      encryption: TableEncryption.AWS_MANAGED,
+      ...(encryptionKey === undefined
+        ? { encryption: TableEncryption.AWS_MANAGED }
+        : { encryption: TableEncryption.CUSTOMER_MANAGED, encryptionKey }),
       timeToLiveAttribute: "expires_at",
       deletionProtection: deployment.archive.deletion_protection,
       removalPolicy: dataRemoval(deployment),
@@ -249,7 +273,7 @@ export class SnapshotArchive extends Construct {
     this.#allow(fn, actions, this.table.tableArn, { "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": items } });
   }
 
-  /** Allows `actions`, with what they require of the key that encrypts an existing bucket or table. */
+  /** Allows `actions`, with what they require of the key that encrypts the bucket or the table. */
   #allow(fn: OperationFunction, actions: readonly string[], resource: string, conditions?: Conditions): void {
     fn.allow(actions, resource, conditions);
     for (const action of actions) {

@@ -35,6 +35,8 @@ export const archive = fields("the archive settings", {
   ).default(""),
   /** How long a deleted body can be recovered from the versioned bucket. */
   noncurrent_days: whole(1, 3650, "the number of days that deleted bodies can be recovered").optional(),
+  /** How long no version of an object can be deleted for good, for whom may not bypass that (S3 Object Lock). */
+  object_lock_days: whole(1, 36_500, "the number of days that S3 locks each version of an object").optional(),
   /** Better set after the first deployment: if that one fails, CloudFormation cannot remove a table that is protected. */
   deletion_protection: flag("whether the table cannot be deleted, by anybody, before this is false again", false),
   /** A bucket, a table or both that this stack did not create: it sets nothing of them, and never deletes them. */
@@ -46,6 +48,11 @@ export const archive = fields("the archive settings", {
       report(
         ["noncurrent_days"],
         "has no effect on a bucket that exists: set its lifecycle rule yourself, and remove this field",
+      );
+    if (has(it?.existing, "bucket") && has(it, "object_lock_days"))
+      report(
+        ["object_lock_days"],
+        "has no effect on a bucket that exists: set its Object Lock yourself (aws s3api put-object-lock-configuration), and remove this field",
       );
     if (has(it?.existing, "table") && it?.deletion_protection === true)
       report(

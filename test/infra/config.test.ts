@@ -148,6 +148,19 @@ describe("retention", () => {
   });
 });
 
+test("a key is that of a key, not of an alias, and an existing bucket has its own Object Lock", () => {
+  const kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:alias/offsets";
+  const archive = { object_lock_days: 30, existing: { bucket: "old-offsets" } };
+  expect(problemsOf({ ...local(), kms_key_arn, archive })).toEqual([
+    expect.stringMatching(/^kms_key_arn: must be the ARN of the KMS key .*not of an alias/),
+    expect.stringMatching(/^archive.object_lock_days: has no effect on a bucket that exists/),
+  ]);
+  expect(problemsOf({ ...local(), archive: { object_lock_days: 0 } })).toEqual([
+    expect.stringMatching(/^archive.object_lock_days: must be the number of days .*from 1 to 36500/),
+  ]);
+  expect(problemsOf({ ...local(), archive: { object_lock_days: 30, existing: { table: "old" } } })).toEqual([]);
+});
+
 test("what the deletion of the stack could not do, or would not do, is refused", () => {
   const existing = { bucket: "old-offsets", table: "offsets-restored" };
   expect(problemsOf({ ...local(), removal_policy: "destroy", archive: { existing } })).toEqual([
