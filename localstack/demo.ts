@@ -13,9 +13,9 @@ import { type DocumentResult, documentResult as shown } from "../functions/show/
 import { snapshotResult as taken } from "../functions/snapshot/schema.ts";
 import { result as verified } from "../functions/verify/schema.ts";
 import { choose } from "./choice.ts";
-import { type Client, createClient } from "./client.ts";
 import { type Cloud, useOrStartCloud } from "./cloud.ts";
 import { createConsole, type DescribedPartition, type Ran } from "./console.ts";
+import { curlLine } from "./curl.ts";
 import { deploy, destroy, localDeployment, type Outputs } from "./deploy.ts";
 import { type Kafka, useOrStartKafka } from "./kafka.ts";
 import { freshStateDir, main, removeState, repository, type Say, sayTime, start, until } from "./process.ts";
@@ -67,7 +67,7 @@ type Report = ReturnType<typeof createReport>;
  * The command line and the API, as people and scripts use them. What is typed is printed with its output; data to check
  * comes from the same program as JSON, quietly.
  */
-function createOperations(outputs: Outputs, client: Client, directory: string, report: Report) {
+function createOperations(outputs: Outputs, cloud: Cloud, directory: string, report: Report) {
   mkdirSync(join(directory, ".local"), { recursive: true });
   writeFileSync(join(directory, ".local", "outputs.json"), JSON.stringify(outputs));
   const offsetRollback = async (words: readonly string[]): Promise<Ran & { shown: string }> => {
@@ -91,13 +91,17 @@ function createOperations(outputs: Outputs, client: Client, directory: string, r
       return answer.parse(parseJson((await offsetRollback([...words, "--format", "json"])).output));
     },
 
+    /** Runs the line that it prints, in a shell. */
     async http<T>(method: string, path: string, body: unknown, answer: Answer<T>) {
-      const response = await client.http(method, path, body);
-      const data = body === undefined ? "" : ` -d '${JSON.stringify(body)}'`;
-      const command = `curl --aws-sigv4 aws:amz:us-east-1:execute-api -X ${method}${data} "$API${path}"`;
-      report.ran({ command, output: `HTTP ${response.status}\n${JSON.stringify(response.body, null, 2)}` });
-      report.check(`${method} ${path.split("?")[0]} answers 200`, response.status === 200, response.status);
-      return answer.parse(response.body);
+      const command = curlLine(method, path, body);
+      const env = { ...process.env, ...cloud.environment, API: outputs.api_url };
+      const { stdout, stderr, exitCode } = await start({ command: "bash", args: ["-c", command], env });
+      if (exitCode !== 0) throw new Error(`${command} exited with ${exitCode}:\n${stderr}`);
+      const [, text = "", status = ""] = /^(.*)\nHTTP (\d+)$/s.exec(stdout.trimEnd()) ?? [];
+      const received = parseJson(text);
+      report.ran({ command, output: `${JSON.stringify(received, null, 2)}\nHTTP ${status}` });
+      report.check(`${method} ${path.split("?")[0]} answers 200`, status === "200", stdout);
+      return answer.parse(received);
     },
   };
 }
@@ -149,7 +153,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group, directory 
 
   report.title("d. A snapshot");
   const outputs = await deployed;
-  const operations = createOperations(outputs, createClient(outputs, cloud), directory, report);
+  const operations = createOperations(outputs, cloud, directory, report);
   const place = ["--path", outputs.path];
   const kafkaToo = ["--bootstrap-servers", outputs.bootstrap_servers];
   const snapshot = async (description: string) => {
@@ -276,6 +280,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group, directory 
   );
 
   report.title("i. The same over HTTP, and by the schedule");
+  say(`API=${outputs.api_url}`);
   const reread = await describe();
   const posted = await operations.http("POST", "/snapshots", { groups: [group], description: "over HTTP" }, taken);
   const page = await operations.http("GET", "/snapshots?limit=5", undefined, listed);

@@ -1,0 +1,93 @@
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { curlLine } from "../../localstack/curl.ts";
+import { repository } from "../../localstack/process.ts";
+import { openGateway } from "../support/gateway.ts";
+import { commitsOn, openStack } from "../support/stack.ts";
+
+const stack = openStack();
+const gateway = await openGateway(stack.outputs, stack.cloud);
+const folder = mkdtempSync(join(tmpdir(), "offset-rollback-curl-"));
+
+/** Runs lines of bash as a reader of the documents does, with the gateway as the API. */
+async function runInShell(lines: string) {
+  const { environment, region } = stack.cloud;
+  const env = { ...environment, AWS_REGION: region, API: gateway.apiUrl };
+  return execa("bash", ["-euo", "pipefail", "-c", lines], { env, cwd: folder, reject: false, timeout: 60_000 });
+}
+
+/** The blocks of code of the documents that call curl, and what is said of curl elsewhere. */
+const files = globSync(["**/*.md", ".github/**/*.md"], {
+  cwd: repository,
+  exclude: ["node_modules/**", ".local/**", "cdk.out/**", "dist/**"],
+});
+const documents = files.map((file) => ({ file, text: readFileSync(join(repository, file), "utf8") }));
+const fences = /^( *)```[^\n]*\n(.*?)^\1```$/gms;
+const blocks = documents.flatMap(({ file, text }) =>
+  [...text.matchAll(fences)].flatMap(([, , code = ""]) => (/\bcurl\b/.test(code) ? [{ file, code }] : [])),
+);
+const elsewhere = documents.flatMap(({ file, text }) =>
+  text
+    .replaceAll(fences, "")
+    .split("\n")
+    .filter((line) => /\bcurl\b[^`]*(https?:|\$API|--aws-sigv4|-d )/.test(line))
+    .map((line) => `${file}: ${line}`),
+);
+
+const group = "orders-streams";
+let taken: Promise<void> | undefined;
+
+/** Takes a snapshot of the groups that the documents name. */
+const prepared = async () => {
+  taken ??= stack.topic(1).then(async (topic) => {
+    for (const name of [group, "orders-returns"]) await stack.commit(commitsOn(name, topic, [3n]));
+    await stack.call("snapshot", { groups: ["orders-*"] });
+  });
+  await taken;
+};
+
+beforeAll(() => {
+  mkdirSync(join(folder, ".local"));
+  writeFileSync(join(folder, ".local", "outputs.json"), JSON.stringify({ ...stack.outputs, api_url: gateway.apiUrl }));
+});
+afterAll(async () => {
+  await gateway.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe("every curl line of the documents is signed as API Gateway checks it, and does what it says", () => {
+  test("and stands in a block of code, where it is found", () => {
+    expect(elsewhere).toEqual([]);
+    expect(blocks.map(({ file }) => file)).toContain("functions/README.md");
+  });
+
+  test.each(blocks)("$file", async ({ code }) => {
+    await prepared();
+    const lines = code.replaceAll(/\\\n/g, " ").split("\n");
+    const calls = lines.filter((line) => /\bcurl\b/.test(line.replace(/(^|\s)#.*/, "")));
+    const { stderr, exitCode } = await runInShell(code);
+    const received = gateway.received();
+    expect(received.filter(({ status }) => status !== 200 && status !== 202)).toEqual([]);
+    expect({ calls: received.length, exitCode, stderr }).toMatchObject({ calls: calls.length, exitCode: 0 });
+  });
+});
+
+describe("the lines that the demo prints and runs", () => {
+  test.each<[string, () => [method: string, path: string, body?: unknown]]>([
+    ["a list", () => ["GET", "/snapshots?limit=5"]],
+    ["a snapshot", () => ["POST", "/snapshots", { groups: [group], description: "it's over HTTP" }]],
+  ])("are signed as API Gateway checks it: %s", async (_, call) => {
+    const { stdout } = await runInShell(curlLine(...call()));
+    expect(gateway.received()).toMatchObject([{ status: 200, refusal: undefined }]);
+    expect(stdout).toMatch(/\nHTTP 200$/);
+  });
+});
+
+test("a line that is signed with another key is refused by that gateway", async () => {
+  const { stdout } = await runInShell(`AWS_SECRET_ACCESS_KEY=other; ${curlLine("GET", "/snapshots")}`);
+  expect(gateway.received()).toMatchObject([{ status: 403, refusal: expect.stringContaining("does not match") }]);
+  expect(stdout).toMatch(/\nHTTP 403$/);
+});
