@@ -51,7 +51,7 @@ const limits: Readonly<Record<Verb, Limits>> = {
   delete: { seconds: 30, memory: 512, audited: true },
   import: { seconds: 300, memory: documentMemory },
   reindex: { seconds: 900, memory: documentMemory },
-  prune: { seconds: 900, memory: documentMemory },
+  prune: { seconds: 900, memory: documentMemory, audited: true },
 };
 
 /** The heap's fraction of a function's memory; buffers and the code are outside the heap. */

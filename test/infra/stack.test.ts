@@ -134,11 +134,16 @@ describe("what holds data", () => {
       ArchiveBucket49F1AC64: `AWS::S3::Bucket: ${kept}`,
       ArchiveTable7F4812CA: `AWS::DynamoDB::Table: ${kept}`,
     });
-    expect(keptBy(templateOf(logged)).sort()).toEqual(
-      ["ArchiveBucket49F1AC64", "ArchiveTable7F4812CA", ...audited].sort(),
-    );
+    const prune = expect.stringMatching(/^prunelogs/);
+    expect(keptBy(templateOf(logged)).sort()).toEqual([
+      "ArchiveBucket49F1AC64",
+      "ArchiveTable7F4812CA",
+      ...audited.slice(0, -1),
+      prune,
+      ...audited.slice(-1),
+    ]);
     for (const id of audited) expect(data[id]).toBe(`AWS::Logs::LogGroup: ${kept}`);
-    expect(keptBy(created).filter((id) => !/^(Archive|rollback|delete)/.test(id))).toEqual([]);
+    expect(keptBy(created).filter((id) => !/^(Archive|rollback|delete|prune)/.test(id))).toEqual([]);
   });
 
   test("is deleted with the stack only if the config sets that, with a warning of what happens to a full bucket", () => {
