@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
-import { result as dryRunResult } from "../plan/schema.ts";
+import { result as dryRunResult, request as planRequest } from "../plan/schema.ts";
 import { recordResult } from "../rollbacks/schema.ts";
 import { type Fields, parseJson } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
 import { count } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
 import { type ExitCode, exit } from "./exit-codes.ts";
-import { commandLine, type Flag, fieldsOf } from "./flags.ts";
+import { commandLine, type Flag, fieldsOf, flagsOf } from "./flags.ts";
 import { type Answer, readAnswer } from "./invoke.ts";
 import { textFor } from "./output.ts";
 import { AnswerLost, OperationFailed, Problem, refused } from "./problems.ts";
@@ -38,7 +38,7 @@ export async function rollBack(run: Run, flags: readonly Flag[], rollback = run.
       `${commandLine("rollback", flags, rollback)} --yes   (does it)`,
     ]);
   }
-  const answer = await run.call("rollback", { ...rollback, dry_run: true });
+  const answer = await dryRun(run, { ...rollback, dry_run: true });
   if (isRepeated(answer)) return showEnded(run, answer);
   const plan = readAnswer(seenPlan, answer, "the dry run");
   run.say(`Dry run of a rollback by ${run.deployment.name}. Nothing was changed.`, "");
@@ -102,6 +102,18 @@ async function showEnded(run: Run, answer: Answer): Promise<ExitCode> {
   return exit.done;
 }
 
+/** Sends a dry run. Who may not call rollback is shown the command of `plan`, which a viewer may call. */
+async function dryRun(run: Run, rollback: Fields): Promise<Answer> {
+  return run.call("rollback", rollback).catch((error: unknown) => {
+    if (!(error instanceof Problem) || !isDenied(error.cause) || rollback.resume !== undefined) throw error;
+    const asked = Object.entries(rollback).filter(([field]) => field in planRequest.shape);
+    error.next = [commandLine("plan", flagsOf(planRequest), Object.fromEntries(asked))];
+    throw error;
+  });
+}
+
+const isDenied = (cause: unknown) => cause instanceof Error && cause.name === "AccessDeniedException";
+
 /** What the plan would change, by action. */
 const movesOf = ({ totals }: Plan) =>
   Object.entries(totals.actions).filter(([action, n]) => n > 0 && action !== "unchanged" && action !== "skip");
@@ -145,7 +157,7 @@ export async function showPlan(
   rollback: Fields,
   by: "rollback" | "plan" = "rollback",
 ): Promise<ExitCode> {
-  const answer = await run.call(by, rollback);
+  const answer = by === "plan" ? await run.call(by, rollback) : await dryRun(run, rollback);
   if (isRepeated(answer)) return showEnded(run, answer);
   const plan = readAnswer(seenPlan, answer, "the dry run");
   await run.show(answer);

@@ -127,6 +127,24 @@ describe("a rollback", () => {
     );
   });
 
+  test("that the caller may not ask for is answered with the command of plan", async () => {
+    const denied = { status: 403, body: '{"__type":"AccessDeniedException","message":"not authorized"}' };
+    for (const how of [
+      ["--dry-run", "--rollback-id", "r1", "--out-of-range", "clamp"],
+      ["--yes", "--out-of-range", "clamp"],
+    ]) {
+      answers = [denied, denied];
+      const { exitCode, stderr } = await cli.run([...roll, ...how]);
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(
+        /was not invoked\. Nothing was changed\.\nNext: offset-rollback plan --snapshot-id latest --groups a --out-of-range clamp\n$/,
+      );
+    }
+    answers = [denied];
+    const resumed = await cli.run(["rollback", "--resume", "r1", "--dry-run"]);
+    expect(resumed.stderr).not.toContain("offset-rollback plan");
+  });
+
   test("that would be refused is planned with 3, and a lost answer has changed nothing", async () => {
     answers = [{ body: planWith({ blockers: { group_not_empty: 1 } }) }, { close: true }];
     const refused = await cli.run(["plan", "latest", "--groups", "a"]);
