@@ -60,6 +60,7 @@ module.exports = {
     room("kafka-4-groups", `${kafka}/groups/`, core, `${kafka}/(wire|calls|connection)/`),
     room("storage-knows-only-core", `${shared}/storage/`, core),
     room("lambda-knows-only-core", `${shared}/lambda/`, core),
+    room("planning-is-below-handlers", `${shared}/planning/`, core, `${shared}/(kafka|lambda|storage)/`),
     room("operation-is-the-root", `${shared}/operation\\.ts$`, core, `${shared}/(lambda|storage)/`),
     {
       name: "no-function-imports-another",
