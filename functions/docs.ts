@@ -77,7 +77,7 @@ function querySchema({ type = "string", minimum, maximum, default: preset, enum:
   return { type, minimum, maximum, default: preset, enum: values };
 }
 
-/** What a method of a path does. What the path does not name of the request is in the body of a POST, else in the query. */
+/** What a method of a path does. What the path does not name of the request is in the body of a POST or PUT, else in the query. */
 function operationObject(verb: Verb, { method, path }: Route, request: Schema): Schema {
   const operation = operations[verb];
   const snapshotField = "snapshotField" in operation ? operation.snapshotField : "snapshot_id";
@@ -86,7 +86,8 @@ function operationObject(verb: Verb, { method, path }: Route, request: Schema): 
   const parameters: Schema[] = [];
   for (const [, name = ""] of path.matchAll(/\{(\w+)\}/g)) {
     const field = fieldOf(name, snapshotField);
-    const time = name === "snapshot_id" && verb !== "delete" ? " A time is written `at:<time>`." : "";
+    const time =
+      name === "snapshot_id" && fields.get(field)?.anyOf !== undefined ? " A time is written `at:<time>`." : "";
     const description =
       name === "group" ? "The group: its name, percent-encoded." : `${fields.get(field)?.description}${time}`;
     parameters.push({ name, in: "path", required: true, description, schema: { type: "string" } });
@@ -105,7 +106,7 @@ function operationObject(verb: Verb, { method, path }: Route, request: Schema): 
   return {
     operationId: path.includes("{rollback_id}") ? "showRollback" : verb,
     summary: operation.summary,
-    ...(method === "POST"
+    ...(method === "POST" || method === "PUT"
       ? { parameters, requestBody: { required: false, content: json(body, Object.fromEntries(example)) } }
       : { parameters: [...parameters, ...query] }),
     responses: { 200: { description: "The result.", content: json(result, examples[verb].result) }, ...failures },

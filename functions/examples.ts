@@ -230,5 +230,9 @@ export const examples: Examples = {
       dry_run: true,
     },
   },
+  hold: {
+    request: { snapshot_id, held: true, reason: "audit of the incident OPS-12" },
+    result: { snapshot_id, held: true },
+  },
   delete: { request: { snapshot_id }, result: { snapshot_id, deleted: true, warnings: [] } },
 };

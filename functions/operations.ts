@@ -1,6 +1,7 @@
 import * as remove from "./delete/schema.ts";
 import * as diff from "./diff/schema.ts";
 import * as history from "./history/schema.ts";
+import * as hold from "./hold/schema.ts";
 import * as importing from "./import/schema.ts";
 import * as list from "./list/schema.ts";
 import * as plan from "./plan/schema.ts";
@@ -24,6 +25,7 @@ export const operations = {
   rollbacks,
   history,
   delete: remove,
+  hold,
   import: importing,
   reindex,
   prune,
@@ -52,6 +54,7 @@ export const levelOf: Readonly<Record<Verb, Level>> = {
   import: "operator",
   rollback: "operator",
   delete: "administrator",
+  hold: "administrator",
   reindex: "administrator",
   prune: "administrator",
 };

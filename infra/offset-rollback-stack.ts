@@ -45,6 +45,7 @@ export class OffsetRollbackStack extends Stack {
       rollback: make("rollback", archive.grantWrite, archive.grantJournal, kafka.grantWrite),
       rollbacks: make("rollbacks", archive.grantJournalRead),
       delete: make("delete", archive.grantDelete),
+      hold: make("hold", archive.grantHold),
       import: make("import", archive.grantImport, kafka.grantRead),
       prune: make("prune", archive.grantPrune),
     });

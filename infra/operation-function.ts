@@ -49,6 +49,7 @@ const limits: Readonly<Record<Verb, Limits>> = {
   // A thousand bodies; over HTTP an answer comes within 29 s all the same.
   history: { seconds: 60, memory: documentMemory },
   delete: { seconds: 30, memory: 512, audited: true },
+  hold: { seconds: 30, memory: 512, audited: true },
   import: { seconds: 300, memory: documentMemory },
   reindex: { seconds: 900, memory: documentMemory },
   prune: { seconds: 900, memory: documentMemory, audited: true },

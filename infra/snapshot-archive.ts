@@ -17,7 +17,7 @@ import type { OperationFunction } from "./operation-function.ts";
 import { ownKey } from "./own-key.ts";
 
 /** The folders of the bucket. */
-const folders = ["snapshots", "rollbacks", "results", "imports"] as const;
+const folders = ["snapshots", "holds", "rollbacks", "results", "imports"] as const;
 type Folder = (typeof folders)[number];
 
 /** The kinds of items in the table: their partition keys. */
@@ -199,10 +199,11 @@ export class SnapshotArchive extends Construct {
     this.#configure(fn);
   };
 
-  /** Looks for rollbacks to warn of, hides a snapshot, records the deletion, deletes body and index item; reads neither. */
+  /** Looks for rollbacks to warn of, hides a snapshot, records the deletion, deletes body and index item; reads no body. */
   readonly grantDelete = (fn: OperationFunction): void => {
     this.#allowItems(fn, ["dynamodb:Query"], "rollback");
-    this.#allowItems(fn, ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
+    // GetItem: to say why a snapshot could not be hidden.
+    this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], "snapshot");
     this.#allowItems(fn, ["dynamodb:PutItem"], "deletion");
     this.#allow(fn, ["s3:DeleteObject"], this.#objects("snapshots"));
     this.#configure(fn);
@@ -218,9 +219,17 @@ export class SnapshotArchive extends Construct {
     this.#allowItems(fn, ["dynamodb:GetItem"], "snapshot", "execution");
   };
 
-  /** Reads all bodies, and writes rows of the index; deletes nothing, and writes no body. */
+  /** Writes holds, and the rows of held or released snapshots; reads and deletes no object. */
+  readonly grantHold = (fn: OperationFunction): void => {
+    this.#allow(fn, ["s3:PutObject"], this.#objects("holds"));
+    this.#allowItems(fn, ["dynamodb:GetItem", "dynamodb:UpdateItem"], "snapshot");
+    this.#configure(fn);
+  };
+
+  /** Reads all bodies and holds, and writes rows of the index; deletes nothing, and writes no body. */
   readonly grantReindex = (fn: OperationFunction): void => {
     this.#allow(fn, ["s3:GetObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:GetObject"], this.#objects("holds"));
     this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
     this.#grantResults(fn);
     this.#allowItems(fn, ["dynamodb:Query"], "snapshot", "deletion");

@@ -14,6 +14,7 @@ const codes: Readonly<Record<ErrorName, ExitCode>> = {
   ClusterMismatch: exit.refused,
   RollbackInProgress: exit.refused,
   VerificationMismatch: exit.failed,
+  SnapshotHeld: exit.refused,
   PlanChanged: exit.refused,
   RollbackBlocked: exit.refused,
   SnapshotCorrupt: exit.failed,

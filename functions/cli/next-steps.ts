@@ -6,6 +6,7 @@ import { AnswerLost, OperationFailed, type Problem } from "./problems.ts";
 const looks: Partial<Readonly<Record<ErrorName, string>>> = {
   SnapshotNotFound: "list",
   SnapshotCorrupt: "list",
+  SnapshotHeld: "list --held",
   GroupNotFound: "list",
   RollbackNotFound: "rollbacks",
   RollbackInProgress: "rollbacks",

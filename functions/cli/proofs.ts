@@ -84,6 +84,7 @@ export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefine
     return `reads index and journal: the rules keep ${count(kept.length, "snapshot")}, and delete ${deleted.length} (dry run)`;
   },
   delete: undefined,
+  hold: undefined,
 };
 
 /** A group by its name, whatever characters it has. */

@@ -63,6 +63,24 @@ export class Rehearsal {
     });
   }
 
+  /** Holds that snapshot, sees that it cannot be deleted, and releases it. */
+  async hold(): Promise<void> {
+    await this.#findings.make("write: hold", async () => {
+      const [snapshot_id] = this.#made.keys();
+      if (snapshot_id === undefined) throw new NotChecked("there is no snapshot to hold: see above");
+      await this.#sample.call("hold", { snapshot_id, held: true, reason: description });
+      try {
+        await this.#sample.call("delete", { snapshot_id });
+        this.#made.delete(snapshot_id);
+        throw new Failed(`${snapshot_id} was deleted, although it was held.`);
+      } catch (error) {
+        if (!(error instanceof OperationFailed && error.name === "SnapshotHeld")) throw error;
+      }
+      await this.#sample.call("hold", { snapshot_id, held: false });
+      return `${snapshot_id} was held, could not be deleted, and is released`;
+    });
+  }
+
   /** Rolls the doctor's own group back to that snapshot, and reads it back. The sample's group is not touched. */
   async rollBack(): Promise<void> {
     await this.#findings.make("write: rollback", async () => {

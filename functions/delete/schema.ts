@@ -1,16 +1,9 @@
 import * as z from "zod/mini";
 import { described, type Route, resultObject } from "../shared/lambda/documentation.ts";
-import { requestedBy, snapshotId } from "../shared/lambda/request-fields.ts";
+import { oneSnapshot, requestedBy } from "../shared/lambda/request-fields.ts";
 import * as fields from "../shared/lambda/result-fields.ts";
 
-/** One id: `latest` and times are refused, so that a snapshot to be deleted is named exactly. */
-export const request = z.strictObject({
-  snapshot_id: described(
-    snapshotId.check(z.refine((id) => id !== "latest", { error: "must be the id of one snapshot to be deleted" })),
-    "The id of the snapshot.",
-  ),
-  requested_by: requestedBy,
-});
+export const request = z.strictObject({ snapshot_id: oneSnapshot, requested_by: requestedBy });
 
 export const result = /* @__PURE__ */ resultObject(() => ({
   snapshot_id: fields.snapshotId,
@@ -19,5 +12,6 @@ export const result = /* @__PURE__ */ resultObject(() => ({
 }));
 export type DeleteResult = z.output<typeof result>;
 
-export const summary = "Deletes a snapshot. The bucket keeps its body as an earlier version for some days.";
+export const summary =
+  "Deletes a snapshot that is not held. The bucket keeps its body as an earlier version for some days.";
 export const routes: readonly Route[] = [{ method: "DELETE", path: "/snapshots/{snapshot_id}" }];

@@ -424,6 +424,7 @@ describe("doctor", () => {
     expect(look.stderr).toBe("");
     expect(lines(look.stdout).filter((line) => !/^(✓|– reindex)/.test(line))).toEqual([
       "– delete         only with --write",
+      "– hold           only with --write",
       expect.stringMatching(/^– write {10}writes to S3, DynamoDB and Kafka are proved only by writing/),
       expect.stringMatching(/^\d+ checks passed, \d failed, \d+ not made\.$/),
       "",
@@ -445,7 +446,16 @@ describe("doctor", () => {
           "rollback",
           "rollbacks",
         ],
-        ...["history", "import", "reindex", "prune", "write: rollback", "write: removal", "write: delete"],
+        ...[
+          "history",
+          "import",
+          "reindex",
+          "prune",
+          "write: hold",
+          "write: rollback",
+          "write: removal",
+          "write: delete",
+        ],
       ].map((check) => ({
         check,
         outcome: check === "reindex" ? reindexed : "passed",

@@ -7,8 +7,9 @@ describe("the HTTP API", () => {
   test("supports every operation", async () => {
     const [topic, group] = [await stack.topic(2), uniqueGroup()];
     await stack.commit(commitsOn(group, topic, [5n, 5n]));
-    const taken = await stack.http("POST", "/snapshots", { groups: [group], description: "over HTTP" });
-    expect(taken).toMatchObject({ status: 200, body: { status: "complete", groups: 1 } });
+    const labels = { env: "test", group };
+    const taken = await stack.http("POST", "/snapshots", { groups: [group], description: "over HTTP", labels });
+    expect(taken).toMatchObject({ status: 200, body: { status: "complete", groups: 1, labels } });
     const id = String(Reflect.get(Object(taken.body), "snapshot_id"));
     const path = `/snapshots/${encodeURIComponent(id)}`;
     const query = `groups=${group}`;
@@ -17,7 +18,18 @@ describe("the HTTP API", () => {
     expect(list.body).toMatchObject({
       snapshots: expect.arrayContaining([expect.objectContaining({ snapshot_id: id, trigger: "api" })]),
     });
-    expect(await stack.http("GET", path)).toMatchObject({ status: 200, body: { snapshot_id: id } });
+    expect(await stack.http("GET", path)).toMatchObject({ status: 200, body: { snapshot_id: id, labels } });
+    expect(await stack.http("PUT", `${path}/hold`, { held: true, reason: "audit" })).toMatchObject({
+      status: 200,
+      body: { snapshot_id: id, held: true },
+    });
+    const labelled = await stack.http("GET", `/snapshots?labels=env:test&labels=group:${group}&held=true`);
+    expect(labelled.body).toMatchObject({ snapshots: [{ snapshot_id: id, labels, held: true }] });
+    expect(await stack.http("DELETE", path)).toMatchObject({
+      status: 409,
+      body: { error: "SnapshotHeld", details: { hold: { reason: "audit" } } },
+    });
+    expect(await stack.http("PUT", `${path}/hold`, { held: false })).toMatchObject({ body: { held: false } });
     expect(await stack.http("GET", `/snapshots/latest?${query}`)).toMatchObject({
       status: 200,
       body: { snapshot_id: id },

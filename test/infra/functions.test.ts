@@ -21,7 +21,13 @@ const deliveries = [
   "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
   "s3:DeleteObject <ArchiveBucket>/snapshots/*",
 ];
+const holds = [
+  "dynamodb:GetItem <ArchiveTable> only snapshot",
+  "dynamodb:UpdateItem <ArchiveTable> only snapshot",
+  "s3:PutObject <ArchiveBucket>/holds/*",
+];
 const deletes = [
+  "dynamodb:GetItem <ArchiveTable> only snapshot",
   "s3:DeleteObject <ArchiveBucket>/snapshots/*",
   "dynamodb:DeleteItem <ArchiveTable> only snapshot",
   "dynamodb:PutItem <ArchiveTable> only deletion",
@@ -50,6 +56,7 @@ const reindexes = [
   "dynamodb:GetItem <ArchiveTable> only execution, snapshot",
   "dynamodb:PutItem <ArchiveTable> only execution, snapshot",
   "dynamodb:Query <ArchiveTable> only deletion, snapshot",
+  "s3:GetObject <ArchiveBucket>/holds/*",
 ];
 const prunes = [
   ...deletes,
@@ -86,6 +93,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   rollbacks: { archive: [...results, ...journalReads, "s3:ListBucket <ArchiveBucket>"], kafka: false },
   history: { archive: [...results, ...index, ...bodies, ...journalReads], kafka: false },
   delete: { archive: deletes, kafka: false },
+  hold: { archive: holds, kafka: false },
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
   reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },
   prune: { archive: [...results, ...bodies, ...prunes], kafka: false },
@@ -216,6 +224,7 @@ const limits: Record<Verb, readonly [seconds: number, memory: number]> = {
   rollbacks: [30, 1769],
   history: [60, 1769],
   delete: [30, 512],
+  hold: [30, 512],
   import: [300, 1769],
   reindex: [900, 1769],
   prune: [900, 1769],

@@ -3,6 +3,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { expect, test, vi } from "vitest";
 import { verbs } from "../../functions/operations.ts";
 import type { SnapshotContent } from "../../functions/shared/core/model.ts";
+import { createBodies } from "../../functions/shared/storage/bodies.ts";
 import type { Clients } from "../../functions/shared/storage/clients.ts";
 import { indexEntryOf } from "../../functions/shared/storage/index-entry.ts";
 import { createIndexTable, reindexing } from "../../functions/shared/storage/index-table.ts";
@@ -75,7 +76,9 @@ function recordingClients(asked: Set<string>): Clients {
         const action = commandName.replace("Command", "").replace("Head", "Get").replace("ListObjectsV2", "ListBucket");
         if (action === "ListBucket") {
           asked.add("s3:ListBucket");
-          return { output: { $metadata: {}, Contents: [{ Key: body }] }, response: undefined };
+          const { Prefix } = Object(input);
+          const Contents = [body, heldObject].filter((key) => key.startsWith(Prefix)).map((Key) => ({ Key }));
+          return { output: { $metadata: {}, Contents }, response: undefined };
         }
         const { Key, IfNoneMatch } = Object(input);
         asked.add(`s3:${action} ${String(Key).split("/")[0]}${IfNoneMatch === "*" ? " if new" : ""}`);
@@ -111,6 +114,8 @@ const opening = {
 };
 const id = "snapshot-2025-01-15T10:30:00Z";
 const body = `snapshots/${id}.json.gz`;
+const heldObject = `holds/${id}.json`;
+const change = { held: true, reason: null, by: null, byProven: false, at: now.toISOString(), change: "1" };
 const gone = (work: Promise<unknown>) =>
   expect(work).rejects.toThrow(/is missing from|no snapshot|not listed|there is no object/);
 
@@ -162,7 +167,8 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
       { sha256: "", bytes: 1 },
     );
     await index.insert(entry, "token", deadline, { id: "execution-1", read: async () => undefined }, reindexing);
-    await index.repair(entry, "token", deadline);
+    await index.repair(entry, "token", undefined, deadline);
+    await createBodies(await clients.s3(), config.bucket, config.prefix).getHold(id, deadline);
     await index.row(id, deadline);
   },
   async history(clients) {
@@ -190,6 +196,12 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
   async delete(clients) {
     await createJournal(config, clients).undoneWith(id, deadline);
     await createSnapshots(config, clients).remove(id, caller, deadline);
+    await createIndexTable(clients.dynamodb, config.table).row(id, deadline);
+  },
+  async hold(clients) {
+    await gone(createSnapshots(config, clients).hold(id, change, caller, deadline));
+    await createBodies(await clients.s3(), config.bucket, config.prefix).putHold(id, change, deadline);
+    await createIndexTable(clients.dynamodb, config.table).setHold(id, change, undefined, deadline);
   },
 };
 
@@ -257,6 +269,14 @@ test("no reindex may write a body, or delete anything", () => {
   const rights = rightsOf(template, functionOf(template, "reindex").Role);
   expect(rights.filter((right) => /Delete|Update/.test(right))).toEqual([]);
   expect(rights.filter((right) => /^s3:Put/.test(right))).toEqual(["s3:PutObject <ArchiveBucket>/results/*"]);
+});
+
+test("only hold writes holds, and only reindex reads them; neither may delete one", () => {
+  const may = (action: string) => verbs.filter((verb) => mayDo(verb, action, "holds"));
+  expect([may("s3:PutObject"), may("s3:GetObject"), may("s3:DeleteObject")]).toEqual([["hold"], ["reindex"], []]);
+  for (const action of ["dynamodb:DeleteItem", "dynamodb:PutItem"]) {
+    expect([action, mayDo("hold", action, "snapshot")]).toEqual([action, false]);
+  }
 });
 
 test("no rollback may change or delete a snapshot, or delete the record of another rollback", () => {

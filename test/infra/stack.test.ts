@@ -108,6 +108,7 @@ describe("what holds data", () => {
     RestApiAccessLogs2CA480E4: "AWS::Logs::LogGroup",
     SchedulesFailed92023EAA: "AWS::SQS::Queue",
     deletelogs738F0C34: "AWS::Logs::LogGroup",
+    holdlogs7D90A31D: "AWS::Logs::LogGroup", // since hold exists
     rollbacklogsDCDA27BB: "AWS::Logs::LogGroup",
   };
   const audited = Object.keys(former).filter((id) => /[lL]ogs/.test(id));
@@ -143,7 +144,7 @@ describe("what holds data", () => {
       ...audited.slice(-1),
     ]);
     for (const id of audited) expect(data[id]).toBe(`AWS::Logs::LogGroup: ${kept}`);
-    expect(keptBy(created).filter((id) => !/^(Archive|rollback|delete|prune)/.test(id))).toEqual([]);
+    expect(keptBy(created).filter((id) => !/^(Archive|rollback|delete|hold|prune)/.test(id))).toEqual([]);
   });
 
   test("is deleted with the stack only if the config sets that, with a warning of what happens to a full bucket", () => {
@@ -204,7 +205,16 @@ describe("the access to Kafka", () => {
       const none = undefined;
       expect(urls).toEqual({
         ...{ snapshot: url, diff: url, verify: url, plan: url, rollback: url, import: url },
-        ...{ list: none, show: none, rollbacks: none, history: none, delete: none, reindex: none, prune: none },
+        ...{
+          list: none,
+          show: none,
+          rollbacks: none,
+          history: none,
+          delete: none,
+          hold: none,
+          reindex: none,
+          prune: none,
+        },
       });
     },
   );
@@ -338,6 +348,7 @@ describe("the API", () => {
       "POST /snapshots/{snapshot_id}/plan plan:api",
       "POST /snapshots/{snapshot_id}/rollback rollback:api",
       "POST /snapshots/{snapshot_id}/verify verify:api",
+      "PUT /snapshots/{snapshot_id}/hold hold:api",
     ]);
   });
 
@@ -351,6 +362,7 @@ describe("the API", () => {
       "delete:api <RestApiDeploymentStagev1>/DELETE/snapshots/*",
       "diff:api <RestApiDeploymentStagev1>/GET/snapshots/*/diff",
       "history:api <RestApiDeploymentStagev1>/GET/groups/*/history",
+      "hold:api <RestApiDeploymentStagev1>/PUT/snapshots/*/hold",
       "list:api <RestApiDeploymentStagev1>/GET/snapshots",
       "plan:api <RestApiDeploymentStagev1>/POST/snapshots/*/plan",
       "rollback:api <RestApiDeploymentStagev1>/POST/snapshots/*/rollback",
@@ -556,6 +568,7 @@ describe("the stack", () => {
       delete: "offset-delete",
       reindex: "offset-reindex",
       prune: "offset-prune",
+      hold: "offset-hold",
     });
   });
 });

@@ -118,6 +118,9 @@ export class GroupNotEmpty extends kind("GroupNotEmpty", { retryable: false, eff
 /** The snapshot belongs to another cluster than the one it was to be compared with. */
 export class ClusterMismatch extends kind("ClusterMismatch", { retryable: false, effect: "none" }) {}
 
+/** The snapshot is held, so it was not deleted; `details.hold` says since when, by whom and why. */
+export class SnapshotHeld extends kind("SnapshotHeld", { retryable: false, effect: "none" }) {}
+
 /** The live state differs from the snapshot, and the caller asked for that to be a failure. */
 export class VerificationMismatch extends kind("VerificationMismatch", { retryable: false, effect: "none" }) {}
 

@@ -13,7 +13,7 @@ export const optional = <T extends z.ZodMiniType>(field: T, description: string)
 
 /** A method and path of the REST API that an operation answers. */
 export interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** `/snapshots/{snapshot_id}`. */
   readonly path: string;
 }

@@ -19,6 +19,7 @@ export const statuses: Readonly<Record<ErrorName, number>> = {
   ClusterMismatch: 409,
   RollbackInProgress: 409,
   VerificationMismatch: 409,
+  SnapshotHeld: 409,
   PlanChanged: 412,
   RollbackBlocked: 422,
   SnapshotCorrupt: 500,

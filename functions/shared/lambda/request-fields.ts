@@ -91,6 +91,14 @@ export const snapshot = described(
   "The snapshot: an id, `latest`, or the newest at or before a time.",
 );
 
+/** One snapshot by its id: `latest` and times are refused, so that what is changed or deleted is named exactly. */
+export const oneSnapshot = described(
+  snapshotId.check(
+    z.refine((id) => id !== "latest", { error: "must be the id of one snapshot: what is latest may change meanwhile" }),
+  ),
+  "The id of the snapshot.",
+);
+
 /** A free text of people, kept with the snapshot. */
 export const description = z.string().check(z.maxLength(1024), z.refine(wellFormed, { error: notText }));
 

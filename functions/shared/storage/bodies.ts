@@ -9,14 +9,16 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import type { Deadline } from "../core/deadline.ts";
-import { InvalidRequest, JournalCorrupt } from "../core/errors.ts";
+import { InvalidRequest, JournalCorrupt, SnapshotCorrupt } from "../core/errors.ts";
 import { LONGEST_IMPORT } from "../core/formats/names.ts";
+import { DecodeError } from "../core/json/codec.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
 import { type EncodedSnapshot, sha256 as hash, packDocument } from "../core/snapshot.ts";
 import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { quote } from "../core/text.ts";
 import { type AwsCall, callAws, pause, valueFor } from "./aws-call.ts";
+import { type HoldChange, holdChangeText } from "./hold.ts";
 
 /** A stored JSON value: the name that it has in its folder, and the SHA-256 of its bytes, in hexadecimal. */
 export interface StoredJson {
@@ -45,8 +47,8 @@ const extensionOf = (contentType: string) => /\/(\w+)/.exec(contentType)?.[1]?.r
 const tokenKey = "write-token";
 
 /**
- * The bucket, under a prefix that is empty or ends in `/`: bodies of snapshots, each written once, what journals keep, and
- * results too large for an answer. All methods throw what `callAws` throws.
+ * The bucket, under a prefix that is empty or ends in `/`: bodies of snapshots, each written once, their holds, what journals
+ * keep, and results too large for an answer. All methods throw what `callAws` throws.
  */
 export function createBodies(s3: S3Client, bucket: string, prefix: string) {
   const inFolder = (folder: string, name: string) => ({ Bucket: bucket, Key: `${prefix}${folder}/${name}.json.gz` });
@@ -70,6 +72,21 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
       const body = await found?.Body?.transformToByteArray();
       return body && { body, writeToken: found?.Metadata?.[tokenKey] };
     });
+  const holdAt = (snapshotId: string) => ({ Bucket: bucket, Key: `${prefix}holds/${snapshotId}.json` });
+  const callHolds = callIn("holds");
+  /** What stands in a folder, in the order of the keys, fetched as it is consumed. */
+  async function* objectsIn(folder: "snapshots" | "holds", doing: string, deadline: Deadline) {
+    const Prefix = `${prefix}${folder}/`;
+    for (let start: string | undefined; ; ) {
+      const command = new ListObjectsV2Command({ Bucket: bucket, Prefix, ContinuationToken: start });
+      const page = await callAws(callIn(folder)("ListObjectsV2", doing), deadline, (options) =>
+        s3.send(command, options),
+      );
+      for (const object of page.Contents ?? []) yield { ...object, name: (object.Key ?? "").slice(Prefix.length) };
+      if (page.NextContinuationToken === undefined) return;
+      start = page.NextContinuationToken;
+    }
+  }
   const read = async (...asked: Parameters<typeof readWithToken>) => (await readWithToken(...asked))?.body;
 
   return {
@@ -118,19 +135,53 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
 
     /** What stands in the folder of the bodies, in the order of the keys, fetched as it is consumed. */
     async *list(deadline: Deadline): AsyncGenerator<FoundObject> {
-      const folder = `${prefix}snapshots/`;
-      for (let start: string | undefined; ; ) {
-        const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: folder, ContinuationToken: start });
-        const page = await callAws(call("ListObjectsV2", "listing the bodies"), deadline, (options) =>
-          s3.send(command, options),
-        );
-        for (const { Key: key = "", Size: bytes = 0, LastModified: writtenAt = new Date(0) } of page.Contents ?? []) {
-          const [, snapshotId = ""] = /^(.*)\.json\.gz$/.exec(key.slice(folder.length)) ?? [];
-          const isBody = parseSnapshotId(snapshotId) !== undefined;
-          if (key !== folder) yield { key, snapshotId: isBody ? snapshotId : undefined, bytes, writtenAt };
-        }
-        if (page.NextContinuationToken === undefined) return;
-        start = page.NextContinuationToken;
+      for await (const found of objectsIn("snapshots", "listing the bodies", deadline)) {
+        const { name, Key: key = "", Size: bytes = 0, LastModified: writtenAt = new Date(0) } = found;
+        const [, snapshotId = ""] = /^(.*)\.json\.gz$/.exec(name) ?? [];
+        const isBody = parseSnapshotId(snapshotId) !== undefined;
+        if (name !== "") yield { key, snapshotId: isBody ? snapshotId : undefined, bytes, writtenAt };
+      }
+    },
+
+    /** The key of the object that says whether a snapshot is held. */
+    holdKey: (snapshotId: string): string => holdAt(snapshotId).Key,
+
+    /** Writes that a snapshot is held or released, in place of what was written of it before. */
+    async putHold(snapshotId: string, change: HoldChange, deadline: Deadline): Promise<void> {
+      const afterwards = "The index did not change: call hold again.";
+      const command = new PutObjectCommand({
+        ...holdAt(snapshotId),
+        ContentType: "application/json",
+        Body: holdChangeText.encode(change),
+      });
+      const doing = `writing the hold of ${snapshotId}`;
+      await callAws(callHolds("PutObject", doing, afterwards), deadline, (options) => s3.send(command, options));
+    },
+
+    /** The snapshots that were held or released since they were taken, also those that are deleted. */
+    async heldOrReleased(deadline: Deadline): Promise<ReadonlySet<string>> {
+      const ids = new Set<string>();
+      for await (const { name } of objectsIn("holds", "listing the holds", deadline))
+        ids.add(name.replace(/\.json$/, ""));
+      return ids;
+    },
+
+    /**
+     * What was written last of the hold of a snapshot.
+     *
+     * @throws SnapshotCorrupt where it is not what was written
+     */
+    async getHold(snapshotId: string, deadline: Deadline): Promise<HoldChange | undefined> {
+      const place = holdAt(snapshotId);
+      const bytes = await read(place, `reading the hold of ${snapshotId}`, deadline, callHolds);
+      try {
+        return bytes && holdChangeText.decode(Buffer.from(bytes).toString(), "");
+      } catch (cause) {
+        if (!(cause instanceof DecodeError)) throw cause;
+        throw new SnapshotCorrupt(`the object ${place.Key} is not what was written: ${cause.message}.`, {
+          next: `Its snapshot counts as held. Call hold with {"snapshot_id": "${snapshotId}", "held": true} or false, which writes it anew.`,
+          cause,
+        });
       }
     },
 

@@ -31,16 +31,9 @@ import {
 import { atRisk, labels, selection } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds, parseSnapshotId, type SnapshotIdParts } from "../core/snapshot-id.ts";
 import { cut } from "../core/text.ts";
-import { cap, inText, isoTime, itemCodec, type Key } from "./items.ts";
+import { type Hold, type HoldChange, holdText } from "./hold.ts";
+import { cap, type Item, inText, itemCodec, type Key } from "./items.ts";
 import { decodeToken, invalid } from "./paging.ts";
-
-/** Since when, by whom and why a snapshot is held; null is not known. */
-export interface Hold {
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  readonly by: string | null;
-  readonly reason: string | null;
-}
 
 /** What the index knows of a snapshot: enough to list it, to choose it and to check its body. */
 export interface SnapshotEntry {
@@ -58,6 +51,8 @@ export interface SnapshotEntry {
   readonly labels?: Labels;
   /** Present while it must not be deleted. Unlike all else here, it changes after the snapshot was taken. */
   readonly hold?: Hold;
+  /** The `HoldChange` that it was held or released by; absent where that never happened since it was taken. */
+  readonly holdChange?: string;
   readonly cluster: ClusterIdentity;
   /** How many of each the snapshot has. */
   readonly groups: number;
@@ -189,7 +184,6 @@ const selectionText = inText(selection);
 const longestSelection = 4_096;
 const atRiskText = inText(atRisk);
 const labelsText = inText(labels);
-const holdText = inText(document({ at: isoTime, by: nullable(text), reason: nullable(text) }, "ignored"));
 const topicsText = inText(list(text));
 const longestTopics = 8_192;
 
@@ -221,8 +215,8 @@ function repeatedIn(snapshot: Snapshot) {
 }
 
 /** The hold of a snapshot that was to be held from the first moment. */
-const firstHold = ({ held, createdAt }: Pick<Snapshot, "held" | "createdAt">): Hold | undefined =>
-  held && { at: new Date(createdAt).toISOString(), by: null, reason: null };
+export const firstHold = ({ held, createdAt }: Pick<Snapshot, "held" | "createdAt">): Hold | undefined =>
+  held && { at: new Date(createdAt).toISOString(), by: null, byProven: false, reason: null };
 
 /** The entry of a snapshot whose body has this checksum and length. It stays small however large the snapshot is. */
 export function indexEntryOf(
@@ -237,6 +231,32 @@ export function indexEntryOf(
     ...(Buffer.byteLength(topicsText.encode(topics)) <= longestTopics && { topics }),
     ...body,
   };
+}
+
+/** What the index has to say of the hold of a snapshot. */
+type HoldState = Pick<SnapshotEntry, "hold" | "holdChange">;
+
+/** The hold of a snapshot after it was held or released. */
+export const holdAfter = ({ held, change, at, by, byProven, reason }: HoldChange): HoldState => ({
+  ...(held && { hold: { at, by, byProven, reason } }),
+  holdChange: change,
+});
+
+/** What a row says of the hold, whatever else is wrong with it: a snapshot whose hold cannot be read is held. */
+export function holdIn({ hold, hold_change }: Item): HoldState {
+  let read: Hold | undefined;
+  try {
+    read = hold && holdText.decode(hold.S, "hold");
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    read = { at: null, by: null, byProven: false, reason: null };
+  }
+  return { ...(read && { hold: read }), ...(hold_change?.S !== undefined && { holdChange: hold_change.S }) };
+}
+
+/** The entry with this hold, or none, in place of its own. */
+export function withHold({ hold: _, holdChange: __, ...entry }: SnapshotEntry, state: HoldState): SnapshotEntry {
+  return { ...entry, ...state };
 }
 
 /** The last second that a Date knows. */
@@ -276,6 +296,7 @@ export const entryItem = itemCodec(
         at_risk: optional(atRiskText),
         labels: optional(labelsText),
         hold: optional(holdText),
+        hold_change: optional(text),
         cluster_name: text,
         cluster_id: nullIfAbsent(text),
         groups: count,

@@ -2,10 +2,12 @@ import { randomUUID } from "node:crypto";
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { Deadline } from "../core/deadline.ts";
 import { OperationError, SnapshotCorrupt } from "../core/errors.ts";
+import { type HoldChange, holdText } from "./hold.ts";
 import {
   entryItem,
   entryKey,
   filterExpression,
+  holdAfter,
   keyAt,
   type SnapshotEntry,
   type Stretch,
@@ -163,14 +165,49 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
       return entryItem.decodeAll(table.descending(query, "reading the list of snapshots", deadline), unreadable);
     },
 
-    /** Writes the row of a snapshot anew, if the one that it has is of the same body. False: it is of another, or hidden. */
-    async repair(entry: SnapshotEntry, writeToken: string | undefined, deadline: Deadline): Promise<boolean> {
+    /**
+     * Writes the row of a snapshot anew, if the one that it has is of the same body. False: it is of another, or hidden, or the
+     * snapshot was held or released since `seen`, which is the change that its row had.
+     */
+    async repair(
+      entry: SnapshotEntry,
+      writeToken: string | undefined,
+      seen: string | undefined,
+      deadline: Deadline,
+    ): Promise<boolean> {
       const change = {
         put: rowOf(entry, writeToken),
-        condition: "sha256 = :sha256 AND attribute_not_exists(deleting)",
-        values: itemOf({ sha256: entry.sha256 }),
+        condition: `sha256 = :sha256 AND attribute_not_exists(deleting) AND ${unchangedSince(seen)}`,
+        values: itemOf({ sha256: entry.sha256, seen }),
       };
       return table.write({ changes: [change], doing: `repairing ${entry.snapshotId}`, ...reindexing }, deadline);
+    },
+
+    /**
+     * Writes that a listed snapshot is held or released. False: it is not there any more, or another call has changed its hold
+     * since `seen`, which is the change that its row had.
+     */
+    async setHold(snapshotId: string, to: HoldChange, seen: string | undefined, deadline: Deadline): Promise<boolean> {
+      const key = entryKey(snapshotId);
+      if (key === undefined) return false;
+      const { hold } = holdAfter(to);
+      const update = {
+        update: key,
+        expression:
+          hold === undefined ? "SET hold_change = :change REMOVE #hold" : "SET #hold = :hold, hold_change = :change",
+        condition: `attribute_exists(pk) AND attribute_not_exists(deleting) AND ${unchangedSince(seen)}`,
+        values: itemOf({ hold: hold && holdText.encode(hold), change: to.change, seen }),
+      };
+      return table.write(
+        {
+          changes: [update],
+          doing: `${to.held ? "holding" : "releasing"} ${snapshotId}`,
+          undone: "The index did not change: call hold again.",
+          unknown: "Whether the index changed is not known: call hold again.",
+          tookEffect: async (limit) => (await readEntry(snapshotId, limit))?.hold_change?.S === to.change,
+        },
+        deadline,
+      );
     },
 
     /** The row of a snapshot as it is, also of a hidden one. */
@@ -190,7 +227,7 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     },
 
     /**
-     * Hides a snapshot, as the first step of deleting it, then records who did. False: there is none. If it ends between the two
+     * Hides a snapshot, as the first step of deleting it, then records who did. False: there is none, or it is held. If it ends between the two
      * writes, the snapshot is hidden without a record, and the next call writes one. They are no transaction: AWS does not
      * document how rights on some rows only (`dynamodb:LeadingKeys`) apply to the parts of one.
      */
@@ -201,7 +238,8 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     ): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
-      const mark = { update: key, expression: "SET deleting = :true", condition: "attribute_exists(pk)", values: yes };
+      const condition = "attribute_exists(pk) AND attribute_not_exists(#hold)";
+      const mark = { update: key, expression: "SET deleting = :true", condition, values: yes };
       const hiding = { changes: [mark], doing: `hiding ${snapshotId}`, undone: "Delete it again to finish." };
       if (!(await table.write(hiding, deadline))) return false;
       const deletedAt = new Date().toISOString();
@@ -236,5 +274,9 @@ const rowOf = (entry: SnapshotEntry, writeToken: string | undefined): Item => ({
   ...entryItem.encode(entry),
   ...itemOf({ write_token: writeToken }),
 });
+
+/** The condition that the hold of a snapshot is the one that was seen. */
+const unchangedSince = (seen: string | undefined) =>
+  seen === undefined ? "attribute_not_exists(hold_change)" : "hold_change = :seen";
 
 const yes = { true: { BOOL: true } };

@@ -4,6 +4,7 @@ import {
   JournalCorrupt,
   OperationError,
   SnapshotCorrupt,
+  SnapshotHeld,
   SnapshotNotFound,
   StorageUnavailable,
 } from "../core/errors.ts";
@@ -104,7 +105,7 @@ export async function prune(
       yield item;
     }
   }
-  const remove = async ({ snapshotId, kind }: Target): Promise<"deleted" | "gone" | OperationError> => {
+  const remove = async ({ snapshotId, kind }: Target): Promise<"deleted" | "gone" | "held" | OperationError> => {
     for (let attempt = 0; ; attempt++) {
       try {
         if (dryRun) return "deleted";
@@ -112,6 +113,7 @@ export async function prune(
         return "deleted";
       } catch (error) {
         if (error instanceof SnapshotNotFound) return "gone";
+        if (error instanceof SnapshotHeld) return "held"; // since the index was read
         if (!(error instanceof OperationError)) throw error;
         if (!(error instanceof StorageUnavailable) || attempt === MOST_RETRIES) return error;
         await pause(attempt + 2, deadline);
@@ -119,10 +121,12 @@ export async function prune(
     }
   };
   const deleted: Target[] = [];
+  const held: string[] = [];
   const failed: { readonly snapshotId: string; readonly error: OperationError }[] = [];
   for (const { item, done } of startAhead(inTime(targets), remove)) {
     const outcome = await done;
     if (outcome === "deleted") deleted.push(item);
+    else if (outcome === "held") held.push(item.snapshotId);
     else if (outcome !== "gone") failed.push({ snapshotId: item.snapshotId, error: outcome });
   }
   const remaining = targets.length - begun;
@@ -130,6 +134,7 @@ export async function prune(
   return {
     kept: [
       ...kept,
+      ...held.map((snapshotId) => ({ snapshotId, because: ["held"] })),
       ...bodiless.map((snapshotId) => ({ snapshotId, because: ["its body is missing from the bucket"] })),
     ],
     deleted: deleted.flatMap(({ snapshotId, kind }) => (kind === "expired" ? [snapshotId] : [])).toReversed(),

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Deadline } from "../core/deadline.ts";
 import { SnapshotCorrupt, StorageUnavailable } from "../core/errors.ts";
 import { executionOf } from "../core/execution.ts";
@@ -8,7 +9,18 @@ import { startAhead } from "./ahead.ts";
 import { pause } from "./aws-call.ts";
 import type { Bodies, FoundObject } from "./bodies.ts";
 import { type Clients, lazyBodies, type StorageConfig } from "./clients.ts";
-import { entryItem, idAt, indexEntryOf, requireAgreement, sortKeyOf } from "./index-entry.ts";
+import type { HoldChange } from "./hold.ts";
+import {
+  entryItem,
+  firstHold,
+  holdAfter,
+  holdIn,
+  idAt,
+  indexEntryOf,
+  requireAgreement,
+  sortKeyOf,
+  withHold,
+} from "./index-entry.ts";
 import { createIndexTable, type IndexTable, mayBeRepeated, reindexing } from "./index-table.ts";
 import type { Item } from "./items.ts";
 
@@ -73,7 +85,22 @@ export async function reindex(
   const reservedMs = Math.min(MOST_RESERVED_MS, deadline.remainingMs() * RESERVED_SHARE);
 
   const { unlisted, listed, rest, unreadable } = await survey(bodies, index, deadline);
+  // After the rows: a hold that is written meanwhile differs from its row, which is then seen to have changed.
+  const holds = await bodies.heldOrReleased(deadline);
   const deletions: ReadonlyMap<string, string> = unlisted.length > 0 ? await index.deletions(deadline) : new Map();
+
+  const unreadableHolds = new Map<string, string>();
+  /** What was written last of the hold of a snapshot. */
+  async function changeOf(snapshotId: string): Promise<HoldChange | "unreadable" | undefined> {
+    if (!holds.has(snapshotId)) return undefined;
+    try {
+      return await bodies.getHold(snapshotId, deadline);
+    } catch (error) {
+      if (!(error instanceof SnapshotCorrupt)) throw error;
+      unreadableHolds.set(bodies.holdKey(snapshotId), error.summary);
+      return "unreadable";
+    }
+  }
 
   /** Lists a snapshot that has no row. */
   async function add({ snapshotId, writtenAt }: Body): Promise<Outcome> {
@@ -89,7 +116,11 @@ export async function reindex(
     const { schedule, createdAt } = snapshot;
     const id = schedule && mayBeRepeated(createdAt) ? executionOf(schedule) : undefined;
     const execution = id === undefined ? undefined : { id, read: (winner: string) => index.get(winner, deadline) };
-    const outcome = await index.insert(indexEntryOf(snapshot, stored), writeToken, deadline, execution, reindexing);
+    const change = await changeOf(snapshotId);
+    const entry = indexEntryOf(snapshot, stored);
+    const held =
+      change === undefined ? entry : withHold(entry, change === "unreadable" ? heldInDoubt : holdAfter(change));
+    const outcome = await index.insert(held, writeToken, deadline, execution, reindexing);
     if (typeof outcome === "object") return "repeated";
     return outcome === "listed" ? "added" : "changed";
   }
@@ -104,9 +135,15 @@ export async function reindex(
     const { body, writeToken } = found;
     const stored = { snapshotId, sha256: sha256(body), bytes: body.byteLength };
     if (row.sha256?.S !== stored.sha256) return { unreadable: disagreement(row, stored) };
-    if (await isEntryOf(row, body, stored)) return "listed";
+    const change = await changeOf(snapshotId);
+    const last = typeof change === "object" ? holdAfter(change) : undefined;
+    if (await isEntryOf(row, body, stored, last, change === "unreadable")) return "listed";
     const entry = indexEntryOf(decodeSnapshot(body, stored), stored);
-    return dryRun || (await index.repair(entry, writeToken, deadline)) ? "repaired" : "changed";
+    // Where the bucket does not know of a change that the row has, or cannot say which, the row does.
+    const ofRow = change === "unreadable" || row.hold_change !== undefined ? holdIn(row) : undefined;
+    const state = last ?? ofRow;
+    const repaired = state === undefined ? entry : withHold(entry, state);
+    return dryRun || (await index.repair(repaired, writeToken, row.hold_change?.S, deadline)) ? "repaired" : "changed";
   }
 
   const work = async (found: Body): Promise<Outcome> => {
@@ -144,6 +181,7 @@ export async function reindex(
     else unreadable.push({ key: item.key, message: outcome.unreadable });
   }
 
+  for (const [key, message] of unreadableHolds) unreadable.push({ key, message });
   const { orphanRows, hidden } = await withoutBodies(rest, index, deadline);
   const remaining = waiting.length - begun;
   const warnings = [
@@ -217,6 +255,9 @@ async function withoutBodies(rows: ReadonlyMap<string, Item>, index: IndexTable,
   return { orphanRows, hidden };
 }
 
+/** A snapshot that was held or released, and it is not known which, is held. */
+const heldInDoubt = { hold: { at: null, by: null, byProven: false, reason: "its object below holds/ cannot be read" } };
+
 /** A sentence about snapshots, if there are any. */
 const named = (ids: readonly string[], sentence: (ids: string) => string): string[] =>
   ids.length === 0 ? [] : [sentence(listSome(ids, String, 5))];
@@ -235,13 +276,23 @@ interface Stored {
  *
  * @throws SnapshotCorrupt where the body cannot be decoded
  */
-async function isEntryOf(row: Item, body: Uint8Array, stored: Stored): Promise<boolean> {
+async function isEntryOf(
+  row: Item,
+  body: Uint8Array,
+  stored: Stored,
+  last: ReturnType<typeof holdAfter> | undefined,
+  trustsRow: boolean,
+): Promise<boolean> {
   let offsets = 0;
   const counted = { group: () => true, partition: () => ++offsets < 0 };
   const part = await decodeSnapshotPart(body, stored, counted);
   try {
     const entry = entryItem.decode(row);
     requireAgreement(entry, part, stored.bytes, true);
+    const { hold, holdChange } = entry;
+    const first = trustsRow || holdChange !== undefined ? { hold, holdChange } : { hold: firstHold(part) };
+    if (!isDeepStrictEqual({ hold: undefined, holdChange: undefined, ...(last ?? first) }, { hold, holdChange }))
+      return false;
     return entry.groups === part.consumerGroups.size && entry.offsets === offsets;
   } catch (error) {
     if (error instanceof SnapshotCorrupt) return false;

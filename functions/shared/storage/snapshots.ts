@@ -1,15 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Deadline, deadlineExceeded } from "../core/deadline.ts";
-import { SnapshotCorrupt, SnapshotNotFound } from "../core/errors.ts";
+import { SnapshotCorrupt, SnapshotHeld, SnapshotNotFound } from "../core/errors.ts";
 import type { Selection, Snapshot, SnapshotContent } from "../core/model.ts";
 import { coverage, type Selector, textOf } from "../core/selectors.ts";
 import { decodeSnapshot, decodeSnapshotPart, encodeSnapshot, type WantedPart } from "../core/snapshot.ts";
 import { formatSnapshotId, isoSeconds, parseSnapshotId } from "../core/snapshot-id.ts";
-import { nameSome } from "../core/text.ts";
+import { nameSome, quote } from "../core/text.ts";
 import { startAhead } from "./ahead.ts";
+import { pause } from "./aws-call.ts";
 import { type Clients, lazyBodies, type StorageConfig, sharedClients } from "./clients.ts";
+import type { Hold, HoldChange } from "./hold.ts";
 import {
+  holdIn,
   indexEntryOf,
   keysBetween,
   type ListRequest,
@@ -269,14 +272,44 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     },
 
     /**
+     * Holds a snapshot, so that it cannot be deleted, or releases it: first in the bucket, then in the index, which counts.
+     * Another hold or release at the same time comes before or after this one. A deletion at the same time ends with
+     * SnapshotHeld, or this call with SnapshotNotFound.
+     *
+     * @throws SnapshotNotFound where there is none of that id (any more)
+     */
+    async hold(
+      snapshotId: string,
+      wanted: Pick<HoldChange, "held" | "reason">,
+      { requestedBy: by, callerArn }: Caller,
+      deadline: Deadline,
+    ): Promise<void> {
+      for (let attempt = 0; ; attempt++) {
+        const row = await index.row(snapshotId, deadline);
+        if (row === undefined || row.deleting !== undefined) throw notFound(snapshotId);
+        const { held, reason } = wanted;
+        const byProven = callerArn !== null;
+        const change: HoldChange = { held, reason, by, byProven, at: new Date().toISOString(), change: randomUUID() };
+        await (await bodies()).putHold(snapshotId, change, deadline);
+        if (await index.setHold(snapshotId, change, row.hold_change?.S, deadline)) return;
+        await pause(attempt, deadline); // another call was between the two: this one comes after it
+      }
+    },
+
+    /**
      * Deletes a snapshot, and records who did. Its steps may be interrupted between any two: after the first one no other method
      * finds the snapshot, its body goes only after the record is written, and its row goes last. Calling again finishes what was
      * interrupted, and writes another record. The id stays in use until its second is over, so that no other snapshot gets it.
      *
-     * @throws SnapshotNotFound where there is none of that id (any more)
+     * @throws SnapshotNotFound where there is none of that id (any more), and SnapshotHeld where it is held
      */
     async remove(snapshotId: string, by: Caller, deadline: Deadline): Promise<void> {
-      if (!(await index.hide(snapshotId, by, deadline))) throw notFound(snapshotId);
+      while (!(await index.hide(snapshotId, by, deadline))) {
+        const row = await index.row(snapshotId, deadline);
+        if (row === undefined) throw notFound(snapshotId);
+        const { hold } = holdIn(row);
+        if (hold !== undefined) throw isHeld(snapshotId, hold); // else it was released in between
+      }
       const age = Date.now() - Date.parse(parseSnapshotId(snapshotId)?.createdAt ?? "");
       if (age < sameSecondMs) {
         const rest = Math.min(sameSecondMs, sameSecondMs - age);
@@ -286,6 +319,16 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
       await index.forget(snapshotId, deadline);
     },
   };
+}
+
+function isHeld(snapshotId: string, { at, by, byProven, reason }: Hold) {
+  const who = byProven ? by : `${by} (claimed)`;
+  const since = [...(at === null ? [] : [`since ${at}`]), ...(by === null ? [] : [`by ${who}`])].join(" ");
+  const why = reason === null ? "" : ` (${quote(reason)})`;
+  return new SnapshotHeld(`${snapshotId} is held${since && ` ${since}`}${why}.`, {
+    next: `To delete it, release it first: call hold with {"snapshot_id": "${snapshotId}", "held": false}.`,
+    details: { snapshot_id: snapshotId, hold: { at, by, by_proven: byProven, reason } },
+  });
 }
 
 const notFound = (snapshotId: string) =>

@@ -1,5 +1,6 @@
 import { handler as remove } from "../../../functions/delete/handler.ts";
 import { handler as diff } from "../../../functions/diff/handler.ts";
+import { handler as hold } from "../../../functions/hold/handler.ts";
 import { handler as list } from "../../../functions/list/handler.ts";
 import { handler as rollback } from "../../../functions/rollback/handler.ts";
 import { handler as rollbacks } from "../../../functions/rollbacks/handler.ts";
@@ -10,7 +11,7 @@ import { handler as snapshot } from "../../../functions/snapshot/handler.ts";
 import { handler as verify } from "../../../functions/verify/handler.ts";
 import { apiContext, context } from "../../support/events.ts";
 
-const handlers = { snapshot, list, show, diff, rollback, rollbacks, verify, delete: remove };
+const handlers = { snapshot, list, show, diff, rollback, rollbacks, verify, delete: remove, hold };
 
 /** The operations. */
 export type Verb = keyof typeof handlers;

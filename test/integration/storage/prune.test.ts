@@ -127,6 +127,23 @@ describe("prune", () => {
     expect(await storage.items("snapshot")).toHaveLength(1);
   });
 
+  test("keeps what is held, also what is held after it has read the index", async () => {
+    await scheduled(1, { held: true });
+    await saveScheduled(2, 3);
+    storage.faults.before("UpdateItem", () =>
+      storage.archive.hold(idOf(2), { held: true, reason: null }, by, within()),
+    );
+    const { kept, ...rest } = await prune({ archive: storage.shaky });
+    expect(rest).toEqual({ ...nothing, kept: undefined });
+    expect(kept.filter(({ because }) => because.includes("held")).map(({ snapshotId }) => snapshotId)).toEqual([
+      idOf(1),
+      idOf(2),
+    ]);
+    expect(await listed()).toEqual([idOf(3), idOf(2), idOf(1)]);
+    for (const n of [1, 2]) await storage.archive.hold(idOf(n), { held: false, reason: null }, by, within());
+    expect((await prune()).deleted).toEqual([idOf(2), idOf(1)]);
+  });
+
   test("stops before its time ends, and says how many deletions are left: the newest ones", async () => {
     await saveScheduled(1, 2, 3, 4);
     const times = [8_000, 8_000, 1_000];

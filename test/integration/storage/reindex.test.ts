@@ -317,6 +317,107 @@ test("a damaged row whose checksum is that of the body is made again, with its t
   expect(await items()).toEqual(before);
 });
 
+describe("holds", () => {
+  const holdKey = (id: string) => `kept/holds/${id}.json`;
+  const hold = (id: string, held: boolean) =>
+    storage.archive.hold(id, { held, reason: held ? "audit" : null }, ana, within());
+  const holdOf = async (id: string) => (await storage.archive.entry(id, within())).hold;
+
+  test("of a lost table are as they were changed last", async () => {
+    const ids = [
+      await save(1, { held: true }),
+      await save(2),
+      await save(3, { held: true }),
+      await save(4),
+      await save(5),
+    ];
+    const [, later = "", released = "", both = "", deleted = ""] = ids;
+    await hold(later, true);
+    await hold(released, false);
+    for (const held of [true, false, true]) await hold(both, held);
+    for (const held of [true, false]) await hold(deleted, held);
+    await storage.archive.remove(deleted, ana, within());
+    await storage.s3.send(new PutObjectCommand({ Bucket, Key: holdKey("notes"), Body: "a person's" }));
+    const before = await items();
+    await loseRows(({ pk }) => pk?.S === "snapshot");
+    expect(await reindex()).toEqual({ ...nothing, indexed: 4, added: ids.slice(0, 4).reverse() });
+    expect(await items()).toEqual(before);
+    expect((await Promise.all(ids.slice(0, 4).map(holdOf))).map((hold) => hold?.reason)).toEqual([
+      null,
+      "audit",
+      undefined,
+      "audit",
+    ]);
+    expect(await reindex()).toEqual({ ...nothing, indexed: 4 });
+  });
+
+  test("of a table that was restored to an earlier time are those of the bucket", async () => {
+    const [held, released] = [await save(1), await save(2, { held: true })];
+    const earlier = await items();
+    await hold(held, true);
+    await hold(released, false);
+    const before = await items();
+    for (const row of earlier) await put(row);
+    expect(await reindex(true)).toEqual({ ...nothing, indexed: 2, repaired: [released, held] });
+    expect(await reindex()).toEqual({ ...nothing, indexed: 2, repaired: [released, held] });
+    expect(await items()).toEqual(before);
+  });
+
+  test("of a damaged row are kept, also where the bucket has none", async () => {
+    const [known, alone, first] = [await save(1), await save(2), await save(3, { held: true })];
+    for (const id of [known, alone]) await hold(id, true);
+    await storage.s3.send(new DeleteObjectCommand({ Bucket, Key: holdKey(alone) }));
+    const before = await items();
+    for (const { status: _, ...row } of before) await put(row);
+    expect(await reindex()).toEqual({ ...nothing, indexed: 3, repaired: [first, alone, known] });
+    expect(await items()).toEqual(before);
+    // A row that lost its hold only is damaged, too.
+    const { hold: __, ...unheld } = await rowOf(first);
+    await put(unheld);
+    expect(await reindex()).toEqual({ ...nothing, indexed: 3, repaired: [first] });
+    expect(await items()).toEqual(before);
+  });
+
+  test("that cannot be read are reported, and their snapshots are held if no row says otherwise", async () => {
+    const [listed, lost] = [await save(1), await save(2)];
+    for (const id of [listed, lost]) {
+      await hold(id, false);
+      await storage.s3.send(new PutObjectCommand({ Bucket, Key: holdKey(id), Body: '{"held": "maybe"}' }));
+    }
+    await loseRows(({ snapshot_id }) => snapshot_id?.S === lost);
+    const unreadable = [lost, listed].map((id) => ({
+      key: holdKey(id),
+      message: expect.stringMatching(/held must be true or false, .* counts as held\. Call hold with /),
+    }));
+    expect(await reindex()).toEqual({ ...nothing, indexed: 2, added: [lost], unreadable });
+    expect([await holdOf(listed), await holdOf(lost)]).toEqual([
+      undefined,
+      { at: null, by: null, byProven: false, reason: "its object below holds/ cannot be read" },
+    ]);
+    await expect(storage.archive.remove(lost, ana, within())).rejects.toThrow(/is held \("its object below holds/);
+    await hold(lost, false);
+    await storage.archive.remove(lost, ana, within());
+  });
+
+  test("that are changed meanwhile stay", async () => {
+    const id = await save(1);
+    const { status: _, ...damaged } = await rowOf(id);
+    await put(damaged);
+    storage.faults.before("PutItem", () => hold(id, true));
+    const warnings = [`Other calls wrote the rows of ${id} meanwhile: call reindex again to compare them.`];
+    expect(await storage.shaky.reindex(false, within())).toEqual({ ...nothing, indexed: 0, warnings });
+    expect((await rowOf(id)).hold?.S).toContain('"by":"ana"');
+    expect(await reindex()).toEqual({ ...nothing, indexed: 1, repaired: [id] });
+    expect(await holdOf(id)).toMatchObject({ by: "ana" });
+
+    // Between the two writes of a hold, reindex finishes it.
+    storage.faults.before("UpdateItem", () => reindex());
+    await storage.shaky.hold(id, { held: false, reason: null }, ana, within());
+    expect(await holdOf(id)).toBeUndefined();
+    expect(await reindex()).toEqual({ ...nothing, indexed: 1 });
+  });
+});
+
 describe("when the time ends", () => {
   /** A deadline that is near once so many bodies were read. */
   function nearAfter(bodies: number): Deadline {

@@ -114,7 +114,7 @@ describe("an entry of a snapshot", () => {
 
   test("that was to be held from the first moment says so, since its own time", () => {
     const at = new Date(some.createdAt).toISOString();
-    expect(indexEntryOf({ ...bare, held: true }, body).hold).toEqual({ at, by: null, reason: null });
+    expect(indexEntryOf({ ...bare, held: true }, body).hold).toEqual({ at, by: null, byProven: false, reason: null });
     expect(indexEntryOf(bare, body)).not.toHaveProperty("hold");
     expect(indexEntryOf(bare, body)).not.toHaveProperty("labels");
   });

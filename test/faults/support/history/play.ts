@@ -23,7 +23,14 @@ import {
 import { anyRollback } from "./requests.ts";
 import { askAgain, askRollback, freeLease, listRollbacks, resume, rollBackAsPlanned, undo } from "./rollback-steps.ts";
 import { type History, namesOf, type Run } from "./run.ts";
-import { compareSnapshots, compareWithLive, deleteSnapshot, listSnapshots, takeSnapshot } from "./snapshot-steps.ts";
+import {
+  compareSnapshots,
+  compareWithLive,
+  deleteSnapshot,
+  holdSnapshot,
+  listSnapshots,
+  takeSnapshot,
+} from "./snapshot-steps.ts";
 
 type Step = (run: Run, dice: Dice) => Promise<unknown>;
 
@@ -97,6 +104,7 @@ const stepKinds: readonly Step[] = [
   listSnapshots,
   listRollbacks,
   deleteSnapshot,
+  holdSnapshot,
   ...repeat(commitSome, 9),
   ...repeat(deleteCommits, 2),
   deleteGroup,

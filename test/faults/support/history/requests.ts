@@ -39,6 +39,9 @@ export function anyPart(run: Run, dice: Dice, saved: Saved | undefined): PartReq
   return { ...(groups && { groups }), ...(topics && { topics }) };
 }
 
+export const anyLabels = (dice: Dice) =>
+  dice.pick([{ env: "a" }, { env: "b" }, { env: "a", team: "x" }, { team: "x" }]);
+
 export const anySaved = ({ world }: Run, dice: Dice) =>
   world.snapshots.length > 0 ? dice.pick(world.snapshots) : undefined;
 

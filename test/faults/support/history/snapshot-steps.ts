@@ -1,8 +1,8 @@
 import { diff, verify } from "../model/comparisons.ts";
-import { remove, rowOf, show, snapshot } from "../model/snapshots.ts";
+import { hold, remove, rowOf, show, snapshot } from "../model/snapshots.ts";
 import { ask, requireSame, rowsOf } from "./compare.ts";
 import type { Dice } from "./dice.ts";
-import { anyGroups, anyPart, anyReference, anySaved, UNKNOWN } from "./requests.ts";
+import { anyGroups, anyLabels, anyPart, anyReference, anySaved, UNKNOWN } from "./requests.ts";
 import type { Run } from "./run.ts";
 
 export const showSnapshot = (run: Run, id: string) => ask(run, "show", { snapshot_id: id }, show(run.world, id));
@@ -13,6 +13,8 @@ export async function takeSnapshot(run: Run, dice: Dice): Promise<void> {
     groups: groups ?? [`${run.name}*`],
     ...(groups === undefined && dice.oneIn(5) && { exclude: [`${run.name}.*`] }),
     ...(dice.oneIn(3) && { description: "before the restore" }),
+    ...(dice.oneIn(3) && { labels: anyLabels(dice) }),
+    ...(dice.oneIn(6) && { hold: true }),
   };
   const { snapshot_id } = await ask(run, "snapshot", request, snapshot(run.world, request));
   if (typeof snapshot_id === "string") await showSnapshot(run, snapshot_id);
@@ -40,9 +42,23 @@ export async function deleteSnapshot(run: Run, dice: Dice): Promise<void> {
   await ask(run, "delete", request, remove(run.world, request.snapshot_id, undone.length));
 }
 
+export async function holdSnapshot(run: Run, dice: Dice): Promise<void> {
+  const snapshot_id = dice.oneIn(8) ? UNKNOWN : (anySaved(run, dice)?.id ?? UNKNOWN);
+  const held = dice.oneIn(2);
+  await ask(run, "hold", { snapshot_id, held }, hold(run.world, snapshot_id, held));
+}
+
 export async function listSnapshots(run: Run, dice: Dice): Promise<void> {
+  const labels: Readonly<Record<string, string>> | undefined = dice.oneIn(3) ? anyLabels(dice) : undefined;
+  const held = dice.oneIn(3) ? dice.oneIn(2) : undefined;
   const { snapshots } = run.world;
-  const request = { limit: 3 + dice.below(20), since: new Date(run.began.getTime() - 1_000).toISOString() };
+  const wanted = snapshots.filter(
+    (saved) =>
+      Object.entries(labels ?? {}).every(([key, value]) => saved.labels?.[key] === value) &&
+      (held === undefined || held === (saved.held ?? false)),
+  );
+  const since = new Date(run.began.getTime() - 1_000).toISOString();
+  const request = { limit: 3 + dice.below(20), since, ...(labels && { labels }), ...(held !== undefined && { held }) };
   const rows = await rowsOf(
     run,
     "list",
@@ -50,5 +66,5 @@ export async function listSnapshots(run: Run, dice: Dice): Promise<void> {
     "snapshot_id",
     snapshots.map(({ id }) => id),
   );
-  requireSame(run, snapshots.map(rowOf).reverse(), rows, "list");
+  requireSame(run, wanted.map(rowOf).reverse(), rows, "list");
 }

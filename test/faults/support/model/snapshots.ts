@@ -26,7 +26,15 @@ export interface SnapshotRequest {
   readonly groups: readonly Selector[];
   readonly exclude?: readonly Selector[];
   readonly description?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly hold?: boolean;
 }
+
+/** What answers say of a snapshot's labels and hold. */
+const marksOf = ({ labels, held }: Pick<Saved, "labels" | "held">) => ({
+  ...(labels && { labels }),
+  ...(held && { held }),
+});
 
 const countOf = (commits: ReadonlyMap<string, Commits>) => keysOf(commits.values()).length;
 
@@ -43,7 +51,8 @@ function withoutCommits(
 
 /** The prediction for `snapshot`. */
 export function snapshot<W extends World>(world: W, request: SnapshotRequest): Prediction<W> {
-  const { groups: wanted, exclude = [], description = "" } = request;
+  const { groups: wanted, exclude = [], description = "", labels, hold: held = false } = request;
+  const marks = { ...(labels && { labels }), held };
   const { absent, idle } = select(wanted, world.groups.keys());
   if (absent.length > 0) return failing(world, "GroupNotFound");
   const groups = only(world.groups, (name) => pickedBy(wanted, name) && !pickedBy(exclude, name));
@@ -64,6 +73,7 @@ export function snapshot<W extends World>(world: W, request: SnapshotRequest): P
     offsets: countOf(commits),
     errors: [],
     warnings: new Bag(warnings),
+    ...marksOf(marks),
   };
   const hasMember = [...groups.values()].some((group) => group.hasMember);
   const topics = new Map([
@@ -73,6 +83,7 @@ export function snapshot<W extends World>(world: W, request: SnapshotRequest): P
   const saved = {
     description,
     safety: false,
+    ...marks,
     selection: { groups: wanted, exclude },
     warnings,
     commits,
@@ -97,6 +108,7 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     errors: [],
     warnings: new Bag(saved.warnings),
     trigger: saved.safety ? "safety" : "invoke",
+    ...marksOf(saved),
     selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
     cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
     observed: {
@@ -128,12 +140,21 @@ export const rowOf = (saved: Saved) => ({
   groups: saved.commits.size,
   offsets: countOf(saved.commits),
   trigger: saved.safety ? "safety" : "invoke",
+  ...marksOf(saved),
 });
 
 /** The prediction for `delete` of a snapshot with which this many rollbacks can be undone. */
 export function remove<W extends World>(world: W, id: string, undone: number): Prediction<W> {
   const snapshots = world.snapshots.filter((saved) => saved.id !== id);
   if (snapshots.length === world.snapshots.length) return failing(world, "SnapshotNotFound");
+  if (world.snapshots.some((saved) => saved.id === id && saved.held)) return failing(world, "SnapshotHeld");
   const warnings = Array.from({ length: undone }, () => / was the safety snapshot of /);
   return { ...answering(world, { snapshot_id: id, deleted: true, warnings }), after: () => ({ ...world, snapshots }) };
+}
+
+/** The prediction for `hold`. */
+export function hold<W extends World>(world: W, id: string, held: boolean): Prediction<W> {
+  if (!world.snapshots.some((saved) => saved.id === id)) return failing(world, "SnapshotNotFound");
+  const snapshots = world.snapshots.map((saved) => (saved.id === id ? { ...saved, held } : saved));
+  return { ...answering(world, { snapshot_id: id, held }), after: () => ({ ...world, snapshots }) };
 }

@@ -31,6 +31,8 @@ export interface Saved {
   readonly id: string;
   readonly description: string;
   readonly safety: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly held?: boolean;
   readonly selection: { readonly groups: readonly Selector[]; readonly exclude: readonly Selector[] };
   readonly warnings: readonly RegExp[];
   readonly commits: ReadonlyMap<string, Commits>;
