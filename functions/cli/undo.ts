@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { pageResult, recordResult } from "../rollbacks/schema.ts";
+import { withColons } from "../shared/core/snapshot-id.ts";
 import { count, listSome } from "../shared/core/text.ts";
 import type { Run } from "./command.ts";
 import type { ExitCode } from "./exit-codes.ts";
@@ -17,7 +18,7 @@ import { rollBack } from "./rollback.ts";
 export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
   const { rollback_id, ...options } = run.request;
   const newest = await newestRollbacks(run);
-  const id = rollback_id === undefined ? lastOf(newest) : String(rollback_id);
+  const id = rollback_id === undefined ? lastOf(newest) : withColons(String(rollback_id));
   const answer = await run.call("rollbacks", { rollback_id: id });
   sayWarnings(answer.result);
   const record = readAnswer(recorded, answer, "rollbacks");

@@ -23,6 +23,11 @@ describe("the HTTP API", () => {
       status: 200,
       body: { snapshot_id: id, held: true },
     });
+    // In a path without colons, which needs no encoding.
+    expect(await stack.http("GET", `/snapshots/${id.replaceAll(":", "-")}`)).toMatchObject({
+      status: 200,
+      body: { snapshot_id: id, held: true },
+    });
     const labelled = await stack.http("GET", `/snapshots?labels=env:test&labels=group:${group}&held=true`);
     expect(labelled.body).toMatchObject({ snapshots: [{ snapshot_id: id, labels, held: true }] });
     expect(await stack.http("DELETE", path)).toMatchObject({

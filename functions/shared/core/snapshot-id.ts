@@ -18,6 +18,13 @@ export function parseSnapshotId(id: string): SnapshotIdParts | undefined {
   return Number.isNaN(Date.parse(createdAt)) ? undefined : { createdAt, number: Number(number) };
 }
 
+/**
+ * An id of a snapshot or a rollback as it is stored and shown. Where it comes from outside, its colons may be written as dashes:
+ * a path without colons is signed alike by every client. What is no id of this product stays as it is.
+ */
+export const withColons = (id: string): string =>
+  id.replace(/^((?:snapshot|rollback)-\d{4}-\d\d-\d\dT\d\d)[:-](\d\d)[:-](\d\dZ)(?=-|$)/, "$1:$2:$3");
+
 /** A time in the form that ids carry. */
 export function isoSeconds(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;

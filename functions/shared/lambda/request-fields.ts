@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { entryProblem, groupsIn } from "../core/group-map.ts";
 import { isPattern, type Selector, textOf } from "../core/selectors.ts";
+import { withColons } from "../core/snapshot-id.ts";
 import { splitTopic, topicProblems } from "../core/topics.ts";
 import { described, optional } from "./documentation.ts";
 
@@ -68,9 +69,12 @@ export const detail = described(
     "counts what is missing.",
 );
 
-/** Ids become parts of keys in the bucket: none may be a step in a path. Whether they exist is not checked here. */
+/**
+ * Ids become parts of keys in the bucket: none may be a step in a path. Whether they exist is not checked here. Their colons may be
+ * written as dashes.
+ */
 const isId = (id: string) => /^[A-Za-z0-9:._-]{1,128}$/.test(id) && !id.includes("..") && id !== ".";
-const id = (error: string) => z.string().check(z.refine(isId, { error }));
+const id = (error: string) => z.pipe(z.string().check(z.refine(isId, { error })), z.transform(withColons));
 
 export const snapshotId = id('is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"');
 export const rollbackId = id(
