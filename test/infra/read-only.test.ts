@@ -7,6 +7,7 @@ const whole = {
   ...example(),
   cluster: { ...example().cluster, security: { protocol: "SASL_SSL", sasl: iam } },
   schedules: [],
+  retention: undefined,
   archive: { existing: { bucket: "replica" } },
 };
 const config = { ...whole, read_only: true };
