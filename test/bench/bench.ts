@@ -8,6 +8,7 @@ import { benchDeployed } from "./deployed.ts";
 import { benchFar } from "./far.ts";
 import { createLedger, type Ledger } from "./figures.ts";
 import { benchHistory } from "./history.ts";
+import { benchPrune } from "./prune.ts";
 import { benchReads } from "./reads.ts";
 import { benchReindex } from "./reindex.ts";
 import { benchRollback } from "./rollback.ts";
@@ -68,6 +69,9 @@ const sections: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   },
   async reindex({ ledger, cloud, quick, say }) {
     await benchReindex(ledger.section("Reindex"), cloud, quick, say);
+  },
+  async prune({ ledger, cloud, quick, say }) {
+    await benchPrune(ledger.section("Prune"), cloud, quick, say);
   },
   async "cold-start"({ ledger, quick }) {
     await benchColdStart(ledger.section("Cold start"), quick);

@@ -45,7 +45,7 @@ const contestants = {
 type Contestant = keyof typeof contestants;
 
 /** Removes all rows of the table. */
-async function loseRows(TableName: string): Promise<void> {
+export async function loseRows(TableName: string): Promise<void> {
   const dynamodb = new DynamoDBClient();
   for (;;) {
     const { Items = [] } = await dynamodb.send(new ScanCommand({ TableName, Limit: 500 }));
