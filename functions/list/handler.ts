@@ -26,6 +26,7 @@ export const handler = operation({
         labels: entry.labels,
         held: entry.hold && true,
         at_risk: entry.atRisk,
+        kept_by: entry.keptBy && [...entry.keptBy],
         expires_at: entry.expiresAt,
       })),
       warnings: page.warnings,

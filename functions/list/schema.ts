@@ -27,6 +27,7 @@ const row = () => ({
   schedule: optional(z.string(), "The name of the schedule that asked for it."),
   ...fields.marksOfSnapshot,
   at_risk: fields.atRisk,
+  kept_by: optional(z.array(z.string()), "Why the last run of prune has kept it; absent before the first."),
   expires_at: optional(z.string(), "When it expires; absent where it never does."),
 });
 

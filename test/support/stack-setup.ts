@@ -26,7 +26,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const deployment = {
     ...localDeployment(kafka, cloud),
     name_prefix: external ? `e2e-${process.pid}-` : "",
-    schedules: [{ name: "e2e", expression: "rate(1 minute)", groups: ["e2e-schedule*"], description: "e2e" }],
+    schedules: [
+      { name: "e2e", expression: "rate(1 minute)", groups: ["e2e-schedule*"], description: "e2e" },
+      { name: "e2e-pruned", expression: "rate(1 day)", enabled: false },
+    ],
+    retention: { schedules: { "e2e-pruned": { keep_last: 1 } } },
   };
   const stackName = external ? `OffsetRollbackE2e${process.pid}` : "OffsetRollback";
   const stack = { cloud, stackName, deployment, bootstrapServers: kafka.bootstrapServers, stateDir, say };

@@ -66,6 +66,8 @@ export interface SnapshotEntry {
   /** SHA-256 and length of the stored body. */
   readonly sha256: string;
   readonly bytes: number;
+  /** Why the last run of prune has kept it; absent before. */
+  readonly keptBy?: readonly string[];
   /** When the snapshot may be forgotten, ISO 8601; absent: never. */
   readonly expiresAt?: string;
 }
@@ -185,6 +187,8 @@ const longestSelection = 4_096;
 const atRiskText = inText(atRisk);
 const labelsText = inText(labels);
 const topicsText = inText(list(text));
+/** The reasons to keep a snapshot, as its item has them. */
+export const keptByText = inText(list(text));
 const longestTopics = 8_192;
 
 /** The topics that a snapshot has commits on, and those that could not be observed: it may lack the commits on these. */
@@ -307,6 +311,7 @@ export const entryItem = itemCodec(
         topics: optional(topicsText),
         sha256: text,
         bytes: count,
+        kept_by: optional(keptByText),
         expires_at: optional(secondsSince1970),
       },
       "ignored",

@@ -8,6 +8,7 @@ import {
   entryKey,
   filterExpression,
   holdAfter,
+  keptByText,
   keyAt,
   type SnapshotEntry,
   type Stretch,
@@ -208,6 +209,20 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
         },
         deadline,
       );
+    },
+
+    /** Notes why a snapshot is kept, unless it is being deleted. */
+    async noteKept(snapshotId: string, because: readonly string[], deadline: Deadline): Promise<void> {
+      const key = entryKey(snapshotId);
+      if (key === undefined) return;
+      const change = {
+        update: key,
+        expression: "SET kept_by = :kept_by",
+        condition: "attribute_exists(pk) AND attribute_not_exists(deleting)",
+        values: itemOf({ kept_by: keptByText.encode(because) }),
+      };
+      const undone = "list shows the reasons of an earlier run.";
+      await table.write({ changes: [change], doing: `noting why ${snapshotId} is kept`, undone }, deadline);
     },
 
     /** The row of a snapshot as it is, also of a hidden one. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Deadline } from "../core/deadline.ts";
 import {
   IndexIncomplete,
@@ -16,7 +17,7 @@ import { startAhead } from "./ahead.ts";
 import { pause } from "./aws-call.ts";
 import type { Bodies } from "./bodies.ts";
 import { type Clients, lazyBodies, type StorageConfig } from "./clients.ts";
-import { entryItem, idAt } from "./index-entry.ts";
+import { entryItem, idAt, type SnapshotEntry } from "./index-entry.ts";
 import { createIndexTable, type IndexTable } from "./index-table.ts";
 import type { Caller, Item } from "./items.ts";
 import { createJournal, type Journal } from "./journal.ts";
@@ -130,6 +131,14 @@ export async function prune(
     else if (outcome !== "gone") failed.push({ snapshotId: item.snapshotId, error: outcome });
   }
   const remaining = targets.length - begun;
+  const notes = kept
+    .filter(({ snapshotId, because }) => !isDeepStrictEqual(because, rows.listed.get(snapshotId)?.keptBy))
+    .map((snapshot) => ({ ...snapshot, bytes: 0 }));
+  let unnoted = 0;
+  const note = async ({ snapshotId, because }: KeptSnapshot) => {
+    if (!dryRun && retention !== undefined) await index.noteKept(snapshotId, because, deadline);
+  };
+  for (const { done } of startAhead(inTime(notes), note)) await done.catch(() => unnoted++);
 
   return {
     kept: [
@@ -153,6 +162,7 @@ export async function prune(
         strays,
         (ids) => `The bucket has bodies that no row of the index lists: ${ids}. Call reindex to list them.`,
       ),
+      ...(unnoted > 0 ? [`In list, kept_by of ${count(unnoted, "snapshot")} is that of an earlier run.`] : []),
       ...(remaining > 0
         ? [`The time ended before ${count(remaining, "more deletion")}: call prune again, or wait for its next run.`]
         : []),
@@ -162,7 +172,7 @@ export async function prune(
 
 /** What the rows of the index say. */
 interface Rows {
-  readonly listed: ReadonlyMap<string, Candidate>;
+  readonly listed: ReadonlyMap<string, Candidate & Pick<SnapshotEntry, "keptBy">>;
   /** Snapshots that a deletion has hidden. */
   readonly hidden: readonly string[];
   /** Those that have a row of any kind, also one that cannot be read. */
@@ -172,7 +182,7 @@ interface Rows {
 
 async function readIndex(index: IndexTable, deadline: Deadline): Promise<Rows> {
   const unreadable = createUnreadable("what is deleted");
-  const listed = new Map<string, Candidate>();
+  const listed = new Map<string, Candidate & Pick<SnapshotEntry, "keptBy">>();
   const hidden: string[] = [];
   const known = new Set<string>();
   async function* visible(): AsyncGenerator<Item> {
@@ -184,8 +194,17 @@ async function readIndex(index: IndexTable, deadline: Deadline): Promise<Rows> {
     }
   }
   for await (const entry of entryItem.decodeAll(visible(), unreadable)) {
-    const { snapshotId, createdAt, status, trigger, schedule, offsets, hold } = entry;
-    listed.set(snapshotId, { snapshotId, createdAt, status, trigger, schedule, offsets, held: hold !== undefined });
+    const { snapshotId, createdAt, status, trigger, schedule, offsets, hold, keptBy } = entry;
+    listed.set(snapshotId, {
+      snapshotId,
+      createdAt,
+      status,
+      trigger,
+      schedule,
+      offsets,
+      held: hold !== undefined,
+      ...(keptBy && { keptBy }),
+    });
   }
   return { listed, hidden, known, warnings: unreadable.warnings() };
 }

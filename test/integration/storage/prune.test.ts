@@ -90,6 +90,9 @@ describe("prune", () => {
 
     expect(await prune()).toEqual({ ...nothing, kept, deleted: [idOf(2), idOf(1)] });
     expect(await listed()).toEqual([idOf(4), idOf(3), idOf(0)]);
+    const { entries } = await storage.archive.list({ limit: 100 }, within());
+    expect(entries.map(({ keptBy }) => keptBy)).toEqual(kept.map(({ because }) => because));
+    const noted = await storage.items("snapshot");
     expect(await bodies()).toEqual([0, 3, 4].map((n) => keyOf(idOf(n))));
     const records = (await storage.items("deletion")).map(({ snapshot_id, requested_by }) => [
       snapshot_id?.S,
@@ -101,6 +104,7 @@ describe("prune", () => {
     ]);
 
     expect(await prune()).toEqual({ ...nothing, kept });
+    expect(await storage.items("snapshot")).toEqual(noted);
   });
 
   test("deletes nothing without retention", async () => {
