@@ -190,6 +190,7 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     await index.findExecution("execution-1", undefined, deadline);
     await index.row(id, deadline);
     await index.deletions(deadline);
+    await index.noteKept(id, ["held"], deadline);
     await gone(storage.snapshots.load(id, deadline));
     await storage.snapshots.remove(id, caller, deadline);
   },
