@@ -48,7 +48,7 @@ export async function doctor(run: Run): Promise<ExitCode> {
   });
   const sample: Sample = { call, path: deployment.path, group: groupOf(seen, wanted) };
   const rehearsal = new Rehearsal(findings, sample, here);
-  if (write === true) await rehearsal.takeSnapshot();
+  if (write === true) await rehearsal.takeSnapshots();
   for (const verb of verbs) {
     if (verb === "snapshot") continue;
     const proof = proofs[verb];

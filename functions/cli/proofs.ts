@@ -20,6 +20,8 @@ export interface Sample {
 /** Proves an operation by a real call that changes nothing; returns what was proved. */
 type Proof = (sample: Sample) => Promise<string>;
 
+/** The newest snapshots may be of other groups. */
+const MOST_IN_HISTORY = 10;
 /** Above so many snapshots, the rehearsal of a reindex would read too many bodies. */
 const MOST_TO_REINDEX = 100;
 
@@ -53,19 +55,14 @@ export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefine
   },
   async history(sample) {
     const { name } = groupOf(sample);
-    await sample.call("history", { groups: [literal(name)], limit: 1 }).catch(withoutSnapshot(name));
-    return "reads the newest snapshot and the journal";
+    await sample.call("history", { groups: [literal(name)], limit: MOST_IN_HISTORY }).catch(withoutSnapshot(name));
+    return "reads the newest snapshots";
   },
   async import({ call, path, group }) {
-    const content = "none" in group ? {} : { [group.name]: { partitions: group.partitions } };
     if (path !== undefined) await requireNothingAt(call, `${path.replace(/\/?$/, "/")}imports/offset-rollback-doctor`);
     if ("none" in group)
       throw new NotChecked(`reads files below imports/. Not checked with content, because ${group.none}`);
-    const answer = await call("import", {
-      format: "json",
-      content: encodeJson({ consumer_groups: content }),
-      dry_run: true,
-    });
+    const answer = await call("import", { ...importOf(group), dry_run: true });
     requireRights(answer);
     return "reads files below imports/, and checks offsets against the live topics (dry run)";
   },
@@ -86,6 +83,13 @@ export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefine
   delete: undefined,
   hold: undefined,
 };
+
+/** A request to import what a group has committed. */
+export const importOf = ({ name, partitions }: { readonly name: string; readonly partitions: Fields }): Fields => ({
+  format: "json",
+  content: encodeJson({ consumer_groups: { [name]: { partitions } } }),
+  source: "offset-rollback doctor",
+});
 
 /** A group by its name, whatever characters it has. */
 export const literal = (name: string): Fields => ({ name });

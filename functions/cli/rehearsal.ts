@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
 import { result as dryRunResult } from "../plan/schema.ts";
 import { recordResult } from "../rollbacks/schema.ts";
@@ -8,7 +9,7 @@ import { count, listSome, nameSome } from "../shared/core/text.ts";
 import { Failed, type Findings, NotChecked } from "./findings.ts";
 import { type Answer, readAnswer } from "./invoke.ts";
 import { OperationFailed } from "./problems.ts";
-import { literal, requireRights, type Sample } from "./proofs.ts";
+import { importOf, literal, requireRights, type Sample } from "./proofs.ts";
 
 /** The group that a rehearsal rolls back: nobody consumes with it. */
 export const DOCTOR_GROUP = "offset-rollback-doctor";
@@ -51,8 +52,8 @@ export class Rehearsal {
     this.#here = here;
   }
 
-  /** Takes a snapshot of the sample's group. */
-  async takeSnapshot(): Promise<void> {
+  /** Takes a snapshot of the sample's group, and imports another. */
+  async takeSnapshots(): Promise<void> {
     await this.#findings.make("write: snapshot", async () => {
       const { name } = this.#group();
       const answer = await this.#sample.call("snapshot", { groups: [literal(name)], description });
@@ -60,6 +61,12 @@ export class Rehearsal {
       this.#made.set(snapshot_id, "a snapshot");
       requireRights(answer);
       return `${snapshot_id} of group ${nameSome([name])} is stored, and listed`;
+    });
+    await this.#findings.make("write: import", async () => {
+      const answer = await this.#sample.call("import", { ...importOf(this.#group()), description });
+      const { snapshot_id } = readAnswer(taken, answer, "import", true);
+      this.#made.set(snapshot_id, "an import");
+      return `${snapshot_id} is stored, and listed`;
     });
   }
 
@@ -81,11 +88,12 @@ export class Rehearsal {
     });
   }
 
-  /** Rolls the doctor's own group back to that snapshot, and reads it back. The sample's group is not touched. */
+  /** Rolls the doctor's own group back to the first snapshot, and reads it back. The sample's group is not touched. */
   async rollBack(): Promise<void> {
     await this.#findings.make("write: rollback", async () => {
-      const [snapshot_id] = this.#made.keys();
-      if (snapshot_id === undefined) throw new NotChecked("there is no snapshot to roll back to: see above");
+      const [snapshot_id, what] = this.#made.entries().next().value ?? [];
+      if (snapshot_id === undefined || what !== "a snapshot")
+        throw new NotChecked("there is no snapshot to roll back to: see above");
       const { name } = this.#group();
       const groups = [literal(name)];
       const asked = { snapshot_id, groups, group_map: { [name]: DOCTOR_GROUP }, out_of_range: "clamp" };
@@ -103,8 +111,9 @@ export class Rehearsal {
   /** Deletes the commits and the snapshots that were made, as far as they were; names what is left. */
   async remove(): Promise<void> {
     if (this.#before !== undefined) await this.#undo(this.#before);
-    const snapshots = [...this.#made].reverse();
-    if (snapshots.length === 0) return;
+    const kept = this.#before?.snapshotId; // it is what removes the commits that are left
+    const snapshots = [...this.#made].reverse().filter(([id]) => id !== kept);
+    if (snapshots.length === 0) return this.nameLeftovers();
     await this.#findings.make("write: delete", async () => {
       const problems: string[] = [];
       for (const [snapshot_id] of snapshots) {
@@ -127,9 +136,7 @@ export class Rehearsal {
     leftBehind.length = 0;
     if (this.#before !== undefined) {
       const { snapshotId } = this.#before;
-      const undo = this.#made.has(snapshotId)
-        ? this.#here(`offset-rollback rollback --snapshot-id ${snapshotId} --exact`)
-        : `kafka-consumer-groups.sh --delete --group ${DOCTOR_GROUP}`;
+      const undo = this.#here(`offset-rollback rollback --snapshot-id ${snapshotId} --exact`);
       leftBehind.push({ what: `commits of group ${DOCTOR_GROUP}`, remove: undo });
     }
     for (const [id, what] of [...this.#made].reverse()) {
@@ -188,24 +195,45 @@ export class Rehearsal {
           `${DOCTOR_GROUP} has commits that this run did not make: ${listSome(strange, ([key]) => key)}. They stay.`,
         );
       }
-      if (partitionsOf(seen).length > 0) await this.#execute({ ...asked, plan_digest: seen.plan_digest }, []);
-      this.#before = undefined;
-      const { left } = await this.#leftInGroup();
-      if (left > 0) throw new Failed(`${DOCTOR_GROUP} has ${count(left, "commit")} again: another client uses it.`);
+      try {
+        if (partitionsOf(seen).length > 0) await this.#whenFree({ ...asked, plan_digest: seen.plan_digest });
+      } finally {
+        // What was removed is no leftover, also where the answer was an error.
+        if ((await this.#leftInGroup()) === 0) this.#before = undefined;
+      }
+      if (this.#before !== undefined) throw new Failed(`${DOCTOR_GROUP} has commits again: another client uses it.`);
       return `the commits of ${DOCTOR_GROUP} are deleted; Kafka removes the empty group by itself`;
     });
   }
 
-  async #leftInGroup(): Promise<{ readonly left: number }> {
-    const groups = [literal(DOCTOR_GROUP)];
-    const answer = await this.#sample.call("snapshot", { groups, dry_run: true }).catch((error: unknown) => {
-      if (error instanceof OperationFailed && error.name === "GroupNotFound") return undefined;
-      throw error;
-    });
-    if (answer === undefined) return { left: 0 };
-    return { left: readAnswer(z.looseObject({ offsets: z.int() }), answer, "snapshot").offsets };
+  /** Executes a plan, and waits while another rollback holds the lease: the one before may not have released it. */
+  async #whenFree(asked: Fields): Promise<void> {
+    for (const end = performance.now() + LEASE_MS; ; ) {
+      try {
+        await this.#execute(asked, []);
+        return;
+      } catch (error) {
+        const isBusy = error instanceof OperationFailed && error.name === "RollbackInProgress";
+        if (!isBusy || performance.now() > end) throw error;
+        await delay(RETRY_MS);
+      }
+    }
+  }
+
+  /** How many commits the group has; undefined where that cannot be read. */
+  async #leftInGroup(): Promise<number | undefined> {
+    try {
+      const answer = await this.#sample.call("snapshot", { groups: [literal(DOCTOR_GROUP)], dry_run: true });
+      return readAnswer(z.looseObject({ offsets: z.int() }), answer, "snapshot").offsets;
+    } catch (error) {
+      return error instanceof OperationFailed && error.name === "GroupNotFound" ? 0 : undefined;
+    }
   }
 }
+
+/** A lease that was not released expires after 20 s. */
+const LEASE_MS = 25_000;
+const RETRY_MS = 2_000;
 
 /** @throws Failed unless the plan only gives commits to a group that has none */
 function requireUnused(seen: Plan): void {

@@ -107,6 +107,15 @@ async function asking({ client }: Deployment): Promise<Ask> {
   };
 }
 
+/** @throws Failed for an answer that is not what this version reads */
+function read<T>(schema: z.ZodMiniType<T>, text: string, service: string): T {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    throw new Failed(`The answer of ${service} is not what this version reads: ${text.slice(0, 300)}`);
+  }
+}
+
 const listedSchedule = z.looseObject({ Name: z.string(), Target: z.looseObject({ Arn: z.string() }) });
 const scheduleList = z.looseObject({
   Schedules: z.array(listedSchedule),
@@ -125,10 +134,10 @@ async function schedulesOf(ask: Ask, group: string): Promise<Schedule[]> {
   const found: Schedule[] = [];
   for (let token = ""; ; ) {
     const query = new URLSearchParams({ ScheduleGroup: group, ...(token && { NextToken: token }) });
-    const page = scheduleList.parse(JSON.parse(await ask("scheduler", `/schedules?${query}`)));
+    const page = read(scheduleList, await ask("scheduler", `/schedules?${query}`), "Scheduler");
     for (const { Name } of page.Schedules) {
       const path = `/schedules/${encodeURIComponent(Name)}?groupName=${encodeURIComponent(group)}`;
-      found.push(wholeSchedule.parse(JSON.parse(await ask("scheduler", path))));
+      found.push(read(wholeSchedule, await ask("scheduler", path), "Scheduler"));
     }
     if (!page.NextToken) return found;
     token = page.NextToken;
@@ -180,27 +189,34 @@ function duration(seconds: number): string {
   return `${Math.floor(seconds / size)} ${unit}`;
 }
 
-interface AlarmState {
-  readonly name: string;
-  readonly state: string;
-  readonly description: string;
-  readonly notifies: boolean;
-}
+const describedAlarms = z.looseObject({
+  MetricAlarms: z.array(
+    z.looseObject({
+      AlarmName: z.string(),
+      AlarmDescription: z.optional(z.nullable(z.string())),
+      StateValue: z.string(),
+      ActionsEnabled: z.boolean(),
+      AlarmActions: z.array(z.string()),
+    }),
+  ),
+});
+type AlarmState = z.output<typeof describedAlarms>["MetricAlarms"][number];
 
 /** Alarms that one request may name. */
 const MOST_ALARMS = 100;
 
 async function alarmsOf(ask: Ask, names: readonly string[]): Promise<AlarmState[]> {
   const found: AlarmState[] = [];
+  const headers = {
+    "content-type": "application/x-amz-json-1.0",
+    "x-amz-target": "GraniteServiceVersion20100801.DescribeAlarms",
+  };
   for (let start = 0; start < names.length; start += MOST_ALARMS) {
-    const some = names.slice(start, start + MOST_ALARMS);
-    const body = new URLSearchParams({ Action: "DescribeAlarms", Version: "2010-08-01", MaxRecords: `${MOST_ALARMS}` });
-    for (const [i, name] of some.entries()) body.set(`AlarmNames.member.${i + 1}`, name);
-    const headers = { "content-type": "application/x-www-form-urlencoded" };
-    const xml = await ask("monitoring", "/", { method: "POST", headers, body: String(body) });
-    found.push(...alarmsIn(xml));
+    const body = JSON.stringify({ AlarmNames: names.slice(start, start + MOST_ALARMS), MaxRecords: MOST_ALARMS });
+    const answer = await ask("monitoring", "/", { method: "POST", headers, body });
+    found.push(...read(describedAlarms, answer, "CloudWatch").MetricAlarms);
   }
-  const gone = names.filter((name) => !found.some((alarm) => alarm.name === name));
+  const gone = names.filter((name) => !found.some(({ AlarmName }) => AlarmName === name));
   if (gone.length > 0) {
     throw new Failed(`CloudWatch does not have ${listSome(gone, String, 10)}, which the stack made.`, [
       "Deploy the stack again.",
@@ -209,53 +225,27 @@ async function alarmsOf(ask: Ask, names: readonly string[]): Promise<AlarmState[
   return found;
 }
 
-/** The alarms in an answer in XML. Names and descriptions of this stack need no escapes. */
-function alarmsIn(xml: string): AlarmState[] {
-  return outerMembers(xml).map((alarm) => {
-    const text = (tag: string) => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(alarm)?.[1] ?? "";
-    const actions = /<AlarmActions>(.*?)<\/AlarmActions>/s.exec(alarm)?.[1] ?? "";
-    return {
-      name: text("AlarmName"),
-      state: text("StateValue"),
-      description: text("AlarmDescription"),
-      notifies: text("ActionsEnabled") !== "false" && actions.includes("<member>"),
-    };
-  });
-}
-
-/** The elements of the outer lists: elements of lists inside them have the same tag. */
-function outerMembers(xml: string): string[] {
-  const found: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (const { 0: tag, index } of xml.matchAll(/<\/?member>/g)) {
-    if (tag === "<member>" && depth++ === 0) start = index + tag.length;
-    if (tag === "</member>" && --depth === 0) found.push(xml.slice(start, index));
-  }
-  return found;
-}
-
 /** Which alarms ring. */
 function aboutStates(alarms: readonly AlarmState[]): string {
-  const ringing = alarms.filter(({ state }) => state === "ALARM");
+  const ringing = alarms.filter(({ StateValue }) => StateValue === "ALARM");
   if (ringing.length > 0) {
-    const names = listSome(ringing, ({ name }) => name, 10);
+    const names = listSome(ringing, ({ AlarmName }) => AlarmName, 10);
     throw new Failed(
       `${ringing.length} of ${count(alarms.length, "alarm")} ring: ${names}.`,
-      ringing.slice(0, 10).map(({ name, description }) => `${name}: ${description}`),
+      ringing.slice(0, 10).map(({ AlarmName, AlarmDescription }) => `${AlarmName}: ${AlarmDescription ?? ""}`),
     );
   }
-  const unknown = alarms.filter(({ state }) => state !== "OK").length;
+  const unknown = alarms.filter(({ StateValue }) => StateValue !== "OK").length;
   return `${count(alarms.length, "alarm")}, none rings${unknown === 0 ? "" : `; ${unknown} have no data yet`}`;
 }
 
 /** Whether somebody learns of them. */
 function aboutActions(alarms: readonly AlarmState[]): string {
-  const silent = alarms.filter(({ notifies }) => !notifies);
+  const silent = alarms.filter(({ ActionsEnabled, AlarmActions }) => !ActionsEnabled || AlarmActions.length === 0);
   if (silent.length === alarms.length)
     throw new NotChecked("no alarm notifies anybody: alarms.topic_arn is not in the config");
   if (silent.length > 0) {
-    throw new Failed(`${listSome(silent, ({ name }) => name, 10)} notify nobody, and the other alarms do.`, [
+    throw new Failed(`${listSome(silent, ({ AlarmName }) => AlarmName, 10)} notify nobody, and the other alarms do.`, [
       "Enable their actions, or deploy the stack again.",
     ]);
   }

@@ -124,19 +124,30 @@ async function rollBack(connected: Job, goal: Goal, before: Earlier | undefined)
     }
     return held.lease;
   };
-  try {
+  const carryOutHeld = async (): Promise<Result> => {
     // The call that held the lease until now may have begun the same rollback, or ended it.
     const earlier = await findEarlier(job);
-    if (earlier?.named && earlier.closed) return await recordedResult(job, earlier.record);
+    if (earlier?.named && earlier.closed) return recordedResult(job, earlier.record);
     const { repeated, rest } = earlier === undefined ? {} : await continueEarlier(job, earlier);
     if (repeated !== undefined) return repeated;
     if (earlier !== undefined && rest !== undefined) {
-      return await resume(job, earlier.record, rest, await holdFor(earlier.record.rollbackId));
+      return resume(job, earlier.record, rest, await holdFor(earlier.record.rollbackId));
     }
-    return await start(job, goal, newId, await holdFor(newId));
-  } finally {
-    await held.lease.release(deadlineIn(Math.max(RELEASE_TIME_MS, deadline.remainingMs())));
-  }
+    return start(job, goal, newId, await holdFor(newId));
+  };
+  const release = () => held.lease.release(deadlineIn(Math.max(RELEASE_TIME_MS, deadline.remainingMs())));
+  const result = await carryOutHeld().catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
+  await release();
+  const { refused } = held.lease;
+  return addWarnings(
+    result,
+    refused === undefined
+      ? []
+      : [`The lease could not be kept as it must. Until it expires, it blocks others. ${refused}`],
+  );
 }
 
 /**

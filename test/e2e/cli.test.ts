@@ -438,6 +438,7 @@ describe("doctor", () => {
           "deployment",
           "snapshot",
           "write: snapshot",
+          "write: import",
           "list",
           "show",
           "diff",

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Deadline } from "../core/deadline.ts";
-import { JournalCorrupt, RollbackInProgress } from "../core/errors.ts";
+import { Configuration, JournalCorrupt, RollbackInProgress } from "../core/errors.ts";
 import { converted, count, document, nullIfAbsent, text } from "../core/json/codec.ts";
 import { pause } from "./aws-call.ts";
 import { type Clients, type StorageConfig, sharedClients } from "./clients.ts";
@@ -25,6 +25,8 @@ export interface Lease {
   remainingMs(): number;
   /** Another rollback holds it, or it was not renewed in time. It stays lost. */
   readonly lost: boolean;
+  /** Why AWS refused to renew or to release it: trying again does not help. Undefined unless it did. */
+  readonly refused: string | undefined;
   /**
    * Stops renewing, and frees it if this rollback still holds it. Returns whether it is surely no longer held. Failing to
    * free it is no error: it expires by itself. Takes a few seconds at most, and never throws.
@@ -115,6 +117,10 @@ export function createLease(
     const stop = AbortSignal.any([released.signal, deadline.signal]);
     let sureUntil = sentAt + sureMs;
     let lost = false;
+    let refused: string | undefined;
+    const noteRefusal = (error: unknown) => {
+      if (error instanceof Configuration) refused = error.summary;
+    };
     /** The monotonic clock stands still while a function is frozen, and the other may be set back: the later one counts. */
     const leftMs = () => sureUntil - Math.max(clock.monotonicMs(), clock.utcMs() - wallMs);
     const isLost = () => {
@@ -129,7 +135,10 @@ export function createLease(
         if (stop.aborted || deadline.remainingMs() === 0 || isLost()) return;
         const askedAt = clock.monotonicMs();
         const expiresMs = expiryOf(askedAt, wallMs);
-        const outcome = await limited(stop, (limit) => renew(token, expiresMs, limit)).catch(() => "failed");
+        const outcome = await limited(stop, (limit) => renew(token, expiresMs, limit)).catch((error: unknown) => {
+          noteRefusal(error);
+          return "failed";
+        });
         if (isLost()) return; // an answer that comes too late changes nothing: another rollback may have held it in between
         lost = outcome === "lost";
         if (lost) return;
@@ -143,6 +152,9 @@ export function createLease(
       get lost() {
         return isLost();
       },
+      get refused() {
+        return refused;
+      },
       remainingMs: () => (isLost() || released.signal.aborted ? 0 : Math.max(0, leftMs())),
       async release(deadline) {
         isLost();
@@ -155,7 +167,10 @@ export function createLease(
           undone: "",
           tookEffect: async (limit: Deadline) => (await read(limit))?.token !== token,
         };
-        return limited(deadline.signal, (limit) => table.write(freeing, limit)).catch(() => false);
+        return limited(deadline.signal, (limit) => table.write(freeing, limit)).catch((error: unknown) => {
+          noteRefusal(error);
+          return false;
+        });
       },
     };
   };

@@ -150,6 +150,8 @@ describe("releasing a lease", () => {
     });
     await whileTimePasses(() => freed).toBe(false);
     await releasing;
+    const refused = fault === "denied" ? expect.stringContaining("needs dynamodb:DeleteItem on table") : undefined;
+    expect(taken.refused).toEqual(refused);
     expect(clock.monotonicMs() - started).toBeLessThan(short.lengthMs);
     expect(taken.remainingMs()).toBe(0);
     clock.advance(short.lengthMs + 1);
