@@ -71,7 +71,7 @@ export async function doctor(run: Run): Promise<ExitCode> {
     };
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stopped);
     try {
-      await rehearsal.hold();
+      if (deployment.functions.hold !== undefined) await rehearsal.hold();
       await rehearsal.rollBack();
     } finally {
       await rehearsal.remove();
