@@ -52,10 +52,20 @@ const storedResult = z
   .describe("What is answered for a result over 5 MB, its small fields and a link to the whole; or a summary.");
 
 const error = z.object({
-  error: z.enum(Object.keys(statuses)).describe("The name of the error."),
+  error: z
+    .union([z.enum(Object.keys(statuses)), z.string().regex(/^[A-Z0-9_]+$/)])
+    .describe(
+      "The name of the error; where API Gateway itself refused the request, its reason, such as ACCESS_DENIED.",
+    ),
   message: z.string().describe("The name, what happened, what was changed, and the next step."),
   details: z.looseObject({}).nullable().describe("The problems of a request, a plan, or a result."),
-  request_id: z.string().describe("The id of the invocation, under which its log can be found."),
+  request_id: z.string().describe("The id of the invocation, under which its log can be found; or API Gateway's own."),
+});
+
+const accepted = z.object({
+  rollback_id: z.string().describe("The id of the request."),
+  status_url: z.string().describe("What to GET: 404 until its function runs, for at most 60 s, and then its record."),
+  request_id: z.string().describe("The id of the request at API Gateway, which the last line of its log has, too."),
 });
 
 const json = (schema: Schema, example?: unknown) => ({ "application/json": { schema, example } });
@@ -69,6 +79,19 @@ const failures = Object.fromEntries(
   ]),
 );
 
+/** What API Gateway answers by itself, in the same form. */
+const gatewayStatuses = {
+  403: "The caller has no right, or there is no such path.",
+  413: "The request is larger than 10 MB.",
+  429: "Requests came faster than the API allows.",
+};
+const gatewayFailures = Object.fromEntries(
+  Object.entries(gatewayStatuses).map(([status, description]) => [
+    status,
+    { description, content: json(ref("Error")) },
+  ]),
+);
+
 /** The schema of a parameter of a query: lists are repeated, and so are entries of maps; times and snapshots are texts. */
 function querySchema({ type = "string", minimum, maximum, default: preset, enum: values }: Schema): Schema {
   if (type === "array") return { type, items: { type: "string" } };
@@ -77,8 +100,42 @@ function querySchema({ type = "string", minimum, maximum, default: preset, enum:
   return { type, minimum, maximum, default: preset, enum: values };
 }
 
+/** What a method does that is answered before it runs. */
+function laterObject(verb: Verb, later: NonNullable<Route["later"]>): Schema {
+  const schema = jsonSchema(later, "input");
+  const named = new Set(fieldsOf(schema).map(([name]) => name));
+  const known = Object.entries(examples[verb].request).filter(([name]) => named.has(name));
+  const example = { ...Object.fromEntries(known), rollback_id: "restore-orders-1" };
+  later.parse(example);
+  const { 400: invalid, 500: internal, 504: late } = failures;
+  return {
+    operationId: `${verb}Later`,
+    summary:
+      `${operations[verb].summary} Answered at once; it runs for up to 15 minutes. Repeat the request with the same rollback_id ` +
+      "if it was not found after 60 s.",
+    parameters: [],
+    requestBody: { required: true, content: json(schema, example) },
+    responses: {
+      202: {
+        description: "API Gateway has handed the request to the function.",
+        content: json(ref("Accepted"), {
+          rollback_id: example.rollback_id,
+          status_url: `https://api-id.execute-api.eu-west-1.amazonaws.com/v1/rollbacks/${example.rollback_id}`,
+          request_id: "5ad92cd3-28f3-4d0b-a3d7-0a6f4f2d8a51",
+        }),
+      },
+      400: invalid,
+      ...gatewayFailures,
+      415: { description: "The body is not application/json.", content: json(ref("Error")) },
+      500: internal,
+      504: late,
+    },
+  };
+}
+
 /** What a method of a path does. What the path does not name of the request is in the body of a POST or PUT, else in the query. */
-function operationObject(verb: Verb, { method, path }: Route, request: Schema): Schema {
+function operationObject(verb: Verb, { method, path, later }: Route, request: Schema): Schema {
+  if (later !== undefined) return laterObject(verb, later);
   const operation = operations[verb];
   const snapshotField = "snapshotField" in operation ? operation.snapshotField : "snapshot_id";
   const directOnly = new Set<string>("directOnly" in operation ? operation.directOnly : []);
@@ -109,12 +166,20 @@ function operationObject(verb: Verb, { method, path }: Route, request: Schema): 
     ...(method === "POST" || method === "PUT"
       ? { parameters, requestBody: { required: false, content: json(body, Object.fromEntries(example)) } }
       : { parameters: [...parameters, ...query] }),
-    responses: { 200: { description: "The result.", content: json(result, examples[verb].result) }, ...failures },
+    responses: {
+      200: { description: "The result.", content: json(result, examples[verb].result) },
+      ...failures,
+      ...gatewayFailures,
+    },
   };
 }
 
 const documents = new Map<string, Schema>();
-const schemas: Schema = { Error: jsonSchema(error, "output"), StoredResult: jsonSchema(storedResult, "output") };
+const schemas: Schema = {
+  Error: jsonSchema(error, "output"),
+  StoredResult: jsonSchema(storedResult, "output"),
+  Accepted: jsonSchema(accepted, "output"),
+};
 const paths: { [path: string]: Schema } = {};
 for (const verb of verbs) {
   const { request, result, summary, routes } = operations[verb];
@@ -137,8 +202,8 @@ documents.set("openapi.json", {
     version: packageJson.version,
     description:
       "Snapshots and rollbacks of the offsets that Kafka consumer groups have committed. Every request is signed with IAM " +
-      "(Signature Version 4). API Gateway itself answers 403 to a caller without the right, and 504 after 29 s. Offsets are " +
-      "64-bit integers, exact in JSON.",
+      "(Signature Version 4). API Gateway itself answers 403 to a caller without the right, and 504 after 29 s, in the form of " +
+      "all errors. Offsets are 64-bit integers, exact in JSON.",
   },
   servers: [
     {

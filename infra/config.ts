@@ -227,6 +227,11 @@ const deployment = fields("the deployment", {
   api: fields("the REST API", {
     /** Requires the account's CloudWatch role for API Gateway. All its APIs share it; this stack does not create it. */
     access_logs: flag("whether API Gateway logs each request", false),
+    /** Enough for people and scripts: each request reads or writes a whole cluster. */
+    throttling: fields("the limits of requests", {
+      rate: whole(1, 10_000, "how many requests per second the API takes").default(10),
+      burst: whole(1, 5_000, "how many requests the API takes at once").default(20),
+    }).prefault({}),
   }).prefault({}),
   logs: fields("the logs", {
     retention_days: z

@@ -194,6 +194,8 @@ export class OperationFunction extends LambdaFunction {
   /** Puts asynchronous requests that failed for good into a queue. */
   keepFailed(queue: IQueue, retries: Pick<EventInvokeConfigOptions, "retryAttempts" | "maxEventAge"> = once): void {
     this.configureAsyncInvoke({ ...retries, onFailure: new SqsDestination(queue) });
+    // An alias has a configuration of its own.
+    this.apiAlias.configureAsyncInvoke({ ...retries, onFailure: new SqsDestination(queue) });
     if (queue.encryptionMasterKey === undefined) return;
     Validations.of(this.executionRole).acknowledge(
       ...["GenerateDataKey", "ReEncrypt"].map((action) => ({

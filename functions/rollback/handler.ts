@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod/mini";
 import { deadlineIn, endingBefore } from "../shared/core/deadline.ts";
 import { JournalCorrupt, OperationError, RollbackIncomplete, RollbackInProgress } from "../shared/core/errors.ts";
 import { isPermanent } from "../shared/core/rollback/blockers.ts";
@@ -11,7 +12,8 @@ import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import type { Result } from "../shared/lambda/handler.ts";
 import { toOperationError } from "../shared/lambda/http.ts";
-import { callerOf, kafkaOperation } from "../shared/operation.ts";
+import { rollbackId } from "../shared/lambda/request-fields.ts";
+import { callerOf, type KafkaWork, kafkaOperation } from "../shared/operation.ts";
 import { encodeDryRun, requireSeen } from "../shared/planning/dry-run.ts";
 import { loadDestination } from "../shared/planning/look.ts";
 import type { BegunRollback } from "../shared/storage/journal-begun.ts";
@@ -22,9 +24,9 @@ import { carryOut, openRollback } from "./commit.ts";
 import { type Earlier, findEarlier, findUnfinished, plannedRollback, recordedResult, supersede } from "./earlier.ts";
 import { type Goal, type Job, look, lookAgain, withAllWarnings } from "./look.ts";
 import { isRefusal, measurementsOf } from "./measure.ts";
-import { beginningOf, type Call } from "./request.ts";
+import { beginningOf, type Call, refusedBeginning } from "./request.ts";
 import { addWarnings, forSummary, interrupted, refusal } from "./result.ts";
-import { request } from "./schema.ts";
+import { laterPath, laterRequest, request } from "./schema.ts";
 
 /** What is kept for the journal and the answer when all work with Kafka has ended. */
 const CLOSING_TIME_MS = 3_000;
@@ -40,6 +42,7 @@ export const handler = kafkaOperation({
   request,
   hasEffects: true,
   forSummary,
+  later: { path: laterPath, request: laterRequest, refused: recordRefused },
   async run(wanted, work) {
     const { deadline } = work;
     const call: Call = {
@@ -82,6 +85,24 @@ export const handler = kafkaOperation({
   },
 });
 
+/** What is read of a request to run later that breaks the contract. */
+const refusedRequest = z.object({ rollback_id: rollbackId, snapshot_id: z.unknown() });
+
+/** Records a request to run later that breaks the contract, where it names its id: its caller looks it up by that. */
+async function recordRefused(carried: unknown, error: OperationError, work: KafkaWork): Promise<void> {
+  const named = refusedRequest.safeParse(carried);
+  if (!named.success) return;
+  const { rollback_id, snapshot_id } = named.data;
+  const now = new Date();
+  try {
+    const beginning = refusedBeginning(rollback_id, snapshot_id, work, now);
+    const begun = await work.storage.journal.begin(beginning, now, work.deadline);
+    if (begun !== undefined) await closeWithout(begun, work, error);
+  } catch (cause) {
+    work.log.warn("a refused request could not be recorded", { rollback_id, cause: String(cause) });
+  }
+}
+
 /** Writes the rollback into the journal before it has a plan, if it can be looked up: see `beginningOf`. */
 async function begin(call: Call): Promise<BegunRollback | undefined> {
   const beginning = beginningOf(call);
@@ -89,7 +110,7 @@ async function begin(call: Call): Promise<BegunRollback | undefined> {
 }
 
 /** Closes a rollback that ended before it had a plan. A failure to do so is logged: the caller is to know the first error. */
-async function closeWithout(begun: BegunRollback, { storage, deadline, requestId, log }: Call, thrown: unknown) {
+async function closeWithout(begun: BegunRollback, { storage, deadline, requestId, log }: KafkaWork, thrown: unknown) {
   const { name, message } = toOperationError(thrown, requestId);
   const closing = deadlineIn(Math.max(RELEASE_TIME_MS, deadline.remainingMs()));
   try {

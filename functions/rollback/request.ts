@@ -1,11 +1,15 @@
 import { createHash } from "node:crypto";
 import { encodeJson, type Json } from "../shared/core/json/json.ts";
+import { cut } from "../shared/core/text.ts";
 import type { KafkaWork } from "../shared/operation.ts";
 import { policyOf } from "../shared/planning/schema.ts";
 import type { Caller } from "../shared/storage/items.ts";
 import type { JournalBeginning } from "../shared/storage/journal.ts";
 import type { Unreadable } from "../shared/storage/unreadable.ts";
 import type { Request } from "./schema.ts";
+
+/** Of what a refused request has as the id of a snapshot, so many bytes are kept. */
+const LONGEST_ID = 128;
 
 /** How long after its deadline a call may still answer. */
 const ANSWER_TIME_MS = 2_000;
@@ -43,6 +47,15 @@ export function beginningOf(call: Call): JournalBeginning | undefined {
     endsBy,
     fingerprint: fingerprintOf(wanted),
   };
+}
+
+/** The same of a request that breaks the contract. It is for no other request: its fingerprint is its own. */
+export function refusedBeginning(rollbackId: string, snapshotId: unknown, work: KafkaWork, now: Date) {
+  const { caller, requestId } = work;
+  const at = typeof snapshotId === "string" ? cut(snapshotId, LONGEST_ID) : "";
+  const by = { requestedBy: caller, callerArn: caller, requestId };
+  const fingerprint = `refused ${requestId}`;
+  return { rollbackId, snapshotId: at, ...by, description: "", endsBy: now.toISOString(), fingerprint };
 }
 
 /** What a request asks for, without what does not change its effect: who asks, how it is answered, how long it waits. */

@@ -22,6 +22,13 @@ const fromJournal = [
 
 const flag = (preset: boolean, description: string) => described(z._default(z.boolean(), preset), description);
 
+const wait = described(
+  z._default(z.int().check(z.minimum(0), z.maximum(840)), 0),
+  "How long to wait for groups to have no members.",
+);
+const verify = flag(true, "Whether the result has a comparison of all targets with what is committed afterwards.");
+const keptText = optional(wanted.description, "A text that is kept with the rollback.");
+
 export const request = z
   .strictObject({
     snapshot_id: optional(
@@ -34,14 +41,11 @@ export const request = z
     ),
     ...planFields,
     dry_run: flag(false, "Whether to return the plan and change nothing."),
-    verify: flag(true, "Whether the result has a comparison of all targets with what is committed afterwards."),
-    wait_for_empty_seconds: described(
-      z._default(z.int().check(z.minimum(0), z.maximum(840)), 0),
-      "How long to wait for groups to have no members.",
-    ),
+    verify,
+    wait_for_empty_seconds: wait,
     rollback_id: optional(wanted.rollbackId, "An id that makes repetitions safe: one id, one rollback."),
     requested_by: wanted.requestedBy,
-    description: optional(wanted.description, "A text that is kept with the rollback."),
+    description: keptText,
   })
   .check(
     z.superRefine((asked, context) => {
@@ -63,6 +67,25 @@ export const request = z
       for (const [field, message] of planProblems(asked)) problem(field, message);
     }),
   );
+
+const { exact: _, detail: __, ...laterPlan } = planFields;
+
+/** The path whose requests run after their callers were answered. */
+export const laterPath = "/rollbacks";
+
+/** What `POST /rollbacks` takes: a rollback that runs after its caller was answered, and is looked up by its id. */
+export const laterRequest = z.strictObject({
+  rollback_id: described(wanted.rollbackId, "The id under which to look it up, and which makes repetitions safe."),
+  snapshot_id: described(
+    wanted.snapshot,
+    "The snapshot: an id, or with `groups` also `latest` or the newest at or before a time.",
+  ),
+  ...laterPlan,
+  verify,
+  wait_for_empty_seconds: wait,
+  requested_by: wanted.requestedBy,
+  description: keptText,
+});
 
 /** A rollback request, read. */
 export type Request = z.output<typeof request>;
@@ -116,4 +139,7 @@ export const result = /* @__PURE__ */ z.union([dryRunResult, rollbackResult]);
 
 export const summary =
   "Rolls groups back to a snapshot, or shows what that would do (dry run). If anything is blocked, nothing is changed.";
-export const routes: readonly Route[] = [{ method: "POST", path: "/snapshots/{snapshot_id}/rollback" }];
+export const routes: readonly Route[] = [
+  { method: "POST", path: "/snapshots/{snapshot_id}/rollback" },
+  { method: "POST", path: laterPath, later: laterRequest },
+];

@@ -3,7 +3,7 @@ import { OperationError } from "./core/errors.ts";
 import { encodeJson } from "./core/json/json.ts";
 import { withoutLarge } from "./core/json/without-large.ts";
 import { type KafkaSettings, settings, storageSettings } from "./lambda/config.ts";
-import { type HandlerDefinition, type Invocation, lambdaHandler, type Result } from "./lambda/handler.ts";
+import { type HandlerDefinition, type Invocation, type Later, lambdaHandler, type Result } from "./lambda/handler.ts";
 import type { Caller } from "./storage/items.ts";
 import { createStorage, type Storage } from "./storage/storage.ts";
 
@@ -31,11 +31,14 @@ export const callerOf = (
 ): Caller => ({ requestedBy: caller ?? claimed ?? null, callerArn: caller, requestId });
 
 /** What makes an operation a Lambda function. */
-interface Definition<S extends z.ZodMiniType, W> extends Omit<HandlerDefinition<S>, "run" | "shorten"> {
+interface Definition<S extends z.ZodMiniType, W> extends Omit<HandlerDefinition<S>, "run" | "shorten" | "later"> {
   /** Whether it changes something, so that it must be answered even if its result cannot be stored. */
   readonly hasEffects?: boolean;
   /** What a summary of a result, or of an error's details, is made from: by default these themselves. */
   forSummary?(result: Result): Result;
+  readonly later?: Omit<Later, "refused"> & {
+    refused(carried: unknown, error: OperationError, work: W): Promise<void>;
+  };
   run(request: z.output<S>, work: W): Promise<Result>;
 }
 
@@ -55,11 +58,17 @@ export const kafkaOperation = <S extends z.ZodMiniType>(definition: Definition<S
 
 /** @param open what the operation works with beside its invocation; throws Configuration with every problem at once */
 export function compose<S extends z.ZodMiniType, More extends { readonly storage: Pick<Storage, "storeResult"> }>(
-  { run, hasEffects = false, forSummary = (result) => result, ...definition }: Definition<S, Invocation & More>,
+  { run, hasEffects = false, forSummary = (result) => result, later, ...definition }: Definition<S, Invocation & More>,
   open: () => More,
 ) {
   return lambdaHandler({
     ...definition,
+    ...(later && {
+      later: {
+        ...later,
+        refused: (carried, error, invocation) => later.refused(carried, error, { ...invocation, ...open() }),
+      },
+    }),
     async run(request, invocation) {
       const more = open();
       const asked = (result: Result) => (wantsSummary(request) ? summaryOf(forSummary(result)) : result);

@@ -98,6 +98,7 @@ describe("the journal of rollbacks", () => {
       snapshot_id: "snapshot-2025-01-15T10:30:00Z",
       safety_snapshot_id: "snapshot-2025-01-15T10:31:00Z",
       requested_by: "ana",
+      caller: { arn: null, proven: false },
       started_at: opened.record.startedAt,
       ended_at: expect.stringMatching(/^\d{4}-.*Z$/),
       groups: 2,
@@ -181,10 +182,12 @@ describe("the journal of rollbacks", () => {
       return written ?? expect.fail("it was not written");
     };
     const [running, over] = [await begun(new Date(Date.now() + 60_000)), await begun(new Date(0))];
+    const caller = { arn: null, proven: false };
     const shown = {
       ...{ rollback_id: running.rollbackId, status: "running", snapshot_id: "latest", safety_snapshot_id: null },
       ...{
         requested_by: "ana",
+        caller,
         started_at: running.startedAt,
         groups: 0,
         description: "",
@@ -193,7 +196,7 @@ describe("the journal of rollbacks", () => {
       },
       calls: [
         {
-          ...{ attempt: 1, requested_by: "ana", request_id: "request-1", started_at: running.startedAt },
+          ...{ attempt: 1, requested_by: "ana", caller, request_id: "request-1", started_at: running.startedAt },
           outcome: "running",
         },
       ],

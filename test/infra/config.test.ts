@@ -46,7 +46,7 @@ test("the smallest config gets defaults that retain data", () => {
     stack_name: "OffsetRollback",
     name_prefix: "",
     archive: { bucket_prefix: "", noncurrent_days: 30 },
-    api: { access_logs: false },
+    api: { access_logs: false, throttling: { rate: 10, burst: 20 } },
     logs: { retention_days: 90 },
     alarms: {},
     removal_policy: "retain",

@@ -44,7 +44,7 @@ const routes = Object.entries<object>(openapi.paths).flatMap(([path, methods]) =
     pointer: `paths/${path.replaceAll("/", "~1")}/${method}`,
   })),
 );
-const errorNames: readonly string[] = openapi.components.schemas.Error.properties.error.enum;
+const errorNames: readonly string[] = openapi.components.schemas.Error.properties.error.anyOf[0].enum;
 
 /** The value as `JSON.parse` reads it: large integers are numbers. */
 const asParsed = (value: unknown): unknown => JSON.parse(encodeJson(isJson(value) ? value : String(value)));

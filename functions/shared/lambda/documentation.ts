@@ -16,6 +16,8 @@ export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** `/snapshots/{snapshot_id}`. */
   readonly path: string;
+  /** The request, where it is answered with 202 at once and runs afterwards. API Gateway checks it: no function could answer. */
+  readonly later?: z.ZodMiniType;
 }
 
 /** The field of a request that a parameter of a path is for. */

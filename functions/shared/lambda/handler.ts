@@ -49,6 +49,19 @@ export interface Invocation {
 /** The result of an operation: an object in snake_case, in the order in which it is to be written. */
 export type Result = Details;
 
+/**
+ * A route whose requests are invoked asynchronously. They have the whole time of the function, and nobody reads their answer:
+ * an error is thrown as in a direct invocation, so that Lambda keeps the request.
+ */
+export interface Later {
+  /** `/rollbacks`. */
+  readonly path: string;
+  /** What the route takes: the request of the operation must accept all of it. */
+  readonly request: z.ZodMiniType;
+  /** Keeps, where the caller can find it, why a request was refused before it ran. */
+  refused(carried: unknown, error: OperationError, invocation: Invocation): Promise<void>;
+}
+
 /** What makes a Lambda handler. */
 export interface HandlerDefinition<S extends z.ZodMiniType> {
   /** The operation, for the logs. */
@@ -59,6 +72,8 @@ export interface HandlerDefinition<S extends z.ZodMiniType> {
   readonly snapshotField?: string;
   /** Fields that are accepted in direct invocations only. */
   readonly directOnly?: readonly string[];
+  /** A route whose caller was answered before the function runs. */
+  readonly later?: Later;
   run(request: z.output<S>, invocation: Invocation): Promise<Result>;
   /** Makes the details of an error shorten into an answer. Must not fail: the error is answered in any case. */
   shorten(details: Details, invocation: Invocation): Promise<Result>;
@@ -142,6 +157,15 @@ async function withGrace<T>(work: Promise<T>, deadline: Deadline, doing: string)
   }
 }
 
+/** Whether an event of the REST API came over the route with a path. */
+const isFor = (event: unknown, path: string) =>
+  typeof event === "object" &&
+  event !== null &&
+  "resource" in event &&
+  event.resource === path &&
+  "httpMethod" in event &&
+  event.httpMethod === "POST";
+
 /** What a request says of its sender. */
 const claimedBy = (request: unknown) =>
   typeof request === "object" &&
@@ -161,6 +185,7 @@ export function lambdaHandler<S extends z.ZodMiniType>({
   request,
   snapshotField,
   directOnly,
+  later: laterRoute,
   run,
   shorten,
 }: HandlerDefinition<S>) {
@@ -172,7 +197,9 @@ export function lambdaHandler<S extends z.ZodMiniType>({
       const transport = transportOf(invokedFunctionArn);
       const isHttp = transport === "api";
       const allowed = context.getRemainingTimeInMillis() - ANSWER_TIME_MS;
-      const deadline = deadlineIn(isHttp ? Math.min(allowed, HTTP_TIME_MS) : allowed);
+      const later = isHttp && laterRoute !== undefined && isFor(event, laterRoute.path) ? laterRoute : undefined;
+      const isAnswered = isHttp && later === undefined;
+      const deadline = deadlineIn(isAnswered ? Math.min(allowed, HTTP_TIME_MS) : allowed);
       const started = performance.now();
       const measured: Measurement[] = [];
       let ids: Ids = {};
@@ -203,18 +230,25 @@ export function lambdaHandler<S extends z.ZodMiniType>({
         invocation = { ...invocation, caller: http?.requestContext.identity?.userArn ?? null };
         apiRequestId = http?.requestContext.requestId ?? undefined;
         const carried = http === undefined ? event : requestOf(http, snapshotField ?? "snapshot_id");
-        const asked = parseRequest(request, carried, isHttp ? directOnly : []);
+        const parse = async () => {
+          if (later !== undefined) parseRequest(later.request, carried);
+          return parseRequest(request, carried, isHttp ? directOnly : []);
+        };
+        const asked = await parse().catch(async (error: unknown) => {
+          await later?.refused(carried, toOperationError(error, requestId), invocation);
+          throw error;
+        });
         requestedBy = claimedBy(asked);
         invocation.note(idsIn(asked));
         const result = await withGrace(run(asked, invocation), deadline, `${name} was running`);
         invocation.note(idsIn(result));
         logger.info("done", ending());
-        return isHttp ? httpResult(result) : toSerializable(result);
+        return isAnswered ? httpResult(result) : toSerializable(result);
       } catch (thrown) {
         const error = toOperationError(thrown, requestId);
         measured.push(...errorMeasurements(error, !isHttp && isScheduled(event)));
         logger.error(error.message, ending(error));
-        if (!isHttp) throw error;
+        if (!isAnswered) throw error;
         return httpError(error, error.details && (await shorten(error.details, invocation)), requestId);
       } finally {
         deadline.stop();

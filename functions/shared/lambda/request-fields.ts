@@ -77,8 +77,11 @@ const isId = (id: string) => /^[A-Za-z0-9:._-]{1,128}$/.test(id) && !id.includes
 const id = (error: string) => z.pipe(z.string().check(z.refine(isId, { error })), z.transform(withColons));
 
 export const snapshotId = id('is not the id of a snapshot, which looks like "snapshot-2025-01-15T10:30:00Z"');
-export const rollbackId = id(
-  'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
+/** With the form as a pattern, which API Gateway checks. */
+export const rollbackId = z.string().check(
+  z.regex(/^(?!\.$)(?!.*\.\.)[A-Za-z0-9:._-]{1,128}$/, {
+    error: 'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
+  }),
 );
 
 /** A moment: ISO 8601 with a zone, `2025-01-15T10:30:00Z`. */
