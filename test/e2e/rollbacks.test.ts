@@ -112,6 +112,7 @@ describe("the journal of rollbacks", () => {
         {
           attempt: 1,
           requested_by: "ana",
+          caller: { arn: null, proven: false },
           request_id: "request-1",
           started_at: opened.record.startedAt,
           ended_at: row.ended_at,
