@@ -10,6 +10,7 @@ export const refusals: ReadonlySet<string> = new Set<ErrorName>([
   "PlanChanged",
   "RollbackBlocked",
   "RollbackInProgress",
+  "SnapshotHeld",
 ]);
 
 /** What an invocation worked on: ids of requests, results, and what an operation adds while it runs. */
