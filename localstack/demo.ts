@@ -15,7 +15,7 @@ import { result as verified } from "../functions/verify/schema.ts";
 import { choose } from "./choice.ts";
 import { type Cloud, useOrStartCloud } from "./cloud.ts";
 import { createConsole, type DescribedPartition, type Ran } from "./console.ts";
-import { curlLine } from "./curl.ts";
+import { curlLine, inPath } from "./curl.ts";
 import { deploy, destroy, localDeployment, type Outputs } from "./deploy.ts";
 import { type Kafka, useOrStartKafka } from "./kafka.ts";
 import { freshStateDir, main, removeState, repository, type Say, sayTime, start, until } from "./process.ts";
@@ -288,7 +288,7 @@ async function walk({ kafka, cloud, deployed, schedule, topic, group, directory 
     "the API lists the snapshot that it took",
     page.snapshots.some(({ snapshot_id, trigger }) => snapshot_id === posted.snapshot_id && trigger === "api"),
   );
-  const path = `/snapshots/${encodeURIComponent(id)}`;
+  const path = `/snapshots/${inPath(id)}`;
   const overHttp = await operations.http("GET", path, undefined, shown);
   report.check("the API shows the same document", isDeepStrictEqual(overHttp, document));
   const back = await operations.http("POST", `${path}/rollback`, { groups: [group] }, rollbackResult);

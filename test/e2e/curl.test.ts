@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { curlLine } from "../../localstack/curl.ts";
+import { curlLine, inPath } from "../../localstack/curl.ts";
 import { repository } from "../../localstack/process.ts";
 import { openGateway } from "../support/gateway.ts";
 import { commitsOn, openStack } from "../support/stack.ts";
@@ -38,15 +38,16 @@ const elsewhere = documents.flatMap(({ file, text }) =>
 );
 
 const group = "orders-streams";
-let taken: Promise<void> | undefined;
+let taken: Promise<string> | undefined;
 
-/** Takes a snapshot of the groups that the documents name. */
-const prepared = async () => {
+/** A snapshot of the groups that the documents name. */
+const snapshotId = async () => {
   taken ??= stack.topic(1).then(async (topic) => {
     for (const name of [group, "orders-returns"]) await stack.commit(commitsOn(name, topic, [3n]));
-    await stack.call("snapshot", { groups: ["orders-*"] });
+    const { snapshot_id } = await stack.call("snapshot", { groups: ["orders-*"] });
+    return snapshot_id ?? "";
   });
-  await taken;
+  return taken;
 };
 
 beforeAll(() => {
@@ -65,7 +66,7 @@ describe("every curl line of the documents is signed as API Gateway checks it, a
   });
 
   test.each(blocks)("$file", async ({ code }) => {
-    await prepared();
+    await snapshotId();
     const lines = code.replaceAll(/\\\n/g, " ").split("\n");
     const calls = lines.filter((line) => /\bcurl\b/.test(line.replace(/(^|\s)#.*/, "")));
     const { stderr, exitCode } = await runInShell(code);
@@ -76,11 +77,15 @@ describe("every curl line of the documents is signed as API Gateway checks it, a
 });
 
 describe("the lines that the demo prints and runs", () => {
-  test.each<[string, () => [method: string, path: string, body?: unknown]]>([
+  test.each<[string, (id: string) => [method: string, path: string, body?: unknown]]>([
     ["a list", () => ["GET", "/snapshots?limit=5"]],
     ["a snapshot", () => ["POST", "/snapshots", { groups: [group], description: "it's over HTTP" }]],
+    ["a document", (id) => ["GET", `/snapshots/${id}`]],
+    ["a rollback", (id) => ["POST", `/snapshots/${id}/rollback`, { groups: [group] }]],
+    ["a comparison without a body", (id) => ["POST", `/snapshots/${id}/verify`]],
+    ["a deletion", (id) => ["DELETE", `/snapshots/${id}`]],
   ])("are signed as API Gateway checks it: %s", async (_, call) => {
-    const { stdout } = await runInShell(curlLine(...call()));
+    const { stdout } = await runInShell(curlLine(...call(inPath(await snapshotId()))));
     expect(gateway.received()).toMatchObject([{ status: 200, refusal: undefined }]);
     expect(stdout).toMatch(/\nHTTP 200$/);
   });
