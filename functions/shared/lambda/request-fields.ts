@@ -103,7 +103,7 @@ export const oneSnapshot = described(
   snapshotId.check(
     z.refine((id) => id !== "latest", { error: "must be the id of one snapshot: what is latest may change meanwhile" }),
   ),
-  "The id of the snapshot.",
+  "The id of one snapshot.",
 );
 
 /** A free text of people, kept with the snapshot. */
