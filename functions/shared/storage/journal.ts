@@ -157,11 +157,11 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
 
   return {
     /**
-     * Writes that a call is about to plan a rollback, over what an earlier call left that ended without a plan, or asks for the
-     * same. Undefined where the rollback has a plan, or another request uses the id.
+     * Writes that a call is about to plan a rollback, over what an earlier call left that ended without a plan. Undefined where
+     * the rollback has a plan, or another call may still plan it: a repetition that is refused must not close the first call.
      */
     async begin(beginning: JournalBeginning, now: Date, deadline: Deadline): Promise<BegunRollback | undefined> {
-      const { rollbackId, fingerprint, description } = beginning;
+      const { rollbackId, description } = beginning;
       const begun: BegunRollback = {
         ...beginning,
         description: cap(description, mostDescription),
@@ -172,9 +172,8 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
       const change = {
         put: begunItem.encode(begun),
         condition:
-          "attribute_not_exists(#record) AND (attribute_not_exists(pk) OR #status = :failed OR ends_by < :now OR " +
-          "fingerprint = :fingerprint)",
-        values: itemOf({ failed: "failed", now: begun.startedAt, fingerprint }),
+          "attribute_not_exists(#record) AND (attribute_not_exists(pk) OR #status = :failed OR ends_by < :now)",
+        values: itemOf({ failed: "failed", now: begun.startedAt }),
       };
       const doing = `beginning ${rollbackId} in the journal`;
       const undone = `The journal does not have ${rollbackId}.`;
@@ -186,7 +185,7 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
     },
 
     /**
-     * Writes why a rollback ended before it had a plan; nothing where it has one, or another call has begun it since.
+     * Writes why a rollback ended before it had a plan; nothing where it has one, or a later call has begun it.
      *
      * @param error the message as it is answered
      */

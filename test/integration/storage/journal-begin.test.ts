@@ -66,14 +66,22 @@ describe("a rollback that begins", () => {
     expect(other).not.toHaveProperty("error");
   });
 
-  test("is not failed once it has a plan, or another call has begun it", async () => {
+  test("is not failed once it has a plan, or a later call has begun it", async () => {
     const first = required(await begin(0));
-    const second_ = required(await begin(1));
-    await journal().fail(first, failed, second(2), within());
-    expect(await known()).toEqual(second_);
-    const { record } = await open("r-1", 3);
-    await journal().fail(second_, failed, second(4), within());
+    const later = required(await begin(901));
+    await journal().fail(first, failed, second(902), within());
+    expect(await known()).toEqual(later);
+    const { record } = await open("r-1", 903);
+    await journal().fail(later, failed, second(904), within());
     expect(await found()).toEqual(record);
+  });
+
+  test("stays with its call when the same request is repeated, until that call must have ended", async () => {
+    const begun = required(await begin(0));
+    expect(await begin(60, { endsBy: second(89).toISOString() })).toBeUndefined();
+    expect(await known()).toEqual(begun);
+    await journal().fail(begun, failed, second(70), within());
+    expect(await begin(71)).toMatchObject({ status: "running", startedAt: second(71).toISOString() });
   });
 
   test("keeps its id from another request until its call must have ended", async () => {
