@@ -1,6 +1,6 @@
 import type { SnapshotStatus, Trigger } from "./model.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
-import { count, quote } from "./text.ts";
+import { count, listSome, quote } from "./text.ts";
 
 /** How the snapshots of a schedule are kept: the last ones, the newest of each of so many periods, and those of some days. */
 export const retentionRules = ["keep_last", "hourly", "daily", "weekly", "monthly", "within_days"] as const;
@@ -48,6 +48,8 @@ interface Sorted {
 type Reason = readonly [snapshot: Candidate, because: string];
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
+/** By how much clocks may differ: a snapshot that is this far ahead is of now. */
+const CLOCKS_MS = 5 * 60 * 1_000;
 
 /**
  * Sorts snapshots into those that are kept and those that are not.
@@ -56,6 +58,7 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
  *   `within_days` end with the newest snapshot, not now. So a schedule that has stopped loses no snapshot.
  * - A snapshot that is partial, or has no offsets, never displaces one that is complete and has some. The rules are applied to
  *   the latter alone, and once more to all, where they only add reasons.
+ * - A snapshot of the future, by a clock that was wrong, is kept, and counts for no rule: it would be the newest one for long.
  * - Always kept are held snapshots, those that rollbacks need, and of each schedule the newest complete one, and the newest
  *   complete one that has offsets.
  *
@@ -71,11 +74,17 @@ export function applyRetention(
   now: Date,
 ): Sorted {
   const newestFirst = snapshots.toSorted(byAge);
+  const isOfFuture = ({ createdAt }: Candidate) => Date.parse(createdAt) > now.getTime() + CLOCKS_MS;
+  const ofFuture = newestFirst.filter((snapshot) => retention !== undefined && isOfFuture(snapshot));
   const scheduled = Map.groupBy(
-    newestFirst.filter(({ trigger }) => trigger === "schedule"),
+    newestFirst.filter((snapshot) => snapshot.trigger === "schedule" && !isOfFuture(snapshot)),
     ({ schedule = "" }) => schedule,
   );
-  const because = Map.groupBy(reasonsOf(newestFirst, scheduled, retention, needed, now), ([snapshot]) => snapshot);
+  const reasons = [
+    ...reasonsOf(newestFirst, scheduled, retention, needed, now),
+    ...ofFuture.map((snapshot): Reason => [snapshot, "its time is in the future"]),
+  ];
+  const because = Map.groupBy(reasons, ([snapshot]) => snapshot);
   const sorted = newestFirst.map((snapshot) => ({
     snapshotId: snapshot.snapshotId,
     because: [...new Set(because.get(snapshot)?.map(([, reason]) => reason))],
@@ -83,13 +92,21 @@ export function applyRetention(
   return {
     kept: sorted.filter(({ because }) => because.length > 0),
     expired: sorted.filter(({ because }) => because.length === 0).map(({ snapshotId }) => snapshotId),
-    warnings: [...scheduled]
-      .filter(([name]) => retention !== undefined && rulesOf(retention, name) === undefined)
-      .map(
-        ([name, { length }]) =>
-          `Schedule ${quote(name)} has no rules in retention: its ${count(length, "snapshot")} are kept for good. Add rules ` +
-          "for it, or delete those that are not needed.",
-      ),
+    warnings: [
+      ...[...scheduled]
+        .filter(([name]) => retention !== undefined && rulesOf(retention, name) === undefined)
+        .map(
+          ([name, { length }]) =>
+            `Schedule ${quote(name)} has no rules in retention: its ${count(length, "snapshot")} are kept for good. Add rules ` +
+            "for it, or delete those that are not needed.",
+        ),
+      ...(ofFuture.length > 0
+        ? [
+            `The time of ${listSome(ofFuture, ({ snapshotId }) => snapshotId, 5)} is in the future. Until then they are kept, and ` +
+              "the rules do not count them. If a clock was wrong, delete them.",
+          ]
+        : []),
+    ],
   };
 }
 
@@ -120,7 +137,7 @@ function* reasonsOf(
     else if (snapshot.trigger !== "schedule") yield* reasonsOfAge(snapshot, retention, now);
   }
   if (retention === undefined) return;
-  for (const [name, its] of scheduled) yield* reasonsOfSchedule(name, its, rulesOf(retention, name), now);
+  for (const [name, its] of scheduled) yield* reasonsOfSchedule(name, its, rulesOf(retention, name));
 }
 
 /** Why a snapshot that no schedule has taken is kept. */
@@ -138,7 +155,6 @@ function* reasonsOfSchedule(
   name: string,
   newestFirst: readonly Candidate[],
   rules: RetentionRules | undefined,
-  now: Date,
 ): Generator<Reason> {
   if (rules === undefined) {
     for (const snapshot of newestFirst) yield [snapshot, `schedule ${name} has no rules in retention`];
@@ -150,8 +166,8 @@ function* reasonsOfSchedule(
   for (const snapshot of sound.slice(0, 1)) {
     yield [snapshot, `newest complete snapshot with offsets of schedule ${name}`];
   }
-  yield* keptByRules(sound, rules, now);
-  for (const reason of keptByRules(newestFirst, rules, now)) if (!isSound(reason[0])) yield reason;
+  yield* keptByRules(sound, rules);
+  for (const reason of keptByRules(newestFirst, rules)) if (!isSound(reason[0])) yield reason;
 }
 
 /** The periods of the rules, by a time in UTC. */
@@ -175,10 +191,10 @@ function isoWeek(time: string): string {
  * What the rules keep of snapshots, given newest first. Where there are fewer periods than a rule keeps, it keeps the oldest
  * snapshot too, as restic does: so the history reaches back as far as it can.
  */
-function* keptByRules(newestFirst: readonly Candidate[], rules: RetentionRules, now: Date): Generator<Reason> {
+function* keptByRules(newestFirst: readonly Candidate[], rules: RetentionRules): Generator<Reason> {
   const { keep_last: last = 0, within_days: days } = rules;
   for (const snapshot of newestFirst.slice(0, last)) yield [snapshot, `one of the last ${last}`];
-  if (days !== undefined) yield* keptInDays(newestFirst, days, now);
+  if (days !== undefined) yield* keptInDays(newestFirst, days);
   for (const [rule, periodOf] of periods) {
     const most = rules[rule] ?? 0;
     const byPeriod = Map.groupBy(newestFirst, ({ createdAt }) => periodOf(createdAt));
@@ -191,10 +207,9 @@ function* keptByRules(newestFirst: readonly Candidate[], rules: RetentionRules, 
   }
 }
 
-/** What is kept of the days before the newest snapshot: one from the future, by a clock that was wrong, is not the newest. */
-function* keptInDays(newestFirst: readonly Candidate[], days: number, now: Date): Generator<Reason> {
-  const newest = newestFirst.find(({ createdAt }) => Date.parse(createdAt) <= now.getTime());
-  const since = newest === undefined ? Number.NEGATIVE_INFINITY : Date.parse(newest.createdAt) - days * DAY_MS;
+/** What is kept of the days before the newest snapshot. */
+function* keptInDays(newestFirst: readonly Candidate[], days: number): Generator<Reason> {
+  const since = Date.parse(newestFirst[0]?.createdAt ?? "") - days * DAY_MS;
   for (const snapshot of newestFirst) {
     if (Date.parse(snapshot.createdAt) > since) yield [snapshot, `within ${count(days, "day")} of the newest`];
   }

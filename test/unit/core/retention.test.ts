@@ -110,16 +110,31 @@ describe("a rule of a schedule keeps", () => {
     });
   });
 
-  test("the days before the newest snapshot that is not of the future", () => {
-    const future = at("2025-06-01T10:00:00Z");
-    const snapshots = [at("2025-01-10T10:00:00Z"), at("2025-01-19T10:00:00Z")];
-    expect(keptOf([future, ...snapshots], rules({ within_days: 5 }))).toEqual([
-      "2025-06-01T10:00:00Z",
-      "2025-01-19T10:00:00Z",
+  test.each<[string, Retention["schedules"][string]]>([
+    ["keep_last", { keep_last: 1 }],
+    ["hourly", { hourly: 1 }],
+    ["monthly", { monthly: 1 }],
+    ["within_days", { within_days: 5 }],
+    ["the newest ones", {}],
+  ])("by %s as if there were no snapshots of the future, which stay, with a warning", (_, its) => {
+    const future = ["2025-06-01T10:00:00Z", "2025-05-01T10:00:00Z"].map((it) => at(it));
+    const present = [at("2025-01-19T10:00:00Z"), at("2025-01-10T10:00:00Z")];
+    expect(reasonsOf([...future, ...present], rules(its))).toEqual({
+      ...Object.fromEntries(future.map(({ createdAt }) => [createdAt, ["its time is in the future"]])),
+      ...reasonsOf(present, rules(its)),
+    });
+    expect(keptOf(present, rules(its))).toEqual(["2025-01-19T10:00:00Z"]);
+    expect(applyRetention([...future, ...present], rules(its), none, now).warnings).toEqual([
+      "The time of snapshot-2025-06-01T10:00:00Z, snapshot-2025-05-01T10:00:00Z is in the future. Until then they are kept, " +
+        "and the rules do not count them. If a clock was wrong, delete them.",
     ]);
-    expect(keptOf([future, at("2025-05-01T10:00:00Z")], rules({ within_days: 5 }))).toHaveLength(2);
-    const present = at(isoSeconds(now));
-    expect(keptOf([future, present, ...snapshots], rules({ within_days: 1 }))).toHaveLength(2);
+  });
+
+  test("the last snapshot also if the clock that took it is a few minutes ahead", () => {
+    const [ahead, too] = [5 * 60_000, 5 * 60_000 + 1_000].map((ms) => at(isoSeconds(new Date(now.getTime() + ms))));
+    const before = at("2025-01-19T10:00:00Z");
+    expect(keptOf([ahead ?? before, before], rules({ keep_last: 1 }))).toEqual([ahead?.createdAt]);
+    expect(keptOf([too ?? before, before], rules({ keep_last: 1 }))).toHaveLength(2);
   });
 
   test("what any one of several rules keeps, with each reason", () => {
@@ -227,6 +242,7 @@ describe("kept beside the rules are", () => {
   test("all snapshots of a deployment without retention", () => {
     const old = at("2001-01-01T00:00:00Z", { trigger: "safety", schedule: undefined });
     expect(reasonsOf([old], undefined)).toEqual({ "2001-01-01T00:00:00Z": ["no retention is configured"] });
+    expect(applyRetention([at("2030-01-01T00:00:00Z")], undefined, none, now)).toMatchObject({ warnings: [] });
     expect(applyRetention(many, undefined, none, now)).toMatchObject({ expired: [], warnings: [] });
     expect(applyRetention(many, rules({ keep_last: 1 }), none, now)).toMatchObject({ warnings: [] });
   });
