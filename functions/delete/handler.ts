@@ -16,8 +16,8 @@ export const handler = operation({
     const undone = records.map(
       ({ rollbackId, snapshotId, startedAt }) =>
         `${snapshot_id} was the safety snapshot of ${rollbackId} (to ${snapshotId}, started ${startedAt}): ${rollbackId} can ` +
-        "no longer be undone. To get the snapshot back, restore its object (the bucket keeps it for noncurrent_days of the " +
-        "deployment) and its item from the table's point-in-time recovery.",
+        "no longer be undone. To get the snapshot back, copy the version of its object over itself (the bucket keeps it for " +
+        "noncurrent_days of the deployment; to remove its delete marker is not enough), and call reindex.",
     );
     return { snapshot_id, deleted: true, warnings: [...undone, ...warnings] };
   },

@@ -187,7 +187,9 @@ export async function reindex(
   const warnings = [
     ...named(
       ids.deleted,
-      (ids) => `Not listed, because the snapshots were deleted, although their bodies are still in the bucket: ${ids}.`,
+      (ids) =>
+        `Not listed, because the snapshots were deleted, although their bodies are still in the bucket: ${ids}. To list one again, ` +
+        "copy the version of its object over itself, which is newer than the deletion, and call reindex again.",
     ),
     ...named(
       ids.repeated,

@@ -177,7 +177,8 @@ describe("a deleted snapshot", () => {
       ...nothing,
       indexed: 0,
       warnings: [
-        `Not listed, because the snapshots were deleted, although their bodies are still in the bucket: ${left}.`,
+        `Not listed, because the snapshots were deleted, although their bodies are still in the bucket: ${left}. To list one ` +
+          "again, copy the version of its object over itself, which is newer than the deletion, and call reindex again.",
         `A deletion has hidden ${hidden}, and has not ended: call delete again to finish it.`,
       ],
     });
