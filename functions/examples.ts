@@ -224,6 +224,7 @@ export const examples: Examples = {
       kept: [{ snapshot_id, because: ["newest complete snapshot of schedule hourly", "daily 2025-01-15"] }],
       deleted: ["snapshot-2025-01-14T10:30:00Z"],
       orphans_deleted: 0,
+      orphans: [],
       failed: [],
       remaining: 0,
       warnings: [],

@@ -111,6 +111,7 @@ function rollbacksAndErrors({ functions, api, deadLetters }: Watched, deployment
           graph("Prune", THIRD, [
             metricOf(deployment, "PrunedSnapshots", {}, { ...sum, label: "deleted" }),
             metricOf(deployment, "PruneLeft", {}, { ...largest, label: "left" }),
+            metricOf(deployment, "PruneUnjudged", {}, { ...largest, label: "not judged" }),
           ]),
         ]),
   ];

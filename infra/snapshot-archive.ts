@@ -209,14 +209,13 @@ export class SnapshotArchive extends Construct {
     this.#configure(fn);
   };
 
-  /** Reads the index and the journal, and deletes snapshots; reads a body only to see which execution of a schedule it is of. */
+  /** Reads the index, the journal and the holds, and deletes snapshots; lists the bodies, and reads none. */
   readonly grantPrune = (fn: OperationFunction): void => {
     this.grantDelete(fn);
-    this.#allow(fn, ["s3:GetObject"], this.#objects("snapshots"));
+    this.#allow(fn, ["s3:GetObject"], this.#objects("holds"));
     this.#allow(fn, ["s3:ListBucket"], this.bucket.bucketArn);
-    this.#allow(fn, ["s3:GetObject", "s3:PutObject"], this.#objects("results"));
-    this.#allowItems(fn, ["dynamodb:Query"], "snapshot", "deletion");
-    this.#allowItems(fn, ["dynamodb:GetItem"], "snapshot", "execution");
+    this.#grantResults(fn);
+    this.#allowItems(fn, ["dynamodb:Query"], "snapshot", "deletion", "rollback-id");
   };
 
   /** Writes holds, and the rows of held or released snapshots; reads and deletes no object. */

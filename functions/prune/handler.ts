@@ -16,8 +16,11 @@ export const handler = operation({
     const pruned = await storage.prune(asked, deadline);
     if (!dry_run) {
       measure(measurementsOf(pruned));
-      const { kept, deleted, orphansDeleted, remaining } = pruned;
-      log.info("snapshots deleted by rule", { deleted, kept: kept.length, orphans: orphansDeleted, remaining });
+      const { kept, deleted, orphans, failed, remaining, warnings } = pruned;
+      log.info("snapshots deleted by rule", { deleted, kept: kept.length, orphans, remaining });
+      for (const { snapshotId, error } of failed)
+        log.warn("a snapshot was not deleted", { snapshotId, cause: String(error) });
+      for (const warning of warnings) log.warn(warning); // a run of the stack's schedule has no reader
     }
     return answerOf(pruned, dry_run);
   },

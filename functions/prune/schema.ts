@@ -16,11 +16,13 @@ export const result = /* @__PURE__ */ resultObject(() => ({
   deleted: described(z.array(z.string()), "Snapshots that no rule keeps."),
   orphans_deleted: described(
     fields.count,
-    "How many remains were removed, a day after they were left: of interrupted deletions, and of repeated deliveries.",
+    "How many interrupted deletions were finished, a day after they were recorded.",
   ),
+  orphans: described(z.array(z.string()), "The snapshots of these deletions."),
   failed: described(
     z.array(z.strictObject({ snapshot_id: z.string(), error: z.string(), message: z.string() })),
-    "What could not be deleted, and why. Where there is any, the call fails, and this is in the details of its error.",
+    "What could not be deleted, and why. Where there is any, the call fails: the message of its error names the first ones, and " +
+      "the first that were deleted. The log of the function has all.",
   ),
   remaining: described(fields.count, "How many deletions were left when the time ended. The next call continues."),
   warnings: described(fields.sentences, "What was kept because it could not be judged, in sentences."),

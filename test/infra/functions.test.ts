@@ -60,8 +60,9 @@ const reindexes = [
 ];
 const prunes = [
   ...deletes,
-  "dynamodb:GetItem <ArchiveTable> only execution, snapshot",
-  "dynamodb:Query <ArchiveTable> only deletion, snapshot",
+  "dynamodb:Query <ArchiveTable> only deletion, rollback-id, snapshot",
+  "s3:GetObject <ArchiveBucket>/holds/*",
+  "s3:ListBucket <ArchiveBucket>",
 ];
 const failed = (queue: string) =>
   ["GetQueueAttributes", "GetQueueUrl", "SendMessage"].map((action) => `sqs:${action} <${queue}>`);
@@ -96,7 +97,7 @@ const rights: Record<Verb, { archive: string[]; kafka: boolean }> = {
   hold: { archive: holds, kafka: false },
   import: { archive: [...results, ...bodies, ...imports], kafka: true },
   reindex: { archive: [...results, ...bodies, ...reindexes], kafka: false },
-  prune: { archive: [...results, ...bodies, ...prunes], kafka: false },
+  prune: { archive: [...results, ...prunes], kafka: false },
 };
 const archiveEnv = ["DEPLOYMENT_NAME", "NODE_OPTIONS", "SNAPSHOT_BUCKET", "SNAPSHOT_PREFIX", "SNAPSHOT_TABLE"];
 const secretEnv = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "KAFKA_SASL_MECHANISM", "KAFKA_SECRET_ARN"];

@@ -187,11 +187,13 @@ const work: Record<string, (clients: Clients, asked: Set<string>) => Promise<unk
     const storage = createStorage(config, clients);
     await expect(storage.prune(request, deadline)).rejects.toThrow(/^IndexIncomplete: /); // the bucket has a body
     const index = createIndexTable(clients.dynamodb, config.table);
-    await index.findExecution("execution-1", undefined, deadline);
     await index.row(id, deadline);
     await index.deletions(deadline);
+    await index.recordDeletion(id, caller, deadline);
     await index.noteKept(id, ["held"], deadline);
-    await gone(storage.snapshots.load(id, deadline));
+    const bucket = createBodies(await clients.s3(), config.bucket, config.prefix);
+    await bucket.heldOrReleased(deadline);
+    await bucket.getHold(id, deadline);
     await storage.snapshots.remove(id, caller, deadline);
   },
   async delete(clients) {
@@ -230,12 +232,13 @@ test("a transaction is asked for with the rows of all its parts", async () => {
 test("only what shows or runs rollbacks may read the journal, and nothing else reads what was deleted", () => {
   const readers = (row: string) => verbs.filter((verb) => mayDo(verb, "dynamodb:Query", row)).sort();
   expect(readers("rollback")).toEqual(["delete", "history", "prune", "rollback", "rollbacks"]);
+  expect(readers("rollback-id")).toEqual(["prune"]);
   expect(readers("deletion")).toEqual(["prune", "reindex"]);
   expect(readers("lease")).toEqual([]);
   const getters = (row: string) => verbs.filter((verb) => mayDo(verb, "dynamodb:GetItem", row)).sort();
   for (const row of ["rollback", "rollback-id", "lease"])
     expect(getters(row)).toEqual(["history", "rollback", "rollbacks"]);
-  expect(getters("execution")).toEqual(["prune", "reindex", "snapshot"]);
+  expect(getters("execution")).toEqual(["reindex", "snapshot"]);
 });
 
 test("no prune may write a body or a row, except the record of a deletion", () => {
@@ -272,9 +275,13 @@ test("no reindex may write a body, or delete anything", () => {
   expect(rights.filter((right) => /^s3:Put/.test(right))).toEqual(["s3:PutObject <ArchiveBucket>/results/*"]);
 });
 
-test("only hold writes holds, and only reindex reads them; neither may delete one", () => {
+test("only hold writes holds, and only reindex and prune read them; none may delete one", () => {
   const may = (action: string) => verbs.filter((verb) => mayDo(verb, action, "holds"));
-  expect([may("s3:PutObject"), may("s3:GetObject"), may("s3:DeleteObject")]).toEqual([["hold"], ["reindex"], []]);
+  expect([may("s3:PutObject"), may("s3:GetObject"), may("s3:DeleteObject")]).toEqual([
+    ["hold"],
+    ["reindex", "prune"],
+    [],
+  ]);
   for (const action of ["dynamodb:DeleteItem", "dynamodb:PutItem"]) {
     expect([action, mayDo("hold", action, "snapshot")]).toEqual([action, false]);
   }

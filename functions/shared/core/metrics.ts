@@ -49,6 +49,11 @@ export const metrics = {
   UnsuccessfulRollbacks: { unit: "Count", by: [[]], means: "the same with any other outcome than `success`" },
   PrunedSnapshots: { unit: "Count", by: [[]], means: "snapshots that `prune` has deleted" },
   PruneLeft: { unit: "Count", by: [[]], means: "deletions that `prune` left: they failed, or the time ended" },
+  PruneUnjudged: {
+    unit: "Count",
+    by: [[]],
+    means: "rows and bodies that `prune` kept because one lacks the other, or is damaged: its log names them",
+  },
   Errors: { unit: "Count", by: [["error"]], means: "errors of all operations, by name" },
   Faults: {
     unit: "Count",

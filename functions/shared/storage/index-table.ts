@@ -92,6 +92,27 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
     return snapshotId;
   };
 
+  /** Records who deletes a snapshot, before its body is deleted. */
+  const recordDeletion = async (
+    snapshotId: string,
+    { requestedBy, callerArn, requestId }: Caller,
+    deadline: Deadline,
+  ): Promise<void> => {
+    const deletedAt = new Date().toISOString();
+    const record = itemOf({
+      pk: "deletion",
+      sk: `${deletedAt}#${snapshotId}#${randomUUID()}`,
+      snapshot_id: snapshotId,
+      requested_by: requestedBy,
+      caller_arn: callerArn,
+      request_id: requestId,
+      deleted_at: deletedAt,
+    });
+    const doing = `recording the deletion of ${snapshotId}`;
+    const undone = "It is no longer listed, but its body is still in the bucket: delete it again to finish.";
+    await table.write({ changes: [{ put: record }], doing, undone }, deadline);
+  };
+
   return {
     get,
     findExecution,
@@ -246,32 +267,18 @@ export function createIndexTable(dynamodb: DynamoDBClient, name: string) {
      * writes, the snapshot is hidden without a record, and the next call writes one. They are no transaction: AWS does not
      * document how rights on some rows only (`dynamodb:LeadingKeys`) apply to the parts of one.
      */
-    async hide(
-      snapshotId: string,
-      { requestedBy, callerArn, requestId }: Caller,
-      deadline: Deadline,
-    ): Promise<boolean> {
+    async hide(snapshotId: string, by: Caller, deadline: Deadline): Promise<boolean> {
       const key = entryKey(snapshotId);
       if (key === undefined) return false;
       const condition = "attribute_exists(pk) AND attribute_not_exists(#hold)";
       const mark = { update: key, expression: "SET deleting = :true", condition, values: yes };
       const hiding = { changes: [mark], doing: `hiding ${snapshotId}`, undone: "Delete it again to finish." };
       if (!(await table.write(hiding, deadline))) return false;
-      const deletedAt = new Date().toISOString();
-      const record = itemOf({
-        pk: "deletion",
-        sk: `${deletedAt}#${snapshotId}#${randomUUID()}`,
-        snapshot_id: snapshotId,
-        requested_by: requestedBy,
-        caller_arn: callerArn,
-        request_id: requestId,
-        deleted_at: deletedAt,
-      });
-      const doing = `recording the deletion of ${snapshotId}`;
-      const undone = "It is no longer listed, but its body is still in the bucket: delete it again to finish.";
-      await table.write({ changes: [{ put: record }], doing, undone }, deadline);
+      await recordDeletion(snapshotId, by, deadline);
       return true;
     },
+
+    recordDeletion,
 
     /** Removes a hidden snapshot, as the last step of deleting it; one that is gone is no error, a listed one stays. */
     async forget(snapshotId: string, deadline: Deadline): Promise<void> {

@@ -16,6 +16,7 @@ import {
   mostDescription,
   pointerItem,
   pointerKey,
+  pointerPartition,
   recordAt,
   recordItem,
   recordKey,
@@ -340,6 +341,36 @@ export function createJournal(config: StorageConfig, clients: Clients = sharedCl
         ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":success": { S: "success" } },
       };
       return recordItem.decodeAll(table.descending(query, "looking for unfinished rollbacks", deadline), unreadable);
+    },
+
+    /**
+     * The records, newest first, of all rollbacks that began, were resumed or ended at `since` or later: one that was resumed may
+     * have begun long before.
+     */
+    movedSince(since: Date, unreadable: Unreadable, deadline: Deadline) {
+      const query = {
+        KeyConditionExpression: "pk = :pk",
+        // A record that has no start cannot be read: it is not left out.
+        FilterExpression: "NOT started_at < :since OR resumed_at >= :since OR ended_at >= :since",
+        ExpressionAttributeValues: { ":pk": { S: recordPartition }, ":since": { S: since.toISOString() } },
+      };
+      return recordItem.decodeAll(table.descending(query, "reading the journal of rollbacks", deadline), unreadable);
+    },
+
+    /** The rollbacks that a call may still plan at a time: see `mayBePlanned`. */
+    planning(now: Date, unreadable: Unreadable, deadline: Deadline) {
+      const query = {
+        KeyConditionExpression: "pk = :pk",
+        FilterExpression: "attribute_not_exists(#record) AND NOT #status = :failed AND NOT ends_by < :now",
+        ExpressionAttributeNames: { "#record": "record", "#status": "status" },
+        ExpressionAttributeValues: {
+          ":pk": { S: pointerPartition },
+          ":failed": { S: "failed" },
+          ":now": { S: now.toISOString() },
+        },
+      };
+      const items = table.descending(query, "looking for rollbacks without a plan", deadline);
+      return begunItem.decodeAll(items, unreadable);
     },
 
     /**

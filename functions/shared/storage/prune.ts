@@ -9,9 +9,8 @@ import {
   SnapshotNotFound,
   StorageUnavailable,
 } from "../core/errors.ts";
-import { executionOf } from "../core/execution.ts";
 import { applyRetention, type Candidate, type KeptSnapshot, type Retention } from "../core/retention.ts";
-import { decodeSnapshotPart, sha256, type WantedPart } from "../core/snapshot.ts";
+import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { count, listSome } from "../core/text.ts";
 import { startAhead } from "./ahead.ts";
 import { pause } from "./aws-call.ts";
@@ -38,16 +37,18 @@ export interface PruneRequest {
 export interface Pruned {
   readonly kept: readonly KeptSnapshot[];
   readonly deleted: readonly string[];
-  /** How many remains of deletions and of repeated deliveries were removed. */
-  readonly orphansDeleted: number;
+  /** The snapshots whose deletion was finished: it was interrupted, or their body was still there. */
+  readonly orphans: readonly string[];
   /** What could not be deleted. */
   readonly failed: readonly { readonly snapshotId: string; readonly error: OperationError }[];
   /** How many were to be deleted when the time ended. */
   readonly remaining: number;
+  /** How many bodies and rows could not be judged, because one lacks the other, or is damaged: warnings name them. */
+  readonly unjudged: number;
   readonly warnings: readonly string[];
 }
 
-/** What is to be deleted: a listed snapshot, one whose deletion was interrupted, or a body that nothing lists. */
+/** What is to be deleted: a listed snapshot, one whose deletion was interrupted, or the body of a deleted one. */
 interface Target {
   readonly snapshotId: string;
   readonly kind: "expired" | "hidden" | "body";
@@ -55,6 +56,10 @@ interface Target {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
+/** Lambda ends a function by then: a body without a row that is older is of no snapshot that is being taken. */
+const LONGEST_CALL_MS = 15 * 60 * 1_000;
+/** How long what rollbacks need is not read again. */
+const KNOWN_FOR_MS = 10_000;
 /** What is kept of the time for the deletions that are running when it ends, and for the answer. */
 const [RESERVED_SHARE, MOST_RESERVED_MS] = [0.25, 20_000];
 /** How often a deletion is tried again. */
@@ -64,8 +69,9 @@ const [FEW_BODIES, FEW_OF_ALL] = [2, 0.1];
 
 /**
  * Deletes the snapshots that the rules do not keep, the oldest first, as `Snapshots.remove` does. Removes too, after a day, what
- * interrupted deletions and repeated deliveries have left. A body without a row is not deleted for its age: if the index is lost,
- * no body has a row. A deletion that fails does not stop the others.
+ * interrupted deletions have left. A body without a row is never deleted for its age, or for what it says: if the index is lost, or
+ * is not the only one of this bucket, such a body is a snapshot. What the bucket says of holds counts beside the index, which may be
+ * a restored one. A deletion that fails does not stop the others.
  *
  * @throws IndexIncomplete where the index lacks many of the bodies: nothing was deleted
  * @throws JournalCorrupt where it is not known which snapshots a rollback needs: nothing was deleted
@@ -83,15 +89,28 @@ export async function prune(
 
   // Rows before bodies: a snapshot that is taken meanwhile is a body without a row here, never a row without a body.
   const rows = await readIndex(index, deadline);
-  const needed = await neededByRollbacks(createJournal(config, clients), retention, now, deadline);
-  const { withBody, orphans, hidden, strays } = await survey(bodies, index, rows, now, deadline);
+  const journal = createJournal(config, clients);
+  const readNeeded = () => neededByRollbacks(journal, retention, now, deadline);
+  const needed = await readNeeded();
+  const { sizes, orphans, hidden, strays } = await survey(bodies, index, rows, now, deadline);
   const bodiless = await stillListed(
-    [...rows.listed.keys()].filter((id) => !withBody.has(id)),
+    [...rows.listed.keys()].filter((id) => !sizes.has(id)),
     index,
     deadline,
   );
-  const candidates = [...rows.listed.values()].filter(({ snapshotId }) => withBody.has(snapshotId));
-  const { kept, expired, warnings } = applyRetention(candidates, retention, needed.reasons, now);
+  const [candidates, damaged] = partition(
+    [...rows.listed.values()].filter(({ snapshotId }) => sizes.has(snapshotId)),
+    ({ snapshotId, bytes }) => sizes.get(snapshotId) === bytes,
+  );
+  const sorted = applyRetention(candidates, retention, needed.reasons, now);
+  const heldInBucket = await heldInBucketOf(sorted.expired, bodies, deadline);
+  const spared = sorted.expired.flatMap((snapshotId): KeptSnapshot[] => {
+    const because = [...(heldInBucket.has(snapshotId) ? ["held"] : []), ...needed.ofAll];
+    return because.length > 0 ? [{ snapshotId, because }] : [];
+  });
+  const kept = [...sorted.kept, ...spared];
+  const sparedIds = new Set(spared.map(({ snapshotId }) => snapshotId));
+  const expired = sorted.expired.filter((id) => !sparedIds.has(id));
 
   const targets = [
     ...expired.toReversed().map((snapshotId): Target => ({ snapshotId, kind: "expired", bytes: 0 })),
@@ -106,15 +125,31 @@ export async function prune(
       yield item;
     }
   }
-  const remove = async ({ snapshotId, kind }: Target): Promise<"deleted" | "gone" | "held" | OperationError> => {
+  // Rollbacks begin while snapshots are deleted, too.
+  const neededNow = readAgainAfter(KNOWN_FOR_MS, readNeeded);
+  const removeOnce = async ({ snapshotId, kind }: Target): Promise<"deleted" | readonly string[]> => {
+    if (kind === "body") {
+      await index.recordDeletion(snapshotId, by, deadline);
+      await bodies.remove(snapshotId, deadline);
+      return "deleted";
+    }
+    if (kind === "expired") {
+      const { reasons, ofAll } = await neededNow();
+      const because = [...(reasons.get(snapshotId) ?? []), ...ofAll];
+      if (because.length > 0) return because;
+    }
+    await snapshots.remove(snapshotId, by, deadline);
+    return "deleted";
+  };
+  const remove = async (target: Target): Promise<"deleted" | "gone" | readonly string[] | OperationError> => {
+    if (dryRun) return "deleted";
     for (let attempt = 0; ; attempt++) {
       try {
-        if (dryRun) return "deleted";
-        await (kind === "body" ? bodies.remove(snapshotId, deadline) : snapshots.remove(snapshotId, by, deadline));
-        return "deleted";
+        return await removeOnce(target);
       } catch (error) {
-        if (error instanceof SnapshotNotFound) return "gone";
-        if (error instanceof SnapshotHeld) return "held"; // since the index was read
+        // After an attempt whose answer was lost, it is that one which has deleted it.
+        if (error instanceof SnapshotNotFound) return attempt > 0 ? "deleted" : "gone";
+        if (error instanceof SnapshotHeld) return ["held"]; // since the index was read
         if (!(error instanceof OperationError)) throw error;
         if (!(error instanceof StorageUnavailable) || attempt === MOST_RETRIES) return error;
         await pause(attempt + 2, deadline);
@@ -122,13 +157,14 @@ export async function prune(
     }
   };
   const deleted: Target[] = [];
-  const held: string[] = [];
+  const keptSince: KeptSnapshot[] = [];
   const failed: { readonly snapshotId: string; readonly error: OperationError }[] = [];
   for (const { item, done } of startAhead(inTime(targets), remove)) {
+    const { snapshotId } = item;
     const outcome = await done;
     if (outcome === "deleted") deleted.push(item);
-    else if (outcome === "held") held.push(item.snapshotId);
-    else if (outcome !== "gone") failed.push({ snapshotId: item.snapshotId, error: outcome });
+    else if (outcome instanceof OperationError) failed.push({ snapshotId, error: outcome });
+    else if (outcome !== "gone") keptSince.push({ snapshotId, because: outcome });
   }
   const remaining = targets.length - begun;
   const notes = kept
@@ -140,27 +176,48 @@ export async function prune(
   };
   for (const { done } of startAhead(inTime(notes), note)) await done.catch(() => unnoted++);
 
+  const idsOf = (kind: Target["kind"]) =>
+    deleted.flatMap((target) => (target.kind === kind ? [target.snapshotId] : []));
   return {
     kept: [
       ...kept,
-      ...held.map((snapshotId) => ({ snapshotId, because: ["held"] })),
+      ...keptSince,
       ...bodiless.map((snapshotId) => ({ snapshotId, because: ["its body is missing from the bucket"] })),
+      ...damaged.map(({ snapshotId }) => ({ snapshotId, because: ["its body is damaged"] })),
     ],
-    deleted: deleted.flatMap(({ snapshotId, kind }) => (kind === "expired" ? [snapshotId] : [])).toReversed(),
-    orphansDeleted: deleted.filter(({ kind }) => kind !== "expired").length,
+    deleted: idsOf("expired").toReversed(),
+    orphans: [...idsOf("hidden"), ...idsOf("body")],
     failed,
     remaining,
+    unjudged: bodiless.length + damaged.length + strays.length + rows.unreadable,
     warnings: [
-      ...warnings,
+      ...sorted.warnings,
       ...rows.warnings,
       ...needed.warnings,
+      ...named(
+        [...heldInBucket],
+        (ids) => `The bucket says of ${ids} that they are held, the index does not. Call reindex to correct the index.`,
+      ),
       ...named(
         bodiless,
         (ids) => `The bodies of ${ids} are missing from the bucket: restore or delete these snapshots.`,
       ),
       ...named(
+        damaged.map(
+          ({ snapshotId, bytes }) => `${snapshotId} (${sizes.get(snapshotId)} bytes, and the index says ${bytes})`,
+        ),
+        (ids) =>
+          `Damaged bodies: ${ids}. No rule counts these snapshots. Call reindex with {"dry_run": true} to see how to restore each.`,
+      ),
+      ...named(
         strays,
         (ids) => `The bucket has bodies that no row of the index lists: ${ids}. Call reindex to list them.`,
+      ),
+      ...named(
+        idsOf("body"),
+        (ids) =>
+          `${dryRun ? "To be deleted" : "Deleted"}, because a deletion of the snapshots is recorded: the bodies of ${ids}. To ` +
+          "restore one, copy the version of its object over itself, and call reindex; to remove its delete marker is not enough.",
       ),
       ...(unnoted > 0 ? [`In list, kept_by of ${count(unnoted, "snapshot")} is that of an earlier run.`] : []),
       ...(remaining > 0
@@ -170,19 +227,24 @@ export async function prune(
   };
 }
 
+/** What the index says of a snapshot. */
+type Listed = Candidate & Pick<SnapshotEntry, "bytes" | "keptBy">;
+
 /** What the rows of the index say. */
 interface Rows {
-  readonly listed: ReadonlyMap<string, Candidate & Pick<SnapshotEntry, "keptBy">>;
+  readonly listed: ReadonlyMap<string, Listed>;
   /** Snapshots that a deletion has hidden. */
   readonly hidden: readonly string[];
   /** Those that have a row of any kind, also one that cannot be read. */
   readonly known: ReadonlySet<string>;
+  /** How many cannot be read. */
+  readonly unreadable: number;
   readonly warnings: readonly string[];
 }
 
 async function readIndex(index: IndexTable, deadline: Deadline): Promise<Rows> {
   const unreadable = createUnreadable("what is deleted");
-  const listed = new Map<string, Candidate & Pick<SnapshotEntry, "keptBy">>();
+  const listed = new Map<string, Listed>();
   const hidden: string[] = [];
   const known = new Set<string>();
   async function* visible(): AsyncGenerator<Item> {
@@ -194,7 +256,7 @@ async function readIndex(index: IndexTable, deadline: Deadline): Promise<Rows> {
     }
   }
   for await (const entry of entryItem.decodeAll(visible(), unreadable)) {
-    const { snapshotId, createdAt, status, trigger, schedule, offsets, hold, keptBy } = entry;
+    const { snapshotId, createdAt, status, trigger, schedule, offsets, hold, bytes, keptBy } = entry;
     listed.set(snapshotId, {
       snapshotId,
       createdAt,
@@ -203,27 +265,44 @@ async function readIndex(index: IndexTable, deadline: Deadline): Promise<Rows> {
       schedule,
       offsets,
       held: hold !== undefined,
+      bytes,
       ...(keptBy && { keptBy }),
     });
   }
-  return { listed, hidden, known, warnings: unreadable.warnings() };
+  const unread = known.size - listed.size - hidden.length;
+  return { listed, hidden, known, unreadable: unread, warnings: unreadable.warnings() };
+}
+
+/** Why rollbacks need snapshots. */
+interface Needed {
+  /** By the ids of the snapshots. */
+  readonly reasons: ReadonlyMap<string, readonly string[]>;
+  /** Why any of them may be needed. */
+  readonly ofAll: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /**
- * Why rollbacks need snapshots: all that can be resumed, and those that can be undone, which started in the days that safety
- * snapshots are kept.
+ * Why rollbacks need snapshots: those that are being planned, all that can be resumed, and those that can be undone, which a call
+ * ran in the days that safety snapshots are kept.
  */
 async function neededByRollbacks(
   journal: Journal,
   retention: Retention | undefined,
   now: Date,
   deadline: Deadline,
-): Promise<{ readonly reasons: ReadonlyMap<string, readonly string[]>; readonly warnings: readonly string[] }> {
+): Promise<Needed> {
   const reasons = new Map<string, string[]>();
-  const need = (reason: string, ...ids: readonly (string | null)[]) => {
-    for (const id of ids) if (id !== null) reasons.set(id, [...(reasons.get(id) ?? []), reason]);
+  const ofAll: string[] = [];
+  /** A snapshot is named by its id, or as `latest` or by a time: then it may be any. */
+  const need = (reason: string, ...references: readonly (string | null)[]) => {
+    for (const id of references) {
+      if (id === null) continue;
+      if (parseSnapshotId(id) === undefined) ofAll.push(reason);
+      else reasons.set(id, [...(reasons.get(id) ?? []), reason]);
+    }
   };
-  if (retention === undefined) return { reasons, warnings: [] };
+  if (retention === undefined) return { reasons, ofAll, warnings: [] };
   const named = createUnreadable(
     "the rollbacks that can be undone or resumed",
     "The snapshots that they name are kept.",
@@ -231,29 +310,64 @@ async function neededByRollbacks(
   const unreadable = {
     ...named,
     add(error: OperationError, item: Item = {}) {
-      const { snapshot_id, safety_snapshot_id = { S: "" } } = item;
-      if (snapshot_id?.S === undefined || safety_snapshot_id.S === undefined) {
+      const { snapshot_id, safety_snapshot_id } = item;
+      if (snapshot_id?.S === undefined || (safety_snapshot_id !== undefined && safety_snapshot_id.S === undefined)) {
         throw new JournalCorrupt(`it is not known which snapshots a rollback needs. ${error.summary}`, {
           next: "Then call prune again.",
         });
       }
       named.add(error);
-      need("named by a rollback that cannot be read", snapshot_id.S, safety_snapshot_id.S);
+      need("named by a rollback that cannot be read", snapshot_id.S, safety_snapshot_id?.S ?? null);
     },
   };
+  // First those without a plan: when one gets its plan, it has a record at once.
+  for await (const { rollbackId, snapshotId } of journal.planning(now, unreadable, deadline)) {
+    const chosen = parseSnapshotId(snapshotId) !== undefined;
+    need(`${rollbackId} has begun${chosen ? "" : ", and its snapshot is not known yet"}`, snapshotId);
+  }
   for await (const { rollbackId, snapshotId, safetySnapshotId } of journal.resumable(unreadable, deadline)) {
     need(`${rollbackId} can be resumed`, snapshotId, safetySnapshotId);
   }
   const since = new Date(now.getTime() - retention.safetyDays * DAY_MS);
-  for await (const { rollbackId, snapshotId, safetySnapshotId } of journal.newestFirst(since, unreadable, deadline)) {
+  for await (const { rollbackId, snapshotId, safetySnapshotId } of journal.movedSince(since, unreadable, deadline)) {
     if (safetySnapshotId !== null) need(`${rollbackId} can be undone`, snapshotId, safetySnapshotId);
   }
-  return { reasons, warnings: named.warnings() };
+  return { reasons, ofAll, warnings: named.warnings() };
+}
+
+/** Reads when it is called, unless it did so a short time ago. Calls at the same time read once. */
+function readAgainAfter<T>(keptMs: number, read: () => Promise<T>): () => Promise<T> {
+  let last: { readonly at: number; readonly read: Promise<T> } | undefined;
+  return () => {
+    if (last === undefined || performance.now() - last.at >= keptMs) last = { at: performance.now(), read: read() };
+    return last.read;
+  };
+}
+
+/** Those of the snapshots that the bucket says are held, or of which it cannot be read whether they are. */
+async function heldInBucketOf(
+  ids: readonly string[],
+  bodies: Bodies,
+  deadline: Deadline,
+): Promise<ReadonlySet<string>> {
+  const changed = ids.length === 0 ? new Set<string>() : await bodies.heldOrReleased(deadline);
+  const items = ids.filter((id) => changed.has(id)).map((id) => ({ id, bytes: 0 }));
+  const isHeld = async ({ id }: { readonly id: string }) => {
+    try {
+      return (await bodies.getHold(id, deadline))?.held === true;
+    } catch (error) {
+      if (error instanceof SnapshotCorrupt) return true;
+      throw error;
+    }
+  };
+  const held = new Set<string>();
+  for (const { item, done } of startAhead(items, isHeld)) if (await done) held.add(item.id);
+  return held;
 }
 
 /**
- * Compares the bodies with the rows. `orphans` are bodies without a row that can be deleted, `strays` those that cannot;
- * `hidden` are snapshots whose deletion was interrupted.
+ * Compares the bodies with the rows. `sizes` has the length of each body, `orphans` are bodies without a row that can be deleted,
+ * `strays` those that cannot; `hidden` are snapshots whose deletion was interrupted.
  *
  * @throws IndexIncomplete
  */
@@ -265,67 +379,34 @@ async function survey(
   deadline: Deadline,
 ) {
   const yesterday = now.getTime() - DAY_MS;
-  const isOld = (time: number) => time < yesterday;
-  const withBody = new Set<string>();
+  const sizes = new Map<string, number>();
   const unlisted: { readonly snapshotId: string; readonly writtenAt: number }[] = [];
-  for await (const { snapshotId, writtenAt } of bodies.list(deadline)) {
+  for await (const { snapshotId, bytes, writtenAt } of bodies.list(deadline)) {
     if (snapshotId === undefined) continue;
-    withBody.add(snapshotId);
-    const body = { snapshotId, writtenAt: writtenAt.getTime() };
-    if (!known.has(snapshotId) && isOld(body.writtenAt)) unlisted.push(body);
+    sizes.set(snapshotId, bytes);
+    if (!known.has(snapshotId)) unlisted.push({ snapshotId, writtenAt: writtenAt.getTime() });
   }
   const deletions = unlisted.length + hidden.length > 0 ? await index.deletions(deadline) : new Map<string, string>();
   const deletedAt = (snapshotId: string) => Date.parse(deletions.get(snapshotId) ?? "");
   // What was written after the deletion is a copy, by which a person has restored the snapshot.
-  const [deleted, unexplained] = partition(unlisted, (body) => body.writtenAt <= deletedAt(body.snapshotId));
-  const few = Math.max(FEW_BODIES, withBody.size * FEW_OF_ALL);
+  const [deleted, others] = partition(unlisted, (body) => body.writtenAt <= deletedAt(body.snapshotId));
+  const unexplained = others.filter(({ writtenAt }) => writtenAt < now.getTime() - LONGEST_CALL_MS);
+  const few = Math.max(FEW_BODIES, sizes.size * FEW_OF_ALL);
   if (unexplained.length > few || (unexplained.length > 0 && listed.size === 0)) {
     throw new IndexIncomplete(
-      `the bucket has ${count(withBody.size, "body", "bodies")}, the index lists ${count(listed.size, "snapshot")}. No row has ` +
+      `the bucket has ${count(sizes.size, "body", "bodies")}, the index lists ${count(listed.size, "snapshot")}. No row has ` +
         `the bodies of ${listSome(unexplained, ({ snapshotId }) => snapshotId)}.`,
       { next: 'Call reindex with {"dry_run": true} to see what it would list, then reindex, then prune again.' },
     );
   }
-  const [orphans, strays] = [
-    deleted.map(({ snapshotId }) => snapshotId).filter((id) => isOld(deletedAt(id))),
-    [] as string[],
-  ];
-  for (const { snapshotId } of unexplained) {
-    const isRepeated = await isRepeatedDelivery(snapshotId, bodies, index, listed, deadline);
-    (isRepeated ? orphans : strays).push(snapshotId);
-  }
   return {
-    withBody,
-    orphans,
-    strays,
+    sizes,
+    orphans: deleted.map(({ snapshotId }) => snapshotId).filter((id) => deletedAt(id) < yesterday),
+    strays: unexplained.map(({ snapshotId }) => snapshotId),
     // One that was interrupted before it was recorded has no time.
     hidden: hidden.filter((id) => !(deletedAt(id) >= yesterday)),
   };
 }
-
-/** Whether a body is of a scheduled execution that has another snapshot, which is listed. */
-async function isRepeatedDelivery(
-  snapshotId: string,
-  bodies: Bodies,
-  index: IndexTable,
-  listed: Rows["listed"],
-  deadline: Deadline,
-): Promise<boolean> {
-  const body = await bodies.get(snapshotId, deadline);
-  if (body === undefined) return false;
-  try {
-    const stored = { snapshotId, sha256: sha256(body), bytes: body.byteLength };
-    const { schedule } = await decodeSnapshotPart(body, stored, nothing);
-    const id = schedule && executionOf(schedule);
-    const winner = id === undefined ? undefined : await index.findExecution(id, undefined, deadline);
-    return winner !== undefined && winner !== snapshotId && listed.has(winner);
-  } catch (error) {
-    if (error instanceof SnapshotCorrupt) return false;
-    throw error;
-  }
-}
-
-const nothing: WantedPart = { group: () => false, partition: () => false };
 
 /** Those of the snapshots that are listed now: others were deleted meanwhile. */
 async function stillListed(ids: readonly string[], index: IndexTable, deadline: Deadline): Promise<string[]> {

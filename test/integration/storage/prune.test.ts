@@ -7,6 +7,7 @@ import { IndexIncomplete, JournalCorrupt } from "../../../functions/shared/core/
 import { executionOf } from "../../../functions/shared/core/execution.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import type { Retention } from "../../../functions/shared/core/retention.ts";
+import { createBodies } from "../../../functions/shared/storage/bodies.ts";
 import { createJournal } from "../../../functions/shared/storage/journal.ts";
 import { within } from "../../support/deadline.ts";
 import { content, second, testArchive } from "./fixture.ts";
@@ -19,7 +20,7 @@ const { bucket: Bucket, table: TableName } = storage.config;
 const DAY = 24 * 60 * 60 * 1_000;
 const keyOf = (id: string) => `kept/snapshots/${id}.json.gz`;
 const idOf = (n: number) => `snapshot-2025-01-15T10:30:${String(n).padStart(2, "0")}Z`;
-const nothing = { deleted: [], orphansDeleted: 0, failed: [], remaining: 0, warnings: [] };
+const nothing = { deleted: [], orphans: [], failed: [], remaining: 0, unjudged: 0, warnings: [] };
 const by = { requestedBy: "offset-prune", callerArn: null, requestId: "request-1" };
 
 /** All that was stored is older than a day then, and all safety snapshots are within the days that they are kept. */
@@ -125,8 +126,8 @@ describe("prune", () => {
     expect(rest).toMatchObject({ deleted: [idOf(3), idOf(1)], remaining: 0 });
     expect(failed.map(({ snapshotId, error }) => [snapshotId, error.name])).toEqual([[idOf(2), "Configuration"]]);
     storage.faults.clear();
-    expect(await prune({ now: new Date() })).toMatchObject({ deleted: [], orphansDeleted: 0 }); // it may still be going on
-    expect(await prune()).toMatchObject({ deleted: [], orphansDeleted: 1 });
+    expect(await prune({ now: new Date() })).toMatchObject({ deleted: [], orphans: [] }); // it may still be going on
+    expect(await prune()).toMatchObject({ deleted: [], orphans: [idOf(2)] });
     expect(await bodies()).toEqual([keyOf(idOf(4))]);
     expect(await storage.items("snapshot")).toHaveLength(1);
   });
@@ -148,6 +149,54 @@ describe("prune", () => {
     expect((await prune()).deleted).toEqual([idOf(2), idOf(1)]);
   });
 
+  test("says of a snapshot that it was deleted if only the answer of the last step was lost", async () => {
+    await saveScheduled(1, 2);
+    storage.faults.on("DeleteItem", "lost");
+    expect(await prune({ archive: storage.shaky })).toMatchObject({ deleted: [idOf(1)], failed: [] });
+    expect(await storage.items("snapshot")).toHaveLength(1);
+  });
+
+  test("keeps what the bucket says is held, whatever a restored index says", async () => {
+    await saveScheduled(1, 2, 3, 4);
+    const bucket = createBodies(storage.s3, Bucket, storage.config.prefix);
+    const change = { reason: "audit", by: "ana", byProven: true, at: "2025-01-15T10:31:00.000Z", change: "c" };
+    await bucket.putHold(idOf(1), { held: true, ...change }, within());
+    await bucket.putHold(idOf(2), { held: false, ...change }, within());
+    await storage.s3.send(new PutObjectCommand({ Bucket, Key: bucket.holdKey(idOf(3)), Body: "{" }));
+    expect(await prune()).toMatchObject({
+      deleted: [idOf(2)],
+      kept: [
+        { snapshotId: idOf(4) },
+        { snapshotId: idOf(3), because: ["held"] },
+        { snapshotId: idOf(1), because: ["held"] },
+      ],
+      warnings: [
+        `The bucket says of ${idOf(3)}, ${idOf(1)} that they are held, the index does not. Call reindex to correct the index.`,
+      ],
+    });
+    expect(await listed()).toEqual([4, 3, 1].map(idOf));
+  });
+
+  test("takes no damaged body for the newest snapshot of a schedule", async () => {
+    await saveScheduled(1, 2, 3);
+    const { byteLength } = await bodyOf(idOf(3));
+    await putBody(idOf(3), new Uint8Array());
+    const { kept, ...rest } = await prune();
+    expect(rest).toEqual({
+      ...nothing,
+      deleted: [idOf(1)],
+      unjudged: 1,
+      warnings: [
+        `Damaged bodies: ${idOf(3)} (0 bytes, and the index says ${byteLength}). No rule counts these snapshots. Call reindex ` +
+          'with {"dry_run": true} to see how to restore each.',
+      ],
+    });
+    expect(kept).toEqual([
+      { snapshotId: idOf(2), because: expect.arrayContaining(["one of the last 1"]) },
+      { snapshotId: idOf(3), because: ["its body is damaged"] },
+    ]);
+  });
+
   test("stops before its time ends, and says how many deletions are left: the newest ones", async () => {
     await saveScheduled(1, 2, 3, 4);
     const times = [8_000, 8_000, 1_000];
@@ -167,8 +216,9 @@ describe("prune", () => {
       ({ snapshot_id }) => snapshot_id?.S === idOf(3),
     );
     await put({ ...row, status: { S: "new" } });
-    const { kept, deleted, warnings } = await prune();
+    const { kept, deleted, unjudged, warnings } = await prune();
     expect(deleted).toEqual([idOf(1)]);
+    expect(unjudged).toBe(2);
     expect(kept.map(({ snapshotId }) => snapshotId)).toEqual([idOf(2), idOf(4)]);
     expect(kept[1]?.because).toEqual(["its body is missing from the bucket"]);
     expect(warnings).toEqual([
@@ -219,6 +269,60 @@ describe("rollbacks need", () => {
     expect(Object.keys(await reasons(later()))).toEqual([idOf(4)]);
   });
 
+  test("these too if it began long ago, and was resumed or ended in these days", async () => {
+    await saveScheduled(1, 2, 4);
+    await save(3, { trigger: "safety" });
+    await (await open("r-1", 1, 3)).close("success", result, later(), within());
+    expect(await reasons(later())).toEqual({
+      [idOf(4)]: [],
+      [idOf(3)]: ["r-1 can be undone"],
+      [idOf(1)]: ["r-1 can be undone"],
+    });
+    const [record = expect.fail("no record")] = await storage.items("rollback");
+    await put({ ...record, ended_at: { S: second(59).toISOString() }, resumed_at: { S: later().toISOString() } });
+    expect(Object.keys(await reasons(later()))).toEqual([4, 3, 1].map(idOf));
+    await put({ ...record, ended_at: { S: second(59).toISOString() } });
+    expect(Object.keys(await reasons(later()))).toEqual([idOf(4)]);
+  });
+
+  const begin = (rollbackId: string, snapshotId: string, endsBy = new Date(later().getTime() + 60_000)) => {
+    const { requestedBy, callerArn, description, fingerprint, requestId } = opening(rollbackId);
+    const asked = { rollbackId, snapshotId, requestedBy, callerArn, description, fingerprint, requestId };
+    return journal().begin({ ...asked, endsBy: endsBy.toISOString() }, later(), within());
+  };
+
+  test("the snapshot of one that has begun and has no plan yet, until its call has ended", async () => {
+    await saveScheduled(1, 2, 3, 4);
+    await begin("r-1", idOf(1));
+    await begin("r-2", idOf(2), new Date(later().getTime() - 60_000));
+    const failed = (await begin("r-3", idOf(3))) ?? expect.fail("it has not begun");
+    await journal().fail(failed, { name: "RollbackBlocked", message: "RollbackBlocked: no" }, later(), within());
+    expect(await reasons(later())).toEqual({ [idOf(4)]: [], [idOf(1)]: ["r-1 has begun"] });
+    await (await open("r-1", 1, null)).close("success", result, second(59), within());
+    expect(Object.keys(await reasons(later()))).toEqual([idOf(4)]);
+  });
+
+  test.each(["latest", "at:2025-01-15T10:30:02.000Z"])(
+    "all while one has begun that names its snapshot %s",
+    async (at) => {
+      await saveScheduled(1, 2);
+      await begin("r-1", at);
+      expect(await reasons(later())).toEqual({
+        [idOf(2)]: [],
+        [idOf(1)]: ["r-1 has begun, and its snapshot is not known yet"],
+      });
+    },
+  );
+
+  test("a snapshot also if the rollback begins after the journal was read", async () => {
+    await saveScheduled(1, 2, 3);
+    storage.faults.before("ListObjectsV2", () => begin("r-1", idOf(1)));
+    const { deleted, kept } = await prune({ archive: storage.shaky });
+    expect(deleted).toEqual([idOf(2)]);
+    expect(kept).toContainEqual({ snapshotId: idOf(1), because: ["r-1 has begun"] });
+    expect(await listed()).toEqual([3, 1].map(idOf));
+  });
+
   test("nothing of one that committed nothing", async () => {
     await saveScheduled(1, 2);
     await (await open("r-1", 1, null)).close("success", result, second(59), within());
@@ -264,16 +368,18 @@ describe("a body without a row", () => {
     await loseRows(({ snapshot_id, pk }) => pk?.S === "snapshot" && snapshot_id?.S === idOf(1));
     expect(await prune()).toMatchObject({
       deleted: [idOf(2)],
-      orphansDeleted: 0,
+      orphans: [],
+      unjudged: 1,
       warnings: [`The bucket has bodies that no row of the index lists: ${idOf(1)}. Call reindex to list them.`],
     });
     expect(await bodies()).toEqual([1, 3].map((n) => keyOf(idOf(n))));
   });
 
-  test("is of a snapshot that is being taken, if it is younger than a day", async () => {
+  test("is of a snapshot that is being taken, if it is younger than a call can be", async () => {
     await saveScheduled(1, 2);
     await loseRows(({ snapshot_id, pk }) => pk?.S === "snapshot" && snapshot_id?.S === idOf(1));
-    expect(await prune({ now: new Date() })).toMatchObject({ orphansDeleted: 0, warnings: [] });
+    expect(await prune({ now: new Date(Date.now() + 14 * 60_000) })).toMatchObject({ unjudged: 0, warnings: [] });
+    expect(await prune({ now: new Date(Date.now() + 16 * 60_000) })).toMatchObject({ orphans: [], unjudged: 1 });
   });
 
   test("is deleted a day after its snapshot was, unless it is a copy that was written since", async () => {
@@ -288,15 +394,24 @@ describe("a body without a row", () => {
     );
     const recordAt = (time: number) => put({ ...record, deleted_at: { S: new Date(time).toISOString() } });
     const stray = `The bucket has bodies that no row of the index lists: ${idOf(2)}. Call reindex to list them.`;
-    expect(await prune({ now: new Date() })).toMatchObject({ orphansDeleted: 0, warnings: [] }); // written less than a day ago
+    expect(await prune({ now: new Date() })).toMatchObject({ orphans: [], warnings: [] }); // written just now
     await recordAt(later().getTime() - DAY / 2);
-    expect(await prune()).toMatchObject({ orphansDeleted: 0, warnings: [stray] });
+    expect(await prune()).toMatchObject({ orphans: [], warnings: [stray] });
     await recordAt(Date.now() + 60_000);
-    expect(await prune()).toMatchObject({ orphansDeleted: 1, warnings: [stray] });
+    const because = (done: string) =>
+      `${done}, because a deletion of the snapshots is recorded: the bodies of ${idOf(1)}. To restore one, copy the version of ` +
+      "its object over itself, and call reindex; to remove its delete marker is not enough.";
+    const records = async () => (await storage.items("deletion")).length;
+    const before = await records();
+    const looked = await prune({ dryRun: true });
+    expect(looked).toMatchObject({ orphans: [idOf(1)], warnings: [stray, because("To be deleted")] });
+    expect(await records()).toBe(before);
+    expect(await prune()).toMatchObject({ orphans: [idOf(1)], warnings: [stray, because("Deleted")] });
+    expect(await records()).toBe(before + 1);
     expect(await bodies()).toEqual([2, 3].map((n) => keyOf(idOf(n))));
   });
 
-  test("is deleted if it is of a repeated delivery of an execution whose snapshot is listed", async () => {
+  test("stays if it is of a run whose snapshot is listed: another table may list it", async () => {
     const run = { name: "hourly", executionId: "execution-1", scheduledTime: "2025-01-15T10:30:00Z" };
     const scheduled = content({ trigger: "schedule", schedule: run });
     const { snapshot } = await storage.archive.save(scheduled, new Date(), within(), executionOf(run));
@@ -305,9 +420,12 @@ describe("a body without a row", () => {
       .toString()
       .replaceAll(snapshot.snapshotId, id);
     await putBody(id, gzipSync(copy));
-    expect(await prune({ dryRun: true })).toMatchObject({ orphansDeleted: 1, warnings: [] });
-    expect(await prune()).toMatchObject({ deleted: [], orphansDeleted: 1, warnings: [] });
-    expect(await bodies()).toEqual([keyOf(snapshot.snapshotId)]);
+    expect(await prune()).toMatchObject({
+      deleted: [],
+      orphans: [],
+      warnings: [`The bucket has bodies that no row of the index lists: ${id}. Call reindex to list them.`],
+    });
+    expect(await bodies()).toHaveLength(2);
   });
 
   test("of an interrupted deletion is deleted with the row that it has hidden", async () => {
@@ -317,7 +435,7 @@ describe("a body without a row", () => {
       const hide = { UpdateExpression: "SET deleting = :true", ExpressionAttributeValues: { ":true": { BOOL: true } } };
       await storage.dynamodb.send(new UpdateItemCommand({ TableName, Key: { pk, sk }, ...hide }));
     }
-    expect(await prune()).toMatchObject({ deleted: [], orphansDeleted: 1, warnings: [] }); // hidden, not yet recorded
+    expect(await prune()).toMatchObject({ deleted: [], orphans: [idOf(1)], warnings: [] }); // hidden, not yet recorded
     expect(await bodies()).toEqual([keyOf(idOf(2))]);
     expect(await storage.items("snapshot")).toHaveLength(1);
   });

@@ -6,15 +6,17 @@ import type { Pruned } from "../../../functions/shared/storage/prune.ts";
 const pruned: Pruned = {
   kept: [{ snapshotId: "snapshot-2025-01-15T10:30:03Z", because: ["daily 2025-01-15"] }],
   deleted: ["snapshot-2025-01-15T10:30:02Z"],
-  orphansDeleted: 1,
+  orphans: ["snapshot-2025-01-14T10:30:00Z"],
   failed: [],
   remaining: 2,
+  unjudged: 4,
   warnings: ["w"],
 };
 const answer = {
   kept: [{ snapshot_id: "snapshot-2025-01-15T10:30:03Z", because: ["daily 2025-01-15"] }],
   deleted: ["snapshot-2025-01-15T10:30:02Z"],
   orphans_deleted: 1,
+  orphans: ["snapshot-2025-01-14T10:30:00Z"],
   failed: [],
   remaining: 2,
   warnings: ["w"],
@@ -44,13 +46,14 @@ test("the answer says what was kept, deleted and left", () => {
   expect(answerOf(pruned, true)).toEqual({ ...answer, dry_run: true });
 });
 
-test("a deletion that failed fails the call at the end, with all that was done in its details", () => {
+test("a deletion that failed fails the call at the end, and the message names what was deleted", () => {
   const error = thrownBy(() => answerOf(failed(unavailable), false));
   expect(error).toBeInstanceOf(StorageUnavailable);
   expect(error).toMatchObject({
     message:
-      "StorageUnavailable: 1 deletion failed, and 1 succeeded. snapshot-2025-01-15T10:30:01Z: S3 failed while deleting " +
-      "the body. Call prune again: it also finishes what was interrupted, after a day.",
+      "StorageUnavailable: 1 deletion failed. snapshot-2025-01-15T10:30:01Z: S3 failed while deleting the body. 2 succeeded: " +
+      "snapshot-2025-01-15T10:30:02Z, snapshot-2025-01-14T10:30:00Z. The log of the function has all ids. " +
+      "Call prune again: it also finishes what was interrupted, after a day.",
     details: {
       ...answer,
       failed: [
@@ -64,13 +67,22 @@ test("a deletion that failed fails the call at the end, with all that was done i
   });
 });
 
+test("however many were deleted, the message names 20 and says how many more there are", () => {
+  const deleted = Array.from({ length: 2_000 }, (_, n) => `snapshot-2025-01-15T10:30:02Z-${n + 2}`);
+  const error = thrownBy(() => answerOf({ ...failed(unavailable), deleted }, false));
+  expect(error).toMatchObject({
+    message: expect.stringMatching(/2001 succeeded: snapshot-2025-01-15T10:30:02Z-2, .*Z-21 and 1981 more\. /),
+  });
+});
+
 test("a missing right is named as such, whatever else failed: trying again does not help", () => {
   expect(thrownBy(() => answerOf(failed(unavailable, denied), false))).toBeInstanceOf(Configuration);
 });
 
-test("what failed and what was left are counted together", () => {
+test("what failed and what was left are counted together, and apart from what could not be judged", () => {
   expect(measurementsOf(failed(unavailable))).toEqual([
     { name: "PrunedSnapshots", value: 1, by: {} },
     { name: "PruneLeft", value: 3, by: {} },
+    { name: "PruneUnjudged", value: 4, by: {} },
   ]);
 });
