@@ -61,7 +61,7 @@ async function listed() {
 test("a table that has lost the rows of all snapshots is made again from their bodies, for a rollback like any other", async () => {
   const [topic, group] = [await stack.topic(2), uniqueGroup("lost")];
   await stack.commit(commitsOn(group, topic, [5n, 6n]));
-  const schedule = { name: "hourly", execution_id: randomUUID(), scheduled_time: "2025-01-15T10:30:00Z" };
+  const schedule = { name: "hourly", execution_id: randomUUID(), scheduled_time: new Date().toISOString() };
   const { snapshot_id } = await stack.call("snapshot", { groups: [group], description: "before the loss" });
   await stack.call("snapshot", { groups: [group], schedule });
   expect((await stack.http("POST", "/snapshots", { groups: [group] })).status).toBe(200);
@@ -98,7 +98,7 @@ test("a table that has lost the rows of all snapshots is made again from their b
 test("what a snapshot, a rollback and one that leaves a group out have stored can be read", async () => {
   const [topic, free, busy] = [await stack.topic(2), uniqueGroup("free"), uniqueGroup("busy")];
   await stack.commit(new Map([...commitsOn(free, topic, [5n, 5n]), ...commitsOn(busy, topic, [5n, 5n])]));
-  const schedule = { name: "hourly", execution_id: randomUUID(), scheduled_time: "2025-01-15T10:30:00Z" };
+  const schedule = { name: "hourly", execution_id: randomUUID(), scheduled_time: new Date().toISOString() };
   const { snapshot_id } = await stack.call("snapshot", { groups: [free, busy], schedule });
   const moved = () => stack.commit(commitsOn(free, topic, [9n, 9n]));
   await moved();
