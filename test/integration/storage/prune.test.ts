@@ -1,15 +1,17 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { type AttributeValue, DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import { IndexIncomplete, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
 import { executionOf } from "../../../functions/shared/core/execution.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import type { Retention } from "../../../functions/shared/core/retention.ts";
+import { envNames } from "../../../functions/shared/lambda/env.ts";
 import { createBodies } from "../../../functions/shared/storage/bodies.ts";
 import { createJournal } from "../../../functions/shared/storage/journal.ts";
 import { within } from "../../support/deadline.ts";
+import { context } from "../../support/events.ts";
 import { content, second, testArchive } from "./fixture.ts";
 import { opening, result } from "./journal-fixture.ts";
 
@@ -307,6 +309,7 @@ describe("rollbacks need", () => {
     async (at) => {
       await saveScheduled(1, 2);
       await begin("r-1", at);
+      expect((await prune({ dryRun: true })).deleted).toEqual([]);
       expect(await reasons(later())).toEqual({
         [idOf(2)]: [],
         [idOf(1)]: ["r-1 has begun, and its snapshot is not known yet"],
@@ -438,5 +441,41 @@ describe("a body without a row", () => {
     expect(await prune()).toMatchObject({ deleted: [], orphans: [idOf(1)], warnings: [] }); // hidden, not yet recorded
     expect(await bodies()).toEqual([keyOf(idOf(2))]);
     expect(await storage.items("snapshot")).toHaveLength(1);
+  });
+});
+
+describe("the function", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+  });
+
+  test("logs the warnings of a run, and counts what it could not judge: its schedule reads no answer", async () => {
+    await saveScheduled(1, 2);
+    await removeBody(idOf(1));
+    const { bucket, prefix, table } = storage.config;
+    const environment = {
+      [envNames.bucket]: bucket,
+      [envNames.bucketPrefix]: prefix,
+      [envNames.table]: table,
+      [envNames.deployment]: "offset-rollback",
+      POWERTOOLS_LOG_LEVEL: "INFO",
+      [envNames.retention]: JSON.stringify({ schedules: { hourly: { keep_last: 1 } }, safety_days: 30 }),
+    };
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    const { handler } = await import("../../../functions/prune/handler.ts"); // reads the level of its log at first
+    const lines: string[] = [];
+    for (const stream of [process.stdout, process.stderr])
+      vi.spyOn(stream, "write").mockImplementation((line) => lines.push(String(line)) > 0);
+    const warned = () =>
+      lines.map((line) => JSON.parse(line)).flatMap(({ level, message }) => (level === "WARN" ? [message] : []));
+    const missing = `The bodies of ${idOf(1)} are missing from the bucket: restore or delete these snapshots.`;
+    expect(await handler({}, context())).toMatchObject({ deleted: [], warnings: [missing] });
+    expect(warned()).toEqual([missing]);
+    expect(lines).toContainEqual(expect.stringContaining('"PruneUnjudged":1'));
+    lines.length = 0;
+    await handler({ dry_run: true }, context());
+    expect(warned()).toEqual([]);
+    expect(lines).not.toContainEqual(expect.stringContaining("PruneUnjudged"));
   });
 });
