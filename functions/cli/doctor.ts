@@ -47,37 +47,23 @@ export async function doctor(run: Run): Promise<ExitCode> {
     return readAll(seen, call);
   });
   const sample: Sample = { call, path: deployment.path, group: groupOf(seen, wanted) };
-  const rehearsal = new Rehearsal(findings, sample, here);
-  if (write === true) await rehearsal.takeSnapshots();
-  for (const verb of verbs) {
-    if (verb === "snapshot") continue;
-    const proof = proofs[verb];
-    if (proof === undefined && write === true) continue;
-    await findings.make(verb, async () => {
-      requireFunction(run, verb);
-      if (proof === undefined) throw new NotChecked("only with --write");
-      return proof(sample);
-    });
-  }
-  if (write === true) {
-    const stopped = () => {
-      rehearsal.nameLeftovers();
-      run.say(
-        "",
-        "Interrupted.",
-        ...findings.leftBehind.map(({ what, remove }) => `Left behind: ${what}. Remove it: ${remove}`),
-      );
-      process.exit(exit.failed);
-    };
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stopped);
-    try {
-      if (deployment.functions.hold !== undefined) await rehearsal.hold();
-      await rehearsal.rollBack();
-    } finally {
-      await rehearsal.remove();
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stopped);
+  const prove = async () => {
+    for (const verb of verbs) {
+      if (verb === "snapshot") continue;
+      const proof = proofs[verb];
+      if (proof === undefined && write === true) continue;
+      await findings.make(verb, async () => {
+        requireFunction(run, verb);
+        if (proof === undefined) throw new NotChecked("only with --write");
+        return proof(sample);
+      });
     }
-  } else findings.all.push(onlyByWriting);
+  };
+  if (write === true) await rehearse(run, findings, new Rehearsal(findings, sample, here), prove);
+  else {
+    await prove();
+    findings.all.push(onlyByWriting);
+  }
   await checkSurroundings(findings, deployment, call);
   const { all, leftBehind } = findings;
   const failed = countOf(all, "failed");
@@ -92,6 +78,30 @@ export async function doctor(run: Run): Promise<ExitCode> {
   };
   await run.show({ text: encodeJson(result), result, lines: findingsText(all, leftBehind) });
   return failed === 0 && leftBehind.length === 0 ? exit.done : exit.failed;
+}
+
+/** Rehearses, with the proofs amid it. Whatever ends it, what it has made is removed, or named. */
+async function rehearse(run: Run, findings: Findings, rehearsal: Rehearsal, prove: () => Promise<void>): Promise<void> {
+  const stopped = () => {
+    rehearsal.nameLeftovers();
+    run.say(
+      "",
+      "Interrupted.",
+      ...findings.leftBehind.map(({ what, remove }) => `Left behind: ${what}. Remove it: ${remove}`),
+    );
+    process.exit(exit.failed);
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stopped);
+  try {
+    await rehearsal.takeSnapshots();
+    await prove();
+    if (run.deployment.functions.hold !== undefined) await rehearsal.hold();
+    await rehearsal.rollBack();
+  } finally {
+    await rehearsal.remove().finally(() => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stopped);
+    });
+  }
 }
 
 const onlyByWriting = {

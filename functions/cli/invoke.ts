@@ -2,7 +2,7 @@ import type * as z from "zod/mini";
 import { parseJson } from "../shared/core/json/json.ts";
 import type { Deployment } from "./deployment.ts";
 import { exit, isErrorName } from "./exit-codes.ts";
-import { AnswerLost, howItEnded, OperationFailed, Problem, usage } from "./problems.ts";
+import { AnswerLost, howItEnded, NotInvoked, OperationFailed, Problem, usage } from "./problems.ts";
 
 /** An answer of an operation. */
 export interface Answer {
@@ -90,7 +90,7 @@ function callFailed(cause: unknown, what: string, changes: boolean, { client }: 
   if ((status >= 400 && status < 500) || notSent.has(name) || notSent.has(code)) {
     const isDown = client.endpoint !== undefined && code === "ECONNREFUSED";
     const next = isDown ? ["npm run local:up"] : [];
-    return new Problem(`${said}\n${what} was not invoked. Nothing was changed.`, exit.failed, next, cause);
+    return new NotInvoked(`${said}\n${what} was not invoked. Nothing was changed.`, next, cause);
   }
   return new AnswerLost(`${said}\nThe answer of ${what} was lost.`, changes, cause);
 }

@@ -40,6 +40,13 @@ export class OperationFailed extends Problem {
   }
 }
 
+/** The call did not reach the function: nothing was run. */
+export class NotInvoked extends Problem {
+  constructor(message: string, next: readonly string[], cause: unknown) {
+    super(message, exit.failed, next, cause);
+  }
+}
+
 /** The call was sent, and its answer was lost: what it did is not known, unless it changes nothing. */
 export class AnswerLost extends Problem {
   readonly changes: boolean;

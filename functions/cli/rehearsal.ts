@@ -1,20 +1,22 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
+import type { Verb } from "../operations.ts";
 import { result as dryRunResult } from "../plan/schema.ts";
 import { recordResult } from "../rollbacks/schema.ts";
 import type { Fields } from "../shared/core/json/json.ts";
 import { isoSeconds } from "../shared/core/snapshot-id.ts";
 import { count, listSome, nameSome } from "../shared/core/text.ts";
-import { Failed, type Findings, NotChecked } from "./findings.ts";
-import { type Answer, readAnswer } from "./invoke.ts";
-import { OperationFailed } from "./problems.ts";
+import { exit, isErrorName } from "./exit-codes.ts";
+import { Failed, type Findings, type Leftover, NotChecked } from "./findings.ts";
+import { readAnswer } from "./invoke.ts";
+import { NotInvoked, OperationFailed, Problem } from "./problems.ts";
 import { importOf, literal, requireRights, type Sample } from "./proofs.ts";
 
 /** The group that a rehearsal rolls back: nobody consumes with it. */
 export const DOCTOR_GROUP = "offset-rollback-doctor";
 
-const description = "Rehearsal by offset-rollback doctor";
+const reason = "Rehearsal by offset-rollback doctor";
 
 const taken = z.looseObject({ snapshot_id: z.string() });
 const partition = z.looseObject({ action: z.string(), from: z.unknown() });
@@ -30,19 +32,43 @@ const executed = z.looseObject({
   safety_snapshot_id: z.string(),
   verification: z.looseObject({ verified: z.boolean(), checked: z.int() }),
 });
-const record = z.looseObject({ safety_snapshot_id: recordResult.shape.safety_snapshot_id });
+const record = z.looseObject({
+  status: recordResult.shape.status,
+  safety_snapshot_id: recordResult.shape.safety_snapshot_id,
+});
+const listed = z.looseObject({
+  snapshots: z.array(z.looseObject({ snapshot_id: z.string(), description: z.string() })),
+  warnings: z.array(z.string()),
+  next_token: z.optional(z.string()),
+});
+
+/** A call that makes a snapshot, from before it is sent until it is known what it has made. */
+interface Attempt {
+  /** The id of its rollback; its snapshot has it in its description. */
+  readonly id: string;
+  readonly what: "a snapshot" | "an import" | "a safety snapshot";
+  /** The partitions that get commits by it. */
+  readonly keys: readonly string[];
+  /** Whether it is known that the function does not run any more. */
+  hasEnded: boolean;
+}
 
 const partitionsOf = ({ groups }: Plan) => Object.entries(groups[DOCTOR_GROUP]?.partitions ?? {});
 const withAction = (plan: Plan, ...actions: readonly string[]) =>
   partitionsOf(plan).filter(([, { action }]) => actions.includes(action));
 
-/** Removes what a rehearsal has made, in the order that undoes it. */
+/** Makes snapshots and commits, and removes them in the order that undoes it. What it cannot remove, or may have made, it names. */
 export class Rehearsal {
   readonly #findings: Findings;
   readonly #sample: Sample;
   readonly #here: (command: string) => string;
+  readonly #startedAt = Date.now();
+  /** The calls of which it is not known what they have made. */
+  readonly #attempts = new Set<Attempt>();
   /** The snapshots that it has made, by what they are. */
-  readonly #made = new Map<string, string>();
+  readonly #made = new Map<string, Attempt["what"]>();
+  /** The snapshot that may be held. */
+  #held: string | undefined;
   /** The snapshot of the group before it was rolled back, and the partitions that got commits then. */
   #before: { readonly snapshotId: string; readonly keys: readonly string[] } | undefined;
 
@@ -56,17 +82,20 @@ export class Rehearsal {
   async takeSnapshots(): Promise<void> {
     await this.#findings.make("write: snapshot", async () => {
       const { name } = this.#group();
-      const answer = await this.#sample.call("snapshot", { groups: [literal(name)], description });
-      const { snapshot_id } = readAnswer(taken, answer, "snapshot", true);
-      this.#made.set(snapshot_id, "a snapshot");
+      const { snapshotId, answer } = await this.#make("a snapshot", [], async (_, description) => {
+        const answer = await this.#sample.call("snapshot", { groups: [literal(name)], description });
+        return { snapshotId: readAnswer(taken, answer, "snapshot", true).snapshot_id, answer };
+      });
       requireRights(answer);
-      return `${snapshot_id} of group ${nameSome([name])} is stored, and listed`;
+      return `${snapshotId} of group ${nameSome([name])} is stored, and listed`;
     });
     await this.#findings.make("write: import", async () => {
-      const answer = await this.#sample.call("import", { ...importOf(this.#group()), description });
-      const { snapshot_id } = readAnswer(taken, answer, "import", true);
-      this.#made.set(snapshot_id, "an import");
-      return `${snapshot_id} is stored, and listed`;
+      const group = this.#group();
+      const { snapshotId } = await this.#make("an import", [], async (_, description) => {
+        const answer = await this.#sample.call("import", { ...importOf(group), description });
+        return { snapshotId: readAnswer(taken, answer, "import", true).snapshot_id };
+      });
+      return `${snapshotId} is stored, and listed`;
     });
   }
 
@@ -75,15 +104,16 @@ export class Rehearsal {
     await this.#findings.make("write: hold", async () => {
       const [snapshot_id] = this.#made.keys();
       if (snapshot_id === undefined) throw new NotChecked("there is no snapshot to hold: see above");
-      await this.#sample.call("hold", { snapshot_id, held: true, reason: description });
+      this.#held = snapshot_id;
+      await this.#sample.call("hold", { snapshot_id, held: true, reason });
       try {
         await this.#sample.call("delete", { snapshot_id });
-        this.#made.delete(snapshot_id);
+        this.#forget(snapshot_id);
         throw new Failed(`${snapshot_id} was deleted, although it was held.`);
       } catch (error) {
         if (!(error instanceof OperationFailed && error.name === "SnapshotHeld")) throw error;
       }
-      await this.#sample.call("hold", { snapshot_id, held: false });
+      await this.#release(snapshot_id); // where this is not reached, or fails, remove() does it
       return `${snapshot_id} was held, could not be deleted, and is released`;
     });
   }
@@ -110,38 +140,169 @@ export class Rehearsal {
 
   /** Deletes the commits and the snapshots that were made, as far as they were; names what is left. */
   async remove(): Promise<void> {
-    if (this.#before !== undefined) await this.#undo(this.#before);
+    await this.#settle();
+    if (this.#before !== undefined) {
+      await this.#undo(this.#before);
+      await this.#settle();
+    }
     const kept = this.#before?.snapshotId; // it is what removes the commits that are left
-    const snapshots = [...this.#made].reverse().filter(([id]) => id !== kept);
-    if (snapshots.length === 0) return this.nameLeftovers();
-    await this.#findings.make("write: delete", async () => {
-      const problems: string[] = [];
-      for (const [snapshot_id] of snapshots) {
-        try {
-          await this.#sample.call("delete", { snapshot_id });
-          this.#made.delete(snapshot_id);
-        } catch (error) {
-          problems.push(error instanceof Error ? error.message : String(error));
-        }
-      }
-      if (problems.length > 0) throw new Failed([...new Set(problems)].join("\n"));
-      return `the ${count(snapshots.length, "snapshot")} of the rehearsal are deleted; the journal keeps the records of its rollbacks`;
-    });
+    const snapshots = [...this.#made.keys()].reverse().filter((id) => id !== kept);
+    if (snapshots.length > 0) {
+      await this.#findings.make("write: delete", async () => {
+        const problems: string[] = [];
+        for (const snapshotId of snapshots) problems.push(...(await this.#delete(snapshotId)));
+        if (problems.length > 0) throw new Failed([...new Set(problems)].join("\n"));
+        const which = this.#attempts.size === 0 ? "of the rehearsal" : "that the rehearsal is known to have made";
+        return `the ${count(snapshots.length, "snapshot")} ${which} are deleted; the journal keeps the records of its rollbacks`;
+      });
+    }
     this.nameLeftovers();
   }
 
-  /** Names what was made and is not removed, each with the command that removes it. */
+  /** Names what was made, or may have been, and is not removed; each with the commands that remove it. */
   nameLeftovers(): void {
     const { leftBehind } = this.#findings;
     leftBehind.length = 0;
+    for (const attempt of this.#attempts) leftBehind.push(this.#perhaps(attempt));
     if (this.#before !== undefined) {
       const { snapshotId } = this.#before;
       const undo = this.#here(`offset-rollback rollback --snapshot-id ${snapshotId} --exact`);
       leftBehind.push({ what: `commits of group ${DOCTOR_GROUP}`, remove: undo });
     }
     for (const [id, what] of [...this.#made].reverse()) {
-      leftBehind.push({ what: `${what}, ${id}`, remove: this.#here(`offset-rollback delete ${id}`) });
+      const remove = this.#here(`offset-rollback delete ${id}`);
+      const release = this.#here(`offset-rollback hold ${id} --held=false`);
+      if (id === this.#held)
+        leftBehind.push({ what: `${what} that may be held, ${id}`, remove: `${release} && ${remove}` });
+      else leftBehind.push({ what: `${what}, ${id}`, remove });
     }
+  }
+
+  /** What may have been left behind by a call of which it is not known how it ended. */
+  #perhaps({ id, what, keys }: Attempt): Leftover {
+    const list = this.#here(`offset-rollback list --since ${this.#since()}`);
+    const remove = this.#here("offset-rollback delete SNAPSHOT_ID");
+    if (what !== "a safety snapshot") {
+      return {
+        what: `perhaps ${what} with the description "${describe(id)}": it is not known whether there is one`,
+        remove: `${list}, and if it is there: ${remove}`,
+      };
+    }
+    const commits = keys.length === 0 ? "" : `commits of group ${DOCTOR_GROUP}, and `;
+    const look = this.#here(`offset-rollback rollbacks --rollback-id ${id}`);
+    const undo = keys.length === 0 ? "" : `${this.#here(`offset-rollback undo ${id}`)}, and then `;
+    return {
+      what: `perhaps ${commits}a safety snapshot, of rollback ${id}: it is not known how it ended`,
+      remove: `${look}, and if it has a safety_snapshot_id: ${undo}${remove}`,
+    };
+  }
+
+  /** A time before all that it makes, also by a clock that differs as far as AWS accepts. */
+  #since(): string {
+    return isoSeconds(new Date(this.#startedAt - MOST_SKEW_MS));
+  }
+
+  /**
+   * Makes a snapshot by a call that can be looked up whatever becomes of its answer.
+   *
+   * @param ask makes the call, and reads from its answer which snapshot it has made
+   */
+  async #make<T extends { readonly snapshotId: string }>(
+    what: Attempt["what"],
+    keys: readonly string[],
+    ask: (id: string, description: string) => Promise<T>,
+  ): Promise<T> {
+    const id = `doctor-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
+    const attempt: Attempt = { id, what, keys, hasEnded: false };
+    this.#attempts.add(attempt);
+    try {
+      const answer = await ask(id, describe(id));
+      this.#keep(attempt, answer.snapshotId);
+      this.#attempts.delete(attempt);
+      return answer;
+    } catch (error) {
+      if (changedNothing(error)) this.#attempts.delete(attempt);
+      attempt.hasEnded = error instanceof OperationFailed && isErrorName(error.name);
+      throw error;
+    }
+  }
+
+  #keep({ what, keys }: Attempt, snapshotId: string): void {
+    this.#made.set(snapshotId, what);
+    if (keys.length > 0) this.#before = { snapshotId, keys };
+  }
+
+  #forget(snapshotId: string): void {
+    this.#made.delete(snapshotId);
+    if (this.#held === snapshotId) this.#held = undefined;
+  }
+
+  /** Looks up what was made by the calls whose answers do not say it. */
+  async #settle(): Promise<void> {
+    for (const attempt of this.#attempts) {
+      const recorded = attempt.what === "a safety snapshot" ? await this.#recordedBy(attempt) : undefined;
+      const found = recorded ?? (await this.#listedFor(attempt));
+      if (typeof found === "string") this.#keep(attempt, found);
+      const isDone = attempt.hasEnded || attempt.what !== "a safety snapshot";
+      if (found === null ? attempt.hasEnded : found !== undefined && isDone) this.#attempts.delete(attempt);
+    }
+  }
+
+  /** The safety snapshot that the journal has for a rollback; undefined where it has none. Waits for the end of the rollback. */
+  async #recordedBy(attempt: Attempt): Promise<string | undefined> {
+    for (const end = performance.now() + LEASE_MS; ; await delay(RETRY_MS)) {
+      const seen = await this.#look("rollbacks", { rollback_id: attempt.id }, record);
+      const isUnknown = seen instanceof OperationFailed && seen.name === "RollbackNotFound"; // it may begin yet
+      if (seen instanceof Problem && !isUnknown) return undefined;
+      const { status, safety_snapshot_id } = seen instanceof Problem ? notBegun : seen;
+      if (status !== "running") attempt.hasEnded = true;
+      if (attempt.hasEnded || performance.now() > end) return safety_snapshot_id ?? undefined;
+    }
+  }
+
+  /** The snapshot that the index has for a call; null where it has none, undefined where that is not known. */
+  async #listedFor({ id }: Attempt): Promise<string | null | undefined> {
+    const seen = await this.#look("list", { since: this.#since(), limit: 1_000 }, listed);
+    if (seen instanceof Problem) return undefined;
+    const found = seen.snapshots.find(({ description }) => description.includes(id));
+    if (found !== undefined) return found.snapshot_id;
+    return seen.next_token === undefined && seen.warnings.length === 0 ? null : undefined;
+  }
+
+  /** Reads an answer; a problem is returned. */
+  async #look<T>(verb: Verb, request: Fields, schema: z.ZodMiniType<T>): Promise<T | Problem> {
+    try {
+      return readAnswer(schema, await this.#sample.call(verb, request), verb);
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  }
+
+  async #release(snapshot_id: string): Promise<void> {
+    await this.#sample.call("hold", { snapshot_id, held: false });
+    this.#held = undefined;
+  }
+
+  /** Deletes a snapshot, which may be held or gone. Returns what failed; nothing where it is gone. */
+  async #delete(snapshotId: string): Promise<readonly string[]> {
+    const problems: string[] = [];
+    const attempt = async (work: () => Promise<unknown>) => {
+      try {
+        await work();
+        return true;
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (error.name === "SnapshotNotFound") return true; // an earlier call has deleted it, and its answer was lost
+        problems.push(error.message);
+        return false;
+      }
+    };
+    if (this.#held === snapshotId) await attempt(() => this.#release(snapshotId));
+    const isGone = await attempt(() => this.#sample.call("delete", { snapshot_id: snapshotId }));
+    if (!isGone) return problems;
+    this.#forget(snapshotId);
+    return [];
   }
 
   #group() {
@@ -161,24 +322,17 @@ export class Rehearsal {
     );
   }
 
-  /** Executes a plan that was seen, under an id that can be looked up whatever becomes of the answer. */
+  /** Executes a plan that was seen. */
   async #execute(asked: Fields, keys: readonly string[]): Promise<{ readonly checked: number }> {
-    const rollback_id = `doctor-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
-    const keep = (snapshotId: string) => {
-      this.#made.set(snapshotId, "a safety snapshot");
-      if (keys.length > 0) this.#before = { snapshotId, keys };
-    };
-    let answer: Answer;
-    try {
-      answer = await this.#sample.call("rollback", { ...asked, rollback_id, description });
-    } catch (error) {
-      const found = await this.#sample.call("rollbacks", { rollback_id }).catch(() => undefined);
-      const { safety_snapshot_id = null } = record.safeParse(found?.result).data ?? {};
-      if (safety_snapshot_id !== null) keep(safety_snapshot_id);
-      throw error;
-    }
-    const { safety_snapshot_id, verification } = readAnswer(executed, answer, `rollback ${rollback_id}`, true);
-    keep(safety_snapshot_id);
+    const { answer, verification, rollback_id } = await this.#make(
+      "a safety snapshot",
+      keys,
+      async (id, description) => {
+        const answer = await this.#sample.call("rollback", { ...asked, rollback_id: id, description });
+        const { safety_snapshot_id, verification } = readAnswer(executed, answer, `rollback ${id}`, true);
+        return { snapshotId: safety_snapshot_id, answer, verification, rollback_id: id };
+      },
+    );
     requireRights(answer);
     if (!verification.verified) throw new Failed(`Rollback ${rollback_id} succeeded, and its verification did not.`);
     return verification;
@@ -199,8 +353,9 @@ export class Rehearsal {
         if (partitionsOf(seen).length > 0) await this.#whenFree({ ...asked, plan_digest: seen.plan_digest });
       } finally {
         // What was removed is no leftover, also where the answer was an error.
-        if ((await this.#leftInGroup()) === 0) this.#before = undefined;
+        if (!this.#mayCommit() && (await this.#leftInGroup()) === 0) this.#before = undefined;
       }
+      if (this.#mayCommit()) throw new Failed(`Whether the rollback of ${DOCTOR_GROUP} still runs is not known.`);
       if (this.#before !== undefined) throw new Failed(`${DOCTOR_GROUP} has commits again: another client uses it.`);
       return `the commits of ${DOCTOR_GROUP} are deleted; Kafka removes the empty group by itself`;
     });
@@ -220,6 +375,11 @@ export class Rehearsal {
     }
   }
 
+  /** Whether a rollback that gives the group commits may still run. */
+  #mayCommit(): boolean {
+    return [...this.#attempts].some(({ keys }) => keys.length > 0);
+  }
+
   /** How many commits the group has; undefined where that cannot be read. */
   async #leftInGroup(): Promise<number | undefined> {
     try {
@@ -234,6 +394,19 @@ export class Rehearsal {
 /** A lease that was not released expires after 20 s. */
 const LEASE_MS = 25_000;
 const RETRY_MS = 2_000;
+/** AWS refuses requests that are older, or younger. */
+const MOST_SKEW_MS = 15 * 60_000;
+
+/** What is known of a rollback that the journal does not have. */
+const notBegun: z.output<typeof record> = { status: "running", safety_snapshot_id: null };
+
+/** The description of a snapshot that a call makes. That of a safety snapshot has the one of its rollback in it. */
+const describe = (id: string) => `Rehearsal ${id} by offset-rollback doctor`;
+
+/** Whether an error says that the call has made nothing. */
+const changedNothing = (error: unknown) =>
+  error instanceof NotInvoked ||
+  (error instanceof Problem && (error.exitCode === exit.refused || error.exitCode === exit.usage));
 
 /** @throws Failed unless the plan only gives commits to a group that has none */
 function requireUnused(seen: Plan): void {
