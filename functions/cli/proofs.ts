@@ -1,8 +1,9 @@
 import * as z from "zod/mini";
 import type { Verb } from "../operations.ts";
 import { encodeJson, type Fields } from "../shared/core/json/json.ts";
+import { BODY_DAMAGED, BODY_MISSING } from "../shared/core/retention.ts";
 import { missingRights } from "../shared/core/rights.ts";
-import { count, nameSome } from "../shared/core/text.ts";
+import { count, listSome, nameSome } from "../shared/core/text.ts";
 import { Failed, NotChecked } from "./findings.ts";
 import { type Answer, readAnswer } from "./invoke.ts";
 import { OperationFailed } from "./problems.ts";
@@ -30,7 +31,20 @@ const listed = z.looseObject({
   next_token: z.optional(z.string()),
 });
 const journal = z.looseObject({ rollbacks: z.array(z.looseObject({ rollback_id: z.string() })) });
-const sorted = z.looseObject({ kept: z.array(z.unknown()), deleted: z.array(z.unknown()) });
+const sorted = z.looseObject({
+  kept: z.array(z.looseObject({ snapshot_id: z.string(), because: z.array(z.string()) })),
+  deleted: z.array(z.unknown()),
+  warnings: z.array(z.string()),
+});
+const compared = z.looseObject({
+  indexed: z.int(),
+  added: z.array(z.string()),
+  repaired: z.array(z.string()),
+  orphan_rows: z.array(z.string()),
+  unreadable: z.array(z.looseObject({ key: z.string(), message: z.string() })),
+  remaining: z.int(),
+  warnings: z.array(z.string()),
+});
 const named = z.looseObject({ snapshot_id: z.string() });
 
 /**
@@ -60,29 +74,65 @@ export const proofs: Readonly<Record<Exclude<Verb, "snapshot">, Proof | undefine
   },
   async import({ call, path, group }) {
     if (path !== undefined) await requireNothingAt(call, `${path.replace(/\/?$/, "/")}imports/offset-rollback-doctor`);
-    if ("none" in group)
-      throw new NotChecked(`reads files below imports/. Not checked with content, because ${group.none}`);
+    if ("none" in group) {
+      const reads = path === undefined ? "" : "reads files below imports/. ";
+      throw new NotChecked(`${reads}Not checked with content, because ${group.none}`);
+    }
     const answer = await call("import", { ...importOf(group), dry_run: true });
     requireRights(answer);
-    return "reads files below imports/, and checks offsets against the live topics (dry run)";
+    const checks = "checks offsets against the live topics (dry run)";
+    if (path !== undefined) return `reads files below imports/, and ${checks}`;
+    throw new NotChecked(`${checks}. Not checked with files below imports/: the stack has no output Path`);
   },
   async reindex({ call }) {
-    const { snapshots, next_token } = readAnswer(listed, await call("list", { limit: MOST_TO_REINDEX }), "list");
+    const { next_token } = readAnswer(listed, await call("list", { limit: MOST_TO_REINDEX }), "list");
     if (next_token !== undefined) {
       throw new NotChecked(
         `there are over ${MOST_TO_REINDEX} snapshots, and it reads all: offset-rollback reindex --dry-run`,
       );
     }
-    await call("reindex", { dry_run: true });
-    return `reads ${count(snapshots.length, "body", "bodies")} and their rows (dry run)`;
+    return aboutIndex(readAnswer(compared, await call("reindex", { dry_run: true }), "reindex"));
   },
   async prune({ call }) {
-    const { kept, deleted } = readAnswer(sorted, await call("prune", { dry_run: true }), "prune");
-    return `reads index and journal: the rules keep ${count(kept.length, "snapshot")}, and delete ${deleted.length} (dry run)`;
+    const { kept, deleted, warnings } = readAnswer(sorted, await call("prune", { dry_run: true }), "prune");
+    const does = `reads index and journal: the rules keep ${count(kept.length, "snapshot")}, and delete ${deleted.length} (dry run)`;
+    const lacks = (reason: string) => reason === BODY_MISSING || reason === BODY_DAMAGED;
+    if (kept.some(({ because }) => because.some(lacks))) throw new Failed(warnings.join("\n"));
+    if (warnings.length > 0) throw new NotChecked(`${does}. It warns:\n${warnings.join("\n")}`);
+    return does;
   },
   delete: undefined,
   hold: undefined,
 };
+
+/**
+ * What the comparison of the index with the bodies shows.
+ *
+ * @throws Failed unless each row is of a body that can be read, and each body has a row
+ */
+function aboutIndex(seen: z.output<typeof compared>): string {
+  const { indexed, added, repaired, orphan_rows, unreadable, remaining, warnings } = seen;
+  const named = (ids: readonly string[], one: string, more: string) =>
+    ids.length === 0 ? [] : [`${count(ids.length, one, more)}: ${listSome(ids, String, 5)}`];
+  const damaged = [
+    ...named(orphan_rows, "listed snapshot without a body", "listed snapshots without a body"),
+    ...unreadable.slice(0, 5).map(({ key, message }) => `${key}: ${message}`),
+    ...(unreadable.length > 5 ? [`${unreadable.length - 5} more objects cannot be read`] : []),
+  ];
+  const wrong = [
+    ...named(added, "body without a row", "bodies without a row"),
+    ...named(repaired, "row that does not agree with its body", "rows that do not agree with their bodies"),
+  ];
+  if (damaged.length + wrong.length > 0) {
+    throw new Failed([...damaged, ...wrong, ...warnings].join("\n"), [
+      ...(wrong.length > 0 ? ["offset-rollback reindex"] : []),
+      ...(damaged.length > 0 ? ["offset-rollback reindex --dry-run"] : []),
+    ]);
+  }
+  const reads = `reads ${count(indexed, "body", "bodies")} and their rows (dry run)`;
+  if (remaining > 0 || warnings.length > 0) throw new NotChecked(`${reads}. It warns:\n${warnings.join("\n")}`);
+  return reads;
+}
 
 /** A request to import what a group has committed. */
 export const importOf = ({ name, partitions }: { readonly name: string; readonly partitions: Fields }): Fields => ({

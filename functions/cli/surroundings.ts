@@ -1,5 +1,6 @@
 import { AwsClient } from "aws4fetch";
 import * as z from "zod/mini";
+import type { Verb } from "../operations.ts";
 import { longestGap } from "../shared/core/longest-gap.ts";
 import { count, listSome } from "../shared/core/text.ts";
 import type { Deployment } from "./deployment.ts";
@@ -30,16 +31,26 @@ export async function checkSurroundings(
   };
   const ask = await asking(deployment);
   let schedules: readonly Schedule[] = [];
+  let prunes: readonly Schedule[] = [];
   await findings.make("schedules", async () => {
     const groups = await resourcesOf("AWS::Scheduler::ScheduleGroup");
     const found = (await Promise.all(groups.map((group) => schedulesOf(ask, group)))).flat();
-    const ours = found.filter(({ Target }) => Target.Arn.endsWith(`:${deployment.functions.snapshot}`));
-    if (ours.length === 0) throw new NotChecked("the deployment has no schedule that takes snapshots");
-    schedules = ours;
-    return `${count(ours.length, "schedule")} of snapshots`;
+    const of = (verb: Verb) => found.filter(({ Target }) => Target.Arn.endsWith(`:${deployment.functions[verb]}`));
+    [schedules, prunes] = [of("snapshot"), of("prune")];
+    if (schedules.length === 0) throw new NotChecked("the deployment has no schedule that takes snapshots");
+    return `${count(schedules.length, "schedule")} of snapshots`;
   });
   for (const schedule of schedules) {
     await findings.make(`schedule ${schedule.Name}`, () => aboutSchedule(schedule, call));
+  }
+  for (const { Name, State, ScheduleExpression } of prunes) {
+    await findings.make(`schedule ${Name} of prune`, async () => {
+      if (State === "ENABLED")
+        return `enabled (${ScheduleExpression}); the alarm prune-incomplete rings where it does not succeed`;
+      throw new Failed(`It is ${State.toLowerCase()}, and deletes no snapshots (${ScheduleExpression}).`, [
+        "Enable it in EventBridge Scheduler, where it was disabled. To have no runs, remove `retention` from the config and deploy the stack again.",
+      ]);
+    });
   }
   let alarms: readonly AlarmState[] | undefined;
   await findings.make("alarms", async () => {
@@ -145,7 +156,9 @@ async function schedulesOf(ask: Ask, group: string): Promise<Schedule[]> {
 }
 
 const scheduled = z.looseObject({
-  snapshots: z.array(z.looseObject({ snapshot_id: z.string(), created_at: z.string() })),
+  snapshots: z.array(
+    z.looseObject({ snapshot_id: z.string(), created_at: z.string(), groups: z.int(), offsets: z.int() }),
+  ),
 });
 
 /** Whether a schedule runs: its newest complete snapshot is at most twice as old as its runs are apart. */
@@ -171,7 +184,17 @@ async function aboutSchedule(schedule: Schedule, call: Sample["call"]): Promise<
   const age = seconds(Date.parse(newest.created_at));
   const what = `${newest.snapshot_id}, its newest complete snapshot, was taken ${duration(age)} ago (${ScheduleExpression})`;
   if (most !== undefined && age > most) throw new Failed(`${what}: that is more than twice its period.`, nextOf(Name));
-  return `enabled; ${what}`;
+  if (newest.offsets === 0) {
+    throw new Failed(
+      `${what}: it has ${count(newest.groups, "group")} and no offset. No group that the schedule selects has commits, or the ` +
+        "Kafka principal may not describe it.",
+      [
+        `offset-rollback show ${newest.snapshot_id}`,
+        `Compare the groups of schedule ${Name} in the config with Kafka's.`,
+      ],
+    );
+  }
+  return `enabled; ${what}, with ${count(newest.groups, "group")} and ${count(newest.offsets, "offset")}`;
 }
 
 const nextOf = (name: string) => [

@@ -37,6 +37,11 @@ export interface KeptSnapshot {
   readonly because: readonly string[];
 }
 
+/** Why a snapshot is kept that is listed, and has no body. */
+export const BODY_MISSING = "its body is missing from the bucket";
+/** Why a snapshot is kept whose body is not the one that its row is of. */
+export const BODY_DAMAGED = "its body is damaged";
+
 /** Snapshots that are kept, and the ids of those that are not, newest first. */
 interface Sorted {
   readonly kept: readonly KeptSnapshot[];

@@ -9,7 +9,14 @@ import {
   SnapshotNotFound,
   StorageUnavailable,
 } from "../core/errors.ts";
-import { applyRetention, type Candidate, type KeptSnapshot, type Retention } from "../core/retention.ts";
+import {
+  applyRetention,
+  BODY_DAMAGED,
+  BODY_MISSING,
+  type Candidate,
+  type KeptSnapshot,
+  type Retention,
+} from "../core/retention.ts";
 import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { count, listSome } from "../core/text.ts";
 import { startAhead } from "./ahead.ts";
@@ -182,8 +189,8 @@ export async function prune(
     kept: [
       ...kept,
       ...keptSince,
-      ...bodiless.map((snapshotId) => ({ snapshotId, because: ["its body is missing from the bucket"] })),
-      ...damaged.map(({ snapshotId }) => ({ snapshotId, because: ["its body is damaged"] })),
+      ...bodiless.map((snapshotId) => ({ snapshotId, because: [BODY_MISSING] })),
+      ...damaged.map(({ snapshotId }) => ({ snapshotId, because: [BODY_DAMAGED] })),
     ],
     deleted: idsOf("expired").toReversed(),
     orphans: [...idsOf("hidden"), ...idsOf("body")],

@@ -1,7 +1,11 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Run } from "../../../functions/cli/command.ts";
 import { doctor } from "../../../functions/cli/doctor.ts";
+import { Findings } from "../../../functions/cli/findings.ts";
 import { AnswerLost, NotInvoked, OperationFailed } from "../../../functions/cli/problems.ts";
+import { checkSurroundings } from "../../../functions/cli/surroundings.ts";
 import { type Verb, verbs } from "../../../functions/operations.ts";
 import { encodeJson, type Fields } from "../../../functions/shared/core/json/json.ts";
 
@@ -108,7 +112,7 @@ function answer(verb: Verb, request: Fields): Fields {
 }
 
 /** Runs the doctor, and returns what it shows. */
-async function examine(request: Fields = { write: true }) {
+async function examine(request: Fields = { write: true }, more: Partial<Run["deployment"]> = {}) {
   let shown: Record<string, unknown> = {};
   const said: string[] = [];
   const exitCode = await doctor({
@@ -119,6 +123,7 @@ async function examine(request: Fields = { write: true }) {
       path: "s3://bucket/",
       bootstrapServers: undefined,
       client: { region: "us-east-1" },
+      ...more,
     },
     request,
     isSet: () => false,
@@ -325,5 +330,157 @@ describe("a rehearsal", () => {
     };
     const { said } = await examine();
     expect(said).toEqual(["", "Interrupted.", ...lines.map((line) => expect.stringMatching(line))]);
+  });
+});
+
+describe("a check", () => {
+  const row = "snapshot-2025-01-15T10:30:00Z";
+  const reindexed = {
+    indexed: 1,
+    added: [],
+    repaired: [],
+    orphan_rows: [],
+    unreadable: [],
+    remaining: 0,
+    warnings: [],
+  };
+
+  test.each([
+    ["unreadable", [{ key: "snapshots/x", message: "damaged" }], "snapshots/x: damaged", "reindex --dry-run"],
+    ["orphan_rows", [row], `1 listed snapshot without a body: ${row}`, "reindex --dry-run"],
+    ["added", [row, row], `2 bodies without a row: ${row}, ${row}`, "reindex"],
+    ["repaired", [row], `1 row that does not agree with its body: ${row}`, "reindex"],
+  ] as const)("of reindex fails where it finds %s", async (field, found, message, next) => {
+    looks.reindex = { ...reindexed, [field]: found };
+    const { exitCode, of } = await examine({});
+    expect(exitCode).toBe(1);
+    expect(of("reindex")).toMatchObject({ outcome: "failed", message, next: [`offset-rollback ${next}`] });
+  });
+
+  test("of reindex says how many bodies were read, and is not passed where it warns", async () => {
+    looks.reindex = { ...reindexed, indexed: 7 };
+    const fine = await examine({});
+    expect(fine.of("reindex")).toMatchObject({ outcome: "passed", message: expect.stringMatching(/^reads 7 bodies /) });
+    looks.reindex = { ...reindexed, remaining: 2, warnings: ["The time ended."] };
+    const { of } = await examine({});
+    expect(of("reindex")).toMatchObject({
+      outcome: "not_checked",
+      message: expect.stringContaining("The time ended."),
+    });
+  });
+
+  test.each(["its body is missing from the bucket", "its body is damaged"])(
+    "of prune fails where %s",
+    async (reason) => {
+      looks.prune = { kept: [{ snapshot_id: row, because: [reason] }], deleted: [], warnings: [`Look at ${row}.`] };
+      const { exitCode, of } = await examine({});
+      expect(exitCode).toBe(1);
+      expect(of("prune")).toMatchObject({ outcome: "failed", message: `Look at ${row}.` });
+    },
+  );
+
+  test("of prune is not passed where it warns", async () => {
+    looks.prune = { kept: [], deleted: [], warnings: ["A row cannot be read."] };
+    const { of } = await examine({});
+    expect(of("prune")).toMatchObject({
+      outcome: "not_checked",
+      message:
+        "reads index and journal: the rules keep 0 snapshots, and delete 0 (dry run). It warns:\nA row cannot be read.",
+    });
+  });
+
+  test("of import does not say that it reads imports/ where the deployment does not say where that is", async () => {
+    const { of } = await examine({}, { path: undefined });
+    expect(of("import")).toMatchObject({
+      outcome: "not_checked",
+      message: expect.stringMatching(/^checks offsets .*\. Not checked with files below imports\//),
+    });
+    expect((await examine({})).of("import")?.outcome).toBe("passed");
+  });
+});
+
+describe("of the schedules", () => {
+  /** Checks the surroundings of a stack that has a schedule of snapshots and one of prune. */
+  async function surroundings(newest: Fields, states: { hourly?: string; daily?: string } = {}) {
+    const arnOf = (verb: string) => `arn:aws:lambda:us-east-1:1:function:offset-${verb}`;
+    const schedules = {
+      hourly: { Name: "hourly", State: states.hourly ?? "ENABLED", Target: { Arn: arnOf("snapshot") } },
+      daily: { Name: "daily", State: states.daily ?? "ENABLED", Target: { Arn: arnOf("prune") } },
+    };
+    const server = createServer((request, response) => {
+      const [, name = ""] = /^\/schedules\/(\w+)\?/.exec(request.url ?? "") ?? [];
+      const found = Object.entries(schedules).find(([each]) => each === name)?.[1];
+      request.resume().on("end", () => {
+        if (found !== undefined) response.end(JSON.stringify({ ...found, ScheduleExpression: "rate(1 hour)" }));
+        else if (request.url?.startsWith("/schedules?"))
+          response.end(JSON.stringify({ Schedules: Object.values(schedules) }));
+        else {
+          response.end(
+            "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries><member><ResourceType>" +
+              "AWS::Scheduler::ScheduleGroup</ResourceType><PhysicalResourceId>g</PhysicalResourceId></member>" +
+              "</StackResourceSummaries></ListStackResourcesResult></ListStackResourcesResponse>",
+          );
+        }
+      });
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const address = server.address();
+    const findings = new Findings((command) => command);
+    await checkSurroundings(
+      findings,
+      {
+        name: "the stack",
+        stack: "S",
+        functions: { snapshot: "offset-snapshot", prune: "offset-prune" },
+        path: "s3://bucket/",
+        bootstrapServers: [],
+        client: {
+          region: "us-east-1",
+          endpoint: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
+          credentials: { accessKeyId: "key", secretAccessKey: "secret" },
+        },
+      },
+      async () => ({
+        text: "",
+        result: { snapshots: [{ snapshot_id: "s", created_at: new Date().toISOString(), ...newest }] },
+      }),
+    );
+    server.close();
+    return findings.all;
+  }
+
+  test("one whose newest snapshot has offsets passes, and so does that of prune", async () => {
+    expect(await surroundings({ groups: 2, offsets: 3 })).toMatchObject([
+      { check: "schedules", outcome: "passed" },
+      {
+        check: "schedule hourly",
+        outcome: "passed",
+        message: expect.stringMatching(/, with 2 groups and 3 offsets$/),
+      },
+      { check: "schedule daily of prune", outcome: "passed" },
+      { check: "alarms" },
+      { check: "notifications" },
+    ]);
+  });
+
+  test.each([
+    [0, "0 groups"],
+    [1, "1 group"],
+  ])("one fails whose newest snapshot has no offset, with groups: %d", async (groups, said) => {
+    const [, hourly] = await surroundings({ groups, offsets: 0 });
+    expect(hourly).toMatchObject({
+      outcome: "failed",
+      message: expect.stringContaining(`it has ${said} and no offset.`),
+      next: expect.arrayContaining(["offset-rollback show s"]),
+    });
+  });
+
+  test("that of prune fails where it is disabled", async () => {
+    const [, , daily] = await surroundings({ groups: 1, offsets: 1 }, { daily: "DISABLED" });
+    expect(daily).toMatchObject({
+      check: "schedule daily of prune",
+      outcome: "failed",
+      message: "It is disabled, and deletes no snapshots (rate(1 hour)).",
+    });
   });
 });
