@@ -223,6 +223,44 @@ describe("a rehearsal", () => {
   });
 
   test.each([
+    ["rows that cannot be read", { warnings: ["A row cannot be read."] }],
+    ["more than one page", { next_token: "more" }],
+  ])("names what an import may have made where the list has %s", async (_, more) => {
+    fault = (verb, { dry_run, snapshot_url, since }) => {
+      if (verb === "list" && since !== undefined) return { snapshots: [], warnings: [], ...more };
+      if (verb === "import" && !dry_run && snapshot_url === undefined) throw failed("StorageUnavailable");
+      return undefined;
+    };
+    expect((await examine()).left).toMatchObject([{ what: expect.stringMatching(/^perhaps an import/) }]);
+  });
+
+  test("names what a function that was killed may have made", async () => {
+    fault = (verb, { dry_run }) => {
+      if (verb === "snapshot" && !dry_run) throw failed("Sandbox.Timedout");
+      return undefined;
+    };
+    expect((await examine()).left).toMatchObject([{ what: expect.stringMatching(/^perhaps a snapshot/) }]);
+  });
+
+  test("looks up the rollback that removes the commits, too", async () => {
+    fault = (verb, request, run) => {
+      if (verb === "rollback" && request.exact && !request.dry_run) {
+        run();
+        throw lost();
+      }
+      return undefined;
+    };
+    const { left, failed: checks } = await examine();
+    expect({ left, checks, archived: archive.size }).toEqual({ left: [], checks: ["write: removal"], archived: 0 });
+  });
+
+  test("does not name a snapshot that a call deleted whose answer was lost", async () => {
+    fault = both(losing("delete"), (verb, { held }) => (verb === "hold" && held ? {} : undefined));
+    const { left, failed: checks } = await examine();
+    expect({ left, checks, archived: archive.size }).toEqual({ left: [], checks: ["write: hold"], archived: 0 });
+  });
+
+  test.each([
     ["that ended", failed("KafkaUnavailable")],
     ["that was refused", failed("InvalidRequest")],
     ["that did not reach the function", new NotInvoked("AccessDenied", [], undefined)],
