@@ -248,7 +248,14 @@ test("a record shows each call that ran the rollback, with its caller and how it
   const { snapshotId } = await faults.scenario(3);
   const request = { snapshot_id: snapshotId, rollback_id: "r-1" };
   const id = await killedAfterOpening({ ...request, requested_by: "ana" });
-  const ana = { attempt: 1, requested_by: "ana", request_id: "request-1", started_at: expect.stringMatching(/Z$/) };
+  const caller = { arn: null, proven: false };
+  const ana = {
+    attempt: 1,
+    requested_by: "ana",
+    caller,
+    request_id: "request-1",
+    started_at: expect.stringMatching(/Z$/),
+  };
   expect(await records({ rollback_id: id })).toMatchObject({ attempts: 1, calls: [{ ...ana, outcome: "unfinished" }] });
   await faults.rollback({ ...request, requested_by: "bob" });
   expect((await records({ rollback_id: id })).calls).toEqual([
