@@ -19,7 +19,7 @@ export interface Watched {
   /** The API's access logs, if it has any: only they tell a throttled request from other ones that were refused. */
   readonly accessLogs: ILogGroup | undefined;
   /** Queues of requests that failed for good, by the kinds of their alarms. */
-  readonly deadLetters: Readonly<Record<string, IQueue>>;
+  readonly deadLetters: Readonly<Record<keyof typeof lost, IQueue>>;
   /** The schedules whose snapshots have a known age. */
   readonly schedules: readonly CheckedSchedule[];
 }
@@ -39,6 +39,12 @@ interface Definition {
   readonly periods?: number;
   readonly means: string;
 }
+
+/** What has failed for good, by the kinds of the alarms. */
+const lost = {
+  "snapshots-lost": "A scheduled snapshot failed after all retries, or could not be started.",
+  "rollbacks-lost": "A rollback that was invoked asynchronously failed, was refused, or was never started.",
+} as const;
 
 const period = Duration.minutes(5);
 const sum = { statistic: "Sum", period } as const;
@@ -178,10 +184,10 @@ function ofService(scope: Construct, { api, accessLogs, deadLetters }: Watched, 
             means: "The API refused requests that came too fast (429).",
           },
         ]),
-    ...Object.entries(deadLetters).map(([kind, queue]) => ({
+    ...(["snapshots-lost", "rollbacks-lost"] as const).map((kind) => ({
       kind,
-      metric: queue.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" }),
-      means: "A request failed for good. A message in the queue has the request and the error.",
+      metric: deadLetters[kind].metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" }),
+      means: `${lost[kind]} A message in the queue has the request and the error.`,
     })),
   ];
 }

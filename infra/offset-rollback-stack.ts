@@ -65,10 +65,12 @@ export class OffsetRollbackStack extends Stack {
     const { api, accessLogs } = new RestApi(this, "RestApi", functions, deployment);
     const callers = new CallerPolicies(this, "Callers", functions, api);
     const queries = deployment.athena ? new ArchiveQueries(this, "Queries", archive, deployment) : undefined;
+    let queueUrls = {};
     if (writers !== undefined) {
       const lost = new DeadLetters(this, "RollbacksLost", deployment);
       writers.rollback.keepFailed(lost);
       const { failed } = new Schedules(this, "Schedules", writers.snapshot, deployment);
+      queueUrls = { SnapshotsLostQueueUrl: failed.queueUrl, RollbacksLostQueueUrl: lost.queueUrl };
       new Pruning(this, "Pruning", writers.prune, deployment);
       new Observability(
         this,
@@ -94,6 +96,7 @@ export class OffsetRollbackStack extends Stack {
       BootstrapServers: deployment.cluster.bootstrap_servers.join(","),
       FunctionNames: JSON.stringify(Object.fromEntries(names)),
       ...kafka.outputs,
+      ...queueUrls,
       ViewerPolicyArn: callers.arns.viewer,
       OperatorPolicyArn: callers.arns.operator,
       AdministratorPolicyArn: callers.arns.administrator,

@@ -1,11 +1,14 @@
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Match } from "aws-cdk-lib/assertions";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { example, local, root } from "./configs.ts";
 import { functionOf, render, rightsOf, templateOf } from "./support.ts";
 
 const msk = templateOf(example());
+const readme = readFileSync(join(root, "infra/README.md"), "utf8");
 const scheduled = (...expressions: string[]) => ({
   ...local(),
   schedules: expressions.map((expression, i) => ({ name: `s${i}`, expression })),
@@ -69,8 +72,24 @@ describe("alarms", () => {
     templateOf(local()).allResourcesProperties("AWS::CloudWatch::Alarm", none);
   });
 
+  test("say in their descriptions which requests were lost", () => {
+    const meaning = (name: string) =>
+      Object.values(msk.findResources("AWS::CloudWatch::Alarm", { Properties: { AlarmName: name } })).map(
+        ({ Properties }) => Properties.AlarmDescription,
+      );
+    expect(meaning("offset-snapshots-lost")).toEqual([expect.stringMatching(/^A scheduled snapshot failed after all/)]);
+    expect(meaning("offset-rollbacks-lost")).toEqual([expect.stringMatching(/^A rollback .* failed, was refused/)]);
+  });
+
+  test("look at 5 minutes, except those that the runbook names", () => {
+    const others = Object.values(msk.findResources("AWS::CloudWatch::Alarm"))
+      .filter(({ Properties: { Period, EvaluationPeriods } }) => Period * EvaluationPeriods !== 300)
+      .map(({ Properties }) => /#alarm-(.*)$/.exec(Properties.AlarmDescription)?.[1]);
+    const [, named = ""] = /^All alarms look at 5 minutes, except (.*?)\./m.exec(readme) ?? [];
+    expect([...named.matchAll(/`(.*?)`/g)].map(([, kind]) => kind)).toEqual([...new Set(others)]);
+  });
+
   test("end their descriptions with a link to a section of the runbook, which has no other sections of alarms", () => {
-    const readme = readFileSync(join(root, "infra/README.md"), "utf8");
     const headings = [...readme.matchAll(/^#+ (Alarm .*)$/gm)].map(([, heading = ""]) => heading);
     const anchors = headings.map((heading) => heading.toLowerCase().replaceAll(" ", "-"));
     const config = { ...example(), api: { access_logs: true } };
@@ -172,6 +191,55 @@ describe("the dashboard", () => {
     expect(render(other?.Properties.DashboardBody)).toContain(
       "[The runbook](https://wiki.example.com/offsets#operate)",
     );
+  });
+});
+
+describe("the lines of the runbook", () => {
+  const lines = readme.split("### Runbook")[1]?.split("```")[1]?.replace(/^sh\n/, "") ?? "";
+  /** Does what AWS CLI v2 does with these arguments: an answer goes to the last one, and the metadata to stdout. */
+  const cli = `aws() {
+    echo "$*" >> asked
+    case "$*" in
+      "lambda invoke"*) printf '{"n": 1}' > "\${@: -1}"; echo '{"StatusCode": 200}';;
+      *) echo "\${@: -1}";;
+    esac
+  }`;
+  const folder = mkdtempSync(join(tmpdir(), "offset-rollback-runbook-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  /** Runs a line after those of the runbook; what the AWS CLI was asked is in `asked`. */
+  const run = (line: string) => {
+    writeFileSync(join(folder, "asked"), "");
+    const { stdout, stderr, status } = spawnSync("bash", ["-uc", `${cli}\n${lines}\n${line}`], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    return { stdout, stderr, status, asked: readFileSync(join(folder, "asked"), "utf8") };
+  };
+
+  test("call a function, whose answer alone is on stdout and is added to a file, and wait as long as it may run", () => {
+    const { asked, ...ended } = run(`echo before > incident.md; call show '{"a": 1}' >> incident.md; cat incident.md`);
+    expect(ended).toEqual({ stdout: 'before\n{"n": 1}', stderr: '{"StatusCode": 200}\n', status: 0 });
+    expect(asked).toMatch(/^lambda invoke --function-name offset-show .*--cli-read-timeout 905 --payload {"a": 1} /);
+  });
+
+  test("say that a call failed", () => {
+    expect(run("aws() { return 254; }; call show '{}'").status).toBe(254);
+  });
+
+  test("read the errors of the last hour, or of so many hours", () => {
+    const since = (line: string) => Number(/--start-time (\d+)/.exec(run(line).asked)?.[1]);
+    const hoursAgo = (hours: number) => Date.now() - hours * 3_600_000;
+    expect(Math.abs(since("errors prune") - hoursAgo(1))).toBeLessThan(60_000);
+    expect(Math.abs(since("errors prune 48") - hoursAgo(48))).toBeLessThan(60_000);
+  });
+
+  test("find the queues by outputs of the stack, and read more than one message", () => {
+    const outputs = Object.keys(msk.toJSON().Outputs).filter((name) => name.endsWith("QueueUrl"));
+    expect(readme.match(/(?<=\bqueue )\w+QueueUrl/g)?.toSorted()).toEqual(outputs.toSorted());
+    expect(run("queue SnapshotsLostQueueUrl").asked).toContain(
+      "--stack-name OffsetRollback --query Stacks[0].Outputs[?OutputKey=='SnapshotsLostQueueUrl'].OutputValue",
+    );
+    expect(run("lost https://example.com/1").asked).toMatch(/--queue-url https:\S+ .*--max-number-of-messages 10 /);
   });
 });
 

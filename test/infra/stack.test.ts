@@ -549,6 +549,8 @@ describe("the stack", () => {
       "FunctionNames",
       "OperatorPolicyArn",
       "Path",
+      "RollbacksLostQueueUrl",
+      "SnapshotsLostQueueUrl",
       "TableName",
       "ViewerPolicyArn",
     ]);
