@@ -88,6 +88,9 @@ export function safetyOf(
   };
 }
 
+/** The histories call the functions directly. */
+const claimed = { arn: null, proven: false };
+
 /** A rollback as `rollbacks` shows it: its row in the list, and the further fields if it is requested by id. */
 export function record(journalRecord: RollbackRecord<Unseen | string>) {
   const { id, asked, plan, safetyId, status, supersededBy, calls, result } = journalRecord;
@@ -98,6 +101,7 @@ export function record(journalRecord: RollbackRecord<Unseen | string>) {
     snapshot_id: plan.snapshotId,
     safety_snapshot_id: safetyId,
     requested_by: asked.requested_by ?? null,
+    caller: claimed,
     started_at: /Z$/,
     resumed_at: attempts > 1 ? /Z$/ : undefined,
     ended_at: result && /Z$/,
@@ -110,6 +114,7 @@ export function record(journalRecord: RollbackRecord<Unseen | string>) {
   const shown = calls.map(({ by, outcome }, i) => ({
     attempt: i + 1,
     requested_by: by,
+    caller: claimed,
     request_id: /\S/,
     started_at: /Z$/,
     ended_at: outcome && /Z$/,
