@@ -82,6 +82,7 @@ export const rollbackId = z.string().check(
   z.regex(/^(?!\.$)(?!.*\.\.)[A-Za-z0-9:._-]{1,128}$/, {
     error: 'must be the id of a rollback: 1 to 128 letters, digits, ".", ":", "_" and "-", without ".."',
   }),
+  z.overwrite(withColons),
 );
 
 /** A moment: ISO 8601 with a zone, `2025-01-15T10:30:00Z`. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fingerprintOf } from "../../../functions/rollback/request.ts";
-import { request } from "../../../functions/rollback/schema.ts";
+import { laterRequest, request } from "../../../functions/rollback/schema.ts";
+import { request as lookUp } from "../../../functions/rollbacks/schema.ts";
 import { InvalidRequest } from "../../../functions/shared/core/errors.ts";
 import { parseRequest } from "../../../functions/shared/lambda/handler.ts";
 import { groupsOf, policyOf } from "../../../functions/shared/planning/schema.ts";
@@ -59,6 +60,17 @@ describe("a rollback request", () => {
       resume: "r-1",
     });
     expect(parseRequest(request, { resume: "r-1", snapshot_id: id })).toMatchObject({ resume: "r-1" });
+  });
+
+  test("has the id of a rollback with colons, also where it is written with dashes", () => {
+    const [written, rollbackId] = ["rollback-2025-01-15T11-00-00Z-1f2e3d4c", "rollback-2025-01-15T11:00:00Z-1f2e3d4c"];
+    expect(read({ rollback_id: written })).toEqual(read({ rollback_id: rollbackId }));
+    expect(read({ rollback_id: written }).rollback_id).toBe(rollbackId);
+    expect(fingerprintOf(read({ rollback_id: written }))).toBe(fingerprintOf(read({ rollback_id: rollbackId })));
+    expect(parseRequest(request, { resume: written }).resume).toBe(rollbackId);
+    expect(parseRequest(laterRequest, { rollback_id: written, snapshot_id: id }).rollback_id).toBe(rollbackId);
+    expect(parseRequest(lookUp, { rollback_id: written }).rollback_id).toBe(rollbackId);
+    expect(read({ rollback_id: "deploy-2025-01-15T11-00-00Z" }).rollback_id).toBe("deploy-2025-01-15T11-00-00Z");
   });
 
   test("that resumes is refused with every field that the journal already has", () => {
