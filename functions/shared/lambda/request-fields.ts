@@ -102,7 +102,9 @@ export const snapshot = described(
 /** One snapshot by its id: `latest` and times are refused, so that what is changed or deleted is named exactly. */
 export const oneSnapshot = described(
   snapshotId.check(
-    z.refine((id) => id !== "latest", { error: "must be the id of one snapshot: what is latest may change meanwhile" }),
+    z.refine((id) => id !== "latest" && !id.startsWith("at:"), {
+      error: "must be the id of one snapshot: which one is the latest, or the newest at a time, may change meanwhile",
+    }),
   ),
   "The id of one snapshot.",
 );

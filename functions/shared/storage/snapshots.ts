@@ -286,7 +286,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     ): Promise<void> {
       for (let attempt = 0; ; attempt++) {
         const row = await index.row(snapshotId, deadline);
-        if (row === undefined || row.deleting !== undefined) throw notFound(snapshotId);
+        if (row === undefined || row.deleting !== undefined) throw notFound(snapshotId, "");
         const { held, reason } = wanted;
         const byProven = callerArn !== null;
         const change: HoldChange = { held, reason, by, byProven, at: new Date().toISOString(), change: randomUUID() };
@@ -306,7 +306,7 @@ export function createSnapshots(config: StorageConfig, clients: Clients = shared
     async remove(snapshotId: string, by: Caller, deadline: Deadline): Promise<void> {
       while (!(await index.hide(snapshotId, by, deadline))) {
         const row = await index.row(snapshotId, deadline);
-        if (row === undefined) throw notFound(snapshotId);
+        if (row === undefined) throw notFound(snapshotId, "");
         const { hold } = holdIn(row);
         if (hold !== undefined) throw isHeld(snapshotId, hold); // else it was released in between
       }
@@ -331,9 +331,9 @@ function isHeld(snapshotId: string, { at, by, byProven, reason }: Hold) {
   });
 }
 
-const notFound = (snapshotId: string) =>
+const notFound = (snapshotId: string, latest = '; "latest" is the newest complete one') =>
   new SnapshotNotFound(`there is no snapshot ${JSON.stringify(snapshotId.slice(0, 100))}.`, {
-    next: 'Call list to see all snapshots; "latest" is the newest complete one.',
+    next: `Call list to see all snapshots${latest}.`,
   });
 
 const onlyTopics: WantedPart = { group: () => false, partition: () => false, topic: () => true };
