@@ -133,12 +133,17 @@ const doctorRequest = z.strictObject({
   ),
 });
 
-const rollbackFlags = () => flagsOf(rollback.request);
+/** A digest is of a plan that was seen, so that the command line shows and asks nothing. */
+const rollbackFlags = () =>
+  flagsOf(rollback.request).map((flag) =>
+    flag.field === "plan_digest" ? { ...flag, description: `${flag.description} Rolls back without asking.` } : flag,
+  );
 
 /** Commands that are more than one call, or another than the operation of their name. */
 const made: readonly Command[] = [
   {
     ...operationCommand("rollback"),
+    flags: rollbackFlags,
     own: [yes, printRequest],
     run: async (run) => (await import("./rollback.ts")).rollBack(run, rollbackFlags()),
   },

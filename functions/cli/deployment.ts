@@ -26,6 +26,8 @@ export interface Deployment {
 
 /** What `npm run local:up` writes. */
 export const LOCAL_OUTPUTS = join(".local", "outputs.json");
+/** What that is: a checkout has it. */
+const LOCAL_UP = join("localstack", "up.ts");
 /** The stack's name, unless another is chosen: the default of infra/config.ts. */
 export const DEFAULT_STACK = "OffsetRollback";
 /** Chooses the stack from the environment. */
@@ -54,9 +56,9 @@ const stackOutputs = z.looseObject({
  * @throws Problem where there is none
  */
 export async function findDeployment(named: string | undefined): Promise<Deployment> {
-  if (named !== undefined) return stackNamed(named);
+  if (named !== undefined) return stackNamed(named, false);
   const meant = process.env[STACK_VARIABLE];
-  if (!existsSync(LOCAL_OUTPUTS)) return stackNamed(meant || DEFAULT_STACK);
+  if (!existsSync(LOCAL_OUTPUTS)) return stackNamed(meant || DEFAULT_STACK, !meant && existsSync(LOCAL_UP));
   const local = localStack(resolve(LOCAL_OUTPUTS));
   if (meant) {
     console.error(
@@ -91,16 +93,17 @@ function readJson(file: string): unknown {
   }
 }
 
-async function stackNamed(name: string): Promise<Deployment> {
+/** @param mayBeLocal whether the local stack may be meant, and is not there */
+async function stackNamed(name: string, mayBeLocal: boolean): Promise<Deployment> {
   const { CloudFormationClient, DescribeStacksCommand } = await import("@aws-sdk/client-cloudformation");
   const found = await new CloudFormationClient().send(new DescribeStacksCommand({ StackName: name })).catch((cause) => {
     const said = cause instanceof Error ? cause.message : String(cause);
     throw new Problem(
       `The outputs of the stack ${name} cannot be read: ${said}. Nothing was sent. The stack is named by --deployment, by ` +
-        `${LOCAL_OUTPUTS} of this directory (npm run local:up), or by ${STACK_VARIABLE}; without them it is ${DEFAULT_STACK}. ` +
-        "It requires AWS credentials, a region, and the right cloudformation:DescribeStacks.",
+        `${LOCAL_OUTPUTS} of this directory, or by ${STACK_VARIABLE}; without them it is ${DEFAULT_STACK}. ` +
+        "It requires AWS credentials, a region (AWS_REGION), and the right cloudformation:DescribeStacks.",
       exit.usage,
-      ["aws sts get-caller-identity", "npm run local:up"],
+      ["aws sts get-caller-identity", ...(mayBeLocal ? ["npm run local:up"] : [])],
       cause,
     );
   });

@@ -153,7 +153,8 @@ async function run(
   try {
     return await command.run(context);
   } catch (error) {
-    if (error instanceof Problem) error.next = nextSteps(error, command, words.map(shellQuoted).join(" "), here);
+    if (error instanceof Problem)
+      error.next = nextSteps(error, command, typed.request, words.map(shellQuoted).join(" "), here);
     throw error;
   }
 }

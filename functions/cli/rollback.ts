@@ -166,7 +166,11 @@ export async function showPlan(
   const { dry_run: _, ...again } = rollback;
   run.say("", "A dry run: nothing was changed.");
   if (movesOf(plan).length === 0) run.say(idle(plan));
-  else run.say(`Next: ${run.here(commandLine("rollback", flags, exactly(plan, again)))}   (does exactly this)`);
+  else {
+    const rights = by === "plan" ? "; requires the operator's policy" : "";
+    const command = run.here(commandLine("rollback", flags, exactly(plan, again)));
+    run.say(`Next: ${command}   (does exactly this at once, without asking${rights})`);
+  }
   return exit.done;
 }
 
@@ -175,7 +179,7 @@ async function execute(run: Run, flags: readonly Flag[], rollback: Fields): Prom
   const id =
     rollback.resume ?? rollback.rollback_id ?? `rollback-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
   const named = rollback.resume === undefined ? { ...rollback, rollback_id: id } : rollback;
-  run.say(`Rollback ${id} starts.`);
+  run.say(`Sending rollback ${id}.`);
   const lookUp = `offset-rollback rollbacks --rollback-id ${id}`;
   const stopped = () => {
     run.say(

@@ -7,7 +7,7 @@ import type { ExitCode } from "./exit-codes.ts";
 import type { Flag } from "./flags.ts";
 import { readAnswer } from "./invoke.ts";
 import { sayWarnings } from "./output.ts";
-import { OperationFailed, refused } from "./problems.ts";
+import { OperationFailed, Problem, refused } from "./problems.ts";
 import { rollBack } from "./rollback.ts";
 
 /**
@@ -18,7 +18,7 @@ import { rollBack } from "./rollback.ts";
 export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> {
   const { rollback_id, ...options } = run.request;
   const newest = await newestRollbacks(run);
-  const id = rollback_id === undefined ? lastOf(newest) : withColons(String(rollback_id));
+  const id = rollback_id === undefined ? lastOf(run, newest) : withColons(String(rollback_id));
   const answer = await run.call("rollbacks", { rollback_id: id });
   sayWarnings(answer.result);
   const record = readAnswer(recorded, answer, "rollbacks");
@@ -37,7 +37,7 @@ export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> 
   const { safety_snapshot_id, snapshot_id, requested_by, started_at, request } = record;
   run.say(
     `Undo of ${id} (${status}): the rollback to ${snapshot_id} by ${requested_by ?? "an unnamed caller"} at ${started_at}. ` +
-      "It restores the commits from before it, and deletes those that were made since on partitions without one.",
+      "It restores the commits from before it, and deletes commits on partitions that had none before it.",
   );
   const undone = newest.rollbacks.find((row) => row.safety_snapshot_id === snapshot_id);
   if (undone !== undefined) {
@@ -45,7 +45,7 @@ export async function undo(run: Run, flags: readonly Flag[]): Promise<ExitCode> 
       `${id} was itself an undo of ${undone.rollback_id}: to undo it moves the groups as ${undone.rollback_id} did.`,
     );
   }
-  sayFollowers(run, newest, id);
+  await sayFollowers(run, newest, id, groupsOf(record));
   const topics = options.topics ?? request.topics;
   const back = { ...options, snapshot_id: safety_snapshot_id, ...(topics !== undefined && { topics }), exact: true };
   return rollBack(run, flags, back).catch((error) => {
@@ -67,6 +67,7 @@ const recorded = z.union([
     safety_snapshot_id: z.string(),
     requested_by: recordResult.shape.requested_by,
     started_at: recordResult.shape.started_at,
+    plan: z.optional(z.unknown()),
     request: z.looseObject({ topics: z.optional(z.array(z.union([z.string(), z.object({ name: z.string() })]))) }),
   }),
 ]);
@@ -86,32 +87,79 @@ async function newestRollbacks(run: Run): Promise<Page> {
   return readAnswer(page, answer, "rollbacks");
 }
 
+/** The id that `doctor --write` gives to the rollbacks of its rehearsal, which removes their safety snapshots. */
+const isRehearsal = (id: string) => /^doctor-\d{4}-\d\d-\d\dT[\d:]{8}Z-[0-9a-f]{8}$/.test(id);
+
 /** @throws Problem where there is none, or a newer one could not be read */
-function lastOf({ rollbacks, warnings }: Page): string {
+function lastOf(run: Run, { rollbacks, warnings }: Page): string {
   if (warnings.length > 0) {
     throw refused("Which rollback is the last is not certain. Nothing was changed. Name the one to undo:", [
       "offset-rollback rollbacks",
       "offset-rollback undo ROLLBACK_ID",
     ]);
   }
-  const [last] = rollbacks;
-  if (last === undefined) throw refused("There is no rollback to undo. Nothing was changed.");
-  return last.rollback_id;
+  const at = rollbacks.findIndex(({ rollback_id }) => !isRehearsal(rollback_id));
+  const rehearsals = (at < 0 ? rollbacks : rollbacks.slice(0, at)).map(({ rollback_id }) => rollback_id);
+  if (rehearsals.length > 0) {
+    run.say(`Passed over, because doctor made and removed them: ${listSome(rehearsals, (id) => id)}.`);
+  }
+  const last = rollbacks[at];
+  if (last !== undefined) return last.rollback_id;
+  throw refused(
+    rollbacks.length < NEWEST
+      ? "There is no rollback to undo. Nothing was changed."
+      : `None of the newest ${NEWEST} rollbacks is one to undo. Nothing was changed. Name the one to undo: undo ROLLBACK_ID.`,
+    rollbacks.length < NEWEST ? [] : ["offset-rollback rollbacks"],
+  );
 }
 
 /** The command that undoes the last rollback that committed something. */
 function undoOfAnother({ rollbacks }: Page): string | undefined {
-  const last = rollbacks.find(({ safety_snapshot_id }) => safety_snapshot_id !== null);
+  const last = rollbacks.find((row) => row.safety_snapshot_id !== null && !isRehearsal(row.rollback_id));
   return last && `offset-rollback undo ${last.rollback_id}`;
 }
 
-/** Says which rollbacks followed one that is to be undone: an undo goes back to before them too. */
-function sayFollowers(run: Run, { rollbacks }: Page, id: string): void {
+/** The groups of a rollback's plan. Undefined: they are not known. */
+function groupsOf({ plan }: { readonly plan?: unknown }): ReadonlySet<string> | undefined {
+  const parsed = z.looseObject({ groups: z.record(z.string(), z.unknown()) }).safeParse(plan);
+  return parsed.success ? new Set(Object.keys(parsed.data.groups)) : undefined;
+}
+
+/** How many rollbacks that followed one are looked up, for their groups. */
+const LOOKED_UP = 10;
+
+/**
+ * Says which rollbacks of the same groups followed one that is to be undone: an undo goes back to before them too. Those that
+ * have committed nothing are left out; one whose groups are not known may be of the same.
+ */
+async function sayFollowers(
+  run: Run,
+  { rollbacks }: Page,
+  id: string,
+  groups: ReadonlySet<string> | undefined,
+): Promise<void> {
   const at = rollbacks.findIndex(({ rollback_id }) => rollback_id === id);
-  const followers = at < 0 ? rollbacks : rollbacks.slice(0, at);
+  const later = (at < 0 ? rollbacks : rollbacks.slice(0, at))
+    .filter((row) => row.safety_snapshot_id !== null && !isRehearsal(row.rollback_id))
+    .map(({ rollback_id }) => rollback_id);
+  const unrelated = new Set<string>();
+  for (const follower of groups === undefined ? [] : later.slice(-LOOKED_UP)) {
+    const others = await groupsOfRollback(run, follower);
+    if (others !== undefined && ![...others].some((name) => groups?.has(name))) unrelated.add(follower);
+  }
+  const followers = later.filter((follower) => !unrelated.has(follower));
   if (followers.length === 0) return;
   run.say(
-    `${at < 0 ? "At least " : ""}${count(followers.length, "rollback")} followed it: ` +
-      `${listSome(followers, ({ rollback_id }) => rollback_id)}. The undo goes back to before them, in the groups of ${id}.`,
+    `${at < 0 ? "At least " : ""}${count(followers.length, "rollback")} of its groups followed it: ` +
+      `${listSome(followers, (follower) => follower)}. The undo goes back to before them, in the groups of ${id}.`,
   );
+}
+
+/** Undefined: they are not known. */
+async function groupsOfRollback(run: Run, rollback_id: string): Promise<ReadonlySet<string> | undefined> {
+  const answer = await run.call("rollbacks", { rollback_id }).catch((error) => {
+    if (error instanceof Problem) return undefined;
+    throw error;
+  });
+  return answer && groupsOf(Object(answer.result));
 }

@@ -103,7 +103,7 @@ describe("a rollback", () => {
     expect(done.exitCode).toBe(0);
     const result = Object(parseJson(done.stdout));
     expect(result).toMatchObject({ status: "success", snapshot_id: snapshot });
-    expect(done.stderr).toContain(`Rollback ${result.rollback_id} starts.`);
+    expect(done.stderr).toContain(`Sending rollback ${result.rollback_id}.`);
     expect(await stack.committed(group)).toEqual(before);
     const { rollbacks } = await stack.call("rollbacks", { limit: 1 });
     expect(rollbacks).toMatchObject([
@@ -115,7 +115,9 @@ describe("a rollback", () => {
     expect(await stack.committed(group)).toEqual(after);
 
     const again = await cli.run(["undo", result.rollback_id, "--dry-run"]);
-    expect(again.stderr).toMatch(/^1 rollback followed it: rollback-\S+\. The undo goes back to before them/m);
+    expect(again.stderr).toMatch(
+      /^1 rollback of its groups followed it: rollback-\S+\. The undo goes back to before them/m,
+    );
   });
 
   test("has a dry run that ends with the command that does exactly this", async () => {
@@ -123,7 +125,7 @@ describe("a rollback", () => {
     const { exitCode, stderr } = await cli.run(["rollback", "latest", "--groups", group, "--dry-run"]);
     expect(exitCode).toBe(0);
     expect(stderr).toContain("A dry run: nothing was changed.");
-    const [, next = ""] = /^Next: (.*) {3}\(does exactly this\)$/m.exec(stderr) ?? [];
+    const [, next = ""] = /^Next: (.*) {3}\(does exactly this at once, without asking\)$/m.exec(stderr) ?? [];
     expect(next).toContain(`--snapshot-id ${snapshot}`);
     expect(await cli.shell(next)).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("status: success") });
     expect(await stack.committed(group)).toEqual(before);

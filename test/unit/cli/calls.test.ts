@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -123,7 +123,14 @@ describe("a rollback", () => {
     });
     const digest = "a".repeat(64);
     expect(stderr).toContain(
-      `Next: offset-rollback rollback --snapshot-id snapshot-2025-01-15T10:30:00Z --groups a --out-of-range clamp --plan-digest ${digest}`,
+      `Next: offset-rollback rollback --snapshot-id snapshot-2025-01-15T10:30:00Z --groups a --out-of-range clamp --plan-digest ${digest}` +
+        "   (does exactly this at once, without asking; requires the operator's policy)\n",
+    );
+    answers = [{ body: plan }];
+    const dryRun = await cli.run([...roll, "--dry-run"]);
+    expect(dryRun.stderr).toMatch(/ {3}\(does exactly this at once, without asking\)\n$/);
+    expect((await cli.run(["rollback", "--help"])).stdout.replace(/\s+/g, " ")).toMatch(
+      /--plan-digest <value>[^(]* Rolls back without asking\./,
     );
   });
 
@@ -161,7 +168,9 @@ describe("a rollback", () => {
       answers = [{ body: plan }, { body: '{"rollback_id":"r1","status":"success"}' }];
       const { exitCode, stderr } = await cli.shell(`offset-rollback ${roll.join(" ")} --yes > /dev/full`);
       expect(exitCode).toBe(1);
-      expect(stderr).toMatch(/ starts\.\nThe output could not be written: ENOSPC.*What the command did is done\.\n$/);
+      expect(stderr).toMatch(
+        /Sending rollback rollback-\S+\.\nThe output could not be written: ENOSPC.*What the command did is done\.\n$/,
+      );
     },
   );
 
@@ -278,7 +287,7 @@ describe("an undo", () => {
     const { exitCode, stderr } = await undo(record);
     expect(exitCode).toBe(0);
     expect(requests.at(-1)).toMatchObject({ snapshot_id: "s2", topics: ["orders:0"], exact: true, dry_run: true });
-    expect(stderr).toContain("deletes those that were made since on partitions without one.\n");
+    expect(stderr).toContain("deletes commits on partitions that had none before it.\n");
   });
 
   test("of a rollback whose request is not known is not made: it could be of more than the rollback", async () => {
@@ -305,6 +314,55 @@ describe("an undo", () => {
     expect(exitCode).toBe(0);
     expect(stderr).toContain("r1 was itself an undo of r0: to undo it moves the groups as r0 did.\n");
     expect((await undo(record)).stderr).not.toContain("itself an undo");
+  });
+
+  const rehearsal = { rollback_id: "doctor-2025-01-15T12:00:00Z-1f2e3d4c", safety_snapshot_id: "s9" };
+
+  test("without an id passes over the rehearsals of doctor, and says so", async () => {
+    const { exitCode, stderr } = await undo(record, { ...page, rollbacks: [rehearsal, ...page.rollbacks] }, []);
+    expect(exitCode).toBe(0);
+    expect(requests[1]).toEqual({ rollback_id: "r1" });
+    expect(stderr).toContain(`Passed over, because doctor made and removed them: ${rehearsal.rollback_id}.\n`);
+    expect(stderr).not.toContain("followed it");
+  });
+
+  test.each([
+    ["there are only rehearsals", [rehearsal], "There is no rollback to undo. Nothing was changed."],
+    ["the newest 50 are rehearsals", Array(50).fill(rehearsal), "None of the newest 50 rollbacks is one to undo."],
+  ])("without an id is refused where %s", async (_, rollbacks, said) => {
+    answers = [{ body: JSON.stringify({ ...page, rollbacks }) }];
+    const { exitCode, stderr } = await cli.run(["undo", "--yes"]);
+    expect({ exitCode, requests }).toEqual({ exitCode: 3, requests: [{ limit: 50 }] });
+    expect(stderr).toContain(said);
+  });
+
+  test("names the rollbacks that followed in its groups, and none that cannot have moved these", async () => {
+    const of = (rollback_id: string, safety_snapshot_id: string | null = "s5") => ({ rollback_id, safety_snapshot_id });
+    const rollbacks = [
+      of("idle", null),
+      of("unknown"),
+      of("other"),
+      of("same"),
+      rehearsal,
+      ...page.rollbacks,
+      of("r0"),
+    ];
+    const planOf = (...groups: string[]) => ({
+      plan: { groups: Object.fromEntries(groups.map((name) => [name, {}])) },
+    });
+    answers = [
+      { body: JSON.stringify({ ...page, rollbacks }) },
+      { body: JSON.stringify({ ...record, ...planOf("a", "b") }) },
+      failure("JournalCorrupt", "the plan is missing."),
+      ...[planOf("c"), planOf("b", "c")].map((body) => ({ body: JSON.stringify(body) })),
+      { body: plan },
+    ];
+    const { exitCode, stderr } = await cli.run(["undo", "r1", "--dry-run"]);
+    expect(exitCode).toBe(0);
+    expect(requests.slice(2, -1)).toEqual(["unknown", "other", "same"].map((rollback_id) => ({ rollback_id })));
+    expect(stderr).toContain(
+      "2 rollbacks of its groups followed it: unknown, same. The undo goes back to before them, in the groups of r1.\n",
+    );
   });
 
   test("of a rollback that committed nothing names the last one that did", async () => {
@@ -393,6 +451,57 @@ test.each([
   writeFileSync(join(cli.folder, "offsets"), bytes);
   const { stdout, stderr } = await cli.run(["import", "offsets", "--format", "rpk", "--print-request"]);
   expect({ stdout, stderr }).toEqual({ stdout: expect.stringMatching(sent), stderr: expect.stringContaining(said) });
+});
+
+test.each([["delete"], ["hold", "--held"]])(
+  "an id that depends on the time is refused before anything is sent: %s",
+  async (...words) => {
+    for (const id of ["at:2025-01-15T10:30:00Z", "latest"]) {
+      const { exitCode, stderr } = await cli.run([...words, `--snapshot-id=${id}`]);
+      expect({ exitCode, requests }).toEqual({ exitCode: 2, requests: [] });
+      expect(stderr).toContain("--snapshot-id must be the id of one snapshot: which one is the latest");
+    }
+  },
+);
+
+test("a snapshot that is held is released by the next command", async () => {
+  answers = [failure("SnapshotHeld", "s1 is held. Nothing was changed.")];
+  const { exitCode, stderr } = await cli.run(["delete", "s1", "--path", "s3://bucket"]);
+  expect(exitCode).toBe(3);
+  expect(stderr).toMatch(
+    /\nNext: offset-rollback hold --path s3:\/\/bucket --snapshot-id s1 --held=false {3}\(releases it\)\n$/,
+  );
+});
+
+test.each([
+  ["the cluster lacks", ["snapshot", "--groups", "no"], "snapshot --dry-run"],
+  ["the cluster lacks", ["report", "--groups", "no"], "snapshot --dry-run"],
+  ["a snapshot lacks", ["report", "s1", "--groups", "no"], "list"],
+])("a group that %s is looked for where it can be found: %j", async (_, words, next) => {
+  answers = [failure("GroupNotFound", "there is no group no.")];
+  expect((await cli.run(words)).stderr).toMatch(new RegExp(`\nNext: offset-rollback ${next}\n$`));
+});
+
+describe("a stack that cannot be found", () => {
+  const elsewhere = openCommandLine();
+  afterAll(() => elsewhere.remove());
+  const noRegion = { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b", AWS_CONFIG_FILE: "/dev/null" };
+  const local = "Next: npm run local:up";
+
+  test("requires a region, and the local stack is no next step outside a checkout", async () => {
+    const { exitCode, stderr } = await elsewhere.run(["list"], noRegion);
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/Region is missing.* a region \(AWS_REGION\).*\nNext: aws sts get-caller-identity\n$/s);
+  });
+
+  test("may be the local one in a checkout, unless another one is named", async () => {
+    mkdirSync(join(elsewhere.folder, "localstack"));
+    writeFileSync(join(elsewhere.folder, "localstack", "up.ts"), "");
+    expect((await elsewhere.run(["list"], noRegion)).stderr).toContain(local);
+    expect((await elsewhere.run(["list", "--deployment", "Nope"], noRegion)).stderr).not.toContain(local);
+    const meant = { ...noRegion, OFFSET_ROLLBACK_DEPLOYMENT: "Nope" };
+    expect((await elsewhere.run(["list"], meant)).stderr).not.toContain(local);
+  });
 });
 
 test("a local stack that has stopped is started again", async () => {
