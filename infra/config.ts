@@ -295,13 +295,15 @@ const deployment = fields("the deployment", {
           `is not a zone of env.region ${region}: name one of that region, or correct env`,
         );
   }
-  const rules = it?.retention?.schedules;
   const names = (Array.isArray(it?.schedules) ? it.schedules : []).map((schedule) => schedule?.name);
-  for (const name of typeof rules === "object" ? Object.keys(rules).filter((name) => !names.includes(name)) : [])
+  const withRules = (of: unknown) => (typeof of === "object" && of !== null ? Object.keys(of) : []);
+  for (const name of withRules(it?.retention?.schedules).filter((name) => !names.includes(name)))
     report(
       ["retention", "schedules", name],
-      "has rules, and no schedule has that name: correct it, or remove it (its snapshots are kept for good then)",
+      "has rules, and no schedule has that name: correct it, move it to retention.retired if you have removed the schedule, or remove it (its snapshots are kept for good then)",
     );
+  for (const name of withRules(it?.retention?.retired).filter((name) => names.includes(name)))
+    report(["retention", "retired", name], "is a schedule of this config: move its rules to retention.schedules");
   if (it?.read_only !== true) return;
   if (it.retention !== undefined)
     report(

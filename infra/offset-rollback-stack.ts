@@ -18,6 +18,11 @@ const destroyed =
   "removal_policy is destroy: the deletion of this stack deletes the table (the index and the journal) and the audit logs. " +
   "It fails at the bucket if that is not empty: then empty it (infra/README.md#upgrade-and-destroy), and delete the stack again.";
 
+const unreachable =
+  "network.vpc.create makes a VPC without a way to the internet (no NAT gateway), and OAUTHBEARER requests its tokens from a " +
+  "token endpoint: the functions reach it, and the brokers, only at private addresses, over peering. For public ones, such as those of " +
+  "Confluent Cloud, use network.vpc.existing with a NAT gateway, or network null (infra/README.md#network).";
+
 /** Snapshots and rollbacks for the consumer groups of one Kafka cluster. */
 export class OffsetRollbackStack extends Stack {
   constructor(scope: Construct, deployment: Deployment) {
@@ -31,6 +36,10 @@ export class OffsetRollbackStack extends Stack {
 
     if (deployment.removal_policy === "destroy")
       Annotations.of(this).addWarningV2("offset-rollback:destroy", destroyed);
+
+    const { network, cluster } = deployment;
+    if (network?.vpc.create !== undefined && cluster.security.sasl?.mechanism === "OAUTHBEARER")
+      Annotations.of(this).addWarningV2("offset-rollback:no-internet", unreachable);
 
     const archive = new SnapshotArchive(this, "Archive", deployment);
     const kafka = new KafkaAccess(this, "Kafka", deployment);

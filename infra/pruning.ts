@@ -11,7 +11,8 @@ export class Pruning extends Construct {
   constructor(scope: Construct, id: string, prune: OperationFunction, { name_prefix, retention }: Deployment) {
     super(scope, id);
     if (retention === undefined) return;
-    prune.configure({ [envNames.retention]: JSON.stringify(retention) });
+    const { schedules, retired, ...others } = retention;
+    prune.configure({ [envNames.retention]: JSON.stringify({ schedules: { ...schedules, ...retired }, ...others }) });
     const scheduleGroup = new ScheduleGroup(this, "Group", {
       scheduleGroupName: `${name_prefix}offset-rollback-prune`,
       removalPolicy: RemovalPolicy.DESTROY, // the L2 construct retains it by default

@@ -17,13 +17,19 @@ const rules = fields("the rules of a schedule", {
   problems.addIssue({ code: "custom", message });
 }, always);
 
+const rulesByName = z
+  .record(z.string(), rules, "must be an object with the rules of schedules, by their names")
+  .default({});
+
 /** A function's environment has at most 4 kB. */
 const longest = 2_500;
 
 /** What is forgotten. Absent: nothing. */
 export const retention = fields("what is forgotten", {
   /** By their names. The snapshots of others are kept for good. */
-  schedules: z.record(z.string(), rules, "must be an object with the rules of schedules, by their names").default({}),
+  schedules: rulesByName,
+  /** Of schedules that the config has no more. */
+  retired: rulesByName,
   safety_days: whole(1, 3650, "how many days safety snapshots are kept, and rollbacks can be undone").default(30),
   /** Absent: for good. */
   manual_days: whole(

@@ -105,6 +105,7 @@ describe("retention", () => {
     expect(parseDeployment(local(), "x.json").retention).toBeUndefined();
     expect(parseDeployment({ ...local(), retention: {} }, "x.json").retention).toEqual({
       schedules: {},
+      retired: {},
       safety_days: 30,
     });
   });
@@ -132,6 +133,15 @@ describe("retention", () => {
     expect(problems({ schedules: "hourly" })).toEqual([
       expect.stringMatching(/^retention.schedules: must be an object/),
     ]);
+  });
+
+  test("has rules for schedules that were removed from the config only under a name of their own", () => {
+    expect(problems({ retired: { nightly: { keep_last: 1 } } })).toEqual([]);
+    expect(problems({ retired: { hourly: { keep_last: 1 }, nightly: {} } })).toEqual([
+      expect.stringMatching(/^retention.retired.nightly: must have one of keep_last/),
+      expect.stringMatching(/^retention.retired.hourly: is a schedule of this config: move its rules/),
+    ]);
+    expect(problems({ retired: null })).toEqual([expect.stringMatching(/^retention.retired: must be an object/)]);
   });
 
   test("fits into the environment of a function", () => {

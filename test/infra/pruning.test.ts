@@ -22,6 +22,14 @@ test("the function reads the rules as the config has them", () => {
   expect(retention({ RETENTION })).toEqual({ schedules, safetyDays, manualDays });
 });
 
+test("the function has the rules of schedules that were removed, too", () => {
+  const [hourly, nightly] = [{ daily: 7 }, { keep_last: 1 }];
+  const schedules = [{ name: "hourly", expression: "rate(1 hour)" }];
+  const config = { ...local(), schedules, retention: { schedules: { hourly }, retired: { nightly } } };
+  const { RETENTION } = functionOf(templateOf(config), "prune").Environment.Variables;
+  expect(retention({ RETENTION })).toMatchObject({ schedules: { hourly, nightly } });
+});
+
 test("nothing is deleted by rule unless the config says so", () => {
   const plain = templateOf(local());
   expect(dailyOf(plain)).toEqual([]);

@@ -282,6 +282,23 @@ describe("the access to Kafka", () => {
     ]);
   });
 
+  test("warns that a new VPC has no way to a token endpoint in the internet", () => {
+    const secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:kafka-AbCdEf";
+    const oauth = { protocol: "SASL_SSL", sasl: { mechanism: "OAUTHBEARER", secret_arn } };
+    const warned = (vpc: object, security: object) => {
+      const { cluster, network } = example();
+      const { stack } = stackOf({
+        ...example(),
+        cluster: { ...cluster, security },
+        network: { vpc, ...("existing" in vpc && network) },
+      });
+      return Annotations.fromStack(stack).findWarning("*", Match.stringLikeRegexp("without a way to the internet"));
+    };
+    expect(warned({ create: {} }, oauth)).toHaveLength(1);
+    expect(warned(example().network.vpc, oauth)).toEqual([]);
+    expect(warned({ create: {} }, example().cluster.security)).toEqual([]);
+  });
+
   test("names in its outputs what an administrator needs to peer a new VPC", () => {
     const named = (template: typeof msk) =>
       Object.keys(template.toJSON().Outputs).filter((name) => /Vpc|Route|Group/.test(name));

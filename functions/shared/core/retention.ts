@@ -103,7 +103,7 @@ export function applyRetention(
         .map(
           ([name, { length }]) =>
             `Schedule ${quote(name)} has no rules in retention: its ${count(length, "snapshot")} are kept for good. Add rules ` +
-            "for it, or delete those that are not needed.",
+            "for it (in retention.retired if the config has no such schedule), or delete those that are not needed.",
         ),
       ...(ofFuture.length > 0
         ? [

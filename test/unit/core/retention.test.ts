@@ -227,8 +227,8 @@ describe("kept beside the rules are", () => {
     expect(kept.map(({ because }) => because)).toEqual(many.map(() => ["schedule hourly has no rules in retention"]));
     expect(expired).toEqual([]);
     expect(warnings).toEqual([
-      'Schedule "hourly" has no rules in retention: its 3 snapshots are kept for good. Add rules for it, or delete those that ' +
-        "are not needed.",
+      'Schedule "hourly" has no rules in retention: its 3 snapshots are kept for good. Add rules for it (in retention.retired if ' +
+        "the config has no such schedule), or delete those that are not needed.",
     ]);
   });
 
