@@ -20,7 +20,7 @@ import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation, type Work } from "../shared/operation.ts";
 import type { SnapshotEntry } from "../shared/storage/index-entry.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
-import { type AskedRollback, rollbacksDuring } from "./rollbacks.ts";
+import { type AskedRollback, rollbacksDuring, unshownMoves } from "./rollbacks.ts";
 import { type HistoryResult, request } from "./schema.ts";
 
 /** How many commits are kept in memory: 40 groups of 12 partitions over 1,000 snapshots. */
@@ -56,7 +56,8 @@ export const handler = operation({
 
     const rollbacks = await rollbacksDuring(parts, matches, work, warnings);
     const history = historyOf(parts, names, (group, key) => explainBy(rollbacks, group, key));
-    return encodeHistory(history, rollbacks, [...warnings, ...history.warnings]);
+    warnings.push(...unshownMoves(parts, names, rollbacks, until !== undefined), ...history.warnings);
+    return encodeHistory(history, rollbacks, warnings);
   },
 });
 

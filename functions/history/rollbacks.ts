@@ -1,8 +1,10 @@
 import type { Deadline } from "../shared/core/deadline.ts";
 import { JournalCorrupt } from "../shared/core/errors.ts";
 import { type KnownRollback, stepsOf, unmovedIn } from "../shared/core/history/rollbacks.ts";
+import { framesOf } from "../shared/core/history/sights.ts";
 import type { Snapshot } from "../shared/core/model.ts";
 import { plannedDocument } from "../shared/core/rollback/plan-document.ts";
+import { nameSome } from "../shared/core/text.ts";
 import { decodeStored, type Journal } from "../shared/storage/journal.ts";
 import type { JournalRecord } from "../shared/storage/journal-record.ts";
 import { createUnreadable } from "../shared/storage/unreadable.ts";
@@ -16,6 +18,33 @@ const RESERVED_MS = 2_000;
 
 /** A rollback that may explain moves, and who asked for it. */
 export interface AskedRollback extends KnownRollback, Pick<JournalRecord, "requestedBy" | "callerArn"> {}
+
+/**
+ * What a history does not show: what a rollback did whose safety snapshot, taken before it, is the last that shows the group.
+ *
+ * @param parts oldest first
+ * @param rollbacks newest first
+ * @param until whether snapshots after a time were left out
+ */
+export function unshownMoves(
+  parts: readonly Snapshot[],
+  groups: readonly string[],
+  rollbacks: readonly AskedRollback[],
+  until: boolean,
+): readonly string[] {
+  const frames = framesOf(parts);
+  const last = new Map(
+    groups.map((group) => [group, frames.findLast(({ gapOf }) => gapOf(group) === undefined)?.taken.snapshotId]),
+  );
+  return rollbacks.flatMap(({ rollbackId, safetySnapshotId, groups: moved }) => {
+    const unshown = groups.filter((group) => last.get(group) === safetySnapshotId && (moved.get(group)?.size ?? 0) > 0);
+    if (unshown.length === 0) return [];
+    return [
+      `The last point of ${nameSome(unshown)} is ${safetySnapshotId}, from before ${rollbackId}: status and lag are those from ` +
+        `before it, and what it did does not show. Take a snapshot, and ask again${until ? ' without "until"' : ""}.`,
+    ];
+  });
+}
 
 interface Reading {
   readonly storage: { readonly journal: Pick<Journal, "newestFirst" | "plan" | "result"> };
@@ -35,7 +64,7 @@ export async function rollbacksDuring(
   warnings: string[],
 ): Promise<readonly AskedRollback[]> {
   const [first, last] = [parts[0], parts.at(-1)].map((part) => Date.parse(part?.createdAt ?? ""));
-  if (first === undefined || last === undefined || parts.length < 2) return [];
+  if (first === undefined || last === undefined) return [];
   const consequence = "A move by such a rollback may be shown as unexplained.";
   const unreadable = createUnreadable("the search for rollbacks that explain moves", consequence);
   const rollbacks: AskedRollback[] = [];
