@@ -131,6 +131,12 @@ describe("the HTTP API", () => {
         status_url: expect.stringMatching(`/rollbacks/${rollback_id}$`),
         request_id: expect.any(String),
       });
+    } else {
+      expect(accepted.body).toMatchObject({ status: "success", rollback_id });
+      expect(await post({ dry_run: true, rollback_id: "wrong" })).toMatchObject({
+        status: 202,
+        body: { errorMessage: expect.any(String) },
+      });
     }
     await ended(rollback_id, "success");
     expect(await shown(rollback_id)).toMatchObject({
