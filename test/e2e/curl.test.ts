@@ -72,6 +72,11 @@ describe("every curl line of the documents is signed as API Gateway checks it, a
     const { stderr, exitCode } = await runInShell(code);
     const received = gateway.received();
     expect(received.filter(({ status }) => status !== 200 && status !== 202)).toEqual([]);
+    for (const { answer } of received.filter(({ status }) => status === 202)) {
+      const { rollback_id } = Object(JSON.parse(answer));
+      const ended = async () => (await stack.http("GET", `/rollbacks/${rollback_id}`)).body;
+      await expect.poll(ended, { timeout: 60_000, interval: 500 }).toMatchObject({ rollback_id, status: "success" });
+    }
     expect({ calls: received.length, exitCode, stderr }).toMatchObject({ calls: calls.length, exitCode: 0 });
   });
 });
