@@ -3,6 +3,7 @@ import { restrict } from "../shared/core/restrict.ts";
 import { snapshotDocument } from "../shared/core/snapshot.ts";
 import type { Encoded } from "../shared/lambda/result-fields.ts";
 import { operation } from "../shared/operation.ts";
+import type { SnapshotEntry } from "../shared/storage/index-entry.ts";
 import { type DocumentResult, type FormatResult, request } from "./schema.ts";
 
 /** Shows a snapshot's document, or the part of it that was asked for, in the format that was asked for. */
@@ -29,8 +30,7 @@ export const handler = operation({
             topics: new Map([...snapshot.observed.topics].filter(([topic]) => names.has(topic))),
           },
     };
-    const held: true | undefined = entry.hold && true;
-    const document = () => ({ ...snapshotDocument.encode(shown), status: statusOf(snapshot), held });
+    const document = () => ({ ...snapshotDocument.encode(shown), status: statusOf(snapshot), ...marks(entry) });
     if (format === "json") return document();
     if (format === "html") {
       const { htmlReport } = await import("../shared/report/html.ts");
@@ -63,3 +63,10 @@ export const handler = operation({
     };
   },
 });
+
+/** Whether it is held now, and since when, by whom and why. */
+function marks({ hold }: SnapshotEntry): Pick<Encoded<DocumentResult>, "held" | "hold"> {
+  if (hold === undefined) return { held: undefined, hold: undefined };
+  const { at, by, byProven, reason } = hold;
+  return { held: true, hold: { at, by, by_proven: byProven, reason } };
+}

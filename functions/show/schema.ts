@@ -66,6 +66,10 @@ export const documentResult = /* @__PURE__ */ resultObject(() => ({
     "What it was imported from: name, format, SHA-256, and what the content says of itself.",
   ),
   ...fields.marksOfSnapshot,
+  hold: optional(
+    z.strictObject({ at: textOrNull, by: textOrNull, by_proven: z.boolean(), reason: textOrNull }),
+    "Since when, by whom and why it is held now. `by_proven`: API Gateway has established who; otherwise it is claimed.",
+  ),
   selection: described(selection(), "The groups that were asked for, and those excluded."),
   cluster: described(
     z.strictObject({ name: z.string(), cluster_id: textOrNull }),

@@ -29,7 +29,7 @@ describe("the HTTP API", () => {
     // In a path without colons, which needs no encoding.
     expect(await stack.http("GET", `/snapshots/${id.replaceAll(":", "-")}`)).toMatchObject({
       status: 200,
-      body: { snapshot_id: id, held: true },
+      body: { snapshot_id: id, held: true, hold: { reason: "audit", by_proven: true } },
     });
     const labelled = await stack.http("GET", `/snapshots?labels=env:test&labels=group:${group}&held=true`);
     expect(labelled.body).toMatchObject({ snapshots: [{ snapshot_id: id, labels, held: true }] });
