@@ -2,10 +2,9 @@ import { createHash } from "node:crypto";
 import { unreadable } from "../shared/core/checks.ts";
 import { readCommits } from "../shared/core/formats/import.ts";
 import { textOf } from "../shared/core/formats/text.ts";
-import { countOffsets, statusOf } from "../shared/core/model.ts";
 import { epochsInQuestion } from "../shared/core/rollback/blockers.ts";
 import { compileSelectors } from "../shared/core/selectors.ts";
-import { captureErrors, commitsDocument, importSource, unlisted } from "../shared/core/snapshot.ts";
+import { commitsDocument, contentResult, importSource } from "../shared/core/snapshot.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { observe } from "../shared/kafka/groups/capture.ts";
 import { observeEpochEnds } from "../shared/kafka/groups/topics.ts";
@@ -61,14 +60,6 @@ function onlyGroup({ groups = [] }: Request): string | undefined {
 }
 
 const resultOf = (content: ImportedContent) => ({
-  description: content.description,
-  status: statusOf(content),
-  groups: content.consumerGroups.size,
-  offsets: countOffsets(content.consumerGroups),
-  errors: captureErrors.encode(content.errors),
-  unlisted: content.unlisted && unlisted.encode(content.unlisted),
-  warnings: content.warnings,
-  labels: content.labels,
-  held: content.held,
+  ...contentResult(content),
   source: importSource.encode(content.source),
 });

@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import { commitWarnings, emptyWarnings, unreadable } from "../shared/core/checks.ts";
 import { GroupNotFound, InvalidRequest, KafkaUnavailable, OperationError } from "../shared/core/errors.ts";
 import { executionOf } from "../shared/core/execution.ts";
-import { countOffsets, type LiveState, type Selection, type SnapshotContent, statusOf } from "../shared/core/model.ts";
+import { type LiveState, type Selection, type SnapshotContent, statusOf } from "../shared/core/model.ts";
 import { countRisk } from "../shared/core/retention-risk.ts";
-import { captureErrors, commitsDocument, unlisted } from "../shared/core/snapshot.ts";
+import { commitsDocument, contentResult } from "../shared/core/snapshot.ts";
 import { nameSome, quote } from "../shared/core/text.ts";
 import { withCluster } from "../shared/kafka/connection/access.ts";
 import { capture } from "../shared/kafka/groups/capture.ts";
@@ -145,16 +145,3 @@ function snapshotResult({ snapshot, entry }: Kept): Encoded<SnapshotResult> {
     repeated: undefined,
   };
 }
-
-/** What is said of a snapshot, whether it was stored or not. */
-const contentResult = (content: SnapshotContent) => ({
-  description: content.description,
-  status: statusOf(content),
-  groups: content.consumerGroups.size,
-  offsets: countOffsets(content.consumerGroups),
-  errors: captureErrors.encode(content.errors),
-  unlisted: content.unlisted && unlisted.encode(content.unlisted),
-  labels: content.labels,
-  held: content.held,
-  warnings: content.warnings,
-});

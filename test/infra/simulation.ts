@@ -1,5 +1,6 @@
 import type { Template } from "aws-cdk-lib/assertions";
 import { z } from "zod";
+import { isLike } from "../support/enforcing-cloud.ts";
 import { render } from "./support.ts";
 
 /** A call of AWS, as IAM judges it: `context` has the condition keys that the call has, each with its values. */
@@ -22,16 +23,6 @@ const statement = z.strictObject({
   Condition: z.optional(z.record(z.string(), z.record(z.string(), texts))),
 });
 type Statement = z.output<typeof statement>;
-
-/** Whether a text matches a pattern of IAM: `*` is any text, slashes included, and `?` one character. */
-const isLike = (text: string, pattern: string) =>
-  new RegExp(
-    `^${pattern
-      .replaceAll(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replaceAll("*", ".*")
-      .replaceAll("?", ".")}$`,
-    "s",
-  ).test(text);
 
 type Operator = (found: readonly string[] | undefined, wanted: readonly string[]) => boolean;
 

@@ -208,8 +208,8 @@ function holds(operator: string, actual: readonly string[] | undefined, values: 
   throw new Error(`a condition that this cloud cannot judge: ${operator}`);
 }
 
-/** Whether a text matches a pattern with `*` and `?`. */
-const isLike = (text: string, pattern: string) =>
+/** Whether a text matches a pattern of IAM: `*` is any text, slashes included, and `?` one character. */
+export const isLike = (text: string, pattern: string): boolean =>
   new RegExp(
     `^${pattern
       .replace(/[.+^${}()|[\]\\]/g, "\\$&")

@@ -21,7 +21,15 @@ import {
 import type { Keep } from "./json/entries.ts";
 import type { Json } from "./json/json.ts";
 import { PackError, packJson, UnpackError, unpackJson, unpackPart } from "./json/packed-json.ts";
-import { type Snapshot, snapshotStatuses, splitTopicPartition, statusOf, triggers } from "./model.ts";
+import {
+  countOffsets,
+  type Snapshot,
+  type SnapshotContent,
+  snapshotStatuses,
+  splitTopicPartition,
+  statusOf,
+  triggers,
+} from "./model.ts";
 import type { Selector } from "./selectors.ts";
 import { parseSnapshotId } from "./snapshot-id.ts";
 
@@ -87,6 +95,19 @@ export const atRisk = document({
 
 /** The labels of a snapshot, as documents, results and the index have them. */
 export const labels = mapOf(anyKey, text);
+
+/** What results say of the content of a snapshot, whether it was stored or not. */
+export const contentResult = (content: SnapshotContent) => ({
+  description: content.description,
+  status: statusOf(content),
+  groups: content.consumerGroups.size,
+  offsets: countOffsets(content.consumerGroups),
+  errors: captureErrors.encode(content.errors),
+  unlisted: content.unlisted && unlisted.encode(content.unlisted),
+  labels: content.labels,
+  held: content.held,
+  warnings: content.warnings,
+});
 
 /** What a snapshot was imported from, as documents and results show it. */
 export const importSource = document({

@@ -5,17 +5,21 @@ import {
   DeleteItemCommand,
   DeleteTableCommand,
   DynamoDBClient,
+  PutItemCommand,
   ScanCommand,
   waitUntilTableExists,
 } from "@aws-sdk/client-dynamodb";
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
+  DeleteObjectCommand,
   DeleteObjectsCommand,
+  GetObjectCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { afterAll, afterEach, beforeAll, inject } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import { type Clients, createClients, type StorageConfig } from "../../../functions/shared/storage/clients.ts";
 import type { Snapshots } from "../../../functions/shared/storage/snapshots.ts";
@@ -127,6 +131,30 @@ export function testArchive(): TestArchive {
     },
     get faults() {
       return created(faults);
+    },
+  };
+}
+
+export type Item = Record<string, AttributeValue>;
+
+/** Rows and bodies of an archive, past the program. */
+export function directly({ config, s3, dynamodb, items }: TestArchive) {
+  const [Bucket, TableName] = [config.bucket, config.table];
+  const keyOf = (id: string) => `${config.prefix}snapshots/${id}.json.gz`;
+  return {
+    keyOf,
+    put: (Item: Item) => dynamodb.send(new PutItemCommand({ TableName, Item })),
+    putBody: (id: string, Body: Uint8Array) => s3.send(new PutObjectCommand({ Bucket, Key: keyOf(id), Body })),
+    removeBody: (id: string) => s3.send(new DeleteObjectCommand({ Bucket, Key: keyOf(id) })),
+    async bodyOf(id: string): Promise<Uint8Array> {
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: keyOf(id) }));
+      return (await Body?.transformToByteArray()) ?? expect.fail(`there is no body of ${id}`);
+    },
+    async loseRows(which: (item: Item) => boolean = () => true): Promise<void> {
+      for (const { pk, sk, ...item } of await items()) {
+        if (pk === undefined || sk === undefined || !which({ pk, sk, ...item })) continue;
+        await dynamodb.send(new DeleteItemCommand({ TableName, Key: { pk, sk } }));
+      }
     },
   };
 }

@@ -1,6 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
-import { type AttributeValue, DeleteItemCommand, PutItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { UpdateItemCommand } from "@aws-sdk/client-dynamodb";
+import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import { IndexIncomplete, JournalCorrupt } from "../../../functions/shared/core/errors.ts";
@@ -12,15 +12,13 @@ import { createBodies } from "../../../functions/shared/storage/bodies.ts";
 import { createJournal } from "../../../functions/shared/storage/journal.ts";
 import { within } from "../../support/deadline.ts";
 import { context } from "../../support/events.ts";
-import { content, second, testArchive } from "./fixture.ts";
+import { content, directly, second, testArchive } from "./fixture.ts";
 import { opening, result } from "./journal-fixture.ts";
-
-type Item = Record<string, AttributeValue>;
 
 const storage = testArchive();
 const { bucket: Bucket, table: TableName } = storage.config;
 const DAY = 24 * 60 * 60 * 1_000;
-const keyOf = (id: string) => `kept/snapshots/${id}.json.gz`;
+const { keyOf, put, putBody, removeBody, bodyOf, loseRows } = directly(storage);
 const idOf = (n: number) => `snapshot-2025-01-15T10:30:${String(n).padStart(2, "0")}Z`;
 const nothing = { deleted: [], orphans: [], failed: [], remaining: 0, unjudged: 0, warnings: [] };
 const by = { requestedBy: "offset-prune", callerArn: null, requestId: "request-1" };
@@ -54,22 +52,6 @@ const saveScheduled = async (...numbers: readonly number[]) => {
 const listed = async () =>
   (await storage.archive.list({ limit: 100 }, within())).entries.map(({ snapshotId }) => snapshotId);
 const bodies = async () => (await storage.keys()).filter((key) => key.startsWith("kept/snapshots/"));
-const put = (Item: Item) => storage.dynamodb.send(new PutItemCommand({ TableName, Item }));
-const putBody = (id: string, Body: Uint8Array) =>
-  storage.s3.send(new PutObjectCommand({ Bucket, Key: keyOf(id), Body }));
-const removeBody = (id: string) => storage.s3.send(new DeleteObjectCommand({ Bucket, Key: keyOf(id) }));
-
-async function bodyOf(id: string): Promise<Uint8Array> {
-  const { Body } = await storage.s3.send(new GetObjectCommand({ Bucket, Key: keyOf(id) }));
-  return (await Body?.transformToByteArray()) ?? expect.fail(`there is no body of ${id}`);
-}
-async function loseRows(which: (item: Item) => boolean = () => true): Promise<void> {
-  for (const { pk, sk, ...item } of await storage.items()) {
-    if (pk === undefined || sk === undefined || !which({ pk, sk, ...item })) continue;
-    await storage.dynamodb.send(new DeleteItemCommand({ TableName, Key: { pk, sk } }));
-  }
-}
-
 describe("prune", () => {
   test("deletes what the rules do not keep, with its body and a record of who did it", async () => {
     await scheduled(0, { held: true });

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { type AttributeValue, DeleteItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import type { Deadline } from "../../../functions/shared/core/deadline.ts";
 import { StorageUnavailable } from "../../../functions/shared/core/errors.ts";
@@ -10,13 +9,11 @@ import { executionOf } from "../../../functions/shared/core/execution.ts";
 import type { SnapshotContent } from "../../../functions/shared/core/model.ts";
 import { within } from "../../support/deadline.ts";
 import type { Stored } from "../../support/stored.ts";
-import { ana, content, second, testArchive } from "./fixture.ts";
-
-type Item = Record<string, AttributeValue>;
+import { ana, content, directly, type Item, second, testArchive } from "./fixture.ts";
 
 const storage = testArchive();
-const { bucket: Bucket, table: TableName } = storage.config;
-const keyOf = (id: string) => `kept/snapshots/${id}.json.gz`;
+const { bucket: Bucket } = storage.config;
+const { keyOf, put, putBody, removeBody, bodyOf, loseRows } = directly(storage);
 const idOf = (n: number) => `snapshot-2025-01-15T10:30:${String(n).padStart(2, "0")}Z`;
 const nothing = { added: [], repaired: [], orphanRows: [], unreadable: [], remaining: 0, warnings: [] };
 
@@ -24,23 +21,6 @@ const reindex = (dryRun = false) => storage.archive.reindex(dryRun, within());
 const bySortKey = (items: readonly Item[]) =>
   items.toSorted((a, b) => (`${a.pk?.S} ${a.sk?.S}` < `${b.pk?.S} ${b.sk?.S}` ? -1 : 1));
 const items = async () => bySortKey(await storage.items());
-const put = (Item: Item) => storage.dynamodb.send(new PutItemCommand({ TableName, Item }));
-const putBody = (id: string, Body: Uint8Array) =>
-  storage.s3.send(new PutObjectCommand({ Bucket, Key: keyOf(id), Body }));
-const removeBody = (id: string) => storage.s3.send(new DeleteObjectCommand({ Bucket, Key: keyOf(id) }));
-
-async function bodyOf(id: string): Promise<Uint8Array> {
-  const { Body } = await storage.s3.send(new GetObjectCommand({ Bucket, Key: keyOf(id) }));
-  return (await Body?.transformToByteArray()) ?? expect.fail(`there is no body of ${id}`);
-}
-
-async function loseRows(which: (item: Item) => boolean = () => true): Promise<void> {
-  for (const { pk, sk, ...item } of await storage.items()) {
-    if (pk === undefined || sk === undefined || !which({ pk, sk, ...item })) continue;
-    await storage.dynamodb.send(new DeleteItemCommand({ TableName, Key: { pk, sk } }));
-  }
-}
-
 async function rowOf(id: string): Promise<Item> {
   const found = (await storage.items("snapshot")).find(({ snapshot_id }) => snapshot_id?.S === id);
   return found ?? expect.fail(`there is no row of ${id}`);
