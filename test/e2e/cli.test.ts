@@ -284,7 +284,7 @@ describe("a deployment", () => {
       const digest = "0".repeat(64);
       const { exitCode, stderr } = await broken.run(["rollback", "snapshot-x", "--plan-digest", digest]);
       expect(exitCode).toBe(1);
-      const [, id] = /^Rollback (\S+) starts\.$/m.exec(stderr) ?? [];
+      const [, id] = /^Sending rollback (\S+)\.$/m.exec(stderr) ?? [];
       expect(stderr).toContain("Whether it ran, and how it ended, is not known.");
       expect(stderr).toContain(`Next: offset-rollback rollbacks --rollback-id ${required(id)}\n`);
     } finally {
