@@ -18,6 +18,10 @@ export const DOCTOR_GROUP = "offset-rollback-doctor";
 
 const reason = "Rehearsal by offset-rollback doctor";
 
+/** An id for a call of a rehearsal, and whether an id is one: the safety snapshots of its rollbacks are gone. */
+const rehearsalId = () => `doctor-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
+export const isRehearsal = (id: string): boolean => /^doctor-\d{4}-\d\d-\d\dT[\d:]{8}Z-[0-9a-f]{8}$/.test(id);
+
 const taken = z.looseObject({ snapshot_id: z.string() });
 const partition = z.looseObject({ action: z.string(), from: z.unknown() });
 const plan = z.looseObject({
@@ -212,7 +216,7 @@ export class Rehearsal {
     keys: readonly string[],
     ask: (id: string, description: string) => Promise<T>,
   ): Promise<T> {
-    const id = `doctor-${isoSeconds(new Date())}-${randomUUID().slice(0, 8)}`;
+    const id = rehearsalId();
     const attempt: Attempt = { id, what, keys, hasEnded: false };
     this.#attempts.add(attempt);
     try {

@@ -8,6 +8,7 @@ import type { Flag } from "./flags.ts";
 import { readAnswer } from "./invoke.ts";
 import { sayWarnings } from "./output.ts";
 import { OperationFailed, Problem, refused } from "./problems.ts";
+import { isRehearsal } from "./rehearsal.ts";
 import { rollBack } from "./rollback.ts";
 
 /**
@@ -86,9 +87,6 @@ async function newestRollbacks(run: Run): Promise<Page> {
   sayWarnings(answer.result);
   return readAnswer(page, answer, "rollbacks");
 }
-
-/** The id that `doctor --write` gives to the rollbacks of its rehearsal, which removes their safety snapshots. */
-const isRehearsal = (id: string) => /^doctor-\d{4}-\d\d-\d\dT[\d:]{8}Z-[0-9a-f]{8}$/.test(id);
 
 /** @throws Problem where there is none, or a newer one could not be read */
 function lastOf(run: Run, { rollbacks, warnings }: Page): string {
