@@ -109,6 +109,7 @@ export function show<W extends World>(world: W, id: string): Prediction<W> {
     warnings: new Bag(saved.warnings),
     trigger: saved.safety ? "safety" : "invoke",
     ...marksOf(saved),
+    ...(saved.held && { hold: { at: /Z$/, by: null, by_proven: false, reason: null } }),
     selection: { groups: saved.safety ? new Bag(groups) : groups, exclude },
     cluster: { name: "local", cluster_id: new Unseen("cluster", "the cluster") },
     observed: {
