@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import type { Verb } from "../operations.ts";
 import { encodeJson, type Fields } from "../shared/core/json/json.ts";
 import { BODY_DAMAGED, BODY_MISSING } from "../shared/core/retention.ts";
-import { missingRights } from "../shared/core/rights.ts";
+import { missingRights, NO_OBJECT } from "../shared/core/rights.ts";
 import { count, listSome, nameSome } from "../shared/core/text.ts";
 import { Failed, NotChecked } from "./findings.ts";
 import { type Answer, readAnswer } from "./invoke.ts";
@@ -189,6 +189,6 @@ export function requireRights({ result }: Answer): void {
 async function requireNothingAt(call: Sample["call"], url: string): Promise<void> {
   await call("import", { format: "json", snapshot_url: url, dry_run: true }).catch((error: unknown) => {
     if (!(error instanceof OperationFailed && error.name === "InvalidRequest")) throw error;
-    if (!error.message.includes("there is no object")) throw new Failed(error.message);
+    if (!error.message.includes(NO_OBJECT)) throw new Failed(error.message);
   });
 }

@@ -13,7 +13,7 @@ import { readAnswer } from "./invoke.ts";
 import { NotInvoked, OperationFailed, Problem } from "./problems.ts";
 import { importOf, literal, requireRights, type Sample } from "./proofs.ts";
 
-/** The group that a rehearsal rolls back: nobody consumes with it. */
+/** The group that a rehearsal rolls back: no consumer uses it. */
 export const DOCTOR_GROUP = "offset-rollback-doctor";
 
 const reason = "Rehearsal by offset-rollback doctor";

@@ -262,15 +262,16 @@ function aboutStates(alarms: readonly AlarmState[]): string {
   return `${count(alarms.length, "alarm")}, none rings${unknown === 0 ? "" : `; ${unknown} have no data yet`}`;
 }
 
-/** Whether somebody learns of them. */
+/** Whether alarms have actions. */
 function aboutActions(alarms: readonly AlarmState[]): string {
   const silent = alarms.filter(({ ActionsEnabled, AlarmActions }) => !ActionsEnabled || AlarmActions.length === 0);
   if (silent.length === alarms.length)
     throw new NotChecked("no alarm notifies anybody: alarms.topic_arn is not in the config");
   if (silent.length > 0) {
-    throw new Failed(`${listSome(silent, ({ AlarmName }) => AlarmName, 10)} notify nobody, and the other alarms do.`, [
-      "Enable their actions, or deploy the stack again.",
-    ]);
+    throw new Failed(
+      `${listSome(silent, ({ AlarmName }) => AlarmName, 10)} have no action, and the other alarms have one.`,
+      ["Enable their actions, or deploy the stack again."],
+    );
   }
   return "all alarms have actions; whether a message arrives shows only when one rings";
 }

@@ -28,7 +28,7 @@ const snapshotOf = ({ snapshot_id = "" }: Request) =>
   typeof snapshot_id === "object" ? `at:${snapshot_id.at.toISOString()}` : snapshot_id;
 
 /**
- * What the journal has of a rollback before it has a plan. Only of one whose caller has chosen its id: nobody knows another
+ * What the journal has of a rollback before it has a plan. Only of one whose caller has chosen its id: no caller knows another
  * one, and AWS clients repeat a request without one, which would be several rollbacks then.
  */
 export function beginningOf(call: Call): JournalBeginning | undefined {

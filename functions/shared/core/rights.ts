@@ -8,6 +8,12 @@ export const principalNeeds = (right: string): string => `the principal needs ${
 /** The same in a warning, about what Kafka leaves out silently. */
 export const principalLacks = (right: string): string => `the principal lacks ${right}`;
 
+/**
+ * What a message says of a file to import that is not there. S3 tells it only to a role that may read the folder, so it proves
+ * that right; a Lambda error has nothing but its message to tell it by.
+ */
+export const NO_OBJECT = "there is no object";
+
 /** AWS's own words, with the ARN of the resource if it says that. */
 const ofAws = /not authorized to perform: ([\w-]+:\w+)(?: on resource: "?([^\s"]+))?/g;
 const ofRole =

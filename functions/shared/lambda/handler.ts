@@ -50,7 +50,7 @@ export interface Invocation {
 export type Result = Details;
 
 /**
- * A route whose requests are invoked asynchronously. They have the whole time of the function, and nobody reads their answer:
+ * A route whose requests are invoked asynchronously. They have the whole time of the function, and no caller reads their answer:
  * an error is thrown as in a direct invocation, so that Lambda keeps the request.
  */
 export interface Later {

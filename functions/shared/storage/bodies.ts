@@ -14,6 +14,7 @@ import { LONGEST_IMPORT } from "../core/formats/names.ts";
 import { DecodeError } from "../core/json/codec.ts";
 import type { Json } from "../core/json/json.ts";
 import { UnpackError, unpackJson } from "../core/json/packed-json.ts";
+import { NO_OBJECT } from "../core/rights.ts";
 import { type EncodedSnapshot, sha256 as hash, packDocument } from "../core/snapshot.ts";
 import { parseSnapshotId } from "../core/snapshot-id.ts";
 import { quote } from "../core/text.ts";
@@ -262,8 +263,7 @@ export function createBodies(s3: S3Client, bucket: string, prefix: string) {
       });
       if (bytes === "too large")
         throw new InvalidRequest(`snapshot_url: ${quote(url)} is over ${LONGEST_IMPORT / 2 ** 20} MB.`);
-      if (bytes === undefined)
-        throw new InvalidRequest(`snapshot_url: there is no object ${quote(url)}.`, { next: upload });
+      if (bytes === undefined) throw new InvalidRequest(`snapshot_url: ${NO_OBJECT} ${quote(url)}.`, { next: upload });
       return bytes;
     },
 
